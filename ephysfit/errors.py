@@ -1,0 +1,68 @@
+"""The error tree. Every message names the thing, the value, the rule and the way out.
+
+EphysfitError
+├── RecordingError      a file or an array that cannot be taken as a recording
+│   └── StimulusError   the injected current is missing, ambiguous or cannot be rebuilt
+├── NeuronError         a neuron declaration or a parameter value that breaks the rules
+│   ├── UnitsError      a term of an equation has the wrong dimension
+│   └── NotAffineError  an affine-only engine was asked to run a non-affine neuron
+├── SimulationError     an engine cannot do what was asked
+├── FitError            a fit that cannot start (a fit that ends badly is a value, not an error)
+└── ScoreError          trains that cannot be scored
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class EphysfitError(Exception):
+    """Base of all errors that ephysfit raises on purpose."""
+
+
+class RecordingError(EphysfitError, ValueError):
+    """A file or an array that cannot be taken as a recording."""
+
+
+class StimulusError(RecordingError):
+    """The injected current is missing, ambiguous or cannot be rebuilt."""
+
+
+class NeuronError(EphysfitError, ValueError):
+    """A neuron declaration or a parameter value that breaks the rules."""
+
+
+class UnitsError(NeuronError):
+    """A term of an equation has the wrong dimension."""
+
+
+class NotAffineError(NeuronError):
+    """An engine for affine neurons was asked to run another neuron."""
+
+
+class SimulationError(EphysfitError, ValueError):
+    """An engine cannot do what was asked."""
+
+
+class FitError(EphysfitError, ValueError):
+    """A fit that cannot start; a fit that ends badly is a value, not an error."""
+
+
+class ScoreError(EphysfitError, ValueError):
+    """Spike trains that cannot be scored."""
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """A hint for a mistyped name: the nearest known one and the list of all.
+
+    Examples
+    --------
+    >>> near("ALFI", ["LIF", "ALIF"])
+    'did you mean ALIF? Known: ALIF, LIF'
+    """
+    known = sorted(names)
+    folded = {k.lower(): k for k in known}
+    close = get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    hint = f"did you mean {folded[close[0]]}? " if close else ""
+    return f"{hint}Known: {', '.join(known)}"
