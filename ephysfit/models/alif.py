@@ -1,0 +1,65 @@
+"""Adaptive threshold: every spike makes the next one harder (seed 000, Block-ALIF)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ephysfit.neuron.declare import Neuron, Parameter, State
+from ephysfit.neuron.functions import exp
+
+
+class ALIF(Neuron):
+    r"""Leaky integrate-and-fire neuron whose threshold jumps at a spike and relaxes.
+
+    .. math::
+        C \dot V = -g (V - E_L) + I, \qquad \tau_a \dot h = -h, \qquad \text{spike when } V \ge \theta + h
+
+    A spike sets :math:`V` to ``V_reset``, where it stays for ``t_ref`` (input is discarded meanwhile), and raises
+    the threshold part :math:`h` by ``d_theta``.
+
+    References
+    ----------
+    Taylor, King & Harper (2023), arXiv 2311.11390; Bellec et al. (2018), arXiv 1803.09574.
+    """
+
+    reference = "Taylor, King & Harper 2023 (arXiv 2311.11390)"
+    biology = "Adds a threshold that rises with every spike, as slow inactivation of sodium channels makes it."
+
+    C = Parameter("pF", 5.0, 2000.0, "membrane capacitance", start=100.0)
+    g = Parameter("nS", 0.1, 200.0, "leak conductance", start=5.0)
+    E_L = Parameter("mV", -110.0, -20.0, "resting potential", start=-65.0)
+    theta = Parameter("mV", -80.0, 20.0, "threshold at rest", start=-45.0)
+    d_theta = Parameter("mV", 0.0, 60.0, "rise of the threshold at a spike", start=5.0)
+    tau_a = Parameter("ms", 2.0, 3000.0, "time constant of the threshold's relaxation", start=100.0)
+    V_reset = Parameter("mV", -110.0, 0.0, "potential after a spike", start=-60.0)
+    t_ref = Parameter("ms", 0.0, 20.0, "absolute refractory period", start=2.0, smooth=False)
+    delta = Parameter("mV", 0.1, 20.0, "softness of the threshold: the rate grows e-fold over it", start=2.0)
+
+    V = State("mV", rest="E_L", doc="membrane potential")
+    h = State("mV", doc="spike-triggered part of the threshold")
+
+    def flow(self, x: Any, I: Any) -> dict[str, Any]:
+        return {"V": (-self.g * (x.V - self.E_L) + I) / self.C, "h": -x.h / self.tau_a}
+
+    def margin(self, x: Any) -> Any:
+        return x.V - self.theta - x.h
+
+    def jump(self, x: Any) -> dict[str, Any]:
+        return {"V": self.V_reset, "h": x.h + self.d_theta}
+
+    def hazard(self, u: Any) -> Any:
+        return exp(u / self.delta)
+
+
+BlockALIF = ALIF.pin(
+    "BlockALIF",
+    """ALIF as published by seed 000: unit threshold above rest, hard reset to rest, in threshold units.
+
+    With ``E_L = V_reset = 0`` and ``theta = 1`` potentials are in units of the distance to threshold (written mV
+    here); ``beta = exp(-dt g / C)`` and ``p = exp(-dt / tau_a)``.
+    """,
+    E_L=0.0,
+    V_reset=0.0,
+    theta=1.0,
+    delta=0.1,
+)

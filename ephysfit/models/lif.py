@@ -1,0 +1,47 @@
+"""Leaky integrate-and-fire: a leaky membrane, a fixed threshold, a reset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ephysfit.neuron.declare import Neuron, Parameter, State
+from ephysfit.neuron.functions import exp
+
+
+class LIF(Neuron):
+    r"""Leaky integrate-and-fire neuron with a soft (escape-noise) threshold.
+
+    .. math::
+        C \dot V = -g (V - E_L) + I, \qquad \lambda(u) = e^{u/\Delta}\ \text{per ms}
+
+    A spike sets :math:`V` to ``V_reset``, where it stays for ``t_ref``.
+
+    References
+    ----------
+    Lapicque (1907), J. Physiol. Pathol. Gen. 9, 620-635; escape noise: Gerstner & Kistler (2002), ch. 5.
+    """
+
+    reference = "Lapicque 1907; Gerstner & Kistler 2002"
+    biology = "A passive membrane patch (capacitance and leak) that fires at a fixed potential."
+
+    C = Parameter("pF", 5.0, 2000.0, "membrane capacitance", start=100.0)
+    g = Parameter("nS", 0.1, 200.0, "leak conductance", start=5.0)
+    E_L = Parameter("mV", -110.0, -20.0, "resting potential", start=-65.0)
+    theta = Parameter("mV", -80.0, 20.0, "threshold", start=-45.0)
+    V_reset = Parameter("mV", -110.0, 0.0, "potential after a spike", start=-60.0)
+    t_ref = Parameter("ms", 0.0, 20.0, "absolute refractory period", start=2.0, smooth=False)
+    delta = Parameter("mV", 0.1, 20.0, "softness of the threshold: the rate grows e-fold over it", start=2.0)
+
+    V = State("mV", rest="E_L", doc="membrane potential")
+
+    def flow(self, x: Any, I: Any) -> dict[str, Any]:
+        return {"V": (-self.g * (x.V - self.E_L) + I) / self.C}
+
+    def margin(self, x: Any) -> Any:
+        return x.V - self.theta
+
+    def jump(self, x: Any) -> dict[str, Any]:
+        return {"V": self.V_reset}
+
+    def hazard(self, u: Any) -> Any:
+        return exp(u / self.delta)

@@ -1,0 +1,1 @@
+"""The language a neuron is declared in, and the ways a declaration is read."""

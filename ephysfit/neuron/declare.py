@@ -1,0 +1,329 @@
+"""A neuron is a class; one cell's parameter set is a frozen instance of it.
+
+The author of a model writes parameters, states and three or four equations (`flow`, `margin`, `jump` and, for a
+stochastic neuron, `hazard`) as plain arithmetic. What the fields of an instance hold (floats, tensors, symbols,
+dimensions) decides what the same lines yield; see docs/architecture.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Any, ClassVar, Self
+
+from ephysfit.errors import NeuronError, near
+from ephysfit.neuron.functions import Bank, elements
+from ephysfit.units import dimension
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A constant of one cell: unit, bounds, meaning; the only place where these stand.
+
+    Parameters
+    ----------
+    unit : str
+        One of `ephysfit.units.DIMENSIONS`.
+    low, high : float
+        Bounds, in that unit. A fit never leaves them and says when it ends on one.
+    doc : str
+        What it is, for tables, docs and reports.
+    start : float or tuple of float, optional
+        A typical value, where a cold fit begins; the middle of the bounds unless given. A tuple for a bank.
+    size : int
+        1 for a number; more for a bank (one value per element).
+    log : bool, optional
+        Whether equal ratios count as equal steps; by default for positive bounds that span a factor of 8 or more.
+    smooth : bool
+        False for what a spike train depends on in jumps (``t_ref``): left to derivative-free search.
+    width : float
+        Standard deviation of the prior about `start`, as a fraction of the (log) distance between the bounds.
+    """
+
+    unit: str
+    low: float = -inf
+    high: float = inf
+    doc: str = ""
+    start: float | tuple[float, ...] | None = None
+    size: int = 1
+    log: bool | None = None
+    smooth: bool = True
+    width: float = 0.3
+
+    def __post_init__(self) -> None:
+        dimension(self.unit)
+        if not self.low < self.high:
+            raise NeuronError(f"bounds [{self.low}, {self.high}] {self.unit}: low must be below high")
+        if not (isfinite(self.low) and isfinite(self.high)):
+            raise NeuronError(f"bounds [{self.low}, {self.high}] {self.unit}: a fit needs finite bounds on both sides")
+        for value in self.starts:
+            if not self.low <= value <= self.high:
+                raise NeuronError(f"start {value} {self.unit} lies outside its bounds [{self.low}, {self.high}]")
+
+    @property
+    def logarithmic(self) -> bool:
+        return (self.low > 0 and self.high >= 8 * self.low) if self.log is None else self.log
+
+    @property
+    def starts(self) -> tuple[float, ...]:
+        """One start value per element."""
+        if isinstance(self.start, tuple):
+            return self.start
+        middle = (self.low * self.high) ** 0.5 if self.logarithmic else (self.low + self.high) / 2
+        return (middle if self.start is None else float(self.start),) * self.size
+
+
+@dataclass(frozen=True)
+class State:
+    """What changes in time: unit, value at rest (a number or a parameter's name), meaning, and the bank's size."""
+
+    unit: str
+    rest: float | str = 0.0
+    doc: str = ""
+    size: int = 1
+
+    def __post_init__(self) -> None:
+        dimension(self.unit)
+
+
+@dataclass(frozen=True)
+class Input:
+    """A driving signal; every neuron has ``I`` in pA unless it declares others."""
+
+    unit: str = "pA"
+    doc: str = "injected current"
+
+    def __post_init__(self) -> None:
+        dimension(self.unit)
+
+
+Tie = Callable[[Any], Any]
+
+
+class Neuron:
+    """Base of all neurons. A subclass declares parameters and states and writes the equations.
+
+    A declaration has `Parameter` and `State` class attributes and the methods
+
+    ``flow(self, x, I)``
+        dict of time derivatives (per ms) of the states that move between spikes;
+    ``margin(self, x)``
+        distance to threshold (mV): the neuron spikes when it reaches 0 from below;
+    ``jump(self, x)``
+        dict of the states a spike changes, with their new values;
+    ``hazard(self, u)``
+        optional: spike rate (1/ms) of the stochastic neuron at margin ``u``.
+
+    ``hold`` names the states that stay put for ``t_ref`` after a spike. Equations return only what changes and
+    hold no ``if`` on state. A neuron is final: pin its parameters or write a new one.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> cell = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
+    >>> cell.replace(g=10.0).g
+    10.0
+    """
+
+    hold: ClassVar[tuple[str, ...]] = ("V",)
+    reference: ClassVar[str] = ""
+    #: what its terms stand for in the cell, in a sentence or two (shown by `ephysfit models`)
+    biology: ClassVar[str] = ""
+    parameters: ClassVar[Mapping[str, Parameter]] = {}
+    states: ClassVar[Mapping[str, State]] = {}
+    inputs: ClassVar[Mapping[str, Input]] = {"I": Input()}
+    pinned: ClassVar[Mapping[str, float | tuple[float, ...] | Tie]] = {}
+    base: ClassVar[type[Neuron] | None] = None
+    State: ClassVar[Any] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.__dict__.get("base") is not None:
+            return
+        ancestor = next((b for b in cls.__mro__[1:] if getattr(b, "states", None)), None)
+        if ancestor is not None:
+            raise NeuronError(
+                f"{cls.__name__} derives from {ancestor.__name__}, but a neuron is final: "
+                f"use {ancestor.__name__}.pin(...) or write a new one"
+            )
+        own = vars(cls)
+        cls.parameters = {k: v for k, v in own.items() if isinstance(v, Parameter)}
+        cls.states = {k: v for k, v in own.items() if isinstance(v, State)}
+        cls.inputs = {k: v for k, v in own.items() if isinstance(v, Input)} or {"I": Input()}
+        _check_declaration(cls)
+        cls.State = namedtuple(f"{cls.__name__}State", list(cls.states))
+
+    def __init__(self, **values: Any) -> None:
+        cls = type(self)
+        for name in values:
+            if name not in cls.parameters:
+                where = (
+                    f"{name} is pinned in {cls.__name__}"
+                    if name in cls.pinned
+                    else f"{cls.__name__} has no parameter {name!r}"
+                )
+                raise NeuronError(f"{where}; {near(name, cls.parameters)}")
+        missing = [n for n in cls.parameters if n not in values]
+        if missing:
+            raise NeuronError(f"{cls.__name__} needs {', '.join(missing)} ({', '.join(cls.parameters)} in all)")
+        for name, parameter in cls.parameters.items():
+            object.__setattr__(self, name, _shaped(cls, name, parameter, values[name]))
+        for name, value in cls.pinned.items():
+            object.__setattr__(self, name, value(self) if callable(value) else _bank(value))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise NeuronError(f"{type(self).__name__} is frozen; use .replace({name}=...) for a changed copy")
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{n}={_short(getattr(self, n))}" for n in self.parameters)
+        return f"{type(self).__name__}({inside})"
+
+    def values(self) -> dict[str, Any]:
+        """The free parameters of this instance by name."""
+        return {n: getattr(self, n) for n in self.parameters}
+
+    def replace(self, **values: Any) -> Self:
+        """A copy with some parameters changed."""
+        return type(self)(**{**self.values(), **values})
+
+    @classmethod
+    def start(cls) -> Self:
+        """The instance every cold fit begins with: each parameter's declared start."""
+        return cls(**{n: p.starts if p.size > 1 else p.starts[0] for n, p in cls.parameters.items()})
+
+    @classmethod
+    def pin(cls, name: str, doc: str = "", **values: float | tuple[float, ...] | Tie) -> type[Self]:
+        """The same equations with some parameters fixed: a nested model, again a class.
+
+        Parameters
+        ----------
+        name, doc : str
+            Name and docstring of the new class.
+        **values : float, tuple or callable
+            A number (a tuple for a bank) fixes the parameter; a callable of the instance ties it to the others,
+            as in ``tau_w=lambda p: p.C / p.g``.
+
+        Raises
+        ------
+        NeuronError
+            If a name is not a free parameter, or a value lies outside its bounds.
+        """
+        for key, value in values.items():
+            if key not in cls.parameters:
+                raise NeuronError(f"{cls.__name__} has no free parameter {key!r} to pin; {near(key, cls.parameters)}")
+        inherited = ("reference", "biology", "hold")
+        body = {
+            "base": cls,
+            "__doc__": doc or cls.__doc__,
+            "__module__": cls.__module__,
+            **{k: getattr(cls, k) for k in inherited},
+        }
+        new = type(name, (cls,), body)
+        new.parameters = {k: v for k, v in cls.parameters.items() if k not in values}
+        new.states, new.inputs, new.State = cls.states, cls.inputs, cls.State
+        new.pinned = {**cls.pinned, **values}
+        return new
+
+    @classmethod
+    def state_names(cls) -> tuple[str, ...]:
+        """Names of all scalar states, banks unrolled."""
+        return tuple(flat_names(cls.states))
+
+    @classmethod
+    def rests(cls) -> dict[str, float | str]:
+        """Rest value of every scalar state: a number or a parameter's name."""
+        return {n: s.rest for k, s in cls.states.items() for n in flat_names({k: s})}
+
+    def flow(self, x: Any, I: Any) -> dict[str, Any]:
+        raise NotImplementedError(f"{type(self).__name__} writes no flow(self, x, I)")
+
+    def margin(self, x: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} writes no margin(self, x)")
+
+    def jump(self, x: Any) -> dict[str, Any]:
+        raise NotImplementedError(f"{type(self).__name__} writes no jump(self, x)")
+
+    hazard: ClassVar[Any] = None
+
+    @classmethod
+    def stochastic(cls) -> bool:
+        """Whether the declaration has a hazard, so that likelihoods and noisy runs exist."""
+        return cls.hazard is not None
+
+
+def _check_declaration(cls: type[Neuron]) -> None:
+    if not cls.states:
+        return
+    for name in {*cls.states, *cls.inputs} & set(cls.parameters):
+        raise NeuronError(f"{cls.__name__} uses {name!r} both as a parameter and as a state or input; rename one")
+    for name, state in cls.states.items():
+        if isinstance(state.rest, str) and state.rest not in cls.parameters:
+            raise NeuronError(f"{cls.__name__}.{name} rests at {state.rest!r}; {near(state.rest, cls.parameters)}")
+    if cls.hold != ("V",) or "V" in cls.states:
+        for name in cls.hold:
+            if name not in cls.states:
+                raise NeuronError(f"{cls.__name__} holds {name!r} while refractory; {near(name, cls.states)}")
+
+
+def _bank(value: Any) -> Any:
+    return Bank(value) if isinstance(value, (tuple, list)) else value
+
+
+def _shaped(cls: type[Neuron], name: str, parameter: Parameter, value: Any) -> Any:
+    value = _bank(value)
+    found = len(value) if isinstance(value, Bank) else 1
+    if found != parameter.size:
+        raise NeuronError(f"{cls.__name__}.{name} has {found} values; it is declared with size {parameter.size}")
+    return value
+
+
+def _short(value: Any) -> str:
+    return (
+        "(" + ", ".join(map(_short, value)) + ")"
+        if isinstance(value, Bank)
+        else (f"{value:.4g}" if isinstance(value, float) else str(value))
+    )
+
+
+def flat_names(declared: Mapping[str, Parameter | State]) -> Iterator[str]:
+    """Names with banks unrolled: ``R`` of size 2 is ``R_1, R_2``."""
+    for name, item in declared.items():
+        if item.size == 1:
+            yield name
+        else:
+            yield from (f"{name}_{i + 1}" for i in range(item.size))
+
+
+def flatten(declared: Mapping[str, Parameter | State], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Scalars by flat name from values by declared name."""
+    scalars = [e for name in declared for e in elements(_bank(values[name]))]
+    return dict(zip(flat_names(declared), scalars, strict=True))
+
+
+def unflatten(declared: Mapping[str, Parameter | State], flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by declared name (banks whole) from scalars by flat name."""
+    names = iter(list(flat_names(declared)))
+    out = {}
+    for name, item in declared.items():
+        scalars = [flat[next(names)] for _ in range(item.size)]
+        out[name] = Bank(scalars) if item.size > 1 else scalars[0]
+    return out
+
+
+def pack_state(neuron: type[Neuron], flat: Mapping[str, Any]) -> Any:
+    """The named tuple that equations read, from scalars by flat name."""
+    return neuron.State(**unflatten(neuron.states, flat))
+
+
+def cellwise(neuron: Neuron) -> int:
+    """How many cells an instance holds (1 for floats)."""
+    sizes = {int(e.numel()) for v in neuron.values().values() for e in elements(v) if hasattr(e, "numel")}
+    return max(sizes, default=1)
+
+
+def scalar_values(neuron: Neuron) -> dict[str, float]:
+    """Free parameters of a one-cell instance as floats by flat name."""
+    flat = flatten(neuron.parameters, neuron.values())
+    return {k: float(v.detach()) if hasattr(v, "detach") else float(v) for k, v in flat.items()}

@@ -1,0 +1,241 @@
+r"""A neuron read as one discrete step in symbols: what kernels are generated from.
+
+An affine neuron steps exactly; its coefficients are entries of the matrix exponential (`affine.operators`). Any other
+neuron steps by exponential Euler, state by state in the order of declaration, each with the newest values of those
+before it: with :math:`f_i` the flow of state i and :math:`d_i = \partial f_i/\partial x_i`,
+
+.. math:: x_i \leftarrow x_i + f_i\, \Delta t\, \varphi_1(d_i \Delta t), \qquad \varphi_1(z) = (e^z - 1)/z,
+
+which is exact for every state whose own flow is linear in it while the others stand still (Hochbruck & Ostermann
+2010, Acta Numerica 19, 209-286). Whatever does not depend on states or inputs is gathered in *coefficients*, computed
+once per cell by torch, with gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import sympy
+import torch
+from torch import Tensor
+
+from ephysfit.neuron.affine import is_affine, operators, tensors
+from ephysfit.neuron.declare import Neuron, cellwise, flatten
+from ephysfit.neuron.functions import _tensor_phi1
+from ephysfit.neuron.special import phi1
+from ephysfit.neuron.symbols import MARGIN, Equations, equations, symbol
+
+#: the time step, a symbol that appears in coefficients only
+DT = symbol("dt_step")
+
+
+def newest(state: str) -> sympy.Symbol:
+    """The symbol of a state's value after the step, as later states and the margin read it."""
+    return symbol(f"{state}__new")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a neuron class in symbols.
+
+    Attributes
+    ----------
+    states, inputs, coefs : tuple of str
+        Names in the order of the arrays that kernels use.
+    advance, advance_held : tuple of (state, expression)
+        Next value of each state, in order; an expression may hold states (before the step), `newest` of states
+        listed earlier, inputs and coefficients. `advance_held` is the step while refractory.
+    margin : expression
+        Of states (the values after the step, written with the plain state symbols) and coefficients.
+    jump : tuple of (state, expression)
+        New values at a spike, all from the values before the jump; only states that change.
+    hazard : expression or None
+        Spike rate per ms as a function of `MARGIN` and coefficients.
+    rest : tuple of expressions
+        Start values in the order of `states`, of coefficients or numbers.
+    entries : tuple
+        Which coefficients are matrix entries: (name, operator, row, column) read from `affine.operators`.
+    gathered : tuple of (name, expression)
+        Which coefficients are expressions of parameters and `DT`.
+    affine : bool
+    """
+
+    neuron: type[Neuron]
+    states: tuple[str, ...]
+    inputs: tuple[str, ...]
+    coefs: tuple[str, ...]
+    advance: tuple[tuple[str, sympy.Expr], ...]
+    advance_held: tuple[tuple[str, sympy.Expr], ...]
+    margin: sympy.Expr
+    jump: tuple[tuple[str, sympy.Expr], ...]
+    hazard: sympy.Expr | None
+    rest: tuple[sympy.Expr, ...]
+    entries: tuple[tuple[str, str, int, int], ...]
+    gathered: tuple[tuple[str, sympy.Expr], ...]
+    affine: bool
+
+
+@dataclass
+class _Gatherer:
+    """Replaces every maximal part that is free of `variables` by a named coefficient."""
+
+    variables: frozenset[sympy.Symbol]
+    found: dict[sympy.Expr, str] = field(default_factory=dict)
+
+    def __call__(self, e: sympy.Expr) -> sympy.Expr:
+        if not (e.free_symbols & self.variables):
+            return self._name(e)
+        if not e.args:
+            return e
+        if isinstance(e, (sympy.Add, sympy.Mul)):
+            fixed = [a for a in e.args if not (a.free_symbols & self.variables)]
+            moving = [self(a) for a in e.args if a.free_symbols & self.variables]
+            return e.func(*([self._name(e.func(*fixed))] if fixed else []), *moving)
+        return e.func(*[self(a) for a in e.args])
+
+    def _name(self, e: sympy.Expr) -> sympy.Expr:
+        if e.is_number:
+            return e
+        negative = -e
+        if negative in self.found:
+            return -symbol(self.found[negative])
+        name = self.found.setdefault(e, str(e) if e.is_Symbol else f"coef_{len(self.found)}")
+        return symbol(name)
+
+
+@cache
+def step(neuron: type[Neuron]) -> Step:
+    """The discrete step of a neuron class."""
+    eq = equations(neuron)
+    variables = {symbol(n) for n in (*eq.states, *eq.inputs)} | {newest(n) for n in eq.states} | {MARGIN}
+    gather = _Gatherer(frozenset(variables))
+    affine = is_affine(neuron)
+    if affine:
+        entries, advance, held = _affine_step(eq)
+    else:
+        entries = ()
+        advance = _exponential_euler(eq, gather, held=())
+        held = _exponential_euler(eq, gather, held=eq.held)
+    margin = gather(eq.margin)
+    jump = tuple((n, gather(j)) for n, j in eq.jump.items() if j != symbol(n))
+    hazard = gather(eq.hazard) if eq.hazard is not None else None
+    rest = tuple(gather(eq.rest[n]) for n in eq.states)
+    gathered = tuple((name, e) for e, name in gather.found.items())
+    return Step(
+        neuron=neuron, states=eq.states, inputs=eq.inputs,
+        coefs=tuple(e[0] for e in entries) + tuple(g[0] for g in gathered),
+        advance=advance, advance_held=held, margin=margin, jump=jump, hazard=hazard, rest=rest,
+        entries=entries, gathered=gathered, affine=affine,
+    )  # fmt: skip
+
+
+def _exponential_euler(eq: Equations, gather: _Gatherer, held: tuple[str, ...]) -> tuple[tuple[str, sympy.Expr], ...]:
+    out = []
+    for i, n in enumerate(eq.states):
+        x = symbol(n)
+        if n in held:
+            out.append((n, x))
+            continue
+        earlier = {symbol(m): newest(m) for m in eq.states[:i]}
+        f = eq.flow[n].subs(earlier)
+        rate = sympy.simplify(sympy.diff(f, x))
+        weight = DT if rate == 0 else DT * phi1(rate * DT)
+        out.append((n, x + gather(f * weight)))
+    return tuple(out)
+
+
+def _affine_step(eq: Equations) -> tuple[tuple, tuple, tuple]:
+    entries: list[tuple[str, str, int, int]] = []
+    rows = [symbol(n) for n in eq.states]
+    columns = [*rows, None]
+    drives = [symbol(n) for n in eq.inputs]
+
+    def build(operator: str, drive: str, masked: tuple[str, ...]) -> tuple[tuple[str, sympy.Expr], ...]:
+        reach, driven = _structure(eq, masked)
+        out = []
+        for i, n in enumerate(eq.states):
+            terms = [rows[i]]
+            for j, column in enumerate(columns):
+                if (i, j) in reach:
+                    terms.append(_entry(entries, operator, i, j) * (1 if column is None else column))
+            terms += [_entry(entries, drive, i, k) * I for k, I in enumerate(drives) if (i, k) in driven]
+            out.append((n, sympy.Add(*terms)))
+        return tuple(out)
+
+    advance = build("free", "drive", ())
+    held = build("held", "held_drive", eq.held)
+    return tuple(entries), advance, held
+
+
+def _entry(entries: list, operator: str, i: int, j: int) -> sympy.Symbol:
+    name = f"{operator}_{i}_{j}"
+    entries.append((name, operator, i, j))
+    return symbol(name)
+
+
+def _structure(eq: Equations, masked: tuple[str, ...]) -> tuple[set, set]:
+    """Which entries of (step - identity) and of the drive can differ from zero: reachability in the flow's graph."""
+    d = len(eq.states)
+    flows = [sympy.Integer(0) if n in masked else sympy.expand(eq.flow[n]) for n in eq.states]
+    direct = [[sympy.diff(f, symbol(m)) != 0 for m in eq.states] for f in flows]
+    still = {symbol(m): 0 for m in (*eq.states, *eq.inputs)}
+    constant = [f.subs(still) != 0 for f in flows]
+    driven = [[sympy.diff(f, symbol(k)) != 0 for k in eq.inputs] for f in flows]
+    paths = [[direct[i][j] or i == j for j in range(d)] for i in range(d)]
+    for k in range(d):
+        for i in range(d):
+            for j in range(d):
+                paths[i][j] = paths[i][j] or (paths[i][k] and paths[k][j])
+    moves = lambda i, j: any(paths[i][k] and direct[k][j] for k in range(d))  # noqa: E731
+    reach = {(i, j) for i in range(d) for j in range(d) if moves(i, j)}
+    reach |= {(i, d) for i in range(d) if any(paths[i][k] and constant[k] for k in range(d))}
+    drive = {
+        (i, k) for i in range(d) for k in range(len(eq.inputs)) if any(paths[i][j] and driven[j][k] for j in range(d))
+    }
+    return reach, drive
+
+
+def coefficients(neuron: Neuron, dt: float) -> Tensor:
+    """Values of all coefficients, (cell, coefficient), differentiable in the parameters.
+
+    Matrix entries on the diagonal are given less one, so that slow states keep their digits in float32.
+    """
+    s = step(type(neuron))
+    cell = tensors(neuron)
+    cells = cellwise(cell)
+    columns = []
+    if s.entries:
+        op = operators(cell, dt)
+        for _, operator, i, j in s.entries:
+            diagonal = operator in ("free", "held") and i == j
+            columns.append(getattr(op, operator)[:, i, j] - (1.0 if diagonal else 0.0))
+    if s.gathered:
+        flat = flatten(cell.parameters, cell.values())
+        values = gathered_function(s.neuron)(*[flat[n] for n in equations(s.neuron).parameters], _dt(dt))
+        columns += [torch.as_tensor(v, dtype=torch.float64).reshape(-1).expand(cells) for v in values]
+    return torch.stack(columns, -1) if columns else torch.zeros(cells, 0, dtype=torch.float64)
+
+
+def _dt(dt: float) -> Tensor:
+    return torch.tensor(dt, dtype=torch.float64)
+
+
+@cache
+def gathered_function(neuron: type[Neuron]) -> Callable[..., Any]:
+    """Gathered coefficients as a torch function of (parameters..., dt)."""
+    s = step(neuron)
+    arguments = [symbol(n) for n in equations(neuron).parameters]
+    return torch_function([*arguments, DT], [e for _, e in s.gathered])
+
+
+def torch_function(arguments: list[sympy.Symbol], expressions: Any) -> Callable[..., Any]:
+    """A sympy expression (or list) as a function of tensors, with gradients."""
+    names = {
+        "exp": torch.exp, "log": torch.log, "tanh": torch.tanh, "sqrt": torch.sqrt, "cos": torch.cos, "sin": torch.sin,
+        "sigmoid": torch.sigmoid, "softplus": lambda x: torch.nn.functional.softplus(x, threshold=36.0),
+        "phi1": lambda z: _tensor_phi1(torch.as_tensor(z)),
+    }  # fmt: skip
+    return sympy.lambdify(arguments, expressions, modules=[names, "math"], cse=True)

@@ -1,0 +1,123 @@
+"""A neuron read as sympy symbols: its equations for docs and exporters, and the states that nothing can move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import sympy
+
+from ephysfit.neuron.declare import Neuron, flat_names, flatten, pack_state, unflatten
+
+
+@dataclass(frozen=True)
+class Equations:
+    """The equations of a neuron class with pinned values put in; every field is sympy, by flat state name."""
+
+    states: tuple[str, ...]
+    parameters: tuple[str, ...]
+    inputs: tuple[str, ...]
+    flow: dict[str, sympy.Expr]
+    margin: sympy.Expr
+    jump: dict[str, sympy.Expr]
+    hazard: sympy.Expr | None
+    rest: dict[str, sympy.Expr]
+    held: tuple[str, ...]
+
+
+def symbol(name: str) -> sympy.Symbol:
+    """The symbol of a state, parameter or input (all real)."""
+    return sympy.Symbol(name, real=True)
+
+
+#: the argument of `hazard`
+MARGIN = symbol("u_margin")
+
+
+def symbolic_instance(neuron: type[Neuron]) -> Neuron:
+    """An instance whose fields are symbols."""
+    return neuron(**unflatten(neuron.parameters, {n: symbol(n) for n in flat_names(neuron.parameters)}))
+
+
+@cache
+def equations(neuron: type[Neuron]) -> Equations:
+    """All equations of a neuron as sympy, states that nothing moves replaced by their rest.
+
+    Only *pinned* values can remove a state: a free parameter that happens to be 0 never does.
+    """
+    cell = symbolic_instance(neuron)
+    names = neuron.state_names()
+    symbols = {n: symbol(n) for n in names}
+    x = pack_state(neuron, symbols)
+    drive = [symbol(n) for n in neuron.inputs]
+    flow = _complete(neuron, cell.flow(x, *drive), symbols, moving=True)
+    jump = _complete(neuron, cell.jump(x), symbols, moving=False)
+    rest = {n: sympy.sympify(getattr(cell, r) if isinstance(r, str) else r) for n, r in neuron.rests().items()}
+    live = _moved(names, symbols, flow, jump, rest)
+    fixed = {symbols[n]: rest[n] for n in names if n not in live}
+    put = lambda e: sympy.sympify(e).subs(fixed)  # noqa: E731
+    held = set(flat_names({k: s for k, s in neuron.states.items() if k in neuron.hold}))
+    return Equations(
+        states=live,
+        parameters=tuple(flat_names(neuron.parameters)),
+        inputs=tuple(neuron.inputs),
+        flow={n: put(flow[n]) for n in live},
+        margin=put(cell.margin(x)),
+        jump={n: put(jump[n]) for n in live},
+        hazard=put(cell.hazard(MARGIN)) if neuron.stochastic() else None,
+        rest={n: rest[n] for n in live},
+        held=tuple(n for n in live if n in held),
+    )
+
+
+def _complete(neuron: type[Neuron], given: dict[str, Any], symbols: dict[str, Any], *, moving: bool) -> dict[str, Any]:
+    """Every flat state: what the equation gives, else no change."""
+    out: dict[str, Any] = {n: sympy.Integer(0) if moving else symbols[n] for n in symbols}
+    out.update(flatten({k: neuron.states[k] for k in given}, given))
+    return out
+
+
+def _moved(names: tuple[str, ...], symbols: dict, flow: dict, jump: dict, rest: dict) -> tuple[str, ...]:
+    live: set[str] = set()
+    while True:
+        still = {symbols[n]: rest[n] for n in names if n not in live}
+        new = {n for n in names if n not in live and not _stays(n, symbols, flow, jump, rest, still)}
+        if not new:
+            return tuple(n for n in names if n in live)
+        live |= new
+
+
+def _stays(n: str, symbols: dict, flow: dict, jump: dict, rest: dict, still: dict) -> bool:
+    moves = sympy.expand(sympy.sympify(flow[n]).subs(still))
+    jumps = sympy.expand(sympy.sympify(jump[n]).subs(still) - rest[n])
+    return moves == 0 and jumps == 0
+
+
+def latex(neuron: type[Neuron]) -> list[str]:
+    """The equations as LaTeX lines: flow, threshold condition, jumps, hazard.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> print(latex(LIF)[0])
+    \\dot{V} = \\frac{I - g \\left(- E_{L} + V\\right)}{C}
+    """
+    eq = equations(neuron)
+    lines = [rf"\dot{{{sympy.latex(symbol(n))}}} = {sympy.latex(f)}" for n, f in eq.flow.items() if f != 0]
+    lines.append(rf"\text{{spike when }} {sympy.latex(eq.margin)} \geq 0")
+    lines += [rf"{sympy.latex(symbol(n))} \to {sympy.latex(j)}" for n, j in eq.jump.items() if j != symbol(n)]
+    if eq.hazard is not None:
+        lines.append(rf"\lambda(u) = {sympy.latex(eq.hazard.subs(MARGIN, sympy.Symbol('u')))}")
+    return lines
+
+
+def text(neuron: type[Neuron]) -> list[str]:
+    """The equations as plain text lines, for terminals."""
+    eq = equations(neuron)
+    lines = [f"d{n}/dt = {f}" for n, f in eq.flow.items() if f != 0]
+    lines.append(f"spike when {eq.margin} >= 0")
+    lines += [f"{n} -> {j}" for n, j in eq.jump.items() if j != symbol(n)]
+    if eq.hazard is not None:
+        lines.append(f"hazard(u) = {eq.hazard.subs(MARGIN, sympy.Symbol('u'))}  per ms")
+    return lines
