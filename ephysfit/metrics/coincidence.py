@@ -1,0 +1,256 @@
+"""Coincidence factor Γ and Md*: how many spikes of the model fall near spikes of the cell, beyond chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from ephysfit.arrays import Train, Trains
+from ephysfit.errors import ScoreError, near
+from ephysfit.metrics.trains import EDGE, checked, checked_duration, checked_train, mean_defined, pack, positive
+from ephysfit.metrics.weights import Array, mean_over, mean_over_pairs, ratio
+
+#: windows of Md*: which pairs of spikes count, and how much
+KERNELS = ("kistler", "rectangular")
+
+
+@njit(cache=True)
+def count_hits(data, model, reach):  # type: ignore[no-untyped-def]
+    """Spikes of data with at least one spike of model within reach; both sorted, one sweep."""
+    hits, j = 0, 0
+    for t in data:
+        while j < model.size and model[j] < t - reach:
+            j += 1
+        if j < model.size and model[j] < t + reach:
+            hits += 1
+    return hits
+
+
+@njit(cache=True)
+def gamma_of_counts(hits, n_data, n_model, duration, window):  # type: ignore[no-untyped-def]
+    """Γ of one pair; NaN where it is undefined (two silent trains, or windows that cover all time)."""
+    if n_data + n_model == 0:
+        return np.nan
+    covered = 2.0 * window * n_model / duration
+    if covered >= 1.0:
+        return np.nan
+    if n_data == 0 or n_model == 0:
+        return 0.0
+    return (hits - covered * n_data) / (0.5 * (n_data + n_model)) / (1.0 - covered)
+
+
+@njit(cache=True)
+def _gamma_table(times, starts, times2, starts2, duration, window):  # type: ignore[no-untyped-def]
+    out = np.empty((starts.size - 1, starts2.size - 1))
+    for i in range(out.shape[0]):
+        data = times[starts[i] : starts[i + 1]]
+        for j in range(out.shape[1]):
+            model = times2[starts2[j] : starts2[j + 1]]
+            hits = count_hits(data, model, window + EDGE)
+            out[i, j] = gamma_of_counts(hits, data.size, model.size, duration, window)
+    return out
+
+
+@njit(cache=True)
+def _pair_weight(a, b, window, triangle):  # type: ignore[no-untyped-def]
+    """Sum over pairs of spikes of the weight of their distance; b sorted, a sorted."""
+    reach = 2.0 * window if triangle else window + EDGE
+    total, first = 0.0, 0
+    for t in a:
+        while first < b.size and b[first] < t - reach:
+            first += 1
+        k = first
+        while k < b.size and b[k] < t + reach:
+            total += 1.0 - abs(b[k] - t) / reach if triangle else 1.0
+            k += 1
+    return total
+
+
+@njit(cache=True)
+def _weight_table(times, starts, times2, starts2, window, triangle):  # type: ignore[no-untyped-def]
+    out = np.empty((starts.size - 1, starts2.size - 1))
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            b = times2[starts2[j] : starts2[j + 1]]
+            out[i, j] = _pair_weight(times[starts[i] : starts[i + 1]], b, window, triangle)
+    return out
+
+
+@njit(cache=True)
+def _self_weight(times, starts, window, triangle):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(starts.size - 1):
+        one = times[starts[i] : starts[i + 1]]
+        total += _pair_weight(one, one, window, triangle)
+    return total
+
+
+def gamma_table(data: Sequence[Train], model: Sequence[Train], duration_ms: float, window: float) -> Array:
+    """Γ of every repeat against every run, (repeat, run); trains must be checked already."""
+    return _gamma_table(*pack(data), *pack(model), duration_ms, window)
+
+
+def _is_triangle(kernel: str) -> bool:
+    if kernel not in KERNELS:
+        raise ScoreError(f"Md* has no window {kernel!r}; {near(kernel, KERNELS)}")
+    return kernel == "rectangular"
+
+
+def weight_table(a: Sequence[Train], b: Sequence[Train], window: float, kernel: str = "kistler") -> Array:
+    """Coincident spike pairs of every train of a with every train of b, (train of a, train of b)."""
+    return _weight_table(*pack(a), *pack(b), window, _is_triangle(kernel))
+
+
+def mean_weight(a: Sequence[Train], b: Sequence[Train], window: float, kernel: str = "kistler") -> Array:
+    """Coincident pairs of each train of a with the mean train of b, (train of a,); b is pooled, so linear in spikes."""
+    pool = np.sort(np.concatenate(b))
+    return weight_table(a, [pool], window, kernel)[:, 0] / len(b)
+
+
+def self_weight(trains: Sequence[Train], window: float, kernel: str = "kistler", unbiased: bool = True) -> float:
+    """Mean coincident pairs of two trains of one set; unbiased: of two *different* trains (with one train: its own)."""
+    n, pool = len(trains), np.sort(np.concatenate(trains))
+    everything = float(weight_table([pool], [pool], window, kernel)[0, 0])
+    if not unbiased or n == 1:
+        return everything / n**2
+    return (everything - float(_self_weight(*pack(trains), window, _is_triangle(kernel)))) / (n * (n - 1))
+
+
+def md_of(n_dm: npt.ArrayLike, n_dd: npt.ArrayLike, n_mm: npt.ArrayLike) -> Array:
+    """Md* = 2 n_dm / (n_dd + n_mm), NaN when nothing coincides with anything."""
+    return ratio(2.0 * np.asarray(n_dm, dtype=float), np.asarray(n_dd, dtype=float) + np.asarray(n_mm, dtype=float))
+
+
+def coincidence_factor(data: npt.ArrayLike, model: npt.ArrayLike, duration_ms: float, window: float = 4.0) -> float:
+    r"""Coincidence factor Γ of one recorded and one model train.
+
+    .. math:: \Gamma = \frac{N_{coinc} - 2 \nu \Delta N_d}{(N_d + N_m)/2} \; \frac{1}{1 - 2 \nu \Delta},
+              \qquad \nu = N_m / T
+
+    :math:`N_{coinc}` counts the spikes of `data` with at least one spike of `model` within ±Δ (closed window). The
+    subtracted term is what a Poisson train at the model's rate would hit by chance, so chance is 0 and a perfect
+    match is 1. Γ is not symmetric: the rate is that of the second train, the counted spikes those of the first.
+
+    Parameters
+    ----------
+    data, model : (spike,) array, sorted, ms
+    duration_ms : float, length T of the scored stretch
+    window : float, Δ in ms
+
+    Returns
+    -------
+    float
+        1 at best, 0 at chance, can be negative. 0 when exactly one train is silent. NaN, undefined, when both are, or
+        when the model fires so fast (ν >= 1 / 2Δ: 125 Hz at 4 ms) that its windows cover all time.
+
+    Raises
+    ------
+    ScoreError
+        Unsorted or non-finite times, a window or duration that is not positive.
+
+    References
+    ----------
+    Kistler, Gerstner & van Hemmen 1997, Neural Comput 9:1015; Jolivet et al. 2008, J Neurosci Methods 169:417, eq. 2.
+
+    Examples
+    --------
+    >>> round(coincidence_factor([100.0, 200.0], [103.0, 500.0], duration_ms=1000.0, window=4.0), 6)
+    0.49187
+    """
+    pair = [checked_train(data, "data")], [checked_train(model, "model")]
+    return float(gamma_table(*pair, checked_duration(duration_ms), positive(window, "window"))[0, 0])
+
+
+def gamma(data: Trains, model: Trains, duration_ms: float, *, window: float = 4.0) -> float:
+    """Γ averaged over all pairs of a repeat and a run; pairs of two silent trains say nothing and are left out.
+
+    Parameters
+    ----------
+    data, model : sequence of (spike,) arrays, sorted, ms
+    duration_ms : float
+    window : float, ±Δ in ms
+
+    Examples
+    --------
+    >>> gamma([[100.0], [101.0]], [[100.0]], 1000.0)
+    1.0
+    """
+    table = gamma_table(
+        checked(data, "data"), checked(model, "model"), checked_duration(duration_ms), positive(window, "window")
+    )
+    return mean_defined(table)
+
+
+def gamma_over_reliability(data: Trains, model: Trains, duration_ms: float, *, window: float = 4.0) -> float:
+    """Γ of the model divided by the cell's intrinsic reliability R (INCF competition 2009; Gerstner & Naud 2009).
+
+    R is the mean Γ over ordered pairs of different repeats. NaN with fewer than two repeats or when R <= 0. A noisy
+    model that is the cell scores 1; one deterministic run can score above 1, because the train that best summarises
+    the repeats agrees with each better than two repeats agree with each other. Never compare the two.
+
+    Examples
+    --------
+    >>> repeats = [[100.0, 300.0], [102.0, 500.0]]
+    >>> round(gamma_over_reliability(repeats, [[100.0]], 1000.0), 6)
+    1.344441
+    """
+    d, duration, w = checked(data, "data"), checked_duration(duration_ms), positive(window, "window")
+    ones = np.ones(len(d))
+    table = gamma_table(d, checked(model, "model"), duration, w)
+    reliability = mean_over_pairs(gamma_table(d, d, duration, w), ones)
+    return float(ratio(np.asarray(mean_defined(table)), reliability))
+
+
+def md_star(
+    data: Trains,
+    model: Trains,
+    duration_ms: float | None = None,
+    *,
+    window: float = 4.0,
+    kernel: str = "kistler",
+    unbiased: bool = True,
+) -> float:
+    r"""Md*: the similarity of the distributions that repeats and runs are drawn from.
+
+    .. math:: M_d^* = \frac{2\, n_{dm}}{n_{dd} + n_{mm}}
+
+    with n_xy the mean number (weight) of coincident spike pairs of a train of x and one of y. n_dd runs over different
+    repeats only, which takes out the bias of few repeats.
+
+    Parameters
+    ----------
+    data, model : sequence of (spike,) arrays, sorted, ms
+    duration_ms : float or None, not used (Md* needs no rate); taken so that all metrics are called alike
+    window : float, Δ in ms
+    kernel : {"kistler", "rectangular"}
+        "kistler": a pair counts 1 when at most Δ apart (a box of ±Δ on one train). "rectangular": both trains are
+        smoothed with a box of ±Δ, so a pair weighs 1 - |t| / 2Δ.
+    unbiased : bool
+        True: n_mm over different runs too. False: as in the GIF toolboxes, with the pairs i == j of the runs, which
+        lowers Md* by about N_m / (n_runs n_mm) of its denominator. One deterministic run always keeps its own pairs.
+
+    Returns
+    -------
+    float
+        1 when both sets come from one distribution; a noisy estimate can exceed it. NaN with fewer than two repeats or
+        when no pair coincides anywhere. It has no fixed chance level: it compares rates as well as times.
+
+    References
+    ----------
+    Naud, Gerhard, Mensi & Gerstner 2011, Neural Comput 23:3016; Pozzorini et al. 2015, PLoS Comput Biol 11:e1004275.
+
+    Examples
+    --------
+    >>> md_star([[10.0, 50.0], [12.0, 90.0]], [[10.0, 50.0]], window=4.0)
+    1.0
+    >>> round(md_star([[10.0, 50.0], [12.0, 90.0]], [[10.0, 56.0]], window=4.0, kernel="rectangular"), 6)
+    0.590909
+    """
+    d, m, w = checked(data, "data"), checked(model, "model"), positive(window, "window")
+    ones = np.ones(len(d))
+    n_dm = mean_over(mean_weight(d, m, w, kernel), ones)
+    n_dd = mean_over_pairs(weight_table(d, d, w, kernel), ones)
+    return float(md_of(n_dm, n_dd, self_weight(m, w, kernel, unbiased)))

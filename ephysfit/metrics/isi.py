@@ -1,0 +1,109 @@
+"""Rates and interspike intervals: what a train is like, whatever its timing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ephysfit.arrays import Train, Trains
+from ephysfit.metrics.trains import checked, checked_duration, checked_train
+from ephysfit.metrics.weights import Array
+
+UNDEFINED = float("nan")
+
+
+def rate_hz(trains: Trains, duration_ms: float) -> float:
+    """Mean firing rate of all trains in spikes per second.
+
+    Examples
+    --------
+    >>> rate_hz([[10.0, 20.0], [15.0]], 1000.0)
+    1.5
+    """
+    rows = checked(trains)
+    return float(np.mean([t.size for t in rows]) / checked_duration(duration_ms) * 1e3)
+
+
+def rate_error(data: Trains, model: Trains, duration_ms: float | None = None) -> float:
+    """(model rate - recorded rate) / recorded rate: 0 at best, 0.1 when the model fires 10 % too much.
+
+    NaN when the cell is silent. `duration_ms` is not used: it is the same for both.
+
+    Examples
+    --------
+    >>> rate_error([[10.0, 20.0]], [[10.0, 20.0, 30.0]])
+    0.5
+    """
+    d, m = (float(np.mean([t.size for t in checked(x)])) for x in (data, model))
+    return (m - d) / d if d > 0 else UNDEFINED
+
+
+def intervals(train: npt.ArrayLike) -> Train:
+    """Interspike intervals of one train in ms, (spike - 1,)."""
+    return np.diff(checked_train(train))
+
+
+def cv(train: npt.ArrayLike) -> float:
+    """Coefficient of variation of the intervals, sd / mean (sd with n); NaN with fewer than two intervals.
+
+    Examples
+    --------
+    >>> cv([0.0, 10.0, 20.0, 30.0])
+    0.0
+    """
+    gaps = intervals(train)
+    return float(gaps.std() / gaps.mean()) if gaps.size > 1 and gaps.mean() > 0 else UNDEFINED
+
+
+def _contrast(train: npt.ArrayLike) -> Array:
+    """(I_k+1 - I_k) / (I_k+1 + I_k) of neighbouring intervals; pairs of zero intervals have none."""
+    gaps = intervals(train)
+    both = gaps[1:] + gaps[:-1]
+    return np.diff(gaps)[both > 0] / both[both > 0]
+
+
+def cv2(train: npt.ArrayLike) -> float:
+    """Local variability 2 |I' - I| / (I' + I), averaged (Holt et al. 1996, J Neurophysiol 75:1806).
+
+    Examples
+    --------
+    >>> round(cv2([0.0, 10.0, 40.0]), 9)
+    1.0
+    """
+    contrast = _contrast(train)
+    return float(2.0 * np.abs(contrast).mean()) if contrast.size else UNDEFINED
+
+
+def lv(train: npt.ArrayLike) -> float:
+    """Local variation 3 ((I - I') / (I + I'))^2, averaged (Shinomoto et al. 2003, Neural Comput 15:2823); 1 for Poisson.
+
+    Examples
+    --------
+    >>> round(lv([0.0, 10.0, 40.0]), 9)
+    0.75
+    """
+    contrast = _contrast(train)
+    return float(3.0 * (contrast**2).mean()) if contrast.size else UNDEFINED
+
+
+def _pooled(trains: Sequence[Train]) -> Train:
+    return np.sort(np.concatenate([np.diff(t) for t in trains]))
+
+
+def isi_distance(data: Trains, model: Trains, duration_ms: float | None = None) -> float:
+    """Kolmogorov–Smirnov distance of the interval distributions, intervals of all trains pooled; `duration_ms` unused.
+
+    0 when the distributions agree, 1 when they do not overlap. NaN when either side has no interval.
+
+    Examples
+    --------
+    >>> isi_distance([[0.0, 10.0, 20.0]], [[0.0, 50.0]])
+    1.0
+    """
+    d, m = _pooled(checked(data, "data")), _pooled(checked(model, "model"))
+    if not (d.size and m.size):
+        return UNDEFINED
+    at = np.concatenate([d, m])
+    return float(np.abs(np.searchsorted(d, at, "right") / d.size - np.searchsorted(m, at, "right") / m.size).max())

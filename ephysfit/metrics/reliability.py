@@ -1,0 +1,82 @@
+"""What the cell says about itself: how well its own repeats predict each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ephysfit.arrays import Train, Trains
+from ephysfit.metrics.coincidence import gamma_table, md_of, weight_table
+from ephysfit.metrics.consensus import consensus
+from ephysfit.metrics.trains import checked, checked_duration, mean_defined, positive
+from ephysfit.metrics.weights import mean_over_pairs, ratio
+
+
+def reliability(data: Trains, duration_ms: float, *, window: float = 4.0) -> float:
+    """Intrinsic reliability R: the mean Γ over all ordered pairs of different repeats; NaN for a single repeat.
+
+    References
+    ----------
+    Jolivet et al. 2008, J Neurosci Methods 169:417; Gerstner & Naud 2009, Science 326:379.
+
+    Examples
+    --------
+    >>> reliability([[100.0, 300.0], [102.0, 300.0]], 1000.0)
+    1.0
+    """
+    d = checked(data, "data")
+    table = gamma_table(d, d, checked_duration(duration_ms), positive(window, "window"))
+    return float(mean_over_pairs(table, np.ones(len(d))))
+
+
+def md_reliability(data: Trains, *, window: float = 4.0, kernel: str = "kistler") -> float:
+    """Md*-type reliability: coincident pairs of two different repeats over those of a repeat with itself.
+
+    1 when all repeats are alike, about 0 when nothing repeats. NaN for a single repeat or silent repeats.
+
+    References
+    ----------
+    Naud, Gerhard, Mensi & Gerstner 2011, Neural Comput 23:3016.
+
+    Examples
+    --------
+    >>> md_reliability([[100.0, 300.0], [102.0, 500.0]])
+    0.5
+    """
+    d = checked(data, "data")
+    table = weight_table(d, d, positive(window, "window"), kernel)
+    return float(ratio(mean_over_pairs(table, np.ones(len(d))), np.asarray(np.diag(table).mean())))
+
+
+def leave_one_out(data: Trains, duration_ms: float, *, window: float = 4.0) -> list[Train]:
+    """For each repeat, the consensus train of all the others; needs two repeats or more.
+
+    Examples
+    --------
+    >>> [t.tolist() for t in leave_one_out([[10.0], [20.0], [21.0]], 1000.0)]
+    [[20.5], [10.0, 21.0], [10.0, 20.0]]
+    """
+    d = checked(data, "data")
+    return [consensus(d[:k] + d[k + 1 :], duration_ms, window) for k in range(len(d))] if len(d) > 1 else []
+
+
+def gamma_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0) -> float:
+    """Γ that a single train can reach on this cell: what the other repeats, summarised, say of each repeat.
+
+    Divided by R this is above 1 (1.06 to 1.3 on raphe cells): the practical top for a deterministic model.
+    """
+    d, duration = checked(data, "data"), checked_duration(duration_ms)
+    others = leave_one_out(d, duration, window=window)
+    return mean_defined(
+        [gamma_table([one], [rest], duration, window)[0, 0] for one, rest in zip(d, others, strict=False)]
+    )
+
+
+def md_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0, kernel: str = "kistler") -> float:
+    """Md* that a single train can reach: each repeat against the consensus of the others."""
+    d, duration = checked(data, "data"), checked_duration(duration_ms)
+    others = leave_one_out(d, duration, window=window)
+    if not others:
+        return float("nan")
+    n_dm = np.diag(weight_table(d, others, window, kernel)).mean()
+    n_mm = np.diag(weight_table(others, others, window, kernel)).mean()
+    return float(md_of(n_dm, mean_over_pairs(weight_table(d, d, window, kernel), np.ones(len(d))), n_mm))
