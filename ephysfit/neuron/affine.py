@@ -154,7 +154,7 @@ def operators(neuron: Neuron, dt: float) -> Operators:
     refuse_unless_affine(type(neuron), "operators")
     m = matrices(neuron)
     eq = equations(type(neuron))
-    cells, d, width = m["flow"].shape
+    cells, d, _ = m["flow"].shape
     mask = torch.tensor([n not in eq.held for n in eq.states], dtype=torch.float64)[:, None]
     free, drive = _exact(m["flow"], dt)
     held, held_drive = _exact(m["flow"] * mask, dt)

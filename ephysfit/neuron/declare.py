@@ -38,8 +38,12 @@ class Parameter:
         Whether equal ratios count as equal steps; by default for positive bounds that span a factor of 8 or more.
     smooth : bool
         False for what a spike train depends on in jumps (``t_ref``): left to derivative-free search.
-    width : float
-        Standard deviation of the prior about `start`, as a fraction of the (log) distance between the bounds.
+    width : float, optional
+        Scale of the prior about `start`, in the parameter's unit (in e-folds if it counts in ratios); 0.3 of the
+        distance between the bounds unless given.
+    measured : str
+        For what is read off the recording and not fitted: ``"current mean"`` or ``"current std"`` of the training
+        data (pA), which set the operating point of a neuron with a standardised input.
     """
 
     unit: str
@@ -50,7 +54,8 @@ class Parameter:
     size: int = 1
     log: bool | None = None
     smooth: bool = True
-    width: float = 0.3
+    width: float | None = None
+    measured: str = ""
 
     def __post_init__(self) -> None:
         dimension(self.unit)
@@ -210,7 +215,7 @@ class Neuron:
         NeuronError
             If a name is not a free parameter, or a value lies outside its bounds.
         """
-        for key, value in values.items():
+        for key in values:
             if key not in cls.parameters:
                 raise NeuronError(f"{cls.__name__} has no free parameter {key!r} to pin; {near(key, cls.parameters)}")
         inherited = ("reference", "biology", "hold")
@@ -280,11 +285,9 @@ def _shaped(cls: type[Neuron], name: str, parameter: Parameter, value: Any) -> A
 
 
 def _short(value: Any) -> str:
-    return (
-        "(" + ", ".join(map(_short, value)) + ")"
-        if isinstance(value, Bank)
-        else (f"{value:.4g}" if isinstance(value, float) else str(value))
-    )
+    if isinstance(value, Bank):
+        return "(" + ", ".join(map(_short, value)) + ")"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def flat_names(declared: Mapping[str, Parameter | State]) -> Iterator[str]:

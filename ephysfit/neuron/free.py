@@ -1,0 +1,154 @@
+"""Bounded parameters and the free vector an optimiser moves.
+
+Each scalar parameter x in [low, high] (or its logarithm, where it counts in ratios) is a sigmoid of a free number, so
+that no step leaves the bounds and no gradient dies on a clamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import log
+
+import torch
+from torch import Tensor
+
+from ephysfit.errors import NeuronError, near
+from ephysfit.neuron.declare import Neuron, Parameter, flat_names, flatten, unflatten
+
+#: how near to a bound (as a fraction of the distance between them) a value counts as on it
+ON_BOUND = 2e-3
+_INSIDE = 1e-4
+
+
+@dataclass(frozen=True)
+class Free:
+    """The free coordinates of some scalar parameters of a neuron class; the others stay as they are.
+
+    Parameters
+    ----------
+    neuron : type[Neuron]
+    names : tuple of str
+        Flat names (``R_1``, ``R_2`` for a bank) of the parameters to move.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> free = Free.of(LIF, ["C", "g"])
+    >>> z = free.to_vector(LIF.start())
+    >>> round(float(free.to_neuron(z, LIF.start()).C), 6)
+    100.0
+    """
+
+    neuron: type[Neuron]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, neuron: type[Neuron], names: Sequence[str] | None = None, *, smooth_only: bool = False) -> Free:
+        """Coordinates of the named parameters (declared or flat names), or of all that are not measured."""
+        by_flat = declared(neuron)
+        if names is None:
+            chosen = [n for n, p in by_flat.items() if not p.measured and (p.smooth or not smooth_only)]
+            return cls(neuron, tuple(chosen))
+        chosen = []
+        for name in names:
+            group = list(flat_names({name: neuron.parameters[name]})) if name in neuron.parameters else [name]
+            for flat in group:
+                if flat not in by_flat:
+                    raise NeuronError(f"{neuron.__name__} has no free parameter {flat!r}; {near(flat, by_flat)}")
+            chosen += group
+        return cls(neuron, tuple(chosen))
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        by_flat = declared(self.neuron)
+        return tuple(by_flat[n] for n in self.names)
+
+    @cached_property
+    def _range(self) -> tuple[Tensor, Tensor]:
+        ends = [(_scale(p, p.low), _scale(p, p.high)) for p in self.parameters]
+        return torch.tensor([a for a, _ in ends], dtype=torch.float64), torch.tensor(
+            [b for _, b in ends], dtype=torch.float64
+        )
+
+    @cached_property
+    def _log(self) -> Tensor:
+        return torch.tensor([p.logarithmic for p in self.parameters], dtype=torch.bool)
+
+    @cached_property
+    def widths(self) -> Tensor:
+        """Scale of the prior of each parameter on its (log) axis."""
+        low, high = self._range
+        given = [p.width for p in self.parameters]
+        return torch.stack(
+            [
+                0.3 * (high[i] - low[i]) if w is None else torch.tensor(w, dtype=torch.float64)
+                for i, w in enumerate(given)
+            ]
+        )
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """Declared starts on the (log) axis: where the prior sits."""
+        flat = dict(zip(flat_names(self.neuron.parameters), _starts(self.neuron), strict=True))
+        return torch.tensor(
+            [_scale(p, max(flat[n], p.low)) for n, p in zip(self.names, self.parameters, strict=True)],
+            dtype=torch.float64,
+        )
+
+    def axis(self, z: Tensor) -> Tensor:
+        """Parameters on their (log) axis, from free coordinates (..., parameter)."""
+        low, high = self._range
+        return low + (high - low) * torch.sigmoid(z)
+
+    def to_vector(self, neuron: Neuron) -> Tensor:
+        """Free coordinates (parameter,) of a one-cell instance; values on a bound are moved just inside."""
+        flat = flatten(neuron.parameters, neuron.values())
+        low, high = self._range
+        scaled = torch.tensor(
+            [_scale(p, float(flat[n])) for n, p in zip(self.names, self.parameters, strict=True)], dtype=torch.float64
+        )
+        return torch.logit(((scaled - low) / (high - low)).clamp(_INSIDE, 1 - _INSIDE))
+
+    def values(self, z: Tensor) -> dict[str, Tensor]:
+        """Parameter values by flat name from free coordinates (..., parameter)."""
+        y = self.axis(z)
+        x = torch.where(self._log, torch.exp(torch.where(self._log, y, 0.0)), y)
+        return {n: x[..., i] for i, n in enumerate(self.names)}
+
+    def to_neuron(self, z: Tensor, base: Neuron) -> Neuron:
+        """An instance with the moved parameters put into `base`: tensors, with gradients to `z`."""
+        flat = {**flatten(base.parameters, base.values()), **self.values(z)}
+        return base.replace(**unflatten(base.parameters, flat))
+
+    def on_bound(self, neuron: Neuron) -> tuple[tuple[str, str], ...]:
+        """Names and sides of the parameters that sit on a bound."""
+        low, high = self._range
+        flat = flatten(neuron.parameters, neuron.values())
+        out = []
+        for i, (n, p) in enumerate(zip(self.names, self.parameters, strict=True)):
+            place = (_scale(p, min(max(float(flat[n]), p.low), p.high)) - float(low[i])) / float(high[i] - low[i])
+            if place < ON_BOUND or place > 1 - ON_BOUND:
+                out.append((n, "low" if place < 0.5 else "high"))
+        return tuple(out)
+
+
+def declared(neuron: type[Neuron]) -> dict[str, Parameter]:
+    """Declared parameter by flat name."""
+    return {flat: p for name, p in neuron.parameters.items() for flat in flat_names({name: p})}
+
+
+def as_floats(neuron: Neuron) -> Neuron:
+    """The same one cell with plain floats."""
+    flat = flatten(neuron.parameters, neuron.values())
+    numbers = {k: float(v.detach()) if isinstance(v, Tensor) else float(v) for k, v in flat.items()}
+    return neuron.replace(**unflatten(neuron.parameters, numbers))
+
+
+def _starts(neuron: type[Neuron]) -> list[float]:
+    return [v for p in neuron.parameters.values() for v in p.starts]
+
+
+def _scale(p: Parameter, value: float) -> float:
+    return log(max(value, 1e-300)) if p.logarithmic else value
