@@ -1,0 +1,55 @@
+"""Spike-timing metrics: declared records, and the score of a simulation against a recording."""
+
+from __future__ import annotations
+
+from ephysfit.metrics.coincidence import coincidence_factor, gamma, gamma_over_reliability, md_star
+from ephysfit.metrics.consensus import consensus
+from ephysfit.metrics.isi import cv, cv2, isi_distance, lv, rate_error, rate_hz
+from ephysfit.metrics.metric import METRICS, Metric, metric
+from ephysfit.metrics.reliability import gamma_ceiling, leave_one_out, md_ceiling, md_reliability, reliability
+from ephysfit.metrics.score import Row, Score, score
+from ephysfit.metrics.trains import cut
+from ephysfit.metrics.van_rossum import van_rossum, van_rossum_distance
+from ephysfit.metrics.variance import (
+    etv,
+    explained_variance_of_runs,
+    explained_variance_ratio,
+    psth_explained_variance,
+    smoothed,
+)
+from ephysfit.metrics.victor_purpura import victor_purpura, victor_purpura_distance
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Row",
+    "Score",
+    "coincidence_factor",
+    "consensus",
+    "cut",
+    "cv",
+    "cv2",
+    "etv",
+    "explained_variance_of_runs",
+    "explained_variance_ratio",
+    "gamma",
+    "gamma_ceiling",
+    "gamma_over_reliability",
+    "isi_distance",
+    "leave_one_out",
+    "lv",
+    "md_ceiling",
+    "md_reliability",
+    "md_star",
+    "metric",
+    "psth_explained_variance",
+    "rate_error",
+    "rate_hz",
+    "reliability",
+    "score",
+    "smoothed",
+    "van_rossum",
+    "van_rossum_distance",
+    "victor_purpura",
+    "victor_purpura_distance",
+]

@@ -247,7 +247,7 @@ def md_star(
     >>> md_star([[10.0, 50.0], [12.0, 90.0]], [[10.0, 50.0]], window=4.0)
     1.0
     >>> round(md_star([[10.0, 50.0], [12.0, 90.0]], [[10.0, 56.0]], window=4.0, kernel="rectangular"), 6)
-    0.590909
+    0.727273
     """
     d, m, w = checked(data, "data"), checked(model, "model"), positive(window, "window")
     ones = np.ones(len(d))

@@ -29,7 +29,7 @@ def _soft_window(half, window, smooth, step):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _spread(field, time, amount, window, step):  # type: ignore[no-untyped-def]
     """Add amount, weighted by the soft window, to the candidates around one spike."""
-    centre = int(round(time / step))
+    centre = round(time / step)
     for c in range(max(0, centre - window.size + 1), min(field.size, centre + window.size)):
         field[c] += amount * window[abs(c - centre)]
 

@@ -77,7 +77,7 @@ def cv2(train: npt.ArrayLike) -> float:
 
 
 def lv(train: npt.ArrayLike) -> float:
-    """Local variation 3 ((I - I') / (I + I'))^2, averaged (Shinomoto et al. 2003, Neural Comput 15:2823); 1 for Poisson.
+    """Local variation 3 ((I - I') / (I + I'))^2, 1 for Poisson (Shinomoto et al. 2003, Neural Comput 15:2823).
 
     Examples
     --------

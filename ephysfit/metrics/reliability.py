@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ephysfit.arrays import Train, Trains
 from ephysfit.metrics.coincidence import gamma_table, md_of, weight_table
 from ephysfit.metrics.consensus import consensus
 from ephysfit.metrics.trains import checked, checked_duration, mean_defined, positive
-from ephysfit.metrics.weights import mean_over_pairs, ratio
+from ephysfit.metrics.weights import Array, mean_over_pairs, ratio
 
 
 def reliability(data: Trains, duration_ms: float, *, window: float = 4.0) -> float:
@@ -59,6 +61,11 @@ def leave_one_out(data: Trains, duration_ms: float, *, window: float = 4.0) -> l
     return [consensus(d[:k] + d[k + 1 :], duration_ms, window) for k in range(len(d))] if len(d) > 1 else []
 
 
+def own_gammas(data: Sequence[Train], others: Sequence[Train], duration_ms: float, window: float) -> Array:
+    """Γ of each repeat with the train that the others give for it, (repeat,)."""
+    return np.array([gamma_table([d], [o], duration_ms, window)[0, 0] for d, o in zip(data, others, strict=False)])
+
+
 def gamma_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0) -> float:
     """Γ that a single train can reach on this cell: what the other repeats, summarised, say of each repeat.
 
@@ -66,9 +73,7 @@ def gamma_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0) -> f
     """
     d, duration = checked(data, "data"), checked_duration(duration_ms)
     others = leave_one_out(d, duration, window=window)
-    return mean_defined(
-        [gamma_table([one], [rest], duration, window)[0, 0] for one, rest in zip(d, others, strict=False)]
-    )
+    return mean_defined(own_gammas(d, others, duration, window))
 
 
 def md_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0, kernel: str = "kistler") -> float:

@@ -74,7 +74,7 @@ def inside(trains: Sequence[Train], duration_ms: float, name: str) -> None:
         if t.size and (t[0] < 0 or t[-1] > duration_ms):
             out = t[0] if t[0] < 0 else t[-1]
             raise ScoreError(
-                f"{name}[{k}] has a spike at {out:g} ms, outside [0, {duration_ms:g}] ms; cut(trains, start, stop) first"
+                f"{name}[{k}] has a spike at {out:g} ms, outside [0, {duration_ms:g}] ms; cut() the trains first"
             )
 
 

@@ -53,7 +53,7 @@ def smoothed(trains: Trains, duration_ms: float, sigma: float, bin_ms: float = 1
     rows, duration = checked(trains), checked_duration(duration_ms)
     inside(rows, duration, "trains")
     gauss = gaussian(positive(sigma, "sigma"), positive(bin_ms, "bin_ms"))
-    n = max(int(round(duration / bin_ms)), 1)
+    n = max(round(duration / bin_ms), 1)
     out = np.zeros((len(rows), n))
     for row, train in zip(out, rows, strict=True):
         _scatter(np.minimum((train / bin_ms).astype(np.int64), n - 1), gauss, row)
@@ -139,7 +139,7 @@ def explained_variance_ratio(
 
     Examples
     --------
-    >>> explained_variance_ratio([[50.0], [50.0]], [[50.0]], 100.0)
+    >>> round(explained_variance_ratio([[50.0], [50.0]], [[50.0]], 100.0), 12)
     1.0
     """
     d = checked(data, "data")
@@ -168,7 +168,7 @@ def explained_variance_of_runs(
 
     Examples
     --------
-    >>> explained_variance_of_runs([[50.0], [50.0]], [[50.0], []], 100.0)
+    >>> round(explained_variance_of_runs([[50.0], [50.0]], [[50.0], []], 100.0), 12)
     0.5
     """
     d, m = (smoothed(t, duration_ms, sigma, bin_ms) for t in (data, model))
@@ -186,7 +186,7 @@ def psth_explained_variance(
 
     Examples
     --------
-    >>> psth_explained_variance([[50.0]], [[50.0]], 100.0)
+    >>> round(psth_explained_variance([[50.0]], [[50.0]], 100.0), 12)
     1.0
     """
     d, m = (mean_rate(checked(t), duration_ms, sigma, bin_ms) for t in (data, model))
