@@ -166,8 +166,15 @@ def _affine_step(eq: Equations) -> tuple[tuple, tuple, tuple]:
         return tuple(out)
 
     advance = build("free", "drive", ())
-    held = build("held", "held_drive", eq.held)
-    return tuple(entries), advance, held
+    reach, _ = _structure(eq, ())
+    listens = {i for i, j in reach if j < len(eq.states) and eq.states[j] in eq.held}
+    alike = [i for i, n in enumerate(eq.states) if i not in listens and n not in eq.held]
+    count = len(entries)
+    held = [*build("held", "held_drive", eq.held)]
+    for i in alike:  # what does not listen to a held state steps alike: one coefficient, not two
+        held[i] = advance[i]
+    kept = {str(v) for _, e in held for v in e.free_symbols}
+    return tuple(entries[:count] + [e for e in entries[count:] if e[0] in kept]), advance, tuple(held)
 
 
 def _entry(entries: list, operator: str, i: int, j: int) -> sympy.Symbol:
