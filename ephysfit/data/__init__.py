@@ -1,0 +1,1 @@
+"""Recordings: what a file holds, checked and in one shape."""

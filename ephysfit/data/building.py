@@ -1,0 +1,149 @@
+"""What every reader needs to turn samples into sweeps: choice, missing samples, one grid for current and voltage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ephysfit.arrays import Trace
+from ephysfit.data.recording import Sweep
+from ephysfit.errors import RecordingError, StimulusError, near
+
+#: relative error of a sampling rate that still counts as the same rate
+SAME_RATE = 1e-6
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which sweeps a caller wants: everything by default.
+
+    Parameters
+    ----------
+    sweeps
+        Names or positions of sweeps, or None for all.
+    stimulus
+        Text in the stimulus name, any case, or None for all.
+    """
+
+    sweeps: tuple[str | int, ...] | None = None
+    stimulus: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.sweeps is not None:
+            given: Sequence[str | int] = (self.sweeps,) if isinstance(self.sweeps, str | int) else tuple(self.sweeps)
+            object.__setattr__(self, "sweeps", given)
+
+    def takes(self, index: int, name: str, stimulus: str) -> bool:
+        """Whether the sweep at this position, counted from 0, is wanted."""
+        by_name = self.sweeps is None or name in self.sweeps or index in self.sweeps
+        return by_name and (self.stimulus is None or self.stimulus.lower() in stimulus.lower())
+
+    def check(self, names: Sequence[str], stimuli: Sequence[str]) -> None:
+        """Raise where a sweep that is asked for does not exist."""
+        for wanted in self.sweeps or ():
+            if wanted not in names and not (isinstance(wanted, int) and 0 <= wanted < len(names)):
+                hint = f"there are {len(names)}, counted from 0" if isinstance(wanted, int) else near(wanted, names)
+                raise RecordingError(f"no sweep {wanted!r}; {hint}")
+        if self.stimulus is not None and not any(self.stimulus.lower() in s.lower() for s in stimuli):
+            raise RecordingError(f"no sweep has stimulus {self.stimulus!r}; {near(self.stimulus, set(stimuli))}")
+
+
+def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus: str = "", **fields: object) -> Sweep:
+    """A sweep from samples of which some may be missing (NaN).
+
+    Missing samples at the end (an aborted sweep padded to its planned length) are cut off. Voltage missing elsewhere is
+    marked as not valid. Current missing elsewhere is refused: a neuron remembers it.
+
+    Raises
+    ------
+    StimulusError
+        If the current is missing somewhere before the end.
+    RecordingError
+        If nothing is left, or the traces are of different length.
+    """
+    current = np.asarray(current, dtype=np.float64)
+    known = np.isfinite(current)
+    if voltage is not None:
+        voltage = np.asarray(voltage, dtype=np.float64)
+        if voltage.shape != current.shape:
+            raise RecordingError(f"{voltage.size} voltage samples for {current.size} of current")
+        known = known & np.isfinite(voltage)
+    end = int(np.flatnonzero(known)[-1]) + 1 if known.any() else 0
+    if not end:
+        raise RecordingError("no sample is finite" if current.size else "no samples")
+    sweep_warnings = () if end == current.size else (f"aborted: cut at {end * dt:g} of {current.size * dt:g} ms",)
+    if not np.isfinite(current[:end]).all():
+        raise StimulusError(
+            f"the current is missing (NaN) at {np.flatnonzero(~np.isfinite(current))[0] * dt:g} ms, inside the sweep"
+        )
+    sweep = Sweep(
+        current[:end],
+        dt,
+        None if voltage is None else voltage[:end],
+        name=name,
+        stimulus=stimulus,
+        valid=intervals(known[:end], dt),
+        spike_source="none",
+    )
+    return replace(sweep, **{"warnings": sweep_warnings, **fields}) if fields or sweep_warnings else sweep
+
+
+def intervals(known: np.ndarray, dt: float) -> tuple[tuple[float, float], ...]:
+    """The stretches of True as (start, stop), ms; nothing where all is True."""
+    if known.all():
+        return ()
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], known.astype(np.int8), [0]])))
+    return tuple((float(a * dt), float(b * dt)) for a, b in edges.reshape(-1, 2))
+
+
+def onto(current: Trace, from_dt: float, to_dt: float) -> Trace:
+    """A current on another grid, exactly: averaged into longer steps, or held over shorter ones.
+
+    Raises
+    ------
+    StimulusError
+        If neither step is a multiple of the other.
+    """
+    if abs(from_dt - to_dt) <= SAME_RATE * to_dt:
+        return current
+    ratio = max(from_dt, to_dt) / min(from_dt, to_dt)
+    if abs(ratio - round(ratio)) > SAME_RATE * ratio:
+        raise StimulusError(
+            f"current sampled every {from_dt:g} ms, voltage every {to_dt:g} ms: neither is a multiple of the other, "
+            "and resampling would invent a current"
+        )
+    k = round(ratio)
+    if from_dt > to_dt:
+        return np.repeat(current, k)
+    return current[: len(current) // k * k].reshape(-1, k).mean(axis=1)
+
+
+def aligned(
+    current: Trace, current_start: float, voltage: Trace, voltage_start: float, dt: float
+) -> tuple[Trace, Trace, str]:
+    """The common part of a current and a voltage on one grid, and what was cut off, in words.
+
+    Parameters
+    ----------
+    current, voltage
+        pA and mV, shape (time,), sampled every `dt` ms.
+    current_start, voltage_start
+        When they began, ms on one clock.
+
+    Raises
+    ------
+    StimulusError
+        If they do not overlap.
+    """
+    lead = round((voltage_start - current_start) / dt)
+    first, last = max(lead, 0), min(len(current), len(voltage) + lead)
+    if last <= first:
+        raise StimulusError(
+            f"stimulus ({current_start:g} ms, {len(current) * dt:g} ms long) and response ({voltage_start:g} ms, "
+            f"{len(voltage) * dt:g} ms long) do not overlap in time"
+        )
+    lost = len(voltage) - (last - first)
+    note = f"{lost * dt:g} ms of response without a known current cut off" if lost else ""
+    return current[first:last], voltage[first - lead : last - lead], note

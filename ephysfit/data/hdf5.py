@@ -1,0 +1,75 @@
+"""Small helpers for readers of HDF5 layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ephysfit.errors import RecordingError
+
+if TYPE_CHECKING:
+    import h5py
+
+#: the first bytes of every HDF5 file
+MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file begins like HDF5."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """The file, open for reading and nothing else."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        yield file
+
+
+def text(value: Any, default: str = "") -> str:
+    """A string out of whatever HDF5 holds: bytes, arrays of one string, scalars, datasets."""
+    if value is None:
+        return default
+    if hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "file"):
+        value = value[()]
+    if isinstance(value, np.ndarray):
+        return ", ".join(text(item) for item in value.ravel())
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def number(group: Any, name: str) -> float | None:
+    """A scalar dataset of a group as a float, or None where it is missing or not a number."""
+    item = group.get(name)
+    if item is None or not hasattr(item, "shape") or item.size != 1:
+        return None
+    value = np.asarray(item[()]).ravel()[0]
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        return None
+    return found if np.isfinite(found) else None
+
+
+def identity(item: Any) -> int:
+    """What tells two objects of one file apart, whatever path or link led to them."""
+    import h5py
+
+    return int(h5py.h5o.get_info(item.id).addr)
+
+
+def strings(group: Any, name: str) -> list[str]:
+    """A column of strings; empty where it is missing."""
+    item = group.get(name)
+    return [] if item is None else [text(value) for value in np.atleast_1d(item[()])]
+
+
+def refused(group: Any, name: str) -> RecordingError:
+    """The error for a part that must be there and is not."""
+    return RecordingError(f"{group.name or 'file'}: no {name!r} in it; the file is incomplete")

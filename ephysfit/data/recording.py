@@ -1,0 +1,551 @@
+"""Recordings: what was injected into one cell and what the cell did, in ms, mV and pA."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from os.path import commonprefix
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ephysfit.arrays import Trace, Train
+from ephysfit.data.spikes import detect_spikes
+from ephysfit.data.stimuli import Stimulus, group_repeats
+from ephysfit.errors import RecordingError, near
+
+#: how far, in samples, a spike may lie outside its sweep by rounding
+SLACK = 1e-6
+
+
+def _vector(values: npt.ArrayLike, what: str, unit: str) -> npt.NDArray[np.float64]:
+    try:
+        array = np.ascontiguousarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise RecordingError(f"{what}: not an array of numbers in {unit} ({error})") from None
+    if array.ndim != 1:
+        raise RecordingError(f"{what}: shape {array.shape} given; one sweep is 1-D, axis time, in {unit}")
+    return array
+
+
+def check_step(dt: float, what: str = "sweep") -> float:
+    """The sampling step in ms as a float, if it can be one.
+
+    Raises
+    ------
+    RecordingError
+        If `dt` is not a finite number above 0.
+    """
+    try:
+        step = float(dt)
+    except (TypeError, ValueError):
+        raise RecordingError(f"{what}: dt = {dt!r} is not a number; give the sampling step in ms") from None
+    if not (np.isfinite(step) and step > 0):
+        raise RecordingError(f"{what}: dt = {step} ms; a sampling step is finite and above 0")
+    return step
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """One stretch of recording with one current.
+
+    Parameters
+    ----------
+    current
+        Injected current, positive depolarises, pA, shape (time,).
+    dt
+        Sampling step, ms.
+    voltage
+        Membrane voltage, mV, shape (time,), or None where only spikes are known. NaN only outside `valid`.
+    spike_times
+        Sorted times of the spikes, ms from the start of the sweep, not tied to the samples.
+    name, stimulus
+        What the sweep and its stimulus are called in the file.
+    start
+        When the sweep began in its session, ms.
+    valid
+        Intervals (start, stop), ms, that may be used; empty for the whole sweep.
+    warnings
+        What a reader found odd.
+    spike_source
+        ``"given"``, ``"detected"``, or ``"none"`` when nobody has looked for spikes yet.
+
+    Raises
+    ------
+    RecordingError
+        If shapes differ, the current is not finite, or a spike lies outside the sweep.
+    """
+
+    current: Trace
+    dt: float
+    voltage: Trace | None = None
+    spike_times: Train = field(default_factory=lambda: np.empty(0))
+    name: str = ""
+    stimulus: str = ""
+    start: float = 0.0
+    valid: tuple[tuple[float, float], ...] = ()
+    warnings: tuple[str, ...] = ()
+    spike_source: str = "given"
+
+    def __post_init__(self) -> None:
+        what = f"sweep {self.name!r}" if self.name else "sweep"
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  (frozen: set once, here)
+        put("dt", check_step(self.dt, what))
+        put("current", _check_current(_vector(self.current, f"{what}, current", "pA"), what))
+        if self.voltage is not None:
+            put("voltage", _check_voltage(_vector(self.voltage, f"{what}, voltage", "mV"), self.current, what))
+        put("spike_times", _check_train(_vector(self.spike_times, f"{what}, spike_times", "ms"), self.duration, what))
+        put("valid", _check_valid(self.valid, self.duration, what))
+
+    @property
+    def steps(self) -> int:
+        """Number of samples."""
+        return len(self.current)
+
+    @property
+    def duration(self) -> float:
+        """Length in ms."""
+        return len(self.current) * self.dt
+
+    @property
+    def times(self) -> Trace:
+        """Time of each sample from the start of the sweep, ms, shape (time,)."""
+        return np.arange(self.steps) * self.dt
+
+    @property
+    def valid_duration(self) -> float:
+        """Length of what may be used, ms."""
+        return sum(stop - start for start, stop in self.valid) if self.valid else self.duration
+
+    @property
+    def rate(self) -> float:
+        """Mean rate of the valid spikes, Hz."""
+        return 1e3 * len(self.valid_spikes) / self.valid_duration
+
+    @property
+    def valid_spikes(self) -> Train:
+        """The spikes inside `valid`, ms."""
+        if not self.valid:
+            return self.spike_times
+        inside = [(self.spike_times >= start) & (self.spike_times < stop) for start, stop in self.valid]
+        return self.spike_times[np.any(inside, axis=0)]
+
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Which samples may be used, shape (time,)."""
+        if not self.valid:
+            return np.ones(self.steps, dtype=bool)
+        mask = np.zeros(self.steps, dtype=bool)
+        for start, stop in self.valid:
+            mask[_samples(start, self.dt) : _samples(stop, self.dt)] = True
+        return mask
+
+    def cut(self, start: float, stop: float) -> Sweep:
+        """The part from `start` to `stop`, ms, rounded to samples; spikes and voltage follow."""
+        first, last = max(_samples(start, self.dt), 0), min(_samples(stop, self.dt), self.steps)
+        if last <= first:
+            raise RecordingError(
+                f"sweep {self.name!r}: cut from {start:g} to {stop:g} ms leaves nothing; the sweep lasts {self.duration:g} ms"
+            )
+        begin, end = first * self.dt, last * self.dt
+        spikes = self.spike_times[(self.spike_times >= begin) & (self.spike_times < end)] - begin
+        valid = tuple((max(a, begin) - begin, min(b, end) - begin) for a, b in self.valid if b > begin and a < end)
+        if self.valid and not valid:
+            raise RecordingError(
+                f"sweep {self.name!r}: nothing valid between {start:g} and {stop:g} ms; valid: {self.valid}"
+            )
+        voltage = None if self.voltage is None else self.voltage[first:last]
+        return replace(
+            self,
+            current=self.current[first:last],
+            voltage=voltage,
+            spike_times=spikes,
+            start=self.start + begin,
+            valid=valid,
+        )
+
+
+def _samples(time: float, dt: float) -> int:
+    return int(np.clip(np.rint(time / dt), -(2**62), 2**62))
+
+
+def _check_current(current: Trace, what: str) -> Trace:
+    if not current.size:
+        raise RecordingError(f"{what}: no samples; a sweep holds at least one")
+    bad = np.flatnonzero(~np.isfinite(current))
+    if bad.size:
+        raise RecordingError(
+            f"{what}: {bad.size} of {current.size} current samples are not finite, the first at sample {bad[0]}; "
+            "the current must be known everywhere: cut the sweep there"
+        )
+    return current
+
+
+def _check_voltage(voltage: Trace, current: Trace, what: str) -> Trace:
+    if voltage.shape != current.shape:
+        raise RecordingError(
+            f"{what}: {voltage.size} voltage samples for {current.size} current samples; they must be equal"
+        )
+    if not np.isfinite(voltage).any():
+        raise RecordingError(f"{what}: no voltage sample is finite; give voltage=None where only spike times are known")
+    return voltage
+
+
+def _check_train(train: Train, duration: float, what: str) -> Train:
+    if not np.isfinite(train).all():
+        raise RecordingError(f"{what}: spike times are not all finite; drop the missing ones")
+    outside = (train < -SLACK) | (train > duration * (1 + SLACK))
+    if outside.any():
+        raise RecordingError(
+            f"{what}: {outside.sum()} of {train.size} spike times lie outside 0 to {duration:g} ms (first: {train[outside][0]:g}); "
+            "spike times count in ms from the start of the sweep: are these seconds, samples or session times?"
+        )
+    return np.sort(train)
+
+
+def _check_valid(valid: Sequence[tuple[float, float]], duration: float, what: str) -> tuple[tuple[float, float], ...]:
+    intervals = tuple(sorted((float(a), min(float(b), duration)) for a, b in valid))
+    flat = [t for interval in intervals for t in interval]
+    if flat and (flat[0] < 0 or any(b <= a for a, b in intervals) or sorted(flat) != flat):
+        raise RecordingError(
+            f"{what}: valid = {valid} ms; intervals start at or after 0, end later, and do not overlap"
+        )
+    return intervals
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A sweep that was found but cannot be used, with the reason."""
+
+    name: str
+    reason: str
+
+
+def _read_only(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(facts))
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """All usable sweeps of one cell.
+
+    Parameters
+    ----------
+    sweeps
+        At least one.
+    cell
+        Name of the cell.
+    source
+        Name of the file, ``"memory"`` for arrays.
+    electrode
+        What the file says of the electrode: bridge balance (MOhm), bias current (pA), liquid junction potential (mV) ...
+    rejected
+        Sweeps found but not usable, with the reason.
+    facts
+        Session facts as found: species, licence, notes ...
+    warnings
+        What was odd about the file as a whole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> current = np.tile(np.sin(np.arange(2000) / 50), (4, 1))
+    >>> recording = Recording.of(current, dt=0.1, spike_times=[[20.0], [20.1], [19.9], []])
+    >>> len(recording), recording.n_spikes, [len(s.sweeps) for s in recording.stimuli()]
+    (4, 3, [4])
+    """
+
+    sweeps: tuple[Sweep, ...]
+    cell: str = "cell"
+    source: str = "memory"
+    electrode: Mapping[str, float | str] = field(default_factory=dict)
+    rejected: tuple[Rejected, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sweeps", tuple(self.sweeps))
+        object.__setattr__(self, "electrode", _read_only(self.electrode))
+        object.__setattr__(self, "facts", _read_only(self.facts))
+        if not self.sweeps:
+            why = "; ".join(f"{r.name}: {r.reason}" for r in self.rejected[:5]) or "none was found"
+            more = f" (and {len(self.rejected) - 5} more)" if len(self.rejected) > 5 else ""
+            raise RecordingError(f"{self.source}: no usable current-clamp sweep: {why}{more}")
+
+    @classmethod
+    def of(
+        cls,
+        current: npt.ArrayLike,
+        dt: float,
+        voltage: npt.ArrayLike | None = None,
+        spike_times: Any = None,
+        cell: str = "cell",
+        **facts: Any,
+    ) -> Recording:
+        """A recording from arrays.
+
+        Parameters
+        ----------
+        current
+            pA, shape (time,) or (trial, time).
+        dt
+            Sampling step, ms.
+        voltage
+            mV, shape of `current`. Spikes are detected in it unless `spike_times` is given.
+        spike_times
+            ms: one train for 1-D `current`, a sequence of trains (one a trial) for 2-D.
+        cell
+            Name of the cell.
+        **facts
+            Further fields of `Recording`.
+
+        Raises
+        ------
+        RecordingError
+            If shapes differ, values are not finite, or there is neither voltage nor spike times.
+        """
+        currents, single = _rows(current, "current", "pA")
+        voltages: Sequence[Any] = [None] * len(currents) if voltage is None else _rows(voltage, "voltage", "mV")[0]
+        if len(voltages) != len(currents):
+            raise RecordingError(
+                f"{len(voltages)} trials of voltage for {len(currents)} of current; they must be equal"
+            )
+        trains = _trains(spike_times, len(currents), single)
+        if trains is None and voltage is None:
+            raise RecordingError(
+                "neither voltage nor spike_times: give one of them (an empty train says the cell was silent)"
+            )
+        sweeps = [
+            Sweep(i, dt, v, np.empty(0) if t is None else t, name=str(k), spike_source="none" if t is None else "given")
+            for k, (i, v, t) in enumerate(zip(currents, voltages, trains or [None] * len(currents), strict=True))
+        ]
+        recording = cls(tuple(sweeps), cell=cell, **facts)
+        return recording.with_spikes() if trains is None else recording
+
+    def __len__(self) -> int:
+        return len(self.sweeps)
+
+    def __iter__(self) -> Iterator[Sweep]:
+        return iter(self.sweeps)
+
+    def __getitem__(self, index: int) -> Sweep:
+        return self.sweeps[index]
+
+    @property
+    def dt(self) -> float:
+        """The sampling step of all sweeps, ms; an error where sweeps differ."""
+        steps = sorted({round(sweep.dt, 9) for sweep in self.sweeps})
+        if len(steps) > 1:
+            raise RecordingError(
+                f"{self.cell}: sweeps are sampled at {steps} ms; select those of one step, or give Trials a dt"
+            )
+        return self.sweeps[0].dt
+
+    @property
+    def duration(self) -> float:
+        """Time of all sweeps together, ms."""
+        return sum(sweep.duration for sweep in self.sweeps)
+
+    @property
+    def n_spikes(self) -> int:
+        """Spikes of all sweeps together, valid ones."""
+        return sum(len(sweep.valid_spikes) for sweep in self.sweeps)
+
+    @property
+    def rate(self) -> float:
+        """Mean rate over all valid time, Hz."""
+        return 1e3 * self.n_spikes / sum(sweep.valid_duration for sweep in self.sweeps)
+
+    @property
+    def spike_times(self) -> tuple[Train, ...]:
+        """The spike train of each sweep, ms."""
+        return tuple(sweep.spike_times for sweep in self.sweeps)
+
+    def _keep(self, sweeps: Sequence[Sweep]) -> Recording:
+        return replace(self, sweeps=tuple(sweeps))
+
+    def select(
+        self,
+        stimulus: str | None = None,
+        names: Sequence[str] | str | None = None,
+        indices: Sequence[int] | int | None = None,
+    ) -> Recording:
+        """The sweeps that meet all conditions given.
+
+        Parameters
+        ----------
+        stimulus
+            Text in the stimulus name, any case.
+        names
+            Names of sweeps.
+        indices
+            Positions, counted from 0; negative from the end.
+
+        Raises
+        ------
+        RecordingError
+            If a name or a position does not exist, or nothing is left.
+        """
+        picked = list(self.sweeps)
+        if indices is not None:
+            picked = [self._at(k) for k in np.atleast_1d(np.asarray(indices))]
+        if names is not None:
+            wanted = [names] if isinstance(names, str) else list(names)
+            self._known(wanted)
+            picked = [sweep for sweep in picked if sweep.name in wanted]
+        if stimulus is not None:
+            picked = [sweep for sweep in picked if stimulus.lower() in sweep.stimulus.lower()]
+        if not picked:
+            raise RecordingError(
+                f"{self.cell}: no sweep has stimulus {stimulus!r}, names {names!r} and indices {indices!r}; "
+                f"stimuli: {sorted({sweep.stimulus for sweep in self.sweeps})}"
+            )
+        return self._keep(picked)
+
+    def _at(self, index: Any) -> Sweep:
+        if index != int(index) or not -len(self) <= int(index) < len(self):
+            raise RecordingError(f"{self.cell}: no sweep {index}; it has {len(self)}, counted from 0")
+        return self.sweeps[int(index)]
+
+    def _known(self, names: Sequence[str]) -> None:
+        have = [sweep.name for sweep in self.sweeps]
+        for name in names:
+            if name not in have:
+                raise RecordingError(f"{self.cell}: no sweep is named {name!r}; {near(name, have)}")
+
+    def cut(self, start: float, stop: float) -> Recording:
+        """Every sweep from `start` to `stop`, ms from its beginning; sweeps that end before `start` are left out."""
+        if not stop > start:
+            raise RecordingError(f"cut from {start} to {stop} ms: stop must lie after start")
+        kept = [sweep.cut(start, stop) for sweep in self.sweeps if sweep.duration > start + sweep.dt / 2]
+        if not kept:
+            longest = max(sweep.duration for sweep in self.sweeps)
+            raise RecordingError(f"cut from {start:g} to {stop:g} ms: the longest sweep lasts {longest:g} ms")
+        return self._keep(kept)
+
+    def with_spikes(
+        self, trains: Sequence[npt.ArrayLike] | None = None, only: str | None = None, **options: Any
+    ) -> Recording:
+        """The same recording with other spikes: the trains given, or those detected with these options.
+
+        Parameters
+        ----------
+        trains
+            One train a sweep, ms. None detects them in the voltage.
+        only
+            Detect only where `spike_source` is this, for example ``"none"``.
+        **options
+            Of `detect_spikes`.
+        """
+        if trains is None:
+            return self._keep([_detected(s, options) if only in (None, s.spike_source) else s for s in self.sweeps])
+        if len(trains) != len(self):
+            raise RecordingError(f"{self.cell}: {len(trains)} spike trains for {len(self)} sweeps; give one each")
+        return self._keep(
+            [
+                replace(sweep, spike_times=np.asarray(train, dtype=float), spike_source="given")
+                for sweep, train in zip(self.sweeps, trains, strict=True)
+            ]
+        )
+
+    def stimuli(self) -> tuple[Stimulus, ...]:
+        """Groups of sweeps that repeat one current up to noise, in order of first appearance; singles are groups of one."""
+        return group_repeats(self.sweeps)
+
+    def split(self, test: str | float | Sequence[str] = "repeats") -> tuple[Recording, Recording]:
+        """Split into (train, test), never sharing a sample.
+
+        Parameters
+        ----------
+        test
+            ``"repeats"``: sweeps whose current comes back at least three times test, the others train. If nothing is
+            repeated, a fifth of the sweeps (spread over the recording) tests, or with fewer than five the last fifth
+            of each. If everything is repeated, a fifth of the stimuli tests, or with one stimulus the last fifth of it.
+            A number between 0 and 1: that last part of each sweep tests. A list: the sweeps of these names test.
+
+        Raises
+        ------
+        RecordingError
+            If either side would be empty.
+        """
+        from ephysfit.data.splitting import split
+
+        return split(self, test)
+
+
+def _detected(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
+    if sweep.voltage is None:
+        raise RecordingError(f"sweep {sweep.name!r}: no voltage to detect spikes in; it has given spike times only")
+    train = detect_spikes(sweep.voltage, sweep.dt, current=sweep.current, **options)
+    return replace(sweep, spike_times=train, spike_source="detected")
+
+
+def _rows(values: npt.ArrayLike, what: str, unit: str) -> tuple[list[Trace], bool]:
+    """Trials of a 1-D or 2-D array, and whether it was 1-D."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise RecordingError(f"{what}: not an array of numbers in {unit} ({error})") from None
+    if array.ndim not in (1, 2) or not array.size:
+        raise RecordingError(f"{what}: shape {array.shape}; (time,) or (trial, time) in {unit} wanted, not empty")
+    return list(np.atleast_2d(array)), array.ndim == 1
+
+
+def _trains(spike_times: Any, n: int, single: bool) -> list[Any] | None:
+    if spike_times is None:
+        return None
+    nested = not np.isscalar(spike_times) and any(np.ndim(train) for train in spike_times)
+    if single and not nested:
+        return [spike_times]
+    trains = list(spike_times)
+    if len(trains) != n or any(np.ndim(train) != 1 for train in trains):
+        raise RecordingError(
+            f"spike_times: {len(trains)} entries for {n} trials; give one list of times (ms) for each trial"
+        )
+    return trains
+
+
+def join(recordings: Sequence[Recording]) -> Recording:
+    """Several files of one cell as one recording.
+
+    Parameters
+    ----------
+    recordings
+        At least one, all of the same cell: that is the caller's word.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a = Recording.of(np.ones(10), 0.1, spike_times=[], cell="c7_training")
+    >>> b = Recording.of(np.zeros(10), 0.1, spike_times=[], cell="c7_test")
+    >>> join([a, b]).cell
+    'c7'
+    """
+    if not recordings:
+        raise RecordingError("nothing to join; give at least one recording")
+    if len(recordings) == 1:
+        return recordings[0]
+    names = [recording.cell for recording in recordings]
+    shared = commonprefix(names).rstrip("_- .")
+    sweeps = tuple(sweep for recording in recordings for sweep in _labelled(recording))
+    return Recording(
+        sweeps,
+        cell=names[0] if len(set(names)) == 1 or len(shared) < 2 else shared,
+        source=", ".join(recording.source for recording in recordings),
+        electrode={k: v for recording in reversed(recordings) for k, v in recording.electrode.items()},
+        rejected=tuple(r for recording in recordings for r in recording.rejected),
+        facts={k: v for recording in reversed(recordings) for k, v in recording.facts.items()},
+        warnings=tuple(w for recording in recordings for w in recording.warnings),
+    )
+
+
+def _labelled(recording: Recording) -> list[Sweep]:
+    """Sweeps named after their file too, so that names stay unique when files are joined."""
+    stem = recording.source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    return [
+        replace(sweep, name=f"{stem}/{sweep.name}", stimulus=sweep.stimulus or stem)
+        if recording.source != "memory"
+        else sweep
+        for sweep in recording.sweeps
+    ]

@@ -1,0 +1,88 @@
+"""Training and test parts of one recording, with no sample in both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from ephysfit.data.recording import Recording, Sweep
+from ephysfit.errors import RecordingError
+
+#: repeats that make a stimulus a test stimulus: fewer give no usable reliability
+REPEATS = 3
+#: part of the recording that tests when nothing is repeated
+HELD_OUT = 0.2
+#: from this many sweeps or stimuli on, whole ones are held out instead of the end of each
+WHOLE = 5
+
+Item = TypeVar("Item")
+
+
+def split(recording: Recording, test: str | float | Sequence[str] = "repeats") -> tuple[Recording, Recording]:
+    """(train, test) of a recording; see `Recording.split`."""
+    if isinstance(test, bool):
+        raise RecordingError(f"split(test={test}): give 'repeats', a number between 0 and 1, or names of sweeps")
+    if isinstance(test, int | float | np.floating):
+        return _by_time(recording, float(test))
+    if not isinstance(test, str):
+        return _by_name(recording, list(test))
+    if test != "repeats":
+        raise RecordingError(
+            f"split(test={test!r}): known is 'repeats'; else a number between 0 and 1, or a list of names"
+        )
+    return _by_repeats(recording)
+
+
+def _by_repeats(recording: Recording) -> tuple[Recording, Recording]:
+    stimuli = recording.stimuli()
+    repeated = [stimulus for stimulus in stimuli if stimulus.repeats >= REPEATS]
+    if not repeated or len(repeated) == len(stimuli):
+        if len(stimuli) < WHOLE:
+            return _by_time(recording, HELD_OUT)
+        repeated = _spread(list(stimuli))
+    return _parted(recording, [sweep for stimulus in repeated for sweep in stimulus.sweeps])
+
+
+def _spread(items: list[Item]) -> list[Item]:
+    """A fifth of the items, taken evenly and never only from one end."""
+    return items[2 :: round(1 / HELD_OUT)]
+
+
+def _by_time(recording: Recording, fraction: float) -> tuple[Recording, Recording]:
+    if not 0 < fraction < 1:
+        raise RecordingError(f"split(test={fraction}): the part of each sweep that tests lies between 0 and 1")
+    cuts = [round(sweep.steps * (1 - fraction)) * sweep.dt for sweep in recording.sweeps]
+    sides = zip(*(_halves(s, c) for s, c in zip(recording.sweeps, cuts, strict=True)), strict=True)
+    train, test = ([sweep for sweep in side if sweep is not None] for side in sides)
+    return _filled(recording, train, "train"), _filled(recording, test, "test")
+
+
+def _halves(sweep: Sweep, cut: float) -> tuple[Sweep | None, Sweep | None]:
+    return _part(sweep, 0.0, cut), _part(sweep, cut, sweep.duration)
+
+
+def _part(sweep: Sweep, start: float, stop: float) -> Sweep | None:
+    """A part of a sweep, or None where nothing valid lies in it."""
+    usable = not sweep.valid or any(a < stop - sweep.dt / 2 and b > start + sweep.dt / 2 for a, b in sweep.valid)
+    return sweep.cut(start, stop) if usable and stop - start > sweep.dt / 2 else None
+
+
+def _by_name(recording: Recording, names: list[str]) -> tuple[Recording, Recording]:
+    return _parted(recording, list(recording.select(names=names).sweeps))
+
+
+def _parted(recording: Recording, test: list[Sweep]) -> tuple[Recording, Recording]:
+    held = {id(sweep) for sweep in test}
+    train = [sweep for sweep in recording.sweeps if id(sweep) not in held]
+    return _filled(recording, train, "train"), _filled(recording, test, "test")
+
+
+def _filled(recording: Recording, sweeps: list[Sweep], side: str) -> Recording:
+    if not sweeps:
+        raise RecordingError(
+            f"{recording.cell}: the split leaves nothing to {side}; the recording has {len(recording)} sweeps of "
+            f"{recording.duration:g} ms together: give split(test=...) a number between 0 and 1 or other names"
+        )
+    return recording._keep(sweeps)

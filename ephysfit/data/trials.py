@@ -1,0 +1,172 @@
+"""Trials: recordings on one grid as tensors, axes always `cell trial time`. The one crossing from NumPy to torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ephysfit.arrays import Trace, Train
+from ephysfit.data.recording import Recording, Sweep, check_step
+from ephysfit.errors import RecordingError
+
+#: a step is a multiple of the recorded step up to this part
+MULTIPLE = 1e-6
+#: a spike this close before a step's end, in steps, was meant to lie on it
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """One or many cells on one grid.
+
+    Parameters
+    ----------
+    current
+        pA, float64, shape (cell, trial, time); the mean over each step. 0 in the padding, where `valid` is False.
+    spikes
+        Step n holds a spike if a spike time lies in [n dt, (n + 1) dt); bool, shape (cell, trial, time).
+    valid
+        False in padding and in intervals that must not be used; bool, shape (cell, trial, time).
+    voltage
+        mV, the mean over each step, NaN where unknown, shape (cell, trial, time); None where no sweep has one.
+    dt
+        Step, ms.
+    spike_times
+        The exact trains, ms, as spike_times[cell][trial].
+    names
+        Names of the cells.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ephysfit.data.recording import Recording
+    >>> recording = Recording.of(np.arange(6.0), dt=0.1, spike_times=[0.25])
+    >>> trials = Trials.of(recording, dt=0.2)
+    >>> trials.current.tolist(), trials.spikes.int().tolist()
+    ([[[0.5, 2.5, 4.5]]], [[[0, 1, 0]]])
+    """
+
+    current: Tensor
+    spikes: Tensor
+    valid: Tensor
+    voltage: Tensor | None
+    dt: float
+    spike_times: tuple[tuple[Train, ...], ...]
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, recordings: Recording | Sequence[Recording], dt: float | None = None) -> Trials:
+        """Put recordings on one grid.
+
+        Parameters
+        ----------
+        recordings
+            One cell or several; sweeps become trials, shorter ones and missing trials are padded.
+        dt
+            Step, ms: an integer multiple of every recorded step. None: the recorded step, which must then be one.
+
+        Raises
+        ------
+        RecordingError
+            If `dt` is no multiple of a recorded step, or the recorded steps differ and none is given.
+        """
+        cells = (recordings,) if isinstance(recordings, Recording) else tuple(recordings)
+        if not cells:
+            raise RecordingError("no recordings; give at least one")
+        step = _common_step(cells) if dt is None else check_step(dt, "Trials")
+        grids = [[_Grid.of(sweep, step) for sweep in cell.sweeps] for cell in cells]
+        shape = len(cells), max(map(len, grids)), max(len(g.current) for row in grids for g in row)
+        has_voltage = any(g.voltage is not None for row in grids for g in row)
+        return cls(
+            current=_stacked(shape, [[g.current for g in row] for row in grids], 0.0),
+            spikes=_stacked(shape, [[g.spikes for g in row] for row in grids], False),
+            valid=_stacked(shape, [[g.valid for g in row] for row in grids], False),
+            voltage=_stacked(shape, [[g.voltage for g in row] for row in grids], np.nan) if has_voltage else None,
+            dt=step,
+            spike_times=tuple(tuple(sweep.spike_times for sweep in cell.sweeps) for cell in cells),
+            names=tuple(cell.cell for cell in cells),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(cell, trial, time)."""
+        cells, trials, steps = self.current.shape
+        return cells, trials, steps
+
+    def to(self, device: torch.device | str) -> Trials:
+        """The same trials with their tensors on another device."""
+        moved = {name: getattr(self, name).to(device) for name in ("current", "spikes", "valid")}
+        return replace(self, voltage=None if self.voltage is None else self.voltage.to(device), **moved)
+
+
+def _common_step(cells: Sequence[Recording]) -> float:
+    steps = sorted({round(sweep.dt, 9) for cell in cells for sweep in cell.sweeps})
+    if len(steps) > 1:
+        raise RecordingError(
+            f"the recorded steps are {steps} ms; give dt, a multiple of each, or select the sweeps of one"
+        )
+    return cells[0].sweeps[0].dt
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """One sweep in steps of `dt`."""
+
+    current: Trace
+    spikes: npt.NDArray[np.bool_]
+    valid: npt.NDArray[np.bool_]
+    voltage: Trace | None
+
+    @classmethod
+    def of(cls, sweep: Sweep, dt: float) -> _Grid:
+        k = _ratio(sweep, dt)
+        n = sweep.steps // k
+        if not n:
+            raise RecordingError(
+                f"sweep {sweep.name!r} lasts {sweep.duration:g} ms: shorter than one step of {dt:g} ms"
+            )
+        voltage = None if sweep.voltage is None else _mean(sweep.voltage, n, k)
+        return cls(
+            _mean(sweep.current, n, k), _raster(sweep.spike_times, n, dt), _blocks(sweep.mask(), n, k).all(1), voltage
+        )
+
+
+def _ratio(sweep: Sweep, dt: float) -> int:
+    ratio = dt / sweep.dt
+    k = round(ratio)
+    if k < 1 or abs(ratio - k) > MULTIPLE * k:
+        raise RecordingError(
+            f"dt = {dt:g} ms is not an integer multiple of the recorded step {sweep.dt:g} ms (sweep {sweep.name!r}): "
+            f"the ratio is {ratio:g}; take {max(k, 1) * sweep.dt:g} ms"
+        )
+    return k
+
+
+def _blocks(samples: npt.NDArray, n: int, k: int) -> npt.NDArray:
+    return samples[: n * k].reshape(n, k)
+
+
+def _mean(samples: Trace, n: int, k: int) -> Trace:
+    return samples[:n] if k == 1 else _blocks(samples, n, k).mean(axis=1)
+
+
+def _raster(train: Train, n: int, dt: float) -> npt.NDArray[np.bool_]:
+    raster = np.zeros(n, dtype=bool)
+    steps = np.floor(train / dt + ROUNDING).astype(np.int64)
+    raster[steps[(steps >= 0) & (steps < n)]] = True
+    return raster
+
+
+def _stacked(shape: tuple[int, int, int], rows: list[list], fill: float | bool) -> Tensor:
+    """Arrays of all cells and trials in one tensor, padded with `fill`."""
+    array = np.full(shape, fill)
+    for cell, row in enumerate(rows):
+        for trial, samples in enumerate(row):
+            if samples is not None:
+                array[cell, trial, : len(samples)] = samples
+    return torch.from_numpy(array)
