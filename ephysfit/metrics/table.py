@@ -6,7 +6,8 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ephysfit.metrics.score import Row, Score
+    from ephysfit.metrics.bench import Row
+    from ephysfit.metrics.score import Score
 
 HEAD = ("score", "value", "±se", "cell's own", "best", "")
 WIDTHS = (26, 8, 7, 11, 6, 0)
