@@ -7,6 +7,8 @@ from typing import Any
 
 from ephysfit.errors import UnitsError
 from ephysfit.neuron.declare import Neuron, flat_names, flatten, pack_state, unflatten
+from ephysfit.neuron.functions import Bank
+from ephysfit.neuron.functions import Bank
 from ephysfit.units import dimension, spell
 
 
@@ -18,6 +20,8 @@ class Dimension:
     what: str = ""
 
     def _same(self, other: Any, sign: str) -> Dimension:
+        if isinstance(other, Bank):
+            return NotImplemented
         if isinstance(other, (int, float)):
             if other == 0:
                 return self
@@ -26,28 +30,36 @@ class Dimension:
             raise UnitsError(f"{self.what} {sign} {other.what}: {spell(self.powers)} {sign} {spell(other.powers)}")
         return Dimension(self.powers, f"({self.what} {sign} {other.what})")
 
-    def __add__(self, o: Any) -> Dimension:
+    def __add__(self, o: Any) -> Any:
         return self._same(o, "+")
 
-    def __sub__(self, o: Any) -> Dimension:
+    def __sub__(self, o: Any) -> Any:
         return self._same(o, "-")
 
     __radd__ = __add__
 
-    def __rsub__(self, o: Any) -> Dimension:
+    def __rsub__(self, o: Any) -> Any:
         return self._same(o, "-")
 
     def __neg__(self) -> Dimension:
         return self
 
-    def __mul__(self, o: Any) -> Dimension:
+    def __mul__(self, o: Any) -> Any:
+        if isinstance(o, Bank):
+            return NotImplemented
+        if isinstance(o, Bank):
+            return NotImplemented
         if not isinstance(o, Dimension):
             return self
         return Dimension(_plus(self.powers, o.powers, 1), f"{self.what}*{o.what}")
 
     __rmul__ = __mul__
 
-    def __truediv__(self, o: Any) -> Dimension:
+    def __truediv__(self, o: Any) -> Any:
+        if isinstance(o, Bank):
+            return NotImplemented
+        if isinstance(o, Bank):
+            return NotImplemented
         if not isinstance(o, Dimension):
             return self
         return Dimension(_plus(self.powers, o.powers, -1), f"{self.what}/{o.what}")

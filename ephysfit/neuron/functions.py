@@ -25,6 +25,7 @@ class Bank(tuple):
     """
 
     __slots__ = ()
+    __array_ufunc__ = None  # numpy scalars must leave arithmetic to the bank
 
     def _with(self, other: Any, op: Callable[[Any, Any], Any]) -> Bank:
         if isinstance(other, Bank):
