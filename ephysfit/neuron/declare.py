@@ -44,6 +44,8 @@ class Parameter:
     measured : str
         For what is read off the recording and not fitted: ``"current mean"`` or ``"current std"`` of the training
         data (pA), which set the operating point of a neuron with a standardised input.
+    early : bool
+        Whether a cold likelihood fit moves it first: the parameters in which the log rate is (nearly) linear.
     """
 
     unit: str
@@ -56,6 +58,7 @@ class Parameter:
     smooth: bool = True
     width: float | None = None
     measured: str = ""
+    early: bool = False
 
     def __post_init__(self) -> None:
         dimension(self.unit)

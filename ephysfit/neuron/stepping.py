@@ -118,7 +118,7 @@ def step(neuron: type[Neuron]) -> Step:
     else:
         entries = ()
         advance = _exponential_euler(eq, gather, held=())
-        held = _exponential_euler(eq, gather, held=eq.held)
+        held = _exponential_euler(eq, gather, held=eq.held) if eq.held else advance
     margin = gather(eq.margin)
     jump = tuple((n, gather(j)) for n, j in eq.jump.items() if j != symbol(n))
     hazard = gather(eq.hazard) if eq.hazard is not None else None

@@ -42,7 +42,7 @@ def symbolic_instance(neuron: type[Neuron]) -> Neuron:
 
 @cache
 def equations(neuron: type[Neuron]) -> Equations:
-    """All equations of a neuron as sympy, states that nothing moves replaced by their rest.
+    """All equations of a neuron as sympy; states that nothing moves stand at their rest, those nothing reads are gone.
 
     Only *pinned* values can remove a state: a free parameter that happens to be 0 never does.
     """
@@ -54,7 +54,8 @@ def equations(neuron: type[Neuron]) -> Equations:
     flow = _complete(neuron, cell.flow(x, *drive), symbols, moving=True)
     jump = _complete(neuron, cell.jump(x), symbols, moving=False)
     rest = {n: sympy.sympify(getattr(cell, r) if isinstance(r, str) else r) for n, r in neuron.rests().items()}
-    live = _moved(names, symbols, flow, jump, rest)
+    margin = sympy.sympify(cell.margin(x))
+    live = _read(_moved(names, symbols, flow, jump, rest), symbols, flow, jump, margin)
     fixed = {symbols[n]: rest[n] for n in names if n not in live}
     put = lambda e: sympy.sympify(e).subs(fixed)  # noqa: E731
     held = set(flat_names({k: s for k, s in neuron.states.items() if k in neuron.hold}))
@@ -63,7 +64,7 @@ def equations(neuron: type[Neuron]) -> Equations:
         parameters=tuple(flat_names(neuron.parameters)),
         inputs=tuple(neuron.inputs),
         flow={n: put(flow[n]) for n in live},
-        margin=put(cell.margin(x)),
+        margin=put(margin),
         jump={n: put(jump[n]) for n in live},
         hazard=put(cell.hazard(MARGIN)) if neuron.stochastic() else None,
         rest={n: rest[n] for n in live},
@@ -86,6 +87,17 @@ def _moved(names: tuple[str, ...], symbols: dict, flow: dict, jump: dict, rest: 
         if not new:
             return tuple(n for n in names if n in live)
         live |= new
+
+
+def _read(moved: tuple[str, ...], symbols: dict, flow: dict, jump: dict, margin: sympy.Expr) -> tuple[str, ...]:
+    """Of the states that move, those that the margin depends on, at first or at second hand; V stays for plots."""
+    reads = {n: (sympy.sympify(flow[n]).free_symbols | sympy.sympify(jump[n]).free_symbols) for n in moved}
+    wanted = {n for n in moved if symbols[n] in margin.free_symbols or n == "V"}
+    while True:
+        more = {n for n in moved if n not in wanted and any(symbols[n] in reads[w] for w in wanted)}
+        if not more:
+            return tuple(n for n in moved if n in wanted)
+        wanted |= more
 
 
 def _stays(n: str, symbols: dict, flow: dict, jump: dict, rest: dict, still: dict) -> bool:

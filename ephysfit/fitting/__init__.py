@@ -1,0 +1,1 @@
+"""How parameters are found: stages that compose, run by `fit`."""

@@ -1,0 +1,136 @@
+"""Teacher forcing: the recorded spikes run through a neuron; log-likelihood, exact gradient, Fisher information.
+
+With the recorded spikes forced, the state is a smooth function of the parameters. A bin of length dt with rate
+r = hazard dt holds no spike with probability exp(-r), so the log-likelihood of a train is
+
+    L = sum over spike bins of log(1 - exp(-r)) - sum over the other bins of r,
+
+bins within the refractory period left out (Paninski 2004, Network 15, 243-262; the bin form is exact for a rate that
+is constant over the bin).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from math import log
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ephysfit.errors import SimulationError
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.free import Free
+from ephysfit.neuron.stepping import coefficients, step
+from ephysfit.neuron.symbols import symbol
+from ephysfit.simulation.cache import module
+from ephysfit.simulation.replay_source import ReplaySource
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """One recorded sweep on the grid, ready to be replayed.
+
+    Parameters
+    ----------
+    current : ndarray, (time, input)
+        pA.
+    spikes : ndarray of uint8, (time,)
+    use : ndarray of uint8, (time,)
+        1 where the bin counts in the likelihood.
+    """
+
+    current: Array
+    spikes: npt.NDArray[np.uint8]
+    use: npt.NDArray[np.uint8]
+
+    @property
+    def n_spikes(self) -> int:
+        return int((self.spikes & self.use).sum())
+
+
+@dataclass(frozen=True)
+class Information:
+    """Log-likelihood (nats) with its gradient and expected (Fisher) information in free coordinates."""
+
+    value: float
+    gradient: Array
+    fisher: Array
+
+
+@cache
+def _kernels(neuron: type[Neuron], moving: tuple[str, ...]) -> ModuleType:
+    return module(f"replay_{neuron.__name__}", ReplaySource(step(neuron), moving).write())
+
+
+@cache
+def moving_coefficients(free: Free) -> tuple[str, ...]:
+    """Coefficients that can change with the free parameters: all matrix entries, and expressions that name one."""
+    s = step(free.neuron)
+    names = {symbol(n) for n in free.names}
+    return tuple(e[0] for e in s.entries) + tuple(n for n, e in s.gathered if e.free_symbols & names)
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """The likelihood of recorded sweeps as a function of a neuron's free coordinates.
+
+    Parameters
+    ----------
+    free : Free
+        Which parameters move.
+    base : Neuron
+        Values of all others; one cell, numbers.
+    dt : float
+        Step, ms.
+    """
+
+    free: Free
+    base: Neuron
+    dt: float
+
+    def __post_init__(self) -> None:
+        if not self.free.neuron.stochastic():
+            name = self.free.neuron.__name__
+            raise SimulationError(f"{name} declares no hazard, so spikes have no likelihood; add hazard(self, u) or fit by search")
+
+    def _coefficients(self, z: torch.Tensor) -> torch.Tensor:
+        return coefficients(self.free.to_neuron(z, self.base), self.dt)[0]
+
+    def _steps(self) -> int:
+        return round(float(getattr(self.base, "t_ref", 0.0)) / self.dt)
+
+    def value(self, z: torch.Tensor, sweeps: list[Taught] | tuple[Taught, ...]) -> float:
+        """Log-likelihood in nats at free coordinates `z` (parameter,)."""
+        return sum(total for total, _ in self.rates(z, sweeps))
+
+    def rates(self, z: torch.Tensor, sweeps: list[Taught] | tuple[Taught, ...]) -> list[tuple[float, Array]]:
+        """Per sweep the log-likelihood and the log hazard (per ms, capped at 12) of every step."""
+        with torch.no_grad():
+            coefs = self._coefficients(z).numpy()
+        kernel = _kernels(self.free.neuron, moving_coefficients(self.free)).value
+        out = []
+        for s in sweeps:
+            rates = np.empty(len(s.spikes))
+            total = kernel(coefs, s.current, s.spikes, s.use, self._steps(), log(self.dt), rates)
+            out.append((float(total), rates))
+        return out
+
+    def information(self, z: torch.Tensor, sweeps: list[Taught] | tuple[Taught, ...]) -> Information:
+        """Log-likelihood, gradient and Fisher information at free coordinates `z` (parameter,)."""
+        names = step(self.free.neuron).coefs
+        moving = moving_coefficients(self.free)
+        rows = [names.index(n) for n in moving]
+        with torch.no_grad():
+            coefs = self._coefficients(z).numpy()
+        slopes = torch.func.jacrev(self._coefficients)(z).detach().numpy()[rows]
+        grad, gram = np.zeros(len(moving)), np.zeros((len(moving), len(moving)))
+        kernel = _kernels(self.free.neuron, moving).fisher
+        total = 0.0
+        for s in sweeps:
+            total += kernel(coefs, s.current, s.spikes, s.use, self._steps(), log(self.dt), grad, gram, len(moving))
+        return Information(float(total), slopes.T @ grad, slopes.T @ gram @ slopes)
