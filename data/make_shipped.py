@@ -33,10 +33,10 @@ CITATION = (
 )
 PROTOCOL = "Pozzorini C, Mensi S, Hagens O, Naud R, Koch C, Gerstner W (2015) PLoS Comput Biol 11:e1004275"
 NOTES = (
-    "Voltage is not compensated for the electrode and not corrected for the liquid junction potential. The current is the "
-    "amplifier's recorded current and contains the holding current. In the ABF files the voltage channel is named 'Im RIGHT' "
-    "and the current channel 'Vm RIGHT'; units, not names, say what they hold. The ABF clock has no time zone; Ottawa's "
-    "winter time (UTC-5) is written."
+    "Voltage is not compensated for the electrode and not corrected for the liquid junction potential. The current is "
+    "the amplifier's recorded current and contains the holding current. In the ABF files the voltage channel is named "
+    "'Im RIGHT' and the current channel 'Vm RIGHT'; units, not names, say what they hold. The ABF clock has no time "
+    "zone; Ottawa's winter time (UTC-5) is written."
 )
 
 
@@ -61,8 +61,9 @@ def raw_sweeps(path: Path) -> Iterator[RawSweep]:
     began = reader._axon_info["rec_datetime"].replace(tzinfo=timezone(timedelta(hours=-5)))
     for segment in range(reader.segment_count(0)):
         raw = reader.get_analogsignal_chunk(0, segment, None, None, 0)
-        yield RawSweep(raw[:, v].copy(), raw[:, i].copy(), float(volt["gain"]), float(amp["gain"]),
-                       float(volt["sampling_rate"]), began + timedelta(seconds=reader.segment_t_start(0, segment)))  # fmt: skip
+        when = began + timedelta(seconds=reader.segment_t_start(0, segment))
+        scales = float(volt["gain"]), float(amp["gain"]), float(volt["sampling_rate"])
+        yield RawSweep(raw[:, v].copy(), raw[:, i].copy(), *scales, when)
 
 
 def packed(samples: np.ndarray) -> H5DataIO:
@@ -86,16 +87,20 @@ def new_file(cell: str, kind: str, began: datetime) -> NWBFile:
         notes=NOTES,
         subject=Subject(
             subject_id=cell, species="Mus musculus", sex="U", description="Age and sex are not in the source files"
-        ),  # fmt: skip
+        ),
     )
 
 
 def add_sweep(nwb: NWBFile, electrode: Any, sweep: RawSweep, part: str, number: int) -> int:
     """Add one stimulus and response pair; its row in the intracellular recordings table."""
-    common: dict[str, Any] = dict(
-        electrode=electrode, gain=1.0, rate=sweep.rate, sweep_number=np.uint32(number),
-        stimulus_description=PARTS[part], starting_time=(sweep.when - nwb.session_start_time).total_seconds(),
-    )  # fmt: skip
+    common: dict[str, Any] = {
+        "electrode": electrode,
+        "gain": 1.0,
+        "rate": sweep.rate,
+        "sweep_number": np.uint32(number),
+        "stimulus_description": PARTS[part],
+        "starting_time": (sweep.when - nwb.session_start_time).total_seconds(),
+    }
     stimulus = CurrentClampStimulusSeries(
         name=f"stimulus_{number:02d}", data=packed(sweep.current), conversion=sweep.pa * 1e-12,
         description=f"recorded current, {PARTS[part]}", **common,
@@ -140,8 +145,10 @@ def compare(target: Path, cell: str, raphe: Path) -> None:
     sweeps = [s for part in PARTS for s in raw_sweeps(raphe / f"{CELLS[cell][0]}_{part}.abf")]
     with h5py.File(target) as file:
         for k, sweep in enumerate(sweeps):
-            pairs = ((file[f"acquisition/response_{k:02d}/data"], sweep.voltage * sweep.mv * 1e-3, 1e-9),
-                     (file[f"stimulus/presentation/stimulus_{k:02d}/data"], sweep.current * sweep.pa * 1e-12, 1e-18))  # fmt: skip
+            pairs = (
+                (file[f"acquisition/response_{k:02d}/data"], sweep.voltage * sweep.mv * 1e-3, 1e-9),
+                (file[f"stimulus/presentation/stimulus_{k:02d}/data"], sweep.current * sweep.pa * 1e-12, 1e-18),
+            )
             for stored, wanted, tolerance in pairs:
                 found = stored[:] * stored.attrs["conversion"] + stored.attrs["offset"]
                 if not np.allclose(found, wanted, rtol=0, atol=tolerance):

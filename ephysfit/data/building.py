@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -50,7 +50,7 @@ class Choice:
             raise RecordingError(f"no sweep has stimulus {self.stimulus!r}; {near(self.stimulus, set(stimuli))}")
 
 
-def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus: str = "", **fields: object) -> Sweep:
+def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus: str = "", start: float = 0.0) -> Sweep:
     """A sweep from samples of which some may be missing (NaN).
 
     Missing samples at the end (an aborted sweep padded to its planned length) are cut off. Voltage missing elsewhere is
@@ -73,21 +73,22 @@ def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus:
     end = int(np.flatnonzero(known)[-1]) + 1 if known.any() else 0
     if not end:
         raise RecordingError("no sample is finite" if current.size else "no samples")
-    sweep_warnings = () if end == current.size else (f"aborted: cut at {end * dt:g} of {current.size * dt:g} ms",)
+    notes = () if end == current.size else (f"aborted: cut at {end * dt:g} of {current.size * dt:g} ms",)
     if not np.isfinite(current[:end]).all():
         raise StimulusError(
             f"the current is missing (NaN) at {np.flatnonzero(~np.isfinite(current))[0] * dt:g} ms, inside the sweep"
         )
-    sweep = Sweep(
+    return Sweep(
         current[:end],
         dt,
         None if voltage is None else voltage[:end],
         name=name,
         stimulus=stimulus,
+        start=start,
+        warnings=notes,
         valid=intervals(known[:end], dt),
         spike_source="none",
     )
-    return replace(sweep, **{"warnings": sweep_warnings, **fields}) if fields or sweep_warnings else sweep
 
 
 def intervals(known: np.ndarray, dt: float) -> tuple[tuple[float, float], ...]:

@@ -21,7 +21,7 @@ from ephysfit.errors import RecordingError, near
 Source = str | PathLike[str]
 
 #: built-in readers, asked in this order
-READERS = ("nwb2",)
+READERS = ("nwb2", "abf", "table")
 #: what parsers raise on damaged files; turned into a RecordingError that names the file
 DAMAGE = (
     OSError, KeyError, IndexError, ValueError, TypeError, RuntimeError, AttributeError, AssertionError, EOFError,
@@ -60,7 +60,7 @@ def readers() -> list[Reader]:
 def load(
     path: Source | Sequence[Source],
     *,
-    spikes: str | Mapping[str, float] = "auto",
+    spikes: str | Mapping[str, Any] = "auto",
     sweeps: Sequence[str | int] | str | int | None = None,
     stimulus: str | None = None,
     **reader_options: Any,
@@ -72,8 +72,9 @@ def load(
     path
         One file, or several of the same cell (for example training and test). The format is told by content.
     spikes
-        ``"auto"``: spike times of the file where it has them, else detected in the voltage. ``"detect"``: always detected.
-        ``"given"``: only those of the file. A mapping: detected, with these options of `detect_spikes`.
+        ``"auto"``: spike times of the file where it has them, else detected in the voltage.
+        ``"detect"``: always detected. ``"given"``: only those of the file. A mapping: detected, with these
+        options of `detect_spikes`.
     sweeps, stimulus
         Only sweeps with these names or positions (counted from 0), or with this text in the stimulus name.
     **reader_options
@@ -156,7 +157,7 @@ def _brief(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no message'}"
 
 
-def _with_spikes(recording: Recording, spikes: str | Mapping[str, float]) -> Recording:
+def _with_spikes(recording: Recording, spikes: str | Mapping[str, Any]) -> Recording:
     if not isinstance(spikes, str):
         return recording.with_spikes(**spikes)
     if spikes == "detect":

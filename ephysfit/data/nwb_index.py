@@ -90,7 +90,7 @@ class Pair:
     response, stimulus
         Either may be missing.
     how
-        What related them: ``"icephys tables"``, ``"sweep table"``, ``"sweep number"``, ``"electrode and time"``, ``"order"``.
+        What related them: ``"icephys tables"``, ``"sweep number"``, ``"electrode and time"`` or ``"order"``.
     kind
         Stimulus type from the tables, if any.
     """
@@ -197,8 +197,11 @@ def _clock(item: Any) -> tuple[float | None, float | None]:
 
 
 def pair(file: Any, series: list[Series]) -> list[Pair]:
-    """Stimulus and response of every sweep, by the best evidence in the file: its icephys tables, then its sweep table, sweep
-    numbers, electrode and time, and at last the order within one electrode."""
+    """Stimulus and response of every sweep, by the best evidence in the file.
+
+    That is its icephys tables, then its sweep table, sweep numbers, electrode and time, and at last the order within
+    one electrode.
+    """
     by_key = {s.key: s for s in series}
     pairs = _by_tables(file, by_key)
     rest = _unpaired(series, pairs)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from os.path import commonprefix
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any
 
@@ -20,9 +21,9 @@ from ephysfit.errors import RecordingError, near
 SLACK = 1e-6
 
 
-def _vector(values: npt.ArrayLike, what: str, unit: str) -> npt.NDArray[np.float64]:
+def _vector(values: npt.ArrayLike, what: str, unit: str) -> Trace:
     try:
-        array = np.ascontiguousarray(values, dtype=np.float64)
+        array: Trace = np.array(values, dtype=np.float64, order="C", copy=None)
     except (TypeError, ValueError) as error:
         raise RecordingError(f"{what}: not an array of numbers in {unit} ({error})") from None
     if array.ndim != 1:
@@ -146,7 +147,7 @@ class Sweep:
         first, last = max(_samples(start, self.dt), 0), min(_samples(stop, self.dt), self.steps)
         if last <= first:
             raise RecordingError(
-                f"sweep {self.name!r}: cut from {start:g} to {stop:g} ms leaves nothing; the sweep lasts {self.duration:g} ms"
+                f"sweep {self.name!r}: cut from {start:g} to {stop:g} ms leaves nothing; it lasts {self.duration:g} ms"
             )
         begin, end = first * self.dt, last * self.dt
         spikes = self.spike_times[(self.spike_times >= begin) & (self.spike_times < end)] - begin
@@ -198,7 +199,8 @@ def _check_train(train: Train, duration: float, what: str) -> Train:
     outside = (train < -SLACK) | (train > duration * (1 + SLACK))
     if outside.any():
         raise RecordingError(
-            f"{what}: {outside.sum()} of {train.size} spike times lie outside 0 to {duration:g} ms (first: {train[outside][0]:g}); "
+            f"{what}: {outside.sum()} of {train.size} spike times lie outside 0 to {duration:g} ms "
+            f"(first: {train[outside][0]:g}); "
             "spike times count in ms from the start of the sweep: are these seconds, samples or session times?"
         )
     return np.sort(train)
@@ -239,7 +241,7 @@ class Recording:
     source
         Name of the file, ``"memory"`` for arrays.
     electrode
-        What the file says of the electrode: bridge balance (MOhm), bias current (pA), liquid junction potential (mV) ...
+        What the file says of the electrode: bridge balance (MOhm), bias current (pA) ...
     rejected
         Sweeps found but not usable, with the reason.
     facts
@@ -450,7 +452,7 @@ class Recording:
         )
 
     def stimuli(self) -> tuple[Stimulus, ...]:
-        """Groups of sweeps that repeat one current up to noise, in order of first appearance; singles are groups of one."""
+        """Groups of sweeps that repeat one current up to noise, by first appearance; singles are groups of one."""
         return group_repeats(self.sweeps)
 
     def split(self, test: str | float | Sequence[str] = "repeats") -> tuple[Recording, Recording]:
@@ -527,17 +529,24 @@ def join(recordings: Sequence[Recording]) -> Recording:
     if len(recordings) == 1:
         return recordings[0]
     names = [recording.cell for recording in recordings]
-    shared = commonprefix(names).rstrip("_- .")
+    shared = _shared(names)
     sweeps = tuple(sweep for recording in recordings for sweep in _labelled(recording))
     return Recording(
         sweeps,
-        cell=names[0] if len(set(names)) == 1 or len(shared) < 2 else shared,
+        cell=shared or names[0],
         source=", ".join(recording.source for recording in recordings),
         electrode={k: v for recording in reversed(recordings) for k, v in recording.electrode.items()},
         rejected=tuple(r for recording in recordings for r in recording.rejected),
         facts={k: v for recording in reversed(recordings) for k, v in recording.facts.items()},
         warnings=tuple(w for recording in recordings for w in recording.warnings),
     )
+
+
+def _shared(names: Sequence[str]) -> str:
+    """The words that all names begin with."""
+    words = [re.split(r"([_\- .]+)", name) for name in names]
+    same = takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))
+    return "".join(column[0] for column in same).rstrip("_- .")
 
 
 def _labelled(recording: Recording) -> list[Sweep]:

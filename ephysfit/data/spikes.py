@@ -1,7 +1,7 @@
 """Spikes in a voltage trace, for small and large, fast and broad ones, without an absolute threshold.
 
-A spike is a steep rise, high enough, that falls again. Steep is measured against the trace's own noise, high against the
-cell's own spikes, so a cell whose spikes peak at -10 mV and one that overshoots to +40 mV take the same defaults.
+A spike is a steep rise, high enough, that falls again. Steep is measured against the trace's own noise, high against
+the cell's own spikes, so a cell whose spikes peak at -10 mV and one that overshoots to +40 mV take the same defaults.
 
 The time of a spike is its *onset*: the sub-sample time at which dV/dt passes a tenth of that spike's steepest rise
 (the phase-plane threshold: Azouz & Gray 1999, J Neurosci 19:2209; Sekerli et al. 2004, IEEE TBME 51:1665).

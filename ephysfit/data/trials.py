@@ -132,7 +132,10 @@ class _Grid:
             )
         voltage = None if sweep.voltage is None else _mean(sweep.voltage, n, k)
         return cls(
-            _mean(sweep.current, n, k), _raster(sweep.spike_times, n, dt), _blocks(sweep.mask(), n, k).all(1), voltage
+            _mean(sweep.current, n, k),
+            _raster(sweep.spike_times, n, dt),
+            np.logical_and.reduce(_blocks(sweep.mask(), n, k), axis=1),
+            voltage,
         )
 
 

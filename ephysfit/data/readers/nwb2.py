@@ -1,4 +1,4 @@
-"""NWB 2: current clamp with icephys tables, sweep tables, sweep numbers or bare pairs; spike times from a units table."""
+"""NWB 2: current clamp with icephys tables, sweep tables, sweep numbers or bare pairs; spikes from a units table."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ NAME = "NWB 2"
 #: time stamps may leave a regular grid by this part of a step
 JITTER = 0.05
 #: facts worth carrying along, by their place in the file
-FACTS = ("session_description", "general/notes", "general/data_collection", "general/related_publications",
-         "general/institution", "general/subject/species", "general/subject/genotype", "general/subject/age")  # fmt: skip
+FACTS = (
+    "session_description", "general/notes", "general/data_collection", "general/related_publications",
+    "general/institution", "general/subject/species", "general/subject/genotype", "general/subject/age",
+)  # fmt: skip
 #: amplifier settings of a series: name in the file, our name, factor
 SETTINGS = (("bias_current", "bias_current_pA", 1e12), ("bridge_balance", "bridge_balance_MOhm", 1e-6),
             ("capacitance_compensation", "capacitance_compensation_pF", 1e12))  # fmt: skip
@@ -126,7 +128,8 @@ def _electrode_facts(file: Any, electrode: str) -> dict[str, float | str]:
     if item is None or not hasattr(item, "keys"):
         return {}
     names = ("description", "location", "resistance", "seal", "filtering", "initial_access_resistance")
-    return {"name": electrode} | {name: hdf5.text(item[name]) for name in names if name in item}
+    found: dict[str, float | str] = {name: hdf5.text(item[name]) for name in names if name in item}
+    return {"name": electrode} | found
 
 
 def _stimulus(pair: Pair) -> str:

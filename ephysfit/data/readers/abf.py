@@ -1,0 +1,238 @@
+"""Axon ABF 1 and 2: samples through neo; a commanded waveform through pyabf, only where it is rebuilt exactly.
+
+Channels are told by unit, never by name: labs rename channels and forget. A recorded current wins over a command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ephysfit import units
+from ephysfit.arrays import Trace
+from ephysfit.data.building import Choice, build
+from ephysfit.data.recording import Recording, Rejected, Sweep
+from ephysfit.errors import RecordingError, StimulusError
+
+NAME = "ABF"
+MAGIC = (b"ABF ", b"ABF2")
+#: epoch types whose rebuilt waveform agrees with recorded ones; the others are refused
+EPOCHS = {0: "off", 1: "step", 2: "ramp", 3: "pulse train"}
+OTHER_EPOCHS = {4: "triangle train", 5: "cosine train", 6: "resistance test", 7: "biphasic train"}
+
+
+def recognises(path: Path) -> bool:
+    """A file that begins with ``ABF``."""
+    with path.open("rb") as file:
+        return file.read(4) in MAGIC
+
+
+def read(
+    path: Path,
+    *,
+    choice: Choice | None = None,
+    voltage_channel: int | None = None,
+    current_channel: int | None = None,
+    command: npt.ArrayLike | None = None,
+) -> Recording:
+    """The sweeps of an ABF file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    choice
+        Sweeps to read.
+    voltage_channel, current_channel
+        Positions of the channels, counted from 0, where several have a unit of voltage or of current.
+    command
+        The injected current, pA, shape (time,) or (sweep, time), where the file does not hold it and you know it.
+    """
+    choice = choice or Choice()
+    reader = _opened(path)
+    channels = [(str(c["units"]), str(c["name"])) for c in reader.header["signal_channels"]]
+    volts = _channel(channels, units.TO_MV, voltage_channel, "voltage")
+    if volts is None:
+        raise RecordingError(f"no channel has a unit of voltage; channels: {_listed(channels)}")
+    amps = _channel(channels, units.TO_PA, current_channel, "current")
+    dt = 1e3 / float(reader.get_signal_sampling_rate(stream_index=0))
+    stimulus = PureWindowsPath(str(_text(reader._axon_info.get("sProtocolPath")))).stem
+    names = [f"sweep_{k:03d}" for k in range(reader.segment_count(0))]
+    choice.check(names, [stimulus])
+    current = _source(reader, path, amps, command)
+    sweeps, rejected = [], []
+    for k, name in enumerate(names):
+        if choice.takes(k, name, stimulus):
+            try:
+                sweeps.append(_sweep(reader, k, volts, current, dt, name, stimulus))
+            except RecordingError as error:
+                rejected.append(Rejected(name, str(error)))
+    return Recording(
+        tuple(sweeps),
+        cell=path.stem,
+        source=path.name,
+        rejected=tuple(rejected),
+        facts=_facts(reader, channels),
+        warnings=_clamp(reader, amps, command is not None),
+    )
+
+
+def _opened(path: Path) -> Any:
+    from neo.rawio import AxonRawIO
+
+    reader = AxonRawIO(str(path))
+    reader.parse_header()
+    if not len(reader.header["signal_channels"]) or not reader.segment_count(0):
+        raise RecordingError("holds no samples")
+    return reader
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
+
+
+def _listed(channels: list[tuple[str, str]]) -> str:
+    return ", ".join(f"{k}: {name!r} in {unit or 'no unit'}" for k, (unit, name) in enumerate(channels))
+
+
+def _channel(channels: list[tuple[str, str]], known: dict[str, float], wanted: int | None, what: str) -> int | None:
+    """The only channel with a unit of this kind, or the one asked for."""
+    fitting = [k for k, (unit, _) in enumerate(channels) if unit in known]
+    if wanted is not None:
+        if wanted not in fitting:
+            raise RecordingError(
+                f"{what}_channel={wanted}: not a channel in a unit of {what}; channels: {_listed(channels)}"
+            )
+        return wanted
+    if len(fitting) > 1:
+        raise RecordingError(f"{len(fitting)} channels in a unit of {what} ({_listed(channels)}): give {what}_channel=")
+    return fitting[0] if fitting else None
+
+
+def _signal(reader: Any, segment: int, channel: int, known: dict[str, float]) -> Trace:
+    """One channel of one sweep in our unit."""
+    raw = reader.get_analogsignal_chunk(
+        block_index=0, seg_index=segment, stream_index=0, channel_indexes=np.array([channel])
+    )
+    facts = reader.header["signal_channels"][channel]
+    factor = known[str(facts["units"])]
+    return (raw[:, 0].astype(np.float64) * float(facts["gain"]) + float(facts["offset"])) * factor
+
+
+def _sweep(
+    reader: Any, k: int, volts: int, current: Callable[[int], Trace], dt: float, name: str, stimulus: str
+) -> Sweep:
+    sweep = build(current(k), _signal(reader, k, volts, units.TO_MV), dt, name, stimulus)
+    return replace(sweep, start=float(reader.segment_t_start(0, k)) * 1e3)
+
+
+def _source(reader: Any, path: Path, amps: int | None, command: npt.ArrayLike | None) -> Callable[[int], Trace]:
+    """Where the current of each sweep comes from: given, recorded, or rebuilt."""
+    if command is not None:
+        rows = np.atleast_2d(np.asarray(command, dtype=np.float64))
+        if len(rows) not in (1, reader.segment_count(0)):
+            raise StimulusError(
+                f"command: {len(rows)} rows for {reader.segment_count(0)} sweeps; give one, or one a sweep"
+            )
+        return lambda k: rows[k if len(rows) > 1 else 0]
+    if amps is not None:
+        return lambda k: _signal(reader, k, amps, units.TO_PA)
+    return _rebuilt(path)
+
+
+def _rebuilt(path: Path) -> Callable[[int], Trace]:
+    """The commanded current, pA, of each sweep, from the protocol in the file."""
+    try:
+        import pyabf
+    except ImportError:
+        raise StimulusError(
+            "no recorded current, and pyabf, which rebuilds the command, is missing: install ephysfit[abf]"
+        ) from None
+    abf = pyabf.ABF(str(path), loadData=False)
+    dac = _commanding(abf)
+    factor = units.TO_PA[str(abf.dacUnits[dac])]
+    if abf.abfVersion["major"] != 2:
+        raise StimulusError("no recorded current; the command of an ABF 1 file is not rebuilt reliably: give command=")
+    _check_epochs(abf, dac)
+    return lambda k: _waveform(abf, dac, k) * factor
+
+
+def _waveform(abf: Any, dac: int, k: int) -> Trace:
+    return np.asarray(abf.stimulusByChannel[dac].stimulusWaveform(k), dtype=np.float64)
+
+
+def _commanding(abf: Any) -> int:
+    """The one output that commanded a current."""
+    if abf.abfVersion["major"] != 2:
+        return 0
+    enabled = [k for k, on in enumerate(abf._dacSection.nWaveformEnable) if on and k < len(abf.dacUnits)]
+    amps = [k for k in enabled if str(abf.dacUnits[k]) in units.TO_PA]
+    if enabled and not amps:
+        raise StimulusError(f"the protocol commands a voltage ({abf.dacUnits[enabled[0]]}): this is voltage clamp")
+    if not amps:
+        raise StimulusError(
+            "no recorded current and no commanded waveform: what was injected is not known; give command= if you do"
+        )
+    if len(amps) > 1:
+        raise StimulusError(f"outputs {amps} all command a current and none is recorded: give command=")
+    return amps[0]
+
+
+def _check_epochs(abf: Any, dac: int) -> None:
+    """Refuse every command that pyabf is not known to rebuild exactly."""
+    source = abf._dacSection.nWaveformSource[dac]
+    if source == 2:
+        file = _stimulus_file(abf, dac)
+        raise StimulusError(
+            f"the current was played from a stimulus file ({file}) that is not part of the recording, and was not "
+            "recorded: it cannot be recovered; give command= if you have the waveform in pA"
+        )
+    if source != 1:
+        raise StimulusError(f"the waveform comes from an unknown source ({source}); give command=")
+    if any(abf._userListSection.nULEnable or ()):
+        raise StimulusError(
+            "a user list changed the waveform from sweep to sweep, which is not rebuilt reliably: give command="
+        )
+    if getattr(abf._protocolSection, "nAlternateDACOutputState", 0):
+        raise StimulusError("outputs alternate between sweeps, which is not rebuilt reliably: give command=")
+    epochs = abf._epochPerDacSection
+    kinds = {k for k, number in zip(epochs.nEpochType, epochs.nDACNum, strict=False) if number == dac}
+    strange = sorted(OTHER_EPOCHS.get(k, str(k)) for k in kinds - set(EPOCHS))
+    if strange:
+        raise StimulusError(f"the protocol holds a {', '.join(strange)}, which is not rebuilt reliably: give command=")
+
+
+def _stimulus_file(abf: Any, dac: int) -> str:
+    return PureWindowsPath(str(abf._stringsSection._indexedStrings[abf._dacSection.lDACFilePathIndex[dac]])).name
+
+
+def _facts(reader: Any, channels: list[tuple[str, str]]) -> dict[str, str]:
+    info = reader._axon_info
+    facts = {
+        "channels": _listed(channels),
+        "recorded": str(info.get("rec_datetime", "")),
+        "format": f"ABF {info['fFileVersionNumber']:.2f}",
+    }
+    return facts | {"protocol": _text(info["sProtocolPath"])} if "sProtocolPath" in info else facts
+
+
+def _clamp(reader: Any, amps: int | None, given: bool) -> tuple[str, ...]:
+    """Refuse recorded voltage clamp; a warning where the file does not say which clamp it was."""
+    if amps is None or given:
+        return ()
+    outputs = [
+        (int(d.get("nWaveformEnable", 0)), _text(d.get("DACChUnits"))) for d in reader._axon_info.get("listDACInfo", [])
+    ]
+    commanded = [unit for on, unit in outputs if on]
+    if (
+        commanded
+        and not any(unit in units.TO_PA for unit in commanded)
+        and any(unit in units.TO_MV for unit in commanded)
+    ):
+        raise RecordingError(f"the protocol commands a voltage ({', '.join(commanded)}): this is voltage clamp")
+    return () if commanded else ("no output is enabled: the file does not say that this is current clamp",)
