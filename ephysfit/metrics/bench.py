@@ -1,4 +1,4 @@
-"""The bench: turns a statistic of each stimulus into one line of a score, with its bootstrap error."""
+"""The bench: turns a statistic of each stimulus into one line of a score, with its standard error."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.stimuli import Scored
-from ephysfit.metrics.weights import Array, draws, ratio
+from ephysfit.metrics.weights import Array, jackknife_variance, left_out, ratio
 
-#: bootstrap over repeats; needs MIN_REPEATS of them
-RESAMPLES, MIN_REPEATS = 200, 3
+#: repeats from which a standard error over repeats means something
+MIN_REPEATS = 3
 
 
 def plain(value: Any) -> Any:
@@ -32,7 +32,7 @@ class Row:
     name : str, the metric and its window, such as "md_star_8"
     metric : str, name of the record in `METRICS`
     value : float, NaN where it is undefined
-    error : float, bootstrap standard error over the repeats; NaN where there is none
+    error : float, jackknife standard error over the repeats; NaN where there is none
     ceiling : float, what the cell itself reaches on this line; NaN where that makes no sense
     best : float, value of a perfect match
     n_repeats, n_runs : int, recorded repeats and model runs that entered
@@ -61,15 +61,9 @@ def counts(stimuli: Sequence[Scored]) -> tuple[int, int]:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """The scored stimuli with their bootstrap weights; turns a statistic per stimulus into a line."""
+    """The scored stimuli; turns a statistic per stimulus, a function of the weights of its repeats, into a line."""
 
     stimuli: list[Scored]
-    resampled: list[Array]
-
-    @classmethod
-    def of(cls, stimuli: list[Scored], seed: int) -> Bench:
-        rng = np.random.default_rng(seed)
-        return cls(stimuli, [draws(len(s.data), RESAMPLES, rng) for s in stimuli])
 
     @property
     def once(self) -> list[Array]:
@@ -78,15 +72,25 @@ class Bench:
 
     def over_stimuli(self, values: Sequence[Array]) -> Array:
         """Mean over stimuli weighted by duration, stimuli where it is undefined left out."""
-        table, time = np.stack(values), np.array([s.duration for s in self.stimuli])
+        table, time = np.stack(np.broadcast_arrays(*values)), np.array([s.duration for s in self.stimuli])
         known = ~np.isnan(table)
         return ratio(np.tensordot(time, np.where(known, table, 0.0), 1), np.tensordot(time, known.astype(float), 1))
 
-    def spread(self, values: Array) -> float:
-        """Standard deviation over resamples; NaN when repeats are too few to resample."""
-        known = values[~np.isnan(values)]
-        enough = max(len(s.data) for s in self.stimuli) >= MIN_REPEATS and known.size > 1
-        return float(known.std(ddof=1)) if enough else float("nan")
+    def error(self, statistic: Callable[[list[Array]], Array], used: Sequence[bool]) -> float:
+        """Jackknife standard error of a statistic of all weights; NaN unless every used stimulus has repeats enough.
+
+        Stimuli are independent, so the variances of leaving out repeats of one after the other add up.
+        """
+        sizes = [len(s.data) for s in self.stimuli]
+        if not any(used) or any(u and n < MIN_REPEATS for u, n in zip(used, sizes, strict=True)):
+            return float("nan")
+        weights = self.once
+        each = [
+            jackknife_variance(statistic([*weights[:k], left_out(n), *weights[k + 1 :]]))
+            for k, n in enumerate(sizes)
+            if used[k]
+        ]
+        return float(np.sqrt(sum(each)))
 
     def line(
         self,
@@ -97,13 +101,13 @@ class Bench:
         ceiling: Callable[[Any, Array], Array] | float = float("nan"),
         note: str = "",
     ) -> Row:
-        """One row: the statistic `of(part, weights)` on every stimulus, its bootstrap error, and its ceiling."""
-        each = [np.asarray(of(p, w)) for p, w in zip(parts, self.once, strict=True)]
-        again = [np.asarray(of(p, w)) for p, w in zip(parts, self.resampled, strict=True)]
-        if callable(ceiling):
-            own = float(self.over_stimuli([np.asarray(ceiling(p, w)) for p, w in zip(parts, self.once, strict=True)]))
-        else:
-            own = ceiling
-        used = [s for s, v in zip(self.stimuli, each, strict=True) if not np.isnan(v)]
-        value, error = float(self.over_stimuli(each)), self.spread(self.over_stimuli(again))
-        return Row(name, metric, value, error, own, METRICS[metric].best, *counts(used), note)
+        """One row: the statistic `of(part, weights)` on every stimulus, its standard error and its ceiling."""
+
+        def over(which: Callable[[Any, Array], Array], weights: list[Array]) -> Array:
+            return self.over_stimuli([np.asarray(which(p, w)) for p, w in zip(parts, weights, strict=True)])
+
+        defined = [not np.isnan(of(p, w)) for p, w in zip(parts, self.once, strict=True)]
+        own = float(over(ceiling, self.once)) if callable(ceiling) else ceiling
+        error = self.error(lambda weights: over(of, weights), defined)
+        used = [s for s, d in zip(self.stimuli, defined, strict=True) if d]
+        return Row(name, metric, float(over(of, self.once)), error, own, METRICS[metric].best, *counts(used), note)

@@ -82,7 +82,10 @@ def rates(bench: Bench, weights: list[Array]) -> tuple[Array, float]:
 
 
 def rate_row(bench: Bench) -> Row:
-    data, model = rates(bench, bench.once)
-    again, _ = rates(bench, bench.resampled)
-    value, error = float(ratio(model - data, data)), bench.spread(ratio(model - again, again))
+    def relative(weights: list[Array]) -> Array:
+        data, model = rates(bench, weights)
+        return ratio(model - data, data)
+
+    value = float(relative(bench.once))
+    error = float("nan") if np.isnan(value) else bench.error(relative, [True] * len(bench.stimuli))
     return Row("rate_error", "rate_error", value, error, np.nan, 0.0, *counts(bench.stimuli))

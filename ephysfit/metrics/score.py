@@ -113,7 +113,6 @@ def score(
     sigmas: Sequence[float] = (10.0, 15.0),
     duration: float | Sequence[float] | None = None,
     stochastic: bool | None = None,
-    seed: int = 0,
 ) -> Score:
     """Score model runs against recorded repeats of the same stimuli.
 
@@ -128,13 +127,12 @@ def score(
     sigmas : smoothing of the explained variance, ms
     duration : float or one a stimulus, ms; needed when `recorded` is trains
     stochastic : bool or None; None believes `simulated`, for bare trains several differing runs mean noise
-    seed : int, of the bootstrap
 
     Returns
     -------
     Score
         Several stimuli: the mean over stimuli weighted by duration (rates: total spikes by total time). Standard errors
-        are a bootstrap over repeats, so they say how far other repeats of this cell would move the score, not other
+        are a jackknife over repeats, so they say how far other repeats of this cell would move the score, not other
         cells.
 
     Raises
@@ -156,7 +154,7 @@ def score(
     runs = nested(getattr(simulated, "spike_times", simulated), "simulated")
     stimuli, notes = match(runs, presented(recorded, duration), start, stop)
     noisy = _is_noisy(simulated, runs) if stochastic is None else bool(stochastic)
-    bench = Bench.of(stimuli, seed)
+    bench = Bench(stimuli)
     rows = [row for w in wide for row in coincidence_rows(bench, w, noisy)]
     rows += [*(variance_row(bench, s) for s in smooth), *distance_rows(bench), rate_row(bench)]
     data_hz, model_hz = rates(bench, bench.once)

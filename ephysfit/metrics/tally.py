@@ -1,4 +1,4 @@
-"""Per stimulus and window, the tables from which every coincidence score and its bootstrap follow."""
+"""Per stimulus and window, the tables from which every coincidence score and its standard error follow."""
 
 from __future__ import annotations
 
