@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ephysfit.data.building import Choice
+from ephysfit.data.info import Report
 from ephysfit.data.recording import Recording, join
+from ephysfit.data.sanity import checked
 from ephysfit.errors import RecordingError, near
 
 Source = str | PathLike[str]
@@ -101,7 +103,37 @@ def load(
     choice = Choice(None if sweeps is None else (sweeps,) if isinstance(sweeps, str | int) else tuple(sweeps), stimulus)
     if isinstance(spikes, str) and spikes not in HOW:
         raise RecordingError(f"spikes={spikes!r}; {near(spikes, HOW)}")
-    return join([_with_spikes(read(Path(one), choice, reader_options), spikes) for one in paths])
+    return join([checked(_with_spikes(read(Path(one), choice, reader_options), spikes)) for one in paths])
+
+
+def info(path: Source | Sequence[Source], **options: Any) -> Report:
+    """What a file holds, what of it is usable, and why the rest is not.
+
+    Parameters
+    ----------
+    path
+        As for `load`.
+    **options
+        Of `load`.
+
+    Returns
+    -------
+    Report
+        Also for a file of a known format of which nothing is usable: `problem` says why.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such file, or no reader knows its format.
+    """
+    paths = [path] if isinstance(path, str | PathLike) else list(path)
+    for one in paths:
+        _reader(Path(one))
+    try:
+        return Report.of(load(paths, **options))
+    except RecordingError as error:
+        source = ", ".join(Path(one).name for one in paths)
+        return Report(source, rejected=getattr(error, "rejected", ()), problem=str(error))
 
 
 def read(path: Path, choice: Choice | None = None, options: Mapping[str, Any] | None = None) -> Recording:

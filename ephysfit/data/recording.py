@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ephysfit.arrays import Trace, Train
 from ephysfit.data.spikes import detect_spikes
 from ephysfit.data.stimuli import Stimulus, group_repeats
-from ephysfit.errors import RecordingError, near
+from ephysfit.errors import RecordingError, StimulusError, near
 
 #: how far, in samples, a spike may lie outside its sweep by rounding
 SLACK = 1e-6
@@ -23,7 +23,7 @@ SLACK = 1e-6
 
 def _vector(values: npt.ArrayLike, what: str, unit: str) -> Trace:
     try:
-        array: Trace = np.array(values, dtype=np.float64, order="C", copy=None)
+        array: Trace = np.asarray(values, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         raise RecordingError(f"{what}: not an array of numbers in {unit} ({error})") from None
     if array.ndim != 1:
@@ -113,7 +113,7 @@ class Sweep:
     @property
     def times(self) -> Trace:
         """Time of each sample from the start of the sweep, ms, shape (time,)."""
-        return np.arange(self.steps) * self.dt
+        return np.arange(self.steps, dtype=np.float64) * np.float64(self.dt)
 
     @property
     def valid_duration(self) -> float:
@@ -224,6 +224,22 @@ class Rejected:
     reason: str
 
 
+class NothingUsable(StimulusError):
+    """A file that holds sweeps of which none can be used.
+
+    Parameters
+    ----------
+    message
+        The reasons in a sentence.
+    rejected
+        Each sweep with its reason.
+    """
+
+    def __init__(self, message: str, rejected: tuple[Rejected, ...] = ()) -> None:
+        super().__init__(message)
+        self.rejected = rejected
+
+
 def _read_only(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(facts))
 
@@ -273,7 +289,7 @@ class Recording:
         if not self.sweeps:
             why = "; ".join(f"{r.name}: {r.reason}" for r in self.rejected[:5]) or "none was found"
             more = f" (and {len(self.rejected) - 5} more)" if len(self.rejected) > 5 else ""
-            raise RecordingError(f"{self.source}: no usable current-clamp sweep: {why}{more}")
+            raise NothingUsable(f"{self.source}: no usable current-clamp sweep: {why}{more}", self.rejected)
 
     @classmethod
     def of(

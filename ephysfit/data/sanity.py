@@ -1,0 +1,182 @@
+"""Sanity at the door: values that no patched neuron has, clipped or drifting sweeps, currents that leak the answer.
+
+Nothing is changed here. A finding is a sentence that says what was seen and what it usually means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ephysfit.arrays import Trace
+from ephysfit.data.recording import Recording, Sweep
+
+#: median voltage of a living neuron, mV
+REST = (-110.0, -15.0)
+#: largest current that a patch pipette passes into a soma, pA
+LARGEST = 20_000.0
+#: sampling steps of patch-clamp recordings, ms
+STEPS = (0.002, 1.0)
+#: samples at the extreme value, in runs of this length, are clipping
+CLIPPED = 5
+#: shift of the resting voltage between the first and the last fifth of a sweep, mV
+DRIFT = 10.0
+#: standard errors by which the current may follow the spikes
+LOCKED = 6.0
+#: spikes needed to tell
+ENOUGH = 20
+
+
+def checked(recording: Recording) -> Recording:
+    """The recording with what was found written into the warnings of its sweeps."""
+    return replace(recording, sweeps=tuple(replace(s, warnings=(*s.warnings, *findings(s))) for s in recording.sweeps))
+
+
+def findings(sweep: Sweep) -> tuple[str, ...]:
+    """What is odd about a sweep, in sentences.
+
+    Parameters
+    ----------
+    sweep
+        With its spikes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> findings(Sweep(np.zeros(1000), 0.1, voltage=np.full(1000, -0.065)))
+    ('voltage around -0.065 mV: these look like volts, a factor of 1000 too small',)
+    """
+    found = (check(sweep) for check in CHECKS)
+    return tuple(sentence for sentence in found if sentence)
+
+
+def _voltage_size(sweep: Sweep) -> str:
+    if sweep.voltage is None:
+        return ""
+    middle = float(np.nanmedian(sweep.voltage))
+    if REST[0] <= middle <= REST[1]:
+        return ""
+    if REST[0] <= middle * 1e3 <= REST[1] and np.nanmax(np.abs(sweep.voltage)) < 1.0:
+        return f"voltage around {middle:g} mV: these look like volts, a factor of 1000 too small"
+    if REST[0] <= middle / 1e3 <= REST[1]:
+        return f"voltage around {middle:g} mV: these look like microvolts, a factor of 1000 too large"
+    if REST[0] <= middle / 10 <= REST[1]:
+        return f"voltage around {middle:g} mV: the amplifier's gain of 10 is probably not divided out"
+    return f"voltage around {middle:g} mV: no neuron rests there (usual is {REST[0]:g} to {REST[1]:g} mV)"
+
+
+def _current_size(sweep: Sweep) -> str:
+    largest = float(np.abs(sweep.current).max())
+    if largest > LARGEST:
+        return f"current up to {largest:g} pA: no pipette passes that; are these fA, or a factor of 1000 wrong?"
+    if 0 < largest < 1.0 and len(sweep.spike_times):
+        return f"current up to {largest:g} pA only: these look like nA, a factor of 1000 too small"
+    return ""
+
+
+def _swapped(sweep: Sweep) -> str:
+    """Spikes in the current and none in the voltage: the channels changed places."""
+    if sweep.voltage is None or len(sweep.spike_times) or not REST[0] <= np.median(sweep.current) <= REST[1]:
+        return ""
+    if REST[0] <= np.nanmedian(sweep.voltage) <= REST[1] or float(np.ptp(sweep.current)) < 50.0:
+        return ""
+    return "the current looks like a membrane voltage and the voltage does not: are the channels swapped?"
+
+
+def _step(sweep: Sweep) -> str:
+    if STEPS[0] <= sweep.dt <= STEPS[1]:
+        return ""
+    better = "a rate in kHz taken for Hz" if sweep.dt > STEPS[1] else "a rate in Hz taken for kHz, or seconds for ms"
+    return f"sampled every {sweep.dt:g} ms: usual is {STEPS[0]:g} to {STEPS[1]:g} ms; {better}?"
+
+
+def _rate(sweep: Sweep) -> str:
+    return f"{sweep.rate:.0f} spikes a second: no neuron keeps that up; is the step right?" if sweep.rate > 700 else ""
+
+
+def _clipped(sweep: Sweep) -> str:
+    clipped = _flat_top(sweep.voltage)
+    return "voltage clipped: runs of samples stay at the largest or smallest value" if clipped else ""
+
+
+def _flat_top(trace: Trace | None) -> bool:
+    """Whether a noisy trace has runs at its extreme: a step's plateau is flat throughout and does not count."""
+    if trace is None or len(trace) < 100 or np.mean(np.diff(trace) == 0) > 0.2:
+        return False
+    return any(_longest(trace == extreme) >= CLIPPED for extreme in (np.nanmax(trace), np.nanmin(trace)))
+
+
+def _longest(mask: np.ndarray) -> int:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
+
+
+def _drifts(sweep: Sweep) -> str:
+    """Rest moving under the same current: compares voltages at equal current early and late."""
+    fifth = sweep.steps // 5
+    if sweep.voltage is None or fifth < 100 or sweep.duration < 1000:
+        return ""
+    early, late = slice(None, fifth), slice(-fifth, None)
+    level = float(np.median(sweep.current))
+    near = np.abs(sweep.current - level) <= max(0.1 * float(np.std(sweep.current)), 1e-9)
+    if min(near[early].sum(), near[late].sum()) < 50:
+        return ""
+    gap = float(np.nanmedian(sweep.voltage[late][near[late]]) - np.nanmedian(sweep.voltage[early][near[early]]))
+    return f"unstable: the voltage at the same current moved by {gap:.0f} mV over the sweep" if abs(gap) > DRIFT else ""
+
+
+def _leaks(sweep: Sweep) -> str:
+    """A recorded current that follows the spikes would tell a model the answer."""
+    score, size = spike_locked(sweep)
+    if score <= LOCKED:
+        return ""
+    return (
+        f"the current carries an artefact of {size:.2g} pA locked to the spikes ({score:.0f} standard errors): it would leak "
+        "the answer to a model; use the commanded current instead"
+    )
+
+
+def spike_locked(sweep: Sweep) -> tuple[float, float]:
+    """How much the injected current follows the spikes that it should cause.
+
+    Given the current up to a spike's onset, what it does next cannot depend on the spike, unless the amplifier lets the
+    voltage into its current channel. Increments of the current are predicted from its last three samples, by least squares
+    away from spikes; around onsets the mean of what is left over is compared with its standard error.
+
+    Parameters
+    ----------
+    sweep
+        With spikes.
+
+    Returns
+    -------
+    tuple[float, float]
+        Largest mean residual in standard errors, and the size of the artefact, pA. (0, 0) with fewer than 20 spikes.
+    """
+    steps = np.diff(sweep.current)
+    offsets = np.arange(-1, max(int(1.5 / sweep.dt), 1))
+    near = (sweep.spike_times / sweep.dt).astype(np.int64)[:, None] + offsets
+    near = near[(near[:, 0] > 2) & (near[:, -1] < len(steps))] if near.size else near
+    away = np.ones(len(steps), dtype=bool)
+    away[:3] = False
+    away[near.ravel()] = False
+    quiet = np.flatnonzero(away)
+    if len(near) < ENOUGH or len(quiet) < 100 or not np.any(steps[quiet]):
+        return 0.0, 0.0
+    weights = np.linalg.lstsq(_past(sweep.current, quiet), steps[quiet], rcond=None)[0]
+    noise = float(np.std(steps[quiet] - _past(sweep.current, quiet) @ weights))
+    rest = steps[near] - _past(sweep.current, near) @ weights
+    spread = np.maximum(np.maximum(rest.std(axis=0), noise), 1e-9 * float(np.std(sweep.current)))
+    mean = rest.mean(axis=0)
+    return float((np.abs(mean) / spread).max() * np.sqrt(len(near))), float(np.ptp(np.cumsum(mean)))
+
+
+def _past(current: Trace, at: np.ndarray) -> np.ndarray:
+    return np.stack([np.ones(at.shape), current[at], current[at - 1], current[at - 2]], axis=-1)
+
+
+CHECKS: tuple[Callable[[Sweep], str], ...] = (
+    _voltage_size, _current_size, _swapped, _step, _rate, _clipped, _drifts, _leaks,
+)  # fmt: skip
