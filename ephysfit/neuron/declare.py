@@ -11,7 +11,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from ephysfit.errors import NeuronError, near
 from ephysfit.neuron.functions import Bank, elements
@@ -69,6 +69,14 @@ class Parameter:
         for value in self.starts:
             if not self.low <= value <= self.high:
                 raise NeuronError(f"start {value} {self.unit} lies outside its bounds [{self.low}, {self.high}]")
+
+    if TYPE_CHECKING:  # on an instance the name stands for its value: a number, a tensor, a symbol
+
+        @overload
+        def __get__(self, instance: None, owner: type) -> Parameter: ...
+        @overload
+        def __get__(self, instance: object, owner: type) -> Any: ...
+        def __get__(self, instance: object | None, owner: type) -> Any: ...
 
     @property
     def logarithmic(self) -> bool:

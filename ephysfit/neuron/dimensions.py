@@ -8,7 +8,6 @@ from typing import Any
 from ephysfit.errors import UnitsError
 from ephysfit.neuron.declare import Neuron, flat_names, flatten, pack_state, unflatten
 from ephysfit.neuron.functions import Bank
-from ephysfit.neuron.functions import Bank
 from ephysfit.units import dimension, spell
 
 
