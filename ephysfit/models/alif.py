@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ephysfit.models.membrane import CAPACITANCE, LEAK, REFRACTORY, RESET, REST, SOFTNESS, THRESHOLD
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.functions import exp
 
@@ -63,3 +64,46 @@ BlockALIF = ALIF.pin(
     theta=1.0,
     delta=0.1,
 )
+
+
+class MultiALIF(Neuron):
+    r"""Adaptive threshold with several time scales: a bank of parts that jump at a spike and relax.
+
+    .. math::
+        C \dot V = -g (V - E_L) + I, \qquad \tau_j \dot h_j = -h_j, \qquad
+        \text{spike when } V \ge \theta + \textstyle\sum_j h_j
+
+    With one part it is `ALIF`. Parts of about equal time constant are not told apart by data; the starts are spread.
+
+    References
+    ----------
+    Taylor, King & Harper (2023), arXiv 2311.11390; several scales: Kobayashi, Tsubo & Shinomoto (2009).
+    """
+
+    reference = "Taylor, King & Harper 2023 (arXiv 2311.11390); Kobayashi et al. 2009"
+    biology = "A threshold with fast, middle and slow recovery, as sodium channels recover on several time scales."
+
+    C = CAPACITANCE
+    g = LEAK
+    E_L = REST
+    theta = THRESHOLD
+    d_theta = Parameter("mV", -10.0, 60.0, "rise of each part of the threshold at a spike", (5.0, 2.0, 1.0), size=3)
+    tau_a = Parameter("ms", 2.0, 3000.0, "time constant of each part", (10.0, 80.0, 600.0), size=3)
+    V_reset = RESET
+    t_ref = REFRACTORY
+    delta = SOFTNESS
+
+    V = State("mV", rest="E_L", doc="membrane potential")
+    h = State("mV", doc="spike-triggered parts of the threshold", size=3)
+
+    def flow(self, x: Any, I: Any) -> dict[str, Any]:
+        return {"V": (-self.g * (x.V - self.E_L) + I) / self.C, "h": -x.h / self.tau_a}
+
+    def margin(self, x: Any) -> Any:
+        return x.V - self.theta - x.h.sum()
+
+    def jump(self, x: Any) -> dict[str, Any]:
+        return {"V": self.V_reset, "h": x.h + self.d_theta}
+
+    def hazard(self, u: Any) -> Any:
+        return exp(u / self.delta)
