@@ -1,0 +1,335 @@
+"""The compiled engine: any declared neuron as a generated kernel, rows in SIMD tiles, spikes as events.
+
+A kernel is generated from the same symbolic step as the sequential definition, compiled on first use and kept on disk.
+Rows that share a current share a tile, so 500 noisy runs of one stimulus read one array once per 16 rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ephysfit.errors import SimulationError, near
+from ephysfit.neuron.affine import refractory_steps
+from ephysfit.neuron.declare import Neuron, cellwise
+from ephysfit.neuron.stepping import coefficients, step
+from ephysfit.simulation.generate import Variant, kernel
+from ephysfit.simulation.layout import LANES, Layout, Lists, arrange
+from ephysfit.simulation.threads import share
+
+#: steps between checkpoints
+SEGMENT = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What an engine of events returns.
+
+    Attributes
+    ----------
+    shape : (cell, trial)
+    steps : int
+    begin, at : ndarray of int
+        Row r (= cell * trials + trial) spiked in steps ``at[begin[r]:begin[r + 1]]``.
+    final : ndarray, (cell, trial, state)
+        State after the last step.
+    traces : mapping of name to ndarray, (cell, trial, time)
+        States after each step, jump included, and ``"margin"`` (mV, before the jump), as asked for.
+    """
+
+    shape: tuple[int, int]
+    steps: int
+    begin: np.ndarray
+    at: np.ndarray
+    final: np.ndarray
+    traces: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def events(self) -> list[np.ndarray]:
+        """Steps of the spikes, one array per row."""
+        return np.split(self.at, self.begin[1:-1])
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Number of spikes, (cell, trial)."""
+        return np.diff(self.begin).reshape(self.shape)
+
+    def spike_times(self, dt: float) -> list[np.ndarray]:
+        """Spike times in ms, one array per row; a spike of step n is at ``(n + 0.5) dt``."""
+        return [(e + 0.5) * dt for e in self.events]
+
+    def raster(self) -> np.ndarray:
+        """Zeros and ones, (cell, trial, time)."""
+        out = np.zeros((len(self.begin) - 1, self.steps), np.uint8)
+        out[np.repeat(np.arange(len(self.begin) - 1), np.diff(self.begin)), self.at] = 1
+        return out.reshape(*self.shape, self.steps)
+
+
+def run(
+    neuron: Neuron,
+    current: Any,
+    dt: float,
+    *,
+    thresholds: Any = None,
+    forced: Any = None,
+    sharpen: tuple[float, float] = (1.0, 0.0),
+    dtype: Any = np.float64,
+    save: Sequence[str] = (),
+) -> Run:
+    """Run one or many cells with the compiled kernel; spike for spike as `sequential` in float64.
+
+    Parameters
+    ----------
+    neuron : Neuron
+        Parameters are numbers or tensors over the axis `cell`.
+    current : ndarray or Tensor, (cell, trial, time) or (cell, trial, time, input)
+        pA, constant over each step. Axes `cell` and `trial` of length 1 broadcast against the neuron's cells and the
+        trials of `thresholds` or `forced`, without a copy.
+    dt : float
+        Step in ms.
+    thresholds : ndarray or Tensor, (cell, trial, count), optional
+        Escape noise: spike k happens when the hazard integrated since the last spike reaches ``thresholds[..., k]``.
+    forced : raster (cell, trial, time) or nested lists ``forced[cell][trial]`` of steps, optional
+        Recorded spikes to replay instead of the neuron's own.
+    sharpen : (float, float)
+        ``(beta, offset)``: the hazard of ``beta * (u - offset)`` is integrated instead of that of u (mV).
+    dtype : float32 or float64
+    save : sequence of str
+        States to return at every step, and ``"margin"``.
+
+    Raises
+    ------
+    SimulationError
+        If axes do not fit, the current is not finite, or a name in `save` is unknown.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> cell = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
+    >>> out = run(cell, np.full((1, 1, 1000), 150.0), 0.1)
+    >>> out.spike_times(0.1)[0].round(2).tolist()
+    [21.95, 42.35, 62.75, 83.15]
+    """
+    problem = Problem.of(neuron, current, dt, thresholds=thresholds, forced=forced, dtype=dtype)
+    names = step(type(neuron)).states
+    for name in save:
+        if name not in (*names, "margin"):
+            raise SimulationError(
+                f"{type(neuron).__name__} has no state {name!r} to save; {near(name, [*names, 'margin'])}"
+            )
+    saved = tuple(-1 if name == "margin" else names.index(name) for name in save)
+    done = problem.forward(save=saved, sharpen=sharpen)
+    done.refuse_bad_input()
+    traces = {n: np.moveaxis(problem.layout.scatter(done.saved[:, k].T), 0, -1) for k, n in enumerate(save)}
+    return Run(
+        shape=(problem.layout.cells, problem.layout.trials),
+        steps=problem.steps,
+        begin=done.begin,
+        at=done.at,
+        final=np.moveaxis(problem.layout.scatter(done.final), 0, -1),
+        traces=traces,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Arrays of one call, laid out for kernels; `current` is (source, input, time), lists and thresholds likewise."""
+
+    neuron: type[Neuron]
+    layout: Layout
+    element: str
+    dt: float
+    current: np.ndarray
+    coefs: np.ndarray
+    refractory: np.ndarray
+    lists: Lists
+    thresholds: np.ndarray
+    spikes: str
+
+    @property
+    def steps(self) -> int:
+        return int(self.current.shape[-1])
+
+    @property
+    def segment(self) -> int:
+        """Steps between checkpoints: more for very long records, so that checkpoints stay small."""
+        longer = 2 ** max(0, int(np.ceil(np.log2(max(1, self.steps / 1_000_000)))))
+        return min(SEGMENT * longer, 4096)
+
+    @property
+    def parts(self) -> int:
+        return -(-self.steps // self.segment)
+
+    @classmethod
+    def of(
+        cls,
+        neuron: Neuron,
+        current: Any,
+        dt: float,
+        *,
+        thresholds: Any = None,
+        forced: Any = None,
+        targets: Lists | None = None,
+        dtype: Any = np.float64,
+        coefs: np.ndarray | None = None,
+        lanes: int | None = None,
+    ) -> Problem:
+        """Check and lay out; `coefs` (cell, coefficient) saves computing them again."""
+        if thresholds is not None and forced is not None:
+            raise SimulationError(
+                "thresholds and forced spikes exclude each other: noise draws the spikes or they are replayed"
+            )
+        element = _element(dtype)
+        drive = _current(neuron, current)
+        lists = targets
+        if forced is not None:
+            lists = Lists.of(_array(forced), drive.shape[-1])
+        drawn = None if thresholds is None else np.asarray(_array(thresholds))
+        shapes = [current_axes(current), lists.shape if lists else (1, 1)]
+        shapes.append((1, 1) if drawn is None else (drawn.shape[0], drawn.shape[1]))
+        layout = arrange(cellwise(neuron), shapes, 2, LANES[element] if lanes is None else lanes)
+        if coefs is None:
+            coefs = coefficients(neuron, dt).detach().numpy()
+        cell = layout.cell if coefs.shape[0] > 1 else np.zeros_like(layout.cell)
+        steps_held = refractory_steps(neuron, dt).numpy()
+        return cls(
+            neuron=type(neuron),
+            layout=layout,
+            element=element,
+            dt=float(dt),
+            current=drive,
+            coefs=np.ascontiguousarray(coefs.astype(element)[cell].T).reshape(-1),
+            refractory=steps_held[cell].astype(np.int32),
+            lists=lists or Lists(np.zeros(2, np.int64), np.zeros(0, np.int64), (1, 1)),
+            thresholds=np.zeros((1, 1)) if drawn is None else np.ascontiguousarray(drawn.reshape(-1, drawn.shape[-1])),
+            spikes="drawn" if drawn is not None else "own" if forced is None else "forced",
+        )
+
+    def numbers(self, sharpen: tuple[float, float] = (1.0, 0.0), tau: float = np.inf, width: float = 1.0) -> np.ndarray:
+        """The scalars kernels read: dt, beta, offset, decay of the van Rossum trace, surrogate width."""
+        return np.array([self.dt, *sharpen, np.exp(-self.dt / tau), width])
+
+    def forward(
+        self,
+        *,
+        save: tuple[int, ...] = (),
+        keep: bool = False,
+        tau: float | None = None,
+        sharpen: tuple[float, float] = (1.0, 0.0),
+    ) -> Done:
+        """Run; with `tau` (ms) also the van Rossum trace against the lists."""
+        variant = self.variant(trace=tau is not None, keep=keep, save=save)
+        go = kernel(self.neuron, "forward", variant)
+        rows, d = self.refractory.size, len(step(self.neuron).states)
+        room = self._room()
+        numbers = self.numbers(sharpen, tau or np.inf)
+        fields = (d + (tau is not None)) * keep
+        kept = np.empty(self.parts * fields * rows, self.element)
+        woken = np.empty(self.parts * rows * keep, np.int32)
+        final = np.empty((d, rows), self.element)
+        saved = np.empty((rows, len(save), self.steps), self.element)
+        given = (self.steps, self.segment, numbers, self.coefs, self.refractory, *self._sources(),
+                 self.layout.sources[2], self.thresholds)  # fmt: skip
+        while True:
+            events, counts = np.empty((rows, room), np.int32), np.zeros(rows, np.int64)
+            loss = np.zeros(rows)
+            written = (events, counts, kept, woken, loss, saved, final.reshape(-1))
+            share(partial(_tiles, go, given, written), self.layout.tiles, rows * self.steps)
+            if counts.max(initial=0) <= room:
+                return Done(self, events, counts, kept, woken, loss, saved, final)
+            room = int(counts.max())
+
+    def variant(self, **options: Any) -> Variant:
+        """The kernel variant of this problem's layout."""
+        return Variant(
+            element=self.element, lanes=self.layout.lanes, shared=self.layout.shared, spikes=self.spikes, **options
+        )
+
+    def _sources(self) -> tuple:
+        current, lists, _ = self.layout.sources
+        return current, self.current, lists, self.lists.begin, self.lists.at
+
+    def _room(self) -> int:
+        """Events a row may have before the run is repeated with more room: as many as fit, at most about 250 per s."""
+        most = self.steps // (int(self.refractory.min()) + 1) + 1
+        return max(1, min(most, int(0.25 * self.steps * self.dt) + 16))
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """Raw arrays of a forward run, by lane; `kept` and `woken` are checkpoints."""
+
+    problem: Problem
+    lane_events: np.ndarray
+    lane_counts: np.ndarray
+    kept: np.ndarray
+    woken: np.ndarray
+    loss: np.ndarray
+    saved: np.ndarray
+    final: np.ndarray
+
+    def _by_row(self) -> np.ndarray:
+        layout = self.problem.layout
+        lane = np.empty(layout.cells * layout.trials, np.int64)
+        lane[layout.row[layout.real]] = np.flatnonzero(layout.real)
+        return lane
+
+    @property
+    def begin(self) -> np.ndarray:
+        return np.concatenate([[0], np.cumsum(self.lane_counts[self._by_row()])])
+
+    @property
+    def at(self) -> np.ndarray:
+        lane = self._by_row()
+        inside = np.arange(self.lane_events.shape[1]) < self.lane_counts[lane, None]
+        return self.lane_events[lane][inside].astype(np.int64)
+
+    def refuse_bad_input(self) -> None:
+        """A state that is not finite at the end: name the current if it is the cause."""
+        if np.isfinite(self.final).all():
+            return
+        bad = np.argwhere(~np.isfinite(self.problem.current))
+        if bad.size:
+            row, _, at = bad[0]
+            raise SimulationError(
+                f"current of row {row} is not finite at step {at} ({len(bad)} such samples); "
+                f"cut the sweep to where the stimulus is known"
+            )
+
+
+def _tiles(go: Any, given: tuple, written: tuple, lo: int, hi: int) -> None:
+    go(lo, hi, *given, *written)
+
+
+def _element(dtype: Any) -> str:
+    name = str(dtype).removeprefix("torch.") if "torch" in str(dtype) else np.dtype(dtype).name
+    if name not in LANES:
+        raise SimulationError(f"dtype {name} is not compiled; use float32 or float64")
+    return name
+
+
+def _array(x: Any) -> Any:
+    return x.detach().cpu().numpy() if hasattr(x, "detach") else x
+
+
+def current_axes(current: Any) -> tuple[int, int]:
+    """(cell, trial) of a current."""
+    return int(current.shape[0]), int(current.shape[1])
+
+
+def _current(neuron: Neuron, current: Any) -> np.ndarray:
+    """(source, input, time), without a copy where memory allows."""
+    a = np.asarray(_array(current))
+    inputs = len(step(type(neuron)).inputs)
+    if a.ndim not in (3, 4):
+        raise SimulationError(f"current has {a.ndim} axes; it needs (cell, trial, time) or (cell, trial, time, input)")
+    if (a.shape[3] if a.ndim == 4 else 1) != inputs:
+        raise SimulationError(f"{type(neuron).__name__} has {inputs} inputs; current has shape {a.shape}")
+    if a.dtype not in (np.float32, np.float64):
+        a = a.astype(np.float64)
+    a = a[:, :, None] if a.ndim == 3 else np.moveaxis(a, 3, 2)
+    return np.ascontiguousarray(a.reshape(-1, inputs, a.shape[-1]))

@@ -1,0 +1,290 @@
+"""Kernel source from a declaration, kept in a cache folder under its content's hash and compiled once per machine."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sympy
+
+from ephysfit.errors import SimulationError
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.symbols import symbol
+from ephysfit.simulation import templates
+from ephysfit.simulation.cache import module
+from ephysfit.simulation.pieces import AT_MARGIN, RATE, SLOPE, SOURCE, Pieces, U, names, pieces
+from ephysfit.simulation.printing import Printer
+
+WINDOWS = {
+    "triangle": ["z = one - fabs(u) * sharp", "slope = where(z > zero, z, zero) * sharp"],
+    "box": ["slope = where(fabs(u) * sharp <= one, half, zero) * sharp"],
+    "fast_sigmoid": ["z = fma(fabs(u), sharp, one)", "slope = half * sharp / (z * z)"],
+}
+
+#: what kernels call, of `vectors.floats` or `scalars.numbers`
+EXPORTED = (
+    "F", "LANES", "load", "store", "loadi", "storei", "splat", "splati", "where", "bits", "lowest", "mask", "both", "no",
+    "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1", "tanh",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a kernel is asked to do; each variant is compiled on its own, when first used.
+
+    Attributes
+    ----------
+    element : str
+        ``"float32"`` or ``"float64"``.
+    lanes : int
+        Rows in a tile; 1 is plain numbers.
+    shared : bool
+        The rows of a tile have one current (and one list of marked events).
+    spikes : str
+        ``"own"``, ``"forced"`` (recorded events replayed) or ``"drawn"`` (integrated hazard reaches a threshold).
+    trace : bool
+        Carry the filtered difference to the marked events (van Rossum).
+    keep : bool
+        Forward: write checkpoints.
+    save : tuple of int
+        Forward: states to write out at every step; -1 is the margin.
+    source : str
+        Reverse: ``"spikes"`` (dense dL/ds), ``"margins"`` (dense dL/du) or ``"trace"``.
+    window, detach :
+        Reverse: the surrogate's shape; whether the reset stays out of the graph.
+    drive : bool
+        Reverse: also the derivative with respect to the current.
+    """
+
+    element: str = "float64"
+    lanes: int = 1
+    shared: bool = True
+    spikes: str = "own"
+    trace: bool = False
+    keep: bool = False
+    save: tuple[int, ...] = ()
+    source: str = "spikes"
+    window: str = "triangle"
+    detach: bool = False
+    drive: bool = False
+
+
+class _Writer:
+    """Lines for the slots of one kernel."""
+
+    def __init__(self, p: Pieces, v: Variant) -> None:
+        self.p, self.v, self.printer = p, v, Printer()
+
+    def lanewise(self) -> str:
+        return "" if self.v.shared else " * LANES"
+
+    def dense(self, scratch: str, slot: str) -> str:
+        """A value per step that is shared by the tile or one per lane."""
+        return f"splat({scratch}[{slot}])" if self.v.shared else f"load({scratch}, ({slot}) * LANES)"
+
+    def coefs(self) -> list[str]:
+        return [f"c{k} = load(coefs, {k} * rows + row)" for k in range(self.p.coefs)]
+
+    def rest(self) -> list[str]:
+        return self.printer.program(list(zip(self.p.x, self.p.rest, strict=True)))
+
+    def input(self) -> list[str]:
+        if self.v.shared:
+            return [f"i{k} = splat(F(current[a, {k}, t0 + q]))" for k in range(self.p.inputs)]
+        return [f"i{k} = load(drive, (q * INPUTS + {k}) * LANES)" for k in range(self.p.inputs)]
+
+    def fill(self) -> list[str]:
+        lines = ["a = source[row]"] if self.v.shared else [
+            f"fill(drive, LANES, INPUTS, {k}, source, row, current, t0, n)" for k in range(self.p.inputs)
+        ]  # fmt: skip
+        if self.v.trace or self.v.spikes == "forced":
+            lines.append(f"mark(marks, {'1' if self.v.shared else 'LANES'}, marked, row, begin, at, t0, n)")
+        return lines
+
+    def step(self) -> list[str]:
+        """From the states entering a step to the flag of a spike; the same text forward and in the recomputation."""
+        advance = [*self.p.advance(), (U, self.p.margin)]
+        return [
+            *self.input(),
+            "held = wake > splati(np.int32(t))",
+            *self.printer.program(advance),
+            *{"own": self._own, "forced": self._forced, "drawn": self._drawn}[self.v.spikes](),
+        ]
+
+    def _own(self) -> list[str]:
+        return ["s = both(u >= zero, no(held))"]
+
+    def _forced(self) -> list[str]:
+        return [f"s = {self.dense('marks', 'q')} > half"]
+
+    def _drawn(self) -> list[str]:
+        if self.p.hazard is None:
+            raise SimulationError("thresholds need a hazard(self, u), which this neuron does not declare")
+        sharpened = self.p.hazard.xreplace({U: symbol("z")})
+        return [
+            "z = beta * (u - offset)",
+            *self.printer.program([(RATE, sharpened)]),
+            "total = total + where(held, zero, rate * dt)",
+            "s = both(total >= limit, no(held))",
+        ]
+
+    def spike(self) -> list[str]:
+        changed = [(k, f"y{k} = where(s, j{k}, y{k})") for k, j in enumerate(self.p.jump) if j != self.p.y[k]]
+        lines = ["wake = where(s, splati(np.int32(t + 1)) + nref, wake)", *self.printer.program(self.p.jumps())]
+        lines += [line for _, line in changed]
+        if self.v.trace:
+            lines.append("e = e + where(s, one, zero)")
+        return lines
+
+    def next_threshold(self) -> list[str]:
+        if self.v.spikes != "drawn":
+            return []
+        return [
+            "total = where(s, zero, total)",
+            "store(line, 0, limit)",
+            "for l in range(LANES):",
+            "    if (m >> l) & 1:",
+            "        drawn[l] = min(drawn[l] + 1, thresholds.shape[1] - 1)",
+            "        line[l] = thresholds[drawing[row + l], drawn[l]]",
+            "limit = load(line, 0)",
+        ]
+
+    def settle(self) -> list[str]:
+        return [f"x{k} = y{k}" for k in range(len(self.p.states))]
+
+    def trace_begin(self) -> list[str]:
+        return ["e = zero"] if self.v.trace else []
+
+    def trace_decay(self) -> list[str]:
+        return [f"e = fma(e, kappa, -{self.dense('marks', 'q')})"] if self.v.trace else []
+
+    def add(self, vector: str, to: str) -> list[str]:
+        """Add a vector's lanes to float64 sums."""
+        return [f"store(line, 0, {vector})", "for l in range(LANES):", f"    {to} += line[l]"]
+
+    def state_slots(self) -> list[str]:
+        return [f"x{k}" for k in range(len(self.p.states))] + (["e"] if self.v.trace else [])
+
+    def source_text(self, neuron: type[Neuron], kernel: str) -> str:
+        body = weave_forward(self) if kernel == "forward" else weave_reverse(self)
+        vector = self.v.lanes > 1
+        sizes = [f"INPUTS, STATES, COEFS = {self.p.inputs}, {len(self.p.states)}, {self.p.coefs}"]
+        header = templates.HEADER.format(
+            neuron=neuron.__name__,
+            variant=self.v,
+            library=library(),
+            module="vectors" if vector else "scalars",
+            factory="floats" if vector else "numbers",
+            arguments=f'"{self.v.element}", {self.v.lanes}' if vector else f'"{self.v.element}"',
+            imports="\n".join([f"{n} = v.{n}" for n in EXPORTED] + sizes),
+        )
+        return header + body + "\n"
+
+
+def weave_forward(w: _Writer) -> str:
+    """The forward kernel's text."""
+    v, slots = w.v, w.state_slots()
+    stored = [f"store(kept, (part * {len(slots)} + {k}) * rows + row, {x})" for k, x in enumerate(slots)]
+    first = ["total = zero", "drawn[:] = 0", "for l in range(LANES):",
+             "    line[l] = thresholds[drawing[row + l], 0]", "limit = load(line, 0)"]  # fmt: skip
+    saved = {-1: "u", **{k: f"x{k}" for k in range(len(w.p.states))}}
+    filled = {
+        "coefs": w.coefs(),
+        "rest": w.rest(),
+        "begin": (first if v.spikes == "drawn" else []) + w.trace_begin(),
+        "keep": [*stored, "storei(woken, part * rows + row, wake)"] if v.keep else [],
+        "fill": w.fill() + (["square = zero"] if v.trace else []),
+        "step": w.step() + w.trace_decay(),
+        "spike": w.spike() + w.next_threshold(),
+        "settle": w.settle(),
+        "trace": ["square = fma(e, e, square)"] if v.trace else [],
+        "save": [
+            line
+            for k, name in enumerate(v.save)
+            for line in (f"store(line, 0, {saved[name]})",
+                         f"for l in range(LANES):\n{' ' * 20}saved[row + l, {k}, t] = line[l]")
+        ],
+        "flush": w.add("square", "loss[row + l]") if v.trace else [],
+    }  # fmt: skip
+    filled["final"] = [f"store(final, {k} * rows + row, {x})" for k, x in enumerate(w.p.x)]
+    filled["constants"] = w.printer.preamble()
+    return templates.weave(templates.FORWARD, filled)
+
+
+def weave_reverse(w: _Writer) -> str:
+    """The reverse kernel's text."""
+    p, v, slots, d = w.p, w.v, w.state_slots(), len(w.p.states)
+    unjump, jump_gains = p.before_jump()
+    back, gains, drives = p.reverse()
+    gained = sorted({k for k, _ in gains} | {k for k, _ in jump_gains})
+    g = dict(enumerate(names("g", p.coefs)))
+    by_rest = [sympy.Add(*(l * sympy.diff(r, c) for l, r in zip(names("l", d), p.rest, strict=True))) for c in p.c]
+    rest = [(symbol(f"g{k}"), e) for k, e in enumerate(by_rest) if e != 0]
+    add = lambda k: w.add(f"g{k}", f"total[{k} * LANES + l]")  # noqa: E731
+    push = [(symbol(f"push{k}"), e) for k, e in enumerate(drives)] if v.drive else []
+    filled = {
+        "coefs": w.coefs(),
+        "zero": [f"l{k} = zero" for k in range(d)] + (["pull = zero"] if v.source == "trace" else []),
+        "restore": [f"{x} = load(kept, (part * {len(slots)} + {k}) * rows + row)" for k, x in enumerate(slots)]
+        + ["wake = loadi(woken, part * rows + row)"],
+        "fill": w.fill() + ([] if v.source == "trace" else ["fill(asked, LANES, 1, 0, own_rows, row, dense, t0, n)"]),
+        "enter": [f"store(entered, (q * STATES + {k}) * LANES, x{k})" for k in range(d)],
+        "step": w.step() + w.trace_decay(),
+        "spike": w.spike(),
+        "settle": w.settle(),
+        "trace": ["store(asked, q * LANES, e + e)"] if v.source == "trace" else [],
+        "gather": [f"g{k} = zero" for k in gained],
+        "input": w.input(),
+        "entered": [f"x{k} = load(entered, (q * STATES + {k}) * LANES)" for k in range(d)],
+        "source": _source(w),
+        "unjump": w.printer.program([*unjump, *((g[k], g[k] + e) for k, e in jump_gains)])
+        + [f"l{k} = n{k}" for k in range(d)],
+        "reverse": w.printer.program([*back, *((g[k], g[k] + e) for k, e in gains), *push])
+        + [f"l{k} = n{k}" for k in range(d)]
+        + [f"store(pushed, (q * INPUTS + {k}) * LANES, push{k})" for k in range(len(push))],
+        "flush": [line for k in gained for line in add(k)]
+        + [f"spill(pushed, LANES, INPUTS, {k}, row, driven, t0, n)" for k in range(len(push))],
+        "rest": w.printer.program(rest) + [line for s, _ in rest for line in add(int(s.name[1:]))],
+    }
+    filled["constants"] = [*w.printer.preamble(), "own_rows = np.arange(rows)"]
+    return templates.weave(templates.REVERSE, filled)
+
+
+def _source(w: _Writer) -> list[str]:
+    """``at_margin``: the derivative of the loss by the margin of this step."""
+    p, v = w.p, w.v
+    if v.source == "margins":
+        return [*w.printer.program(p.advance()), "at_margin = load(asked, q * LANES)"]
+    asked = ["pull = fma(pull, kappa, load(asked, q * LANES))"] if v.source == "trace" else []
+    value = "pull" if v.source == "trace" else "load(asked, q * LANES)"
+    through = SOURCE if v.detach else SOURCE + p.drop()
+    return [
+        *w.printer.program([*p.advance(), (U, p.margin)]),
+        *asked,
+        f"source_ = {value}",
+        *WINDOWS[v.window],
+        "slope = where(held, zero, slope)",
+        *[line.replace("source", "source_") for line in w.printer.program([(AT_MARGIN, SLOPE * through)])],
+    ]
+
+
+def source(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
+    """Source of one kernel (``"forward"`` or ``"reverse"``) of a neuron class."""
+    return _Writer(pieces(neuron), variant).source_text(neuron, kernel)
+
+
+@cache
+def kernel(neuron: type[Neuron], name: str, variant: Variant) -> Any:
+    """The compiled kernel; its first call on a machine compiles it, later processes load it."""
+    return getattr(module(name, source(neuron, name, variant)), name)
+
+
+@cache
+def library() -> str:
+    """A hash of the code that kernels inline, so that a changed library never meets a stale kernel."""
+    here = Path(__file__).parent
+    texts = [(here / f"{m}.py").read_bytes() for m in ("vectors", "vectormath", "scalars", "rows")]
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:16]

@@ -1,0 +1,41 @@
+"""Moving rows between memory (a row is contiguous in time) and a tile's scratch (a step's lanes are contiguous)."""
+
+from __future__ import annotations
+
+from numba import njit
+
+
+@njit
+def fill(scratch, lanes, width, slot, rows, row, array, t0, n):
+    """Lane l of step q becomes ``array[rows[row + l], slot, t0 + q]``; `width` slots of `lanes` a step."""
+    for l in range(lanes):
+        source = array[rows[row + l], slot]
+        for q in range(n):
+            scratch[(q * width + slot) * lanes + l] = source[t0 + q]
+
+
+@njit
+def spill(scratch, lanes, width, slot, row, array, t0, n):
+    """The reverse of `fill`, to the tile's own rows."""
+    for l in range(lanes):
+        target = array[row + l, slot]
+        for q in range(n):
+            target[t0 + q] = scratch[(q * width + slot) * lanes + l]
+
+
+@njit
+def mark(scratch, lanes, rows, row, begin, at, t0, n):
+    """Count the events of each lane in each step of the segment; events of list k are ``at[begin[k]:begin[k + 1]]``."""
+    scratch[: n * lanes] = 0
+    for l in range(lanes):
+        low, high = begin[rows[row + l]], begin[rows[row + l] + 1]
+        end = high
+        while low < high:
+            middle = (low + high) // 2
+            if at[middle] < t0:
+                low = middle + 1
+            else:
+                high = middle
+        while low < end and at[low] < t0 + n:
+            scratch[(at[low] - t0) * lanes + l] += 1
+            low += 1
