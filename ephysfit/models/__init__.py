@@ -2,8 +2,76 @@
 
 from __future__ import annotations
 
+from ephysfit.models import finding
+from ephysfit.models.adex import EIF, AdEx
 from ephysfit.models.adlif import AdLIF
-from ephysfit.models.alif import ALIF, BlockALIF
-from ephysfit.models.lif import LIF
+from ephysfit.models.alif import ALIF, BlockALIF, MultiALIF
+from ephysfit.models.asc import LIFASC
+from ephysfit.models.autaptic import STCLIF, AutapticLIF, SpatialSTC, partner_input, spatial_stc
+from ephysfit.models.best import AIGIF, BankGIF
+from ephysfit.models.gif import AGIF, GIF, IGIF, FreeAGIF, FreeGIF, FreeIGIF
+from ephysfit.models.glif import GLIF1, GLIF2, GLIF3, GLIF4, GLIF5
+from ephysfit.models.izhikevich import Izhikevich, Izhikevich2003
+from ephysfit.models.lif import LIF, SoftLIF
+from ephysfit.models.mat import MAT, MATV
+from ephysfit.models.nesting import Rung, above, below, ladder, rung
+from ephysfit.models.refractory import RefractoryCurrentLIF, RefractoryLIF
+from ephysfit.models.resonate import BRF, PRF, ResetPRF, ResonantLIF, ResonateFire
+from ephysfit.models.response import Resonance, impedance, measured_impedance, measured_resonance, resonance
+from ephysfit.models.silif import CSiLIF, SiLIF, c_silif_start, refuse_aliased
+from ephysfit.neuron.declare import Neuron
 
-__all__ = ["ALIF", "LIF", "AdLIF", "BlockALIF"]
+_CATALOGUE: tuple[type[Neuron], ...] = (
+    LIF, SoftLIF, ALIF, BlockALIF, MultiALIF, AdLIF, LIFASC,
+    RefractoryLIF, RefractoryCurrentLIF,
+    PRF, ResetPRF, ResonantLIF, ResonateFire, BRF,
+    SiLIF, CSiLIF,
+    AutapticLIF, STCLIF, SpatialSTC,
+    GLIF1, GLIF2, GLIF3, GLIF4, GLIF5,
+    GIF, FreeGIF, AGIF, FreeAGIF, IGIF, FreeIGIF,
+    MAT, MATV,
+    EIF, AdEx,
+    Izhikevich, Izhikevich2003,
+    BankGIF, AIGIF,
+)  # fmt: skip
+
+
+def catalogue() -> dict[str, type[Neuron]]:
+    """All neurons by name, simple ones of a family first.
+
+    Examples
+    --------
+    >>> catalogue()["GLIF3"].state_names()
+    ('V', 'asc_1', 'asc_2', 'theta_s', 'theta_v')
+    """
+    return {neuron.__name__: neuron for neuron in _CATALOGUE}
+
+
+def find(name: str) -> type[Neuron]:
+    """A neuron class by name (case ignored), or from a user's own file as ``my_file.py:Mine``.
+
+    Raises
+    ------
+    NeuronError
+        If there is none; the message holds the nearest name, or what is wrong with the file.
+
+    Examples
+    --------
+    >>> find("adlif").__name__
+    'AdLIF'
+    >>> find("GLIF6")
+    Traceback (most recent call last):
+    ...
+    ephysfit.errors.NeuronError: no neuron 'GLIF6' in the catalogue; did you mean GLIF5? Known: ...
+    """
+    return finding.pick(name, catalogue())
+
+
+__all__ = [
+    "AGIF", "AIGIF", "ALIF", "BRF", "EIF", "GIF", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5", "IGIF", "LIF", "LIFASC",
+    "MAT", "MATV", "PRF", "STCLIF", "AdEx", "AdLIF", "AutapticLIF", "BankGIF", "BlockALIF", "CSiLIF", "FreeAGIF",
+    "FreeGIF", "FreeIGIF", "Izhikevich", "Izhikevich2003", "MultiALIF", "RefractoryCurrentLIF", "RefractoryLIF",
+    "ResetPRF", "Resonance", "ResonantLIF", "ResonateFire", "Rung", "SiLIF", "SoftLIF", "SpatialSTC", "above", "below",
+    "c_silif_start", "catalogue", "find", "impedance", "ladder", "measured_impedance", "measured_resonance",
+    "partner_input", "refuse_aliased", "resonance", "rung", "spatial_stc",
+]  # fmt: skip

@@ -42,15 +42,23 @@ class AIGIFBanks(Neuron):
     )
     hold = ()
 
-    I_0 = Parameter("pA", -5000.0, 5000.0, "operating point: mean of the training current", 0.0, measured="current mean")
-    I_s = Parameter("pA", 1e-3, 10000.0, "scale: standard deviation of the training current", 50.0, measured="current std")
+    I_0 = Parameter(
+        "pA", -5000.0, 5000.0, "operating point: mean of the training current", 0.0, measured="current mean"
+    )
+    I_s = Parameter(
+        "pA", 1e-3, 10000.0, "scale: standard deviation of the training current", 50.0, measured="current std"
+    )
     tau_K = Parameter("ms", 0.2, 2000.0, "time constants of the current bank", CURRENT_TIMES, size=8)
     tau_H = Parameter("ms", 0.5, 20000.0, "time constants of the post-spike banks", SPIKE_TIMES, size=7)
-    R = Parameter("mV", -60.0, 60.0, "depolarisation by the filtered standardised current", 0.0, size=8, width=1.0, early=True)
+    R = Parameter(
+        "mV", -60.0, 60.0, "depolarisation by the filtered standardised current", 0.0, size=8, width=1.0, early=True
+    )
     eta = Parameter("mV", -60.0, 60.0, "after-spike potential", 0.0, size=7, width=1.0)
-    gamma = Parameter("mV", -60.0, 60.0, "shift of the threshold after a spike (negative: harder)", 0.0, size=7, width=1.0, early=True)
+    gamma = Parameter(
+        "mV", -60.0, 60.0, "shift of the threshold after a spike (negative: harder)", 0.0, size=7, width=1.0, early=True
+    )
     theta = Parameter("mV", -30.0, 60.0, "threshold", 5.6, width=6.0, early=True)
-    g_A = Parameter("mV", -40.0, 40.0, "depolarisation that the fully open A-type current takes away", 2.5, width=5.0)
+    g_A = Parameter("mV", -200.0, 200.0, "depolarisation that the fully open A-type current takes away", 2.5, width=5.0)
     v_m = Parameter("mV", -30.0, 30.0, "half-activation of the A-type current", 0.0, width=1.0)
     k_m = Parameter("1/mV", 0.05, 20.0, "steepness of its activation", 1.0, width=1.0)
     v_n = Parameter("mV", -30.0, 30.0, "half-inactivation of the A-type current", -1.0, width=1.0)

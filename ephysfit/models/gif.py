@@ -5,6 +5,7 @@ The published filters are sums of exponentials with fixed time constants and fre
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ephysfit.models.membrane import CAPACITANCE, LEAK, REFRACTORY, RESET, REST, SOFTNESS, THRESHOLD
@@ -17,11 +18,13 @@ _N = len(SCALES)
 
 _ETA = Parameter(
     "pA", -600.0, 600.0, "weights of the spike-triggered current (positive hyperpolarises)",
-    start=(10.0, 10.0, 5.0, 2.0, 1.0), size=_N,
+    start=(10.0, 10.0, 5.0, 2.0, 1.0), size=_N, early=True,
 )  # fmt: skip
 _GAMMA = Parameter(
-    "mV", -60.0, 80.0, "weights of the spike-triggered threshold", start=(5.0, 3.0, 1.0, 0.5, 0.2), size=_N
-)
+    "mV", -60.0, 80.0, "weights of the spike-triggered threshold",
+    start=(5.0, 3.0, 1.0, 0.5, 0.2), size=_N, early=True,
+)  # fmt: skip
+_THETA = replace(THRESHOLD, early=True)
 _TAU_ETA = Parameter("ms", 0.5, 3000.0, "time constants of the spike-triggered current", start=SCALES, size=_N)
 _TAU_GAMMA = Parameter("ms", 0.5, 3000.0, "time constants of the spike-triggered threshold", start=SCALES, size=_N)
 _V = State("mV", rest="E_L", doc="membrane potential")
@@ -51,7 +54,7 @@ class FreeGIF(Neuron):
     C = CAPACITANCE
     g = LEAK
     E_L = REST
-    theta = THRESHOLD
+    theta = _THETA
     eta = _ETA
     gamma = _GAMMA
     tau_eta = _TAU_ETA
@@ -124,7 +127,7 @@ class FreeAGIF(Neuron):
     C = CAPACITANCE
     g = LEAK
     E_L = REST
-    theta = THRESHOLD
+    theta = _THETA
     g_A = Parameter("nS", 0.0, 200.0, "A-type conductance, all channels open", start=5.0)
     V_m = Parameter("mV", -70.0, 0.0, "potential of half activation", start=-30.0)
     s_m = Parameter("mV", 1.0, 30.0, "slope of activation", start=8.0)
@@ -206,7 +209,7 @@ class FreeIGIF(Neuron):
     C = CAPACITANCE
     g = LEAK
     E_L = REST
-    theta = THRESHOLD
+    theta = _THETA
     k_a = Parameter("mV", 0.0, 20.0, "slope of sodium activation: scale of the threshold's rise", start=3.0)
     k_i = Parameter("mV", 0.5, 20.0, "slope of sodium inactivation", start=4.0)
     V_i = Parameter("mV", -90.0, -20.0, "potential of half inactivation", start=-55.0)

@@ -1,7 +1,7 @@
 """Cells that ring: resonate-and-fire neurons, from the published forms to one that fits recordings (seed 002).
 
 All are the same two linear states, potential and a slow current, written by frequency and damping. Frequencies are in
-1/ms (kHz): 0.005 is 5 Hz. `ephysfit.models.resonance` reports the resonance of any neuron from its parameters.
+1/ms (kHz): 0.005 is 5 Hz. `ephysfit.models.resonance()` reports the resonance of any neuron from its parameters.
 """
 
 from __future__ import annotations
