@@ -39,6 +39,8 @@ NOTES = (
     "zone; Ottawa's winter time (UTC-5) is written."
 )
 
+UNKNOWN = "Age and sex are not in the source files; 'P1D/' only says that the animal was born"
+
 
 @dataclass(frozen=True)
 class RawSweep:
@@ -85,9 +87,7 @@ def new_file(cell: str, kind: str, began: datetime) -> NWBFile:
         source_script_file_name="make_shipped.py",
         data_collection=f"Source: {SOURCE}; licence: MIT (see LICENSE-raphe beside this file)",
         notes=NOTES,
-        subject=Subject(
-            subject_id=cell, species="Mus musculus", sex="U", description="Age and sex are not in the source files"
-        ),
+        subject=Subject(subject_id=cell, species="Mus musculus", sex="U", age="P1D/", description=UNKNOWN),
     )
 
 

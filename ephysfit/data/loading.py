@@ -23,7 +23,7 @@ from ephysfit.errors import RecordingError, near
 Source = str | PathLike[str]
 
 #: built-in readers, asked in this order
-READERS = ("nwb2", "abf", "table")
+READERS = ("nwb2", "allen_nwb1", "abf", "neo", "table")
 #: what parsers raise on damaged files; turned into a RecordingError that names the file
 DAMAGE = (
     OSError, KeyError, IndexError, ValueError, TypeError, RuntimeError, AttributeError, AssertionError, EOFError,
@@ -99,11 +99,18 @@ def load(
     >>> recording = load("data/DRN164.nwb")  # doctest: +SKIP
     >>> train, test = recording.split()  # doctest: +SKIP
     """
-    paths = [path] if isinstance(path, str | PathLike) else list(path)
     choice = Choice(None if sweeps is None else (sweeps,) if isinstance(sweeps, str | int) else tuple(sweeps), stimulus)
     if isinstance(spikes, str) and spikes not in HOW:
         raise RecordingError(f"spikes={spikes!r}; {near(spikes, HOW)}")
-    return join([checked(_with_spikes(read(Path(one), choice, reader_options), spikes)) for one in paths])
+    found = [read(Path(one), choice, reader_options) for one in _paths(path)]
+    return join([checked(_with_spikes(recording, spikes)) for recording in found])
+
+
+def _paths(path: Source | Sequence[Source]) -> list[Source]:
+    paths = [path] if isinstance(path, str | PathLike) else list(path)
+    if not paths or not all(isinstance(one, str | PathLike) for one in paths):
+        raise RecordingError(f"load({path!r}): give the path of a file, or a list of paths of one cell")
+    return paths
 
 
 def info(path: Source | Sequence[Source], **options: Any) -> Report:
@@ -126,7 +133,7 @@ def info(path: Source | Sequence[Source], **options: Any) -> Report:
     RecordingError
         If there is no such file, or no reader knows its format.
     """
-    paths = [path] if isinstance(path, str | PathLike) else list(path)
+    paths = _paths(path)
     for one in paths:
         _reader(Path(one))
     try:

@@ -224,7 +224,7 @@ class Rejected:
     reason: str
 
 
-class NothingUsable(StimulusError):
+class NothingUsableError(StimulusError):
     """A file that holds sweeps of which none can be used.
 
     Parameters
@@ -289,7 +289,7 @@ class Recording:
         if not self.sweeps:
             why = "; ".join(f"{r.name}: {r.reason}" for r in self.rejected[:5]) or "none was found"
             more = f" (and {len(self.rejected) - 5} more)" if len(self.rejected) > 5 else ""
-            raise NothingUsable(f"{self.source}: no usable current-clamp sweep: {why}{more}", self.rejected)
+            raise NothingUsableError(f"{self.source}: no usable current-clamp sweep: {why}{more}", self.rejected)
 
     @classmethod
     def of(

@@ -24,7 +24,7 @@ CLIPPED = 5
 #: shift of the resting voltage between the first and the last fifth of a sweep, mV
 DRIFT = 10.0
 #: standard errors by which the current may follow the spikes
-LOCKED = 6.0
+LOCKED = 5.0
 #: spikes needed to tell
 ENOUGH = 20
 
@@ -133,17 +133,17 @@ def _leaks(sweep: Sweep) -> str:
     if score <= LOCKED:
         return ""
     return (
-        f"the current carries an artefact of {size:.2g} pA locked to the spikes ({score:.0f} standard errors): it would leak "
-        "the answer to a model; use the commanded current instead"
+        f"the current carries an artefact of {size:.2g} pA locked to the spikes ({score:.0f} standard errors): "
+        "it would leak the answer to a model; use the commanded current instead"
     )
 
 
 def spike_locked(sweep: Sweep) -> tuple[float, float]:
     """How much the injected current follows the spikes that it should cause.
 
-    Given the current up to a spike's onset, what it does next cannot depend on the spike, unless the amplifier lets the
-    voltage into its current channel. Increments of the current are predicted from its last three samples, by least squares
-    away from spikes; around onsets the mean of what is left over is compared with its standard error.
+    Given the current up to a spike's onset, what it does next cannot depend on the spike, unless the amplifier lets
+    the voltage into its current channel. Increments of the current are predicted from its last three samples, by least
+    squares away from spikes; around onsets the mean of what is left over is compared with its standard error.
 
     Parameters
     ----------

@@ -258,8 +258,11 @@ def _text(path: Path) -> Arrays:
         ]
     separator, decimal = _format(head)
     named = bool(head) and not _numeric(head[0], separator)
-    frame = pd.read_csv(path, sep=separator, decimal=decimal, comment="#", header=0 if named else None,
-                        encoding="utf-8-sig", skipinitialspace=True, index_col=False)  # fmt: skip
+    try:
+        frame = pd.read_csv(path, sep=separator, decimal=decimal, comment="#", header=0 if named else None,
+                            encoding="utf-8-sig", skipinitialspace=True, index_col=False)  # fmt: skip
+    except pd.errors.ParserError as error:
+        raise RecordingError(f"text, but not a table of columns ({str(error).strip()})") from None
     return {str(name).strip(): frame[name].to_numpy() for name in frame.columns}
 
 

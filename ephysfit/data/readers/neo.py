@@ -1,0 +1,124 @@
+"""Formats that neo reads and that record the current as a channel: WinWCP, WinEDR, Spike2, AxoGraph, NIX, Igor ...
+
+A segment is a sweep; its signals are told by unit. neo's own NWB reader is not used: it ignores offsets and flattens
+sweeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ephysfit import units
+from ephysfit.arrays import Trace, Train
+from ephysfit.data.building import Choice, aligned, build, onto
+from ephysfit.data.recording import Recording, Rejected, Sweep
+from ephysfit.errors import RecordingError, StimulusError
+
+NAME = "neo"
+#: suffixes handed to neo; formats that have a reader of their own are not among them
+SUFFIXES = {".wcp", ".edr", ".smr", ".smrx", ".axgx", ".axgd", ".nix", ".ibw", ".pxp"}
+
+
+def recognises(path: Path) -> bool:
+    """A suffix that neo knows: these formats share no magic number."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def read(
+    path: Path,
+    *,
+    choice: Choice | None = None,
+    voltage_channel: int | None = None,
+    current_channel: int | None = None,
+) -> Recording:
+    """The sweeps of a file that neo reads.
+
+    Parameters
+    ----------
+    path
+        The file.
+    choice
+        Sweeps to keep.
+    voltage_channel, current_channel
+        Positions among the signals of a segment, counted from 0, where several have a fitting unit.
+    """
+    import neo
+
+    blocks = neo.io.get_io(str(path)).read(lazy=False)
+    segments = [segment for block in blocks for segment in block.segments]
+    return from_segments(segments, choice or Choice(), path.name, path.stem, voltage_channel, current_channel)
+
+
+def from_segments(
+    segments: list[Any],
+    choice: Choice,
+    source: str,
+    cell: str,
+    voltage_channel: int | None = None,
+    current_channel: int | None = None,
+) -> Recording:
+    """A recording from neo segments, one sweep each."""
+    names = [str(segment.name or f"segment_{k:03d}") for k, segment in enumerate(segments)]
+    choice.check(names, [""])
+    sweeps, rejected = [], []
+    for k, (name, segment) in enumerate(zip(names, segments, strict=True)):
+        if choice.takes(k, name, ""):
+            try:
+                sweeps.append(_sweep(segment, name, voltage_channel, current_channel))
+            except RecordingError as error:
+                rejected.append(Rejected(name, str(error)))
+    return Recording(tuple(sweeps), cell=cell, source=source, rejected=tuple(rejected))
+
+
+def _sweep(segment: Any, name: str, voltage_channel: int | None, current_channel: int | None) -> Sweep:
+    traces = [trace for signal in segment.analogsignals for trace in _split(signal)]
+    listed = ", ".join(f"{k}: {unit}" for k, (unit, *_) in enumerate(traces)) or "none"
+    amps = _choose(traces, units.TO_PA, current_channel, "current", listed)
+    volts = _choose(traces, units.TO_MV, voltage_channel, "voltage", listed)
+    if amps is None:
+        raise StimulusError(f"no signal has a unit of current (signals: {listed}): what was injected is not known")
+    _, current, current_dt, current_start = amps
+    if volts is None:
+        return _spikes_only(segment, name, current, current_dt, current_start)
+    _, voltage, dt, start = volts
+    current, voltage, note = aligned(onto(current, current_dt, dt), current_start, voltage, start, dt)
+    sweep = build(current, voltage, dt, name, start=start)
+    return replace(sweep, warnings=(*sweep.warnings, note)) if note else sweep
+
+
+Named = tuple[str, Trace, float, float]
+
+
+def _split(signal: Any) -> list[Named]:
+    """Unit, values in it, step and start in ms of each channel of a neo signal."""
+    unit = str(signal.units.dimensionality)
+    dt = float(signal.sampling_period.rescale("ms").magnitude)
+    start = float(signal.t_start.rescale("ms").magnitude)
+    return [(unit, np.asarray(column, dtype=np.float64), dt, start) for column in np.asarray(signal.magnitude).T]
+
+
+def _choose(traces: list[Named], known: dict[str, float], wanted: int | None, what: str, listed: str) -> Named | None:
+    fitting = [k for k, (unit, *_) in enumerate(traces) if unit in known]
+    if wanted is not None and wanted not in fitting:
+        raise RecordingError(f"{what}_channel={wanted}: not a signal in a unit of {what}; signals: {listed}")
+    if wanted is None and len(fitting) > 1:
+        raise RecordingError(f"{len(fitting)} signals in a unit of {what} ({listed}): give {what}_channel=")
+    if not fitting:
+        return None
+    unit, values, dt, start = traces[fitting[0] if wanted is None else wanted]
+    return unit, values * known[unit], dt, start
+
+
+def _spikes_only(segment: Any, name: str, current: Trace, dt: float, start: float) -> Sweep:
+    if len(segment.spiketrains) != 1:
+        raise RecordingError(
+            f"no signal has a unit of voltage and there are {len(segment.spiketrains)} spike trains, not one"
+        )
+    train: Train = np.asarray(segment.spiketrains[0].rescale("ms").magnitude, dtype=np.float64) - start
+    sweep = build(current, None, dt, name, start=start)
+    inside = train[(train >= 0) & (train < sweep.duration)]
+    return replace(sweep, spike_times=inside, spike_source="given")

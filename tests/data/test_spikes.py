@@ -1,0 +1,152 @@
+"""Spike detection against plain crossings on real cells, and against spikes whose times are known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from places import CELLS, SHARED, SHIPPED, needs_shared
+
+from ephysfit.data.loading import load
+from ephysfit.data.spikes import detect_spikes, find_spikes
+from ephysfit.errors import RecordingError
+
+
+def crossings(voltage, level=0.0):
+    return np.flatnonzero((voltage[:-1] < level) & (voltage[1:] >= level))
+
+
+def trace(peaks, dt=0.05, duration=1000.0, height=80.0, width=0.5, noise=0.3, base=-65.0, seed=0):
+    """Spikes of known peak time: fast rise, slower fall, on a noisy base."""
+    t = np.arange(0, duration, dt)
+    v = base + noise * np.random.default_rng(seed).standard_normal(t.size)
+    for peak in peaks:
+        v += height * np.where(
+            t < peak, np.exp(-(((t - peak) / width) ** 2)), np.exp(-(((t - peak) / (2 * width)) ** 2))
+        )
+    return v
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_equals_a_zero_crossing_count_on_real_overshooting_cells(cell):
+    for sweep in load(SHIPPED / f"{cell}.nwb"):
+        up = crossings(sweep.voltage)
+        frac = (up - sweep.voltage[up] / (sweep.voltage[up + 1] - sweep.voltage[up])) * sweep.dt
+        assert len(sweep.spike_times) == len(up)
+        late = frac - sweep.spike_times
+        assert np.all((late > 0) & (late < 1.5))  # onset comes first, by the time of the upstroke
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["2019_07_24_0055_fsi", "171116sh_0016", "171116sh_0018", "18713001", "File_axon_5"])
+def test_equals_a_zero_crossing_count_on_other_cells(name):
+    for sweep in load(SHARED / "abf" / f"{name}.abf"):
+        assert len(sweep.spike_times) == len(crossings(sweep.voltage)), sweep.name
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_scaled_down_cells_have_the_same_spikes(cell):
+    """Small spikes: a real cell seen through a worse electrode, peaking far below 0 mV."""
+    sweep = load(SHIPPED / f"{cell}.nwb", sweeps=[0])[0]
+    small = -50 + 0.35 * (sweep.voltage + 50)
+    assert small.max() < -10
+    found = detect_spikes(small, sweep.dt, current=sweep.current)
+    lost = [t for t in sweep.spike_times if np.abs(found - t).min() > 1.0]
+    extra = [t for t in found if np.abs(sweep.spike_times - t).min() > 1.0]
+    assert len(lost) + len(extra) <= 0.01 * len(sweep.spike_times)
+
+
+@pytest.mark.parametrize("dt", [0.02, 0.05, 0.1])
+@pytest.mark.parametrize(("height", "width"), [(15, 0.4), (30, 0.3), (100, 0.2), (80, 0.5), (70, 2.0)])
+def test_small_fast_and_broad_spikes(dt, height, width):
+    peaks = np.array([100.0, 150.0, 333.3, 700.0])
+    found = find_spikes(trace(peaks, dt, height=height, width=width), dt)
+    assert len(found) == 4
+    np.testing.assert_allclose(found.peak_times, peaks, atol=max(dt, width / 2))
+    assert np.all((found.times < peaks) & (found.times > peaks - 3 * width - 0.3))
+
+
+def test_onset_moves_with_the_spike_by_less_than_a_sample():
+    """Sub-sample: shifting a spike by a tenth of a sample shifts its onset by that, to a twentieth of a sample."""
+    dt = 0.1
+    onsets = [detect_spikes(trace([50 + s], dt, 100, noise=0.0), dt)[0] - s for s in np.arange(0, 0.1, 0.01)]
+    assert np.ptp(onsets) < 0.05 * dt * 2
+
+
+def test_burst_with_shrinking_spikes_is_counted_whole():
+    peaks = 100 + 4.0 * np.arange(8)
+    v = sum(trace([p], height=h, noise=0.0) + 65 for p, h in zip(peaks, np.linspace(90, 30, 8), strict=True)) - 65
+    assert len(detect_spikes(v, 0.05)) == 8
+
+
+def test_stimulus_edges_are_not_spikes():
+    """A step through an uncompensated electrode jumps by 30 mV, a short pulse also comes back."""
+    dt, t = 0.05, np.arange(0, 500, 0.05)
+    current = 600.0 * ((t > 100) & (t < 300)) + 900.0 * ((t > 400) & (t < 402))
+    membrane = np.convolve(current, np.exp(-np.arange(0, 100, dt) / 15) * dt / 15)[: t.size] * 0.03
+    v = -70 + membrane + 0.05 * current + 0.1 * np.random.default_rng(1).standard_normal(t.size)
+    assert len(detect_spikes(v, dt, current=current)) == 0
+    spiking = v + (trace([150.0, 250.0], dt, 500, noise=0) + 65)
+    np.testing.assert_allclose(detect_spikes(spiking, dt, current=current), [149, 249], atol=0.6)
+
+
+def test_plateau_of_block_and_slow_noise_hold_no_spikes():
+    t = np.arange(0, 1000, 0.1)
+    blocked = -70 + 55 / (1 + np.exp(-(t - 300) / 1.0))  # enters depolarisation block and stays
+    assert len(detect_spikes(blocked, 0.1)) == 0
+    noise = np.random.default_rng(0).standard_normal(t.size)
+    slow = np.convolve(noise, np.exp(-np.arange(0, 100, 0.1) / 10), "same")
+    assert len(detect_spikes(-60 + 6 * slow / slow.std(), 0.1)) == 0
+
+
+def test_one_sample_glitch_is_not_a_spike():
+    v = np.full(5000, -65.0) + 0.2 * np.random.default_rng(0).standard_normal(5000)
+    v[2000] += 80
+    assert len(detect_spikes(v, 0.05)) == 0
+
+
+def test_missing_samples_hold_no_spikes():
+    v = trace([100.0, 500.0])
+    v[(np.arange(v.size) * 0.05 > 450) & (np.arange(v.size) * 0.05 < 550)] = np.nan
+    assert len(detect_spikes(v, 0.05)) == 1
+
+
+def test_flat_and_empty_traces():
+    assert len(detect_spikes(np.full(1000, -65.0), 0.1)) == 0
+    assert len(detect_spikes(np.empty(0), 0.1)) == 0
+    assert len(detect_spikes(np.full(100, np.nan), 0.1)) == 0
+
+
+def test_limits_can_be_tuned():
+    v = trace([100.0], height=80) + trace([300.0], height=20) + 65
+    assert len(detect_spikes(v, 0.05)) == 2
+    assert len(detect_spikes(v, 0.05, height=40)) == 1
+    assert len(detect_spikes(v, 0.05, slope=1000)) == 0
+    for bad in ({"height": -1}, {"slope": 0}, {"min_slope": float("nan")}):
+        with pytest.raises(RecordingError, match="above 0"):
+            detect_spikes(v, 0.05, **bad)
+    with pytest.raises(RecordingError, match="must be equal"):
+        detect_spikes(v, 0.05, current=np.zeros(3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(5, 400), min_size=1, max_size=8),
+    st.floats(25, 110),
+    st.floats(-80, -45),
+    st.sampled_from([0.02, 0.05, 0.1]),
+)
+def test_spikes_far_apart_are_all_found_and_no_more(gaps, height, base, dt):
+    peaks = 50 + np.cumsum(np.asarray(gaps) + 10)
+    v = trace(peaks, dt, peaks[-1] + 100, height=height, base=base)
+    found = find_spikes(v, dt)
+    assert len(found) == len(peaks)
+    assert np.all(np.diff(found.times) > 0)
+    np.testing.assert_allclose(found.peak_times, peaks, atol=0.3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), max_size=200), st.floats(0.001, 10))
+def test_any_numbers_give_a_sorted_train_within_the_trace(values, dt):
+    train = detect_spikes(np.array(values), dt)
+    assert np.all(np.diff(train) > 0)
+    assert train.size == 0 or (train[0] >= 0 and train[-1] <= len(values) * dt)
