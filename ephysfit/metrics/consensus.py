@@ -14,6 +14,8 @@ from ephysfit.metrics.trains import EDGE, checked, checked_duration, pack, posit
 
 #: the greedy search goes on until the expected Γ has fallen this far below its best
 PATIENCE = 0.05
+#: candidates a block; only blocks near the last choice are searched anew
+BLOCK = 512
 
 
 @njit(cache=True)
@@ -32,6 +34,13 @@ def _spread(field, time, amount, window, step):  # type: ignore[no-untyped-def]
     centre = round(time / step)
     for c in range(max(0, centre - window.size + 1), min(field.size, centre + window.size)):
         field[c] += amount * window[abs(c - centre)]
+
+
+@njit(cache=True)
+def _refresh(field, tops, first, last):  # type: ignore[no-untyped-def]
+    """Bring the best candidate of every block that overlaps [first, last] up to date."""
+    for k in range(max(first, 0) // BLOCK, min(last, field.size - 1) // BLOCK + 1):
+        tops[k] = k * BLOCK + np.argmax(field[k * BLOCK : (k + 1) * BLOCK])
 
 
 @njit(cache=True)
@@ -57,9 +66,13 @@ def _greedy(times, owner, counts, duration, window, smooth, step):  # type: igno
     chosen = np.empty(times.size)
     for k in range(times.size):
         _spread(field, times[k], share[owner[k]], soft, step)
+    tops = np.zeros((field.size - 1) // BLOCK + 1, dtype=np.int64)
+    _refresh(field, tops, 0, field.size - 1)
+    touched = soft.size + int(window / step) + 2
     n, keep, best = 0, 0, 0.0
     while n < times.size:
-        t = np.argmax(field) * step
+        top = tops[np.argmax(field[tops])]
+        t = top * step
         gained = 0
         for k in range(np.searchsorted(times, t - window - EDGE), np.searchsorted(times, t + window + EDGE)):
             if alive[k]:
@@ -69,6 +82,7 @@ def _greedy(times, owner, counts, duration, window, smooth, step):  # type: igno
                 _spread(field, times[k], -share[owner[k]], soft, step)
         if gained == 0:
             break
+        _refresh(field, tops, top - touched, top + touched)
         chosen[n] = t
         n += 1
         value = _expected(hits, counts, n, duration, window)

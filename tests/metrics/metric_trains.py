@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 DURATION = 1000.0
+
+#: the first example compiles the kernels, so no deadline
+unhurried = settings(deadline=None)
 
 #: sorted times on a coarse grid (so that ties, exact window edges and shared times happen) or anywhere
 _time = st.one_of(st.integers(0, 999).map(float), st.floats(0, 999, allow_nan=False, width=32).map(float))

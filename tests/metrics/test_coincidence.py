@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from metric_trains import DURATION, jittered, poisson, train, trains
+from metric_trains import DURATION, jittered, poisson, train, trains, unhurried
 
 from ephysfit.errors import ScoreError
 from ephysfit.metrics import coincidence_factor, gamma, gamma_over_reliability, md_star
@@ -66,6 +66,7 @@ def test_pairs_of_silent_trains_are_left_out_of_the_mean():
     assert np.isnan(gamma_over_reliability([[5.0]], [[5.0]], 100.0)), "one repeat has no reliability"
 
 
+@unhurried
 @given(train, train, st.sampled_from([0.5, 2.0, 4.0, 8.0]))
 def test_gamma_is_its_formula(d, m, D):
     assert coincidence_factor(d, m, DURATION, D) == pytest.approx(
@@ -73,12 +74,14 @@ def test_gamma_is_its_formula(d, m, D):
     )
 
 
+@unhurried
 @given(train)
 def test_a_train_agrees_fully_with_itself(t):
     value = coincidence_factor(t, t, DURATION, 2.0)
     assert value == pytest.approx(1.0) if t.size else np.isnan(value)
 
 
+@unhurried
 @given(trains, trains)
 def test_far_from_zero_nothing_changes(data, model):
     shift = 1e6
@@ -118,6 +121,7 @@ def test_md_star_where_it_is_not_defined():
         md_star([[1.0], [1.0]], [[1.0]], kernel="kister")
 
 
+@unhurried
 @given(trains, trains, st.sampled_from([1.0, 4.0]))
 def test_pair_counts_are_plain_counts(a, b, D):
     expected = [[plain_pairs(x, y, D) for y in b] for x in a]

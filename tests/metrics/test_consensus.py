@@ -32,6 +32,15 @@ def test_it_beats_every_run_and_grows_sharper_than_its_noise():
     )
 
 
+def test_a_long_stretch_is_the_sum_of_its_parts():
+    """Choices far apart do not touch: the blocks in which the search is kept must not show."""
+    rng = np.random.default_rng(9)
+    runs = jittered(rng, np.arange(200.0, 4800.0, 300.0), 20, 2.0, 1.0, 5000)
+    one = consensus(runs, 5000.0)
+    thrice = consensus([np.concatenate([r, r + 5000, r + 10_000]) for r in runs], 15_000.0)
+    assert thrice == pytest.approx(np.concatenate([one, one + 5000, one + 10_000]))
+
+
 def test_silent_runs_and_runs_outside():
     assert consensus([[], []], 100.0).size == 0
     with pytest.raises(ScoreError, match="outside"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from metric_trains import train
+from metric_trains import train, unhurried
 
 from ephysfit.errors import ScoreError
 from ephysfit.metrics import van_rossum, van_rossum_distance, victor_purpura, victor_purpura_distance
@@ -62,6 +62,7 @@ def test_worked_by_hand():
     assert victor_purpura([[5.0], []], [[]]) == 0.5
 
 
+@unhurried
 @given(train, train)
 def test_van_rossum_is_symmetric_zero_on_itself_and_blind_to_a_shift(a, b):
     d = van_rossum_distance(a, b)
@@ -70,11 +71,13 @@ def test_van_rossum_is_symmetric_zero_on_itself_and_blind_to_a_shift(a, b):
     assert van_rossum_distance(a + 1e6, b + 1e6) == pytest.approx(d, abs=1e-4)
 
 
+@unhurried
 @given(train, train, train)
 def test_van_rossum_triangle(a, b, c):
     assert van_rossum_distance(a, c) <= van_rossum_distance(a, b) + van_rossum_distance(b, c) + 1e-7
 
 
+@unhurried
 @given(train, train, FAST)
 def test_victor_purpura_is_symmetric_zero_on_itself_and_blind_to_a_shift(a, b, cost):
     d = victor_purpura_distance(a, b, cost)
@@ -84,10 +87,23 @@ def test_victor_purpura_is_symmetric_zero_on_itself_and_blind_to_a_shift(a, b, c
     assert abs(a.size - b.size) <= d + 1e-9 <= a.size + b.size + 2e-9
 
 
+@unhurried
 @given(train, train, train, FAST)
 def test_victor_purpura_triangle(a, b, c, cost):
     one, two, three = (victor_purpura_distance(x, y, cost) for x, y in ((a, b), (b, c), (a, c)))
     assert three <= one + two + 1e-9
+
+
+@unhurried
+@given(train, train, st.sampled_from([0.0, 0.005, 0.1, 0.5]))
+def test_victor_purpura_is_the_full_edit_distance(a, b, cost):
+    """The kernel looks at neighbours only; the textbook table looks at all pairs."""
+    table = np.add.outer(np.arange(a.size + 1.0), np.arange(b.size + 1.0))
+    for i in range(a.size):
+        for j in range(b.size):
+            moved = table[i, j] + cost * abs(a[i] - b[j])
+            table[i + 1, j + 1] = min(table[i, j + 1] + 1, table[i + 1, j] + 1, moved)
+    assert victor_purpura_distance(a, b, cost) == pytest.approx(table[-1, -1], abs=1e-9)
 
 
 @pytest.mark.parametrize("cost", [-0.1, np.nan, np.inf])
