@@ -20,6 +20,9 @@ from ephysfit.simulation.replay import Information, Replay, Taught
 
 Array = npt.NDArray[np.float64]
 
+#: longest step of one free coordinate: a factor of e in the odds of where it lies between its bounds
+LONGEST = 1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
@@ -73,7 +76,7 @@ class Ascent:
 
 def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, report: Any = None) -> Ascent:
     """Damped Fisher scoring from `z`; `tolerance` is the gain in nats under which it stops."""
-    damping, here = 1e-3, target.information(z)
+    damping, here = 1e-2, target.information(z)
     values, small = [here.value], 0
     if not np.isfinite(here.value):
         return Ascent(z, here.value, Status.DIVERGED, 0, tuple(values))
@@ -81,18 +84,18 @@ def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, 
         if report is not None:
             report(k / steps)
         moved = None
-        for _ in range(8):
+        for _ in range(14):
             step = _solve(here, damping)
             trial = z + torch.from_numpy(step)
             if target.value(trial) > here.value:
                 moved = trial
                 break
-            damping = min(damping * 6, 1e8)
+            damping *= 5
         if moved is None:
             return Ascent(z, here.value, Status.CONVERGED, k, tuple(values))
         there = target.information(moved)
         gain = there.value - here.value
-        z, here, damping = moved, there, max(damping / 4, 1e-7)
+        z, here, damping = moved, there, max(damping / 6, 1e-7)
         values.append(here.value)
         small = small + 1 if gain < tolerance else 0
         if small >= 3:
@@ -104,7 +107,8 @@ def _solve(at: Information, damping: float) -> Array:
     scale = np.sqrt(np.maximum(np.diag(at.fisher), 1e-12))
     scaled = at.fisher / np.outer(scale, scale) + damping * np.eye(len(scale))
     step = np.linalg.lstsq(scaled, at.gradient / scale, rcond=1e-12)[0] / scale
-    return np.clip(step, -3.0, 3.0)
+    largest = np.abs(step).max()
+    return step * min(1.0, LONGEST / largest) if largest > 0 else step
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class Likelihood:
         Parameters to move; all smooth ones unless given.
     """
 
-    steps: int = 60
+    steps: int = 150
     prior: float = 4e-4
     tolerance: float = 0.05
     names: tuple[str, ...] = ()
@@ -134,8 +138,9 @@ class Likelihood:
         if problem.n_spikes < MINIMUM_SPIKES:
             return estimate.with_(stage="likelihood", status=Status.TOO_FEW_SPIKES)
         cell, curves = estimate.neuron, []
+        centre = estimate.details.get("centre", estimate.neuron)
         for names in self._order(problem.neuron):
-            cell, found = self._climb(problem, cell, names, problem.everything)
+            cell, found = self._climb(problem, cell, centre, names)
             curves.append([-v / problem.n_spikes for v in found.values])
         free = Free.of(problem.neuron, self.names or None, smooth_only=True)
         replay, z = Replay(free, cell, problem.dt), free.to_vector(cell)
@@ -157,9 +162,9 @@ class Likelihood:
         first = tuple(n for n in Free.of(neuron, early, smooth_only=True).names if n in everything) if early else ()
         return [first, everything] if first else [everything]
 
-    def _climb(self, problem: Problem, cell: Neuron, names: tuple[str, ...], sweeps: list[Taught]) -> tuple[Neuron, Ascent]:
+    def _climb(self, problem: Problem, cell: Neuron, centre: Neuron, names: tuple[str, ...]) -> tuple[Neuron, Ascent]:
         free = Free.of(problem.neuron, names)
-        target = Posterior(Replay(free, cell, problem.dt), sweeps, self.prior, free.starts)
-        z = free.to_vector(cell)
-        found = ascend(target, z, steps=self.steps, tolerance=self.tolerance, report=lambda f: problem.progress("likelihood", f))
+        target = Posterior(Replay(free, cell, problem.dt), problem.everything, self.prior, free.place(centre))
+        report = lambda f: problem.progress("likelihood", f)  # noqa: E731
+        found = ascend(target, free.to_vector(cell), steps=self.steps, tolerance=self.tolerance, report=report)
         return as_floats(free.to_neuron(found.z, cell)), found

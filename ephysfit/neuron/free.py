@@ -88,27 +88,21 @@ class Free:
             ]
         )
 
-    @cached_property
-    def starts(self) -> Tensor:
-        """Declared starts on the (log) axis: where the prior sits."""
-        flat = dict(zip(flat_names(self.neuron.parameters), _starts(self.neuron), strict=True))
-        return torch.tensor(
-            [_scale(p, max(flat[n], p.low)) for n, p in zip(self.names, self.parameters, strict=True)],
-            dtype=torch.float64,
-        )
-
     def axis(self, z: Tensor) -> Tensor:
         """Parameters on their (log) axis, from free coordinates (..., parameter)."""
         low, high = self._range
         return low + (high - low) * torch.sigmoid(z)
 
+    def place(self, neuron: Neuron) -> Tensor:
+        """A one-cell instance on the (log) axis, (parameter,)."""
+        flat = flatten(neuron.parameters, neuron.values())
+        pairs = zip(self.names, self.parameters, strict=True)
+        return torch.tensor([_scale(p, max(float(flat[n]), p.low)) for n, p in pairs], dtype=torch.float64)
+
     def to_vector(self, neuron: Neuron) -> Tensor:
         """Free coordinates (parameter,) of a one-cell instance; values on a bound are moved just inside."""
-        flat = flatten(neuron.parameters, neuron.values())
         low, high = self._range
-        scaled = torch.tensor(
-            [_scale(p, float(flat[n])) for n, p in zip(self.names, self.parameters, strict=True)], dtype=torch.float64
-        )
+        scaled = self.place(neuron)
         return torch.logit(((scaled - low) / (high - low)).clamp(_INSIDE, 1 - _INSIDE))
 
     def values(self, z: Tensor) -> dict[str, Tensor]:
@@ -144,10 +138,6 @@ def as_floats(neuron: Neuron) -> Neuron:
     flat = flatten(neuron.parameters, neuron.values())
     numbers = {k: float(v.detach()) if isinstance(v, Tensor) else float(v) for k, v in flat.items()}
     return neuron.replace(**unflatten(neuron.parameters, numbers))
-
-
-def _starts(neuron: type[Neuron]) -> list[float]:
-    return [v for p in neuron.parameters.values() for v in p.starts]
 
 
 def _scale(p: Parameter, value: float) -> float:

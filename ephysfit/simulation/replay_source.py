@@ -19,7 +19,7 @@ from ephysfit.neuron.symbols import MARGIN, symbol
 #: a shared sum that reads at least this many moving coefficients gets a derivative row of its own
 _WIDE = 4
 
-_HEADER = '''
+_HEADER = """
 import numpy as np
 import numba as nb
 from math import exp, log, tanh, sqrt, cos, sin, log1p, expm1
@@ -43,7 +43,7 @@ def phi1(x):
 @nb.njit(inline="always")
 def dphi1(x):
     return (exp(x) * (x - 1.0) + 1.0) / (x * x) if abs(x) > 1e-3 else 0.5 + x / 3.0 + x * x / 8.0
-'''
+"""
 
 
 class _Printer(PythonCodePrinter):
@@ -183,7 +183,12 @@ class ReplaySource:
     def _tangent_setup(self) -> list[str]:
         nc = max(len(self.moving), 1)
         rows = len(self.active) + len(self.free.items) + len(self.held.items) + 2
-        setup = [f"work = np.zeros({rows * nc})", f"buffer = np.zeros((128, {nc}))", "filled = 0", f"slope = np.zeros({nc})"]
+        setup = [
+            f"work = np.zeros({rows * nc})",
+            f"buffer = np.zeros((128, {nc}))",
+            "filled = 0",
+            f"slope = np.zeros({nc})",
+        ]
         for n, e in zip(self.step.states, self.step.rest, strict=True):
             for c in sorted(sympy.sympify(e).free_symbols & set(self.moving), key=str):
                 setup.append(f"work[{self.rows[n] * nc + self.column[c]}] = {printed(sympy.diff(e, c))}")

@@ -1,0 +1,372 @@
+"""fit(): the list of stages, run; and Fit, what comes out and can be saved."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ephysfit.data.recording import Recording
+from ephysfit.errors import FitError
+from ephysfit.fitting.likelihood import Likelihood
+from ephysfit.fitting.passive import Passive
+from ephysfit.fitting.readout import Readout
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, silent
+from ephysfit.metrics.consensus import consensus
+from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
+from ephysfit.neuron.free import Free, as_floats, declared
+from ephysfit.simulation.simulate import Simulation, simulate
+
+#: what a fit runs unless told otherwise
+STAGES: tuple[Stage, ...] = (Passive(), Likelihood(), Readout())
+
+#: coarsest step a fit chooses by itself, ms
+COARSEST = 0.5
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted cell: the neuron, how it was found, what to be careful about.
+
+    Attributes
+    ----------
+    neuron : Neuron
+        The fitted parameters, in ms, mV, pA, pF, nS.
+    cell : str
+    dt : float
+        Step of the fit, ms; runs of the fit use it unless told otherwise.
+    history : tuple of Estimate
+        One entry a stage.
+    warnings : tuple of str
+        Sentences: parameters on a bound, too few spikes, and their like.
+    provenance : mapping
+        Version, seed, stages with their settings, data hash, date.
+    details : mapping
+        What stages reported and later steps need (``sharpen`` of the causal run, say).
+    """
+
+    neuron: Neuron
+    cell: str
+    dt: float
+    history: tuple[Estimate, ...] = ()
+    warnings: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        return type(self.neuron).__name__
+
+    @property
+    def status(self) -> Status:
+        """Of the last stage that had work to do."""
+        worked = [e.status for e in self.history if e.status is not Status.NOT_NEEDED]
+        return worked[-1] if worked else Status.NOT_NEEDED
+
+    @property
+    def seconds(self) -> float:
+        return float(sum(e.seconds for e in self.history))
+
+    @property
+    def loss(self) -> float:
+        """Negative log-likelihood per training spike (nats) where the neuron has one."""
+        known = [e.train for e in self.history if np.isfinite(e.train)]
+        return known[-1] if known else float("nan")
+
+    def __repr__(self) -> str:
+        return (
+            f"Fit({self.model} of {self.cell}, {self.seconds:.1f} s, {len(self.warnings)} warnings)\n  {self.neuron!r}"
+        )
+
+    def simulate(
+        self, stimulus: Any, *, runs: int = 200, dt: float | None = None, seed: int = 1, save: Sequence[str] = ()
+    ) -> Simulation:
+        """Run the fitted cell.
+
+        A stochastic neuron gives `runs` noisy runs, with two noise-free readouts as `companions`: "causal" (the
+        sharpened hazard integrated to 1; a simulation) and "consensus" (the single train with the highest expected
+        coincidence with the noisy runs; it looks ahead, so it predicts but does not simulate). Any other neuron
+        gives its threshold run.
+
+        Parameters
+        ----------
+        stimulus : Recording or array, pA
+        runs : int
+        dt : float, optional
+            Step in ms; that of the fit unless given.
+        """
+        step = dt or self.dt
+        if not type(self.neuron).stochastic():
+            return simulate(self.neuron, stimulus, dt=step, save=save)
+        noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed)
+        beta, offset = self.details.get("sharpen", (1.0, 0.0))
+        causal = simulate(self.neuron, stimulus, dt=step, noise="integrated", sharpen=(beta, offset), save=save)
+        return _with(noisy, causal=causal, consensus=_consensus(noisy))
+
+    def parameters(self) -> list[dict[str, Any]]:
+        """One row a scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
+        cls = type(self.neuron)
+        on = dict(Free.of(cls).on_bound(self.neuron))
+        values = scalar_values(self.neuron)
+        errors = self.details.get("standard_errors", {})
+        return [
+            {"name": n, "value": values[n], "unit": p.unit, "low": p.low, "high": p.high, "meaning": p.doc,
+             "at_bound": on.get(n, ""), "standard_error": errors.get(n), "fitted": not p.measured}
+            for n, p in declared(cls).items()
+        ]  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "format": _FORMAT,
+            "model": self.model,
+            "cell": self.cell,
+            "dt_ms": self.dt,
+            "parameters": scalar_values(self.neuron),
+            "units": {n: p.unit for n, p in declared(type(self.neuron)).items()},
+            "status": self.status.name,
+            "loss": self.loss,
+            "seconds": self.seconds,
+            "warnings": list(self.warnings),
+            "details": _plain(self.details),
+            "history": [
+                {"stage": e.stage, "status": e.status.name, "train": _plain(e.train), "validation": _plain(e.validation),
+                 "seconds": e.seconds, "details": _plain(e.details)} for e in self.history
+            ],
+            "provenance": _plain(self.provenance),
+        }  # fmt: skip
+
+    def save(self, path: str | Path) -> Path:
+        """Write one readable JSON file (beside, then replaced, so that a crash leaves the old file whole)."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        partial.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path, neuron: type[Neuron] | None = None) -> Fit:
+        """Read a saved fit; `neuron` names the class of a neuron that is not in the catalogue."""
+        path = Path(path)
+        try:
+            saved = json.loads(path.read_text(encoding="utf-8"))
+            model, values = saved["model"], saved["parameters"]
+        except OSError as e:
+            raise FitError(f"{path}: {e.strerror or e}; give the path of a fit saved by ephysfit (a .json file)") from e
+        except (ValueError, KeyError, TypeError) as e:
+            raise FitError(
+                f"{path} is not a fit saved by ephysfit ({type(e).__name__}: {e}); save one with fit.save() or `ephysfit fit -o`"
+            ) from e
+        kind = neuron or _find(saved.get("provenance", {}).get("source") or model)
+        missing = set(declared(kind)) ^ set(values)
+        if missing:
+            raise FitError(
+                f"{path}: {model} of this version differs in {', '.join(sorted(missing))}; refit, or load it with the version {saved.get('provenance', {}).get('version')}"
+            )
+        history = tuple(
+            Estimate(
+                kind(**unflatten(kind.parameters, values)),
+                h["stage"],
+                Status[h["status"]],
+                _number(h["train"]),
+                _number(h["validation"]),
+                h["seconds"],
+                h["details"],
+            )
+            for h in saved["history"]
+        )
+        return cls(
+            kind(**unflatten(kind.parameters, values)), saved["cell"], saved["dt_ms"], history,
+            tuple(saved["warnings"]), saved["provenance"], saved["details"],
+        )  # fmt: skip
+
+
+def fit(
+    recording: Recording,
+    model: str | type[Neuron] = "auto",
+    stages: Sequence[Stage] | None = None,
+    *,
+    dt: float | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Fit:
+    """Fit a neuron to the training recording of one cell.
+
+    Parameters
+    ----------
+    recording : Recording
+        Training data only; keep the test data out (``train, test = recording.split()``).
+    model : str or type[Neuron]
+        "auto", a name of the catalogue, ``"file.py:Name"``, or a neuron class.
+    stages : sequence of Stage, optional
+        What to run, in order; by default what is read off the recording, maximum likelihood, and the causal readout.
+    dt : float, optional
+        Step in ms; by default the largest multiple of the recorded step up to 0.5 ms.
+    seed : int
+        Of everything random.
+    progress : callable
+        Told (stage name, fraction done).
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    FitError
+        If the recording holds nothing to fit. A fit that ends badly is a value: see `Fit.status`, `Fit.warnings`.
+    """
+    if isinstance(model, str) and model == "auto":
+        from ephysfit.fitting.selection import select
+
+        return select(recording, stages=stages, dt=dt, seed=seed, progress=progress)
+    kind = _find(model) if isinstance(model, str) else model
+    problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress)
+    chain = default_stages(kind) if stages is None else tuple(stages)
+    return run(problem, chain, source=model if isinstance(model, str) and ":" in model else "")
+
+
+def default_stages(neuron: type[Neuron]) -> tuple[Stage, ...]:
+    """What a fit runs unless told otherwise: likelihood needs a hazard, everything else is searched."""
+    if neuron.stochastic():
+        return STAGES
+    from ephysfit.fitting.search import Search
+
+    return (Passive(), Search())
+
+
+def default_step(recording: Recording) -> float:
+    """The largest multiple of the recorded step up to 0.5 ms."""
+    have = recording.dt
+    return max(int(COARSEST / have + 1e-9), 1) * have
+
+
+def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, source: str = "") -> Fit:
+    """Run stages in order, with timing, and fall back to the estimate before where one leaves the finite numbers."""
+    estimate = Estimate(start or problem.start())
+    history: list[Estimate] = []
+    for stage in stages:
+        begin = time.perf_counter()
+        found = stage(problem, estimate)
+        if not _finite(found.neuron):
+            found = estimate.with_(stage=found.stage, status=Status.DIVERGED)
+        found = found.with_(seconds=time.perf_counter() - begin)
+        history.append(found)
+        estimate = found.with_(details={**estimate.details, **found.details})
+    neuron = as_floats(estimate.neuron)
+    keep = ("sharpen", "standard_errors", "correlated", "selection", "drift")
+    return Fit(
+        neuron=neuron,
+        cell=problem.recording.cell,
+        dt=problem.dt,
+        history=tuple(history),
+        warnings=tuple(cautions(problem, neuron, history)),
+        provenance=provenance(problem, stages, source),
+        details={k: estimate.details[k] for k in keep if k in estimate.details},
+    )
+
+
+def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> list[str]:
+    """What a user should know before trusting the numbers."""
+    out = []
+    for name, side in Free.of(type(neuron)).on_bound(neuron):
+        p = declared(type(neuron))[name]
+        limit = p.low if side == "low" else p.high
+        out.append(
+            f"{name} sits on its {side} bound ({limit:g} {p.unit}): the data do not determine it within its bounds"
+        )
+    if problem.n_spikes < MINIMUM_SPIKES:
+        out.append(f"only {problem.n_spikes} spikes in the training data; nothing was fitted")
+    elif problem.n_spikes < 100:
+        out.append(f"only {problem.n_spikes} spikes in the training data; expect scores to vary between fits")
+    out += [f"stage {e.stage}: {e.status.value}" for e in history if e.status in (Status.DIVERGED, Status.STEPS_USED)]
+    return out
+
+
+def provenance(problem: Problem, stages: Sequence[Stage], source: str) -> dict[str, Any]:
+    """Who made this fit, of what, with which settings."""
+    import ephysfit
+
+    return {
+        "version": ephysfit.__version__,
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "numba": version("numba"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "recording": Path(problem.recording.source).name,
+        "data_sha256": fingerprint(problem.recording),
+        "sweeps": [s.name for s in problem.recording.sweeps],
+        "seed": problem.seed,
+        "skip_ms": problem.skip,
+        "stages": [{"stage": type(s).__name__, **settings(s)} for s in stages],
+        "source": source,
+        "spikes": problem.n_spikes,
+    }
+
+
+def settings(stage: Any) -> dict[str, Any]:
+    """The settings of a stage as plain values."""
+    return {f.name: _plain(getattr(stage, f.name)) for f in fields(stage)} if is_dataclass(stage) else {}
+
+
+def fingerprint(recording: Recording) -> str:
+    """SHA-256 of currents, steps and spike times: what a fit depends on."""
+    digest = hashlib.sha256()
+    for s in recording.sweeps:
+        digest.update(np.float64(s.dt).tobytes())
+        digest.update(np.ascontiguousarray(s.current, dtype=np.float64).tobytes())
+        digest.update(np.ascontiguousarray(s.spike_times, dtype=np.float64).tobytes())
+    return digest.hexdigest()
+
+
+def _find(name: str) -> type[Neuron]:
+    from ephysfit.models import find
+
+    return find(name)
+
+
+def _with(noisy: Simulation, **companions: Simulation) -> Simulation:
+    from dataclasses import replace
+
+    return replace(noisy, companions=companions)
+
+
+def _consensus(noisy: Simulation) -> Simulation:
+    trains = tuple(
+        (consensus(list(runs), duration),) for runs, duration in zip(noisy.spike_times, noisy.durations, strict=True)
+    )
+    return Simulation(trains, noisy.dt, noisy.durations, stochastic=False, readout="consensus", names=noisy.names)
+
+
+def _finite(neuron: Neuron) -> bool:
+    return all(np.isfinite(v) for v in scalar_values(neuron).values())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items() if not isinstance(v, Neuron)}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(v) for v in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    if isinstance(value, (np.integer, np.bool_)):
+        return value.item()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"stage": type(value).__name__, **settings(value)}
+    return value if isinstance(value, (str, int, bool, type(None))) else str(value)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

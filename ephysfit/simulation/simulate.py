@@ -1,0 +1,266 @@
+"""simulate(): run a neuron on a stimulus with the engine that suits, and say which spikes came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ephysfit.arrays import Trace, Train
+from ephysfit.data.recording import Recording
+from ephysfit.errors import SimulationError, near
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.free import as_floats
+
+#: engines by name; the value says what each is for
+ENGINES = {
+    "compiled": "generated kernels, all cores; every neuron (the default on a CPU)",
+    "sequential": "the definition: a torch loop over time; every neuron",
+    "blocks": "whole refractory blocks at once (seed 000); affine neurons",
+}
+NOISES = ("none", "escape", "integrated")
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """Spike trains of a neuron on one or several stimuli.
+
+    Attributes
+    ----------
+    spike_times : tuple of tuples of ndarray
+        ``spike_times[stimulus][run]``, ms from the start of the stimulus; a spike in step n is given as (n + 1/2) dt.
+    dt : float
+        Step, ms.
+    durations : tuple of float
+        Of the stimuli, ms.
+    stochastic : bool
+        Whether the runs carry escape noise.
+    readout : str
+        What the trains are: "noisy runs", "threshold run", "causal run" or "consensus".
+    traces : mapping of str to tuple of ndarray
+        Saved states of the first run, one array a stimulus.
+    companions : mapping of str to Simulation
+        Other readouts of the same model on the same stimuli.
+    """
+
+    spike_times: tuple[tuple[Train, ...], ...]
+    dt: float
+    durations: tuple[float, ...]
+    stochastic: bool = False
+    readout: str = "threshold run"
+    names: tuple[str, ...] = ()
+    traces: Mapping[str, tuple[Trace, ...]] = field(default_factory=dict)
+    companions: Mapping[str, Simulation] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        runs = len(self.spike_times[0]) if self.spike_times else 0
+        return f"Simulation({len(self.spike_times)} stimuli, {runs} runs each, {self.readout}, {self.rate_hz:.2f} Hz)"
+
+    @property
+    def rate_hz(self) -> float:
+        """Mean rate over all stimuli and runs, spikes per second."""
+        spikes = sum(len(t) for runs in self.spike_times for t in runs)
+        time = sum(d * len(runs) for d, runs in zip(self.durations, self.spike_times, strict=True))
+        return 1e3 * spikes / time if time else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """One stimulus on the grid of a simulation: current in pA, (time,) or (time, input)."""
+
+    current: npt.NDArray[np.float64]
+    name: str = ""
+
+
+def drives(stimulus: Any, dt: float, recorded_dt: float | None = None) -> tuple[Drive, ...]:
+    """Stimuli as currents in steps of `dt`: of a recording (repeats averaged) or of one or several arrays."""
+    if isinstance(stimulus, Recording):
+        return tuple(Drive(_stepped(s.current, s.dt, dt, s.name), s.name) for s in stimulus.stimuli())
+    arrays = list(stimulus) if isinstance(stimulus, (list, tuple)) else [stimulus]
+    out = []
+    for k, a in enumerate(arrays):
+        current = np.asarray(a, dtype=np.float64)
+        if current.ndim not in (1, 2) or current.size == 0:
+            raise SimulationError(f"stimulus {k} has shape {current.shape}; give (time,) in pA, or (time, input)")
+        if not np.isfinite(current).all():
+            raise SimulationError(
+                f"stimulus {k} holds {np.count_nonzero(~np.isfinite(current))} values that are not finite; cut them out"
+            )
+        out.append(Drive(_stepped(current, recorded_dt or dt, dt, str(k)), str(k)))
+    return tuple(out)
+
+
+def _stepped(current: npt.NDArray[np.float64], have: float, want: float, name: str) -> npt.NDArray[np.float64]:
+    ratio = want / have
+    k = round(ratio)
+    if k < 1 or abs(ratio - k) > 1e-6 * max(k, 1):
+        raise SimulationError(
+            f"stimulus {name!r} has a step of {have:g} ms, the simulation of {want:g} ms; the second must be a whole multiple of the first"
+        )
+    n = len(current) // k
+    return current[: n * k].reshape(n, k, *current.shape[1:]).mean(1) if k > 1 else current
+
+
+def simulate(
+    neuron: Neuron,
+    stimulus: Recording | npt.ArrayLike | Sequence[npt.ArrayLike],
+    *,
+    dt: float | None = None,
+    runs: int = 1,
+    noise: str = "none",
+    sharpen: tuple[float, float] = (1.0, 0.0),
+    engine: str = "compiled",
+    save: Sequence[str] = (),
+    seed: int = 0,
+) -> Simulation:
+    """Run one cell on a stimulus.
+
+    Parameters
+    ----------
+    neuron : Neuron
+        One cell.
+    stimulus : Recording, array or list of arrays
+        Injected current in pA; of a recording each stimulus once, repeats averaged. An array is (time,).
+    dt : float, optional
+        Step in ms; that of the recording unless given, needed with arrays.
+    runs : int
+        Runs per stimulus (1 without noise).
+    noise : {"none", "escape", "integrated"}
+        "none": a spike where the margin reaches 0. "escape": a spike with the declared hazard. "integrated": a
+        spike whenever the hazard integrated since the last one reaches 1: noise-free, but with the soft threshold.
+    sharpen : (float, float)
+        (beta, offset): use the hazard at beta (margin - offset), offset in mV, instead of at the margin.
+    engine : str
+        One of `ENGINES`.
+    save : sequence of str
+        States to keep of the first run.
+    seed : int
+        Of the escape noise.
+
+    Returns
+    -------
+    Simulation
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ephysfit.models.lif import LIF
+    >>> cell = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
+    >>> simulate(cell, np.full(2000, 150.0), dt=0.1).rate_hz
+    45.0
+    """
+    if noise not in NOISES:
+        raise SimulationError(f"noise {noise!r} is unknown; {near(noise, NOISES)}")
+    if noise != "none" and not type(neuron).stochastic():
+        raise SimulationError(
+            f"{type(neuron).__name__} declares no hazard, so noise={noise!r} has no meaning; use noise='none'"
+        )
+    step = _step(stimulus, dt)
+    cell = as_floats(neuron)
+    given = drives(stimulus, step)
+    count = runs if noise == "escape" else 1
+    trains, traces = [], {name: [] for name in save}  # type: ignore[var-annotated]
+    for k, d in enumerate(given):
+        thresholds = _thresholds(cell, len(d.current), step, count, noise, seed + 7919 * k)
+        found, kept = _run(cell, d.current, step, thresholds, sharpen, engine, tuple(save))
+        trains.append(tuple(found))
+        for name in save:
+            traces[name].append(kept[name])
+    return Simulation(
+        spike_times=tuple(trains),
+        dt=step,
+        durations=tuple(len(d.current) * step for d in given),
+        stochastic=noise == "escape",
+        readout={"none": "threshold run", "escape": "noisy runs", "integrated": "causal run"}[noise],
+        names=tuple(d.name for d in given),
+        traces={k: tuple(v) for k, v in traces.items()},
+    )
+
+
+def _step(stimulus: Any, dt: float | None) -> float:
+    if dt is not None:
+        if not dt > 0:
+            raise SimulationError(f"dt = {dt} ms must be positive")
+        return float(dt)
+    if isinstance(stimulus, Recording):
+        return stimulus.dt
+    raise SimulationError("a current given as an array needs its step: simulate(..., dt=0.1) in ms")
+
+
+def _thresholds(
+    cell: Neuron, steps: int, dt: float, runs: int, noise: str, seed: int
+) -> npt.NDArray[np.float64] | None:
+    """(run, spike): the integrated hazard at which each next spike happens."""
+    if noise == "none":
+        return None
+    shortest = max(float(getattr(cell, "t_ref", 0.0)), dt)
+    most = min(steps, int(steps * dt / shortest) + 2)
+    if noise == "integrated":
+        return np.ones((1, most))
+    return np.random.default_rng(seed).exponential(size=(runs, most))
+
+
+def _run(
+    cell: Neuron, current: npt.NDArray[np.float64], dt: float, thresholds: npt.NDArray[np.float64] | None,
+    sharpen: tuple[float, float], engine: str, save: tuple[str, ...],
+) -> tuple[list[Train], dict[str, Trace]]:  # fmt: skip
+    if engine == "compiled":
+        return _compiled(cell, current, dt, thresholds, sharpen, save)
+    if engine == "sequential":
+        return _sequential(cell, current, dt, thresholds, sharpen, save)
+    if engine == "blocks":
+        return _blocks(cell, current, dt, thresholds, save)
+    raise SimulationError(f"engine {engine!r} is unknown; {near(engine, ENGINES)}")
+
+
+def _compiled(
+    cell: Neuron, current: Any, dt: float, thresholds: Any, sharpen: tuple[float, float], save: tuple[str, ...]
+) -> Any:
+    from ephysfit.simulation.compiled import run
+
+    drawn = None if thresholds is None else thresholds[None]
+    done = run(cell, current[None, None], dt, thresholds=drawn, sharpen=sharpen, save=save)
+    return done.spike_times(dt), {n: np.asarray(done.traces[n])[0, 0] for n in save}
+
+
+def _sequential(
+    cell: Neuron, current: Any, dt: float, thresholds: Any, sharpen: tuple[float, float], save: tuple[str, ...]
+) -> Any:
+    from ephysfit.simulation.sequential import sequential
+
+    if sharpen != (1.0, 0.0):
+        raise SimulationError("engine 'sequential' has no sharpened readout; use engine='compiled'")
+    runs = 1 if thresholds is None else len(thresholds)
+    shared = torch.from_numpy(current)[None, None].expand(1, runs, *current.shape)
+    drawn = None if thresholds is None else torch.from_numpy(thresholds)[None]
+    with torch.no_grad():
+        spikes, states, _ = sequential(cell, shared, dt, thresholds=drawn)
+    return _trains(spikes, dt), _states(cell, states, save)
+
+
+def _blocks(cell: Neuron, current: Any, dt: float, thresholds: Any, save: tuple[str, ...]) -> Any:
+    from ephysfit.simulation.blocks import blocks
+
+    if thresholds is not None:
+        raise SimulationError("engine 'blocks' runs without noise only; use engine='compiled'")
+    with torch.no_grad():
+        spikes, states, _ = blocks(cell, torch.from_numpy(current)[None, None], dt)
+    return _trains(spikes, dt), _states(cell, states, save)
+
+
+def _trains(spikes: torch.Tensor, dt: float) -> list[Train]:
+    return [(np.flatnonzero(row) + 0.5) * dt for row in spikes[0].numpy()]
+
+
+def _states(cell: Neuron, states: torch.Tensor, save: tuple[str, ...]) -> dict[str, Trace]:
+    from ephysfit.neuron.symbols import equations
+
+    live = equations(type(cell)).states
+    for name in save:
+        if name not in live:
+            raise SimulationError(f"{type(cell).__name__} has no state {name!r} to save; {near(name, live)}")
+    return {n: states[0, 0, :, live.index(n)].numpy() for n in save}
