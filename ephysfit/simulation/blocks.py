@@ -110,7 +110,8 @@ def _leap(setup: Setup, pieces: Tensor, length: int) -> tuple[Tensor, Tensor, Te
     zero = torch.zeros_like(hold)
     states, holds, firsts = [], [], []
     for stretch in stretches(op, pieces):
-        states.append(x), holds.append(hold)
+        states.append(x)
+        holds.append(hold)
         state, first, left = to_crossing(tables, tables.cell, stretch, x, hold, zero)
         after = (first + 1).clamp(max=length)
         ended = hold_on(tables, tables.cell, stretch, turned(jump, state), after, zero + length)
@@ -119,4 +120,8 @@ def _leap(setup: Setup, pieces: Tensor, length: int) -> tuple[Tensor, Tensor, Te
         hold = torch.where(spiked, n_ref - (length - after), left)
         firsts.append(first)
     shape = (cells, trials, len(states))
-    return torch.stack(states, 1).reshape(*shape, -1), torch.stack(holds, 1).reshape(shape), torch.stack(firsts, 1).reshape(shape)
+    return (
+        torch.stack(states, 1).reshape(*shape, -1),
+        torch.stack(holds, 1).reshape(shape),
+        torch.stack(firsts, 1).reshape(shape),
+    )

@@ -228,7 +228,8 @@ def unroll(op: Operators, current: Tensor, fired: Tensor, starts: Tensor, holds:
         margins.append((free * op.margin[:, None, None]).sum(-1))
         x = torch.where(s[..., None], stepped(op.jump, free), free) if bool(s.any()) else free
         hold = torch.where(s, n_ref, (hold - 1).clamp(min=0))
-        states.append(x[..., :-1]), awake.append(~held)
+        states.append(x[..., :-1])
+        awake.append(~held)
     return torch.stack(states, 3), torch.stack(margins, 3), torch.stack(awake, 3)
 
 
