@@ -154,7 +154,7 @@ def find_spikes(
     if not rate.size:
         return _none()
     noise = _noise(rate)
-    steep = slope if slope is not None else max(min_slope, min(NOISE * noise, np.nanmax(rate, initial=0.0) / 4))
+    steep = slope if slope is not None else max(min_slope, NOISE * noise)
     spikes = _shapes(membrane, rate, dt, _rises(rate, steep, dt), noise)
     floor = height if height is not None else max(min_height, SHRUNK * _large(spikes.sizes, min_height))
     spikes = spikes.take(spikes.sizes >= floor)

@@ -1,8 +1,8 @@
 """NWB 1 as the Allen Cell Types Database wrote it; no other library reads these files any more.
 
 Epochs ``Sweep_N`` hold links to stimulus and response, ``Experiment_N`` marks the part without the test pulse, spike
-times lie under ``analysis``. Trap: files whose pipeline version is below 1.1 carry a `conversion` although their samples
-are already in volts and amperes.
+times lie under ``analysis``. Trap: files whose pipeline version is below 1.1 carry a `conversion` although their
+samples are already in volts and amperes.
 """
 
 from __future__ import annotations
