@@ -41,6 +41,13 @@ def test_a_long_stretch_is_the_sum_of_its_parts():
     assert thrice == pytest.approx(np.concatenate([one, one + 5000, one + 10_000]))
 
 
+@pytest.mark.parametrize("shift", [13.5, 100.0, 130.5, 255.5])
+def test_where_the_blocks_of_the_search_lie_does_not_matter(shift):
+    rng = np.random.default_rng(10)
+    runs = jittered(rng, np.sort(rng.uniform(100, 4600, 150)), 12, 5.0, 0.7, 4650)
+    assert consensus([r + shift for r in runs], 5000.0) == pytest.approx(consensus(runs, 5000.0) + shift)
+
+
 def test_silent_runs_and_runs_outside():
     assert consensus([[], []], 100.0).size == 0
     with pytest.raises(ScoreError, match="outside"):

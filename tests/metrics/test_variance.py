@@ -69,6 +69,18 @@ def test_the_cell_itself_scores_one_and_a_repeat_less(synthetic):
     assert np.isnan(Variances.of(data[:1], data, T, 10.0).ceiling())
 
 
+def test_the_ceiling_is_each_repeat_by_the_mean_of_the_others(synthetic):
+    data, _, T = synthetic
+    rate = smoothed(data, T, 10.0)
+
+    def ev(a, b):
+        return 1 - (a - b).var() / (a.var() + b.var())
+
+    others = [np.delete(rate, k, axis=0).mean(0) for k in range(len(data))]
+    top, own = (np.mean([ev(r, o) for r, o in zip(rate, x, strict=True)]) for x in (others, [rate.mean(0)] * len(data)))
+    assert Variances.of(data, data, T, 10.0).ceiling() == pytest.approx(top / own, abs=1e-12)
+
+
 def test_bins_hardly_matter(synthetic):
     data, model, T = synthetic
     assert etv(data, model[:1], T, bin_ms=0.1) == pytest.approx(etv(data, model[:1], T), abs=0.005)
