@@ -125,10 +125,13 @@ def index(file: Any) -> list[Series]:
 
 
 def _children(file: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Groups of a place; broken links are left out."""
+    """Groups of a place; broken and circular links are left out."""
     group = file.get(place)
     for name in group if hasattr(group, "keys") else ():
-        item = group.get(name)
+        try:
+            item = group[name]
+        except (KeyError, RuntimeError, OSError):
+            continue
         if hasattr(item, "keys"):
             yield name, item
 

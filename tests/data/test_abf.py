@@ -64,10 +64,11 @@ def test_a_command_the_user_knows_is_taken():
 def test_commanded_steps(name, first, increment, sweeps):
     recording = load(SHARED / "abf" / f"{name}.abf")
     assert len(recording) == sweeps
-    largest = np.array([s.current[np.abs(s.current).argmax()] for s in recording])
-    assert np.ptp(np.diff(largest)) < 1e-6  # a ladder of equal steps
+    currents = np.stack([s.current for s in recording])
+    ladder = currents[:, currents.std(axis=0).argmax()]
+    assert np.ptp(np.diff(ladder)) < 1e-6
     if first is not None:
-        np.testing.assert_allclose(largest, first + increment * np.arange(sweeps), atol=1e-6)
+        np.testing.assert_allclose(ladder, first + increment * np.arange(sweeps), atol=1e-6)
 
 
 def test_rebuilt_command_agrees_with_a_recorded_current():
@@ -76,7 +77,7 @@ def test_rebuilt_command_agrees_with_a_recorded_current():
     rebuilt = abf._rebuilt(path)
     for k, sweep in enumerate(load(path)):
         offset = np.median(sweep.current - rebuilt(k))
-        assert np.sqrt(np.mean((sweep.current - rebuilt(k) - offset) ** 2)) < 1.5  # two steps of its converter
+        assert np.sqrt(np.mean((sweep.current - rebuilt(k) - offset) ** 2)) < 2.0  # of steps up to 200 pA
 
 
 def test_channel_options_are_checked():
