@@ -147,6 +147,8 @@ class Neuron:
     reference: ClassVar[str] = ""
     #: what its terms stand for in the cell, in a sentence or two (shown by `ephysfit models`)
     biology: ClassVar[str] = ""
+    #: why the rest values are no fixed point without input, for a neuron where they are not (read by `check_neuron`)
+    drifts: ClassVar[str] = ""
     parameters: ClassVar[Mapping[str, Parameter]] = {}
     states: ClassVar[Mapping[str, State]] = {}
     inputs: ClassVar[Mapping[str, Input]] = {"I": Input()}
