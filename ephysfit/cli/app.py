@@ -1,0 +1,71 @@
+"""The command `ephysfit`: its verbs, and what errors look like from a shell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ephysfit.cli.output import complain
+from ephysfit.cli.verbs.fit import fit
+from ephysfit.cli.verbs.info import info
+from ephysfit.cli.verbs.models import models
+from ephysfit.cli.verbs.report import report
+from ephysfit.cli.verbs.score import score
+from ephysfit.cli.verbs.simulate import simulate
+from ephysfit.errors import EphysfitError
+
+#: what an exit code says
+DONE, FAILED, USAGE = 0, 1, 2
+
+app = typer.Typer(
+    name="ephysfit",
+    help="Fit spiking neuron models to patch-clamp recordings: injected current in, spike times out.",
+    epilog="Start with `ephysfit info FILE`, then `ephysfit fit FILE`. "
+    "Exit codes: 0 done, 1 the data or the fit failed, 2 usage.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (info, fit, simulate, score, report, models):
+    app.command()(verb)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from ephysfit import __version__
+
+        typer.echo(f"ephysfit {__version__}")
+        raise typer.Exit(DONE)
+
+
+VersionOption = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")]
+
+
+@app.callback()
+def _root(
+    version: VersionOption = False,
+) -> None:
+    """Fit spiking neuron models to patch-clamp recordings: injected current in, spike times out."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; an error that ephysfit raises on purpose becomes a message and exit code 1.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process unless given.
+
+    Raises
+    ------
+    SystemExit
+        Always: 0 done, 1 the data or the fit failed, 2 usage.
+    """
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="ephysfit")
+    except EphysfitError as error:
+        complain(str(error))
+        sys.exit(FAILED)

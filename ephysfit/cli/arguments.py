@@ -1,0 +1,189 @@
+"""Arguments that several verbs share, and how their text is checked before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ephysfit.data.recording import Recording
+    from ephysfit.fitting.fit import Fit
+    from ephysfit.neuron.declare import Neuron
+
+HOW_SPIKES = ("auto", "detect", "given")
+
+
+def hint(name: str, known: Sequence[str], most: int = 8) -> str:
+    """The nearest known names, or the first few.
+
+    Examples
+    --------
+    >>> hint("sweep_3", ["sweep_1", "sweep_2", "noise"], most=2)
+    'did you mean sweep_2, sweep_1? Known: sweep_1, sweep_2 and 1 more'
+    """
+    close = get_close_matches(name, known, n=2, cutoff=0.6)
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    meant = f"did you mean {', '.join(close)}? " if close else ""
+    return f"{meant}Known: {', '.join(known[:most])}{more}"
+
+
+def existing(path: Path) -> Path:
+    """The path if there is such a file; else a usage error that names near files of its folder."""
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise typer.BadParameter(f"{path} is a folder; give the files of one cell")
+    folder = path.parent
+    if not folder.is_dir():
+        raise typer.BadParameter(f"{path}: there is no folder {folder}")
+    near = get_close_matches(path.name, [p.name for p in sorted(folder.iterdir())], n=2, cutoff=0.6)
+    meant = f"; did you mean {', '.join(str(folder / n) for n in near)}?" if near else ""
+    raise typer.BadParameter(f"{path}: no such file{meant}")
+
+
+def all_existing(paths: list[Path]) -> list[Path]:
+    """Every path checked."""
+    return [existing(path) for path in paths]
+
+
+def spike_source(text: str) -> str:
+    """One of the ways to come by spike times."""
+    if text not in HOW_SPIKES:
+        raise typer.BadParameter(f"{text!r}; {hint(text, HOW_SPIKES)}")
+    return text
+
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", callback=all_existing, show_default=False,
+                   help="Recording of one cell: NWB, ABF, CSV, NPZ, anything neo reads. Several files are joined."),
+]  # fmt: skip
+FitFile = Annotated[
+    Path,
+    typer.Argument(metavar="FIT", callback=existing, show_default=False, help="A fit.json that `ephysfit fit` wrote."),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option("--model", "-m", metavar="NAME", help="auto, a name of `ephysfit models`, or my_file.py:MyNeuron."),
+]
+NeuronOption = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="FILE.py:NAME", show_default=False,
+                 help="Where the neuron's own file is now, if the fit used one and it moved."),
+]  # fmt: skip
+TrainOption = Annotated[
+    str | None,
+    typer.Option("--train", metavar="SWEEPS", show_default=False,
+                 help="Sweeps to fit on: names, positions (0-3), patterns (*noise*) or files, with commas."),
+]  # fmt: skip
+TestOption = Annotated[
+    str | None,
+    typer.Option("--test", metavar="SWEEPS", show_default=False,
+                 help="Sweeps to keep for testing, as for --train; or a number below 1: that last part of each sweep."),
+]  # fmt: skip
+SpikesOption = Annotated[
+    str,
+    typer.Option("--spikes", metavar="HOW", callback=spike_source,
+                 help="auto: as in the file, else detected; detect; given: only as in the file."),
+]  # fmt: skip
+SweepsOption = Annotated[
+    str | None,
+    typer.Option("--sweeps", metavar="SWEEPS", show_default=False,
+                 help="Read only these: names or positions, with commas."),
+]  # fmt: skip
+ReaderOption = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-O", metavar="NAME=VALUE", show_default=False,
+                 help="Option of the file's reader: electrode=icephys_1, columns.current=I, units.current=nA ..."),
+]  # fmt: skip
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of a table.")]
+RunsOption = Annotated[int, typer.Option("--runs", min=1, max=10_000, help="Noisy runs of a stochastic neuron.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]
+StepOption = Annotated[
+    float | None, typer.Option("--dt", min=1e-4, max=10.0, metavar="MS", show_default=False, help="Step in ms.")
+]
+
+
+def reader_options(texts: Sequence[str] | None) -> dict[str, Any]:
+    """``name=value`` texts as keyword arguments; a dot in the name makes a mapping.
+
+    Examples
+    --------
+    >>> reader_options(["dt=0.1", "columns.current=I", "columns.voltage=2"])
+    {'dt': 0.1, 'columns': {'current': 'I', 'voltage': 2}}
+    """
+    out: dict[str, Any] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"{text!r}: give NAME=VALUE, such as electrode=icephys_1", param_hint="--option")
+        outer, _, inner = name.partition(".")
+        if inner:
+            out.setdefault(outer, {})[inner] = _value(value)
+        else:
+            out[outer] = _value(value)
+    return out
+
+
+def _value(text: str) -> Any:
+    """A number, true or false where the text is one; else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def load_options(spikes: str, sweeps: str | None, options: Sequence[str] | None) -> dict[str, Any]:
+    """The options of ``load``."""
+    chosen = reader_options(options)
+    if sweeps:
+        chosen["sweeps"] = [int(s) if s.isdecimal() else s for s in sweeps.split(",")]
+    return {"spikes": spikes, **chosen}
+
+
+def open_recording(files: Sequence[Path], spikes: str, sweeps: str | None, options: Sequence[str] | None) -> Recording:
+    """The files of one cell as a recording."""
+    from ephysfit.data.loading import load
+
+    return load(list(files), **load_options(spikes, sweeps, options))
+
+
+def find_model(name: str) -> str:
+    """A model's name, checked: "auto", a name of the catalogue, or ``file.py:Name`` in full."""
+    if name.lower() == "auto":
+        return "auto"
+    from ephysfit.models import catalogue
+
+    if ".py" not in name:
+        names = {known.lower(): known for known in catalogue()}
+        if name.lower() not in names:
+            raise typer.BadParameter(
+                f"no neuron {name!r}; {hint(name, ['auto', *names.values()])}", param_hint="--model"
+            )
+        return names[name.lower()]
+    return f"{name if name.endswith('.py') else name.rpartition(':')[0]}:{user_neuron(name).__name__}"
+
+
+def user_neuron(spec: str) -> type[Neuron]:
+    """The neuron of a user's file; a usage error where the file is missing."""
+    from ephysfit.models import find
+
+    path = Path(spec if spec.endswith(".py") else spec.rpartition(":")[0])
+    try:
+        existing(path.expanduser())
+    except typer.BadParameter as error:
+        error.param_hint = "--model"
+        raise
+    return find(spec)
+
+
+def open_fit(path: Path, neuron: str | None = None) -> Fit:
+    """A saved fit, its neuron from the catalogue or from the file given."""
+    from ephysfit.fitting.fit import Fit
+
+    return Fit.load(path, user_neuron(neuron) if neuron else None)

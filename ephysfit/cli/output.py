@@ -1,0 +1,110 @@
+"""What the commands write: tables and JSON to stdout; progress, notes and errors to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ephysfit.fitting.stage import Progress
+
+#: columns of text in a message
+WIDTH = 100
+#: columns where stdout is a file or a pipe: tables are as wide as they need to be
+UNLIMITED = 10_000
+
+
+def say(text: str = "") -> None:
+    """A line of the answer."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """A line beside the answer."""
+    sys.stderr.write(text + "\n")
+
+
+def complain(message: str) -> None:
+    """An error in one block."""
+    body = textwrap.fill(message, WIDTH, initial_indent="error: ", subsequent_indent="       ", break_long_words=False)
+    note(body)
+
+
+def as_json(value: Any) -> None:
+    """A value as JSON; what is not finite becomes null."""
+    say(json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def finite(value: Any) -> Any:
+    """The value with None for every number that JSON cannot say.
+
+    Examples
+    --------
+    >>> finite({"a": float("nan"), "b": (1, 2.5)})
+    {'a': None, 'b': [1, 2.5]}
+    """
+    if isinstance(value, Mapping):
+        return {str(k): finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    if isinstance(value, float):
+        return float(value) if abs(value) < float("inf") else None
+    return value
+
+
+def table(rows: Sequence[Mapping[str, Any]], title: str = "", right: Sequence[str] = ()) -> None:
+    """Rows of text as a table; columns that are empty everywhere are left out, those named in `right` end flush."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = {key: None for row in rows for key, value in row.items() if str(value)}
+    out = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    for key in shown:
+        out.add_column(key, justify="right" if key in right else "left", overflow="fold")
+    for row in rows:
+        out.add_row(*(escaped(row.get(key, "")) for key in shown))
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else UNLIMITED, highlight=False).print(out)
+
+
+def escaped(value: Any) -> str:
+    """Text that rich shows as it is."""
+    from rich.markup import escape
+
+    return escape(str(value))
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A callable for ``fit(progress=...)``: a bar where stderr is a terminal, a line a stage where it is not."""
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def tell(stage: str, fraction: float) -> None:
+            bar.update(task, description=stage, completed=fraction, total=1.0)
+
+        yield tell
+
+
+def _lines() -> Progress:
+    """Progress as lines: each stage once, with the seconds since the start."""
+    begin, seen = time.perf_counter(), set[str]()
+
+    def tell(stage: str, fraction: float) -> None:
+        if stage not in seen:
+            seen.add(stage)
+            note(f"{time.perf_counter() - begin:6.1f} s  {stage}")
+
+    return tell

@@ -1,0 +1,104 @@
+"""`ephysfit fit`: load, split, fit, score on the held-out sweeps, report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ephysfit.cli import arguments, scoring
+from ephysfit.cli.output import as_json, finite, note, progress, say
+from ephysfit.cli.sweeps import parts
+
+if TYPE_CHECKING:
+    from ephysfit.data.recording import Recording
+    from ephysfit.fitting.fit import Fit
+
+Folder = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="DIR", file_okay=False, show_default=False,
+                 help="Where fit.json, scores.json and report.html go. Default: fit_CELL."),
+]  # fmt: skip
+NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
+
+
+def fit(
+    files: arguments.Files,
+    model: arguments.ModelOption = "auto",
+    train: arguments.TrainOption = None,
+    test: arguments.TestOption = None,
+    output: Folder = None,
+    runs: arguments.RunsOption = 200,
+    dt: arguments.StepOption = None,
+    seed: arguments.SeedOption = 0,
+    spikes: arguments.SpikesOption = "auto",
+    sweeps: arguments.SweepsOption = None,
+    option: arguments.ReaderOption = None,
+    no_report: NoReport = False,
+    json: arguments.JsonOption = False,
+) -> None:
+    """Fit a model to the training sweeps, score it on the held-out ones, write a report.
+
+    Repeated stimuli are kept for testing unless --train or --test says otherwise. The fit never sees the test sweeps.
+
+    Examples:
+
+    ephysfit fit data/DRN164.nwb
+
+    ephysfit fit training.abf test.abf --test test.abf --model AdLIF -o adlif
+
+    ephysfit fit cell.nwb --model my_neuron.py:MyNeuron --test 0.25
+    """
+    chosen = arguments.find_model(model)
+    recording = arguments.open_recording(files, spikes, sweeps, option)
+    fitted_on, held = parts(recording, train, test)
+    note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
+    found = _fit(fitted_on, chosen, dt, seed)
+    found = replace(found, provenance={**found.provenance, "split": {"train": train, "test": test}})
+    scored = scoring.scores(found.simulate(held, runs=runs), held)
+    folder = output or Path(f"fit_{recording.cell}")
+    written = _write(folder, found, scoring.to_dict(found, scored))
+    if not no_report:
+        written["report"] = _report(found, held, folder / "report.html", fitted_on)
+    if json:
+        as_json({"fit": found.to_dict(), "scores": scoring.to_dict(found, scored), "files": paths(written)})
+        return
+    say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s; {found.status.value}\n")
+    scoring.show(scored)
+    scoring.cautions(found)
+    say("\nwritten: " + "  ".join(paths(written).values()))
+
+
+def describe(recording: Recording) -> str:
+    """A recording in a few words."""
+    n = len(recording)
+    return f"{n} sweep{'s' * (n != 1)}, {recording.duration / 1e3:g} s, {recording.n_spikes} spikes"
+
+
+def paths(written: dict[str, Path]) -> dict[str, str]:
+    """Where files are, as text."""
+    return {name: str(path) for name, path in written.items()}
+
+
+def _fit(recording: Recording, model: str, dt: float | None, seed: int) -> Fit:
+    from ephysfit.fitting.fit import fit as run
+
+    with progress() as tell:
+        return run(recording, model, dt=dt, seed=seed, progress=tell)
+
+
+def _write(folder: Path, found: Fit, scores: dict[str, Any]) -> dict[str, Path]:
+    from json import dumps
+
+    written = {"fit": found.save(folder / "fit.json"), "scores": folder / "scores.json"}
+    text = dumps(finite(scores), indent=1, ensure_ascii=False, allow_nan=False)
+    written["scores"].write_text(text + "\n", encoding="utf-8")
+    return written
+
+
+def _report(found: Fit, test: Recording, path: Path, train: Recording) -> Path:
+    from ephysfit.reports.report import report
+
+    return report(found, test, path, train=train)

@@ -1,0 +1,114 @@
+"""`ephysfit models`: the catalogue, or one neuron in full."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ephysfit.cli import arguments
+from ephysfit.cli.output import as_json, say, table
+
+if TYPE_CHECKING:
+    from ephysfit.neuron.declare import Neuron
+
+Name = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", show_default=False, help="One neuron in full; my_file.py:Mine works too."),
+]
+
+
+def models(name: Name = None, json: arguments.JsonOption = False) -> None:
+    """List the neurons of the catalogue, or show one: parameters, bounds, equations, source.
+
+    Examples:
+
+    ephysfit models
+
+    ephysfit models AdLIF
+
+    ephysfit models my_neuron.py:MyNeuron --json
+    """
+    if name is not None:
+        _one(_class(name), json)
+        return
+    from ephysfit.models import catalogue
+
+    rows = [summary(n) for n in catalogue().values()]
+    if json:
+        as_json(rows)
+    else:
+        table([{**row, "noise": "yes" if row["noise"] else ""} for row in rows], right=("parameters", "states"))
+
+
+def _class(name: str) -> type[Neuron]:
+    from ephysfit.models import find
+
+    if name.lower() == "auto":
+        raise typer.BadParameter("auto chooses among the catalogue; name one neuron", param_hint="NAME")
+    try:
+        return find(arguments.find_model(name))
+    except typer.BadParameter as error:
+        error.param_hint = "NAME"
+        raise
+
+
+def summary(neuron: type[Neuron]) -> dict[str, Any]:
+    """A neuron in a row."""
+    from ephysfit.neuron.free import declared
+
+    return {
+        "name": neuron.__name__,
+        "parameters": len(declared(neuron)),
+        "states": len(neuron.state_names()),
+        "noise": neuron.stochastic(),
+        "what it is": first_sentence(inspect.getdoc(neuron) or ""),
+    }
+
+
+def first_sentence(docstring: str) -> str:
+    """The summary of a docstring without its markup.
+
+    Examples
+    --------
+    >>> first_sentence("`GIF` with a\\ncurrent, :math:`I`.\\n\\nMore.")
+    'GIF with a current'
+    """
+    summary = docstring.split("\n\n")[0].replace("\n", " ")
+    return re.sub(r",? *:math:`[^`]*`", "", summary).replace("`", "").rstrip(". ")
+
+
+def full(neuron: type[Neuron]) -> dict[str, Any]:
+    """A neuron with all that its declaration says."""
+    from ephysfit.neuron.free import declared
+    from ephysfit.neuron.symbols import text
+
+    parameters = [
+        {"name": n, "unit": p.unit, "low": p.low, "high": p.high, "meaning": p.doc, "measured": p.measured}
+        for n, p in declared(neuron).items()
+    ]
+    return {
+        **summary(neuron),
+        "reference": getattr(neuron, "reference", ""),
+        "biology": getattr(neuron, "biology", ""),
+        "parameters": parameters,
+        "states": {n: {"unit": s.unit, "meaning": s.doc} for n, s in neuron.states.items()},
+        "equations": text(neuron),
+    }
+
+
+def _one(neuron: type[Neuron], json: bool) -> None:
+    known = full(neuron)
+    if json:
+        as_json(known)
+        return
+    say(f"{known['name']}: {known['what it is']}")
+    for key in ("biology", "reference"):
+        if known[key]:
+            say(f"  {known[key]}")
+    rows = [{**p, "low": f"{p['low']:g}", "high": f"{p['high']:g}"} for p in known["parameters"]]
+    table(rows, "Parameters", ("low", "high"))
+    for line in known["equations"]:
+        say(f"  {line}")

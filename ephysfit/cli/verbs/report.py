@@ -1,0 +1,44 @@
+"""`ephysfit report`: one self-contained page on a saved fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ephysfit.cli import arguments
+from ephysfit.cli.output import say
+from ephysfit.cli.sweeps import unseen
+
+Page = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE.html", dir_okay=False, show_default=False,
+                 help="The page to write. Default: report.html beside the fit."),
+]  # fmt: skip
+
+
+def report(
+    fit: arguments.FitFile,
+    files: arguments.Files,
+    train: arguments.TrainOption = None,
+    test: arguments.TestOption = None,
+    model: arguments.NeuronOption = None,
+    output: Page = None,
+    spikes: arguments.SpikesOption = "auto",
+    sweeps: arguments.SweepsOption = None,
+    option: arguments.ReaderOption = None,
+) -> None:
+    """Write the report of a saved fit: one HTML page that needs no network.
+
+    Examples:
+
+    ephysfit report fit_DRN164/fit.json data/DRN164.nwb
+
+    ephysfit report fit.json repeats.abf -o figure_2.html
+    """
+    from ephysfit.reports.report import report as write
+
+    fitted = arguments.open_fit(fit, model)
+    held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
+    say(f"written: {write(fitted, held, output or fit.with_name('report.html'))}")

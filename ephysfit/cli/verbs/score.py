@@ -1,0 +1,41 @@
+"""`ephysfit score`: a saved fit, or predicted spike times, against a recording."""
+
+from __future__ import annotations
+
+from ephysfit.cli import arguments, scoring
+from ephysfit.cli.output import as_json
+from ephysfit.cli.sweeps import unseen
+
+
+def score(
+    fit: arguments.FitFile,
+    files: arguments.Files,
+    train: arguments.TrainOption = None,
+    test: arguments.TestOption = None,
+    model: arguments.NeuronOption = None,
+    runs: arguments.RunsOption = 200,
+    dt: arguments.StepOption = None,
+    seed: arguments.SeedOption = 1,
+    spikes: arguments.SpikesOption = "auto",
+    sweeps: arguments.SweepsOption = None,
+    option: arguments.ReaderOption = None,
+    json: arguments.JsonOption = False,
+) -> None:
+    """Score a saved fit on sweeps that it has not seen.
+
+    The file it was fitted on is split as the fit split it; of any other file everything is scored.
+
+    Examples:
+
+    ephysfit score fit_DRN164/fit.json data/DRN164.nwb
+
+    ephysfit score fit.json another_day.abf --json
+    """
+    fitted = arguments.open_fit(fit, model)
+    held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
+    found = scoring.scores(fitted.simulate(held, runs=runs, dt=dt, seed=seed), held)
+    if json:
+        as_json(scoring.to_dict(fitted, found))
+        return
+    scoring.show(found)
+    scoring.cautions(fitted)

@@ -1,0 +1,124 @@
+"""`ephysfit simulate`: what a fitted cell does with a current."""
+
+from __future__ import annotations
+
+import csv
+import json as _json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ephysfit.cli import arguments
+from ephysfit.cli.output import as_json, say, table
+from ephysfit.cli.scoring import readouts
+
+if TYPE_CHECKING:
+    from ephysfit.data.recording import Recording
+    from ephysfit.simulation.simulate import Simulation
+
+#: how spike times can be written, by the file's ending
+FORMATS = (".csv", ".json")
+
+
+def spike_file(path: Path | None) -> Path | None:
+    """The path if its ending names a format."""
+    if path is not None and path.suffix not in FORMATS:
+        raise typer.BadParameter(f"{path}: ends in neither {' nor '.join(FORMATS)}")
+    return path
+
+
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=spike_file, show_default=False,
+                 help="Write the spike times here: .csv (one row a spike) or .json."),
+]  # fmt: skip
+
+
+def simulate(
+    fit: arguments.FitFile,
+    files: arguments.Files,
+    model: arguments.NeuronOption = None,
+    output: Output = None,
+    runs: arguments.RunsOption = 200,
+    dt: arguments.StepOption = None,
+    seed: arguments.SeedOption = 1,
+    sweeps: arguments.SweepsOption = None,
+    option: arguments.ReaderOption = None,
+    json: arguments.JsonOption = False,
+) -> None:
+    """Run a fitted cell on the currents of a file; the file needs no voltage and no spikes.
+
+    Each current is run once however often it was repeated. A stochastic neuron gives noisy runs, its causal run
+    (one noise-free simulation) and its consensus (the best single prediction, which looks ahead).
+
+    Examples:
+
+    ephysfit simulate fit_DRN164/fit.json data/DRN164.nwb -o spikes.csv
+
+    ephysfit simulate fit.json planned_current.csv -O dt=0.1 --runs 50 --json
+    """
+    fitted = arguments.open_fit(fit, model)
+    done = fitted.simulate(_currents(files, sweeps, option), runs=runs, dt=dt, seed=seed)
+    if output is not None:
+        write(done, output)
+    if json:
+        as_json(to_dict(done))
+        return
+    table(
+        list(_rows(done)), f"{fitted.model} of {fitted.cell}, step {done.dt:g} ms", ("length (s)", "runs", "rate (Hz)")
+    )
+    if output is not None:
+        say(f"written: {output}")
+
+
+def _currents(files: list[Path], sweeps: str | None, option: list[str] | None) -> Recording:
+    """The files as they are: spikes are not looked for."""
+    from ephysfit.data.building import Choice
+    from ephysfit.data.loading import read
+    from ephysfit.data.recording import join
+
+    options = arguments.load_options("auto", sweeps, option)
+    options.pop("spikes")
+    wanted = options.pop("sweeps", None)
+    choice = Choice(None if wanted is None else tuple(wanted))
+    return join([read(path, choice, options) for path in files])
+
+
+def _rows(done: Simulation) -> Iterator[dict[str, Any]]:
+    for readout, run in readouts(done).items():
+        for name, trains, duration in zip(run.names, run.spike_times, run.durations, strict=True):
+            spikes = sum(len(t) for t in trains) / max(len(trains), 1)
+            yield {
+                "stimulus": name, "readout": readout, "length (s)": f"{duration / 1e3:g}", "runs": len(trains),
+                "rate (Hz)": f"{1e3 * spikes / duration:.2f}",
+            }  # fmt: skip
+
+
+def to_dict(done: Simulation) -> dict[str, Any]:
+    """Spike times in ms, by readout, stimulus and run."""
+    each = readouts(done)
+    return {
+        "dt_ms": done.dt,
+        "stimuli": [
+            {"name": name, "duration_ms": duration,
+             "spike_times_ms": {r: [t.round(6).tolist() for t in run.spike_times[k]] for r, run in each.items()}}
+            for k, (name, duration) in enumerate(zip(done.names, done.durations, strict=True))
+        ],
+    }  # fmt: skip
+
+
+def write(done: Simulation, path: Path) -> None:
+    """Spike times to a file, as its ending says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".json":
+        path.write_text(_json.dumps(to_dict(done)) + "\n", encoding="utf-8")
+        return
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["stimulus", "readout", "run", "spike_time_ms"])
+        for readout, run in readouts(done).items():
+            for name, trains in zip(run.names, run.spike_times, strict=True):
+                for k, train in enumerate(trains):
+                    rows.writerows((name, readout, k, f"{t:.6g}" if t < 1e3 else f"{t:.3f}") for t in train)
