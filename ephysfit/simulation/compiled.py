@@ -19,6 +19,7 @@ from ephysfit.neuron.declare import Neuron, cellwise
 from ephysfit.neuron.stepping import coefficients, step
 from ephysfit.simulation.generate import Variant, kernel
 from ephysfit.simulation.layout import LANES, Layout, Lists, arrange
+from ephysfit.simulation.surrogate import Surrogate
 from ephysfit.simulation.threads import share
 
 #: steps between checkpoints
@@ -64,9 +65,7 @@ class Run:
 
     def raster(self) -> np.ndarray:
         """Zeros and ones, (cell, trial, time)."""
-        out = np.zeros((len(self.begin) - 1, self.steps), np.uint8)
-        out[np.repeat(np.arange(len(self.begin) - 1), np.diff(self.begin)), self.at] = 1
-        return out.reshape(*self.shape, self.steps)
+        return _raster(self.begin, self.at, self.steps).reshape(*self.shape, self.steps)
 
 
 def run(
@@ -149,6 +148,7 @@ class Problem:
     lists: Lists
     thresholds: np.ndarray
     spikes: str
+    coef_cells: int
 
     @property
     def steps(self) -> int:
@@ -194,8 +194,8 @@ class Problem:
         layout = arrange(cellwise(neuron), shapes, 2, LANES[element] if lanes is None else lanes)
         if coefs is None:
             coefs = coefficients(neuron, dt).detach().numpy()
-        cell = layout.cell if coefs.shape[0] > 1 else np.zeros_like(layout.cell)
-        steps_held = refractory_steps(neuron, dt).numpy()
+        cell = layout.cell * (coefs.shape[0] > 1)
+        held = refractory_steps(neuron, dt).numpy()
         return cls(
             neuron=type(neuron),
             layout=layout,
@@ -203,10 +203,11 @@ class Problem:
             dt=float(dt),
             current=drive,
             coefs=np.ascontiguousarray(coefs.astype(element)[cell].T).reshape(-1),
-            refractory=steps_held[cell].astype(np.int32),
+            refractory=held[cell].astype(np.int32),
             lists=lists or Lists(np.zeros(2, np.int64), np.zeros(0, np.int64), (1, 1)),
             thresholds=np.zeros((1, 1)) if drawn is None else np.ascontiguousarray(drawn.reshape(-1, drawn.shape[-1])),
             spikes="drawn" if drawn is not None else "own" if forced is None else "forced",
+            coef_cells=coefs.shape[0],
         )
 
     def numbers(self, sharpen: tuple[float, float] = (1.0, 0.0), tau: float = np.inf, width: float = 1.0) -> np.ndarray:
@@ -242,6 +243,25 @@ class Problem:
             if counts.max(initial=0) <= room:
                 return Done(self, events, counts, kept, woken, loss, saved, final)
             room = int(counts.max())
+
+    def reverse(
+        self, done: Done, *, source: str, surrogate: Surrogate, detach: bool, tau: float | None, dense: Any, drive: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Derivatives of a kept run: by the coefficients (coefficient, cell, trial), by the current per row.
+
+        `dense` is dL/ds or dL/du, (cell, trial, time), for those sources.
+        """
+        trace = tau is not None
+        variant = self.variant(trace=trace, source=source, window=surrogate.shape, detach=detach, drive=drive)
+        go = kernel(self.neuron, "reverse", variant)
+        rows, inputs = self.refractory.size, self.current.shape[1]
+        gradient = np.empty((self.coefs.size // rows, rows))
+        driven = np.empty((rows * drive, inputs, self.steps), self.element)
+        asked = np.zeros((1, 1, 1), self.element) if dense is None else dense.reshape(-1, 1, self.steps)
+        given = (self.steps, self.segment, self.numbers(tau=tau or np.inf, width=surrogate.width), self.coefs,
+                 self.refractory, *self._sources(), self.layout.row, asked, done.kept, done.woken)  # fmt: skip
+        share(partial(_tiles, go, given, (gradient, driven)), self.layout.tiles, 4 * rows * self.steps)
+        return self.layout.scatter(gradient), driven
 
     def variant(self, **options: Any) -> Variant:
         """The kernel variant of this problem's layout."""
@@ -288,6 +308,11 @@ class Done:
         inside = np.arange(self.lane_events.shape[1]) < self.lane_counts[lane, None]
         return self.lane_events[lane][inside].astype(np.int64)
 
+    def raster(self) -> np.ndarray:
+        """Zeros and ones, (cell, trial, time)."""
+        layout, steps = self.problem.layout, self.problem.steps
+        return _raster(self.begin, self.at, steps).reshape(layout.cells, layout.trials, steps)
+
     def refuse_bad_input(self) -> None:
         """A state that is not finite at the end: name the current if it is the cause."""
         if np.isfinite(self.final).all():
@@ -299,6 +324,12 @@ class Done:
                 f"current of row {row} is not finite at step {at} ({len(bad)} such samples); "
                 f"cut the sweep to where the stimulus is known"
             )
+
+
+def _raster(begin: np.ndarray, at: np.ndarray, steps: int) -> np.ndarray:
+    out = np.zeros((len(begin) - 1, steps), np.uint8)
+    out[np.repeat(np.arange(len(begin) - 1), np.diff(begin)), at] = 1
+    return out
 
 
 def _tiles(go: Any, given: tuple, written: tuple, lo: int, hi: int) -> None:

@@ -26,8 +26,8 @@ WINDOWS = {
 
 #: what kernels call, of `vectors.floats` or `scalars.numbers`
 EXPORTED = (
-    "F", "LANES", "load", "store", "loadi", "storei", "splat", "splati", "where", "bits", "lowest", "mask", "both", "no",
-    "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1", "tanh",
+    "F", "LANES", "load", "store", "loadi", "storei", "splat", "splati", "where", "bits", "lowest", "mask", "both",
+    "no", "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1", "tanh",
 )  # fmt: skip
 
 
@@ -230,7 +230,7 @@ def weave_reverse(w: _Writer) -> str:
         "zero": [f"l{k} = zero" for k in range(d)] + (["pull = zero"] if v.source == "trace" else []),
         "restore": [f"{x} = load(kept, (part * {len(slots)} + {k}) * rows + row)" for k, x in enumerate(slots)]
         + ["wake = loadi(woken, part * rows + row)"],
-        "fill": w.fill() + ([] if v.source == "trace" else ["fill(asked, LANES, 1, 0, own_rows, row, dense, t0, n)"]),
+        "fill": w.fill() + ([] if v.source == "trace" else ["fill(asked, LANES, 1, 0, own, row, dense, t0, n)"]),
         "enter": [f"store(entered, (q * STATES + {k}) * LANES, x{k})" for k in range(d)],
         "step": w.step() + w.trace_decay(),
         "spike": w.spike(),
@@ -249,7 +249,7 @@ def weave_reverse(w: _Writer) -> str:
         + [f"spill(pushed, LANES, INPUTS, {k}, row, driven, t0, n)" for k in range(len(push))],
         "rest": w.printer.program(rest) + [line for s, _ in rest for line in add(int(s.name[1:]))],
     }
-    filled["constants"] = [*w.printer.preamble(), "own_rows = np.arange(rows)"]
+    filled["constants"] = w.printer.preamble()
     return templates.weave(templates.REVERSE, filled)
 
 

@@ -63,8 +63,8 @@ def forward(lo, hi, steps, segment, numbers, coefs, refractory, source, current,
 
 REVERSE = """
 @njit(cache=True, nogil=True, error_model="numpy")
-def reverse(lo, hi, steps, segment, numbers, coefs, refractory, source, current, marked, begin, at, dense, kept, woken,
-            gradient, driven):
+def reverse(lo, hi, steps, segment, numbers, coefs, refractory, source, current, marked, begin, at, own, dense, kept,
+            woken, gradient, driven):
     rows = refractory.shape[0]
     kappa, sharp = splat(F(numbers[3])), splat(F(1 / numbers[4]))
     zero, half, one = splat(F(0)), splat(F(0.5)), splat(F(1))

@@ -1,0 +1,216 @@
+r"""One gradient for every neuron: once the spikes are known, the run backward is a linear recurrence.
+
+With :math:`y` the state after a step's flow, :math:`u(y)` its margin, :math:`j(y)` the jump, :math:`s` the spike and
+:math:`\sigma'` the surrogate window, the derivative :math:`\ell` of the loss by the state goes back over a step as
+
+.. math::
+    \mu = \sigma'(u) \left[\partial_s L + \ell^\top (j(y) - y)\right], \qquad
+    \ell \leftarrow F^\top \left[(s J + (1 - s) 1)^\top \ell + \mu \, \partial_y u \right],
+
+with :math:`F, J` the Jacobians of flow and jump by sympy (the term in :math:`\ell` of :math:`\mu` is the reset in the
+graph; ``detach`` leaves it out, which is the published gradient of seed 000). Forward runs keep the state every 128
+steps; the reverse kernel runs each stretch again, so memory does not grow with time times states. What comes out is the
+derivative by the step's coefficients, which torch takes back to physical parameters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ephysfit.errors import SimulationError
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.stepping import coefficients
+from ephysfit.simulation.compiled import Done, Problem
+from ephysfit.simulation.layout import Lists
+from ephysfit.simulation.surrogate import Surrogate
+
+
+def run(
+    neuron: Neuron,
+    current: Tensor,
+    dt: float,
+    *,
+    surrogate: Surrogate | None = None,
+    detach: bool = False,
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
+    """Spikes of one or many cells with a gradient to parameters and current, for any loss of the spikes.
+
+    Parameters
+    ----------
+    neuron : Neuron
+        Parameters are numbers or tensors over the axis `cell`.
+    current : Tensor, (cell, trial, time) or (cell, trial, time, input)
+        pA; axes of length 1 broadcast.
+    dt : float
+        Step in ms.
+    surrogate : Surrogate, optional
+        Stand-in derivative of the spike.
+    detach : bool
+        Keep the reset out of the graph.
+    dtype : torch.float64 or torch.float32
+        Precision of the run.
+
+    Returns
+    -------
+    Tensor, (cell, trial, time)
+        Ones where a spike falls.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> g = torch.tensor(5.0, dtype=torch.float64, requires_grad=True)
+    >>> cell = LIF(C=100.0, g=g, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
+    >>> spikes = run(cell, torch.full((1, 1, 1000), 150.0, dtype=torch.float64), 0.1)
+    >>> spikes.sum().backward()
+    >>> int(spikes.sum()), bool(g.grad < 0)   # a leakier cell fires less
+    (4, True)
+    """
+    settings = (surrogate or Surrogate(), detach, dtype)
+    return _Spikes.apply(coefficients(neuron, dt), torch.as_tensor(current), neuron, dt, settings)
+
+
+def margins(neuron: Neuron, current: Tensor, dt: float, forced: Any, *, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Margins (mV) of a neuron that replays recorded spikes, with a gradient: the likelihood's ingredient.
+
+    Parameters
+    ----------
+    neuron, current, dt, dtype
+        As in `run`.
+    forced : raster (cell, trial, time) or nested lists ``forced[cell][trial]`` of steps
+
+    Returns
+    -------
+    Tensor, (cell, trial, time)
+        Before the jump of each step; defined also while refractory.
+    """
+    return _Margins.apply(coefficients(neuron, dt), torch.as_tensor(current), neuron, dt, (forced, dtype))
+
+
+def van_rossum_loss(
+    neuron: Neuron,
+    current: Tensor,
+    target_events: Any,
+    dt: float,
+    tau: float,
+    surrogate: Surrogate | None = None,
+    detach: bool = False,
+    *,
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
+    r"""Squared van Rossum distance to recorded spikes, inside the kernel: no raster is ever built.
+
+    .. math:: D^2 = \frac{1}{\tau} \int_0^T e(t)^2 dt, \qquad \tau \dot e = -e + \tau \left(\sum \delta - \sum \delta^*\right)
+
+    taken exactly for spikes on the grid, up to the end of the record, so one lone spike far from its end counts 1/2.
+
+    Parameters
+    ----------
+    neuron, current, dt, surrogate, detach, dtype
+        As in `run`.
+    target_events : raster (cell, trial, time), nested lists ``[cell][trial]`` of step numbers, or Lists
+        Recorded spikes; axes of length 1 broadcast.
+    tau : float
+        ms.
+
+    Returns
+    -------
+    Tensor, (cell,)
+        Summed over trials.
+
+    References
+    ----------
+    van Rossum (2001), Neural Computation 13, 751-763.
+    """
+    if not tau > 0:
+        raise SimulationError(f"tau {tau} ms of the van Rossum distance must be positive")
+    current = torch.as_tensor(current)
+    lists = target_events if isinstance(target_events, Lists) else Lists.of(target_events, current.shape[2])
+    settings = (lists, float(tau), surrogate or Surrogate(), detach, dtype)
+    return _VanRossum.apply(coefficients(neuron, dt), current, neuron, dt, settings)
+
+
+def _problem(coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, dtype: torch.dtype, **what: Any) -> Problem:
+    return Problem.of(neuron, current, dt, dtype=dtype, coefs=coefs.detach().numpy(), **what)
+
+
+def _back(
+    ctx: Any, problem: Problem, done: Done, weight: np.ndarray | float, **how: Any
+) -> tuple[Tensor, Tensor | None, None, None, None]:
+    """Gradients by coefficients and current; `weight` (cell, trial) multiplies rows after the kernel."""
+    wanted = ctx.needs_input_grad[1]
+    per_row, driven = problem.reverse(done, drive=wanted, **how)
+    by_cell = (per_row * weight).sum(-1)
+    cells = problem.coef_cells
+    by_coef = torch.from_numpy(by_cell if cells > 1 else by_cell.sum(-1, keepdims=True)).T
+    if not wanted:
+        return by_coef.contiguous(), None, None, None, None
+    rows = problem.layout.scatter(driven.transpose(1, 2, 0)) * weight  # (input, time, cell, trial)
+    full = torch.from_numpy(np.ascontiguousarray(rows.transpose(2, 3, 1, 0)))
+    by_current = full.sum_to_size(*ctx.current_shape[:2], *full.shape[2:])
+    return by_coef.contiguous(), by_current.reshape(ctx.current_shape).to(ctx.current_dtype), None, None, None
+
+
+def _remember(ctx: Any, current: Tensor, *values: Any) -> None:
+    ctx.current_shape, ctx.current_dtype, ctx.values = current.shape, current.dtype, values
+
+
+class _Spikes(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
+        surrogate, detach, dtype = settings
+        problem = _problem(coefs, current, neuron, dt, dtype)
+        done = problem.forward(keep=any(ctx.needs_input_grad))
+        done.refuse_bad_input()
+        _remember(ctx, current, problem, done, surrogate, detach)
+        return torch.from_numpy(done.raster()).to(dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
+        problem, done, surrogate, detach = ctx.values
+        dense = grad.contiguous().numpy()
+        return _back(
+            ctx, problem, done, 1.0, source="spikes", surrogate=surrogate, detach=detach, tau=None, dense=dense
+        )
+
+
+class _Margins(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
+        forced, dtype = settings
+        problem = _problem(coefs, current, neuron, dt, dtype, forced=forced)
+        done = problem.forward(keep=any(ctx.needs_input_grad), save=(-1,))
+        done.refuse_bad_input()
+        _remember(ctx, current, problem, done)
+        out = np.moveaxis(problem.layout.scatter(done.saved[:, 0].T), 0, -1)
+        return torch.from_numpy(np.ascontiguousarray(out))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
+        problem, done = ctx.values
+        how = {"source": "margins", "surrogate": Surrogate(), "detach": True, "tau": None}
+        return _back(ctx, problem, done, 1.0, dense=grad.contiguous().numpy(), **how)
+
+
+class _VanRossum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
+        lists, tau, surrogate, detach, dtype = settings
+        problem = _problem(coefs, current, neuron, dt, dtype, targets=lists)
+        done = problem.forward(keep=any(ctx.needs_input_grad), tau=tau)
+        done.refuse_bad_input()
+        unit = -0.5 * np.expm1(-2 * dt / tau)  # the integral over one step of a trace that decays from 1, over tau
+        _remember(ctx, current, problem, done, tau, surrogate, detach, unit)
+        return torch.from_numpy(problem.layout.scatter(done.loss).sum(-1) * unit)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
+        problem, done, tau, surrogate, detach, unit = ctx.values
+        weight = grad.numpy()[:, None] * unit
+        return _back(
+            ctx, problem, done, weight, source="trace", surrogate=surrogate, detach=detach, tau=tau, dense=None
+        )
