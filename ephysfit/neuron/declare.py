@@ -155,6 +155,9 @@ class Neuron:
     pinned: ClassVar[Mapping[str, float | tuple[float, ...] | Tie]] = {}
     base: ClassVar[type[Neuron] | None] = None
     State: ClassVar[Any] = None
+    if TYPE_CHECKING:
+        #: classes are keys of caches; mypy would hold the instances' method against that
+        __hash__: ClassVar[Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -171,7 +174,7 @@ class Neuron:
         cls.states = {k: v for k, v in own.items() if isinstance(v, State)}
         cls.inputs = {k: v for k, v in own.items() if isinstance(v, Input)} or {"I": Input()}
         _check_declaration(cls)
-        cls.State = namedtuple(f"{cls.__name__}State", list(cls.states))
+        cls.State = _state_type(cls)
 
     def __init__(self, **values: Any) -> None:
         cls = type(self)
@@ -238,7 +241,7 @@ class Neuron:
             "__module__": cls.__module__,
             **{k: getattr(cls, k) for k in inherited},
         }
-        new = type(name, (cls,), body)
+        new: type[Self] = type(name, (cls,), body)
         new.parameters = {k: v for k, v in cls.parameters.items() if k not in values}
         new.states, new.inputs, new.State = cls.states, cls.inputs, cls.State
         new.pinned = {**cls.pinned, **values}
@@ -269,6 +272,10 @@ class Neuron:
     def stochastic(cls) -> bool:
         """Whether the declaration has a hazard, so that likelihoods and noisy runs exist."""
         return cls.hazard is not None
+
+
+def _state_type(cls: type[Neuron]) -> Any:
+    return namedtuple(f"{cls.__name__}State", list(cls.states))  # type: ignore[misc]
 
 
 def _check_declaration(cls: type[Neuron]) -> None:
