@@ -45,7 +45,7 @@ def test_draws_are_cells_inside_the_bounds(neuron) -> None:
         values = np.array([getattr(cell, name) for cell in cells])
         assert ((values >= p.low) & (values <= p.high)).all()
         assert len(set(values)) > 20
-    assert all(cell.E_L < cell.theta for cell in cells)
+    assert all(cell.theta > cell.E_L for cell in cells)
     assert all(cell.V_reset < cell.theta + getattr(cell, "d_theta", 0.0) for cell in cells)
     assert repr(cells) == repr(synthetic.draw(neuron, 40, seed=5))
 

@@ -1,0 +1,385 @@
+"""check_neuron(): the contract that every neuron keeps, for the catalogue and for neurons of users alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ephysfit.errors import NeuronError, NotAffineError, SimulationError, near
+from ephysfit.neuron.affine import is_affine
+from ephysfit.neuron.declare import Neuron, flatten, pack_state
+from ephysfit.neuron.dimensions import check_units
+from ephysfit.neuron.free import Free, as_floats
+from ephysfit.neuron.stepping import step
+from ephysfit.neuron.symbols import equations
+from ephysfit.simulation.plain import at_rest, integrated, plain, slopes
+from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.surrogate import Surrogate
+
+#: what an equation written by hand may raise when it is evaluated
+BREAKS = (TypeError, ValueError, LookupError, AttributeError, NameError, ArithmeticError, RuntimeError)
+#: levels of input that are tried to make a neuron spike, pA
+LEVELS = tuple(2.0**k for k in range(-5, 16))
+DT = 0.1
+#: how near to the threshold (mV) engines may differ by rounding
+TIE = 1e-9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one part of the contract; `passed` is None where the part does not apply."""
+
+    name: str
+    passed: bool | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check_neuron` found; print it."""
+
+    neuron: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Finding, ...]:
+        return tuple(f for f in self.findings if f.passed is False)
+
+    def __str__(self) -> str:
+        words = {True: "ok", False: "FAILED", None: "-"}
+        width = max(len(f.name) for f in self.findings)
+        lines = [f"  {words[f.passed]:<6} {f.name:<{width}}  {f.detail}" for f in self.findings]
+        return "\n".join([f"{self.neuron} {'keeps' if self.passed else 'breaks'} the contract of neurons", *lines])
+
+
+class _DoesNotApplyError(Exception):
+    """A part of the contract that this neuron has nothing to do with."""
+
+
+def check_neuron(neuron: type[Neuron], *, raises: bool = True, only: Collection[str] = ()) -> Report:
+    """Hold a neuron class to the contract of the house.
+
+    Parameters
+    ----------
+    neuron : type[Neuron]
+    raises : bool
+        Raise when a part fails (with all failures listed), or return the report either way.
+    only : collection of str
+        Parts to check, of "units", "states", "symbols", "rest", "copies", "free vector", "hazard", "step", "engines"
+        and "adjoint"; all unless given.
+
+    Returns
+    -------
+    Report
+        Its text is one line a part.
+
+    Raises
+    ------
+    NeuronError
+        If any part fails.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> print(check_neuron(LIF, only=["units", "rest"]))
+    LIF keeps the contract of neurons
+      ok     units  flow, margin, jump and hazard agree in unit
+      ok     rest   a fixed point without input
+    """
+    if not (isinstance(neuron, type) and issubclass(neuron, Neuron) and neuron.states):
+        raise NeuronError(f"check_neuron takes a class derived from Neuron that declares states, not {neuron!r}")
+    for name in only:
+        if name not in {**_READINGS, **_RUNS}:
+            raise NeuronError(f"the contract has no part {name!r}; {near(name, {**_READINGS, **_RUNS})}")
+    findings = [_try(neuron, name, part) for name, part in _READINGS.items() if name in (only or _READINGS)]
+    readable = all(f.passed is not False for f in findings)
+    for name, part in _RUNS.items():
+        if name not in (only or _RUNS):
+            continue
+        findings.append(
+            _try(neuron, name, part) if readable else Finding(name, None, "not tried: mend the above first")
+        )
+    report = Report(neuron.__name__, tuple(findings))
+    if raises and not report.passed:
+        raise NeuronError(str(report))
+    return report
+
+
+def _try(neuron: type[Neuron], name: str, part: Callable[[type[Neuron]], str]) -> Finding:
+    try:
+        return Finding(name, True, part(neuron))
+    except _DoesNotApplyError as reason:
+        return Finding(name, None, str(reason))
+    except BREAKS as error:
+        return Finding(name, False, _told(error))
+
+
+def _told(error: Exception) -> str:
+    text = str(error)
+    if "truth value of Relational" in text:
+        return "an equation branches (if, max, min, abs) on a state or parameter; write it as arithmetic, e.g. softplus"
+    if "loop of ufunc does not support" in text or "must be real number" in text:
+        return f"an equation calls a function that only takes numbers; use those of ephysfit.neuron.functions ({text})"
+    return text if isinstance(error, NeuronError | SimulationError) else f"{type(error).__name__}: {text}"
+
+
+def _units(neuron: type[Neuron]) -> str:
+    check_units(neuron)
+    return "flow, margin, jump and hazard agree in unit"
+
+
+def _only_declared(neuron: type[Neuron]) -> str:
+    cell = as_floats(neuron.start())
+    x = pack_state(neuron, at_rest(cell))
+    for equation, given in (("flow", cell.flow(x, *_no_input(neuron))), ("jump", cell.jump(x))):
+        if not isinstance(given, dict):
+            raise NeuronError(f"{equation} returns {type(given).__name__}; it must return a dict of states")
+        for name in given:
+            if name not in neuron.states:
+                raise NeuronError(
+                    f"{equation} returns {name!r}, which is no declared state; {near(name, neuron.states)}"
+                )
+        flatten({k: neuron.states[k] for k in given}, given)
+    return f"flow and jump return only {', '.join(neuron.states)}"
+
+
+def _symbolic(neuron: type[Neuron]) -> str:
+    eq = equations(neuron)
+    step(neuron)
+    known = {*eq.states, *eq.inputs, *eq.parameters, "u_margin"}
+    for name, e in [("margin", eq.margin), *eq.flow.items(), *eq.jump.items()]:
+        strange = {str(s) for s in e.free_symbols} - known
+        if strange:
+            raise NeuronError(f"the equation of {name} holds {', '.join(sorted(strange))}, which is not declared")
+    return f"{'affine' if is_affine(neuron) else 'not affine'}, live states {', '.join(eq.states)}"
+
+
+def _rests(neuron: type[Neuron]) -> str:
+    cell = as_floats(neuron.start())
+    x = at_rest(cell)
+    margin = float(cell.margin(pack_state(neuron, x)))
+    if margin >= 0:
+        raise NeuronError(f"at rest the margin is {margin:g} mV; it must be below 0, or the neuron spikes unasked")
+    moves = max((abs(v) / max(abs(x[n]), 1.0) for n, v in slopes(cell, x, _no_input(neuron)).items()), default=0.0)
+    if moves < 1e-9:
+        return "a fixed point without input"
+    if neuron.drifts:
+        return f"moves without input: {neuron.drifts}"
+    later = integrated(cell, x, _no_input(neuron), 500.0, 10_000, set())
+    after = float(cell.margin(pack_state(neuron, later)))
+    if not abs(after - margin) < 0.05 * abs(margin):
+        raise NeuronError(
+            f"rest is no fixed point: without input the margin goes from {margin:.4g} to {after:.4g} mV in 500 ms; "
+            f"declare the rest of each state where its flow is 0, or say why not in drifts = '...'"
+        )
+    return f"all but a fixed point: the margin moves by {abs(after - margin):.2g} mV without input"
+
+
+def _copies(neuron: type[Neuron]) -> str:
+    cell = neuron.start()
+    if neuron(**cell.values()).values() != cell.values() or cell.replace().values() != cell.values():
+        raise NeuronError("an instance made of its own values() differs from it")
+    name = next(iter(neuron.parameters), None)
+    if name is None:
+        raise _DoesNotApplyError("no free parameter to pin")
+    value = cell.values()[name]
+    pinned = neuron.pin(f"{neuron.__name__}Pinned", **{name: value})
+    tied = neuron.pin(f"{neuron.__name__}Tied", **{name: lambda _: value})  # type: ignore[arg-type]
+    for nested in (pinned, tied):
+        if name in nested.parameters or set(nested.parameters) != set(neuron.parameters) - {name}:
+            raise NeuronError(f"pinning {name} leaves parameters {', '.join(nested.parameters)}")
+    current = _noise(neuron, 40.0, 1, 60)
+    runs = [sequential(c, current, DT)[2] for c in (cell, pinned.start(), tied.start())]
+    if not all(torch.allclose(runs[0], r, rtol=1e-9, atol=1e-9) for r in runs[1:]):
+        raise NeuronError(f"with {name} pinned to its start the neuron runs otherwise than with that value")
+    return f"values, replace and pin give back the neuron (tried with {name})"
+
+
+def _free_vector(neuron: type[Neuron]) -> str:
+    free, cell = Free.of(neuron), neuron.start()
+    if not free.names:
+        raise _DoesNotApplyError("no free parameter")
+    again = free.to_neuron(free.to_vector(cell), cell)
+    one, two = (flatten(neuron.parameters, c.values()) for c in (cell, again))
+    by_name = dict(zip(free.names, free.parameters, strict=True))
+    for name, p in by_name.items():
+        apart = abs(float(two[name]) - float(one[name]))
+        if not apart <= 1e-9 + 2e-3 * (p.high - p.low):
+            raise NeuronError(f"{name} = {float(one[name]):g} comes back from the free vector as {float(two[name]):g}")
+        if not p.low <= float(two[name]) <= p.high:
+            raise NeuronError(f"{name} leaves its bounds [{p.low}, {p.high}] by the free vector: {float(two[name]):g}")
+    return f"{len(free.names)} coordinates go there and back"
+
+
+def _hazard(neuron: type[Neuron]) -> str:
+    if not neuron.stochastic():
+        raise _DoesNotApplyError("declares no hazard: no likelihood fits, no noisy runs")
+    cell = as_floats(neuron.start())
+    rates = [float(cell.hazard(u)) for u in np.linspace(-20.0, 5.0, 26)]
+    if not (np.isfinite(rates).all() and min(rates) >= 0 and (np.diff(rates) >= 0).all()):
+        raise NeuronError("the hazard must be finite, not negative, and rise with the margin between -20 and 5 mV")
+    return f"rises with the margin, {float(cell.hazard(0.0)):.3g} per ms at threshold"
+
+
+def _step_is_flow(neuron: type[Neuron]) -> str:
+    cell = as_floats(neuron.start())
+    if "t_ref" in neuron.parameters:
+        cell = cell.replace(t_ref=min(max(5 * DT, neuron.parameters["t_ref"].low), neuron.parameters["t_ref"].high))
+    current, forced = _noise(neuron, 0.5 * _quiet(neuron), 1, 120), (20, 21, 47, 90)
+    fine = plain(cell, current[0, 0].numpy(), DT, forced=forced)
+    scale = {n: max(np.ptp(fine.states[n]), 1e-3) for n in equations(neuron).states}
+    coarse, finer = (_apart(cell, current, forced, fine.states, scale, cut) for cut in (1, 4))
+    if is_affine(neuron):
+        if not coarse < 1e-6:
+            raise NeuronError(
+                f"the exact step is {coarse:.1e} of a state's range away from integrating the flow finely"
+            )
+        return f"equals the flow integrated finely, to {coarse:.0e} of a state's range"
+    if not (finer < 0.5 * coarse and coarse < 0.2) and not coarse < 1e-6:
+        raise NeuronError(
+            f"the step is {coarse:.1e} of a state's range away from integrating the flow finely at {DT} ms and "
+            f"{finer:.1e} at {DT / 4} ms; the difference must be small and vanish with the step"
+        )
+    return f"approaches the flow integrated finely: {coarse:.0e} of a state's range at {DT} ms, {finer:.0e} at {DT / 4}"
+
+
+def _apart(
+    cell: Neuron,
+    current: Tensor,
+    forced: tuple[int, ...],
+    fine: dict[str, np.ndarray],
+    scale: dict[str, float],
+    cut: int,
+) -> float:
+    """Largest distance, in units of `scale`, of the discrete run with steps of DT / cut from the fine one."""
+    parts = current.repeat_interleave(cut, 2)
+    spikes = torch.zeros(parts.shape[:3], dtype=torch.bool)
+    spikes[0, 0, [cut * n + cut - 1 for n in forced]] = True
+    states = sequential(cell, parts, DT / cut, forced=spikes)[1][0, 0, cut - 1 :: cut].numpy()
+    return max(float(np.abs(states[:, i] - fine[n]).max()) / scale[n] for i, n in enumerate(scale))
+
+
+def _engines_agree(neuron: type[Neuron]) -> str:
+    cell, current = neuron.start(), _noise(neuron, _loud(neuron), 3, 700, seed=1)
+    want, _, margins = sequential(cell, current, DT)
+    agreed = []
+    for name, engine in _engines():
+        try:
+            got = engine(cell, current)
+        except (SimulationError, NotAffineError):
+            continue
+        where = torch.nonzero(got != want)
+        if len(where) and float(margins[tuple(where[0])].abs()) > TIE:
+            cell_, trial, at = where[0].tolist()
+            raise NeuronError(
+                f"engine {name!r} differs from 'sequential' first in trial {trial}, step {at} "
+                f"(margin {float(margins[cell_, trial, at]):.3g} mV), {len(where)} of {want.numel()} steps in all"
+            )
+        agreed.append(name)
+    return f"{', '.join(agreed)}: the {int(want.sum())} spikes of sequential"
+
+
+def _engines() -> Iterator[tuple[str, Callable[[Neuron, Tensor], Tensor]]]:
+    from ephysfit.simulation.blocks import blocks
+    from ephysfit.simulation.decoupled import decoupled
+    from ephysfit.simulation.pmbc import pmbc
+    from ephysfit.simulation.speculate import speculate
+
+    for name, engine in {"blocks": blocks, "speculate": speculate, "pmbc": pmbc, "decoupled": decoupled}.items():
+        yield name, lambda cell, current, engine=engine: engine(cell, current, DT)[0]  # type: ignore[misc]
+    if find_spec("ephysfit.simulation.compiled"):
+        from ephysfit.simulation import compiled
+
+        yield (
+            "compiled",
+            lambda cell, current: torch.from_numpy(compiled.run(cell, current, DT).raster()).to(current.dtype),
+        )
+
+
+def _adjoint_is_autograd(neuron: type[Neuron]) -> str:
+    if not find_spec("ephysfit.simulation.adjoint"):
+        raise _DoesNotApplyError("no adjoint here")
+    from ephysfit.simulation import adjoint
+
+    current = _noise(neuron, _loud(neuron), 2, 250, seed=2)
+    ramp = torch.linspace(0.2, 1.0, 250, dtype=torch.float64)
+    worst, surrogate = 0.0, Surrogate(10.0)
+    for detach in (False, True):
+        runs: tuple[Callable[..., Any], ...] = (
+            lambda c, d=detach: sequential(c, current, DT, surrogate=surrogate, detach=d)[0],
+            lambda c, d=detach: adjoint.run(c, current, DT, surrogate=surrogate, detach=d),
+        )
+        want, got = (_gradient(neuron, run, ramp) for run in runs)
+        size = max(float(want.abs().max()), 1e-300)
+        worst = max(worst, float((got - want).abs().max()) / size)
+    if not worst < 1e-8:
+        raise NeuronError(f"the adjoint differs from autograd through the definition by {worst:.1e} of the gradient")
+    return f"equal to autograd through the definition, to {worst:.0e} of the gradient"
+
+
+def _gradient(neuron: type[Neuron], run: Callable[..., Any], weights: Tensor) -> Tensor:
+    free = Free.of(neuron, smooth_only=True)
+    z = free.to_vector(neuron.start()).requires_grad_()
+    return torch.autograd.grad((run(free.to_neuron(z, neuron.start())) * weights).sum(), z)[0]
+
+
+def _no_input(neuron: type[Neuron]) -> list[float]:
+    return [0.0] * len(neuron.inputs)
+
+
+def _noise(neuron: type[Neuron], level: float, trials: int, steps: int, seed: int = 0) -> Tensor:
+    """Noise of this mean and standard deviation (pA) in every input, (1, trial, time, input), constant over 1 ms."""
+    generator = torch.Generator().manual_seed(seed)
+    raw = torch.randn(1, trials, steps // 10 + 1, len(neuron.inputs), generator=generator, dtype=torch.float64)
+    return level * (1 + raw.repeat_interleave(10, 2)[:, :, :steps])
+
+
+def _counts(neuron: type[Neuron], steps: int = 700) -> Tensor:
+    """Spikes at every level."""
+    unit = _noise(neuron, 1.0, 1, steps, seed=1)
+    current = unit * torch.tensor(LEVELS, dtype=torch.float64)[None, :, None, None]
+    with torch.no_grad():
+        return sequential(neuron.start(), current, DT)[0].sum(-1)[0]
+
+
+def _loud(neuron: type[Neuron]) -> float:
+    """The lowest level of noise that gives a handful of spikes."""
+    enough = torch.nonzero(_counts(neuron) >= 3)
+    if not len(enough):
+        raise NeuronError(
+            f"with its starts the neuron does not spike at any level of noise from {LEVELS[0]:g} to {LEVELS[-1]:g} pA; "
+            f"give it starts in the range of real cells, or a margin that its input can reach"
+        )
+    return LEVELS[int(enough[0])]
+
+
+def _quiet(neuron: type[Neuron]) -> float:
+    """The highest level below all that give a spike."""
+    some = torch.nonzero(_counts(neuron) > 0)
+    return LEVELS[max(int(some[0]) - 1, 0)] if len(some) else LEVELS[len(LEVELS) // 2]
+
+
+_READINGS: dict[str, Callable[[type[Neuron]], str]] = {
+    "units": _units,
+    "states": _only_declared,
+    "symbols": _symbolic,
+}
+_RUNS: dict[str, Callable[[type[Neuron]], str]] = {
+    "rest": _rests,
+    "copies": _copies,
+    "free vector": _free_vector,
+    "hazard": _hazard,
+    "step": _step_is_flow,
+    "engines": _engines_agree,
+    "adjoint": _adjoint_is_autograd,
+}
