@@ -1,0 +1,42 @@
+# Two commands do everything on a fresh machine with Python 3.11, make and gcc:
+#   make demo   the environment, then the main job on a shipped recording
+#   make test   the environment, then the tests
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow lint notebooks clean
+
+CANDIDATES := python3.11 python3 python3.12 python3.13 python
+PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
+BIN := .venv/bin
+READY := .venv/.ready
+CELL ?= data/DRN164.nwb
+WORKERS ?= 2
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/'
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; say which: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test,dev]'
+	@touch $@
+
+demo: $(READY)  ## fit a real cell, print its scores on held-out repeats, write demo/report.html
+	$(BIN)/ephysfit fit $(CELL) --output demo
+
+test: $(READY)  ## all tests but the slow ones, and every example in the documentation strings
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+slow: $(READY)  ## the slow tests
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow tests
+
+lint: $(READY)  ## style, types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+notebooks: $(READY)  ## run every notebook as it is shipped
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 -n $(WORKERS) -o addopts= notebooks/*.ipynb
+
+clean:  ## remove what was made, the environment too
+	rm -rf .venv demo build dist

@@ -1,0 +1,299 @@
+"""The command line: what each verb prints and writes, exit codes, near names, and agreement with the Python calls."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ephysfit as ef
+from ephysfit.cli import main
+from ephysfit.models import LIF, catalogue
+
+ROOT = Path(__file__).parents[1]
+CELL = LIF(C=80.0, g=5.0, E_L=-65.0, theta=-48.0, V_reset=-60.0, t_ref=3.0, delta=2.0)
+DT = 0.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def message(self) -> str:
+        """stderr in one line, without the frame that a terminal draws."""
+        return re.sub(r"[│╭╮╰╯─\s]+", " ", self.err)
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: object) -> Outcome:
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in arguments])
+        said = capsys.readouterr()
+        return Outcome(int(end.value.code or 0), said.out, said.err)
+
+    return call
+
+
+def noise(seconds: float, seed: int) -> np.ndarray:
+    """Ornstein-Uhlenbeck-like current, pA, in steps of DT."""
+    rng = np.random.default_rng(seed)
+    white = rng.normal(size=round(seconds * 1e3 / DT) + 40)
+    return 70.0 + 200.0 * np.convolve(white, np.exp(-np.arange(40) * DT / 3.0) / 6.0, mode="valid")[:-1]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(train, test): 20 s of noise, and five repeats of 5 s of another, of a cell whose parameters are known."""
+    folder = tmp_path_factory.mktemp("cell")
+    out = []
+    for name, seconds, repeats, seed in (("cell7_train", 20.0, 1, 1), ("cell7_test", 5.0, 5, 2)):
+        current = noise(seconds, seed)
+        done = ef.simulate(CELL, current, dt=DT, runs=repeats, noise="escape", seed=seed)
+        trains = done.spike_times[0]
+        np.savez(
+            folder / f"{name}.npz",
+            current_pA=np.tile(current, (repeats, 1)),
+            dt_ms=DT,
+            spike_times_ms=np.concatenate(trains),
+            spike_trial=np.repeat(np.arange(repeats), [len(t) for t in trains]),
+        )
+        out.append(folder / f"{name}.npz")
+    return out[0], out[1]
+
+
+@pytest.fixture(scope="module")
+def fitted(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a fit made from the shell."""
+    folder = tmp_path_factory.mktemp("fit")
+    with pytest.raises(SystemExit) as end:
+        main(["fit", *map(str, files), "--model", "lif", "-o", str(folder), "--no-report", "--runs", "30"])
+    assert not end.value.code
+    return folder
+
+
+def test_fit_prints_the_score_and_writes_what_it_says(run: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
+    done = run("fit", *files, "-m", "LIF", "-o", tmp_path / "deep" / "fit", "--runs", 30)
+    assert done.code == 0, done.err
+    assert "md_star_4" in done.out
+    assert "train 1 sweep, 20 s" in done.err
+    assert "test 5 sweeps, 25 s" in done.err
+    written = done.out.split("written: ")[1].split()
+    assert [Path(w).name for w in written] == ["fit.json", "scores.json", "report.html"]
+    assert all(Path(w).stat().st_size for w in written)
+    assert "</html>" in Path(written[2]).read_text(encoding="utf-8")
+
+
+def test_fit_says_the_same_as_python(files: tuple[Path, Path], fitted: Path) -> None:
+    train, test = ef.load(list(files)).split()
+    fit = ef.fit(train, "LIF")
+    saved = ef.Fit.load(fitted / "fit.json")
+    assert saved.neuron.values() == pytest.approx(fit.neuron.values())
+    scores = json.loads((fitted / "scores.json").read_text(encoding="utf-8"))
+    simulated = fit.simulate(test, runs=30)
+    noisy = {row["name"]: row["value"] for row in scores["readouts"]["noisy"]["rows"]}
+    assert noisy["md_star_4"] == pytest.approx(ef.score(simulated, test)["md_star_4"])
+    causal = {row["name"]: row["value"] for row in scores["readouts"]["causal"]["rows"]}
+    assert causal["gamma_over_R_4"] == pytest.approx(ef.score(simulated.companions["causal"], test)["gamma_over_R_4"])
+
+
+def test_fit_as_json_is_json_alone(run: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
+    done = run("fit", *files, "-m", "LIF", "-o", tmp_path, "--no-report", "--json", "--runs", 25)
+    said = json.loads(done.out)
+    assert said["fit"]["model"] == "LIF"
+    assert said["scores"]["readouts"]["noisy"]["n_repeats"] == [5]
+    assert "report" not in said["files"]
+
+
+def test_score_of_a_saved_fit_uses_the_split_of_the_fit(run: Run, files: tuple[Path, Path], fitted: Path) -> None:
+    again = run("score", fitted / "fit.json", *files, "--runs", 30, "--json")
+    written = json.loads((fitted / "scores.json").read_text(encoding="utf-8"))
+    assert json.loads(again.out) == written
+
+
+def test_score_of_a_file_the_fit_has_not_seen_takes_all_of_it(run: Run, files: tuple[Path, Path], fitted: Path) -> None:
+    done = run("score", fitted / "fit.json", files[1], "--runs", 30, "--json")
+    assert json.loads(done.out)["readouts"]["noisy"]["n_repeats"] == [5]
+
+
+def test_score_on_training_data_is_refused_unless_asked(run: Run, files: tuple[Path, Path], fitted: Path) -> None:
+    refused = run("score", fitted / "fit.json", files[0])
+    assert refused.code == 1
+    assert "--test" in refused.message
+    asked = run("score", fitted / "fit.json", files[0], "--test", "0.2", "--runs", 5)
+    assert asked.code == 0
+
+
+def test_simulate_writes_every_spike(run: Run, files: tuple[Path, Path], fitted: Path, tmp_path: Path) -> None:
+    path = tmp_path / "spikes.csv"
+    done = run("simulate", fitted / "fit.json", files[1], "-o", path, "--runs", 7, "--seed", 3)
+    assert done.code == 0, done.err
+    with path.open(encoding="utf-8") as file:
+        rows = [r for r in csv.DictReader(file) if r["readout"] == "noisy"]
+    expected = ef.Fit.load(fitted / "fit.json").simulate(ef.load(files[1]), runs=7, seed=3).spike_times[0]
+    for k, train in enumerate(expected):
+        written = [float(r["spike_time_ms"]) for r in rows if r["run"] == str(k)]
+        assert written == pytest.approx(train.tolist(), abs=1e-3)
+
+
+def test_simulate_needs_no_voltage_and_no_spikes(run: Run, fitted: Path, tmp_path: Path) -> None:
+    planned = tmp_path / "planned.csv"
+    planned.write_text("current_pA\n" + "\n".join(["150"] * 4000) + "\n", encoding="utf-8")
+    done = run("simulate", fitted / "fit.json", planned, "-O", "dt=0.5", "--json", "--runs", 3)
+    (stimulus,) = json.loads(done.out)["stimuli"]
+    assert stimulus["duration_ms"] == 2000.0
+    assert len(stimulus["spike_times_ms"]["noisy"]) == 3
+    assert len(stimulus["spike_times_ms"]["causal"][0]) > 5
+
+
+def test_report_of_a_saved_fit(run: Run, files: tuple[Path, Path], fitted: Path, tmp_path: Path) -> None:
+    done = run("report", fitted / "fit.json", files[1], "-o", tmp_path / "page.html")
+    assert done.code == 0, done.err
+    assert "</html>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_info_shows_stimuli_and_split(run: Run) -> None:
+    done = run("info", ROOT / "data" / "DRN164.nwb")
+    assert done.code == 0
+    assert re.search(r"0: frozen noise, training\s+1\s+60\s+527", done.out)
+    assert "train: 1 sweeps, 60 s, 527 spikes; test: 10 sweeps, 100 s, 707 spikes" in done.out
+
+
+def test_info_as_json_holds_the_same(run: Run) -> None:
+    said = json.loads(run("info", ROOT / "data" / "DRN164.nwb", "--json").out)
+    assert said["usable"] is True
+    assert [s["repeats"] for s in said["stimuli"]] == [1, 10]
+
+
+def test_info_on_a_file_of_which_nothing_is_usable_says_why_and_fails(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "voltage_only.csv"
+    path.write_text("time_ms,voltage_mV\n0,-65\n0.1,-65\n0.2,-64\n", encoding="utf-8")
+    done = run("info", path)
+    assert done.code == 1
+    assert done.err.startswith("error: ")
+    assert "current" in done.message
+    assert "Traceback" not in done.err
+
+
+def test_models_lists_the_catalogue(run: Run) -> None:
+    listed = json.loads(run("models", "--json").out)
+    assert [m["name"] for m in listed] == list(catalogue())
+    assert all(m["what it is"] for m in listed)
+    assert "AdLIF" in run("models").out
+
+
+def test_models_shows_one_with_bounds_and_equations(run: Run) -> None:
+    done = run("models", "alif")
+    assert re.search(r"d_theta\s+mV\s+0\s+60", done.out)
+    assert "spike when V - h - theta >= 0" in done.out
+
+
+MINE = '''
+from ephysfit import Neuron, Parameter, State
+
+class Leak(Neuron):
+    """My neuron."""
+    tau = Parameter("ms", 1.0, 100.0, "membrane time constant", start=20.0)
+    V = State("mV", rest=0.0)
+    hold = ()
+    def flow(self, x, I): return {"V": -x.V / self.tau}
+    def margin(self, x): return x.V - 1.0
+    def jump(self, x): return {"V": 0.0 * x.V}
+'''
+
+
+def test_models_takes_a_users_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE, encoding="utf-8")
+    done = run("models", f"{tmp_path / 'mine.py'}:Leak", "--json")
+    assert json.loads(done.out)["parameters"][0]["name"] == "tau"
+    wrong = run("models", f"{tmp_path / 'mine.py'}:Leek")
+    assert wrong.code == 1
+    assert "did you mean Leak?" in wrong.message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["inof", "x"], "info"),
+        (["fit", "data/DRN16.nwb"], "DRN164.nwb"),
+        (["fit", "data/DRN164.nwb", "--modle", "LIF"], "--model"),
+        (["fit", "data/DRN164.nwb", "--model", "AdLFI"], "AdLIF"),
+        (["fit", "data/DRN164.nwb", "--spikes", "detekt"], "detect"),
+        (["fit", "data/DRN164.nwb", "--runs", "0"], "greater than or equal to 1"),
+        (["fit", "data"], "folder"),
+        (["fit"], "FILE"),
+        (["simulate", "data/LICENSE-raphe", "data/DRN164.nwb", "-o", "spikes.xlsx"], ".csv"),
+        (["info", "data/DRN164.nwb", "-O", "electrode"], "NAME=VALUE"),
+        (["models", "GLIF6"], "GLIF5"),
+    ],
+)
+def test_a_mistyped_command_is_a_usage_error_with_the_near_name(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], hint: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    done = run(*arguments)
+    assert done.code == 2
+    assert hint in done.message
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (["--test", "cell7_tset"], "did you mean"),
+        (["--train", "9"], "no sweep '9'"),
+        (["--train", "cell7_train", "--test", "cell7_train"], "train and test"),
+        (["--train", "cell7_train", "--test", "0.2"], "part of each sweep"),
+        (["--train", "*"], "no sweep is left"),
+    ],
+)
+def test_sweeps_that_do_not_exist_or_clash(run: Run, files: tuple[Path, Path], options: list[str], hint: str) -> None:
+    done = run("fit", *files, "-m", "LIF", *options)
+    assert done.code == 2
+    assert hint in done.message
+
+
+@pytest.mark.parametrize(
+    "options", [["--test", "cell7_test"], ["--train", "0"], ["--test", "1-5"], ["--test", "*test*"]]
+)
+def test_sweeps_by_file_position_range_and_pattern(files: tuple[Path, Path], options: list[str]) -> None:
+    from ephysfit.cli.sweeps import parts
+
+    named = dict(zip(["train", "test"], [None, None], strict=True)) | {options[0].strip("-"): options[1]}
+    train, test = parts(ef.load(list(files)), **named)
+    assert (len(train), len(test)) == (1, 5)
+
+
+def test_a_fit_that_cannot_be_read_is_one_block(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "fit.json").write_text('{"model": "LIF"}', encoding="utf-8")
+    done = run("score", tmp_path / "fit.json", ROOT / "data" / "DRN164.nwb")
+    assert done.code == 1
+    assert done.err.startswith("error: ")
+    assert "not a fit saved by ephysfit" in done.message
+
+
+def test_version_and_no_arguments(run: Run) -> None:
+    assert run("--version").out.strip() == f"ephysfit {ef.__version__}"
+    assert run().code == 2
+
+
+@pytest.mark.parametrize("verb", ["info", "fit", "simulate", "score", "report", "models"])
+def test_every_verb_has_help_with_an_example(run: Run, verb: str) -> None:
+    done = run(verb, "--help")
+    assert done.code == 0
+    assert "Examples" in done.out
+    assert f"ephysfit {verb}" in done.out

@@ -1,0 +1,93 @@
+"""The package as a whole: it imports lightly, its names exist, its wheel is complete, the README's example runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import ephysfit as ef
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "elephant", "pynwb", "neo", "h5py", "pandas", "scipy", "numba", "sympy", "matplotlib", "bokeh")
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    return done.stdout.strip()
+
+
+def test_import_loads_nothing_heavy() -> None:
+    found = python(f"import sys, ephysfit; print([m for m in {HEAVY!r} if m in sys.modules])")
+    assert found == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = f"""
+import sys
+from ephysfit.cli import main
+try:
+    main({arguments!r})
+except SystemExit as end:
+    print("exit", end.code, [m for m in {HEAVY!r} if m in sys.modules])
+"""
+    assert python(code).endswith("exit 0 []")
+
+
+def test_import_takes_less_than_a_third_of_a_second() -> None:
+    seconds = [
+        float(python("import time; t = time.perf_counter(); import ephysfit; print(time.perf_counter() - t)"))
+        for _ in range(3)
+    ]
+    assert min(seconds) < 0.3
+
+
+def test_a_misspelt_public_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="laod"):
+        ef.laod  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ef.__all__)
+def test_every_public_name_exists_and_says_what_it_is(name: str) -> None:
+    thing = getattr(ef, name)
+    assert (thing.__doc__ or "").strip()
+    assert name in dir(ef)
+
+
+def test_version_is_the_installed_one_and_the_changelog_knows_it() -> None:
+    assert version("ephysfit") == ef.__version__
+    headings = re.findall(r"^## \[?([^\]\s]+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert ef.__version__ in headings or "Unreleased" in headings
+    assert f"version: {ef.__version__}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("ephysfit/")}
+    tracked = subprocess.run(["git", "ls-files", "ephysfit"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert set(tracked.stdout.split()) <= packed
+    assert "ephysfit/cli/app.py" in packed
+
+
+def test_readme_example_runs_and_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first Python block of the README, line for line, on the shipped recording."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    names: dict[str, object] = {}
+    begin = time.perf_counter()
+    exec(blocks[0], names)  # (our own file)
+    assert time.perf_counter() - begin < 120
+    written = list(tmp_path.rglob("*.html"))
+    assert written
+    assert written[0].stat().st_size > 10_000
