@@ -1,0 +1,131 @@
+"""The equations of a neuron as MathML, which browsers render without any script or network; banks stay whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sympy
+from sympy.printing.mathml import mathml
+
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.functions import Bank
+from ephysfit.neuron.symbols import MARGIN, equations, symbol
+
+_INDEX = sympy.Symbol("i", integer=True)
+_MARGIN = sympy.Symbol("u", real=True)
+
+
+class _Whole(Bank):
+    """A bank as one indexed symbol: arithmetic on its general element, `sum` as a sum over the index."""
+
+    size: int
+
+    @classmethod
+    def of(cls, element: Any, size: int) -> _Whole:
+        bank = cls([element])
+        bank.size = size
+        return bank
+
+    def _with(self, other: Any, op: Callable[[Any, Any], Any]) -> Bank:
+        return _Whole.of(op(self[0], other[0] if isinstance(other, Bank) else other), self.size)
+
+    def map(self, function: Callable[[Any], Any]) -> Bank:
+        return _Whole.of(function(self[0]), self.size)
+
+    def sum(self) -> Any:
+        e = sympy.sympify(self[0])
+        return sympy.Sum(e, (_INDEX, 1, self.size)) if _indexed(e) else e * self.size
+
+
+
+def _indexed(e: sympy.Expr) -> bool:
+    return any(str(s).endswith("_i") for s in e.free_symbols)
+
+
+def _symbolic(name: str, size: int) -> Any:
+    return symbol(name) if size == 1 else _Whole.of(symbol(f"{name}_i"), size)
+
+
+def _instance(neuron: type[Neuron]) -> Neuron:
+    """An instance of symbols, banks whole; pinned numbers stand as numbers, pinned banks as symbols unless all 0."""
+    cell = object.__new__(neuron)
+    for name, p in neuron.parameters.items():
+        object.__setattr__(cell, name, _symbolic(name, p.size))
+    for name, value in neuron.pinned.items():
+        object.__setattr__(cell, name, value(cell) if callable(value) else _pinned(name, value))
+    return cell
+
+
+def _pinned(name: str, value: Any) -> Any:
+    if not isinstance(value, tuple | list):
+        return sympy.nsimplify(value) if float(value).is_integer() else sympy.Float(value, 4)
+    if not any(value):
+        return _Whole.of(sympy.Integer(0), len(value))
+    return _symbolic(name, len(value))
+
+
+def equation_lines(neuron: type[Neuron]) -> list[tuple[str, str]]:
+    """The equations of a neuron class, each as (what it is, MathML).
+
+    Parameters
+    ----------
+    neuron : type[Neuron]
+        Pinned values are put in; what they switch off is gone.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> [what for what, _ in equation_lines(LIF)]
+    ['between spikes', 'spike', 'at a spike', 'noise']
+    """
+    cell, live = _instance(neuron), equations(neuron)
+    x = neuron.State(**{n: _symbolic(n, s.size) for n, s in neuron.states.items()})
+    shown = [n for n, s in neuron.states.items() if (n if s.size == 1 else f"{n}_1") in live.states]
+    drop = {_element(getattr(x, n)): _rest(cell, s.rest) for n, s in neuron.states.items() if n not in shown}
+    put = lambda e: sympy.sympify(e).subs(drop).doit(deep=False) if drop else sympy.sympify(e)  # noqa: E731
+    flow, jump = cell.flow(x, *(symbol(n) for n in neuron.inputs)), cell.jump(x)
+    lines = [("between spikes", _rate(n, put(_element(flow[n])))) for n in shown if put(_element(flow.get(n, 0))) != 0]
+    lines.append(("spike", _row(_math(put(cell.margin(x))), "<mo>≥</mo>", "<mn>0</mn>")))
+    moved = [n for n in shown if n in jump and put(_element(jump[n])) != symbol(_label(x, n))]
+    lines += [
+        ("at a spike", _row(_math(symbol(_label(x, n))), "<mo>→</mo>", _math(put(_element(jump[n]))))) for n in moved
+    ]
+    if live.hazard is not None:
+        noise = sympy.sympify(cell.hazard(MARGIN)).subs(MARGIN, _MARGIN)
+        lines.append(("noise", _row("<mi>λ</mi><mo>(</mo><mi>u</mi><mo>)</mo>", "<mo>=</mo>", _math(noise))))
+    return lines
+
+
+def _element(value: Any) -> Any:
+    return value[0] if isinstance(value, Bank) else value
+
+
+def _label(x: Any, name: str) -> str:
+    return str(_element(getattr(x, name)))
+
+
+def _rest(cell: Neuron, rest: float | str) -> Any:
+    return _element(getattr(cell, rest)) if isinstance(rest, str) else sympy.nsimplify(rest)
+
+
+def _math(e: Any) -> str:
+    text = mathml(sympy.sympify(e), printer="presentation", fold_short_frac=False, mul_symbol=None)
+    named = {"softplus": "softplus", "sigmoid": "σ"}
+    for name, shown in named.items():
+        text = text.replace(f"<mi>{name}</mi>", f"<mi>{shown}</mi>")
+    return text.replace("&InvisibleTimes;", "&#x2062;").replace("&ExponentialE;", "e").replace("<mo> </mo>", "")
+
+
+def _rate(name: str, e: Any) -> str:
+    bank = "" if not _indexed_name(e, name) else "_i"
+    top = f"<mrow><mi>d</mi>{_math(symbol(name + bank))}</mrow>"
+    return _row(f"<mfrac>{top}<mrow><mi>d</mi><mi>t</mi></mrow></mfrac>", "<mo>=</mo>", _math(e))
+
+
+def _indexed_name(e: Any, name: str) -> bool:
+    return symbol(f"{name}_i") in sympy.sympify(e).free_symbols
+
+
+def _row(left: str, relation: str, right: str) -> str:
+    return f'<math display="block"><mrow>{left}{relation}{right}</mrow></math>'

@@ -1,0 +1,170 @@
+"""Everything a report shows, gathered once: runs of the fitted cell on the test stimuli, and their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ephysfit.arrays import Trace, Train, Trains
+from ephysfit.data.recording import Recording
+from ephysfit.data.stimuli import Stimulus
+from ephysfit.fitting.fit import Fit
+from ephysfit.metrics.score import Score, score
+from ephysfit.neuron.symbols import equations
+from ephysfit.reports.agreement import WINDOW, Agreement, agreement
+from ephysfit.simulation.simulate import Simulation
+
+#: how the readouts of a model are called in reports, in the order in which they are shown
+READOUTS = {
+    "threshold run": "model",
+    "causal run": "noise-free run",
+    "consensus": "consensus",
+    "noisy runs": "noisy runs",
+}
+#: length of the stretch that static figures show, ms
+STRETCH = 2500.0
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a report shows.
+
+    Attributes
+    ----------
+    fit : Fit
+    test : Recording
+        Never seen by the fit.
+    train : Recording or None
+        What was fitted, where it is at hand: the goodness of fit is then shown on it too.
+    readouts : mapping of str to Simulation
+        Runs on the stimuli of `test` by readout ("threshold run", or "causal run", "consensus", "noisy runs").
+    scores : mapping of str to Score
+        One a readout.
+    """
+
+    fit: Fit
+    test: Recording
+    train: Recording | None
+    readouts: Mapping[str, Simulation]
+    scores: Mapping[str, Score]
+
+    @property
+    def single(self) -> str:
+        """The readout a network would use: the causal run of a stochastic neuron, else the threshold run."""
+        return "causal run" if "causal run" in self.readouts else next(iter(self.readouts))
+
+    @property
+    def many(self) -> str:
+        """The readout that stands for the model's variability: noisy runs, else the one run there is."""
+        return "noisy runs" if "noisy runs" in self.readouts else self.single
+
+    @cached_property
+    def stimuli(self) -> tuple[Stimulus, ...]:
+        return self.test.stimuli()
+
+    @cached_property
+    def shown(self) -> int:
+        """The stimulus that figures show: the one of most repeats, and among those of most spikes."""
+        weight = [(s.repeats, sum(len(t) for t in s.spike_times), -k) for k, s in enumerate(self.stimuli)]
+        return weight.index(max(weight))
+
+    @property
+    def stimulus(self) -> Stimulus:
+        return self.stimuli[self.shown]
+
+    @property
+    def repeats(self) -> Trains:
+        """Recorded trains of the shown stimulus, ms."""
+        return self.stimulus.spike_times
+
+    def runs(self, readout: str) -> Trains:
+        """Trains of a readout on the shown stimulus, ms."""
+        return self.readouts[readout].spike_times[self.shown]
+
+    @property
+    def prediction(self) -> Train:
+        """The single noise-free train on the shown stimulus, ms."""
+        return self.runs(self.single)[0]
+
+    @property
+    def scored(self) -> tuple[float, float]:
+        """The scored stretch of the shown stimulus, ms."""
+        return self.scores[self.single].scored[self.shown]
+
+    @cached_property
+    def agreement(self) -> Agreement:
+        """The single train against the repeats of the shown stimulus, all of it."""
+        return agreement(self.repeats, self.prediction, WINDOW)
+
+    @cached_property
+    def overall(self) -> Agreement:
+        """The single train against the repeats in the scored stretches of all stimuli."""
+        predicted, shared = [], []
+        spans = self.scores[self.single].scored
+        for stimulus, (train, *_), span in zip(
+            self.stimuli, self.readouts[self.single].spike_times, spans, strict=True
+        ):
+            a = agreement([_within(t, span) for t in stimulus.spike_times], _within(train, span), WINDOW)
+            predicted += a.predicted
+            shared.append(a.shared)
+        return Agreement(tuple(predicted), np.concatenate(shared), WINDOW)
+
+    def trace(self, name: str) -> Trace | None:
+        """A saved trace of the single run on the shown stimulus in steps of the fit, or None."""
+        saved = self.readouts[self.single].traces
+        return saved[name][self.shown] if name in saved else None
+
+    @cached_property
+    def stretch(self) -> tuple[float, float]:
+        """The stretch that static figures show: its share of predicted spikes is nearest to that of the whole."""
+        start, stop = self.scored
+        if stop - start <= STRETCH:
+            return start, stop
+        starts = np.arange(start, stop - STRETCH + 1, STRETCH / 10)
+        times = np.concatenate([np.empty(0), *self.repeats])
+        hit = np.concatenate([np.empty(0, bool), *self.agreement.predicted])
+        whole = hit.mean() if hit.size else 0.0
+        best = min(starts, key=lambda s: _oddness(times, hit, whole, s, self.repeats))
+        return float(best), float(best) + STRETCH
+
+
+def _oddness(times: Trace, hit: Trace, whole: float, start: float, repeats: Trains) -> float:
+    """How far a stretch is from the whole in predicted spikes and in rate."""
+    inside = (times >= start) & (times < start + STRETCH)
+    if not inside.any():
+        return np.inf
+    span = max((float(r[-1]) for r in repeats if len(r)), default=STRETCH)
+    usual = len(times) * STRETCH / max(span, STRETCH)
+    return abs(float(hit[inside].mean()) - whole) + 0.3 * abs(inside.sum() - usual) / max(usual, 1.0)
+
+
+def _within(train: Train, span: tuple[float, float]) -> Train:
+    return train[(train >= span[0]) & (train < span[1])]
+
+
+def gather(fit: Fit, test: Recording, train: Recording | None = None, *, runs: int = 200, seed: int = 1) -> Evidence:
+    """Run the fitted cell on the test stimuli and score every readout.
+
+    Parameters
+    ----------
+    fit : Fit
+    test : Recording
+    train : Recording, optional
+    runs : int
+        Noisy runs of a stochastic neuron.
+    seed : int
+        Of the escape noise.
+
+    Returns
+    -------
+    Evidence
+    """
+    live = equations(type(fit.neuron)).states
+    save = ("margin", "V") if "V" in live else ("margin",)
+    done = fit.simulate(test, runs=runs, seed=seed, save=save)
+    found = {done.readout: done, **{c.readout: c for c in done.companions.values()}}
+    readouts = {name: found[name] for name in READOUTS if name in found}
+    return Evidence(fit, test, train, readouts, {n: score(r, test) for n, r in readouts.items()})

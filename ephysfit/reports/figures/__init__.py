@@ -1,0 +1,66 @@
+"""Figures: functions that draw into an axes or return a whole `matplotlib.figure.Figure`; no pyplot, no state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ephysfit.reports.evidence import Evidence
+from ephysfit.reports.figures.goodness import bounds, fitting
+from ephysfit.reports.figures.prediction import all_stimuli, overview
+from ephysfit.reports.figures.rates import intervals, precision
+from ephysfit.reports.figures.response import f_i, responses_of
+from ephysfit.reports.figures.style import axes, figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure of a report: its name, title and caption, and what draws it (None where it has nothing to show)."""
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[Evidence], Figure | None]
+
+
+def statistics(evidence: Evidence) -> Figure:
+    """Precision, interspike intervals and the f-I curve beside each other."""
+    fig = figure(9.6, 3.1)
+    left, middle, right = axes(fig, 1, 3)
+    precision(left, evidence)
+    intervals(middle, evidence)
+    f_i(right, evidence)
+    return fig
+
+
+_ALL = (
+    Plot("overview", "A typical stretch",
+         "From above: the injected current; spikes of the recorded repeats and of the model; the membrane; the "
+         "smoothed rate (Gaussian, 10 ms). The stretch is the one whose share of predicted spikes is nearest to that "
+         "of the whole stimulus. A recorded spike is missed if the model's single train has none within ±4 ms; a "
+         "predicted spike is extra if no repeat has one within ±4 ms.", overview),
+    Plot("stimuli", "All test stimuli", "Recorded repeats above, model below, for each test stimulus.", all_stimuli),
+    Plot("statistics", "Precision, intervals, rates",
+         "Left: the coincidence factor Γ (chance subtracted) by window; where the model meets the black curve it "
+         "agrees with the cell as well as the cell with itself. Middle: distribution of interspike intervals. Right: "
+         "steady rate to constant current; outside the shaded range the model extrapolates.", statistics),
+    Plot("responses", "What the neuron answers",
+         "Left: change of the distance to threshold (and of the membrane) after a small pulse of current. Right: what "
+         "one spike changes; below 0 the next spike is harder.", responses_of),
+    Plot("fitting", "Goodness of fit and history",
+         "Left: the hazard integrated between recorded spikes follows the diagonal if the model's spike probability "
+         "is right at every moment; leaving the shaded band (95 %) means that it is not. Right: loss by step.",
+         fitting),
+    Plot("bounds", "Parameters between their bounds", "On the axis the fit used; red: on a bound.",
+         lambda evidence: bounds(evidence.fit)),
+)  # fmt: skip
+
+#: every figure by name
+PLOTS: Mapping[str, Plot] = MappingProxyType({p.name: p for p in _ALL})
+
+__all__ = ["PLOTS", "Plot", "all_stimuli", "bounds", "fitting", "overview", "responses_of", "statistics"]

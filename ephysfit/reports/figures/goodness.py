@@ -1,0 +1,99 @@
+"""How the fit went: time rescaling, loss by step, and where the parameters ended between their bounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ephysfit.fitting.fit import Fit
+from ephysfit.reports.evidence import Evidence
+from ephysfit.reports.figures.style import GRID, INK, MISSED, MODEL, MUTED, axes, figure, finite, legend, title
+from ephysfit.reports.rescaling import rescaled
+from ephysfit.reports.tables import parameter_lines
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def time_rescaling(ax: Axes, evidence: Evidence) -> bool:
+    """Quantiles of the integrated hazard between recorded spikes against the uniform ones; whether there are any."""
+    sets = [("test", evidence.test, MODEL, "-")]
+    if evidence.train is not None:
+        sets.append(("training", evidence.train, MUTED, "--"))
+    drawn = False
+    for name, recording, color, dash in sets:
+        found = rescaled(evidence.fit, recording)
+        if found is None:
+            continue
+        n = len(found.quantiles)
+        x = (np.arange(n) + 0.5) / n
+        label = f"{name}: KS {found.distance:.3f}, 95 % limit {found.band:.3f}"
+        ax.plot(x, found.quantiles, color=color, ls=dash, lw=1.5, label=label)
+        if not drawn:
+            ax.fill_between([0, 1], [-found.band, 1 - found.band], [found.band, 1 + found.band],
+                            color=MUTED, alpha=0.15, lw=0)  # fmt: skip
+        drawn = True
+    ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="uniform quantile", ylabel="integrated hazard, quantile")
+    title(ax, "Time rescaling")
+    legend(ax, loc="upper left", fontsize=7.5)
+    return drawn
+
+
+def loss(ax: Axes, fit: Fit) -> bool:
+    """Loss by step of every stage that kept a curve; whether there is any."""
+    begin, seen = 0, []
+    for estimate in fit.history:
+        curves = estimate.details.get("curves")
+        if not curves or curves in seen:
+            continue
+        seen.append(curves)
+        for k, curve in enumerate(curves):
+            y = np.asarray([np.nan if v is None else v for v in curve], dtype=float)
+            label = estimate.stage if len(curves) == 1 else f"{estimate.stage}, part {k + 1}"
+            ax.plot(begin + np.arange(len(y)), y, marker="o", ms=2.5, lw=1.3, color=(MODEL, INK, MUTED)[k % 3], label=label)
+            begin += max(len(y) - 1, 0)
+    values = finite(v for c in seen for part in c for v in part if v is not None)
+    if values.size:
+        low, high = values.min(), np.percentile(values, 90)
+        if values.max() > high + 3 * (high - low) > low:
+            ax.set_ylim(low - 0.05 * (high - low), high + 0.5 * (high - low))
+    ax.set_xlabel("step")
+    ax.set_ylabel("loss")
+    title(ax, "Fit history")
+    legend(ax, loc="best")
+    return bool(seen)
+
+
+def fitting(evidence: Evidence) -> Figure | None:
+    """Time rescaling beside the fit history; None where the fit has neither."""
+    fig = figure(9.6, 3.4)
+    left, right = axes(fig, 1, 2)
+    shown = time_rescaling(left, evidence), loss(right, evidence.fit)
+    for ax, has in zip((left, right), shown, strict=True):
+        if not has:
+            fig.delaxes(ax)
+    if not all(shown):
+        fig.set_size_inches(5.0, 3.4)
+    return fig if any(shown) else None
+
+
+def bounds(fit: Fit) -> Figure:
+    """Every fitted parameter between its bounds, on the axis of the fit; those on a bound marked."""
+    lines = [line for line in parameter_lines(fit) if line.kind == "fitted"]
+    fig = figure(6.4, 0.6 + 0.24 * max(len(lines), 1))
+    ax = axes(fig)
+    for row, line in enumerate(lines):
+        ax.plot([0, 1], [row, row], color=GRID, lw=3, solid_capstyle="round", zorder=1)
+        for v in line.values:
+            ax.plot(v.place, row, "o", ms=5, color=MISSED if v.at_bound else MODEL, zorder=2)
+        ax.text(-0.02, row, f"{line.low:g}", ha="right", va="center", fontsize=7, color=MUTED)
+        ax.text(1.02, row, f"{line.high:g} {line.unit}", ha="left", va="center", fontsize=7, color=MUTED)
+    ax.set_yticks(range(len(lines)), [f"{line.name}          " for line in lines])
+    ax.set(xlim=(-0.12, 1.2), ylim=(len(lines) - 0.4, -0.6), xticks=[])
+    ax.tick_params(axis="y", length=0, labelcolor=INK)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    return fig

@@ -1,0 +1,105 @@
+"""Rates, intervals and precision: what the spikes of cell and model are like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ephysfit.arrays import Trace, Trains
+from ephysfit.metrics.coincidence import gamma
+from ephysfit.metrics.reliability import reliability
+from ephysfit.metrics.trains import cut
+from ephysfit.metrics.variance import mean_rate, smoothed
+from ephysfit.reports.evidence import READOUTS, Evidence
+from ephysfit.reports.figures.style import INK, MUTED, READOUT, curve, legend, title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: width of the smoothing of rates, ms
+SIGMA = 10.0
+#: windows at which precision is shown, ms
+WINDOWS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
+#: noisy runs that enter the curve of precision
+RUNS = 60
+
+
+def psth(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
+    """Smoothed rate of the recorded repeats (mean, and the standard error of the mean as a band) and of the model."""
+    first, last = max(start - 5 * SIGMA, 0.0), min(stop + 5 * SIGMA, evidence.stimulus.duration)
+    rows = smoothed(cut(list(evidence.repeats), first, last), last - first, SIGMA)
+    own = mean_rate(cut(list(evidence.runs(evidence.many)), first, last), last - first, SIGMA)
+    times = first + np.arange(rows.shape[1]) + 0.5
+    mean = rows.mean(0)
+    if len(rows) > 1:
+        error = rows.std(0, ddof=1) / len(rows) ** 0.5
+        ax.fill_between(times, mean - error, mean + error, color=INK, alpha=0.2, lw=0)
+    curve(ax, times, mean, INK, label="recorded, mean ± se" if len(rows) > 1 else "recorded")
+    color = READOUT[evidence.single]
+    curve(ax, times, own, color, label=f"model, {READOUTS[evidence.many]}", lw=1.2)
+    ax.set_ylabel("rate (Hz)")
+    ax.set_ylim(bottom=0)
+    ax.set_xlim(start, stop)
+    legend(ax, loc="upper right", ncols=2, fontsize=7.5)
+
+
+def _scored(evidence: Evidence, trains: Trains) -> list[Trace]:
+    return cut(list(trains), *evidence.scored)
+
+
+def precision(ax: Axes, evidence: Evidence) -> None:
+    """Coincidence factor against the window: the cell with itself, and each readout with the cell."""
+    start, stop = evidence.scored
+    data = _scored(evidence, evidence.repeats)
+    if len(data) > 1:
+        own = [reliability(data, stop - start, window=w) for w in WINDOWS]
+        ax.plot(WINDOWS, own, color=INK, marker="o", ms=3, lw=1.4, label="cell with itself (R)")
+    for name in evidence.readouts:
+        runs = _scored(evidence, evidence.runs(name)[:RUNS])
+        values = [gamma(data, runs, stop - start, window=w) for w in WINDOWS]
+        ax.plot(WINDOWS, values, color=READOUT[name], marker="o", ms=3, lw=1.4, label=READOUTS[name])
+    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]), top=1.02)
+    ax.set_xlim(left=0)
+    ax.set_xlabel("coincidence window ± (ms)")
+    ax.set_ylabel("coincidence factor Γ")
+    title(ax, "Precision and reliability")
+    legend(ax, loc="best")
+
+
+def intervals(ax: Axes, evidence: Evidence) -> None:
+    """Distribution of interspike intervals, all repeats and all runs of all test stimuli pooled."""
+    data = _gaps([t for s in evidence.stimuli for t in s.spike_times])
+    model = _gaps([t for runs in evidence.readouts[evidence.many].spike_times for t in runs])
+    title(ax, "Interspike intervals")
+    ax.set_xlabel("interval (ms)")
+    both = np.concatenate([data, model])
+    if not both.size:
+        return _empty(ax, "no two spikes in one train")
+    edges = np.geomspace(max(both.min(), 0.5) * 0.9, both.max() * 1.1, 40)
+    if data.size:
+        ax.hist(data, edges, weights=np.full(data.size, 1 / data.size), color=INK, alpha=0.25, label="recorded")
+    if model.size:
+        share = np.histogram(model, edges)[0] / model.size
+        ax.stairs(share, edges, color=READOUT[evidence.single], lw=1.4, label=f"model, {READOUTS[evidence.many]}")
+    ax.set_xscale("log")
+    _plain_decades(ax)
+    ax.set_ylabel("share")
+    legend(ax, loc="best")
+
+
+def _gaps(trains: Trains) -> Trace:
+    return np.concatenate([np.empty(0), *(np.diff(t) for t in trains)])
+
+
+def _plain_decades(ax: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _empty(ax: Axes, why: str) -> None:
+    ax.text(0.5, 0.5, why, ha="center", va="center", transform=ax.transAxes, color=MUTED, fontsize=9)
+    ax.set_xticks([])
+    ax.set_yticks([])

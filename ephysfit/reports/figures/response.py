@@ -1,0 +1,96 @@
+"""How the fitted neuron answers: to a pulse of current, to its own spike, to steps of current."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ephysfit.reports.evidence import Evidence
+from ephysfit.reports.figures.style import GRID, INK, MODEL, MUTED, READOUT, axes, figure, legend, title
+from ephysfit.reports.probes import recorded_steps, responses, step_rates
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def _current(evidence: Evidence) -> tuple[float, float]:
+    """Mean and standard deviation of the current the fit was made on (of the test current, where it is not at hand)."""
+    of = evidence.train or evidence.test
+    current = np.concatenate([s.current[s.mask()] for s in of.sweeps])
+    return float(current.mean()), float(current.std())
+
+
+def responses_of(evidence: Evidence) -> Figure | None:
+    """Response to a small pulse of current, and what a spike does to membrane and threshold."""
+    mean, sd = _current(evidence)
+    found = responses(evidence.fit.neuron, evidence.fit.dt, mean, max(sd, 1.0))
+    if found is None:
+        return None
+    fig = figure(9.6, 2.7)
+    left, right = axes(fig, 1, 2)
+    for name, values in found.pulse.items():
+        left.plot(found.times, values, color=_color(name), ls=_dash(name), lw=1.5, label=_LABEL[name])
+    title(left, f"To a pulse of current (held at {found.holding:.0f} pA)")
+    left.set_ylabel("response (mV per pC)")
+    _after_spike(right, found.times, found.spike)
+    for ax in (left, right):
+        ax.axhline(0, color=GRID, lw=0.8, zorder=0)
+        ax.set_xlim(0, _end(found.times, ax))
+    left.set_xlabel("time after the pulse (ms)")
+    right.set_xlabel("time after the spike (ms)")
+    legend(left, loc="best")
+    return fig
+
+
+_LABEL = {"margin": "distance to threshold", "V": "membrane"}
+
+
+def _color(name: str) -> str:
+    return INK if name == "V" else MODEL
+
+
+def _dash(name: str) -> str:
+    return "--" if name == "V" else "-"
+
+
+def _after_spike(ax: Axes, times: np.ndarray, spike: dict[str, np.ndarray]) -> None:
+    ax.plot(times, spike["margin"], color=MODEL, lw=1.5, label="distance to threshold")
+    if "V" in spike:
+        ax.plot(times, spike["V"], color=INK, ls="--", lw=1.5, label="membrane")
+        ax.plot(times, spike["V"] - spike["margin"], color=READOUT["consensus"], ls=":", lw=1.8, label="threshold")
+    title(ax, "After one spike")
+    ax.set_ylabel("change (mV)")
+    legend(ax, loc="best")
+
+
+def _end(times: np.ndarray, ax: Axes) -> float:
+    """Where the curves of an axes have come within 2 % of where they end."""
+    last = float(times[20])
+    for line in ax.get_lines():
+        y = np.asarray(line.get_ydata(), dtype=float)
+        if len(y) == len(times) and np.ptp(y) > 0:
+            moving = np.flatnonzero(np.abs(y - y[-1]) > 0.02 * np.ptp(y))
+            last = max(last, float(times[moving[-1]]) if moving.size else last)
+    return min(last * 1.05, float(times[-1]))
+
+
+def f_i(ax: Axes, evidence: Evidence) -> None:
+    """Rate against constant current: the fitted neuron, and the cell where it was given steps."""
+    mean, sd = _current(evidence)
+    both = [evidence.test] if evidence.train is None else [evidence.train, evidence.test]
+    cell = recorded_steps(both)
+    low, high = mean - 2 * max(sd, 5.0), mean + 4 * max(sd, 5.0)
+    if cell.current.size:
+        low, high = min(low, float(cell.current.min())), float(max(cell.current.max(), mean + sd))
+    model = step_rates(evidence.fit, low, high)
+    ax.axvspan(mean - 2 * sd, mean + 2 * sd, color=MUTED, alpha=0.12, lw=0, label="fitted on (mean ± 2 sd)")
+    ax.plot(model.current, model.rate_hz, color=READOUT[evidence.single], lw=1.5, marker="o", ms=2.5, label="model")
+    if cell.current.size:
+        ax.plot(cell.current, cell.rate_hz, color=INK, ls="", marker="o", ms=4, mfc="none", label="recorded steps")
+    ax.set_xlabel("constant current (pA)")
+    ax.set_ylabel("steady rate (Hz)")
+    ax.set_ylim(bottom=0)
+    title(ax, "f–I curve")
+    legend(ax, loc="upper left")

@@ -1,0 +1,116 @@
+"""Colours and marks that all figures share; recorded spikes are ink, model spikes are coloured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ephysfit.arrays import Trace, Train
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: each stands for a colour of the page, which has one for light and one for dark; see `reports.svg`
+INK, MUTED, GRID = "#1f2430", "#6a7180", "#d8dbe2"
+CURRENT = "#8a6d3b"
+MISSED, EXTRA = "#d1495b", "#e09f3e"
+READOUT = {"threshold run": "#1b6ca8", "causal run": "#1b6ca8", "consensus": "#2a9d6f", "noisy runs": "#7fb3d9"}
+MODEL = READOUT["causal run"]
+NAMES = {
+    INK: "ink", MUTED: "muted", GRID: "grid", CURRENT: "current", MISSED: "missed", EXTRA: "extra",
+    MODEL: "model", READOUT["consensus"]: "consensus", READOUT["noisy runs"]: "noisy",
+}  # fmt: skip
+
+
+def figure(width: float, height: float, **options: Any) -> Figure:
+    """An empty figure in inches, with constrained layout and no global state."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", **options)
+
+
+def axes(fig: Figure, *shape: Any, **options: Any) -> Any:
+    """Axes of a figure in the house style; arguments as of `Figure.subplots`."""
+    made = fig.subplots(*shape, **options)
+    for ax in np.ravel(np.asarray(made, dtype=object)):
+        dress(ax)
+    return made
+
+
+def dress(ax: Axes) -> Axes:
+    """Put an axes in the house style."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(MUTED)
+    ax.tick_params(colors=MUTED, labelsize=8, length=3)
+    for label in (ax.xaxis.label, ax.yaxis.label):
+        label.set_color(INK)
+        label.set_size(9)
+    ax.title.set_color(INK)
+    return ax
+
+
+def title(ax: Axes, text: str) -> None:
+    """A short title, left."""
+    ax.set_title(text, loc="left", fontsize=9.5, color=INK)
+
+
+def legend(ax: Axes, **options: Any) -> None:
+    """A legend without frame, where there is something to tell apart."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(**{"frameon": False, "fontsize": 8, "labelcolor": INK, "handlelength": 1.4, **options})
+
+
+def ticks(ax: Axes, train: Train, row: float, color: str, *, height: float = 0.8, width: float = 1.0) -> None:
+    """The spikes of one train as ticks: one path, whatever their number."""
+    if len(train):
+        x = np.repeat(np.asarray(train, dtype=float), 3)
+        y = np.tile([row - height / 2, row + height / 2, np.nan], len(train))
+        ax.plot(x, y, color=color, lw=width, solid_capstyle="butt")
+
+
+def curve(ax: Axes, times: Trace, values: Trace, color: str, *, points: int = 3000, **options: Any) -> None:
+    """A trace, thinned to the extremes of `points` bins so that no peak is lost."""
+    x, y = thin(times, values, points)
+    ax.plot(x, y, color=color, **{"lw": 0.9, **options})
+
+
+def thin(times: Trace, values: Trace, points: int) -> tuple[Trace, Trace]:
+    """Least and greatest value of each of `points` / 2 bins in order of time; short traces stay as they are.
+
+    Examples
+    --------
+    >>> t, v = thin(np.arange(8.0), np.array([0, 9, 1, 2, 3, -5, 4, 1.0]), 4)
+    >>> v.tolist()
+    [0.0, 9.0, -5.0, 4.0]
+    """
+    n = len(values)
+    bins = max(points // 2, 1)
+    if n <= 2 * bins:
+        return times, values
+    edges = np.linspace(0, n, bins + 1).astype(int)
+    picks = [
+        a + k
+        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        for k in sorted({int(np.argmin(values[a:b])), int(np.argmax(values[a:b]))})
+    ]
+    return times[picks], values[picks]
+
+
+def seconds(ax: Axes, start: float, stop: float) -> None:
+    """Label a time axis in ms as seconds, so that long stretches stay readable."""
+    from matplotlib.ticker import FuncFormatter
+
+    ax.set_xlim(start, stop)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms / 1e3:g}"))
+    ax.set_xlabel("time (s)")
+
+
+def finite(values: Iterable[float]) -> Trace:
+    """The finite ones of some numbers."""
+    array = np.asarray(list(values), dtype=float)
+    return array[np.isfinite(array)]

@@ -1,0 +1,107 @@
+"""What a report says first: one sentence and a few numbers that a neuroscientist reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isnan
+
+from ephysfit.metrics.bench import Row
+from ephysfit.reports.evidence import Evidence
+from ephysfit.reports.tables import number, percent
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the headline: value as text, what it is, what it would be at best or for the cell itself."""
+
+    value: str
+    name: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    """Title, the sentence, and the tiles."""
+
+    title: str
+    sentence: str
+    tiles: tuple[Tile, ...]
+
+
+def headline(evidence: Evidence) -> Headline:
+    """The first lines of a report.
+
+    All numbers are of the scored stretches of the test stimuli; the single train is the noise-free run of a
+    stochastic neuron, otherwise its threshold run.
+    """
+    fit = evidence.fit
+    sentence = f"{_what(evidence)} {_how_well(evidence)}"
+    return Headline(f"{fit.cell}: {fit.model}", sentence, tuple(_tiles(evidence)))
+
+
+def _what(evidence: Evidence) -> str:
+    spans = evidence.scores[evidence.single].scored
+    seconds = sum(b - a for a, b in spans) / 1e3
+    stimuli = "one stimulus" if len(spans) == 1 else f"{len(spans)} stimuli"
+    return (
+        f"On {seconds:.3g} s of current that the fit never saw ({stimuli}, {_repeats(evidence)}), "
+        f"{evidence.fit.model} {_places(evidence)}"
+    )
+
+
+def _repeats(evidence: Evidence) -> str:
+    counts = evidence.scores[evidence.single].n_repeats
+    low, high = min(counts), max(counts)
+    if high == 1:
+        return "not repeated"
+    return f"{high} repeats" if low == high else f"{low} to {high} repeats"
+
+
+def _places(evidence: Evidence) -> str:
+    hits = evidence.overall
+    recorded, own = sum(len(m) for m in hits.predicted), len(hits.shared)
+    if not recorded:
+        return f"predicts {own} spikes where the cell is silent."
+    if not own:
+        return f"stays silent where the cell fires at {evidence.scores[evidence.single].rate_data_hz:.1f} Hz."
+    return (
+        f"places {percent(hits.predicted_share)} of the cell's spikes within ±{hits.window:g} ms; "
+        f"{percent(hits.extra_share)} of the spikes it predicts were never seen there."
+    )
+
+
+def _how_well(evidence: Evidence) -> str:
+    row = evidence.scores[evidence.single].row("gamma_over_R")
+    if isnan(row.value):
+        gamma = evidence.scores[evidence.single].row("gamma")
+        if isnan(gamma.value):
+            return "There are no spikes to compare, so no score is defined."
+        return (
+            f"Its coincidence factor is Γ = {number(gamma.value, 2)} (1: every spike, 0: chance). "
+            "Without repeats of a stimulus nobody knows what the cell itself would reach."
+        )
+    top = "" if isnan(row.ceiling) else f"; the best that one train could reach is {number(row.ceiling, 2)}"
+    return (
+        f"Beyond chance, it agrees with the cell {number(row.value, 2)} times as well as the cell's own repeats "
+        f"agree with each other (Γ/R){top}."
+    )
+
+
+def _tiles(evidence: Evidence) -> list[Tile]:
+    one, many = evidence.scores[evidence.single], evidence.scores[evidence.many]
+    tiles = [_tile(one.row("gamma_over_R"), "Γ/R, ±4 ms", "noise-free run" if evidence.single != evidence.many else "")]
+    if isnan(one["gamma_over_R"]):
+        tiles = [_tile(one.row("gamma"), "Γ, ±4 ms", "")]
+    star = many.row("md_star_8")
+    tiles.append(_tile(star, "Md*, ±8 ms", "noisy runs" if evidence.single != evidence.many else ""))
+    hits = evidence.overall
+    tiles.append(Tile(percent(hits.predicted_share), "spikes predicted", f"within ±{hits.window:g} ms"))
+    tiles.append(Tile(percent(hits.extra_share), "extra spikes", "best 0 %"))
+    rate = f"{one.rate_model_hz:.1f} / {one.rate_data_hz:.1f}"
+    tiles.append(Tile(rate, "rate in Hz", "model / cell"))
+    return tiles
+
+
+def _tile(row: Row, name: str, of: str) -> Tile:
+    top = "no ceiling known" if isnan(row.ceiling) else f"cell {number(row.ceiling, 2)}"
+    return Tile(number(row.value, 2), name, f"{of}; {top}" if of else top)

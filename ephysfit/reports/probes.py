@@ -1,0 +1,156 @@
+"""What a neuron does when it is poked: to a small pulse of current, to a spike, to steps. Knows no neuron by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ephysfit.arrays import Trace
+from ephysfit.data.recording import Recording, Sweep
+from ephysfit.fitting.fit import Fit
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.symbols import equations
+from ephysfit.simulation.compiled import run
+from ephysfit.simulation.simulate import simulate
+
+#: how long a neuron settles before it is poked and is watched afterwards, ms
+SETTLE, WATCH = 3000.0, 500.0
+#: charge of the pulse, as a part of what the standard deviation of the current carries in 1 ms
+SMALL = 0.05
+#: a step of current lasts at least this long, ms; the part after which its rate is steady
+STEP, STEADY = 200.0, 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """Answers of a settled neuron, at a holding current where it stays below threshold.
+
+    Attributes
+    ----------
+    times : (time,) array, ms after the pulse or spike
+    pulse, spike : mapping of str to (time,) array
+        Change of the margin ("margin", mV) and of the membrane ("V", mV, where there is one): per pC of injected
+        charge, and after one spike.
+    holding : float, pA
+    """
+
+    times: Trace
+    pulse: dict[str, Trace]
+    spike: dict[str, Trace]
+    holding: float
+
+
+def responses(neuron: Neuron, dt: float, mean: float, sd: float) -> Responses | None:
+    """Answers to a small pulse of current and to one forced spike.
+
+    Parameters
+    ----------
+    neuron : Neuron
+        One cell.
+    dt : float
+        Step, ms.
+    mean, sd : float
+        Mean and standard deviation of the current the neuron was fitted on, pA: the neuron is held at the mean, or as
+        many standard deviations below it as keep it silent.
+
+    Returns
+    -------
+    Responses, or None for a neuron that stays below threshold at none of them.
+    """
+    names = ("margin", "V") if "V" in equations(type(neuron)).states else ("margin",)
+    before, after = round(SETTLE / dt), round(WATCH / dt)
+    holding = _holding(neuron, dt, mean, sd, before)
+    if holding is None:
+        return None
+    current = np.full((3, before + after), holding)
+    charge = SMALL * sd * max(dt, 1.0)
+    current[1, before] += charge / dt
+    # a spike in step `before - 1` is felt from step `before` on, where the pulse begins too
+    saved = _replayed(neuron, current, dt, [[], [], [before - 1]], names)
+    gone = {n: saved[n][:, before:] for n in names}
+    if not all(np.isfinite(g).all() for g in gone.values()):
+        return None
+    picocoulomb = charge / 1e3
+    pulse = {n: (g[1] - g[0]) / picocoulomb for n, g in gone.items()}
+    return Responses((np.arange(after) + 1) * dt, pulse, {n: g[2] - g[0] for n, g in gone.items()}, holding)
+
+
+def _holding(neuron: Neuron, dt: float, mean: float, sd: float, steps: int) -> float | None:
+    """The largest of some holding currents at which the settled neuron is below threshold."""
+    levels = mean - sd * np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0])
+    current = np.repeat(levels[:, None], steps, axis=1)
+    margins = _replayed(neuron, current, dt, [[] for _ in levels], ("margin",))["margin"]
+    quiet = np.flatnonzero(np.isfinite(margins).all(1) & (margins[:, -1] < 0))
+    return float(levels[quiet[0]]) if quiet.size else None
+
+
+def _replayed(
+    neuron: Neuron, current: Trace, dt: float, forced: list[list[int]], save: tuple[str, ...]
+) -> dict[str, Trace]:
+    """Traces (trial, time) of a neuron that spikes only in the forced steps."""
+    inputs = len(type(neuron).inputs)
+    drive = current[None] if inputs == 1 else np.stack([current, *[np.zeros_like(current)] * (inputs - 1)], -1)[None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        done = run(neuron, drive, dt, forced=[forced], save=save)
+    return {n: np.asarray(done.traces[n])[0] for n in save}
+
+
+@dataclass(frozen=True, eq=False)
+class StepRates:
+    """Rates of a cell or a model to constant currents: pA and Hz, (step,)."""
+
+    current: Trace
+    rate_hz: Trace
+
+
+def step_rates(fit: Fit, low: float, high: float, count: int = 24, length: float = 3000.0) -> StepRates:
+    """The f-I curve of a fitted cell: its noise-free rate over the second half of constant currents.
+
+    Parameters
+    ----------
+    low, high : float, pA
+    count : int
+    length : float, ms
+    """
+    levels = np.linspace(low, high, count)
+    steps = round(length / fit.dt)
+    given = [_drive(fit.neuron, np.full(steps, level)) for level in levels]
+    options: dict[str, Any] = {}
+    if type(fit.neuron).stochastic():
+        options = {"noise": "integrated", "sharpen": tuple(fit.details.get("sharpen", (1.0, 0.0)))}
+    done = simulate(fit.neuron, given, dt=fit.dt, **options)
+    begin = STEADY * length
+    counts = [np.count_nonzero(runs[0] >= begin) for runs in done.spike_times]
+    return StepRates(levels, np.array(counts) * 1e3 / (length - begin))
+
+
+def _drive(neuron: Neuron, current: Trace) -> Trace:
+    more = len(type(neuron).inputs) - 1
+    return current if not more else np.stack([current, *[np.zeros_like(current)] * more], -1)
+
+
+def recorded_steps(recordings: list[Recording]) -> StepRates:
+    """Rates of a cell to the constant stretches of its stimuli, over their second half; empty for noise."""
+    found = [pair for recording in recordings for sweep in recording.sweeps for pair in _plateaus(sweep)]
+    levels = np.array([level for level, _ in found])
+    return StepRates(levels, np.array([rate for _, rate in found]))
+
+
+def _plateaus(sweep: Sweep) -> list[tuple[float, float]]:
+    """(mean current, rate over the second half) of every stretch of constant current that is long enough."""
+    k = max(round(1.0 / sweep.dt), 1)
+    n = sweep.steps // k
+    coarse = sweep.current[: n * k].reshape(n, k).mean(1)
+    span = float(np.ptp(coarse))
+    edges = np.flatnonzero(np.abs(np.diff(coarse)) > max(0.05 * span, 2.0)) + 1
+    out = []
+    for a, b in zip([0, *edges], [*edges, n], strict=True):
+        length = (b - a) * k * sweep.dt
+        if length < STEP or np.ptp(coarse[a:b]) > max(0.1 * span, 6.0):
+            continue
+        start, stop = (a * k * sweep.dt) + STEADY * length, b * k * sweep.dt
+        spikes = np.count_nonzero((sweep.spike_times >= start) & (sweep.spike_times < stop))
+        out.append((float(coarse[a:b].mean()), 1e3 * spikes / (stop - start)))
+    return out

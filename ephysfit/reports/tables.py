@@ -1,0 +1,220 @@
+"""The rows of a report, made once for the page, the terminal and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isnan, log
+from typing import Any
+
+from ephysfit.fitting.fit import Fit
+from ephysfit.metrics.bench import Row
+from ephysfit.metrics.metric import METRICS
+from ephysfit.metrics.score import Score
+from ephysfit.neuron.declare import Parameter, flat_names
+from ephysfit.neuron.functions import Bank
+
+#: what the number behind a score's name is, by metric: a template of its setting
+_SETTING = {
+    "gamma": "±{} ms", "reliability": "±{} ms", "gamma_over_R": "±{} ms", "md_star": "±{} ms",
+    "explained_variance_ratio": "σ = {} ms", "etv": "σ = {} ms", "van_rossum": "τ = {} ms",
+    "victor_purpura": "{} / ms",
+}  # fmt: skip
+_LABEL = {
+    "reliability": "R, the cell with itself",
+    "gamma": "Γ, coincidence",
+    "gamma_over_R": "Γ/R, of the cell's own",
+    "md_star": "Md*",
+    "explained_variance_ratio": "explained variance",
+    "etv": "explained variance",
+    "van_rossum": "van Rossum distance",
+    "victor_purpura": "Victor–Purpura distance",
+    "isi_distance": "interval distance (KS)",
+    "rate_error": "rate error",
+}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A score as text: fixed digits, a dash where it is undefined.
+
+    Examples
+    --------
+    >>> number(0.75234), number(float("nan"))
+    ('0.752', '–')
+    """
+    return "–" if value is None or isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def amount(value: float | None) -> str:
+    """A parameter as text: four significant digits.
+
+    Examples
+    --------
+    >>> amount(-53.65456), amount(None)
+    ('−53.65', '–')
+    """
+    return "–" if value is None or isnan(value) else f"{value:.4g}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """A share as text: ``'86 %'``, a dash where it is undefined."""
+    return "–" if isnan(share) else f"{100 * share:.0f} %"
+
+
+@dataclass(frozen=True)
+class ScoreLine:
+    """One metric at one setting, for all readouts of a model.
+
+    Attributes
+    ----------
+    metric, label, setting, doc, reference : str
+    cells : mapping of str to Row
+        The line of each readout's score.
+    best : float
+        The value of a perfect match.
+    higher_is_better : bool or None
+    """
+
+    metric: str
+    label: str
+    setting: str
+    doc: str
+    reference: str
+    cells: Mapping[str, Row]
+    best: float
+    higher_is_better: bool | None
+
+
+def score_lines(scores: Mapping[str, Score]) -> list[ScoreLine]:
+    """The scores of several readouts beside each other, one line a metric and setting.
+
+    Parameters
+    ----------
+    scores : mapping of str to Score
+        By readout, as in `Evidence.scores`. The line "consensus" inside the score of noisy runs is left out: the
+        consensus is a readout of its own.
+    """
+    merged: dict[str, dict[str, Row]] = {}
+    for readout, of in scores.items():
+        for row in of:
+            if "consensus" not in row.name:
+                merged.setdefault(row.name.replace("_runs", ""), {})[readout] = row
+    return [_line(name, cells) for name, cells in merged.items()]
+
+
+def _line(name: str, cells: Mapping[str, Row]) -> ScoreLine:
+    first = next(iter(cells.values()))
+    metric = METRICS[first.metric]
+    setting = _SETTING.get(first.metric, "").format(name.rpartition("_")[2])
+    label = _LABEL.get(first.metric, first.metric.replace("_", " "))
+    return ScoreLine(
+        first.metric, label, setting, metric.doc, metric.reference, cells, first.best, metric.higher_is_better
+    )
+
+
+@dataclass(frozen=True)
+class Value:
+    """One fitted number: flat name, value, standard error (None unless known), the bound it sits on ("" if none),
+    and where it lies between its bounds, 0 to 1, on the axis the fit used."""
+
+    name: str
+    value: float
+    standard_error: float | None
+    at_bound: str
+    place: float
+
+
+@dataclass(frozen=True)
+class ParameterLine:
+    """One declared parameter with its value or, for a bank, values; `kind` is "fitted", "measured" or "fixed"."""
+
+    name: str
+    unit: str
+    meaning: str
+    low: float
+    high: float
+    logarithmic: bool
+    kind: str
+    values: tuple[Value, ...]
+
+
+def place(p: Parameter, value: float) -> float:
+    """Where a value lies between its bounds, 0 to 1, on the (log) axis of the fit.
+
+    Examples
+    --------
+    >>> place(Parameter("ms", 1.0, 100.0), 10.0)
+    0.5
+    """
+    low, high, at = (log(x) for x in (p.low, p.high, max(value, p.low))) if p.logarithmic else (p.low, p.high, value)
+    return min(max((at - low) / (high - low), 0.0), 1.0)
+
+
+def parameter_lines(fit: Fit) -> list[ParameterLine]:
+    """One line a declared parameter: fitted ones, then what was measured, then what the model pins."""
+    cls = type(fit.neuron)
+    rows = {r["name"]: r for r in fit.parameters()}
+    lines = []
+    for name, p in cls.parameters.items():
+        values = tuple(_value(p, rows[flat]) for flat in flat_names({name: p}))
+        kind = "measured" if p.measured else "fitted"
+        lines.append(ParameterLine(name, p.unit, p.doc, p.low, p.high, p.logarithmic, kind, values))
+    lines.sort(key=lambda line: line.kind != "fitted")
+    return lines + [line for name in cls.pinned if (line := _pinned(fit, name))]
+
+
+def _value(p: Parameter, row: Mapping[str, Any]) -> Value:
+    return Value(row["name"], row["value"], row["standard_error"], row["at_bound"], place(p, row["value"]))
+
+
+def _pinned(fit: Fit, name: str) -> ParameterLine | None:
+    """The line of a pinned parameter, as declared by the model it is pinned in."""
+    owner: Any = type(fit.neuron)
+    while owner is not None and name not in owner.parameters:
+        owner = owner.base
+    if owner is None:
+        return None
+    p, held = owner.parameters[name], getattr(fit.neuron, name)
+    numbers = [float(v) for v in held] if isinstance(held, Bank) else [float(held)]
+    values = tuple(Value(f, v, None, "", place(p, v)) for f, v in zip(flat_names({name: p}), numbers, strict=True))
+    return ParameterLine(name, p.unit, p.doc, p.low, p.high, p.logarithmic, "fixed", values)
+
+
+@dataclass(frozen=True)
+class StageLine:
+    """One stage of a fit: how it ended, its losses per spike, and how long it took."""
+
+    stage: str
+    status: str
+    sentence: str
+    train: float
+    validation: float
+    seconds: float
+
+
+def stage_lines(fit: Fit) -> list[StageLine]:
+    """The history of a fit, one line a stage."""
+    return [
+        StageLine(e.stage, e.status.name.lower().replace("_", " "), e.status.value, e.train, e.validation, e.seconds)
+        for e in fit.history
+    ]
+
+
+def provenance_lines(fit: Fit) -> list[tuple[str, str]]:
+    """What made this fit, as (name, text)."""
+    known = dict(fit.provenance)
+    stages = known.pop("stages", [])
+    lines = [(k.replace("_", " "), _text(v)) for k, v in known.items() if v not in ("", None)]
+    return [*lines, *((f"stage {s.get('stage', '?')}", _text(_without(s, "stage"))) for s in stages)]
+
+
+def _without(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {k: v for k, v in settings.items() if k != name}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} = {_text(v)}" for k, v in value.items()) or "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(v) for v in value) or "–"
+    return f"{value:g}" if isinstance(value, float) else str(value)
