@@ -1,0 +1,166 @@
+"""The zoomable view of a fit: raster, membrane and current on one time axis (bokeh, its script inside the page)."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from ephysfit.arrays import Trace, Train
+from ephysfit.reports.evidence import READOUTS, Evidence
+from ephysfit.reports.figures.style import CURRENT, EXTRA, INK, MISSED, MODEL, NAMES, READOUT, thin
+
+#: points of a trace that the page carries; more are thinned to extremes
+POINTS = 24_000
+#: noisy runs shown
+DRAWN = 20
+#: longest stretch shown at first, ms
+FIRST = 2500.0
+
+
+def available() -> bool:
+    """Whether bokeh is installed (``pip install 'ephysfit[report]'``)."""
+    return find_spec("bokeh") is not None
+
+
+def interactive(evidence: Evidence) -> tuple[str, str]:
+    """(script, div) of the view, both to be put inside the page; nothing is fetched.
+
+    Panels share one time axis in seconds: drag to move, wheel to zoom, box to zoom into. Colours carry the name of a
+    CSS variable of the page as a tag, by which the page repaints them for light and dark.
+    """
+    from bokeh.embed import components
+    from bokeh.layouts import column
+    from bokeh.models import Range1d
+    from bokeh.resources import Resources
+
+    start, stop = evidence.stretch
+    end = evidence.stimulus.duration / 1e3
+    span = Range1d(start / 1e3, min(stop, start + FIRST) / 1e3, bounds=(0, end))
+    panels = [_raster(evidence, span), *_membranes(evidence, span), _current(evidence, span)]
+    for p in panels[:-1]:
+        p.xaxis.visible = False
+    panels[-1].xaxis.axis_label = "time (s)"
+    panels[-1].height += 40
+    script, div = components(column(panels, sizing_mode="stretch_width"))
+    library = Resources(mode="inline", components=["bokeh"]).render_js()
+    return library + script, div
+
+
+def _panel(span: Any, label: str, height: int, **options: Any) -> Any:
+    from bokeh.models import WheelZoomTool
+    from bokeh.plotting import figure
+
+    p = figure(height=height, x_range=span, sizing_mode="stretch_width", tools="xpan,xbox_zoom,reset",
+               toolbar_location="right", output_backend="canvas", **options)  # fmt: skip
+    wheel = WheelZoomTool(dimensions="width")
+    p.add_tools(wheel)
+    p.toolbar.active_scroll = wheel
+    p.toolbar.logo = None
+    p.yaxis.axis_label = label
+    p.yaxis.minor_tick_line_color = None
+    p.min_border_left = 84
+    p.background_fill_alpha = p.border_fill_alpha = 0.0
+    p.outline_line_color = None
+    p.grid.grid_line_alpha = 0.35
+    p.axis.tags = ["axis"]
+    p.grid.tags = ["rule"]
+    return p
+
+
+def _tag(renderer: Any, color: str) -> Any:
+    renderer.glyph.tags = [NAMES[color]]
+    return renderer
+
+
+def _line(p: Any, times: Trace, values: Trace, color: str, **options: Any) -> None:
+    x, y = thin(times, values, POINTS)
+    _tag(p.line((x / 1e3).astype(np.float32), y.astype(np.float32), line_color=color,
+                **{"line_width": 1.2, **options}), color)  # fmt: skip
+
+
+def _ticks(p: Any, trains: list[tuple[Train, float]], color: str, width: float = 1.4, legend: str = "") -> None:
+    x = np.concatenate([np.empty(0), *(t for t, _ in trains)]) / 1e3
+    y = np.concatenate([np.empty(0), *(np.full(len(t), row) for t, row in trains)])
+    named = {"legend_label": legend} if legend else {}
+    made = p.segment(x.astype(np.float32), (y - 0.4).astype(np.float32), x.astype(np.float32),
+                     (y + 0.4).astype(np.float32), line_color=color, line_width=width, **named)  # fmt: skip
+    _tag(made, color)
+
+
+def _raster(evidence: Evidence, span: Any) -> Any:
+    hits, repeats, row = evidence.agreement, evidence.repeats, 0.0
+    names = {(len(repeats) - 1) / 2: "recorded"}
+    seen, missed = [], []
+    for spikes, found in zip(repeats, hits.predicted, strict=True):
+        seen.append((spikes[found], row))
+        missed.append((spikes[~found], row))
+        row += 1
+    model, extra = [], []
+    for name in evidence.readouts:
+        drawn = list(evidence.runs(name)[:DRAWN])
+        row += 0.6
+        names[row + (len(drawn) - 1) / 2] = READOUTS[name]
+        model.append((name, [(spikes, row + k) for k, spikes in enumerate(drawn)]))
+        if name == evidence.single:
+            extra = [(drawn[0][~hits.shared], row)]
+        row += len(drawn)
+    p = _panel(span, "", int(60 + 8.5 * row), y_range=(row - 0.3, -0.8))
+    _ticks(p, seen, INK, legend="recorded and predicted")
+    _ticks(p, missed, MISSED, 2.2, legend="recorded, missed")
+    for name, trains in model:
+        _ticks(p, trains, READOUT[name], 1.2 if len(trains) > 1 else 2.0)
+    _ticks(p, extra, EXTRA, 2.4, legend="predicted, not recorded")
+    p.yaxis.ticker = list(names)
+    p.yaxis.major_label_overrides = names
+    p.ygrid.grid_line_color = None
+    _legend(p, "horizontal")
+    return p
+
+
+def _legend(p: Any, way: str) -> None:
+    if not p.legend:
+        return
+    legend = p.legend[0]
+    legend.orientation = way
+    legend.background_fill_alpha = legend.border_line_alpha = 0.0
+    legend.label_text_font_size = "11px"
+    legend.padding = legend.margin = 2
+    legend.glyph_height = 14
+    legend.tags = ["legend"]
+    p.add_layout(legend, "above")
+
+
+def _membranes(evidence: Evidence, span: Any) -> list[Any]:
+    """Recorded voltage and the model's, in one panel where both are membranes."""
+    sweep, v, u = evidence.stimulus.sweeps[0], evidence.trace("V"), evidence.trace("margin")
+    dt = evidence.readouts[evidence.single].dt
+    panels = []
+    if sweep.voltage is not None:
+        p = _panel(span, "membrane (mV)" if v is not None else "recorded (mV)", 190)
+        known = np.isfinite(sweep.voltage)
+        _line(p, sweep.times[known], sweep.voltage[known], INK, legend_label="recorded, repeat 1")
+        panels.append(p)
+    if v is not None and u is not None:
+        p = panels[0] if panels else _panel(span, "membrane (mV)", 190)
+        times = np.arange(len(v)) * dt
+        _line(p, times, v, MODEL, legend_label="model")
+        _line(p, times, v - u, MODEL, line_dash="dotted", legend_label="its threshold")
+        panels = [p]
+    elif u is not None:
+        low = float(np.percentile(u, 1))
+        high = max(float(u.max()), 0.0)
+        p = _panel(span, "to threshold (mV)", 150, y_range=(low - 0.1 * (high - low), high + 0.1 * (high - low) + 1e-6))
+        _line(p, np.arange(len(u)) * dt, u, MODEL, legend_label="model: distance to threshold")
+        panels.append(p)
+    for p in panels:
+        _legend(p, "horizontal")
+    return panels
+
+
+def _current(evidence: Evidence, span: Any) -> Any:
+    s = evidence.stimulus
+    p = _panel(span, "current (pA)", 120)
+    _line(p, np.arange(len(s.current)) * s.dt, s.current, CURRENT)
+    return p

@@ -1,0 +1,120 @@
+"""The page: everything a report shows as one HTML file that works without network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from ephysfit.reports.equations import equation_lines
+from ephysfit.reports.evidence import READOUTS, Evidence
+from ephysfit.reports.figures import PLOTS
+from ephysfit.reports.headline import headline
+from ephysfit.reports.interactive import available, interactive
+from ephysfit.reports.svg import inline_svg
+from ephysfit.reports.tables import amount, number, parameter_lines, percent, provenance_lines, score_lines, stage_lines
+
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+def render(evidence: Evidence) -> str:
+    """The report as HTML text.
+
+    Notes
+    -----
+    The page carries what it shows as JSON too (``<script type="application/json" id="ephysfit-data">``).
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    env = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    env.filters.update(number=number, amount=amount, percent=percent, plain=_plain_name)
+    safe = {k: Markup(v) for k, v in _markup(evidence).items()}  # noqa: S704  (made by us, from numbers and escaped text)
+    return env.get_template("report.html.j2").render(**_content(evidence), **safe)
+
+
+def _markup(evidence: Evidence) -> dict[str, str]:
+    """The parts that are markup already."""
+    script, div = interactive(evidence) if available() else ("", "")
+    return {
+        "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        "paint": (_TEMPLATES / "paint.js").read_text(encoding="utf-8") if script else "",
+        "viewer_script": script,
+        "viewer": div,
+        "data": _json(evidence),
+    }
+
+
+def _content(evidence: Evidence) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    fit = evidence.fit
+    kind = type(fit.neuron)
+    drawn = {name: plot.draw(evidence) for name, plot in PLOTS.items() if name != "bounds"}
+    return {
+        "fit": fit,
+        "head": headline(evidence),
+        "evidence": evidence,
+        "warnings": _warnings(evidence),
+        "readouts": {name: READOUTS[name] for name in evidence.scores},
+        "score_lines": score_lines(evidence.scores),
+        "parameter_lines": parameter_lines(fit),
+        "stages": stage_lines(fit),
+        "provenance": provenance_lines(fit),
+        "facts": {k: v for k, v in evidence.test.facts.items() if v},
+        "equations": [(what, Markup(math)) for what, math in equation_lines(kind)],  # noqa: S704
+        "states": {n: s for n, s in kind.states.items()},
+        "biology": kind.biology,
+        "figures": {n: (PLOTS[n], Markup(inline_svg(f, n))) for n, f in drawn.items() if f is not None},  # noqa: S704
+        "citations": citations(evidence),
+    }
+
+
+def _warnings(evidence: Evidence) -> list[str]:
+    """Cautions of the fit, then of the scores; each once."""
+    every = [*evidence.fit.warnings, *evidence.test.warnings]
+    for name in (evidence.single, evidence.many):
+        every += evidence.scores[name].warnings
+    return list(dict.fromkeys(every))
+
+
+def citations(evidence: Evidence) -> list[tuple[str, str]]:
+    """What to cite for this result, as (for what, text): software, model, metrics, data."""
+    fit, facts = evidence.fit, evidence.test.facts
+    version = fit.provenance.get("version", "")
+    out = [("software", f"ephysfit {version}".strip())]
+    if type(fit.neuron).reference:
+        out.append(("model", f"{fit.model}: {type(fit.neuron).reference}"))
+    refs = [line.reference for line in score_lines(evidence.scores) if line.reference]
+    out.append(("scores", "; ".join(dict.fromkeys(r.strip() for ref in refs for r in ref.split(";")))))
+    data = "; ".join(facts[k] for k in ("related_publications", "data_collection", "institution") if facts.get(k))
+    return [*out, ("data", data)] if data else out
+
+
+def _json(evidence: Evidence) -> str:
+    found: Mapping[str, Any] = {
+        "fit": evidence.fit.to_dict(),
+        "scores": {name: score.to_dict() for name, score in evidence.scores.items()},
+    }
+    # "<" cannot end the script element early
+    return json.dumps(found, allow_nan=False, default=str).replace("<", "\\u003c")
+
+
+def _plain_name(name: str) -> str:
+    """A parameter's name with its subscript lowered: ``tau_m`` as τ with m."""
+    from markupsafe import Markup
+
+    head, _, tail = name.partition("_")
+    shown = escape(_GREEK.get(head, head))
+    return Markup(f"<i>{shown}</i><sub>{escape(tail.replace('_', ' '))}</sub>" if tail else f"<i>{shown}</i>")  # noqa: S704
+
+
+_GREEK = {
+    "tau": "τ", "theta": "θ", "delta": "Δ", "gamma": "γ", "eta": "η", "beta": "β", "alpha": "α", "lambda": "λ",
+    "rho": "ρ", "omega": "ω", "kappa": "κ", "sigma": "σ", "mu": "μ", "phi": "φ", "zeta": "ζ", "xi": "ξ",
+}  # fmt: skip

@@ -1,0 +1,58 @@
+"""report(): one self-contained page about a fit, and its picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ephysfit.data.recording import Recording
+from ephysfit.fitting.fit import Fit
+from ephysfit.reports.evidence import Evidence, gather
+from ephysfit.reports.figures import overview
+from ephysfit.reports.page import render
+
+
+def report(fit: Fit, test: Recording, path: str | Path, *, train: Recording | None = None) -> Path:
+    """Write what a fit is worth: one HTML page that works offline, and a PNG beside it.
+
+    Parameters
+    ----------
+    fit : Fit
+    test : Recording
+        Sweeps the fit has not seen, of the same cell.
+    path : str or Path
+        Of the page, ``cell_42.html``; the picture gets the same name with ``.png``. Folders are made.
+    train : Recording, optional
+        What was fitted: adds the goodness of fit on it, and its current statistics.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    SimulationError, ScoreError
+        If the test stimuli do not fit the step of the fit, or cannot be scored.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from ephysfit.models.lif import LIF
+    >>> cell = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
+    >>> test = Recording.of(np.full((3, 4000), 150.0), dt=0.5, spike_times=[[100.0, 900.0], [101.0], [99.0, 902.0]])
+    >>> page = report(Fit(cell, "demo", 0.5), test, tempfile.mkdtemp() + "/demo.html")
+    >>> page.name, page.with_suffix(".png").exists()
+    ('demo.html', True)
+    """
+    return write(gather(fit, test, train), path)
+
+
+def write(evidence: Evidence, path: str | Path) -> Path:
+    """The page and the picture of what was gathered already; the path of the page."""
+    path = Path(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        path = path.with_name(path.name + ".html")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(evidence), encoding="utf-8")
+    overview(evidence).savefig(path.with_suffix(".png"), dpi=160, facecolor="white")
+    return path

@@ -1,0 +1,52 @@
+"""A figure as SVG to put inside a page: text stays text, colours follow the page's light or dark scheme."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from ephysfit.reports.figures.style import NAMES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_REFERENCE = re.compile(r"""(?:url\(#|href="#)([^)"]+)""")
+
+
+def inline_svg(fig: Figure, name: str) -> str:
+    """The figure as an ``<svg>`` element.
+
+    Parameters
+    ----------
+    fig : Figure
+    name : str
+        Prefix of ids, so that several figures live in one page.
+
+    Notes
+    -----
+    Colours of `figures.style` become CSS variables (``var(--ink)``); element ids that nothing refers to are dropped.
+    """
+    from matplotlib import rc_context
+
+    out = StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}):
+        fig.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    for color, variable in NAMES.items():
+        text = text.replace(color, f"var(--{variable})")
+    text = text.replace("#000000", "var(--ink)").replace("'DejaVu Sans'", "inherit")
+    used = set(_REFERENCE.findall(text))
+    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", text)
+    text = re.sub(r"""(url\(#|href="#)([^)"]+)""", rf"\g<1>{name}-\g<2>", text)
+    text = re.sub(r'<svg [^>]*viewBox="([^"]+)"[^>]*>', _open(name), text, count=1)
+    return re.sub(r"(\d+\.\d{2})\d+", r"\1", text)
+
+
+def _open(name: str) -> str:
+    return (
+        rf'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="\1" '
+        rf'role="img" class="figure" aria-label="{name}">'
+    )
