@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: the first bytes of every HDF5 file
 MAGIC = b"\x89HDF\r\n\x1a\n"
 
+#: no compression beats this by more
+MOST_COMPRESSED = 1000
+
 
 def is_hdf5(path: Path) -> bool:
     """Whether a file begins like HDF5."""
@@ -31,6 +34,20 @@ def opened(path: Path) -> Iterator[h5py.File]:
 
     with h5py.File(path, "r") as file:
         yield file
+
+
+def column(dataset: Any, first: int = 0, stop: int | None = None) -> np.ndarray:
+    """Values of a dataset, after a look at whether a file of this size can hold them.
+
+    Raises
+    ------
+    RecordingError
+        If a damaged header claims more than a thousand times the size of the file.
+    """
+    claimed, there = int(dataset.size) * dataset.dtype.itemsize, dataset.file.id.get_filesize()
+    if claimed > MOST_COMPRESSED * there:
+        raise RecordingError(f"{dataset.name} claims {claimed} bytes in a file of {there}: the file is damaged")
+    return np.asarray(dataset[first:stop])
 
 
 def text(value: Any, default: str = "") -> str:

@@ -247,7 +247,7 @@ def _by_tables(file: Any, by_key: dict[int, Series]) -> list[Pair]:
     if table is None or "responses/response" not in table or "stimuli/stimulus" not in table:
         return []
     kinds = _stimulus_types(file)
-    rows = zip(table["responses/response"][:], table["stimuli/stimulus"][:], strict=True)
+    rows = zip(*(hdf5.column(table[name]) for name in ("responses/response", "stimuli/stimulus")), strict=True)
     pairs = []
     for row, (response, stimulus) in enumerate(rows):
         parts = _part(file, response, by_key), _part(file, stimulus, by_key)
@@ -295,8 +295,8 @@ def _ragged(table: Any, name: str) -> list[np.ndarray]:
     """The rows of an indexed column."""
     if name not in table or f"{name}_index" not in table:
         return []
-    ends = np.asarray(table[f"{name}_index"][:], dtype=np.int64)
-    return np.split(np.asarray(table[name][:]), ends)[: len(ends)]
+    ends = hdf5.column(table[f"{name}_index"]).astype(np.int64)
+    return np.split(hdf5.column(table[name]), ends)[: len(ends)]
 
 
 def _numbered(file: Any, rest: list[Series], by_key: dict[int, Series]) -> Iterable[list[Series]]:
@@ -305,7 +305,7 @@ def _numbered(file: Any, rest: list[Series], by_key: dict[int, Series]) -> Itera
     groups: dict[int, list[Series]] = defaultdict(list)
     table = file.get(f"{ICEPHYS}/sweep_table")
     if table is not None and "series" in table and "sweep_number" in table:
-        for number, references in zip(table["sweep_number"][:], _ragged(table, "series"), strict=False):
+        for number, references in zip(hdf5.column(table["sweep_number"]), _ragged(table, "series"), strict=False):
             keys = [hdf5.identity(file[reference]) for reference in references if reference]
             groups[int(number)] += [by_key[key] for key in keys if key in wanted and key in by_key]
     listed = {s.key for group in groups.values() for s in group}

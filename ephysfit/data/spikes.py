@@ -181,7 +181,7 @@ def _without_electrode(v: Trace, current: Trace) -> Trace:
     lagged = np.stack([np.concatenate([np.zeros(k), di[: len(di) - k]]) for k in range(min(TAPS, len(di)))])
     calm = np.isfinite(dv) & np.isfinite(lagged).all(axis=0) if len(di) else np.zeros(0, dtype=bool)
     power = lagged[:, calm] @ lagged[:, calm].T if len(di) else np.zeros((0, 0))
-    if not calm.any() or not np.diag(power).all():
+    if not calm.any() or not np.diag(power).all() or not np.isfinite(power).all():
         return v
     taps = _fit_taps(lagged[:, calm], dv[calm])
     return v - np.convolve(np.nan_to_num(current - current[0]), taps)[: len(v)]
@@ -197,9 +197,7 @@ def _fit_taps(lagged: npt.NDArray[np.float64], dv: Trace) -> Trace:
 
 
 def _solve(lagged: npt.NDArray[np.float64], dv: Trace) -> Trace:
-    power = lagged @ lagged.T
-    ridge = 1e-9 * np.trace(power) * np.eye(len(power))
-    return np.linalg.solve(power + ridge, lagged @ dv)
+    return np.linalg.lstsq(lagged @ lagged.T, lagged @ dv, rcond=1e-12)[0]
 
 
 def _span(dt: float) -> int:

@@ -5,6 +5,7 @@ Channels are told by unit, never by name: labs rename channels and forget. A rec
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
@@ -21,6 +22,8 @@ from ephysfit.errors import RecordingError, StimulusError
 
 NAME = "ABF"
 MAGIC = (b"ABF ", b"ABF2")
+#: ABF 2 lists its 18 sections after 76 bytes, as (block of 512 bytes, bytes an entry, entries)
+SECTIONS_AT, SECTIONS = 76, 18
 #: epoch types whose rebuilt waveform agrees with recorded ones; the others are refused
 EPOCHS = {0: "off", 1: "step", 2: "ramp", 3: "pulse train"}
 OTHER_EPOCHS = {4: "triangle train", 5: "cosine train", 6: "resistance test", 7: "biphasic train"}
@@ -85,11 +88,26 @@ def read(
 def _opened(path: Path) -> Any:
     from neo.rawio import AxonRawIO
 
+    _check_sections(path)
     reader = AxonRawIO(str(path))
     reader.parse_header()
     if not len(reader.header["signal_channels"]) or not reader.segment_count(0):
         raise RecordingError("holds no samples")
     return reader
+
+
+def _check_sections(path: Path) -> None:
+    """Refuse an ABF 2 file whose sections do not fit in it: parsers would loop over billions of entries."""
+    with path.open("rb") as file:
+        head = file.read(SECTIONS_AT + SECTIONS * 16)
+    if not head.startswith(b"ABF2"):
+        return
+    there = path.stat().st_size
+    for block, size, count in struct.iter_unpack("<IIq", head[SECTIONS_AT:]):
+        if count < 0 or block * 512 + size * count > there:
+            raise RecordingError(
+                f"truncated or damaged: a section of {count} x {size} bytes does not fit in {there} bytes"
+            )
 
 
 def _text(value: Any) -> str:

@@ -134,7 +134,7 @@ def _samples(part: Any, factors: dict[str, float], default: str, scaled: bool) -
     if not (np.isfinite(rate) and rate > 0):
         raise RecordingError(f"{series.name}: sampling rate {rate}; it is finite and above 0")
     conversion = float(data.attrs.get("conversion", 1.0)) if scaled else 1.0
-    return np.asarray(data[first:stop], dtype=np.float64) * (conversion * factor), 1e3 / rate
+    return hdf5.column(data, first, stop).astype(np.float64) * (conversion * factor), 1e3 / rate
 
 
 def _experiment(file: Any, name: str, sweep: Sweep) -> tuple[tuple[float, float], ...]:

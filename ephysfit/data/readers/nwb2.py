@@ -217,7 +217,7 @@ def _samples(file: Any, part: Part, factors: dict[str, float], default: str) -> 
         raise RecordingError(f"{series.name}: data of shape {data.shape}; one channel, shape (time,), wanted")
     stop = series.size if part.count is None else part.first + part.count
     factor = _factor(data, factors, default, series.name)
-    raw = np.asarray(data[part.first : stop], dtype=np.float64).reshape(-1)
+    raw = hdf5.column(data, part.first, stop).astype(np.float64).reshape(-1)
     dt = series.dt if series.dt is not None else _regular(file[series.path], series)
     return raw * factor[0] + factor[1], dt, (series.start or 0.0) + part.first * dt
 
@@ -237,7 +237,7 @@ def _regular(item: Any, series: Series) -> float:
     """The step, ms, of time stamps that lie on a grid."""
     if "timestamps" not in item:
         raise RecordingError(f"{series.name}: no positive sampling rate and no time stamps")
-    stamps = np.asarray(item["timestamps"][:], dtype=np.float64) * 1e3
+    stamps = hdf5.column(item["timestamps"]).astype(np.float64) * 1e3
     if stamps.size < 2 or not np.isfinite(stamps).all():
         raise RecordingError(f"{series.name}: time stamps are missing or not finite")
     dt = (stamps[-1] - stamps[0]) / (stamps.size - 1)
@@ -256,7 +256,7 @@ def _units(file: Any, wanted: int | None) -> Train | None:
     table = file.get("units")
     if table is None or "spike_times" not in table or "spike_times_index" not in table:
         return None
-    ends = np.asarray(table["spike_times_index"][:], dtype=np.int64)
+    ends = hdf5.column(table["spike_times_index"]).astype(np.int64)
     if wanted is None and len(ends) != 1:
         raise RecordingError(
             f"{len(ends)} units and no voltage: give unit= a row of the units table, 0 to {len(ends) - 1}"
@@ -265,7 +265,7 @@ def _units(file: Any, wanted: int | None) -> Train | None:
     if not 0 <= row < len(ends):
         raise RecordingError(f"no unit {row}; the units table has {len(ends)} rows, counted from 0")
     begin = int(ends[row - 1]) if row else 0
-    return np.sort(np.asarray(table["spike_times"][begin : int(ends[row])], dtype=np.float64)) * 1e3
+    return np.sort(hdf5.column(table["spike_times"], begin, int(ends[row])).astype(np.float64)) * 1e3
 
 
 def _spikes_only(file: Any, pair: Pair, train: Train | None) -> Sweep:

@@ -6,7 +6,10 @@ npz and Matlab files an array may also be (trial, time), and spikes may come fla
 
 from __future__ import annotations
 
+import io
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +29,18 @@ HEAD = 4096
 #: time stamps, often printed with few digits, may leave a regular grid by this part of a step
 JITTER = 0.1
 BINARY = {b"PK\x03\x04": "npz", b"MATLAB 5": "mat", b"PAR1": "parquet"}
+
+#: run by another interpreter: Matlab file in, npz of its numeric arrays out
+MAT_TO_NPZ = """
+import io, sys
+import numpy as np
+from scipy.io import loadmat
+found = loadmat(sys.argv[1])
+arrays = {k: v for k, v in found.items() if isinstance(v, np.ndarray) and np.issubdtype(v.dtype, np.number)}
+buffer = io.BytesIO()
+np.savez(buffer, **arrays)
+sys.stdout.buffer.write(buffer.getvalue())
+"""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -58,6 +73,7 @@ def read(
     units: Mapping[str, str] | None = None,
     dt: float | None = None,
     cell: str | None = None,
+    planned: bool = False,
 ) -> Recording:
     """The sweeps of a table.
 
@@ -76,6 +92,8 @@ def read(
         Sampling step, ms, where the table has no time.
     cell
         Name of the cell; the file's stem by default.
+    planned
+        Take currents alone too, with neither voltage nor spikes: what a fitted cell is to be given.
     """
     choice = choice or Choice()
     arrays = LOADERS[_kind(path) or "text"](path)
@@ -85,7 +103,7 @@ def read(
             f"no column holds a current; found {', '.join(map(repr, arrays)) or 'no columns'}: give columns= and units="
         )
     values = {quantity: _numbers(arrays[column.name], column) for quantity, column in roles.items()}
-    sweeps, rejected = _sweeps(values, dt, choice)
+    sweeps, rejected = _sweeps(values, dt, choice, planned)
     return Recording(tuple(sweeps), cell=cell or path.stem, source=path.name, rejected=tuple(rejected))
 
 
@@ -96,7 +114,9 @@ def _numbers(array: npt.NDArray[Any], column: Column) -> npt.NDArray[np.float64]
         raise RecordingError(f"column {column.name!r} holds something that is not a number") from None
 
 
-def _sweeps(values: Arrays, dt: float | None, choice: Choice) -> tuple[list[Sweep], list[Rejected]]:
+def _sweeps(
+    values: Arrays, dt: float | None, choice: Choice, planned: bool = False
+) -> tuple[list[Sweep], list[Rejected]]:
     rows = _rows(values)
     names = [name for name, _ in rows]
     choice.check(names, [""])
@@ -104,7 +124,7 @@ def _sweeps(values: Arrays, dt: float | None, choice: Choice) -> tuple[list[Swee
     for k, (name, row) in enumerate(rows):
         if choice.takes(k, name, ""):
             try:
-                sweeps.append(_sweep(name, row, dt))
+                sweeps.append(_sweep(name, row, dt, planned))
             except RecordingError as error:
                 rejected.append(Rejected(name, str(error)))
     return sweeps, rejected
@@ -171,9 +191,9 @@ def _long(values: Arrays) -> list[tuple[str, Row]]:
     return rows
 
 
-def _sweep(name: str, row: Row, dt: float | None) -> Sweep:
+def _sweep(name: str, row: Row, dt: float | None, planned: bool) -> Sweep:
     current, voltage = row["current"], row.get("voltage")
-    if voltage is None and "spike_times" not in row:
+    if voltage is None and "spike_times" not in row and not planned:
         raise RecordingError("neither a voltage nor spike times: give columns= and units=")
     step, start = _step(row, len(current), dt)
     sweep = build(current, voltage, step, name)
@@ -232,12 +252,13 @@ def _npz(path: Path) -> Arrays:
 
 
 def _mat(path: Path) -> Arrays:
-    from scipy.io import loadmat
-
-    found = {
-        k: v for k, v in loadmat(str(path)).items() if not k.startswith("__") and np.issubdtype(v.dtype, np.number)
-    }
-    return {name: np.squeeze(array) for name, array in found.items()}
+    """Numeric arrays of a Matlab file, parsed in a process of its own: SciPy's parser crashes on some damaged files."""
+    done = subprocess.run([sys.executable, "-c", MAT_TO_NPZ, str(path)], capture_output=True, check=False, timeout=600)
+    if done.returncode:
+        last = done.stderr.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
+        raise RecordingError(f"a damaged Matlab file ({last[:200] or 'the parser crashed'})")
+    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as file:
+        return {name: np.squeeze(file[name]) for name in file.files}
 
 
 def _parquet(path: Path) -> Arrays:
