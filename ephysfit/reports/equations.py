@@ -114,7 +114,7 @@ def _math(e: Any) -> str:
     named = {"softplus": "softplus", "sigmoid": "σ"}
     for name, shown in named.items():
         text = text.replace(f"<mi>{name}</mi>", f"<mi>{shown}</mi>")
-    return text.replace("&InvisibleTimes;", "&#x2062;").replace("&ExponentialE;", "e").replace("<mo> </mo>", "")
+    return text.replace("&InvisibleTimes;", "&#x2062;").replace("&ExponentialE;", "e").replace("<mo> </mo>", "").replace("<mo>-</mo>", "<mo>−</mo>")
 
 
 def _rate(name: str, e: Any) -> str:

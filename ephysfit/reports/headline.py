@@ -66,7 +66,7 @@ def _places(evidence: Evidence) -> str:
         return f"stays silent where the cell fires at {evidence.scores[evidence.single].rate_data_hz:.1f} Hz."
     return (
         f"places {percent(hits.predicted_share)} of the cell's spikes within ±{hits.window:g} ms; "
-        f"{percent(hits.extra_share)} of the spikes it predicts were never seen there."
+        f"{percent(hits.extra_share)} of the spikes it predicts are near no recorded one."
     )
 
 
@@ -103,5 +103,5 @@ def _tiles(evidence: Evidence) -> list[Tile]:
 
 
 def _tile(row: Row, name: str, of: str) -> Tile:
-    top = "no ceiling known" if isnan(row.ceiling) else f"cell {number(row.ceiling, 2)}"
+    top = "ceiling unknown" if isnan(row.ceiling) else f"at best {number(row.ceiling, 2)}"
     return Tile(number(row.value, 2), name, f"{of}; {top}" if of else top)

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from ephysfit.arrays import Trace, Train
+from ephysfit.metrics.trains import cut
+from ephysfit.metrics.variance import mean_rate
 from ephysfit.reports.evidence import READOUTS, Evidence
+from ephysfit.reports.figures.rates import SIGMA
 from ephysfit.reports.figures.style import CURRENT, EXTRA, INK, MISSED, MODEL, NAMES, READOUT, thin
 
 #: points of a trace that the page carries; more are thinned to extremes
@@ -31,19 +34,21 @@ def interactive(evidence: Evidence) -> tuple[str, str]:
     CSS variable of the page as a tag, by which the page repaints them for light and dark.
     """
     from bokeh.embed import components
-    from bokeh.layouts import column
+    from bokeh.layouts import gridplot
     from bokeh.models import Range1d
     from bokeh.resources import Resources
 
     start, stop = evidence.stretch
     end = evidence.stimulus.duration / 1e3
     span = Range1d(start / 1e3, min(stop, start + FIRST) / 1e3, bounds=(0, end))
-    panels = [_raster(evidence, span), *_membranes(evidence, span), _current(evidence, span)]
+    panels = [_raster(evidence, span), *_membranes(evidence, span), _rate(evidence, span), _current(evidence, span)]
     for p in panels[:-1]:
         p.xaxis.visible = False
     panels[-1].xaxis.axis_label = "time (s)"
     panels[-1].height += 40
-    script, div = components(column(panels, sizing_mode="stretch_width"))
+    view = gridplot([[p] for p in panels], sizing_mode="stretch_width", toolbar_location="above",
+                    toolbar_options={"logo": None})  # fmt: skip
+    script, div = components(view)
     library = Resources(mode="inline", components=["bokeh"]).render_js()
     return library + script, div
 
@@ -53,11 +58,10 @@ def _panel(span: Any, label: str, height: int, **options: Any) -> Any:
     from bokeh.plotting import figure
 
     p = figure(height=height, x_range=span, sizing_mode="stretch_width", tools="xpan,xbox_zoom,reset",
-               toolbar_location="right", output_backend="canvas", **options)  # fmt: skip
+               output_backend="canvas", **options)  # fmt: skip
     wheel = WheelZoomTool(dimensions="width")
     p.add_tools(wheel)
     p.toolbar.active_scroll = wheel
-    p.toolbar.logo = None
     p.yaxis.axis_label = label
     p.yaxis.minor_tick_line_color = None
     p.min_border_left = 84
@@ -100,7 +104,7 @@ def _raster(evidence: Evidence, span: Any) -> Any:
     model, extra = [], []
     for name in evidence.readouts:
         drawn = list(evidence.runs(name)[:DRAWN])
-        row += 0.6
+        row += 1.0
         names[row + (len(drawn) - 1) / 2] = READOUTS[name]
         model.append((name, [(spikes, row + k) for k, spikes in enumerate(drawn)]))
         if name == evidence.single:
@@ -138,8 +142,9 @@ def _membranes(evidence: Evidence, span: Any) -> list[Any]:
     dt = evidence.readouts[evidence.single].dt
     panels = []
     if sweep.voltage is not None:
-        p = _panel(span, "membrane (mV)" if v is not None else "recorded (mV)", 190)
         known = np.isfinite(sweep.voltage)
+        label = "membrane (mV)" if v is not None else "recorded (mV)"
+        p = _panel(span, label, 190, y_range=_span(sweep.voltage[known]))
         _line(p, sweep.times[known], sweep.voltage[known], INK, legend_label="recorded, repeat 1")
         panels.append(p)
     if v is not None and u is not None:
@@ -149,14 +154,32 @@ def _membranes(evidence: Evidence, span: Any) -> list[Any]:
         _line(p, times, v - u, MODEL, line_dash="dotted", legend_label="its threshold")
         panels = [p]
     elif u is not None:
-        low = float(np.percentile(u, 1))
-        high = max(float(u.max()), 0.0)
-        p = _panel(span, "to threshold (mV)", 150, y_range=(low - 0.1 * (high - low), high + 0.1 * (high - low) + 1e-6))
+        p = _panel(span, "to threshold (mV)", 150, y_range=_span(np.append(u, 0.0)))
         _line(p, np.arange(len(u)) * dt, u, MODEL, legend_label="model: distance to threshold")
         panels.append(p)
     for p in panels:
         _legend(p, "horizontal")
     return panels
+
+
+def _span(values: Trace) -> tuple[float, float]:
+    """A range that holds nearly all values and every peak: rare troughs (artefacts) do not press the rest flat."""
+    low, high = float(np.percentile(values, 0.3)), float(values.max())
+    margin = 0.08 * (high - low) + 1e-6
+    return low - margin, high + margin
+
+
+def _rate(evidence: Evidence, span: Any) -> Any:
+    p = _panel(span, "rate (Hz)", 130)
+    duration = evidence.stimulus.duration
+    for trains, color, label in (
+        (evidence.repeats, INK, "recorded, mean"),
+        (evidence.runs(evidence.many), MODEL, f"model, {READOUTS[evidence.many]}"),
+    ):
+        values = mean_rate(cut(list(trains), 0.0, duration), duration, SIGMA)
+        _line(p, np.arange(len(values)) + 0.5, values, color, legend_label=label)
+    _legend(p, "horizontal")
+    return p
 
 
 def _current(evidence: Evidence, span: Any) -> Any:

@@ -55,6 +55,7 @@ def _content(evidence: Evidence) -> dict[str, Any]:
 
     fit = evidence.fit
     kind = type(fit.neuron)
+    lines = equation_lines(kind)
     drawn = {name: plot.draw(evidence) for name, plot in PLOTS.items() if name != "bounds"}
     return {
         "fit": fit,
@@ -67,11 +68,13 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "stages": stage_lines(fit),
         "provenance": provenance_lines(fit),
         "facts": {k: v for k, v in evidence.test.facts.items() if v},
-        "equations": [(what, Markup(math)) for what, math in equation_lines(kind)],  # noqa: S704
+        "equations": [(what, Markup(math)) for what, math in lines],  # noqa: S704
         "states": {n: s for n, s in kind.states.items()},
         "biology": kind.biology,
+        "functions": [text for name, text in _FUNCTIONS.items() if any(f"<mi>{name}</mi>" in m for _, m in lines)],
         "figures": {n: (PLOTS[n], Markup(inline_svg(f, n))) for n, f in drawn.items() if f is not None},  # noqa: S704
         "citations": citations(evidence),
+        "signed": lambda v: f"{v:g}".replace("-", "−"),
     }
 
 
@@ -109,12 +112,12 @@ def _plain_name(name: str) -> str:
     """A parameter's name with its subscript lowered: ``tau_m`` as τ with m."""
     from markupsafe import Markup
 
-    head, _, tail = name.partition("_")
-    shown = escape(_GREEK.get(head, head))
-    return Markup(f"<i>{shown}</i><sub>{escape(tail.replace('_', ' '))}</sub>" if tail else f"<i>{shown}</i>")  # noqa: S704
+    head, *tail = (escape(_GREEK.get(part, part)) for part in name.split("_"))
+    return Markup(f"<i>{head}</i><sub>{' '.join(tail)}</sub>" if tail else f"<i>{head}</i>")  # noqa: S704
 
 
+_FUNCTIONS = {"softplus": "softplus(x) = ln(1 + e^x)", "σ": "σ(x) = 1/(1 + e^−x)"}
 _GREEK = {
-    "tau": "τ", "theta": "θ", "delta": "Δ", "gamma": "γ", "eta": "η", "beta": "β", "alpha": "α", "lambda": "λ",
+    "tau": "τ", "theta": "θ", "delta": "δ", "gamma": "γ", "eta": "η", "beta": "β", "alpha": "α", "lambda": "λ",
     "rho": "ρ", "omega": "ω", "kappa": "κ", "sigma": "σ", "mu": "μ", "phi": "φ", "zeta": "ζ", "xi": "ξ",
 }  # fmt: skip

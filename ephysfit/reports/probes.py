@@ -21,6 +21,8 @@ SETTLE, WATCH = 3000.0, 500.0
 SMALL = 0.05
 #: a step of current lasts at least this long, ms; the part after which its rate is steady
 STEP, STEADY = 200.0, 0.5
+#: fewer different levels than this are no step protocol (the quiet ends of a noise stimulus, say)
+LEVELS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +137,8 @@ def recorded_steps(recordings: list[Recording]) -> StepRates:
     """Rates of a cell to the constant stretches of its stimuli, over their second half; empty for noise."""
     found = [pair for recording in recordings for sweep in recording.sweeps for pair in _plateaus(sweep)]
     levels = np.array([level for level, _ in found])
+    if len(np.unique(np.round(levels / 5.0))) < LEVELS:
+        return StepRates(np.empty(0), np.empty(0))
     return StepRates(levels, np.array([rate for _, rate in found]))
 
 

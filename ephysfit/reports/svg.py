@@ -11,6 +11,9 @@ from ephysfit.reports.figures.style import NAMES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+#: attributes that hold coordinates; numbers in text stay as they are
+_DRAWN = re.compile(r' (?:d|x|y|width|height)="[^"]*"')
+_ROUND = re.compile(r"(\d+\.\d{2})\d+")
 _REFERENCE = re.compile(r"""(?:url\(#|href="#)([^)"]+)""")
 
 
@@ -42,7 +45,7 @@ def inline_svg(fig: Figure, name: str) -> str:
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", text)
     text = re.sub(r"""(url\(#|href="#)([^)"]+)""", rf"\g<1>{name}-\g<2>", text)
     text = re.sub(r'<svg [^>]*viewBox="([^"]+)"[^>]*>', _open(name), text, count=1)
-    return re.sub(r"(\d+\.\d{2})\d+", r"\1", text)
+    return _DRAWN.sub(lambda m: _ROUND.sub(r"\1", m[0]), text)
 
 
 def _open(name: str) -> str:

@@ -38,7 +38,7 @@ def time_rescaling(ax: Axes, evidence: Evidence) -> bool:
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="uniform quantile", ylabel="integrated hazard, quantile")
     title(ax, "Time rescaling")
-    legend(ax, loc="upper left", fontsize=7.5)
+    legend(ax, loc="lower right", fontsize=7.5)
     return drawn
 
 
@@ -61,7 +61,7 @@ def loss(ax: Axes, fit: Fit) -> bool:
         if values.max() > high + 3 * (high - low) > low:
             ax.set_ylim(low - 0.05 * (high - low), high + 0.5 * (high - low))
     ax.set_xlabel("step")
-    ax.set_ylabel("loss")
+    ax.set_ylabel("loss (nats per spike)" if fit.neuron.stochastic() else "loss")
     title(ax, "Fit history")
     legend(ax, loc="best")
     return bool(seen)

@@ -21,7 +21,7 @@ from ephysfit.reports.figures.style import (
     axes,
     curve,
     figure,
-    legend,
+    legend_above,
     seconds,
     ticks,
     title,
@@ -89,7 +89,7 @@ def marks(ax: Axes) -> None:
     """What the colours of a raster mean, above it."""
     for color, text in ((INK, "recorded and predicted"), (MISSED, "recorded, missed"), (EXTRA, "predicted, not recorded")):
         ax.plot([], [], color=color, lw=2, label=text)
-    legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1, columnspacing=1.2)
+    legend_above(ax)
 
 
 def membrane(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
@@ -109,7 +109,7 @@ def membrane(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
         low = np.percentile(u, 2)
         ax.set_ylim(low - 0.1 * (u.max() - low), u.max() + 0.1 * (u.max() - low) + 1e-6)
         ax.set_ylabel("to threshold (mV)")
-    legend(ax, loc="upper right", ncols=3, fontsize=7.5)
+    legend_above(ax)
 
 
 def voltage(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:

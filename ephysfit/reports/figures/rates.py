@@ -12,7 +12,7 @@ from ephysfit.metrics.reliability import reliability
 from ephysfit.metrics.trains import cut
 from ephysfit.metrics.variance import mean_rate, smoothed
 from ephysfit.reports.evidence import READOUTS, Evidence
-from ephysfit.reports.figures.style import INK, MUTED, READOUT, curve, legend, title
+from ephysfit.reports.figures.style import INK, MUTED, READOUT, curve, legend, legend_above, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def psth(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
     ax.set_ylabel("rate (Hz)")
     ax.set_ylim(bottom=0)
     ax.set_xlim(start, stop)
-    legend(ax, loc="upper right", ncols=2, fontsize=7.5)
+    legend_above(ax)
 
 
 def _scored(evidence: Evidence, trains: Trains) -> list[Trace]:

@@ -83,12 +83,13 @@ def f_i(ax: Axes, evidence: Evidence) -> None:
     cell = recorded_steps(both)
     low, high = mean - 2 * max(sd, 5.0), mean + 4 * max(sd, 5.0)
     if cell.current.size:
-        low, high = min(low, float(cell.current.min())), float(max(cell.current.max(), mean + sd))
+        low, high = float(cell.current.min()), float(cell.current.max())
     model = step_rates(evidence.fit, low, high)
     ax.axvspan(mean - 2 * sd, mean + 2 * sd, color=MUTED, alpha=0.12, lw=0, label="fitted on (mean ± 2 sd)")
     ax.plot(model.current, model.rate_hz, color=READOUT[evidence.single], lw=1.5, marker="o", ms=2.5, label="model")
     if cell.current.size:
         ax.plot(cell.current, cell.rate_hz, color=INK, ls="", marker="o", ms=4, mfc="none", label="recorded steps")
+        ax.set_xlim(low - 0.03 * (high - low), high + 0.03 * (high - low))
     ax.set_xlabel("constant current (pA)")
     ax.set_ylabel("steady rate (Hz)")
     ax.set_ylim(bottom=0)

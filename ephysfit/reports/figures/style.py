@@ -65,6 +65,11 @@ def legend(ax: Axes, **options: Any) -> None:
         ax.legend(**{"frameon": False, "fontsize": 8, "labelcolor": INK, "handlelength": 1.4, **options})
 
 
+def legend_above(ax: Axes, columns: int = 3) -> None:
+    """A legend on one line above the right end of an axes, so that it covers nothing."""
+    legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.1, columnspacing=1.2)
+
+
 def ticks(ax: Axes, train: Train, row: float, color: str, *, height: float = 0.8, width: float = 1.0) -> None:
     """The spikes of one train as ticks: one path, whatever their number."""
     if len(train):
