@@ -89,7 +89,7 @@ def fitted(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
 def test_fit_prints_the_score_and_writes_what_it_says(run: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
     done = run("fit", *files, "-m", "LIF", "-o", tmp_path / "deep" / "fit", "--runs", 30)
     assert done.code == 0, done.err
-    assert "md_star_4" in done.out
+    assert "Md*, ±4 ms" in done.out
     assert "train 1 sweep, 20 s" in done.err
     assert "test 5 sweeps, 25 s" in done.err
     written = done.out.split("written: ")[1].split()
@@ -105,9 +105,9 @@ def test_fit_says_the_same_as_python(files: tuple[Path, Path], fitted: Path) -> 
     assert saved.neuron.values() == pytest.approx(fit.neuron.values())
     scores = json.loads((fitted / "scores.json").read_text(encoding="utf-8"))
     simulated = fit.simulate(test, runs=30)
-    noisy = {row["name"]: row["value"] for row in scores["readouts"]["noisy"]["rows"]}
+    noisy = {row["name"]: row["value"] for row in scores["readouts"]["noisy_runs"]["rows"]}
     assert noisy["md_star_4"] == pytest.approx(ef.score(simulated, test)["md_star_4"])
-    causal = {row["name"]: row["value"] for row in scores["readouts"]["causal"]["rows"]}
+    causal = {row["name"]: row["value"] for row in scores["readouts"]["causal_run"]["rows"]}
     assert causal["gamma_over_R_4"] == pytest.approx(ef.score(simulated.companions["causal"], test)["gamma_over_R_4"])
 
 
@@ -115,7 +115,7 @@ def test_fit_as_json_is_json_alone(run: Run, files: tuple[Path, Path], tmp_path:
     done = run("fit", *files, "-m", "LIF", "-o", tmp_path, "--no-report", "--json", "--runs", 25)
     said = json.loads(done.out)
     assert said["fit"]["model"] == "LIF"
-    assert said["scores"]["readouts"]["noisy"]["n_repeats"] == [5]
+    assert said["scores"]["readouts"]["noisy_runs"]["n_repeats"] == [5]
     assert "report" not in said["files"]
 
 
@@ -127,7 +127,7 @@ def test_score_of_a_saved_fit_uses_the_split_of_the_fit(run: Run, files: tuple[P
 
 def test_score_of_a_file_the_fit_has_not_seen_takes_all_of_it(run: Run, files: tuple[Path, Path], fitted: Path) -> None:
     done = run("score", fitted / "fit.json", files[1], "--runs", 30, "--json")
-    assert json.loads(done.out)["readouts"]["noisy"]["n_repeats"] == [5]
+    assert json.loads(done.out)["readouts"]["noisy_runs"]["n_repeats"] == [5]
 
 
 def test_score_on_training_data_is_refused_unless_asked(run: Run, files: tuple[Path, Path], fitted: Path) -> None:
@@ -143,7 +143,7 @@ def test_simulate_writes_every_spike(run: Run, files: tuple[Path, Path], fitted:
     done = run("simulate", fitted / "fit.json", files[1], "-o", path, "--runs", 7, "--seed", 3)
     assert done.code == 0, done.err
     with path.open(encoding="utf-8") as file:
-        rows = [r for r in csv.DictReader(file) if r["readout"] == "noisy"]
+        rows = [r for r in csv.DictReader(file) if r["readout"] == "noisy runs"]
     expected = ef.Fit.load(fitted / "fit.json").simulate(ef.load(files[1]), runs=7, seed=3).spike_times[0]
     for k, train in enumerate(expected):
         written = [float(r["spike_time_ms"]) for r in rows if r["run"] == str(k)]
@@ -156,8 +156,8 @@ def test_simulate_needs_no_voltage_and_no_spikes(run: Run, fitted: Path, tmp_pat
     done = run("simulate", fitted / "fit.json", planned, "-O", "dt=0.5", "--json", "--runs", 3)
     (stimulus,) = json.loads(done.out)["stimuli"]
     assert stimulus["duration_ms"] == 2000.0
-    assert len(stimulus["spike_times_ms"]["noisy"]) == 3
-    assert len(stimulus["spike_times_ms"]["causal"][0]) > 5
+    assert len(stimulus["spike_times_ms"]["noisy_runs"]) == 3
+    assert len(stimulus["spike_times_ms"]["causal_run"][0]) > 5
 
 
 def test_report_of_a_saved_fit(run: Run, files: tuple[Path, Path], fitted: Path, tmp_path: Path) -> None:

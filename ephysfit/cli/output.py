@@ -63,7 +63,8 @@ def table(rows: Sequence[Mapping[str, Any]], title: str = "", right: Sequence[st
     from rich.console import Console
     from rich.table import Table
 
-    shown = {key: None for row in rows for key, value in row.items() if str(value)}
+    keys = dict.fromkeys(key for row in rows for key in row)
+    shown = [key for key in keys if any(str(row.get(key, "")) for row in rows)]
     out = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, title_style="bold")
     for key in shown:
         out.add_column(key, justify="right" if key in right else "left", overflow="fold")

@@ -1,51 +1,76 @@
-"""Scores of every readout of a fitted cell, computed and shown once for `fit` and `score`."""
+"""Scores of every readout of a fitted cell, shown the same way by `fit` and `score`."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator
+from dataclasses import replace
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from ephysfit.cli.output import note, say
+from ephysfit.cli.output import WIDTH, say, table
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
     from ephysfit.fitting.fit import Fit
-    from ephysfit.metrics.score import Score
-    from ephysfit.simulation.simulate import Simulation
+    from ephysfit.metrics.bench import Row
+    from ephysfit.reports.evidence import Evidence
+    from ephysfit.reports.tables import ScoreLine
 
 
-def readouts(simulation: Simulation) -> dict[str, Simulation]:
-    """The simulation and its companions by name, the main one first: noisy, causal, consensus; or threshold."""
-    return {simulation.readout.split()[0]: simulation, **simulation.companions}
+def gather(
+    fit: Fit, test: Recording, train: Recording | None, *, runs: int, seed: int = 1, dt: float | None = None
+) -> Evidence:
+    """Runs of the fitted cell on the test stimuli with their scores, in steps of `dt` ms (of the fit unless given)."""
+    from ephysfit.reports.evidence import gather as run
+
+    return run(replace(fit, dt=dt or fit.dt), test, train, runs=runs, seed=seed)
 
 
-def scores(simulation: Simulation, test: Recording) -> dict[str, Score]:
-    """The score of every readout."""
-    from ephysfit.metrics.score import score
-
-    return {name: score(run, test) for name, run in readouts(simulation).items()}
-
-
-def to_dict(fit: Fit, found: dict[str, Score]) -> dict[str, Any]:
-    """Scores as plain values, by readout."""
-    return {"cell": fit.cell, "model": fit.model, "readouts": {name: s.to_dict() for name, s in found.items()}}
+def to_dict(evidence: Evidence) -> dict[str, Any]:
+    """The scores as plain values, by readout."""
+    return {
+        "cell": evidence.fit.cell,
+        "model": evidence.fit.model,
+        "readouts": {name.replace(" ", "_"): s.to_dict() for name, s in evidence.scores.items()},
+    }
 
 
-def show(found: dict[str, Score]) -> None:
-    """The table of the main readout, then a line for each other that simulates."""
-    main, *others = found.items()
-    say(str(main[1]))
-    for name, score in others:
-        if name != "consensus":  # its line stands in the main table
-            say(_line(name, score))
+def show(evidence: Evidence) -> None:
+    """What the numbers say in two sentences, the table, and what to know before trusting it."""
+    from ephysfit.reports.headline import headline
+    from ephysfit.reports.tables import score_lines
+
+    say(textwrap.fill(headline(evidence).sentence, WIDTH))
+    readouts = tuple(evidence.scores)
+    rows = [_row(line, readouts) for line in score_lines(evidence.scores)]
+    table(rows, right=(*readouts, "cell's own", "best"))
+    first = next(iter(evidence.scores.values()))
+    say(f"± standard error over repeats. Scored {_span(first.scored)}: {first.skipped}.")
+    for warning in _warnings(evidence):
+        say(textwrap.fill(warning, WIDTH, initial_indent="! ", subsequent_indent="  "))
 
 
-def _line(name: str, score: Score) -> str:
-    rows = [r for r in score.rows if r.metric == "gamma_over_R"]
-    values = "   ".join(f"Γ/R ±{r.name.rpartition('_')[2]} ms {r.value:.3f}" for r in rows)
-    return f"{name} run (one noise-free simulation)   {values}   rate {score.rate_model_hz:.2f} Hz"
+def _row(line: ScoreLine, readouts: tuple[str, ...]) -> dict[str, str]:
+    score = f"{line.label}, {line.setting}".rstrip(", ")
+    if line.metric == "reliability":
+        return {"score": score, **dict.fromkeys(readouts, ""), "cell's own": _value(next(iter(line.cells.values())))}
+    values = {name: _value(line.cells[name]) if name in line.cells else "" for name in readouts}
+    tops = {f"{r.ceiling:.3f}": None for r in line.cells.values() if not isnan(r.ceiling)}
+    return {"score": score, **values, "cell's own": " / ".join(tops), "best": f"{line.best:g}"}
 
 
-def cautions(fit: Fit) -> None:
-    """What to know before trusting the numbers."""
-    for warning in fit.warnings:
-        note(f"! {warning}")
+def _value(row: Row) -> str:
+    if isnan(row.value):
+        return "–"
+    return f"{row.value:.3f}" if isnan(row.error) else f"{row.value:.3f} ± {row.error:.3f}"
+
+
+def _span(scored: tuple[tuple[float, float], ...]) -> str:
+    (start, stop), *others = dict.fromkeys(scored)
+    return f"{start:g} to {stop:g} ms" + (f" of the first of {len(scored)} stimuli" if others else "")
+
+
+def _warnings(evidence: Evidence) -> Iterator[str]:
+    """Each caution once: of the fit, then of the scores."""
+    yield from dict.fromkeys([*evidence.fit.warnings, *(w for s in evidence.scores.values() for w in s.warnings)])

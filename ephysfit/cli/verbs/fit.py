@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from ephysfit.cli.sweeps import parts
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
     from ephysfit.fitting.fit import Fit
+    from ephysfit.reports.evidence import Evidence
 
 Folder = Annotated[
     Path | None,
@@ -57,29 +58,20 @@ def fit(
     note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
     found = _fit(fitted_on, chosen, dt, seed)
     found = replace(found, provenance={**found.provenance, "split": {"train": train, "test": test}})
-    scored = scoring.scores(found.simulate(held, runs=runs), held)
-    folder = output or Path(f"fit_{recording.cell}")
-    written = _write(folder, found, scoring.to_dict(found, scored))
-    if not no_report:
-        written["report"] = _report(found, held, folder / "report.html", fitted_on)
+    evidence = scoring.gather(found, held, fitted_on, runs=runs)
+    written = _write(output or Path(f"fit_{recording.cell}"), evidence, page=not no_report)
     if json:
-        as_json({"fit": found.to_dict(), "scores": scoring.to_dict(found, scored), "files": paths(written)})
+        as_json({"fit": found.to_dict(), "scores": scoring.to_dict(evidence), "files": written})
         return
-    say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s; {found.status.value}\n")
-    scoring.show(scored)
-    scoring.cautions(found)
-    say("\nwritten: " + "  ".join(paths(written).values()))
+    say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s; {found.status.value}.")
+    scoring.show(evidence)
+    say("written: " + "  ".join(written.values()))
 
 
 def describe(recording: Recording) -> str:
     """A recording in a few words."""
     n = len(recording)
     return f"{n} sweep{'s' * (n != 1)}, {recording.duration / 1e3:g} s, {recording.n_spikes} spikes"
-
-
-def paths(written: dict[str, Path]) -> dict[str, str]:
-    """Where files are, as text."""
-    return {name: str(path) for name, path in written.items()}
 
 
 def _fit(recording: Recording, model: str, dt: float | None, seed: int) -> Fit:
@@ -89,16 +81,15 @@ def _fit(recording: Recording, model: str, dt: float | None, seed: int) -> Fit:
         return run(recording, model, dt=dt, seed=seed, progress=tell)
 
 
-def _write(folder: Path, found: Fit, scores: dict[str, Any]) -> dict[str, Path]:
+def _write(folder: Path, evidence: Evidence, page: bool) -> dict[str, str]:
+    """The files of a fit: what each is, and where."""
     from json import dumps
 
-    written = {"fit": found.save(folder / "fit.json"), "scores": folder / "scores.json"}
-    text = dumps(finite(scores), indent=1, ensure_ascii=False, allow_nan=False)
+    written = {"fit": evidence.fit.save(folder / "fit.json"), "scores": folder / "scores.json"}
+    text = dumps(finite(scoring.to_dict(evidence)), indent=1, ensure_ascii=False, allow_nan=False)
     written["scores"].write_text(text + "\n", encoding="utf-8")
-    return written
+    if page:
+        from ephysfit.reports.report import write
 
-
-def _report(found: Fit, test: Recording, path: Path, train: Recording) -> Path:
-    from ephysfit.reports.report import report
-
-    return report(found, test, path, train=train)
+        written["report"] = write(evidence, folder / "report.html")
+    return {name: str(path) for name, path in written.items()}

@@ -33,9 +33,8 @@ def score(
     """
     fitted = arguments.open_fit(fit, model)
     held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
-    found = scoring.scores(fitted.simulate(held, runs=runs, dt=dt, seed=seed), held)
+    evidence = scoring.gather(fitted, held, None, runs=runs, seed=seed, dt=dt)
     if json:
-        as_json(scoring.to_dict(fitted, found))
-        return
-    scoring.show(found)
-    scoring.cautions(fitted)
+        as_json(scoring.to_dict(evidence))
+    else:
+        scoring.show(evidence)

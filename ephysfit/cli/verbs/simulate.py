@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json as _json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,6 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.output import as_json, say, table
-from ephysfit.cli.scoring import readouts
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
@@ -83,7 +83,20 @@ def _currents(files: list[Path], sweeps: str | None, option: list[str] | None) -
     options.pop("spikes")
     wanted = options.pop("sweeps", None)
     choice = Choice(None if wanted is None else tuple(wanted))
-    return join([read(path, choice, options) for path in files])
+    return join([read(path, choice, {**options, **_alone(path)}) for path in files])
+
+
+def _alone(path: Path) -> dict[str, bool]:
+    """The option by which a reader takes a current that nobody has recorded yet, where it has one."""
+    from ephysfit.data.loading import readers
+
+    reader = next((r for r in readers() if r.recognises(path)), None)
+    return {"planned": True} if reader and "planned" in inspect.signature(reader.read).parameters else {}
+
+
+def readouts(done: Simulation) -> dict[str, Simulation]:
+    """The simulation and its companions by what they are, the main one first."""
+    return {done.readout: done} | {c.readout: c for c in done.companions.values()}
 
 
 def _rows(done: Simulation) -> Iterator[dict[str, Any]]:
@@ -98,12 +111,12 @@ def _rows(done: Simulation) -> Iterator[dict[str, Any]]:
 
 def to_dict(done: Simulation) -> dict[str, Any]:
     """Spike times in ms, by readout, stimulus and run."""
-    each = readouts(done)
+    each = {name.replace(" ", "_"): run.spike_times for name, run in readouts(done).items()}
     return {
         "dt_ms": done.dt,
         "stimuli": [
             {"name": name, "duration_ms": duration,
-             "spike_times_ms": {r: [t.round(6).tolist() for t in run.spike_times[k]] for r, run in each.items()}}
+             "spike_times_ms": {r: [t.round(6).tolist() for t in trains[k]] for r, trains in each.items()}}
             for k, (name, duration) in enumerate(zip(done.names, done.durations, strict=True))
         ],
     }  # fmt: skip
