@@ -2,7 +2,7 @@
 #   make demo   the environment, then the main job on a shipped recording
 #   make test   the environment, then the tests
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint notebooks clean
+.PHONY: help demo test slow lint notebooks executed clean
 
 CANDIDATES := python3.11 python3 python3.12 python3.13 python
 PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
@@ -37,6 +37,10 @@ lint: $(READY)  ## style, types, import directions
 
 notebooks: $(READY)  ## run every notebook as it is shipped
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 -n $(WORKERS) -o addopts= notebooks/*.ipynb
+
+executed: $(READY)  ## make the shipped notebooks anew from their sources, and run them
+	$(BIN)/jupytext --quiet --to ipynb notebooks/*.py
+	$(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=600 -o addopts= notebooks/*.ipynb
 
 clean:  ## remove what was made, the environment too
 	rm -rf .venv demo build dist
