@@ -104,7 +104,7 @@ def van_rossum_loss(
 ) -> Tensor:
     r"""Squared van Rossum distance to recorded spikes, inside the kernel: no raster is ever built.
 
-    .. math:: D^2 = \frac{1}{\tau} \int_0^T e(t)^2 dt, \qquad \tau \dot e = -e + \tau \left(\sum \delta - \sum \delta^*\right)
+    .. math:: D^2 = \frac{1}{\tau} \int_0^T e(t)^2 dt, \qquad \dot e = -\frac{e}{\tau} + \sum \delta - \sum \delta^*
 
     taken exactly for spikes on the grid, up to the end of the record, so one lone spike far from its end counts 1/2.
 

@@ -18,7 +18,7 @@ from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.declare import Neuron, cellwise
 from ephysfit.neuron.stepping import coefficients, step
 from ephysfit.simulation.generate import Variant, kernel
-from ephysfit.simulation.layout import LANES, Layout, Lists, arrange
+from ephysfit.simulation.layout import Layout, Lists, arrange
 from ephysfit.simulation.surrogate import Surrogate
 from ephysfit.simulation.threads import share
 
@@ -191,7 +191,7 @@ class Problem:
         drawn = None if thresholds is None else np.asarray(_array(thresholds))
         shapes = [current_axes(current), lists.shape if lists else (1, 1)]
         shapes.append((1, 1) if drawn is None else (drawn.shape[0], drawn.shape[1]))
-        layout = arrange(cellwise(neuron), shapes, 2, LANES[element] if lanes is None else lanes)
+        layout = arrange(cellwise(neuron), shapes, 2, element, lanes)
         if coefs is None:
             coefs = coefficients(neuron, dt).detach().numpy()
         cell = layout.cell * (coefs.shape[0] > 1)
@@ -338,7 +338,7 @@ def _tiles(go: Any, given: tuple, written: tuple, lo: int, hi: int) -> None:
 
 def _element(dtype: Any) -> str:
     name = str(dtype).removeprefix("torch.") if "torch" in str(dtype) else np.dtype(dtype).name
-    if name not in LANES:
+    if name not in ("float32", "float64"):
         raise SimulationError(f"dtype {name} is not compiled; use float32 or float64")
     return name
 

@@ -27,7 +27,7 @@ WINDOWS = {
 #: what kernels call, of `vectors.floats` or `scalars.numbers`
 EXPORTED = (
     "F", "LANES", "load", "store", "loadi", "storei", "splat", "splati", "where", "bits", "lowest", "mask", "both",
-    "no", "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1", "tanh",
+    "no", "turn", "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1", "tanh",
 )  # fmt: skip
 
 
@@ -97,12 +97,25 @@ class _Writer:
         return [f"i{k} = load(drive, (q * INPUTS + {k}) * LANES)" for k in range(self.p.inputs)]
 
     def fill(self) -> list[str]:
-        lines = ["a = source[row]"] if self.v.shared else [
-            f"fill(drive, LANES, INPUTS, {k}, source, row, current, t0, n)" for k in range(self.p.inputs)
-        ]  # fmt: skip
+        lines = ["a = source[row]"] if self.v.shared else []
+        for k in range(0 if self.v.shared else self.p.inputs):
+            lines += self.read("drive", "current", "source", "INPUTS", k)
         if self.v.trace or self.v.spikes == "forced":
             lines.append(f"mark(marks, {'1' if self.v.shared else 'LANES'}, marked, row, begin, at, t0, n)")
         return lines
+
+    def read(self, scratch: str, array: str, rows: str, width: str, slot: int) -> list[str]:
+        """A segment of every lane's own row into scratch, square by square."""
+        return [
+            f"begins(starts, LANES, {rows}, row, {array}, {slot})",
+            "for l in range(LANES):",
+            "    starts[l] += t0",
+            "for q in range(0, n - LANES + 1, LANES):",
+            f"    turn({array}_flat, starts, {scratch}, (q * {width} + {slot}) * LANES, {width} * LANES)",
+            "    for l in range(LANES):",
+            "        starts[l] += LANES",
+            f"rest_of({scratch}, LANES, {width}, {slot}, {array}_flat, starts, -(n // LANES) * LANES, n - n % LANES, n)",
+        ]
 
     def step(self) -> list[str]:
         """From the states entering a step to the flag of a spike; the same text forward and in the recomputation."""
@@ -230,7 +243,7 @@ def weave_reverse(w: _Writer) -> str:
         "zero": [f"l{k} = zero" for k in range(d)] + (["pull = zero"] if v.source == "trace" else []),
         "restore": [f"{x} = load(kept, (part * {len(slots)} + {k}) * rows + row)" for k, x in enumerate(slots)]
         + ["wake = loadi(woken, part * rows + row)"],
-        "fill": w.fill() + ([] if v.source == "trace" else ["fill(asked, LANES, 1, 0, own, row, dense, t0, n)"]),
+        "fill": w.fill() + ([] if v.source == "trace" else w.read("asked", "dense", "own", "1", 0)),
         "enter": [f"store(entered, (q * STATES + {k}) * LANES, x{k})" for k in range(d)],
         "step": w.step() + w.trace_decay(),
         "spike": w.spike(),

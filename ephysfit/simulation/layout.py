@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ephysfit.errors import SimulationError
 
-#: rows of a tile by precision: two vectors of AVX2, one or two of AVX-512
-LANES = {"float32": 16, "float64": 8}
+#: bytes of a tile: two AVX2 registers a value, or two of AVX-512 where the machine has them
+NARROW, WIDE = 64, 128
 #: below this many rows plain numbers are faster than a mostly empty tile
 FEW = 3
+
+
+@cache
+def _wide() -> bool:
+    from llvmlite.binding import get_host_cpu_features
+
+    return bool(get_host_cpu_features().get("avx512f"))
+
+
+def lanes_for(element: str, rows: int) -> int:
+    """Rows of a tile: plain numbers for very few rows, two chains of registers where there are rows to fill them."""
+    size = np.dtype(element).itemsize
+    if rows < FEW:
+        return 1
+    return WIDE // size if _wide() and rows * size >= 0.75 * WIDE else NARROW // size
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +110,9 @@ class Layout:
         return out.reshape(*values.shape[:-1], self.cells, self.trials)
 
 
-def arrange(cells: int, shapes: Sequence[tuple[int, int]], together: int, lanes: int) -> Layout:
+def arrange(
+    cells: int, shapes: Sequence[tuple[int, int]], together: int, element: str, lanes: int | None = None
+) -> Layout:
     """Lay rows out in tiles so that rows of one stimulus sit together.
 
     Parameters
@@ -105,16 +123,17 @@ def arrange(cells: int, shapes: Sequence[tuple[int, int]], together: int, lanes:
         Leading axes of every source; axes of length 1 broadcast.
     together : int
         The first `together` sources are what a shared tile has one of.
-    lanes : int
-        Rows of a tile.
+    element : str
+        ``"float32"`` or ``"float64"``.
+    lanes : int, optional
+        Rows of a tile; by `lanes_for` unless given.
     """
     cells = _common("cell", [cells, *(s[0] for s in shapes)])
     trials = _common("trial", [s[1] for s in shapes])
     rows = np.arange(cells * trials)
     cell, trial = rows // trials, rows % trials
     places = [cell * (a > 1) * b + trial * (b > 1) for a, b in shapes]
-    if rows.size < FEW:
-        lanes = 1
+    lanes = lanes or lanes_for(element, rows.size)
     if lanes == 1:
         order, real, shared = rows, np.ones(rows.size, bool), True
     else:

@@ -60,14 +60,15 @@ class Pieces:
         """``y`` from ``x``, the inputs and the flag ``held``; states move by increments, which keeps their digits."""
         out: list[Definition] = []
         for k, (x, y) in enumerate(zip(self.x, self.y, strict=True)):
-            move = symbol(f"move{k}")
+            after, free = _moved(x, self.free[k], f"move{k}")
+            out += free
             if self.free[k] == self.held[k]:
-                out += [(move, self.free[k]), (y, x + move)]
+                out.append((y, after))
             elif self.held[k] == 0:
-                out += [(move, self.free[k]), (y, choose(HELD, x, x + move))]
+                out.append((y, choose(HELD, x, after)))
             else:
-                rest = symbol(f"rest{k}")
-                out += [(move, self.free[k]), (rest, self.held[k]), (y, x + choose(HELD, rest, move))]
+                rested, held = _moved(x, self.held[k], f"rest{k}")
+                out += [*held, (y, choose(HELD, rested, after))]
         return out
 
     def jumps(self) -> list[Definition]:
@@ -119,6 +120,14 @@ class Pieces:
                 drives = [g + weight * sympy.diff(rule, i) for g, i in zip(drives, self.i, strict=True)]
         out += list(zip(names("n", d), before, strict=True))
         return out, [(k, g) for k, g in enumerate(gains) if g != 0], drives
+
+
+def _moved(x: sympy.Symbol, increment: sympy.Expr, name: str) -> tuple[sympy.Expr, list[Definition]]:
+    """The state plus its increment; a sum is gathered on its own first, so that small terms keep their digits."""
+    if not increment.is_Add:
+        return x + increment, []
+    move = symbol(name)
+    return x + move, [(move, increment)]
 
 
 @cache

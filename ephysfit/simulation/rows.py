@@ -6,12 +6,18 @@ from numba import njit
 
 
 @njit
-def fill(scratch, lanes, width, slot, rows, row, array, t0, n):
-    """Lane l of step q becomes ``array[rows[row + l], slot, t0 + q]``; `width` slots of `lanes` a step."""
+def begins(starts, lanes, rows, row, array, slot):
+    """Where each lane's row of ``array[source, slot, time]`` begins in the flat array."""
     for l in range(lanes):
-        source = array[rows[row + l], slot]
-        for q in range(n):
-            scratch[(q * width + slot) * lanes + l] = source[t0 + q]
+        starts[l] = (rows[row + l] * array.shape[1] + slot) * array.shape[2]
+
+
+@njit
+def rest_of(scratch, lanes, width, slot, flat, starts, t0, first, n):
+    """The samples that do not fill a square: ``scratch[step, slot, lane] = flat[starts[lane] + t0 + step]``."""
+    for l in range(lanes):
+        for q in range(first, n):
+            scratch[(q * width + slot) * lanes + l] = flat[starts[l] + t0 + q]
 
 
 @njit

@@ -52,6 +52,11 @@ def mask(word):
 
 
 @njit
+def turn(source, starts, scratch, target, stride):
+    scratch[target] = source[starts[0]]
+
+
+@njit
 def fma(x, y, z):
     return x * y + z
 
@@ -141,6 +146,6 @@ def numbers(element: str) -> SimpleNamespace:
 
     return SimpleNamespace(
         F=F, LANES=1, load=load, store=store, loadi=loadi, storei=storei, splat=splat, splati=splati, where=where,
-        bits=bits, lowest=lowest, mask=mask, fma=fma, fabs=fabs, sqrt=sqrt, log=log, sin=sin, cos=cos, both=both,
+        bits=bits, lowest=lowest, mask=mask, turn=turn, fma=fma, fabs=fabs, sqrt=sqrt, log=log, sin=sin, cos=cos, both=both,
         no=no, exp=exp, sigmoid=sigmoid, softplus=softplus, phi1=phi1, dphi1=dphi1, tanh=tanh,
     )  # fmt: skip

@@ -195,6 +195,28 @@ def pow2(context: Any, x: Any) -> Any:
     return x(x), emit
 
 
+def _cast(b: Any, value: Any, to: ir.VectorType) -> Any:
+    if value.type == to:
+        return value
+    return b.fptrunc(value, to) if isinstance(to.element, ir.FloatType) else b.fpext(value, to)
+
+
+def _transposed(b: Any, rows: list) -> list:
+    """A square of vectors transposed in registers, swapping ever smaller blocks across the diagonal."""
+    n = len(rows)
+    half = n // 2
+    while half:
+        pick = lambda order: ir.Constant(ir.VectorType(_INDEX, n), order)  # noqa: E731
+        upper = pick([l if not l & half else n + l - half for l in range(n)])
+        lower = pick([l + half if not l & half else n + l for l in range(n)])
+        swapped = list(rows)
+        for i in (i for i in range(n) if not i & half):
+            swapped[i] = b.shuffle_vector(rows[i], rows[i + half], upper)
+            swapped[i + half] = b.shuffle_vector(rows[i], rows[i + half], lower)
+        rows, half = swapped, half // 2
+    return rows
+
+
 @cache
 def floats(element: str, lanes: int) -> SimpleNamespace:
     """What a kernel of this precision and width calls: loads, broadcasts, masks and functions.
@@ -244,13 +266,33 @@ def floats(element: str, lanes: int) -> SimpleNamespace:
 
         return flags(types.int64), emit
 
+    @intrinsic
+    def turn(context: Any, source: Any, starts: Any, scratch: Any, target: Any, stride: Any) -> Any:
+        """Read `lanes` values from each of `lanes` places of `source`, transpose, write rows `stride` apart."""
+
+        def emit(c: Any, b: Any, s: Any, a: Any) -> Any:
+            data, starting, out = (c.make_array(s.args[k])(c, b, a[k]).data for k in (0, 1, 2))
+            read = ir.VectorType(c.get_data_type(s.args[0].dtype), lanes)
+            rows = []
+            for l in range(lanes):
+                start = b.load(b.gep(starting, [ir.Constant(ir.IntType(64), l)]))
+                value = b.load(b.bitcast(b.gep(data, [start]), read.as_pointer()))
+                value.align = s.args[0].dtype.bitwidth // 8
+                rows.append(_cast(b, value, _llvm(vector)))
+            for q, column in enumerate(_transposed(b, rows)):
+                place = b.add(a[3], b.mul(a[4], ir.Constant(ir.IntType(64), q)))
+                b.store(column, b.bitcast(b.gep(out, [place]), _llvm(vector).as_pointer())).align = number.bitwidth // 8
+            return c.get_dummy_value()
+
+        return types.void(source, starts, scratch, types.int64, types.int64), emit
+
     load, store = memory(vector, number.bitwidth // 8)
     loadi, storei = memory(counter, 4)
     splat, splati = broadcast(vector, number), broadcast(counter, types.int32)
     space = SimpleNamespace(
         F=getattr(np, element), LANES=lanes, load=load, store=store, loadi=loadi, storei=storei,
         splat=splat, splati=splati, where=where, bits=bits, lowest=lowest, mask=mask, pow2=pow2,
-        fma=_named("fmuladd", 3), fabs=_named("fabs", 1), sqrt=_named("sqrt", 1), log=_named("log", 1),
+        turn=turn, fma=_named("fmuladd", 3), fabs=_named("fabs", 1), sqrt=_named("sqrt", 1), log=_named("log", 1),
         sin=_named("sin", 1), cos=_named("cos", 1), both=both, no=no,
     )  # fmt: skip
     space.__dict__.update(vectormath.functions(space))

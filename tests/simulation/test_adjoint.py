@@ -1,0 +1,121 @@
+"""The adjoint against torch autograd through the sequential definition, in float64 to 1e-10."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from compiled_cases import DT, Exponential, noise
+from torch.testing import assert_close
+
+from ephysfit.models.adlif import AdLIF
+from ephysfit.models.alif import ALIF
+from ephysfit.models.lif import LIF
+from ephysfit.simulation import adjoint
+from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.surrogate import Surrogate
+
+STEPS, CELLS, TRIALS = 300, 9, 2
+
+
+def cells_with_gradient(neuron, seed=1):
+    rng = np.random.default_rng(seed)
+    values = {k: v * torch.tensor(rng.uniform(0.95, 1.05, CELLS)) for k, v in neuron.start().values().items()}
+    for name, value in values.items():
+        value.requires_grad_(name != "t_ref")
+    return neuron(**values)
+
+
+def gradients(loss, cell, current):
+    wanted = [v for k, v in cell.values().items() if k != "t_ref"] + [current]
+    return [torch.zeros(()) if g is None else g for g in torch.autograd.grad(loss, wanted, allow_unused=True)]
+
+
+def assert_same(ours, theirs, tolerance=1e-10):
+    for a, b in zip(ours, theirs, strict=True):
+        scale = float(b.abs().max()) or 1.0
+        assert float((a - b).abs().max()) <= tolerance * scale
+
+
+def van_rossum(spikes, targets, tau):
+    """The plain loop."""
+    decay = np.exp(-DT / tau)
+    e, total = torch.zeros(spikes.shape[:2], dtype=torch.float64), 0.0
+    for n in range(spikes.shape[-1]):
+        e = decay * e + spikes[..., n] - targets[..., n]
+        total = total + e * e
+    return (total * 0.5 * (1 - decay**2)).sum(-1)
+
+
+@pytest.mark.parametrize("detach", [False, True])
+@pytest.mark.parametrize("neuron", [LIF, ALIF, AdLIF, Exponential])
+@pytest.mark.parametrize("shared", [True, False])
+def test_equals_autograd_through_the_definition(neuron, detach, shared):
+    cell, surrogate = cells_with_gradient(neuron), Surrogate(12.0)
+    current = torch.tensor(noise((1 if shared else CELLS, TRIALS, STEPS)), requires_grad=True)
+    weights = torch.tensor(np.random.default_rng(2).normal(size=(CELLS, TRIALS, STEPS)))
+    targets = torch.tensor(np.random.default_rng(3).random((1, TRIALS, STEPS)) < 0.02)
+    scale = torch.tensor(np.random.default_rng(4).normal(size=CELLS))
+    spikes, _, _ = sequential(cell, current.expand(CELLS, -1, -1), DT, surrogate=surrogate, detach=detach)
+    assert spikes.sum() > 20
+
+    ours = adjoint.run(cell, current, DT, surrogate=surrogate, detach=detach)
+    assert_close(ours, spikes, rtol=0, atol=0)
+    theirs = gradients(
+        (weights * spikes).sum() + (scale * van_rossum(spikes, targets.double(), 10.0)).sum(), cell, current
+    )
+    dense = gradients((weights * ours).sum(), cell, current)
+    loss = adjoint.van_rossum_loss(cell, current, targets, DT, 10.0, surrogate, detach)
+    assert_close(loss, van_rossum(spikes.detach(), targets.double(), 10.0), rtol=1e-11, atol=1e-11)
+    fused = gradients((scale * loss).sum(), cell, current)
+    tolerance = 1e-9 if detach else 1e-10  # a detached reset sums large terms that cancel
+    assert_same([a + b for a, b in zip(dense, fused, strict=True)], theirs, tolerance)
+
+
+@pytest.mark.parametrize("shape", ["box", "fast_sigmoid"])
+def test_every_window_equals_autograd(shape):
+    cell, surrogate = cells_with_gradient(ALIF), Surrogate(9.0, shape)
+    current = torch.tensor(noise((1, 1, STEPS)), requires_grad=True)
+    spikes, _, _ = sequential(cell, current.expand(CELLS, -1, -1), DT, surrogate=surrogate)
+    ours = adjoint.run(cell, current, DT, surrogate=surrogate)
+    assert_same(gradients(ours.sum(), cell, current), gradients(spikes.sum(), cell, current))
+
+
+def test_one_cell_sums_over_rows():
+    g = torch.tensor(5.0, dtype=torch.float64, requires_grad=True)
+    cell = LIF.start().replace(g=g)
+    current = torch.tensor(noise((3, TRIALS, STEPS)))
+    (ours,) = torch.autograd.grad(adjoint.run(cell, current, DT).sum(), g)
+    spikes, _, _ = sequential(cell, current, DT, surrogate=Surrogate())
+    (theirs,) = torch.autograd.grad(spikes.sum(), g)
+    assert_same([ours], [theirs])
+
+
+@pytest.mark.parametrize("neuron", [ALIF, AdLIF])
+def test_margins_of_a_replay_carry_the_gradient(neuron):
+    cell = cells_with_gradient(neuron)
+    current = torch.tensor(noise((CELLS, TRIALS, STEPS)), requires_grad=True)
+    forced = torch.tensor(np.random.default_rng(5).random((CELLS, TRIALS, STEPS)) < 0.02)
+    weights = torch.tensor(np.random.default_rng(6).normal(size=forced.shape))
+    _, _, theirs = sequential(cell, current, DT, forced=forced)
+    ours = adjoint.margins(cell, current, DT, forced)
+    assert_close(ours, theirs, rtol=0, atol=1e-9)
+    assert_same(gradients((weights * ours).sum(), cell, current), gradients((weights * theirs).sum(), cell, current))
+
+
+def test_a_lone_spike_counts_one_half():
+    current = torch.zeros(1, 1, 5000, dtype=torch.float64)
+    loss = adjoint.van_rossum_loss(LIF.start(), current, [[[50]]], DT, 10.0)
+    assert_close(loss, torch.tensor([0.5], dtype=torch.float64), rtol=1e-9, atol=1e-9)
+
+
+def test_float32_gradients_are_close():
+    cell = cells_with_gradient(ALIF)
+    current = torch.tensor(noise((1, 1, 1000)))
+    targets = [[np.arange(50, 1000, 100)]]
+    double, single = (
+        adjoint.van_rossum_loss(cell, current, targets, DT, 10.0, dtype=d) for d in (torch.float64, torch.float32)
+    )
+    wanted = [v for k, v in cell.values().items() if k not in ("t_ref", "delta")]
+    ours, theirs = torch.autograd.grad(single.sum(), wanted), torch.autograd.grad(double.sum(), wanted)
+    assert_same(ours, theirs, 1e-3)
