@@ -197,7 +197,8 @@ def _fit_taps(lagged: npt.NDArray[np.float64], dv: Trace) -> Trace:
 
 
 def _solve(lagged: npt.NDArray[np.float64], dv: Trace) -> Trace:
-    return np.linalg.lstsq(lagged @ lagged.T, lagged @ dv, rcond=1e-12)[0]
+    taps: Trace = np.linalg.lstsq(lagged @ lagged.T, lagged @ dv, rcond=1e-12)[0].astype(np.float64)
+    return taps
 
 
 def _span(dt: float) -> int:

@@ -24,6 +24,8 @@ NAME = "ABF"
 MAGIC = (b"ABF ", b"ABF2")
 #: ABF 2 lists its 18 sections after 76 bytes, as (block of 512 bytes, bytes an entry, entries)
 SECTIONS_AT, SECTIONS = 76, 18
+#: those of samples and of sweep times may be long, the others describe channels, epochs, tags ...
+LONG, MOST_ENTRIES = (10, 15), 20_000
 #: epoch types whose rebuilt waveform agrees with recorded ones; the others are refused
 EPOCHS = {0: "off", 1: "step", 2: "ramp", 3: "pulse train"}
 OTHER_EPOCHS = {4: "triangle train", 5: "cosine train", 6: "resistance test", 7: "biphasic train"}
@@ -103,8 +105,9 @@ def _check_sections(path: Path) -> None:
     if not head.startswith(b"ABF2"):
         return
     there = path.stat().st_size
-    for block, size, count in struct.iter_unpack("<IIq", head[SECTIONS_AT:]):
-        if count < 0 or block * 512 + size * count > there:
+    for k, (block, size, count) in enumerate(struct.iter_unpack("<IIq", head[SECTIONS_AT:])):
+        endless = count > 0 and (not block or not size or (k not in LONG and count > MOST_ENTRIES))
+        if count < 0 or endless or block * 512 + size * count > there:
             raise RecordingError(
                 f"truncated or damaged: a section of {count} x {size} bytes does not fit in {there} bytes"
             )
@@ -177,11 +180,8 @@ def _rebuilt(path: Path) -> Callable[[int], Trace]:
     if abf.abfVersion["major"] != 2:
         raise StimulusError("no recorded current; the command of an ABF 1 file is not rebuilt reliably: give command=")
     _check_epochs(abf, dac)
-    return lambda k: _waveform(abf, dac, k) * factor
-
-
-def _waveform(abf: Any, dac: int, k: int) -> Trace:
-    return np.asarray(abf.stimulusByChannel[dac].stimulusWaveform(k), dtype=np.float64)
+    waveforms = pyabf.waveform.EpochTable(abf, dac).epochWaveformsBySweep
+    return lambda k: np.asarray(waveforms[k].getWaveform(), dtype=np.float64) * factor
 
 
 def _commanding(abf: Any) -> int:
@@ -223,6 +223,13 @@ def _check_epochs(abf: Any, dac: int) -> None:
     strange = sorted(OTHER_EPOCHS.get(k, str(k)) for k in kinds - set(EPOCHS))
     if strange:
         raise StimulusError(f"the protocol holds a {', '.join(strange)}, which is not rebuilt reliably: give command=")
+    rows = zip(epochs.lEpochInitDuration, epochs.lEpochDurationInc, epochs.nDACNum, strict=False)
+    lengths = [(first, first + step * (abf.sweepCount - 1)) for first, step, number in rows if number == dac]
+    negative = any(length < 0 for pair in lengths for length in pair)
+    if negative or any(sum(ends) > abf.sweepPointCount for ends in zip(*lengths, strict=True)):
+        raise StimulusError(
+            "the epochs of the protocol do not fit in the sweep, which is not rebuilt reliably: give command="
+        )
 
 
 def _stimulus_file(abf: Any, dac: int) -> str:
