@@ -89,7 +89,7 @@ def _how_well(evidence: Evidence) -> str:
 
 def _tiles(evidence: Evidence) -> list[Tile]:
     one, many = evidence.scores[evidence.single], evidence.scores[evidence.many]
-    tiles = [_tile(one.row("gamma_over_R"), "Γ/R, ±4 ms", "noise-free run" if evidence.single != evidence.many else "")]
+    tiles = [_tile(one.row("gamma_over_R"), "Γ/R, ±4 ms", "noise-free" if evidence.single != evidence.many else "")]
     if isnan(one["gamma_over_R"]):
         tiles = [_tile(one.row("gamma"), "Γ, ±4 ms", "")]
     star = many.row("md_star_8")
@@ -103,5 +103,5 @@ def _tiles(evidence: Evidence) -> list[Tile]:
 
 
 def _tile(row: Row, name: str, of: str) -> Tile:
-    top = "ceiling unknown" if isnan(row.ceiling) else f"at best {number(row.ceiling, 2)}"
-    return Tile(number(row.value, 2), name, f"{of}; {top}" if of else top)
+    top = "ceiling unknown" if isnan(row.ceiling) else f"best {number(row.ceiling, 2)}"
+    return Tile(number(row.value, 2), name, f"{of}, {top}" if of else top)

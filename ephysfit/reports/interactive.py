@@ -164,7 +164,7 @@ def _membranes(evidence: Evidence, span: Any) -> list[Any]:
 
 def _span(values: Trace) -> tuple[float, float]:
     """A range that holds nearly all values and every peak: rare troughs (artefacts) do not press the rest flat."""
-    low, high = float(np.percentile(values, 0.3)), float(values.max())
+    low, high = float(np.percentile(values, 1.0)), float(values.max())
     margin = 0.08 * (high - low) + 1e-6
     return low - margin, high + margin
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from html import escape
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "equations": [(what, Markup(math)) for what, math in lines],  # noqa: S704
         "states": {n: s for n, s in kind.states.items()},
         "biology": kind.biology,
-        "functions": [text for name, text in _FUNCTIONS.items() if any(f"<mi>{name}</mi>" in m for _, m in lines)],
+        "functions": [Markup(text) for name, text in _FUNCTIONS.items() if any(f"<mi>{name}</mi>" in m for _, m in lines)],
         "figures": {n: (PLOTS[n], Markup(inline_svg(f, n))) for n, f in drawn.items() if f is not None},  # noqa: S704
         "citations": citations(evidence),
         "signed": lambda v: f"{v:g}".replace("-", "−"),
@@ -105,7 +106,16 @@ def _json(evidence: Evidence) -> str:
         "scores": {name: score.to_dict() for name, score in evidence.scores.items()},
     }
     # "<" cannot end the script element early
-    return json.dumps(found, allow_nan=False, default=str).replace("<", "\\u003c")
+    return json.dumps(_known(found), allow_nan=False, default=str).replace("<", "\\u003c")
+
+
+def _known(value: Any) -> Any:
+    """A value as JSON can say it: None for what is not finite."""
+    if isinstance(value, Mapping):
+        return {k: _known(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(v) for v in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _plain_name(name: str) -> str:
@@ -116,7 +126,10 @@ def _plain_name(name: str) -> str:
     return Markup(f"<i>{head}</i><sub>{' '.join(tail)}</sub>" if tail else f"<i>{head}</i>")  # noqa: S704
 
 
-_FUNCTIONS = {"softplus": "softplus(x) = ln(1 + e^x)", "σ": "σ(x) = 1/(1 + e^−x)"}
+_FUNCTIONS = {
+    "softplus": "softplus(<i>x</i>) = ln(1 + e<sup><i>x</i></sup>)",
+    "σ": "σ(<i>x</i>) = 1/(1 + e<sup>−<i>x</i></sup>)",
+}
 _GREEK = {
     "tau": "τ", "theta": "θ", "delta": "δ", "gamma": "γ", "eta": "η", "beta": "β", "alpha": "α", "lambda": "λ",
     "rho": "ρ", "omega": "ω", "kappa": "κ", "sigma": "σ", "mu": "μ", "phi": "φ", "zeta": "ζ", "xi": "ξ",
