@@ -9,6 +9,7 @@ PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c 'import sys; sys
 BIN := .venv/bin
 READY := .venv/.ready
 CELL ?= data/DRN164.nwb
+MODEL ?= AIGIF
 WORKERS ?= 2
 
 help:  ## what can be made
@@ -21,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)  ## fit a real cell, print its scores on held-out repeats, write demo/report.html
-	$(BIN)/ephysfit fit $(CELL) --output demo
+	$(BIN)/ephysfit fit $(CELL) --model $(MODEL) --output demo
 
 test: $(READY)  ## all tests but the slow ones, and every example in the documentation strings
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"

@@ -55,7 +55,7 @@ def _show(report: Report) -> None:
     say(f"{report.source}: {'cell ' + report.cell if report.cell else 'nothing usable'}")
     for name, value in {**report.facts, **{f"electrode, {k}": v for k, v in report.electrode.items()}}.items():
         say(f"  {name}: {value}")
-    if report.stimuli:
+    if any(s.repeats > 1 for s in report.stimuli):
         rows = [
             {
                 "stimulus": f"{k}: {s.name}",
