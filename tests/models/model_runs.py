@@ -31,8 +31,10 @@ def times(spikes: np.ndarray, dt: float) -> np.ndarray:
     return (np.flatnonzero(spikes) + 0.5) * dt
 
 
-def assert_paired(a: np.ndarray, b: np.ndarray, tolerance: float, least: int = 5) -> None:
+def assert_paired(a: np.ndarray, b: np.ndarray, tolerance: float, least: int = 5, median: float | None = None) -> None:
     """The same number of spikes (at least `least`, so that silence proves nothing), each within `tolerance` ms."""
     assert len(a) == len(b), (len(a), len(b))
     assert len(a) >= least, len(a)
-    assert np.abs(a - b).max() <= tolerance, np.abs(a - b).max()
+    apart = np.abs(a - b)
+    assert apart.max() <= tolerance, apart.max()
+    assert median is None or np.median(apart) <= median, np.median(apart)

@@ -115,7 +115,7 @@ def test_gif_without_noise_is_the_published_rule():
     dt = 0.05
     cell, current = GIF.start(), noise(4000, dt, 350.0, 150.0)
     spikes, *_ = run(cell, current, dt)
-    assert_paired(times(spikes, dt), times(gif_by_hand(cell, current, dt), dt), 0.4)
+    assert_paired(times(spikes, dt), times(gif_by_hand(cell, current, dt), dt), 1.0, median=0.15)
 
 
 def test_gif_margin_between_recorded_spikes_is_the_spike_response():
@@ -136,7 +136,7 @@ def test_gif_margin_between_recorded_spikes_is_the_spike_response():
 
 
 def test_agif_is_the_published_rule():
-    dt, cell = 0.05, AGIF.start().replace(g_A=12.0)
+    dt, cell = 0.05, AGIF.start().replace(g_A=60.0)
 
     def a_current(V, state):
         (h,) = state or (0.0,)
@@ -148,7 +148,7 @@ def test_agif_is_the_published_rule():
     spikes, *_ = run(cell, current, dt)
     expected = gif_by_hand(cell, current, dt, a_current)
     without, *_ = run(cell.replace(g_A=0.0), current, dt)
-    assert_paired(times(spikes, dt), times(expected, dt), 0.5)
+    assert_paired(times(spikes, dt), times(expected, dt), 1.0, median=0.15)
     assert spikes.sum() < without.sum()
 
 
@@ -162,7 +162,7 @@ def test_igif_is_the_published_rule():
 
     current = noise(4000, dt, 420.0, 260.0)
     spikes, *_ = run(cell, current, dt)
-    assert_paired(times(spikes, dt), times(gif_by_hand(cell, current, dt, following), dt), 0.5)
+    assert_paired(times(spikes, dt), times(gif_by_hand(cell, current, dt, following), dt), 1.0, median=0.15)
 
 
 def test_igif_forgives_a_slow_ramp_and_fires_to_a_fast_one():
@@ -267,17 +267,17 @@ def test_a_finite_rise_delays_each_spike_by_the_height_over_the_rise():
 
 
 def test_izhikevich_2003_is_the_published_rule():
-    """Regular spiking, fast spiking and chattering of the paper (b = 0.2), Euler at 0.01 ms there."""
+    """Regular spiking, fast spiking and chattering of the paper (b = 0.2), Euler at 0.002 ms there."""
     for a, c, d in ((0.02, -65.0, 8.0), (0.1, -65.0, 2.0), (0.02, -50.0, 2.0)):
-        v, u, dt, expected = -70.0, -14.0, 0.01, np.zeros(15000, bool)
-        for n in range(15000):
+        v, u, dt, expected = -70.0, -14.0, 0.002, np.zeros(75000, bool)
+        for n in range(75000):
             v, u = v + dt * (0.04 * v * v + 5 * v + 140 - u + 10.0), u + dt * a * (0.2 * v - u)
             if v >= 30:
                 expected[n], v, u = True, c, u + d
         cell = Izhikevich2003.start().replace(C=1.0, V_r=-70.0, a=a, c=c, d=d)
         assert cell.b == pytest.approx(0.2)
         spikes, *_ = run(cell, np.full(7500, 10.0), 0.02)
-        assert_paired(times(spikes, 0.02), times(expected, dt), 0.6, least=4)
+        assert_paired(times(spikes, 0.02), times(expected, dt), 0.3, least=4)
 
 
 # --- upstrokes under every condition: 10 s of strong input, replayed and noisy ---------------------------------------
