@@ -154,6 +154,8 @@ class Neuron:
     inputs: ClassVar[Mapping[str, Input]] = {"I": Input()}
     pinned: ClassVar[Mapping[str, float | tuple[float, ...] | Tie]] = {}
     base: ClassVar[type[Neuron] | None] = None
+    #: other places, beside the declared starts, where a cold fit may begin: values by parameter name
+    alternatives: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     State: ClassVar[Any] = None
     if TYPE_CHECKING:
         #: classes are keys of caches; mypy would hold the instances' method against that
@@ -191,7 +193,7 @@ class Neuron:
             raise NeuronError(f"{cls.__name__} needs {', '.join(missing)} ({', '.join(cls.parameters)} in all)")
         for name, parameter in cls.parameters.items():
             object.__setattr__(self, name, _shaped(cls, name, parameter, values[name]))
-        for name, value in cls.pinned.items():
+        for name, value in sorted(cls.pinned.items(), key=lambda item: callable(item[1])):  # ties read the numbers
             object.__setattr__(self, name, value(self) if callable(value) else _bank(value))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -234,7 +236,7 @@ class Neuron:
         for key in values:
             if key not in cls.parameters:
                 raise NeuronError(f"{cls.__name__} has no free parameter {key!r} to pin; {near(key, cls.parameters)}")
-        inherited = ("reference", "biology", "hold")
+        inherited = ("reference", "biology", "hold", "alternatives")
         body = {
             "base": cls,
             "__doc__": doc or cls.__doc__,
