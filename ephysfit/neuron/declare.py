@@ -246,7 +246,7 @@ class Neuron:
         new: type[Self] = type(name, (cls,), body)
         new.parameters = {k: v for k, v in cls.parameters.items() if k not in values}
         new.states, new.inputs, new.State = cls.states, cls.inputs, cls.State
-        new.pinned = {**cls.pinned, **values}
+        new.pinned = {**values, **cls.pinned}  # what is pinned later may be read by earlier ties: it comes first
         return new
 
     @classmethod
