@@ -38,7 +38,6 @@ class _Whole(Bank):
         return sympy.Sum(e, (_INDEX, 1, self.size)) if _indexed(e) else e * self.size
 
 
-
 def _indexed(e: sympy.Expr) -> bool:
     return any(str(s).endswith("_i") for s in e.free_symbols)
 
@@ -114,7 +113,12 @@ def _math(e: Any) -> str:
     named = {"softplus": "softplus", "sigmoid": "σ"}
     for name, shown in named.items():
         text = text.replace(f"<mi>{name}</mi>", f"<mi>{shown}</mi>")
-    return text.replace("&InvisibleTimes;", "&#x2062;").replace("&ExponentialE;", "e").replace("<mo> </mo>", "").replace("<mo>-</mo>", "<mo>−</mo>")
+    return (
+        text.replace("&InvisibleTimes;", "&#x2062;")
+        .replace("&ExponentialE;", "e")
+        .replace("<mo> </mo>", "")
+        .replace("<mo>-</mo>", "<mo>−</mo>")
+    )
 
 
 def _rate(name: str, e: Any) -> str:

@@ -14,7 +14,7 @@ from ephysfit.data.stimuli import Stimulus
 from ephysfit.fitting.fit import Fit
 from ephysfit.metrics.score import Score, score
 from ephysfit.neuron.symbols import equations
-from ephysfit.reports.agreement import WINDOW, Agreement, agreement
+from ephysfit.reports.agreement import WINDOW, Agreement, Mask, agreement
 from ephysfit.simulation.simulate import Simulation
 
 #: how the readouts of a model are called in reports, in the order in which they are shown
@@ -102,7 +102,8 @@ class Evidence:
     @cached_property
     def overall(self) -> Agreement:
         """The single train against the repeats in the scored stretches of all stimuli."""
-        predicted, shared = [], []
+        predicted: list[Mask] = []
+        shared: list[Mask] = []
         spans = self.scores[self.single].scored
         for stimulus, (train, *_), span in zip(
             self.stimuli, self.readouts[self.single].spike_times, spans, strict=True

@@ -12,7 +12,7 @@ from ephysfit.metrics.trains import cut
 from ephysfit.metrics.variance import mean_rate
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures.rates import SIGMA
-from ephysfit.reports.figures.style import CURRENT, EXTRA, INK, MISSED, MODEL, NAMES, READOUT, thin
+from ephysfit.reports.figures.style import CURRENT, EXTRA, INK, MISSED, MODEL, NAMES, READOUT, Sampled, thin
 
 #: points of a trace that the page carries; more are thinned to extremes
 POINTS = 24_000
@@ -40,7 +40,7 @@ def interactive(evidence: Evidence) -> tuple[str, str]:
 
     start, stop = evidence.stretch
     end = evidence.stimulus.duration / 1e3
-    span = Range1d(start / 1e3, min(stop, start + FIRST) / 1e3, bounds=(0, end))
+    span = Range1d(start=start / 1e3, end=min(stop, start + FIRST) / 1e3, bounds=(0, end))
     panels = [_raster(evidence, span), *_membranes(evidence, span), _rate(evidence, span), _current(evidence, span)]
     for p in panels[:-1]:
         p.xaxis.visible = False
@@ -78,7 +78,7 @@ def _tag(renderer: Any, color: str) -> Any:
     return renderer
 
 
-def _line(p: Any, times: Trace, values: Trace, color: str, **options: Any) -> None:
+def _line(p: Any, times: Sampled, values: Sampled, color: str, **options: Any) -> None:
     x, y = thin(times, values, POINTS)
     _tag(p.line((x / 1e3).astype(np.float32), y.astype(np.float32), line_color=color,
                 **{"line_width": 1.2, **options}), color)  # fmt: skip

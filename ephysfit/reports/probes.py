@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from ephysfit.arrays import Trace
 from ephysfit.data.recording import Recording, Sweep
@@ -14,6 +15,9 @@ from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.symbols import equations
 from ephysfit.simulation.compiled import run
 from ephysfit.simulation.simulate import simulate
+
+#: samples of whatever float type
+Sampled: TypeAlias = npt.NDArray[np.floating[Any]]
 
 #: how long a neuron settles before it is poked and is watched afterwards, ms
 SETTLE, WATCH = 3000.0, 500.0
@@ -38,7 +42,7 @@ class Responses:
     holding : float, pA
     """
 
-    times: Trace
+    times: Sampled
     pulse: dict[str, Trace]
     spike: dict[str, Trace]
     holding: float
@@ -103,8 +107,8 @@ def _replayed(
 class StepRates:
     """Rates of a cell or a model to constant currents: pA and Hz, (step,)."""
 
-    current: Trace
-    rate_hz: Trace
+    current: Sampled
+    rate_hz: Sampled
 
 
 def step_rates(fit: Fit, low: float, high: float, count: int = 24, length: float = 3000.0) -> StepRates:

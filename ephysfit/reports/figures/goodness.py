@@ -53,7 +53,9 @@ def loss(ax: Axes, fit: Fit) -> bool:
         for k, curve in enumerate(curves):
             y = np.asarray([np.nan if v is None else v for v in curve], dtype=float)
             label = estimate.stage if len(curves) == 1 else f"{estimate.stage}, part {k + 1}"
-            ax.plot(begin + np.arange(len(y)), y, marker="o", ms=2.5, lw=1.3, color=(MODEL, INK, MUTED)[k % 3], label=label)
+            ax.plot(
+                begin + np.arange(len(y)), y, marker="o", ms=2.5, lw=1.3, color=(MODEL, INK, MUTED)[k % 3], label=label
+            )
             begin += max(len(y) - 1, 0)
     values = finite(v for c in seen for part in c for v in part if v is not None)
     if values.size:

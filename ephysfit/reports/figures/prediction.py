@@ -79,15 +79,17 @@ def raster(
     ax.set_xlim(start, stop)
 
 
-def _inside(
-    ax: Axes, train: Trace, row: float, color: str, start: float, stop: float, width: float = 1.1
-) -> None:
+def _inside(ax: Axes, train: Trace, row: float, color: str, start: float, stop: float, width: float = 1.1) -> None:
     ticks(ax, train[(train >= start) & (train < stop)], row, color, width=width)
 
 
 def marks(ax: Axes) -> None:
     """What the colours of a raster mean, above it."""
-    for color, text in ((INK, "recorded and predicted"), (MISSED, "recorded, missed"), (EXTRA, "predicted, not recorded")):
+    for color, text in (
+        (INK, "recorded and predicted"),
+        (MISSED, "recorded, missed"),
+        (EXTRA, "predicted, not recorded"),
+    ):
         ax.plot([], [], color=color, lw=2, label=text)
     legend_above(ax)
 

@@ -76,7 +76,7 @@ def intervals(ax: Axes, evidence: Evidence) -> None:
     both = np.concatenate([data, model])
     if not both.size:
         return _empty(ax, "no two spikes in one train")
-    edges = np.geomspace(max(both.min(), 0.5) * 0.9, both.max() * 1.1, 40)
+    edges = np.geomspace(max(both.min(), 0.5) * 0.9, both.max() * 1.1, 40).tolist()
     if data.size:
         ax.hist(data, edges, weights=np.full(data.size, 1 / data.size), color=INK, alpha=0.25, label="recorded")
     if model.size:

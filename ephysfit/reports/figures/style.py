@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from ephysfit.arrays import Trace, Train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+#: samples of whatever float type
+Sampled: TypeAlias = npt.NDArray[np.floating[Any]]
 
 #: each stands for a colour of the page, which has one for light and one for dark; see `reports.svg`
 INK, MUTED, GRID = "#1f2430", "#6a7180", "#d8dbe2"
@@ -49,7 +54,7 @@ def dress(ax: Axes) -> Axes:
     ax.tick_params(colors=MUTED, labelsize=8, length=3)
     for label in (ax.xaxis.label, ax.yaxis.label):
         label.set_color(INK)
-        label.set_size(9)
+        label.set_fontsize(9)
     ax.title.set_color(INK)
     return ax
 
@@ -78,13 +83,13 @@ def ticks(ax: Axes, train: Train, row: float, color: str, *, height: float = 0.8
         ax.plot(x, y, color=color, lw=width, solid_capstyle="butt")
 
 
-def curve(ax: Axes, times: Trace, values: Trace, color: str, *, points: int = 3000, **options: Any) -> None:
+def curve(ax: Axes, times: Sampled, values: Sampled, color: str, *, points: int = 3000, **options: Any) -> None:
     """A trace, thinned to the extremes of `points` bins so that no peak is lost."""
     x, y = thin(times, values, points)
     ax.plot(x, y, color=color, **{"lw": 0.9, **options})
 
 
-def thin(times: Trace, values: Trace, points: int) -> tuple[Trace, Trace]:
+def thin(times: Sampled, values: Sampled, points: int) -> tuple[Sampled, Sampled]:
     """Least and greatest value of each of `points` / 2 bins in order of time; short traces stay as they are.
 
     Examples
@@ -100,7 +105,7 @@ def thin(times: Trace, values: Trace, points: int) -> tuple[Trace, Trace]:
     edges = np.linspace(0, n, bins + 1).astype(int)
     picks = [
         a + k
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        for a, b in itertools.pairwise(edges)
         for k in sorted({int(np.argmin(values[a:b])), int(np.argmax(values[a:b]))})
     ]
     return times[picks], values[picks]

@@ -1,0 +1,78 @@
+"""Probes against closed forms of the leaky integrator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ephysfit.data.recording import Recording
+from ephysfit.fitting.fit import Fit
+from ephysfit.models.alif import ALIF
+from ephysfit.models.lif import LIF
+from ephysfit.reports.probes import recorded_steps, responses, step_rates
+from tests.reports.conftest import BareQuadratic, cell, recorded
+
+QUIET = {"C": 100.0, "g": 5.0, "E_L": -70.0, "theta": -50.0, "V_reset": -65.0, "t_ref": 2.0, "delta": 2.0}
+
+
+def test_pulse_response_is_charge_over_capacitance_then_decays() -> None:
+    found = responses(LIF(**QUIET), 0.1, mean=20.0, sd=10.0)
+    assert found is not None
+    tau = 100.0 / 5.0
+    # the pulse lasts one step, over which a little leaks
+    start = 1e3 / 100.0 * tau / 0.1 * (1 - np.exp(-0.1 / tau))
+    expected = start * np.exp(-(found.times - 0.1) / tau)
+    np.testing.assert_allclose(found.pulse["V"], expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(found.pulse["margin"], expected, rtol=1e-6, atol=1e-7)
+    assert found.holding == 20.0
+
+
+def test_after_a_spike_threshold_rises_by_its_jump_and_relaxes() -> None:
+    neuron = ALIF(**QUIET, d_theta=7.0, tau_a=50.0)
+    found = responses(neuron, 0.1, mean=0.0, sd=10.0)
+    assert found is not None
+    threshold = found.spike["V"] - found.spike["margin"]
+    np.testing.assert_allclose(threshold, 7.0 * np.exp(-found.times / 50.0), rtol=1e-6, atol=1e-7)
+    held = found.times < 2.0
+    np.testing.assert_allclose(found.spike["V"][held], -65.0 - -70.0, atol=1e-7)
+
+
+def test_holding_current_backs_off_until_the_neuron_is_silent() -> None:
+    # rheobase is 5 nS * 20 mV = 100 pA
+    found = responses(LIF(**QUIET), 0.5, mean=120.0, sd=30.0)
+    assert found is not None
+    assert found.holding == 90.0
+
+
+def test_a_neuron_without_hazard_is_probed_too() -> None:
+    found = responses(BareQuadratic.start(), 0.1, mean=0.0, sd=20.0)
+    assert found is not None
+    assert found.pulse["V"].max() > 0
+
+
+def test_f_i_curve_of_a_deterministic_integrator() -> None:
+    neuron = LIF(**{**QUIET, "delta": 0.1})
+    fit = Fit(neuron, "c", 0.1, details={"sharpen": (40.0, 0.0)})
+    found = step_rates(fit, 60.0, 200.0, count=5)
+    drive = found.current / 5.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        exact = np.where(drive > 20.0, 1e3 / (2.0 + 20.0 * np.log((drive - 5.0) / (drive - 20.0))), 0.0)
+    np.testing.assert_allclose(found.rate_hz, exact, atol=1.5)
+
+
+def _steps() -> Recording:
+    levels = np.array([-20.0, 40.0, 80.0])
+    current = np.zeros((3, 4000))
+    current[:, 1000:3000] = levels[:, None]
+    trains = [[], [600.0, 1200.0], np.arange(505.0, 1500.0, 20.0)]
+    return Recording.of(current, 0.5, spike_times=trains)
+
+
+def test_recorded_steps_are_found_with_their_steady_rates() -> None:
+    found = recorded_steps([_steps()])
+    at = {round(i): r for i, r in zip(found.current, found.rate_hz, strict=True) if i != 0}
+    assert at == pytest.approx({-20: 0.0, 40: 2.0, 80: 50.0})
+
+
+def test_noise_holds_no_steps() -> None:
+    assert not recorded_steps([recorded(cell(), 5.0, 1, seed=5)]).current.size
