@@ -177,10 +177,12 @@ def _without_electrode(v: Trace, current: Trace) -> Trace:
     """The voltage less the part that follows the current within a few samples."""
     if current.shape != v.shape:
         raise RecordingError(f"current: {current.size} samples for {v.size} of voltage; they must be equal")
+    if len(v) < 2:
+        return v
     dv, di = np.diff(v), np.diff(current)
     lagged = np.stack([np.concatenate([np.zeros(k), di[: len(di) - k]]) for k in range(min(TAPS, len(di)))])
-    calm = np.isfinite(dv) & np.isfinite(lagged).all(axis=0) if len(di) else np.zeros(0, dtype=bool)
-    power = lagged[:, calm] @ lagged[:, calm].T if len(di) else np.zeros((0, 0))
+    calm = np.isfinite(dv) & np.isfinite(lagged).all(axis=0)
+    power = lagged[:, calm] @ lagged[:, calm].T
     if not calm.any() or not np.diag(power).all() or not np.isfinite(power).all():
         return v
     taps = _fit_taps(lagged[:, calm], dv[calm])

@@ -11,7 +11,7 @@ import numpy as np
 from ephysfit.arrays import Trace, Train
 
 if TYPE_CHECKING:
-    from ephysfit.data.recording import Sweep
+    from ephysfit.data.sweep import Sweep
 
 #: two currents are one stimulus when one explains the other with a gain this close to 1 ...
 GAIN = 0.01

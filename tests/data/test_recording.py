@@ -45,6 +45,7 @@ class TestSweep:
             ({"dt": -0.1}, "above 0"),
             ({"dt": np.nan}, "finite"),
             ({"dt": "fast"}, "not a number"),
+            ({"dt": 1e-12}, "no recording is sampled so"),
             ({"current": np.array([1.0, np.nan])}, "must be known everywhere"),
             ({"current": np.empty(0)}, "no samples"),
             ({"current": np.zeros((2, 2))}, "1-D"),

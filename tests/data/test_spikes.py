@@ -114,6 +114,8 @@ def test_flat_and_empty_traces():
     assert len(detect_spikes(np.full(1000, -65.0), 0.1)) == 0
     assert len(detect_spikes(np.empty(0), 0.1)) == 0
     assert len(detect_spikes(np.full(100, np.nan), 0.1)) == 0
+    for n in (1, 2, 3):
+        assert len(detect_spikes(np.zeros(n), 0.1, current=np.arange(n))) == 0
 
 
 def test_limits_can_be_tuned():

@@ -1,0 +1,216 @@
+"""One sweep: a stretch of recording with one current, in ms, mV and pA, checked when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ephysfit.arrays import Trace, Train
+from ephysfit.errors import RecordingError
+
+#: steps outside these are mistakes of many orders of magnitude, ms
+SHORTEST, LONGEST = 1e-6, 1e9
+#: how far, in samples, a spike may lie outside its sweep by rounding
+SLACK = 1e-6
+
+
+def _vector(values: npt.ArrayLike, what: str, unit: str) -> Trace:
+    try:
+        array: Trace = np.asarray(values, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise RecordingError(f"{what}: not an array of numbers in {unit} ({error})") from None
+    if array.ndim != 1:
+        raise RecordingError(f"{what}: shape {array.shape} given; one sweep is 1-D, axis time, in {unit}")
+    return array
+
+
+def check_step(dt: float, what: str = "sweep") -> float:
+    """The sampling step in ms as a float, if it can be one.
+
+    Raises
+    ------
+    RecordingError
+        If `dt` is not a finite number above 0.
+    """
+    try:
+        step = float(dt)
+    except (TypeError, ValueError):
+        raise RecordingError(f"{what}: dt = {dt!r} is not a number; give the sampling step in ms") from None
+    if not (np.isfinite(step) and step > 0):
+        raise RecordingError(f"{what}: dt = {step} ms; a sampling step is finite and above 0")
+    if not SHORTEST <= step <= LONGEST:
+        raise RecordingError(
+            f"{what}: dt = {step:g} ms; no recording is sampled so: it lies within {SHORTEST:g} and {LONGEST:g}"
+        )
+    return step
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """One stretch of recording with one current.
+
+    Parameters
+    ----------
+    current
+        Injected current, positive depolarises, pA, shape (time,).
+    dt
+        Sampling step, ms.
+    voltage
+        Membrane voltage, mV, shape (time,), or None where only spikes are known. NaN only outside `valid`.
+    spike_times
+        Sorted times of the spikes, ms from the start of the sweep, not tied to the samples.
+    name, stimulus
+        What the sweep and its stimulus are called in the file.
+    start
+        When the sweep began in its session, ms.
+    valid
+        Intervals (start, stop), ms, that may be used; empty for the whole sweep.
+    warnings
+        What a reader found odd.
+    spike_source
+        ``"given"``, ``"detected"``, or ``"none"`` when nobody has looked for spikes yet.
+
+    Raises
+    ------
+    RecordingError
+        If shapes differ, the current is not finite, or a spike lies outside the sweep.
+    """
+
+    current: Trace
+    dt: float
+    voltage: Trace | None = None
+    spike_times: Train = field(default_factory=lambda: np.empty(0))
+    name: str = ""
+    stimulus: str = ""
+    start: float = 0.0
+    valid: tuple[tuple[float, float], ...] = ()
+    warnings: tuple[str, ...] = ()
+    spike_source: str = "given"
+
+    def __post_init__(self) -> None:
+        what = f"sweep {self.name!r}" if self.name else "sweep"
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  (frozen: set once, here)
+        put("dt", check_step(self.dt, what))
+        put("current", _check_current(_vector(self.current, f"{what}, current", "pA"), what))
+        if self.voltage is not None:
+            put("voltage", _check_voltage(_vector(self.voltage, f"{what}, voltage", "mV"), self.current, what))
+        put("spike_times", _check_train(_vector(self.spike_times, f"{what}, spike_times", "ms"), self.duration, what))
+        put("valid", _check_valid(self.valid, self.duration, what))
+
+    @property
+    def steps(self) -> int:
+        """Number of samples."""
+        return len(self.current)
+
+    @property
+    def duration(self) -> float:
+        """Length in ms."""
+        return len(self.current) * self.dt
+
+    @property
+    def times(self) -> Trace:
+        """Time of each sample from the start of the sweep, ms, shape (time,)."""
+        return np.arange(self.steps, dtype=np.float64) * np.float64(self.dt)
+
+    @property
+    def valid_duration(self) -> float:
+        """Length of what may be used, ms."""
+        return sum(stop - start for start, stop in self.valid) if self.valid else self.duration
+
+    @property
+    def rate(self) -> float:
+        """Mean rate of the valid spikes, Hz."""
+        return 1e3 * len(self.valid_spikes) / self.valid_duration
+
+    @property
+    def valid_spikes(self) -> Train:
+        """The spikes inside `valid`, ms."""
+        if not self.valid:
+            return self.spike_times
+        inside = [(self.spike_times >= start) & (self.spike_times < stop) for start, stop in self.valid]
+        return self.spike_times[np.any(inside, axis=0)]
+
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Which samples may be used, shape (time,)."""
+        if not self.valid:
+            return np.ones(self.steps, dtype=bool)
+        mask = np.zeros(self.steps, dtype=bool)
+        for start, stop in self.valid:
+            mask[_samples(start, self.dt) : _samples(stop, self.dt)] = True
+        return mask
+
+    def cut(self, start: float, stop: float) -> Sweep:
+        """The part from `start` to `stop`, ms, rounded to samples; spikes and voltage follow."""
+        first, last = max(_samples(start, self.dt), 0), min(_samples(stop, self.dt), self.steps)
+        if last <= first:
+            raise RecordingError(
+                f"sweep {self.name!r}: cut from {start:g} to {stop:g} ms leaves nothing; it lasts {self.duration:g} ms"
+            )
+        begin, end = first * self.dt, last * self.dt
+        spikes = self.spike_times[(self.spike_times >= begin) & (self.spike_times < end)] - begin
+        valid = tuple((max(a, begin) - begin, min(b, end) - begin) for a, b in self.valid if b > begin and a < end)
+        if self.valid and not valid:
+            raise RecordingError(
+                f"sweep {self.name!r}: nothing valid between {start:g} and {stop:g} ms; valid: {self.valid}"
+            )
+        voltage = None if self.voltage is None else self.voltage[first:last]
+        return replace(
+            self,
+            current=self.current[first:last],
+            voltage=voltage,
+            spike_times=spikes,
+            start=self.start + begin,
+            valid=valid,
+        )
+
+
+def _samples(time: float, dt: float) -> int:
+    return int(np.clip(np.rint(time / dt), -(2**62), 2**62))
+
+
+def _check_current(current: Trace, what: str) -> Trace:
+    if not current.size:
+        raise RecordingError(f"{what}: no samples; a sweep holds at least one")
+    bad = np.flatnonzero(~np.isfinite(current))
+    if bad.size:
+        raise RecordingError(
+            f"{what}: {bad.size} of {current.size} current samples are not finite, the first at sample {bad[0]}; "
+            "the current must be known everywhere: cut the sweep there"
+        )
+    return current
+
+
+def _check_voltage(voltage: Trace, current: Trace, what: str) -> Trace:
+    if voltage.shape != current.shape:
+        raise RecordingError(
+            f"{what}: {voltage.size} voltage samples for {current.size} current samples; they must be equal"
+        )
+    if not np.isfinite(voltage).any():
+        raise RecordingError(f"{what}: no voltage sample is finite; give voltage=None where only spike times are known")
+    return voltage
+
+
+def _check_train(train: Train, duration: float, what: str) -> Train:
+    if not np.isfinite(train).all():
+        raise RecordingError(f"{what}: spike times are not all finite; drop the missing ones")
+    outside = (train < -SLACK) | (train > duration * (1 + SLACK))
+    if outside.any():
+        raise RecordingError(
+            f"{what}: {outside.sum()} of {train.size} spike times lie outside 0 to {duration:g} ms "
+            f"(first: {train[outside][0]:g}); "
+            "spike times count in ms from the start of the sweep: are these seconds, samples or session times?"
+        )
+    return np.sort(train)
+
+
+def _check_valid(valid: Sequence[tuple[float, float]], duration: float, what: str) -> tuple[tuple[float, float], ...]:
+    intervals = tuple(sorted((float(a), min(float(b), duration)) for a, b in valid))
+    flat = [t for interval in intervals for t in interval]
+    if flat and (flat[0] < 0 or any(b <= a for a, b in intervals) or sorted(flat) != flat):
+        raise RecordingError(
+            f"{what}: valid = {valid} ms; intervals start at or after 0, end later, and do not overlap"
+        )
+    return intervals
