@@ -42,9 +42,7 @@ def check_step(dt: float, what: str = "sweep") -> float:
     if not (np.isfinite(step) and step > 0):
         raise RecordingError(f"{what}: dt = {step} ms; a sampling step is finite and above 0")
     if not SHORTEST <= step <= LONGEST:
-        raise RecordingError(
-            f"{what}: dt = {step:g} ms; no recording is sampled so: it lies within {SHORTEST:g} and {LONGEST:g}"
-        )
+        raise RecordingError(f"{what}: dt = {step:g} ms; no recording is sampled so; is the unit right?")
     return step
 
 
