@@ -67,6 +67,19 @@ def find(name: str) -> type[Neuron]:
     return finding.pick(name, catalogue())
 
 
+def template_text() -> str:
+    """The text of a file that declares a neuron of your own, to start from.
+
+    Examples
+    --------
+    >>> "class Mine(Neuron):" in template_text()
+    True
+    """
+    from pathlib import Path
+
+    return Path(__file__).with_name("template.py").read_text(encoding="utf-8")
+
+
 __all__ = [
     "AGIF", "AIGIF", "ALIF", "BRF", "EIF", "GIF", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5", "IGIF", "LIF", "LIFASC",
     "MAT", "MATV", "PRF", "STCLIF", "AdEx", "AdLIF", "AutapticLIF", "BankGIF", "BlockALIF", "CSiLIF", "FreeAGIF",
@@ -74,4 +87,5 @@ __all__ = [
     "ResetPRF", "Resonance", "ResonantLIF", "ResonateFire", "Rung", "SiLIF", "SoftLIF", "SpatialSTC", "above", "below",
     "c_silif_start", "catalogue", "find", "impedance", "ladder", "measured_impedance", "measured_resonance",
     "partner_input", "refuse_aliased", "resonance", "rung", "spatial_stc",
+    "template_text",
 ]  # fmt: skip

@@ -41,6 +41,12 @@ class AIGIFBanks(Neuron):
         "y: sodium-channel inactivation, a threshold that follows the membrane; A: transient potassium current."
     )
     hold = ()
+    alternatives = (
+        {
+            "eta": (0.0,) * 7, "theta": 5.6, "g_A": 2.5, "v_m": 0.0, "k_m": 1.0, "v_n": -1.0, "k_n": 1.0, "tau_n": 40.0,
+            "tau_A": 10.0, "c": (0.3, 0.1, 0.1), "v_y": (0.0, 1.5, -1.0), "s_y": (1.0,) * 3, "tau_y": (5.0, 60.0, 20.0),
+        },
+    )  # fmt: skip
 
     I_0 = Parameter(
         "pA", -5000.0, 5000.0, "operating point: mean of the training current", 0.0, measured="current mean"
@@ -53,22 +59,24 @@ class AIGIFBanks(Neuron):
     R = Parameter(
         "mV", -60.0, 60.0, "depolarisation by the filtered standardised current", 0.0, size=8, width=1.0, early=True
     )
-    eta = Parameter("mV", -60.0, 60.0, "after-spike potential", 0.0, size=7, width=1.0)
+    eta = Parameter("mV", -60.0, 60.0, "after-spike potential", (8.0, 0.0, -2.0, 0.0, 0.0, 0.0, 0.0), size=7, width=1.0)
     gamma = Parameter(
         "mV", -60.0, 60.0, "shift of the threshold after a spike (negative: harder)", 0.0, size=7, width=1.0, early=True
     )
-    theta = Parameter("mV", -30.0, 60.0, "threshold", 5.6, width=6.0, early=True)
-    g_A = Parameter("mV", -200.0, 200.0, "depolarisation that the fully open A-type current takes away", 2.5, width=5.0)
-    v_m = Parameter("mV", -30.0, 30.0, "half-activation of the A-type current", 0.0, width=1.0)
-    k_m = Parameter("1/mV", 0.05, 20.0, "steepness of its activation", 1.0, width=1.0)
-    v_n = Parameter("mV", -30.0, 30.0, "half-inactivation of the A-type current", -1.0, width=1.0)
-    k_n = Parameter("1/mV", 0.05, 20.0, "steepness of its inactivation", 1.0, width=1.0)
-    tau_n = Parameter("ms", 1.0, 2000.0, "time constant of its inactivation", 40.0, width=1.0)
-    tau_A = Parameter("ms", 0.5, 500.0, "time constant of its effect on the membrane", 10.0, width=1.0)
-    c = Parameter("1", -10.0, 10.0, "how far the threshold follows", (0.3, 0.1, 0.1), size=3, width=1.0)
-    v_y = Parameter("mV", -30.0, 30.0, "where the threshold begins to follow", (0.0, 1.5, -1.0), size=3, width=1.0)
-    s_y = Parameter("1/mV", 0.05, 20.0, "sharpness of that bend", 1.0, size=3, width=1.0)
-    tau_y = Parameter("ms", 0.4, 2900.0, "how fast the threshold follows", (5.0, 60.0, 20.0), size=3, width=1.0)
+    theta = Parameter("mV", -30.0, 60.0, "threshold", 12.0, width=6.0, early=True)
+    g_A = Parameter(
+        "mV", -200.0, 200.0, "depolarisation that the fully open A-type current takes away", 20.0, width=5.0
+    )
+    v_m = Parameter("mV", -30.0, 30.0, "half-activation of the A-type current", 3.5, width=1.0)
+    k_m = Parameter("1/mV", 0.05, 20.0, "steepness of its activation", 0.5, width=1.0)
+    v_n = Parameter("mV", -30.0, 30.0, "half-inactivation of the A-type current", -3.3, width=1.0)
+    k_n = Parameter("1/mV", 0.05, 20.0, "steepness of its inactivation", 2.0, width=1.0)
+    tau_n = Parameter("ms", 1.0, 2000.0, "time constant of its inactivation", 90.0, width=1.0)
+    tau_A = Parameter("ms", 0.5, 500.0, "time constant of its effect on the membrane", 7.0, width=1.0)
+    c = Parameter("1", -40.0, 40.0, "how far the threshold follows", (5.0, 3.0, -6.0), size=3, width=1.0)
+    v_y = Parameter("mV", -30.0, 30.0, "where the threshold begins to follow", (-0.5, -1.0, -2.5), size=3, width=1.0)
+    s_y = Parameter("1/mV", 0.05, 20.0, "sharpness of that bend", (1.5, 4.0, 4.0), size=3, width=1.0)
+    tau_y = Parameter("ms", 0.4, 2900.0, "how fast the threshold follows", (12.0, 60.0, 2.5), size=3, width=1.0)
     delta = Parameter("mV", 0.1, 20.0, "softness of the threshold: the rate grows e-fold over it", 1.0)
     t_ref = Parameter("ms", 0.0, 20.0, "absolute refractory period", 4.0, smooth=False)
 

@@ -1,0 +1,29 @@
+"""The house contract on every neuron of the catalogue."""
+
+from __future__ import annotations
+
+import pytest
+
+from ephysfit.check import check_neuron
+from ephysfit.models import catalogue
+
+#: all but the engines' twins and the adjoint, which compile kernels
+QUICK = ("units", "states", "symbols", "rest", "copies", "free vector", "hazard", "step")
+ALL = list(catalogue().values())
+
+
+@pytest.mark.parametrize("neuron", ALL, ids=lambda n: n.__name__)
+def test_keeps_the_contract(neuron):
+    if neuron.__name__ == "AIGIF":
+        pytest.skip("its banks take 20 s: tests of the fit cover it")
+    check_neuron(neuron, only=QUICK)
+
+
+#: one of every build: banks, products of states, functions, two inputs, upstrokes, no reset (all were run once)
+BUILDS = ("GLIF5", "BRF", "SpatialSTC", "IGIF", "AGIF", "AdEx", "Izhikevich", "MATV", "CSiLIF")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILDS)
+def test_engines_and_adjoint_agree(name):
+    check_neuron(catalogue()[name], only=("engines", "adjoint"))
