@@ -62,7 +62,14 @@ def parse(name: str) -> Column | None:
     --------
     >>> parse("I (nA)"), parse("animal")
     (Column(name='I (nA)', quantity='current', factor=1000.0), None)
+    >>> parse("time (s)")
+    Column(name='time (s)', quantity='time', factor=1000.0)
     """
+    match = _FORM.match(name)
+    unit = match and (match["a"] or match["b"] or match["c"])
+    quantity = _quantity(match["word"]) if match else None
+    if quantity in FACTORS and unit and unit in FACTORS[quantity]:  # before the name as a whole: "time (s)" is not "times"
+        return Column(name, quantity, FACTORS[quantity][unit])
     whole = _quantity(name)
     if whole is not None and whole not in FACTORS:
         return Column(name, whole, 1.0)
@@ -70,9 +77,6 @@ def parse(name: str) -> Column | None:
         raise RecordingError(
             f"column {name!r} has no unit: name it for example {_example(whole)!r}, or give columns= and units="
         )
-    match = _FORM.match(name)
-    unit = match and (match["a"] or match["b"] or match["c"])
-    quantity = _quantity(match["word"]) if match else None
     if quantity is None or unit is None or quantity not in FACTORS:
         return None
     return Column(name, quantity, _factor(name, quantity, unit))
