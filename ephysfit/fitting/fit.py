@@ -20,6 +20,7 @@ from ephysfit.errors import FitError
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
+from ephysfit.fitting.search import Search
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, silent
 from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
@@ -28,6 +29,9 @@ from ephysfit.simulation.simulate import Simulation, simulate
 
 #: what a fit runs unless told otherwise
 STAGES: tuple[Stage, ...] = (Passive(), Likelihood(), Readout())
+
+#: a neuron with no more free parameters than this is also searched in free run
+FEW = 14
 
 #: coarsest step a fit chooses by itself, ms
 COARSEST = 0.5
@@ -110,9 +114,14 @@ class Fit:
         if not type(self.neuron).stochastic():
             return simulate(self.neuron, stimulus, dt=step, save=save)
         noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed)
-        beta, offset = self.details.get("sharpen", (1.0, 0.0))
-        causal = simulate(self.neuron, stimulus, dt=step, noise="integrated", sharpen=(beta, offset), save=save)
+        causal = self._causal(stimulus, step, save)
         return _with(noisy, causal=causal, consensus=_consensus(noisy))
+
+    def _causal(self, stimulus: Any, dt: float, save: Sequence[str]) -> Simulation:
+        sharpen = self.details.get("sharpen", (1.0, 0.0))
+        if sharpen is None:
+            return simulate(self.neuron, stimulus, dt=dt, save=save)
+        return simulate(self.neuron, stimulus, dt=dt, noise="integrated", sharpen=tuple(sharpen), save=save)
 
     def parameters(self) -> list[dict[str, Any]]:
         """One row a scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
@@ -239,12 +248,15 @@ def fit(
 
 
 def default_stages(neuron: type[Neuron]) -> tuple[Stage, ...]:
-    """What a fit runs unless told otherwise: likelihood needs a hazard, everything else is searched."""
-    if neuron.stochastic():
-        return STAGES
-    from ephysfit.fitting.search import Search
+    """What a fit runs unless told otherwise.
 
-    return (Passive(), Search())
+    A neuron without a hazard has no likelihood and is searched. One of few parameters cannot follow the cell closely,
+    so that the most likely parameters are not the ones that spike best on their own: its free runs are searched too.
+    """
+    if not neuron.stochastic():
+        return (Passive(), Search(evaluations=4800))
+    few = len(Free.of(neuron).names) <= FEW
+    return (Passive(), Likelihood(), Search(), Readout()) if few else STAGES
 
 
 def default_step(recording: Recording) -> float:
@@ -266,7 +278,7 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
         history.append(found)
         estimate = found.with_(details={**estimate.details, **found.details})
     neuron = as_floats(estimate.neuron)
-    keep = ("sharpen", "standard_errors", "correlated", "selection", "drift")
+    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift")
     return Fit(
         neuron=neuron,
         cell=problem.recording.cell,

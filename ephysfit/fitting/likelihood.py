@@ -6,7 +6,9 @@ weighted least-squares step, and the prior is a quadratic pull towards the decla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,45 +24,66 @@ Array = npt.NDArray[np.float64]
 
 #: longest step of one free coordinate: a factor of e in the odds of where it lies between its bounds
 LONGEST = 1.0
+#: correlation of two estimates above which they are named as not told apart
+ALIKE = 0.97
 
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Log-likelihood plus log-prior of free coordinates, over some sweeps.
+    """Log-likelihood plus log-prior of free coordinates (and drift weights behind them), over some sweeps.
 
-    The prior is normal about the declared starts with the declared widths, weighted by ``strength`` per recorded
-    spike: light enough to lose against the data, heavy enough to settle what the data leave open.
+    The prior is normal about `centre` with the declared widths, weighted by ``strength`` per recorded spike: light
+    enough to lose against the data, heavy enough to settle what the data leave open. Drift weights are normal about 0.
     """
 
     replay: Replay
     sweeps: list[Taught]
     strength: float
     centre: torch.Tensor
+    drift: int = 0
+    drift_width: float = 0.5
 
     @property
     def weight(self) -> float:
         return self.strength * max(sum(s.n_spikes for s in self.sweeps), 1)
 
-    def _pull(self, z: torch.Tensor) -> tuple[Array, Array]:
-        """Prior residuals and their slopes in z."""
+    def start(self, z: torch.Tensor) -> torch.Tensor:
+        """`z` with drift weights of zero behind it."""
+        return torch.cat([z, z.new_zeros(self.drift)])
+
+    def apart(self, q: torch.Tensor) -> tuple[torch.Tensor, Array]:
+        """Free coordinates and drift weights."""
+        n = len(self.replay.free.names)
+        return q[:n], q[n:].numpy()
+
+    def _pull(self, q: torch.Tensor) -> tuple[Array, Array]:
+        """Gradient of the log-prior (negative) and its curvature, both with the prior's weight in."""
         free = self.replay.free
+        z, d = self.apart(q)
         z = z.detach().requires_grad_()
         with torch.enable_grad():
             r = (free.axis(z) - self.centre) / free.widths
             (slope,) = torch.autograd.grad(r.sum(), z)
-        return r.detach().numpy(), slope.numpy()
+        slopes = slope.numpy()
+        pull = np.r_[self.weight * r.detach().numpy() * slopes, d / self.drift_width**2]
+        return pull, np.r_[self.weight * slopes**2, np.full(len(d), self.drift_width**-2)]
 
-    def value(self, z: torch.Tensor) -> float:
-        r, _ = self._pull(z)
-        total = self.replay.value(z, self.sweeps) - 0.5 * self.weight * float(r @ r)
+    def _penalty(self, q: torch.Tensor) -> float:
+        z, d = self.apart(q)
+        r = (self.replay.free.axis(z) - self.centre) / self.replay.free.widths
+        return 0.5 * self.weight * float(r @ r) + 0.5 * float(d @ d) / self.drift_width**2
+
+    def value(self, q: torch.Tensor) -> float:
+        z, d = self.apart(q)
+        total = self.replay.value(z, self.sweeps, d) - self._penalty(q)
         return total if np.isfinite(total) else -np.inf
 
-    def information(self, z: torch.Tensor) -> Information:
-        r, slope = self._pull(z)
-        found = self.replay.information(z, self.sweeps)
-        value = found.value - 0.5 * self.weight * float(r @ r)
-        gradient = found.gradient - self.weight * r * slope
-        return Information(value, gradient, found.fisher + np.diag(self.weight * slope**2))
+    def information(self, q: torch.Tensor) -> Information:
+        z, d = self.apart(q)
+        pull, curvature = self._pull(q)
+        found = self.replay.information(z, self.sweeps, d)
+        value = found.value - self._penalty(q)
+        return Information(value, found.gradient - pull, found.fisher + np.diag(curvature))
 
 
 @dataclass(frozen=True)
@@ -70,37 +93,40 @@ class Ascent:
     z: torch.Tensor
     value: float
     status: Status
-    steps: int
     values: tuple[float, ...]
+    information: Information
 
 
 def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, report: Any = None) -> Ascent:
     """Damped Fisher scoring from `z`; `tolerance` is the gain in nats under which it stops."""
     damping, here = 1e-2, target.information(z)
-    values, small = [here.value], 0
-    if not np.isfinite(here.value):
-        return Ascent(z, here.value, Status.DIVERGED, 0, tuple(values))
-    for k in range(steps):
+    values, small, status = [here.value], 0, Status.STEPS_USED
+    for k in range(steps if np.isfinite(here.value) else 0):
         if report is not None:
             report(k / steps)
-        moved = None
-        for _ in range(14):
-            step = _solve(here, damping)
-            trial = z + torch.from_numpy(step)
-            if target.value(trial) > here.value:
-                moved = trial
-                break
-            damping *= 5
+        moved, damping = _uphill(target, z, here, damping)
         if moved is None:
-            return Ascent(z, here.value, Status.CONVERGED, k, tuple(values))
+            status = Status.CONVERGED
+            break
         there = target.information(moved)
-        gain = there.value - here.value
-        z, here, damping = moved, there, max(damping / 6, 1e-7)
+        small = small + 1 if there.value - here.value < tolerance else 0
+        z, here = moved, there
         values.append(here.value)
-        small = small + 1 if gain < tolerance else 0
         if small >= 3:
-            return Ascent(z, here.value, Status.CONVERGED, k + 1, tuple(values))
-    return Ascent(z, here.value, Status.STEPS_USED, steps, tuple(values))
+            status = Status.CONVERGED
+            break
+    status = status if np.isfinite(here.value) else Status.DIVERGED
+    return Ascent(z, here.value, status, tuple(values), here)
+
+
+def _uphill(target: Posterior, z: torch.Tensor, here: Information, damping: float) -> tuple[torch.Tensor | None, float]:
+    """The first damped step that gains, and the damping for the next one; None where none does."""
+    for _ in range(14):
+        trial = z + torch.from_numpy(_solve(here, damping))
+        if target.value(trial) > here.value:
+            return trial, max(damping / 6, 1e-7)
+        damping *= 5
+    return None, damping
 
 
 def _solve(at: Information, damping: float) -> Array:
@@ -113,58 +139,156 @@ def _solve(at: Information, damping: float) -> Array:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Fit by maximum likelihood with the recorded spikes replayed.
+    """Fit by maximum likelihood with the recorded spikes replayed, from several starts.
+
+    Every start climbs a little: first the parameters in which the log rate is near linear, then all. The start that
+    got highest climbs to the top. Starts are the estimate it was given, the neuron's declared `alternatives`, then
+    random draws about the estimate.
 
     Parameters
     ----------
     steps : int
-        Most Fisher-scoring steps of each ascent.
+        Most Fisher-scoring steps of the last ascent.
+    starts : int
+        How many starts.
+    first, trial : int
+        Steps of each start: of the near-linear parameters, then of all.
     prior : float
         Weight of the prior per recorded spike.
     tolerance : float
         Stop when three steps in a row gain less, in nats.
     names : tuple of str
         Parameters to move; all smooth ones unless given.
+    drift : int
+        Pieces of a slow drift of the log rate over the training data, zero at its end: what is fitted is then the
+        cell as it was last. 0 for none.
+    spread : float
+        Of random starts, in prior widths.
     """
 
-    steps: int = 150
-    prior: float = 4e-4
+    steps: int = 120
+    starts: int = 3
+    first: int = 8
+    trial: int = 12
+    prior: float = 1e-3
     tolerance: float = 0.05
     names: tuple[str, ...] = ()
+    drift: int = 0
+    spread: float = 0.7
 
     def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
         if not problem.neuron.stochastic():
             return estimate.with_(stage="likelihood", status=Status.NOT_NEEDED)
         if problem.n_spikes < MINIMUM_SPIKES:
             return estimate.with_(stage="likelihood", status=Status.TOO_FEW_SPIKES)
-        cell, curves = estimate.neuron, []
-        centre = estimate.details.get("centre", estimate.neuron)
-        for names in self._order(problem.neuron):
-            cell, found = self._climb(problem, cell, centre, names)
-            curves.append([-v / problem.n_spikes for v in found.values])
-        free = Free.of(problem.neuron, self.names or None, smooth_only=True)
-        replay, z = Replay(free, cell, problem.dt), free.to_vector(cell)
+        climb = _Climb(self, problem, estimate.neuron)
+        begun = self._trials(climb, self._starts(problem, estimate.neuron))
+        cell, _ = max(begun, key=lambda b: b[1].value)
+        cell, found = climb(cell, climb.everything, self.steps)
+        free = Free.of(problem.neuron, climb.everything)
         bounds = free.on_bound(cell)
-        status = Status.AT_BOUND if bounds and found.status is Status.CONVERGED else found.status
+        curves = [[-v / problem.n_spikes for v in a.values] for a in (*(a for _, a in begun), found)]
         return estimate.with_(
             neuron=cell,
             stage="likelihood",
-            status=status,
-            train=-replay.value(z, problem.everything) / problem.n_spikes,
-            validation=-replay.value(z, problem.validate) / max(sum(s.n_spikes for s in problem.validate), 1),
-            details={"curves": curves, "at_bound": bounds, "steps": [len(c) - 1 for c in curves]},
+            status=Status.AT_BOUND if bounds and found.status is Status.CONVERGED else found.status,
+            **climb.losses(cell, found),
+            details={
+                "curves": curves,
+                "at_bound": bounds,
+                "steps": len(found.values) - 1,
+                "starts": [-a.value / problem.n_spikes for _, a in begun],
+                "drift": found.z[len(free.names) :].tolist(),
+                **errors(free, found),
+            },
         )
 
-    def _order(self, neuron: type[Neuron]) -> list[tuple[str, ...]]:
-        """A cold start moves the near-linear parameters first, then all."""
-        everything = Free.of(neuron, self.names or None, smooth_only=True).names
-        early = [n for n, p in neuron.parameters.items() if p.early]
-        first = tuple(n for n in Free.of(neuron, early, smooth_only=True).names if n in everything) if early else ()
-        return [first, everything] if first else [everything]
+    def _starts(self, problem: Problem, cell: Neuron) -> list[Neuron]:
+        known = [cell, *(cell.replace(**_fitting(cell, a)) for a in problem.neuron.alternatives)]
+        rng = problem.rng(1)
+        loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
+        free = Free.of(problem.neuron, loose or None, smooth_only=True)
+        while len(known) < self.starts:
+            known.append(as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)))
+        return known[: self.starts]
 
-    def _climb(self, problem: Problem, cell: Neuron, centre: Neuron, names: tuple[str, ...]) -> tuple[Neuron, Ascent]:
-        free = Free.of(problem.neuron, names)
-        target = Posterior(Replay(free, cell, problem.dt), problem.everything, self.prior, free.place(centre))
-        report = lambda f: problem.progress("likelihood", f)  # noqa: E731
-        found = ascend(target, free.to_vector(cell), steps=self.steps, tolerance=self.tolerance, report=report)
-        return as_floats(free.to_neuron(found.z, cell)), found
+    def _trials(self, climb: _Climb, starts: list[Neuron]) -> list[tuple[Neuron, Ascent]]:
+        """Short ascents of all starts, on all cores (kernels release the interpreter's lock)."""
+
+        def short(cell: Neuron) -> tuple[Neuron, Ascent]:
+            if climb.early:
+                cell, _ = climb(cell, climb.early, self.first)
+            return climb(cell, climb.everything, self.trial)
+
+        if len(starts) == 1:
+            return [short(starts[0])]
+        short_of_one = short(starts[0])  # compiles the kernels once, before threads would each do it
+        with ThreadPoolExecutor(max(os.cpu_count() or 1, 1)) as pool:
+            return [short_of_one, *pool.map(short, starts[1:])]
+
+
+class _Climb:
+    """Ascents of one problem: which parameters, which data, which prior."""
+
+    def __init__(self, stage: Likelihood, problem: Problem, centre: Neuron) -> None:
+        self.stage, self.problem, self.centre = stage, problem, centre
+        self.everything = Free.of(problem.neuron, stage.names or None, smooth_only=True).names
+        early = [n for n, p in problem.neuron.parameters.items() if p.early]
+        self.early = (
+            tuple(n for n in Free.of(problem.neuron, early, smooth_only=True).names if n in self.everything)
+            if early
+            else ()
+        )
+        self.sweeps = [replace(t, slow=drifts(len(t.spikes), stage.drift)) for t in problem.everything]
+
+    def __call__(self, cell: Neuron, names: tuple[str, ...], steps: int) -> tuple[Neuron, Ascent]:
+        free = Free.of(self.problem.neuron, names)
+        replay = Replay(free, cell, self.problem.dt)
+        target = Posterior(replay, self.sweeps, self.stage.prior, free.place(self.centre), self.stage.drift)
+        report = lambda f: self.problem.progress("likelihood", f)  # noqa: E731
+        start = target.start(free.to_vector(cell))
+        found = ascend(target, start, steps=steps, tolerance=self.stage.tolerance, report=report)
+        return as_floats(free.to_neuron(target.apart(found.z)[0], cell)), found
+
+    def losses(self, cell: Neuron, found: Ascent) -> dict[str, float]:
+        """Negative log-likelihood per spike, on all that was fitted and on its validation blocks."""
+        free = Free.of(self.problem.neuron, self.everything)
+        replay, z = Replay(free, cell, self.problem.dt), found.z[: len(free.names)]
+        drift = found.z[len(free.names) :].numpy()
+        validate = [replace(v, slow=s.slow) for v, s in zip(self.problem.validate, self.sweeps, strict=True)]
+        count = max(sum(v.n_spikes for v in validate), 1)
+        return {
+            "train": -replay.value(z, self.sweeps, drift) / self.problem.n_spikes,
+            "validation": -replay.value(z, validate, drift) / count,
+        }
+
+
+def drifts(steps: int, pieces: int) -> Array | None:
+    """Ramps that end at 0, one a piece of the sweep, (time, piece): their weights are the changes over each piece."""
+    if not pieces:
+        return None
+    place = np.linspace(0.0, pieces, steps)[:, None]
+    return np.ascontiguousarray(np.clip(place - np.arange(pieces), 0.0, 1.0) - 1.0)
+
+
+def errors(free: Free, found: Ascent) -> dict[str, Any]:
+    """Standard errors from the Fisher information (prior included) and pairs of parameters it cannot tell apart."""
+    n = len(free.names)
+    with np.errstate(invalid="ignore"):
+        covariance = np.linalg.pinv(found.information.fisher, hermitian=True)[:n, :n]
+        spread = np.sqrt(np.clip(np.diag(covariance), 0, None))
+        correlation = covariance / np.maximum(np.outer(spread, spread), 1e-300)
+    z = found.z[:n].detach()
+    slopes = torch.func.jvp(lambda q: torch.stack(list(free.values(q).values())), (z,), (torch.ones_like(z),))[
+        1
+    ].numpy()
+    pairs = np.argwhere(np.triu(np.abs(correlation) > ALIKE, 1))
+    return {
+        "standard_errors": {name: float(s) for name, s in zip(free.names, np.abs(slopes) * spread, strict=True)},
+        "correlated": [[free.names[i], free.names[j], float(correlation[i, j])] for i, j in pairs],
+    }
+
+
+def _fitting(cell: Neuron, values: Any) -> dict[str, Any]:
+    """Of an alternative start, what this neuron has free."""
+    return {k: v for k, v in values.items() if k in type(cell).parameters}

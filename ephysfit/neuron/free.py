@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,6 +116,12 @@ class Free:
         """An instance with the moved parameters put into `base`: tensors, with gradients to `z`."""
         flat = {**flatten(base.parameters, base.values()), **self.values(z)}
         return base.replace(**unflatten(base.parameters, flat))
+
+    def drawn(self, neuron: Neuron, spread: float, rng: Any) -> Tensor:
+        """Free coordinates drawn about an instance, `spread` prior widths wide, kept well inside the bounds."""
+        low, high = self._range
+        scatter = torch.from_numpy(rng.normal(size=len(self.names))) * spread * self.widths
+        return torch.logit(((self.place(neuron) + scatter - low) / (high - low)).clamp(0.01, 0.99))
 
     def on_bound(self, neuron: Neuron) -> tuple[tuple[str, str], ...]:
         """Names and sides of the parameters that sit on a bound."""

@@ -30,6 +30,9 @@ from ephysfit.simulation.replay_source import ReplaySource
 
 Array = npt.NDArray[np.float64]
 
+#: the drift of a fit that has none
+NO_DRIFT: Array = np.zeros(0)
+
 
 @dataclass(frozen=True, eq=False)
 class Taught:
@@ -42,15 +45,25 @@ class Taught:
     spikes : ndarray of uint8, (time,)
     use : ndarray of uint8, (time,)
         1 where the bin counts in the likelihood.
+    slow : ndarray, (time, component), optional
+        Slow covariates of the log rate (drift), zero where the fitted state is meant to hold.
     """
 
     current: Array
     spikes: npt.NDArray[np.uint8]
     use: npt.NDArray[np.uint8]
+    slow: Array | None = None
+
+    def covariates(self, count: int) -> Array:
+        """`slow`, or none where the fit has no drift."""
+        return self.slow if count and self.slow is not None else np.zeros((len(self.spikes), 0))
 
     @property
     def n_spikes(self) -> int:
         return int((self.spikes & self.use).sum())
+
+
+Sweeps = list[Taught] | tuple[Taught, ...]
 
 
 @dataclass(frozen=True)
@@ -96,7 +109,9 @@ class Replay:
     def __post_init__(self) -> None:
         if not self.free.neuron.stochastic():
             name = self.free.neuron.__name__
-            raise SimulationError(f"{name} declares no hazard, so spikes have no likelihood; add hazard(self, u) or fit by search")
+            raise SimulationError(
+                f"{name} declares no hazard, so spikes have no likelihood; add hazard(self, u) or fit by search"
+            )
 
     def _coefficients(self, z: torch.Tensor) -> torch.Tensor:
         return coefficients(self.free.to_neuron(z, self.base), self.dt)[0]
@@ -104,11 +119,11 @@ class Replay:
     def _steps(self) -> int:
         return round(float(getattr(self.base, "t_ref", 0.0)) / self.dt)
 
-    def value(self, z: torch.Tensor, sweeps: list[Taught] | tuple[Taught, ...]) -> float:
-        """Log-likelihood in nats at free coordinates `z` (parameter,)."""
-        return sum(total for total, _ in self.rates(z, sweeps))
+    def value(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> float:
+        """Log-likelihood in nats at free coordinates `z` (parameter,) and drift weights (component,)."""
+        return sum(total for total, _ in self.rates(z, sweeps, drift))
 
-    def rates(self, z: torch.Tensor, sweeps: list[Taught] | tuple[Taught, ...]) -> list[tuple[float, Array]]:
+    def rates(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> list[tuple[float, Array]]:
         """Per sweep the log-likelihood and the log hazard (per ms, capped at 12) of every step."""
         with torch.no_grad():
             coefs = self._coefficients(z).numpy()
@@ -116,21 +131,27 @@ class Replay:
         out = []
         for s in sweeps:
             rates = np.empty(len(s.spikes))
-            total = kernel(coefs, s.current, s.spikes, s.use, self._steps(), log(self.dt), rates)
+            slow = s.covariates(len(drift))
+            total = kernel(coefs, s.current, s.spikes, s.use, self._steps(), log(self.dt), slow, drift, rates)
             out.append((float(total), rates))
         return out
 
-    def information(self, z: torch.Tensor, sweeps: list[Taught] | tuple[Taught, ...]) -> Information:
-        """Log-likelihood, gradient and Fisher information at free coordinates `z` (parameter,)."""
+    def information(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> Information:
+        """Log-likelihood, gradient and Fisher information at `z` (parameter,) and drift weights, in that order."""
         names = step(self.free.neuron).coefs
         moving = moving_coefficients(self.free)
         rows = [names.index(n) for n in moving]
         with torch.no_grad():
             coefs = self._coefficients(z).numpy()
         slopes = torch.func.jacrev(self._coefficients)(z).detach().numpy()[rows]
-        grad, gram = np.zeros(len(moving)), np.zeros((len(moving), len(moving)))
+        n, extra = len(moving), len(drift)
+        grad, gram = np.zeros(n + extra), np.zeros((n + extra, n + extra))
         kernel = _kernels(self.free.neuron, moving).fisher
-        total = 0.0
+        total, fixed = 0.0, (self._steps(), log(self.dt))
         for s in sweeps:
-            total += kernel(coefs, s.current, s.spikes, s.use, self._steps(), log(self.dt), grad, gram, len(moving))
-        return Information(float(total), slopes.T @ grad, slopes.T @ gram @ slopes)
+            slow = s.covariates(extra)
+            total += kernel(coefs, s.current, s.spikes, s.use, *fixed, slow, drift, grad, gram, n)
+        full = np.zeros((n + extra, slopes.shape[1] + extra))
+        full[:n, : slopes.shape[1]] = slopes
+        full[n:, slopes.shape[1] :] = np.eye(extra)
+        return Information(float(total), full.T @ grad, full.T @ gram @ full)

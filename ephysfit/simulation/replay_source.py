@@ -155,7 +155,7 @@ class ReplaySource:
         s = self.step
         extra = ", grad, gram, width" if tangents else ", rates"
         lines = ["", "", "@nb.njit(nogil=True, error_model='numpy', cache=True)",
-                 f"def {name}(coefs, current, spikes, use, n_ref, log_dt{extra}):"]  # fmt: skip
+                 f"def {name}(coefs, current, spikes, use, n_ref, log_dt, slow, weights{extra}):"]  # fmt: skip
         body = [f"{c} = coefs[{k}]" for k, c in enumerate(s.coefs)]
         body += [f"{n} = {printed(e)} + 0.0" for n, e in zip(s.states, s.rest, strict=True)]
         body += ["hold = 0", "total = 0.0"]
@@ -168,6 +168,9 @@ class ReplaySource:
         else:
             loop += ["if hold > 0:", *_indent(self._advance(self.held, tangents, 1)), "else:",
                      *_indent(self._advance(self.free, tangents, 0))]  # fmt: skip
+        loop += ["for j in range(weights.shape[0]):", "    rate += weights[j] * slow[t, j]"]
+        if tangents:
+            loop += ["for j in range(weights.shape[0]):", f"    slope[{len(self.moving)} + j] = slow[t, j]"]
         loop += ["if rate > 12.0:", "    rate = 12.0", "clipped = rate + log_dt", "expected = exp(clipped)"]
         loop += ["if use[t] and hold == 0:", *_indent(self._collect(tangents))]
         loop += ["if hold > 0:", "    hold -= 1"]
@@ -185,9 +188,9 @@ class ReplaySource:
         rows = len(self.active) + len(self.free.items) + len(self.held.items) + 2
         setup = [
             f"work = np.zeros({rows * nc})",
-            f"buffer = np.zeros((128, {nc}))",
+            "buffer = np.zeros((128, width + weights.shape[0]))",
             "filled = 0",
-            f"slope = np.zeros({nc})",
+            "slope = np.zeros(width + weights.shape[0])",
         ]
         for n, e in zip(self.step.states, self.step.rest, strict=True):
             for c in sorted(sympy.sympify(e).free_symbols & set(self.moving), key=str):
@@ -255,11 +258,11 @@ class ReplaySource:
             "if rate >= 12.0:",
             "    weight = 0.0",
             "    pull = 0.0",
-            "for k in range(width):",
+            "for k in range(width + weights.shape[0]):",
             "    grad[k] += pull * slope[k]",
             "if weight > 1e-9:",
             "    scale = sqrt(weight)",
-            "    for k in range(width):",
+            "    for k in range(width + weights.shape[0]):",
             "        buffer[filled, k] = scale * slope[k]",
             "    filled += 1",
             "    if filled == 128:",
