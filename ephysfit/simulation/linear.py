@@ -225,7 +225,7 @@ def unroll(op: Operators, current: Tensor, fired: Tensor, starts: Tensor, holds:
         free = stepped(op.free, x) + push(op.drive, I)
         if bool(held.any()):
             free = torch.where(held[..., None], stepped(op.held, x) + push(op.held_drive, I), free)
-        margins.append((free * op.margin[:, None, None]).sum(-1))
+        margins.append(stepped(op.margin[:, None], free)[..., 0])
         x = torch.where(s[..., None], stepped(op.jump, free), free) if bool(s.any()) else free
         hold = torch.where(s, n_ref, (hold - 1).clamp(min=0))
         states.append(x[..., :-1])
@@ -330,8 +330,9 @@ def to_crossing(
 
 def stretches(op: Operators, blocks: Tensor) -> list[Stretch]:
     """The driven states of every block, one `Stretch` a block, rows flattened."""
-    free = driven(op.free, push(op.drive, blocks)).flatten(0, 1)
-    margin = (free[:, :, 1:].detach() * op.margin.detach().repeat_interleave(blocks.shape[1], 0)[:, None, None]).sum(-1)
+    driven_freely = driven(op.free, push(op.drive, blocks))
+    margin = stepped(op.margin.detach()[:, None], driven_freely[:, :, :, 1:].detach())[..., 0].flatten(0, 1)
+    free = driven_freely.flatten(0, 1)
     count = blocks.shape[2]
     held: list[Tensor | None] = [None] * count
     if bool((op.held_drive != 0).any()):
