@@ -108,8 +108,15 @@ def _rest(cell: Neuron, rest: float | str) -> Any:
     return _element(getattr(cell, rest)) if isinstance(rest, str) else sympy.nsimplify(rest)
 
 
+def _short(value: float) -> sympy.Expr:
+    """A constant as a page shows it: four digits, whole numbers without a point."""
+    return sympy.Integer(int(value)) if value.is_integer() else sympy.Float(float(f"{value:.4g}"), 4)
+
+
 def _math(e: Any) -> str:
-    text = mathml(sympy.sympify(e), printer="presentation", fold_short_frac=False, mul_symbol=None)
+    e = sympy.sympify(e)
+    e = e.xreplace({f: _short(float(f)) for f in e.atoms(sympy.Float)})
+    text = mathml(e, printer="presentation", fold_short_frac=False, mul_symbol=None)
     named = {"softplus": "softplus", "sigmoid": "σ"}
     for name, shown in named.items():
         text = text.replace(f"<mi>{name}</mi>", f"<mi>{shown}</mi>")
@@ -118,6 +125,7 @@ def _math(e: Any) -> str:
         .replace("&ExponentialE;", "e")
         .replace("<mo> </mo>", "")
         .replace("<mo>-</mo>", "<mo>−</mo>")
+        .replace("<mn>-", "<mn>−")
     )
 
 

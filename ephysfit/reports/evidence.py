@@ -118,6 +118,19 @@ class Evidence:
         saved = self.readouts[self.single].traces
         return saved[name][self.shown] if name in saved else None
 
+    def threshold(self) -> Trace:
+        """Where the membrane of the single run would spike, mV, (time,): V less the margin.
+
+        The margin is that before a spike and V that after it, so spike steps repeat the value before them.
+        """
+        v, u = self.trace("V"), self.trace("margin")
+        assert v is not None
+        assert u is not None
+        out = v - u
+        at = np.floor(self.prediction / self.readouts[self.single].dt).astype(int)
+        out[at] = out[np.maximum(at - 1, 0)]
+        return out
+
     @cached_property
     def stretch(self) -> tuple[float, float]:
         """The stretch that static figures show: its share of predicted spikes is nearest to that of the whole."""

@@ -93,7 +93,8 @@ def _tiles(evidence: Evidence) -> list[Tile]:
     if isnan(one["gamma_over_R"]):
         tiles = [_tile(one.row("gamma"), "Γ, ±4 ms", "")]
     star = many.row("md_star_8")
-    tiles.append(_tile(star, "Md*, ±8 ms", "noisy runs" if evidence.single != evidence.many else ""))
+    if not isnan(star.value):
+        tiles.append(_tile(star, "Md*, ±8 ms", "noisy runs" if evidence.single != evidence.many else ""))
     hits = evidence.overall
     tiles.append(Tile(percent(hits.predicted_share), "spikes predicted", f"within ±{hits.window:g} ms"))
     tiles.append(Tile(percent(hits.extra_share), "extra spikes", "best 0 %"))

@@ -151,7 +151,7 @@ def _membranes(evidence: Evidence, span: Any) -> list[Any]:
         p = panels[0] if panels else _panel(span, "membrane (mV)", 190)
         times = np.arange(len(v)) * dt
         _line(p, times, v, MODEL, legend_label="model")
-        _line(p, times, v - u, MODEL, line_dash="dotted", legend_label="its threshold")
+        _line(p, times, evidence.threshold(), MODEL, line_dash="dotted", legend_label="its threshold")
         panels = [p]
     elif u is not None:
         p = _panel(span, "to threshold (mV)", 150, y_range=_span(np.append(u, 0.0)))

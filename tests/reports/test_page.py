@@ -157,11 +157,13 @@ def test_a_real_cell(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
 def test_a_browser_draws_the_view_without_complaint(written: Path) -> None:
     with tempfile.TemporaryDirectory() as home:
+        # fmt: off
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                  "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                 "--enable-logging=stderr", "--v=0", f"--user-data-dir={home}", "--virtual-time-budget=6000"]  # fmt: skip
+                 "--enable-logging=stderr", "--v=0", f"--user-data-dir={home}", "--virtual-time-budget=6000"]
         done = subprocess.run(["chromium", *flags, "--dump-dom", written.as_uri()], capture_output=True, text=True,
-                              timeout=120, check=True)  # fmt: skip
+                              timeout=120, check=True)
+        # fmt: on
     assert done.stdout.count("<canvas") >= 4
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert not [line for line in console if "error" in line.lower()], console

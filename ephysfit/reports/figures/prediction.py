@@ -103,7 +103,7 @@ def membrane(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
         _trace(ax, sweep.voltage, sweep.dt, start, stop, INK, lw=0.7, label="recorded, repeat 1")
     if v is not None and u is not None:
         _trace(ax, v, dt, start, stop, MODEL, label=f"{evidence.fit.model}, {READOUTS[evidence.single]}")
-        _trace(ax, v - u, dt, start, stop, MODEL, lw=0.8, ls=":", label="its threshold")
+        _trace(ax, evidence.threshold(), dt, start, stop, MODEL, lw=0.8, ls=":", label="its threshold")
         ax.set_ylabel("membrane (mV)")
     elif u is not None:
         _trace(ax, u, dt, start, stop, MODEL, label=f"{evidence.fit.model}, {READOUTS[evidence.single]}")
@@ -126,6 +126,10 @@ def _trace(ax: Axes, values: Trace, dt: float, start: float, stop: float, color:
     first, last = int(start / dt), int(stop / dt)
     times = (np.arange(len(values)) * dt)[first:last]
     curve(ax, times, values[first:last], color, **options)
+
+
+def _round(value: float) -> int:
+    return round(float(value))
 
 
 def overview(evidence: Evidence) -> Figure:
@@ -162,5 +166,5 @@ def all_stimuli(evidence: Evidence) -> Figure | None:
         s = evidence.stimuli[k]
         raster(ax, evidence, 0.0, s.duration, which=k, short=True)
         seconds(ax, 0.0, s.duration)
-        title(ax, f"{k + 1}: {s.name or 'stimulus'} ({s.current.min():.0f} to {s.current.max():.0f} pA)")
+        title(ax, f"{k + 1}: {s.name or 'stimulus'} ({_round(s.current.min())} to {_round(s.current.max())} pA)")
     return fig

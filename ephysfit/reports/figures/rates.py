@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SIGMA = 10.0
 #: windows at which precision is shown, ms
 WINDOWS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
+#: windows that cover more than this part of the time (at high rates) say little, and Γ diverges
+COVERED = 0.6
 #: noisy runs that enter the curve of precision
 RUNS = 60
 
@@ -52,13 +54,15 @@ def precision(ax: Axes, evidence: Evidence) -> None:
     """Coincidence factor against the window: the cell with itself, and each readout with the cell."""
     start, stop = evidence.scored
     data = _scored(evidence, evidence.repeats)
+    most = max(t.size for name in evidence.readouts for t in [*data, *_scored(evidence, evidence.runs(name)[:RUNS])])
+    windows = [w for w in WINDOWS if 2 * w * most < COVERED * (stop - start)] or [WINDOWS[0]]
     if len(data) > 1:
-        own = [reliability(data, stop - start, window=w) for w in WINDOWS]
-        ax.plot(WINDOWS, own, color=INK, marker="o", ms=3, lw=1.4, label="cell with itself (R)")
+        own = [reliability(data, stop - start, window=w) for w in windows]
+        ax.plot(windows, own, color=INK, marker="o", ms=3, lw=1.4, label="cell with itself (R)")
     for name in evidence.readouts:
         runs = _scored(evidence, evidence.runs(name)[:RUNS])
-        values = [gamma(data, runs, stop - start, window=w) for w in WINDOWS]
-        ax.plot(WINDOWS, values, color=READOUT[name], marker="o", ms=3, lw=1.4, label=READOUTS[name])
+        values = [gamma(data, runs, stop - start, window=w) for w in windows]
+        ax.plot(windows, values, color=READOUT[name], marker="o", ms=3, lw=1.4, label=READOUTS[name])
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]), top=1.02)
     ax.set_xlim(left=0)
     ax.set_xlabel("coincidence window ± (ms)")

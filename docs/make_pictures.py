@@ -1,0 +1,49 @@
+"""Makes the pictures of the README and the docs from the shipped recording: ``python docs/make_pictures.py``.
+
+docs/pictures/fit.png     a typical stretch of the held-out prediction
+docs/pictures/report.png  the top of the report page, as a browser shows it (needs chromium; kept as it is without)
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import ephysfit as ef
+
+HERE = Path(__file__).resolve().parent
+PICTURES = HERE / "pictures"
+MODEL = "AIGIF"
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=6000",
+)  # fmt: skip
+
+
+def screenshot(page: Path, picture: Path, width: int, height: int, *, dark: bool = False) -> None:
+    """What a browser shows of the top of a page."""
+    with tempfile.TemporaryDirectory() as home:
+        scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+        subprocess.run(
+            ["chromium", *FLAGS, scheme, f"--user-data-dir={home}", f"--window-size={width},{height}",
+             f"--screenshot={picture}", page.as_uri()],
+            check=True, capture_output=True, timeout=120,
+        )  # fmt: skip
+
+
+def main() -> None:
+    """Fit the shipped cell, write its report, keep the pictures."""
+    train, test = ef.load(HERE.parent / "data" / "DRN164.nwb").split()
+    fit = ef.fit(train, MODEL)
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        page = ef.report(fit, test, Path(folder) / "fit.html", train=train)
+        shutil.copy(page.with_suffix(".png"), PICTURES / "fit.png")
+        if shutil.which("chromium"):
+            screenshot(page, PICTURES / "report.png", 1200, 2500)
+
+
+if __name__ == "__main__":
+    main()
