@@ -54,7 +54,7 @@ the whole record twice. Published: the number of passes hardly grows with length
 
 What survives: exactness; and with the seed's leak (0.1 per step, gone within two samples) few passes that hardly grow
 with length, as long as the noise leaves silent gaps: 2 to 3 under sparse white noise, tens under correlated noise.
-What does not: with a physiological leak the number of passes is the number of spikes, because the bound on what undecided
+What does not: with a physiological leak passes are as many as spikes, because the bound on what undecided
 spikes might have done is loose for tens of milliseconds; and so it is with the seed's own leak under dense white noise
 or steady drive. Speculation to the next spike then needs about as many passes, over chunks instead of whole records.
 """,

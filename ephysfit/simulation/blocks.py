@@ -72,8 +72,8 @@ def blocks(
 
     Notes
     -----
-    Work and memory are linear in time, forward and backward: about ``8 (4 D + 3)`` bytes a step forward, three to four
-    times that with gradients (D = states + 1). With ``t_ref = 0`` a block is one step and nothing is gained.
+    Work and memory are linear in time, forward and backward: about ``8 (4 D + 3)`` bytes for each step of each row
+    (D = states + 1), three times that with gradients. With ``t_ref = 0`` a block is one step and nothing is gained.
     Runs in float64 on the device of `current`; TF32 concerns float32 products only and cannot shift spikes here.
 
     References
