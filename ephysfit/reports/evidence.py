@@ -131,6 +131,18 @@ class Evidence:
         out[at] = out[np.maximum(at - 1, 0)]
         return out
 
+    def distance(self) -> tuple[Trace, Trace]:
+        """Times (ms) and distance to threshold (mV) of the single run, (time,), refractory steps left out: there the
+        margin has no meaning, because nothing can happen and no likelihood sees it."""
+        u, dt = self.trace("margin"), self.readouts[self.single].dt
+        assert u is not None
+        held = round(float(getattr(self.fit.neuron, "t_ref", 0.0)) / dt)
+        at = np.floor(self.prediction / dt).astype(int)
+        free = np.ones(len(u), dtype=bool)
+        for k in range(1, held + 1):
+            free[np.minimum(at + k, len(u) - 1)] = False
+        return np.flatnonzero(free) * np.float64(dt), u[free]
+
     @cached_property
     def stretch(self) -> tuple[float, float]:
         """The stretch that static figures show: its share of predicted spikes is nearest to that of the whole."""

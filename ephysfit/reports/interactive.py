@@ -144,7 +144,8 @@ def _membranes(evidence: Evidence, span: Any) -> list[Any]:
     if sweep.voltage is not None:
         known = np.isfinite(sweep.voltage)
         label = "membrane (mV)" if v is not None else "recorded (mV)"
-        p = _panel(span, label, 190, y_range=_span(sweep.voltage[known]))
+        first, last = (int(t / sweep.dt) for t in evidence.stretch)
+        p = _panel(span, label, 190, y_range=_span(sweep.voltage[known], sweep.voltage[first:last]))
         _line(p, sweep.times[known], sweep.voltage[known], INK, legend_label="recorded, repeat 1")
         panels.append(p)
     if v is not None and u is not None:
@@ -154,17 +155,20 @@ def _membranes(evidence: Evidence, span: Any) -> list[Any]:
         _line(p, times, evidence.threshold(), MODEL, line_dash="dotted", legend_label="its threshold")
         panels = [p]
     elif u is not None:
+        times, u = evidence.distance()
         p = _panel(span, "to threshold (mV)", 150, y_range=_span(np.append(u, 0.0)))
-        _line(p, np.arange(len(u)) * dt, u, MODEL, legend_label="model: distance to threshold")
+        _line(p, times, u, MODEL, legend_label="model: distance to threshold")
         panels.append(p)
     for p in panels:
         _legend(p, "horizontal")
     return panels
 
 
-def _span(values: Trace) -> tuple[float, float]:
-    """A range that holds nearly all values and every peak: rare troughs (artefacts) do not press the rest flat."""
+def _span(values: Trace, shown: Trace | None = None) -> tuple[float, float]:
+    """A range that holds nearly all values, every peak, and all that is shown at first: troughs (artefacts) elsewhere
+    do not press the rest flat."""
     low, high = float(np.percentile(values, 1.0)), float(values.max())
+    low = low if shown is None else float(np.nanmin([low, *shown[np.isfinite(shown)]]))
     margin = 0.08 * (high - low) + 1e-6
     return low - margin, high + margin
 

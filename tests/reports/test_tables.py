@@ -89,3 +89,16 @@ def test_headline_without_repeats_names_no_ceiling(train_recording: Recording) -
     sentence = headline(gather(by_hand(cell()), train_recording, runs=20)).sentence
     assert "not repeated" in sentence
     assert "nobody knows what the cell itself would reach" in sentence
+
+
+def test_distance_to_threshold_leaves_out_refractory_steps(evidence: Evidence) -> None:
+    times, u = evidence.distance()
+    dt, held = evidence.fit.dt, evidence.fit.neuron.t_ref
+    for spike in evidence.prediction:
+        step = np.floor(spike / dt) * dt
+        assert not ((times > step) & (times <= step + held)).any()
+    assert len(times) == len(u) == len(evidence.trace("margin")) - round(held / dt) * len(evidence.prediction)
+
+
+def test_threshold_is_that_of_the_declaration_at_every_step(evidence: Evidence) -> None:
+    np.testing.assert_allclose(evidence.threshold(), evidence.fit.neuron.theta, atol=1e-9)

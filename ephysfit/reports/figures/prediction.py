@@ -106,7 +106,10 @@ def membrane(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
         _trace(ax, evidence.threshold(), dt, start, stop, MODEL, lw=0.8, ls=":", label="its threshold")
         ax.set_ylabel("membrane (mV)")
     elif u is not None:
-        _trace(ax, u, dt, start, stop, MODEL, label=f"{evidence.fit.model}, {READOUTS[evidence.single]}")
+        times, u = evidence.distance()
+        inside = (times >= start) & (times < stop)
+        label = f"{evidence.fit.model}, {READOUTS[evidence.single]}"
+        curve(ax, times[inside], u[inside], MODEL, label=label)
         ax.axhline(0.0, color=MUTED, lw=0.8, ls=":")
         low = np.percentile(u, 2)
         ax.set_ylim(low - 0.1 * (u.max() - low), u.max() + 0.1 * (u.max() - low) + 1e-6)

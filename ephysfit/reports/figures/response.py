@@ -34,10 +34,11 @@ def responses_of(evidence: Evidence) -> Figure | None:
         left.plot(found.times, values, color=_color(name), ls=_dash(name), lw=1.5, label=_LABEL[name])
     title(left, f"To a pulse of current (held at {found.holding:.0f} pA)")
     left.set_ylabel("response (mV per pC)")
-    _after_spike(right, found.times, found.spike)
-    for ax in (left, right):
+    held = float(getattr(evidence.fit.neuron, "t_ref", 0.0))
+    _after_spike(right, found.times, found.spike, held)
+    for ax, curves in ((left, found.pulse), (right, found.spike)):
         ax.axhline(0, color=GRID, lw=0.8, zorder=0)
-        ax.set_xlim(0, _end(found.times, ax))
+        ax.set_xlim(0, _end(found.times, curves, held))
     left.set_xlabel("time after the pulse (ms)")
     right.set_xlabel("time after the spike (ms)")
     legend(left, loc="best")
@@ -55,8 +56,11 @@ def _dash(name: str) -> str:
     return "--" if name == "V" else "-"
 
 
-def _after_spike(ax: Axes, times: np.ndarray, spike: dict[str, np.ndarray]) -> None:
-    ax.plot(times, spike["margin"], color=MODEL, lw=1.5, label="distance to threshold")
+def _after_spike(ax: Axes, times: np.ndarray, spike: dict[str, np.ndarray], held: float) -> None:
+    free = times > held
+    ax.plot(times[free], spike["margin"][free], color=MODEL, lw=1.5, label="distance to threshold")
+    if held:
+        ax.axvspan(0, held, color=MUTED, alpha=0.12, lw=0, label="refractory")
     if "V" in spike:
         ax.plot(times, spike["V"], color=INK, ls="--", lw=1.5, label="membrane")
         ax.plot(times, spike["V"] - spike["margin"], color=READOUT["consensus"], ls=":", lw=1.8, label="threshold")
@@ -65,14 +69,13 @@ def _after_spike(ax: Axes, times: np.ndarray, spike: dict[str, np.ndarray]) -> N
     legend(ax, loc="best")
 
 
-def _end(times: np.ndarray, ax: Axes) -> float:
-    """Where the curves of an axes have come within 2 % of where they end."""
-    last = float(times[20])
-    for line in ax.get_lines():
-        y = np.asarray(line.get_ydata(), dtype=float)
-        if len(y) == len(times) and np.ptp(y) > 0:
-            moving = np.flatnonzero(np.abs(y - y[-1]) > 0.02 * np.ptp(y))
-            last = max(last, float(times[moving[-1]]) if moving.size else last)
+def _end(times: np.ndarray, curves: dict[str, np.ndarray], held: float) -> float:
+    """Where all curves have come within 2 % of where they end."""
+    last = max(float(times[20]), 2 * held)
+    free = times > held
+    for y in (c[free] for c in curves.values()):
+        moving = np.flatnonzero(np.abs(y - y[-1]) > 0.02 * np.ptp(y))
+        last = max(last, float(times[free][moving[-1]]) if moving.size else last)
     return min(last * 1.05, float(times[-1]))
 
 
