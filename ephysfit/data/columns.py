@@ -68,7 +68,9 @@ def parse(name: str) -> Column | None:
     match = _FORM.match(name)
     unit = match and (match["a"] or match["b"] or match["c"])
     quantity = _quantity(match["word"]) if match else None
-    if quantity in FACTORS and unit and unit in FACTORS[quantity]:  # before the name as a whole: "time (s)" is not "times"
+    if (
+        quantity in FACTORS and unit and unit in FACTORS[quantity]
+    ):  # before the name as a whole: "time (s)" is not "times"
         return Column(name, quantity, FACTORS[quantity][unit])
     whole = _quantity(name)
     if whole is not None and whole not in FACTORS:

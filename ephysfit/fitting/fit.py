@@ -176,13 +176,15 @@ class Fit:
             raise FitError(f"{path}: {e.strerror or e}; give the path of a fit saved by ephysfit (a .json file)") from e
         except (ValueError, KeyError, TypeError) as e:
             raise FitError(
-                f"{path} is not a fit saved by ephysfit ({type(e).__name__}: {e}); save one with fit.save() or `ephysfit fit -o`"
+                f"{path} is not a fit saved by ephysfit ({type(e).__name__}: {e}); "
+                "save one with fit.save() or `ephysfit fit -o`"
             ) from e
         kind = neuron or _find(saved.get("provenance", {}).get("source") or model)
         missing = set(declared(kind)) ^ set(values)
         if missing:
             raise FitError(
-                f"{path}: {model} of this version differs in {', '.join(sorted(missing))}; refit, or load it with the version {saved.get('provenance', {}).get('version')}"
+                f"{path}: {model} of this version differs in {', '.join(sorted(missing))}; "
+                f"refit, or load it with the version {saved.get('provenance', {}).get('version')}"
             )
         history = tuple(
             Estimate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ class Search:
         )
         both = np.stack([start, best])
         train, validation = arena.losses(both)
-        details = {} if self.noisy else {"sharpen": None}
+        details: dict[str, Any] = {} if self.noisy else {"sharpen": None}
         details |= {
             "curves": [curve],
             "loss": type(self.loss).__name__,
@@ -155,7 +156,8 @@ def _differential(
         problem.progress(stage, min(len(curve) * population / evaluations, 1.0))
 
     found = differential_evolution(
-        lambda x: losses(np.atleast_2d(x.T)), [(s - 3 * sigma, s + 3 * sigma) for s in start], x0=start, vectorized=True,
+        lambda x: losses(np.atleast_2d(x.T)), [(s - 3 * sigma, s + 3 * sigma) for s in start],
+        x0=start, vectorized=True,
         updating="deferred", popsize=max(population // len(start), 4), maxiter=max(evaluations // population, 1),
         seed=problem.seed + 1, polish=False, callback=watch,
     )  # fmt: skip

@@ -175,12 +175,14 @@ def measured(problem: Problem) -> Neuron:
     current = np.concatenate([c[m] for c, m in zip(problem.trials.current[0].numpy(), problem.counted, strict=True)])
     if current.size == 0:
         raise FitError(
-            f"{problem.recording.cell}: no sample of the training data counts; check the valid intervals and the skip of {problem.skip:g} ms"
+            f"{problem.recording.cell}: no sample of the training data counts; "
+            f"check the valid intervals and the skip of {problem.skip:g} ms"
         )
     known = {"current mean": float(current.mean()), "current std": float(current.std())}
     changes = {n: known[p.measured] for n, p in problem.neuron.parameters.items() if p.measured}
     if changes and known["current std"] == 0:
         raise FitError(
-            f"{problem.recording.cell}: the training current is constant ({current[0]:g} pA); a fit needs a current that varies"
+            f"{problem.recording.cell}: the training current is constant ({current[0]:g} pA); "
+            "a fit needs a current that varies"
         )
     return cell.replace(**changes) if changes else cell

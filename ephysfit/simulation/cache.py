@@ -33,7 +33,8 @@ def module(name: str, source: str) -> ModuleType:
         partial.write_text(source, encoding="utf-8")
         partial.replace(path)
     spec = importlib.util.spec_from_file_location(full, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[full] = loaded
     spec.loader.exec_module(loaded)

@@ -85,7 +85,8 @@ class _Branch:
 
 def _branch(s: Step, rule: tuple, outcome: sympy.Expr, moving: set[sympy.Symbol]) -> _Branch:
     shared, reduced = sympy.cse([*(e for _, e in rule), outcome], symbols=sympy.numbered_symbols("shared_", real=True))
-    wide, narrow = [], {}
+    wide: list[_Item] = []
+    narrow: dict[sympy.Symbol, sympy.Expr] = {}
     for name, e in shared:
         e = e.xreplace(narrow)
         if len(e.free_symbols & moving) >= _WIDE:
@@ -128,7 +129,8 @@ class ReplaySource:
 
     def _active(self) -> tuple[str, ...]:
         """States whose value depends on a moving coefficient."""
-        group, active = set(self.moving), set()
+        group = set(self.moving)
+        active: set[str] = set()
         rests = dict(zip(self.step.states, self.step.rest, strict=True))
         while True:
             live = {symbol(n) for n in active} | {newest(n) for n in active}
@@ -220,7 +222,7 @@ class ReplaySource:
         loads = [f"d_{n} = work[{self.rows[n] * nc} + k]" for n in self.active]
         targets = [*((i.target, i.expression) for i in branch.items), (None, branch.outcome)]
         for place, (target, e) in enumerate(targets):
-            terms = []
+            terms: list[str] = []
             for v in sorted(e.free_symbols & set(names), key=str):
                 scalars.append((f"j_{place}_{len(terms)}", sympy.diff(e, v)))
                 terms.append(f"j_{place}_{len(terms)} * {names[v]}")

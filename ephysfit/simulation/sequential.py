@@ -9,6 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from ephysfit.errors import SimulationError
 from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.stepping import coefficients, newest, step, torch_function
@@ -97,6 +98,8 @@ def sequential(
         mV, before the jump; defined also while refractory.
     """
     m, c = maps(type(neuron)), coefficients(neuron, dt)
+    if thresholds is not None and m.hazard is None:
+        raise SimulationError(f"{type(neuron).__name__} declares no hazard, so it cannot run on thresholds of one")
     coefs = [c[:, k, None] for k in range(c.shape[1])]
     if current.dim() == 3:
         current = current[..., None]
@@ -119,14 +122,16 @@ def sequential(
         if forced is not None:
             s = forced[:, :, n].to(u.dtype)
         elif thresholds is not None:
-            s = drawn.spikes(full(m.hazard(u, *coefs)) * dt, held)
+            s = drawn.spikes(full(m.hazard(u, *coefs)) * dt, held)  # type: ignore[misc]
         else:
             s = (u >= 0).to(u.dtype) if surrogate is None else surrogate.spike(u)
             s = s * ~held
         kept = s.detach() if detach else s
         x = [kept * full(j) + (1 - kept) * a for j, a in zip(m.jump(*x, *coefs), x, strict=True)]
         hold = torch.where(s > 0, n_ref, (hold - 1).clamp(min=0))
-        spikes.append(s), states.append(torch.stack(x, -1)), margins.append(u)
+        spikes.append(s)
+        states.append(torch.stack(x, -1))
+        margins.append(u)
     return torch.stack(spikes, -1), torch.stack(states, -2), torch.stack(margins, -1)
 
 

@@ -99,7 +99,8 @@ def _stepped(current: npt.NDArray[np.float64], have: float, want: float, name: s
     k = round(ratio)
     if k < 1 or abs(ratio - k) > 1e-6 * max(k, 1):
         raise SimulationError(
-            f"stimulus {name!r} has a step of {have:g} ms, the simulation of {want:g} ms; the second must be a whole multiple of the first"
+            f"stimulus {name!r} has a step of {have:g} ms, the simulation of {want:g} ms; "
+            "the second must be a whole multiple of the first"
         )
     n = len(current) // k
     return current[: n * k].reshape(n, k, *current.shape[1:]).mean(1) if k > 1 else current
@@ -253,7 +254,7 @@ def _blocks(cell: Neuron, current: Any, dt: float, thresholds: Any, save: tuple[
 
 
 def _trains(spikes: torch.Tensor, dt: float) -> list[Train]:
-    return [(np.flatnonzero(row) + 0.5) * dt for row in spikes[0].numpy()]
+    return [(np.flatnonzero(row).astype(np.float64) + 0.5) * dt for row in spikes[0].numpy()]
 
 
 def _states(cell: Neuron, states: torch.Tensor, save: tuple[str, ...]) -> dict[str, Trace]:
