@@ -45,15 +45,15 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None or isnan(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
-def amount(value: float | None) -> str:
-    """A parameter as text: four significant digits.
+def amount(value: float | None, digits: int = 4) -> str:
+    """A parameter as text: four significant digits, or as many as said.
 
     Examples
     --------
-    >>> amount(-53.65456), amount(None)
-    ('−53.65', '–')
+    >>> amount(-53.65456), amount(0.0637, 2), amount(None)
+    ('−53.65', '0.064', '–')
     """
-    return "–" if value is None or isnan(value) else f"{value:.4g}".replace("-", "−")
+    return "–" if value is None or isnan(value) else f"{value:.{digits}g}".replace("-", "−")
 
 
 def percent(share: float) -> str:

@@ -70,7 +70,7 @@ def test_numbers_on_the_page_are_those_of_the_fit(written: Path, fit: Fit) -> No
     assert page.data()["fit"] == json.loads(json.dumps(fit.to_dict()))
     for row in fit.parameters():
         assert any(amount(row["value"]) in c for c in page.cells), row
-    assert any("±1.25" in c for c in page.cells)
+    assert any("±1.2" in c for c in page.cells)
 
 
 def test_text_of_others_is_escaped(written: Path) -> None:
