@@ -164,6 +164,8 @@ class Likelihood:
         cell as it was last. 0 for none.
     spread : float
         Of random starts, in prior widths.
+    held_out : bool
+        Leave the validation blocks out of the likelihood, so that `Estimate.validation` is that of data never fitted.
     """
 
     steps: int = 120
@@ -175,6 +177,7 @@ class Likelihood:
     names: tuple[str, ...] = ()
     drift: int = 0
     spread: float = 0.7
+    held_out: bool = False
 
     def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
         if not problem.neuron.stochastic():
@@ -239,7 +242,9 @@ class _Climb:
             if early
             else ()
         )
-        self.sweeps = [replace(t, slow=drifts(len(t.spikes), stage.drift)) for t in problem.everything]
+        data = problem.train if stage.held_out else problem.everything
+        self.sweeps = [replace(t, slow=drifts(len(t.spikes), stage.drift)) for t in data]
+        self.n_spikes = max(sum(t.n_spikes for t in data), 1)
 
     def __call__(self, cell: Neuron, names: tuple[str, ...], steps: int) -> tuple[Neuron, Ascent]:
         free = Free.of(self.problem.neuron, names)
@@ -258,7 +263,7 @@ class _Climb:
         validate = [replace(v, slow=s.slow) for v, s in zip(self.problem.validate, self.sweeps, strict=True)]
         count = max(sum(v.n_spikes for v in validate), 1)
         return {
-            "train": -replay.value(z, self.sweeps, drift) / self.problem.n_spikes,
+            "train": -replay.value(z, self.sweeps, drift) / self.n_spikes,
             "validation": -replay.value(z, validate, drift) / count,
         }
 

@@ -48,11 +48,11 @@ class Coincidence:
 
 
 def _own(runs: Sequence[Train], window: float) -> float:
-    """Mean number of coincident spikes of two different runs; of one run its number of spikes."""
-    if len(runs) == 1:
-        return float(len(runs[0]))
+    """Mean number of coincident spikes of two different runs; one run is counted against itself, bursts included."""
     table = weight_table(list(runs), list(runs), window)
     n = len(runs)
+    if n == 1:
+        return float(table[0, 0])
     return float((table.sum() - np.trace(table)) / (n * (n - 1)))
 
 

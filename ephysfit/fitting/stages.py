@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from ephysfit.fitting.gradient import Gradient
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
+from ephysfit.fitting.search import Search
+from ephysfit.fitting.wrappers import BestOf, MultiStart, Only, Rounds
 
-__all__ = ["Likelihood", "Passive", "Readout"]
+__all__ = ["BestOf", "Gradient", "Likelihood", "MultiStart", "Only", "Passive", "Readout", "Rounds", "Search"]

@@ -8,7 +8,7 @@ from ephysfit.models.adlif import AdLIF
 from ephysfit.models.alif import ALIF, BlockALIF, MultiALIF
 from ephysfit.models.asc import LIFASC
 from ephysfit.models.autaptic import STCLIF, AutapticLIF, SpatialSTC, partner_input, spatial_stc
-from ephysfit.models.best import AIGIF, BankGIF
+from ephysfit.models.best import AIGIF, BankGIF, BankIGIF, candidates
 from ephysfit.models.gif import AGIF, GIF, IGIF, FreeAGIF, FreeGIF, FreeIGIF
 from ephysfit.models.glif import GLIF1, GLIF2, GLIF3, GLIF4, GLIF5
 from ephysfit.models.izhikevich import Izhikevich, Izhikevich2003
@@ -32,7 +32,7 @@ _CATALOGUE: tuple[type[Neuron], ...] = (
     MAT, MATV,
     EIF, AdEx,
     Izhikevich, Izhikevich2003,
-    BankGIF, AIGIF,
+    BankGIF, BankIGIF, AIGIF,
 )  # fmt: skip
 
 
@@ -82,10 +82,10 @@ def template_text() -> str:
 
 __all__ = [
     "AGIF", "AIGIF", "ALIF", "BRF", "EIF", "GIF", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5", "IGIF", "LIF", "LIFASC",
-    "MAT", "MATV", "PRF", "STCLIF", "AdEx", "AdLIF", "AutapticLIF", "BankGIF", "BlockALIF", "CSiLIF", "FreeAGIF",
+    "MAT", "MATV", "PRF", "STCLIF", "AdEx", "AdLIF", "AutapticLIF", "BankGIF", "BankIGIF", "BlockALIF", "CSiLIF", "FreeAGIF",
     "FreeGIF", "FreeIGIF", "Izhikevich", "Izhikevich2003", "MultiALIF", "RefractoryCurrentLIF", "RefractoryLIF",
     "ResetPRF", "Resonance", "ResonantLIF", "ResonateFire", "Rung", "SiLIF", "SoftLIF", "SpatialSTC", "above", "below",
-    "c_silif_start", "catalogue", "find", "impedance", "ladder", "measured_impedance", "measured_resonance",
+    "c_silif_start", "candidates", "catalogue", "find", "impedance", "ladder", "measured_impedance", "measured_resonance",
     "partner_input", "refuse_aliased", "resonance", "rung", "spatial_stc",
     "template_text",
 ]  # fmt: skip

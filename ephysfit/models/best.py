@@ -117,7 +117,7 @@ _FLAT = {"n": {"v_n": 0.0, "k_n": 1.0, "tau_n": 40.0}, "m": {"v_m": 0.0, "k_m": 
 _NO_A: dict[str, Any] = {"g_A": 0.0, **_FLAT["n"], **_FLAT["m"]}
 _NO_Y: dict[str, Any] = {"c": (0.0,) * 3, "v_y": (0.0,) * 3, "s_y": (1.0,) * 3, "tau_y": (10.0,) * 3}
 
-IGIF = AIGIF.pin("IGIF", "AIGIF without the A-type current: a threshold that follows the membrane.", **_NO_A)
+BankIGIF = AIGIF.pin("BankIGIF", "AIGIF without the A-type current: a threshold that follows the membrane.", **_NO_A)
 BankGIF = AIGIF.pin(
     "BankGIF",
     "AIGIF without A-type current, threshold filters and after-spike potentials: the point-process GLM.",
@@ -125,3 +125,8 @@ BankGIF = AIGIF.pin(
     **_NO_Y,
     eta=(0.0,) * 7,
 )
+
+
+def candidates() -> tuple[type[Neuron], ...]:
+    """What model "auto" chooses among, each nested in the next: simpler ones win where spikes are few."""
+    return (BankGIF, BankIGIF, AIGIF)

@@ -24,7 +24,7 @@ from ephysfit.errors import SimulationError
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free
 from ephysfit.neuron.stepping import coefficients, step
-from ephysfit.neuron.symbols import symbol
+from ephysfit.neuron.symbols import equations, symbol
 from ephysfit.simulation.cache import module
 from ephysfit.simulation.replay_source import ReplaySource
 
@@ -82,10 +82,12 @@ def _kernels(neuron: type[Neuron], moving: tuple[str, ...]) -> ModuleType:
 
 @cache
 def moving_coefficients(free: Free) -> tuple[str, ...]:
-    """Coefficients that can change with the free parameters: all matrix entries, and expressions that name one."""
+    """Coefficients that can change with the free parameters: matrix entries if the flow names one, and expressions."""
     s = step(free.neuron)
     names = {symbol(n) for n in free.names}
-    return tuple(e[0] for e in s.entries) + tuple(n for n, e in s.gathered if e.free_symbols & names)
+    flows = any(e.free_symbols & names for e in equations(free.neuron).flow.values())
+    entries = tuple(e[0] for e in s.entries) if flows else ()
+    return entries + tuple(n for n, e in s.gathered if e.free_symbols & names)
 
 
 @dataclass(frozen=True, eq=False)

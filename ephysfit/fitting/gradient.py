@@ -1,0 +1,162 @@
+"""Gradient descent in free run: the threshold run's van Rossum distance, through the adjoint of the compiled engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ephysfit.fitting.losses import VanRossum, within
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.free import Free, as_floats
+from ephysfit.simulation import adjoint
+from ephysfit.simulation.compiled import run
+from ephysfit.simulation.surrogate import Surrogate
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Lower the van Rossum distance of the noise-free threshold run by Adam, from several starts at once.
+
+    The distance is taken with time constants from coarse to fine, so that a spike first finds its neighbourhood and
+    then its place. The reset stays in the graph, with a surrogate about as wide as the drop of the margin at a spike.
+    The last part of the training data validates: the step that does best there is kept, and only if it beats the
+    estimate the stage was given.
+
+    Parameters
+    ----------
+    steps : int
+    rate : float
+        Adam's step in free coordinates.
+    starts : int
+        Rows of the batch: the estimate and random draws about it.
+    spread : float
+        Of the draws, in prior widths.
+    taus : (float, float)
+        First and last time constant of the distance, ms.
+    detach : bool
+        Keep the reset out of the graph (the gradient of seed 000).
+    width : float
+        Half width of the surrogate, mV; 0 to measure the drop of the margin at a spike.
+    check : int
+        Steps between validations.
+    names : tuple of str
+        Parameters to move; all smooth ones unless given.
+    """
+
+    steps: int = 200
+    rate: float = 0.03
+    starts: int = 8
+    spread: float = 0.15
+    taus: tuple[float, float] = (60.0, 10.0)
+    detach: bool = False
+    width: float = 0.0
+    check: int = 10
+    names: tuple[str, ...] = ()
+
+    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+        if problem.n_spikes < MINIMUM_SPIKES:
+            return estimate.with_(stage="gradient", status=Status.TOO_FEW_SPIKES)
+        descent = _Descent(self, problem, estimate.neuron)
+        z, curve, held_out = descent.go()
+        details = {"curves": [curve], "held_out": held_out, "surrogate_width": descent.surrogate.width, "sharpen": None}
+        if z is None:
+            return estimate.with_(
+                stage="gradient", status=Status.CONVERGED, details={**details, "kept": "the estimate before"}
+            )
+        cell = as_floats(descent.free.to_neuron(z, estimate.neuron))
+        status = Status.AT_BOUND if descent.free.on_bound(cell) else Status.STEPS_USED
+        return estimate.with_(
+            neuron=cell, stage="gradient", status=status, train=np.nan, validation=np.nan, details=details
+        )
+
+
+class _Descent:
+    """One descent of a batch of starts on one problem."""
+
+    def __init__(self, stage: Gradient, problem: Problem, cell: Neuron) -> None:
+        self.stage, self.problem, self.cell = stage, problem, cell
+        self.free = Free.of(problem.neuron, stage.names or None, smooth_only=True)
+        self.surrogate = Surrogate(width=stage.width or drop_at_spike(problem, cell))
+        self.parts = [self._part(k) for k in range(len(problem.counted))]
+
+    def _part(self, k: int) -> tuple[torch.Tensor, list[list[Array]], npt.NDArray[np.bool_]]:
+        """Current and events of the part that trains, and the mask of the part that validates."""
+        p = self.problem
+        current, counted = p.trials.current[0, k], p.counted[k]
+        cut = round(len(counted) * (1 - p.validation))
+        events = np.flatnonzero(p.trials.spikes[0, k, :cut].numpy())
+        later = counted.copy()
+        later[:cut] = False
+        return current[None, None, :cut], [[events]], later
+
+    def go(self) -> tuple[torch.Tensor | None, list[float], list[float]]:
+        """The best coordinates on the validation part (None where the start was best), the curve, and its values."""
+        z = self._batch().requires_grad_()
+        adam = torch.optim.Adam([z], lr=self.stage.rate)
+        best, floor = None, float(self.validate(z[:1])[0])
+        curve, held_out = [], [floor]
+        for n in range(self.stage.steps):
+            adam.zero_grad()
+            loss = self.loss(z, n / max(self.stage.steps - 1, 1))
+            loss.sum().backward()
+            if z.grad is None or not torch.isfinite(z.grad).all():
+                break
+            torch.nn.utils.clip_grad_norm_([z], 10.0 * len(z))
+            adam.step()
+            curve.append(float(loss.detach().min()))
+            if (n + 1) % self.stage.check == 0:
+                now = self.validate(z)
+                held_out.append(float(now.min()))
+                if now.min() < floor:
+                    floor, best = float(now.min()), z.detach()[int(np.argmin(now))].clone()
+                self.problem.progress("gradient", (n + 1) / self.stage.steps)
+        return best, curve, held_out
+
+    def _batch(self) -> torch.Tensor:
+        rng = self.problem.rng(2)
+        rows = [self.free.to_vector(self.cell)]
+        rows += [self.free.drawn(self.cell, self.stage.spread, rng) for _ in range(self.stage.starts - 1)]
+        return torch.stack(rows)
+
+    def loss(self, z: torch.Tensor, done: float) -> torch.Tensor:
+        """Distance per recorded spike of each start, (start,)."""
+        first, last = self.stage.taus
+        tau = first * (last / first) ** done
+        neuron = self.free.to_neuron(z, self.cell)
+        total = sum(
+            adjoint.van_rossum_loss(neuron, current, events, self.problem.dt, tau, self.surrogate, self.stage.detach)
+            for current, events, _ in self.parts
+        )
+        return total / max(sum(len(e[0][0]) for _, e, _ in self.parts), 1)
+
+    def validate(self, z: torch.Tensor) -> Array:
+        """Relative van Rossum distance of each start on the validation part."""
+        p, measure = self.problem, VanRossum(self.stage.taus[1])
+        neuron = self.free.to_neuron(z.detach(), self.cell)
+        totals, weights = np.zeros(len(z)), 0.0
+        for k, (_, _, later) in enumerate(self.parts):
+            recorded = within(p.recording.sweeps[k].spike_times, later, p.dt)
+            trains = run(neuron, p.trials.current[0, k][None, None], p.dt).spike_times(p.dt)
+            weights += len(recorded) + 1e-9
+            duration = len(later) * p.dt
+            found = [measure(recorded, [within(t, later, p.dt)], duration) for t in trains]
+            totals += (len(recorded) + 1e-9) * np.array(found)
+        return totals / weights
+
+
+def drop_at_spike(problem: Problem, cell: Neuron) -> float:
+    """How far a spike lowers the margin (mV), over the spikes of a replay; at least the softness of the threshold."""
+    current, spikes = problem.trials.current[0, 0], problem.trials.spikes[0, 0].numpy()
+    done = run(cell, current[None, None], problem.dt, forced=spikes[None, None].astype(np.uint8), save=("margin",))
+    margin = np.asarray(done.traces["margin"])[0, 0]
+    after = round(float(getattr(cell, "t_ref", 0.0)) / problem.dt) + 1
+    at = np.flatnonzero(spikes)
+    at = at[at + after < len(margin)]
+    drop = float(np.median(margin[at] - margin[at + after])) if at.size else 0.0
+    return max(drop, 2.0 * float(getattr(cell, "delta", 1.0)), 1e-3)

@@ -1,0 +1,129 @@
+"""Model "auto": walk a nested ladder and keep what predicts held-out blocks of the training data best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ephysfit.data.recording import Recording
+from ephysfit.fitting.fit import Fit, default_stages, default_step, run
+from ephysfit.fitting.likelihood import Likelihood
+from ephysfit.fitting.passive import Passive
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, silent
+from ephysfit.metrics.trains import mean_defined
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.free import Free
+from ephysfit.simulation.replay import Replay
+
+#: a richer neuron must gain this many standard errors of the held-out difference
+CONVINCED = 1.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a neuron reached on blocks of the training data that it was not fitted to.
+
+    Attributes
+    ----------
+    model : str
+    parameters : int
+    held_out, train : float
+        Negative log-likelihood per spike, nats.
+    gain, error : float
+        How much lower than the best simpler neuron, summed over the held-out spikes, with its standard error over
+        stretches of the held-out blocks; NaN for the first.
+    """
+
+    model: str
+    parameters: int
+    held_out: float
+    train: float
+    gain: float = np.nan
+    error: float = np.nan
+
+
+def select(
+    recording: Recording,
+    stages: Sequence[Stage] | None = None,
+    *,
+    among: Sequence[type[Neuron]] = (),
+    dt: float | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Fit:
+    """Fit every candidate on part of the training data, keep the one that predicts the rest, fit it on all.
+
+    A richer neuron replaces a simpler one only if its held-out log-likelihood is higher by more than its standard
+    error. The test data are never looked at.
+
+    Parameters
+    ----------
+    among : sequence of type[Neuron]
+        Candidates from simple to rich; those of `ephysfit.models.candidates` unless given.
+
+    Returns
+    -------
+    Fit
+        Of the winner; ``details["selection"]`` holds the table and ``details["why"]`` the reason in a sentence.
+    """
+    from ephysfit.models import candidates
+
+    kinds = tuple(among) or candidates()
+    step = dt or default_step(recording)
+    problems = [Problem(recording, k, step, seed=seed, progress=progress) for k in kinds]
+    if problems[0].n_spikes < MINIMUM_SPIKES:
+        return run(problems[0], stages or default_stages(kinds[0]))
+    table: list[Candidate] = []
+    best, kept, best_blocks = 0, None, np.zeros(0)
+    for k, problem in enumerate(problems):
+        estimate, blocks = _held_out(problem)
+        row = Candidate(kinds[k].__name__, len(Free.of(kinds[k]).names), estimate.validation, estimate.train)
+        if kept is None:
+            best, kept, best_blocks = k, estimate, blocks
+        else:
+            gains = blocks - best_blocks
+            row = replace(row, gain=float(gains.sum()), error=float(gains.std(ddof=1) * np.sqrt(len(gains))))
+            if row.gain > CONVINCED * row.error:
+                best, kept, best_blocks = k, estimate, blocks
+        table.append(row)
+    fitted = _refit(problems[best], kept, stages)
+    details = {**fitted.details, "selection": [vars(c) for c in table], "why": _why(table, kinds[best].__name__)}
+    return replace(fitted, details=details)
+
+
+def _held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:
+    """An estimate from the training blocks, and the log-likelihood of each stretch of the held-out ones."""
+    estimate = Passive()(problem, Estimate(problem.start()))
+    estimate = Likelihood(starts=2, held_out=True)(problem, estimate)
+    free = Free.of(problem.neuron, smooth_only=True)
+    replay, z = Replay(free, estimate.neuron, problem.dt), free.to_vector(estimate.neuron)
+    stretches = []
+    for sweep in problem.validate:
+        where = np.flatnonzero(sweep.use)
+        for part in np.array_split(where, max(len(where) // max(round(1000.0 / problem.dt), 1), 1)):
+            use = np.zeros_like(sweep.use)
+            use[part] = 1
+            stretches.append(replace(sweep, use=use))
+    return estimate, np.array([_value(replay, z, s) for s in stretches])
+
+
+def _value(replay: Replay, z: Any, sweep: Any) -> float:
+    return float(np.clip(mean_defined([replay.value(z, [sweep])]), -1e6, 1e6))
+
+
+def _refit(problem: Problem, kept: Estimate, stages: Sequence[Stage] | None) -> Fit:
+    """The winner on all training data, from where the held-out fit ended."""
+    chain = tuple(stages or default_stages(problem.neuron))
+    chain = tuple(replace(s, starts=1, first=0) if isinstance(s, Likelihood) and stages is None else s for s in chain)
+    return run(problem, chain, start=kept.neuron)
+
+
+def _why(table: list[Candidate], winner: str) -> str:
+    rows = ", ".join(f"{c.model} {c.held_out:.3f}" for c in table)
+    return (
+        f"{winner} predicts held-out blocks of the training data best (negative log-likelihood per spike: {rows}); "
+        "a richer neuron had to gain more than one standard error"
+    )
