@@ -6,7 +6,8 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
@@ -271,14 +273,15 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
     """Run stages in order, with timing, and fall back to the estimate before where one leaves the finite numbers."""
     estimate = Estimate(start or problem.start())
     history: list[Estimate] = []
-    for stage in stages:
-        begin = time.perf_counter()
-        found = stage(problem, estimate)
-        if not _finite(found.neuron):
-            found = estimate.with_(stage=found.stage, status=Status.DIVERGED)
-        found = found.with_(seconds=time.perf_counter() - begin)
-        history.append(found)
-        estimate = found.with_(details={**estimate.details, **found.details})
+    with one_thread():
+        for stage in stages:
+            begin = time.perf_counter()
+            found = stage(problem, estimate)
+            if not _finite(found.neuron):
+                found = estimate.with_(stage=found.stage, status=Status.DIVERGED)
+            found = found.with_(seconds=time.perf_counter() - begin)
+            history.append(found)
+            estimate = found.with_(details={**estimate.details, **found.details})
     neuron = as_floats(estimate.neuron)
     keep = ("sharpen", "standard_errors", "correlated", "starts", "drift")
     return Fit(
@@ -290,6 +293,17 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
         provenance=provenance(problem, stages, source),
         details={k: estimate.details[k] for k in keep if k in estimate.details},
     )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread: tensors of a fit are tiny, and threads that wait for each other cost more than they bring."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> list[str]:

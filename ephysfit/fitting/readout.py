@@ -42,7 +42,7 @@ class Readout:
     """
 
     betas: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0, 5.0)
-    offsets: tuple[float, float, int] = (-3.0, 4.0, 22)
+    offsets: tuple[float, float, int] = (-3.0, 2.0, 16)
     runs: int = 16
     recorded: float = 0.0
     window: float = 4.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit import Fit, default_stages, default_step, run
+from ephysfit.fitting.fit import Fit, default_stages, default_step, one_thread, run
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, silent
@@ -79,7 +79,8 @@ def select(
     table: list[Candidate] = []
     best, kept, best_blocks = 0, None, np.zeros(0)
     for k, problem in enumerate(problems):
-        estimate, blocks = _held_out(problem)
+        with one_thread():
+            estimate, blocks = _held_out(problem)
         row = Candidate(kinds[k].__name__, len(Free.of(kinds[k]).names), estimate.validation, estimate.train)
         if kept is None:
             best, kept, best_blocks = k, estimate, blocks

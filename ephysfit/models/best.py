@@ -41,6 +41,7 @@ class AIGIFBanks(Neuron):
         "y: sodium-channel inactivation, a threshold that follows the membrane; A: transient potassium current."
     )
     hold = ()
+    drifts = "zero current is far from the operating point I_0, about which the input is standardised"
     alternatives = (
         {
             "eta": (0.0,) * 7, "theta": 5.6, "g_A": 2.5, "v_m": 0.0, "k_m": 1.0, "v_n": -1.0, "k_n": 1.0, "tau_n": 40.0,

@@ -1,4 +1,4 @@
-"""A neuron read as matrices: an affine map is known from its values at zero and at the unit vectors.
+"""A neuron read as matrices: the slopes and the constants of its affine equations.
 
 One matrix exponential of ``[[A, c, b], 0, 0] dt`` is the exact step for a current that is constant over ``dt``: it
 holds the transition, the constant drive and the input drive, with no case work where time constants coincide.
@@ -6,6 +6,7 @@ holds the transition, the constant drive and the input drive, with no case work 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor
 
 from ephysfit.errors import NotAffineError
-from ephysfit.neuron.declare import Neuron, cellwise, flatten, pack_state
+from ephysfit.neuron.declare import Neuron, cellwise, flatten
+from ephysfit.neuron.evaluate import torch_function
 from ephysfit.neuron.symbols import equations, symbol
 
 
@@ -93,43 +95,55 @@ def tensors(neuron: Neuron) -> Neuron:
     return neuron.replace(**{k: v.map(one) if hasattr(v, "map") else one(v) for k, v in neuron.values().items()})
 
 
+@dataclass(frozen=True)
+class _Entries:
+    """Where an affine neuron's matrices are not zero, and a torch function of the parameters that gives the values."""
+
+    places: tuple[tuple[str, int, int], ...]
+    values: Callable[..., list]
+
+
+@cache
+def _entries(neuron: type[Neuron]) -> _Entries:
+    eq = equations(neuron)
+    rows = [("flow", eq.flow[n]) for n in eq.states] + [("jump", eq.jump[n]) for n in eq.states]
+    variables = [symbol(n) for n in (*eq.states, *eq.inputs)]
+    still = dict.fromkeys(variables, 0)
+    d, found = len(eq.states), []
+    for k, (what, e) in enumerate([*rows, ("margin", eq.margin), *(("rest", eq.rest[n]) for n in eq.states)]):
+        i = k % d if what != "margin" else 0
+        columns = variables if what != "rest" else []
+        terms = [(j if j < d else j + 1, sympy.diff(e, v)) for j, v in enumerate(columns)]
+        terms.append((d, sympy.sympify(e).subs(still)))
+        found += [((what, i, j), term) for j, term in terms if term != 0]
+    parameters = [symbol(n) for n in eq.parameters]
+    places, values = zip(*found, strict=True)
+    return _Entries(places, torch_function(parameters, list(values)))
+
+
 def matrices(neuron: Neuron) -> dict[str, Tensor]:
-    """Continuous matrices of the live states: ``flow`` (cell, d, d+1+K), ``jump``, ``margin``, ``rest``."""
-    cell = tensors(neuron)
-    eq = equations(type(neuron))
-    names, live = type(neuron).state_names(), eq.states
-    cells, inputs = cellwise(cell), len(eq.inputs)
-    rest = {n: _column(getattr(cell, r) if isinstance(r, str) else r, cells) for n, r in type(neuron).rests().items()}
+    """Continuous matrices of the live states.
 
-    def at(equation: str, point: list[float]) -> Tensor:
-        flat = {n: rest[n] for n in names} | {n: _column(p, cells) for n, p in zip(live, point, strict=False)}
-        x = pack_state(type(neuron), flat)
-        if equation == "flow":
-            out = cell.flow(x, *[_column(p, cells) for p in point[len(live) :]])
-            values = {n: torch.zeros(cells, dtype=torch.float64) for n in names} | _flat(neuron, out)
-        elif equation == "jump":
-            values = flat | _flat(neuron, cell.jump(x))
-        else:
-            return _column(cell.margin(x), cells)[:, None]
-        return torch.stack([_column(values[n], cells) for n in live], -1)
-
-    def read(equation: str) -> Tensor:
-        d = len(live) + inputs
-        zero = at(equation, [0.0] * d)
-        columns = [at(equation, [float(i == j) for j in range(d)]) - zero for i in range(d)]
-        return torch.stack([*columns[: len(live)], zero, *columns[len(live) :]], -1)
-
-    d = len(live)
-    return {
-        "flow": read("flow"),
-        "jump": read("jump")[..., : d + 1],
-        "margin": read("margin")[:, 0, : d + 1],
-        "rest": torch.stack([rest[n] for n in live], -1),
-    }
-
-
-def _flat(neuron: Neuron, given: dict[str, Any]) -> dict[str, Any]:
-    return flatten({k: type(neuron).states[k] for k in given}, given)
+    Returns
+    -------
+    dict
+        ``flow`` (cell, d, d+1+K), ``jump`` (cell, d, d+1), ``margin`` (cell, d+1), ``rest`` (cell, d); the column
+        behind the d states is the constant, then come the K inputs.
+    """
+    cell, eq, entries = tensors(neuron), equations(type(neuron)), _entries(type(neuron))
+    cells, d = cellwise(cell), len(eq.states)
+    flat = flatten(cell.parameters, cell.values())
+    values = entries.values(*[flat[n] for n in eq.parameters])
+    shapes = {"flow": (d, d + 1 + len(eq.inputs)), "jump": (d, d + 1), "margin": (1, d + 1), "rest": (d, d + 1)}
+    out = {}
+    for what, shape in shapes.items():
+        mine = [(i * shape[1] + j, v) for (name, i, j), v in zip(entries.places, values, strict=True) if name == what]
+        full = torch.zeros(cells, shape[0] * shape[1], dtype=torch.float64)
+        if mine:
+            columns = torch.stack([_column(v, cells) for _, v in mine], -1)
+            full = full.index_copy(1, torch.tensor([k for k, _ in mine]), columns)
+        out[what] = full.reshape(cells, *shape)
+    return out | {"margin": out["margin"][:, 0], "rest": out["rest"][..., d]}
 
 
 def _column(value: Any, cells: int) -> Tensor:

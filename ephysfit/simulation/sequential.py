@@ -12,7 +12,8 @@ from torch import Tensor
 from ephysfit.errors import SimulationError
 from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.stepping import coefficients, newest, step, torch_function
+from ephysfit.neuron.evaluate import torch_function
+from ephysfit.neuron.stepping import coefficients, newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
 from ephysfit.simulation.surrogate import Surrogate
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ ENGINES = {
     "compiled": "generated kernels, all cores; every neuron (the default on a CPU)",
     "sequential": "the definition: a torch loop over time; every neuron",
     "blocks": "whole refractory blocks at once (seed 000); affine neurons",
+    "speculate": "chunks up to the next spike; affine neurons",
+    "pmbc": "bounds tightened until no step is undecided (seed 001); affine neurons with a soft reset",
+    "decoupled": "no-reset potential first, then the scan of the moving threshold (seed 002); affine, soft reset",
 }
 NOISES = ("none", "escape", "integrated")
 
@@ -213,8 +217,8 @@ def _run(
         return _compiled(cell, current, dt, thresholds, sharpen, save)
     if engine == "sequential":
         return _sequential(cell, current, dt, thresholds, sharpen, save)
-    if engine == "blocks":
-        return _blocks(cell, current, dt, thresholds, save)
+    if engine in ENGINES:
+        return _parallel(engine, cell, current, dt, thresholds, save)
     raise SimulationError(f"engine {engine!r} is unknown; {near(engine, ENGINES)}")
 
 
@@ -243,13 +247,12 @@ def _sequential(
     return _trains(spikes, dt), _states(cell, states, save)
 
 
-def _blocks(cell: Neuron, current: Any, dt: float, thresholds: Any, save: tuple[str, ...]) -> Any:
-    from ephysfit.simulation.blocks import blocks
-
+def _parallel(engine: str, cell: Neuron, current: Any, dt: float, thresholds: Any, save: tuple[str, ...]) -> Any:
     if thresholds is not None:
-        raise SimulationError("engine 'blocks' runs without noise only; use engine='compiled'")
+        raise SimulationError(f"engine {engine!r} runs without noise only; use engine='compiled'")
+    function = getattr(import_module(f"ephysfit.simulation.{engine}"), engine)
     with torch.no_grad():
-        spikes, states, _ = blocks(cell, torch.from_numpy(current)[None, None], dt)
+        spikes, states, _ = function(cell, torch.from_numpy(current)[None, None], dt)
     return _trains(spikes, dt), _states(cell, states, save)
 
 
