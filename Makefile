@@ -18,7 +18,8 @@ help:  ## what can be made
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; say which: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test,dev]'
+	@echo "installing into .venv; on a fresh machine this takes some minutes"
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test,dev]'
 	@touch $@
 
 demo: $(READY)  ## fit a real cell, print its scores on held-out repeats, write demo/report.html

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,10 +60,10 @@ def noise(seconds: float, seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(train, test): 20 s of noise, and five repeats of 5 s of another, of a cell whose parameters are known."""
+    """(train, test): 10 s of noise, and five repeats of 5 s of another, of a cell whose parameters are known."""
     folder = tmp_path_factory.mktemp("cell")
     out = []
-    for name, seconds, repeats, seed in (("cell7_train", 20.0, 1, 1), ("cell7_test", 5.0, 5, 2)):
+    for name, seconds, repeats, seed in (("cell7_train", 10.0, 1, 1), ("cell7_test", 5.0, 5, 2)):
         current = noise(seconds, seed)
         done = ef.simulate(CELL, current, dt=DT, runs=repeats, noise="escape", seed=seed)
         trains = done.spike_times[0]
@@ -76,34 +78,46 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return out[0], out[1]
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A fit made from the shell: its folder, and what was said."""
+
+    folder: Path
+    said: Outcome
+
+    @property
+    def fit(self) -> Path:
+        return self.folder / "fit.json"
+
+
 @pytest.fixture(scope="module")
-def fitted(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a fit made from the shell."""
-    folder = tmp_path_factory.mktemp("fit")
-    with pytest.raises(SystemExit) as end:
-        main(["fit", *map(str, files), "--model", "lif", "-o", str(folder), "--no-report", "--runs", "30"])
-    assert not end.value.code
-    return folder
+def fitted(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    folder = tmp_path_factory.mktemp("fits") / "deep" / "lif"
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(SystemExit) as end, redirect_stdout(out), redirect_stderr(err):
+        main(["fit", *map(str, files), "--model", "lif", "-o", str(folder), "--runs", "30"])
+    return Fitted(folder, Outcome(int(end.value.code or 0), out.getvalue(), err.getvalue()))
 
 
-def test_fit_prints_the_score_and_writes_what_it_says(run: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
-    done = run("fit", *files, "-m", "LIF", "-o", tmp_path / "deep" / "fit", "--runs", 30)
-    assert done.code == 0, done.err
-    assert "Md*, ±4 ms" in done.out
-    assert "train 1 sweep, 20 s" in done.err
-    assert "test 5 sweeps, 25 s" in done.err
-    written = done.out.split("written: ")[1].split()
+def test_fit_prints_the_score_and_writes_what_it_says(fitted: Fitted) -> None:
+    said = fitted.said
+    assert said.code == 0, said.err
+    assert "Md*, ±4 ms" in said.out
+    assert "train 1 sweep, 10 s" in said.err
+    assert "test 5 sweeps, 25 s" in said.err
+    assert "likelihood" in said.err
+    written = said.out.split("written: ")[1].split()
     assert [Path(w).name for w in written] == ["fit.json", "scores.json", "report.html"]
-    assert all(Path(w).stat().st_size for w in written)
+    assert all(Path(w).parent == fitted.folder for w in written)
     assert "</html>" in Path(written[2]).read_text(encoding="utf-8")
 
 
-def test_fit_says_the_same_as_python(files: tuple[Path, Path], fitted: Path) -> None:
+def test_fit_says_the_same_as_python(files: tuple[Path, Path], fitted: Fitted) -> None:
     train, test = ef.load(list(files)).split()
     fit = ef.fit(train, "LIF")
-    saved = ef.Fit.load(fitted / "fit.json")
+    saved = ef.Fit.load(fitted.fit)
     assert saved.neuron.values() == pytest.approx(fit.neuron.values())
-    scores = json.loads((fitted / "scores.json").read_text(encoding="utf-8"))
+    scores = json.loads((fitted.folder / "scores.json").read_text(encoding="utf-8"))
     simulated = fit.simulate(test, runs=30)
     noisy = {row["name"]: row["value"] for row in scores["readouts"]["noisy_runs"]["rows"]}
     assert noisy["md_star_4"] == pytest.approx(ef.score(simulated, test)["md_star_4"])
@@ -111,57 +125,71 @@ def test_fit_says_the_same_as_python(files: tuple[Path, Path], fitted: Path) -> 
     assert causal["gamma_over_R_4"] == pytest.approx(ef.score(simulated.companions["causal"], test)["gamma_over_R_4"])
 
 
-def test_fit_as_json_is_json_alone(run: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
-    done = run("fit", *files, "-m", "LIF", "-o", tmp_path, "--no-report", "--json", "--runs", 25)
-    said = json.loads(done.out)
-    assert said["fit"]["model"] == "LIF"
-    assert said["scores"]["readouts"]["noisy_runs"]["n_repeats"] == [5]
-    assert "report" not in said["files"]
-
-
-def test_score_of_a_saved_fit_uses_the_split_of_the_fit(run: Run, files: tuple[Path, Path], fitted: Path) -> None:
-    again = run("score", fitted / "fit.json", *files, "--runs", 30, "--json")
-    written = json.loads((fitted / "scores.json").read_text(encoding="utf-8"))
+def test_score_of_a_saved_fit_uses_the_split_of_the_fit(run: Run, files: tuple[Path, Path], fitted: Fitted) -> None:
+    again = run("score", fitted.fit, *files, "--runs", 30, "--json")
+    written = json.loads((fitted.folder / "scores.json").read_text(encoding="utf-8"))
     assert json.loads(again.out) == written
 
 
-def test_score_of_a_file_the_fit_has_not_seen_takes_all_of_it(run: Run, files: tuple[Path, Path], fitted: Path) -> None:
-    done = run("score", fitted / "fit.json", files[1], "--runs", 30, "--json")
+def test_score_of_a_file_the_fit_has_not_seen_takes_all_of_it(
+    run: Run, files: tuple[Path, Path], fitted: Fitted
+) -> None:
+    done = run("score", fitted.fit, files[1], "--runs", 30, "--json")
     assert json.loads(done.out)["readouts"]["noisy_runs"]["n_repeats"] == [5]
 
 
-def test_score_on_training_data_is_refused_unless_asked(run: Run, files: tuple[Path, Path], fitted: Path) -> None:
-    refused = run("score", fitted / "fit.json", files[0])
+def test_a_neuron_from_a_users_file_is_fitted_saved_and_found_again(
+    run: Run, files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from ephysfit.models import LIF\nMine = LIF.pin('Mine', delta=2.0, t_ref=3.0, C=80.0)\n", encoding="utf-8"
+    )
+    monkeypatch.chdir(tmp_path)
+    done = run("fit", *files, "-m", "mine.py", "-o", "out", "--no-report", "--json", "--runs", 20)
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert said["fit"]["model"] == "Mine"
+    assert set(said["fit"]["parameters"]) == {"g", "E_L", "theta", "V_reset"}
+    assert said["scores"]["readouts"]["noisy_runs"]["n_repeats"] == [5]
+    assert "report" not in said["files"]
+    assert run("score", "out/fit.json", *files, "--runs", 20).code == 0
+    (tmp_path / "mine.py").rename(tmp_path / "moved.py")
+    assert run("score", "out/fit.json", *files, "--runs", 20).code == 1
+    assert run("score", "out/fit.json", *files, "--runs", 20, "--model", "moved.py:Mine").code == 0
+
+
+def test_score_on_training_data_is_refused_unless_asked(run: Run, files: tuple[Path, Path], fitted: Fitted) -> None:
+    refused = run("score", fitted.fit, files[0])
     assert refused.code == 1
     assert "--test" in refused.message
-    asked = run("score", fitted / "fit.json", files[0], "--test", "0.2", "--runs", 5)
+    asked = run("score", fitted.fit, files[0], "--test", "0.2", "--runs", 5)
     assert asked.code == 0
 
 
-def test_simulate_writes_every_spike(run: Run, files: tuple[Path, Path], fitted: Path, tmp_path: Path) -> None:
+def test_simulate_writes_every_spike(run: Run, files: tuple[Path, Path], fitted: Fitted, tmp_path: Path) -> None:
     path = tmp_path / "spikes.csv"
-    done = run("simulate", fitted / "fit.json", files[1], "-o", path, "--runs", 7, "--seed", 3)
+    done = run("simulate", fitted.fit, files[1], "-o", path, "--runs", 7, "--seed", 3)
     assert done.code == 0, done.err
     with path.open(encoding="utf-8") as file:
         rows = [r for r in csv.DictReader(file) if r["readout"] == "noisy runs"]
-    expected = ef.Fit.load(fitted / "fit.json").simulate(ef.load(files[1]), runs=7, seed=3).spike_times[0]
+    expected = ef.Fit.load(fitted.fit).simulate(ef.load(files[1]), runs=7, seed=3).spike_times[0]
     for k, train in enumerate(expected):
         written = [float(r["spike_time_ms"]) for r in rows if r["run"] == str(k)]
         assert written == pytest.approx(train.tolist(), abs=1e-3)
 
 
-def test_simulate_needs_no_voltage_and_no_spikes(run: Run, fitted: Path, tmp_path: Path) -> None:
+def test_simulate_needs_no_voltage_and_no_spikes(run: Run, fitted: Fitted, tmp_path: Path) -> None:
     planned = tmp_path / "planned.csv"
     planned.write_text("current_pA\n" + "\n".join(["150"] * 4000) + "\n", encoding="utf-8")
-    done = run("simulate", fitted / "fit.json", planned, "-O", "dt=0.5", "--json", "--runs", 3)
+    done = run("simulate", fitted.fit, planned, "-O", "dt=0.5", "--json", "--runs", 3)
     (stimulus,) = json.loads(done.out)["stimuli"]
     assert stimulus["duration_ms"] == 2000.0
     assert len(stimulus["spike_times_ms"]["noisy_runs"]) == 3
     assert len(stimulus["spike_times_ms"]["causal_run"][0]) > 5
 
 
-def test_report_of_a_saved_fit(run: Run, files: tuple[Path, Path], fitted: Path, tmp_path: Path) -> None:
-    done = run("report", fitted / "fit.json", files[1], "-o", tmp_path / "page.html")
+def test_report_of_a_saved_fit(run: Run, files: tuple[Path, Path], fitted: Fitted, tmp_path: Path) -> None:
+    done = run("report", fitted.fit, files[1], "-o", tmp_path / "page.html")
     assert done.code == 0, done.err
     assert "</html>" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
