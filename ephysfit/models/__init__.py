@@ -81,11 +81,10 @@ def template_text() -> str:
 
 
 __all__ = [
-    "AGIF", "AIGIF", "ALIF", "BRF", "EIF", "GIF", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5", "IGIF", "LIF", "LIFASC",
-    "MAT", "MATV", "PRF", "STCLIF", "AdEx", "AdLIF", "AutapticLIF", "BankGIF", "BankIGIF", "BlockALIF", "CSiLIF", "FreeAGIF",
-    "FreeGIF", "FreeIGIF", "Izhikevich", "Izhikevich2003", "MultiALIF", "RefractoryCurrentLIF", "RefractoryLIF",
-    "ResetPRF", "Resonance", "ResonantLIF", "ResonateFire", "Rung", "SiLIF", "SoftLIF", "SpatialSTC", "above", "below",
-    "c_silif_start", "candidates", "catalogue", "find", "impedance", "ladder", "measured_impedance", "measured_resonance",
-    "partner_input", "refuse_aliased", "resonance", "rung", "spatial_stc",
-    "template_text",
+    "AGIF", "AIGIF", "ALIF", "BRF", "EIF", "GIF", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5", "IGIF", "LIF",
+    "LIFASC", "MAT", "MATV", "PRF", "STCLIF", "AdEx", "AdLIF", "AutapticLIF", "BankGIF", "BankIGIF", "BlockALIF",
+    "CSiLIF", "FreeAGIF", "FreeGIF", "FreeIGIF", "Izhikevich", "Izhikevich2003", "MultiALIF", "RefractoryCurrentLIF",
+    "RefractoryLIF", "ResetPRF", "Resonance", "ResonantLIF", "ResonateFire", "Rung", "SiLIF", "SoftLIF", "SpatialSTC",
+    "above", "below", "c_silif_start", "candidates", "catalogue", "find", "impedance", "ladder", "measured_impedance",
+    "measured_resonance", "partner_input", "refuse_aliased", "resonance", "rung", "spatial_stc", "template_text",
 ]  # fmt: skip
