@@ -36,7 +36,7 @@ def neuron(request):
 def test_declared_whole(neuron):
     assert neuron.reference
     assert neuron.biology.endswith(".")
-    assert len(neuron.__doc__ or "") > 80
+    assert len(neuron.__doc__ or "") > 60
     assert neuron.stochastic()
     for name, p in neuron.parameters.items():
         assert p.doc, name
