@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c 'import sys; sys
 BIN := .venv/bin
 READY := .venv/.ready
 CELL ?= data/DRN164.nwb
-MODEL ?= AIGIF
+MODEL ?= auto
 WORKERS ?= 2
 
 help:  ## what can be made
@@ -26,7 +26,7 @@ demo: $(READY)  ## fit a real cell, print its scores on held-out repeats, write 
 	$(BIN)/ephysfit fit $(CELL) --model $(MODEL) --output demo
 
 test: $(READY)  ## all tests but the slow ones, and every example in the documentation strings
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --durations=12
 
 slow: $(READY)  ## the slow tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow tests

@@ -64,6 +64,8 @@ def fit(
         as_json({"fit": found.to_dict(), "scores": scoring.to_dict(evidence), "files": written})
         return
     say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s; {found.status.value}.")
+    if "why" in found.details:
+        say(str(found.details["why"]))
     scoring.show(evidence)
     say("written: " + "  ".join(written.values()))
 
