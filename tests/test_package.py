@@ -91,3 +91,14 @@ def test_readme_example_runs_and_scores(tmp_path: Path, monkeypatch: pytest.Monk
     written = list(tmp_path.rglob("*.html"))
     assert written
     assert written[0].stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.stem)
+def test_executed_notebooks_are_those_of_their_sources(source: Path) -> None:
+    import jupytext
+
+    written, executed = (jupytext.read(p) for p in (source, source.with_suffix(".ipynb")))
+    assert [c.source for c in executed.cells] == [c.source for c in written.cells]
+    code = [c for c in executed.cells if c.cell_type == "code"]
+    assert [c.execution_count for c in code] == list(range(1, len(code) + 1)), "make executed"
+    assert not [o for c in code for o in c.outputs if o.output_type == "error"]
