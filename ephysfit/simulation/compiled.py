@@ -6,6 +6,7 @@ Rows that share a current share a tile, so 500 noisy runs of one stimulus read o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,8 +18,9 @@ from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.declare import Neuron, cellwise
 from ephysfit.neuron.stepping import coefficients, step
+from ephysfit.simulation import chunks
 from ephysfit.simulation.generate import Variant, kernel
-from ephysfit.simulation.layout import Layout, Lists, arrange
+from ephysfit.simulation.layout import Layout, Lists, arrange, lanes_for
 from ephysfit.simulation.surrogate import Surrogate
 from ephysfit.simulation.threads import share
 
@@ -129,9 +131,41 @@ def run(
         steps=problem.steps,
         begin=done.begin,
         at=done.at,
-        final=np.moveaxis(problem.layout.scatter(done.final), 0, -1),
+        final=np.moveaxis(problem.layout.scatter(done.final[: problem.states]), 0, -1),
         traces=traces,
     )
+
+
+def warm_up(neuron: type[Neuron], *, dtype: Any = np.float32, gradient: bool = True) -> float:
+    """Compile (or load) the kernels a simulation and a fit of this neuron class use first; seconds it took.
+
+    Parameters
+    ----------
+    neuron : type of Neuron
+    dtype : float32 or float64
+    gradient : bool
+        Also the reverse kernels of the van Rossum loss.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> warm_up(LIF, gradient=False) < warm_up(LIF, gradient=False) + 60
+    True
+    """
+    began = time.perf_counter()
+    cell = neuron.start()
+    current = np.zeros((1, 1, 2, len(step(neuron).inputs)))
+    lists = Lists.of([[[1]]], 2)
+    for element, rows in (("float64", 1), (_element(dtype), 1000)):
+        lanes = lanes_for(element, rows)
+        Problem.of(cell, current, 1.0, dtype=element, lanes=lanes).run()
+        if gradient:
+            problem = Problem.of(cell, current, 1.0, dtype=element, lanes=lanes, targets=lists)
+            done = problem.run(keep=True, tau=1.0)
+            problem.run_back(
+                done, source="trace", surrogate=Surrogate(), detach=False, tau=1.0, dense=None, drive=False
+            )
+    return time.perf_counter() - began
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +248,10 @@ class Problem:
         """The scalars kernels read: dt, beta, offset, decay of the van Rossum trace, surrogate width."""
         return np.array([self.dt, *sharpen, np.exp(-self.dt / tau), width])
 
+    @property
+    def states(self) -> int:
+        return len(step(self.neuron).states)
+
     def forward(
         self,
         *,
@@ -223,45 +261,88 @@ class Problem:
         sharpen: tuple[float, float] = (1.0, 0.0),
     ) -> Done:
         """Run; with `tau` (ms) also the van Rossum trace against the lists."""
-        variant = self.variant(trace=tau is not None, keep=keep, save=save)
+        if not save and chunks.worthwhile(self):
+            return chunks.forward(self, keep=keep, tau=tau)
+        return self.run(save=save, keep=keep, tau=tau, sharpen=sharpen)
+
+    def run(
+        self,
+        *,
+        save: tuple[int, ...] = (),
+        keep: bool = False,
+        tau: float | None = None,
+        sharpen: tuple[float, float] = (1.0, 0.0),
+        start: tuple[np.ndarray, np.ndarray] | None = None,
+        since: int = 0,
+    ) -> Done:
+        """The kernel over all tiles, from rest or from `start` = (states, end of refractoriness) of every lane."""
+        trace, rows = tau is not None, self.refractory.size
+        variant = self.variant(trace=trace, keep=keep, save=save, resume=start is not None)
         go = kernel(self.neuron, "forward", variant)
-        rows, d = self.refractory.size, len(step(self.neuron).states)
-        room = self._room()
-        numbers = self.numbers(sharpen, tau or np.inf)
-        fields = (d + (tau is not None)) * keep
-        kept = np.empty(self.parts * fields * rows, self.element)
+        slots, room = self.states + trace, self._room()
+        kept = np.empty(self.parts * slots * rows * keep, self.element)
         woken = np.empty(self.parts * rows * keep, np.int32)
-        final = np.empty((d, rows), self.element)
+        final, asleep = np.empty((slots, rows), self.element), np.empty(rows, np.int32)
         saved = np.empty((rows, len(save), self.steps), self.element)
-        given = (self.steps, self.segment, numbers, self.coefs, self.refractory, *self._sources(),
-                 self.layout.sources[2], self.thresholds)  # fmt: skip
+        states, awake = start or (np.zeros((1, 1), self.element), np.zeros(1, np.int32))
+        given = (since, self.steps, self.segment, self.numbers(sharpen, tau or np.inf), self.coefs, self.refractory,
+                 *self.sources(), self.layout.sources[2], self.thresholds, states.reshape(-1), awake)  # fmt: skip
         while True:
-            events, counts = np.empty((rows, room), np.int32), np.zeros(rows, np.int64)
-            loss = np.zeros(rows)
-            written = (events, counts, kept, woken, loss, saved, final.reshape(-1))
-            share(partial(_tiles, go, given, written), self.layout.tiles, rows * self.steps)
+            events, counts, loss = np.empty((rows, room), np.int32), np.zeros(rows, np.int64), np.zeros(rows)
+            written = (events, counts, kept, woken, loss, saved, final.reshape(-1), asleep)
+            share(partial(apply_tiles, go, given, written), self.layout.tiles, rows * (self.steps - since))
             if counts.max(initial=0) <= room:
-                return Done(self, events, counts, kept, woken, loss, saved, final)
+                return Done(self, events, counts, kept, woken, loss, saved, final, asleep)
             room = int(counts.max())
 
     def reverse(
         self, done: Done, *, source: str, surrogate: Surrogate, detach: bool, tau: float | None, dense: Any, drive: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Derivatives of a kept run: by the coefficients (coefficient, cell, trial), by the current per row.
+        """Derivatives of a kept run: by the coefficients (coefficient, cell, trial), by the current per lane.
 
         `dense` is dL/ds or dL/du, (cell, trial, time), for those sources.
         """
-        trace = tau is not None
-        variant = self.variant(trace=trace, source=source, window=surrogate.shape, detach=detach, drive=drive)
+        how = {"source": source, "surrogate": surrogate, "detach": detach, "tau": tau, "drive": drive}
+        if done.stretches:
+            return chunks.reverse(done, dense=dense, **how)
+        gradient, driven, _ = self.run_back(done, dense=dense, **how)
+        return self.layout.scatter(gradient), driven
+
+    def run_back(
+        self,
+        done: Done,
+        *,
+        source: str,
+        surrogate: Surrogate,
+        detach: bool,
+        tau: float | None,
+        dense: Any,
+        drive: bool,
+        later: np.ndarray | None = None,
+        first: np.ndarray | None = None,
+        steps: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The reverse kernel: gradients (coefficient, lane), by current (lane, input, time), by the first state.
+
+        `later` holds the derivatives by the states after the last step; lanes with ``first`` 1 begin at rest.
+        """
+        trace, rows, inputs = tau is not None, self.refractory.size, self.current.shape[1]
+        variant = self.variant(
+            trace=trace, source=source, window=surrogate.shape, detach=detach, drive=drive, resume=later is not None
+        )
         go = kernel(self.neuron, "reverse", variant)
-        rows, inputs = self.refractory.size, self.current.shape[1]
+        none = np.zeros(1, self.element)
         gradient = np.empty((self.coefs.size // rows, rows))
         driven = np.empty((rows * drive, inputs, self.steps), self.element)
-        asked = np.zeros((1, 1, 1), self.element) if dense is None else dense.reshape(-1, 1, self.steps)
-        given = (self.steps, self.segment, self.numbers(tau=tau or np.inf, width=surrogate.width), self.coefs,
-                 self.refractory, *self._sources(), self.layout.row, asked, done.kept, done.woken)  # fmt: skip
-        share(partial(_tiles, go, given, (gradient, driven)), self.layout.tiles, 4 * rows * self.steps)
-        return self.layout.scatter(gradient), driven
+        earlier = np.empty((self.states + trace, rows), self.element)
+        asked = none.reshape(1, 1, 1) if dense is None else dense.reshape(-1, 1, self.steps)
+        given = (steps or self.steps, self.segment, self.numbers(tau=tau or np.inf, width=surrogate.width), self.coefs,
+                 self.refractory, *self.sources(), self.layout.row, asked, done.kept, done.woken,
+                 none if later is None else later.reshape(-1), none if first is None else first,
+                 earlier.reshape(-1))  # fmt: skip
+        work = 4 * rows * (steps or self.steps)
+        share(partial(apply_tiles, go, given, (gradient, driven)), self.layout.tiles, work)
+        return gradient, driven, earlier
 
     def variant(self, **options: Any) -> Variant:
         """The kernel variant of this problem's layout."""
@@ -269,7 +350,8 @@ class Problem:
             element=self.element, lanes=self.layout.lanes, shared=self.layout.shared, spikes=self.spikes, **options
         )
 
-    def _sources(self) -> tuple:
+    def sources(self) -> tuple:
+        """Where lanes read currents and lists, as kernels take them."""
         current, lists, _ = self.layout.sources
         return current, self.current, lists, self.lists.begin, self.lists.at
 
@@ -281,7 +363,7 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Done:
-    """Raw arrays of a forward run, by lane; `kept` and `woken` are checkpoints."""
+    """Raw arrays of a forward run, by lane; `kept` and `woken` are checkpoints, `stretches` a run taken in pieces."""
 
     problem: Problem
     lane_events: np.ndarray
@@ -291,6 +373,8 @@ class Done:
     loss: np.ndarray
     saved: np.ndarray
     final: np.ndarray
+    asleep: np.ndarray
+    stretches: tuple[Done, Done] | None = None
 
     def _by_row(self) -> np.ndarray:
         layout = self.problem.layout
@@ -332,7 +416,8 @@ def _raster(begin: np.ndarray, at: np.ndarray, steps: int) -> np.ndarray:
     return out
 
 
-def _tiles(go: Any, given: tuple, written: tuple, lo: int, hi: int) -> None:
+def apply_tiles(go: Any, given: tuple, written: tuple, lo: int, hi: int) -> None:
+    """One call of a kernel over tiles lo to hi."""
     go(lo, hi, *given, *written)
 
 

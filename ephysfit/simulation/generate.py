@@ -15,6 +15,7 @@ from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.symbols import symbol
 from ephysfit.simulation import templates
 from ephysfit.simulation.cache import module
+from ephysfit.simulation.layout import vectors_work
 from ephysfit.simulation.pieces import AT_MARGIN, RATE, SLOPE, SOURCE, Pieces, U, names, pieces
 from ephysfit.simulation.printing import Printer
 
@@ -26,8 +27,9 @@ WINDOWS = {
 
 #: what kernels call, of `vectors.floats` or `scalars.numbers`
 EXPORTED = (
-    "F", "LANES", "load", "store", "loadi", "storei", "splat", "splati", "where", "bits", "lowest", "mask", "both",
-    "no", "turn", "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1", "tanh",
+    "F", "LANES", "SQUARE", "load", "store", "loadi", "storei", "splat", "splati", "where", "bits", "lowest", "mask",
+    "both", "no", "turn", "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1",
+    "tanh",
 )  # fmt: skip
 
 
@@ -57,6 +59,8 @@ class Variant:
         Reverse: the surrogate's shape; whether the reset stays out of the graph.
     drive : bool
         Reverse: also the derivative with respect to the current.
+    resume : bool
+        Begin from given states (forward) or derivatives (reverse): rows are stretches of one record.
     """
 
     element: str = "float64"
@@ -70,6 +74,7 @@ class Variant:
     window: str = "triangle"
     detach: bool = False
     drive: bool = False
+    resume: bool = False
 
 
 class _Writer:
@@ -110,11 +115,11 @@ class _Writer:
             f"begins(starts, LANES, {rows}, row, {array}, {slot})",
             "for l in range(LANES):",
             "    starts[l] += t0",
-            "for q in range(0, n - LANES + 1, LANES):",
+            "for q in range(0, n - SQUARE + 1, SQUARE):",
             f"    turn({array}_flat, starts, {scratch}, (q * {width} + {slot}) * LANES, {width} * LANES)",
             "    for l in range(LANES):",
-            "        starts[l] += LANES",
-            f"rest_of({scratch}, LANES, {width}, {slot}, {array}_flat, starts, -(n // LANES) * LANES, n - n % LANES, n)",
+            "        starts[l] += SQUARE",
+            f"rest_of({scratch}, LANES, {width}, {slot}, {array}_flat, starts, n - n % SQUARE, n)",
         ]
 
     def step(self) -> list[str]:
@@ -171,6 +176,12 @@ class _Writer:
     def trace_begin(self) -> list[str]:
         return ["e = zero"] if self.v.trace else []
 
+    def resume(self) -> list[str]:
+        if not self.v.resume:
+            return []
+        states = [f"{x} = load(start, {k} * rows + row)" for k, x in enumerate(self.state_slots())]
+        return [*states, "wake = loadi(awake, row)"]
+
     def trace_decay(self) -> list[str]:
         return [f"e = fma(e, kappa, -{self.dense('marks', 'q')})"] if self.v.trace else []
 
@@ -182,8 +193,9 @@ class _Writer:
         return [f"x{k}" for k in range(len(self.p.states))] + (["e"] if self.v.trace else [])
 
     def source_text(self, neuron: type[Neuron], kernel: str) -> str:
-        body = weave_forward(self) if kernel == "forward" else weave_reverse(self)
+        body = {"forward": weave_forward, "reverse": weave_reverse, "tangent": weave_tangent}[kernel](self)
         vector = self.v.lanes > 1
+        given = f'"{self.v.element}", {self.v.lanes}' if vector else f'"{self.v.element}", {not vectors_work()}'
         sizes = [f"INPUTS, STATES, COEFS = {self.p.inputs}, {len(self.p.states)}, {self.p.coefs}"]
         header = templates.HEADER.format(
             neuron=neuron.__name__,
@@ -191,7 +203,7 @@ class _Writer:
             library=library(),
             module="vectors" if vector else "scalars",
             factory="floats" if vector else "numbers",
-            arguments=f'"{self.v.element}", {self.v.lanes}' if vector else f'"{self.v.element}"',
+            arguments=given,
             imports="\n".join([f"{n} = v.{n}" for n in EXPORTED] + sizes),
         )
         return header + body + "\n"
@@ -207,7 +219,7 @@ def weave_forward(w: _Writer) -> str:
     filled = {
         "coefs": w.coefs(),
         "rest": w.rest(),
-        "begin": (first if v.spikes == "drawn" else []) + w.trace_begin(),
+        "begin": (first if v.spikes == "drawn" else []) + w.trace_begin() + w.resume(),
         "keep": [*stored, "storei(woken, part * rows + row, wake)"] if v.keep else [],
         "fill": w.fill() + (["square = zero"] if v.trace else []),
         "step": w.step() + w.trace_decay(),
@@ -222,7 +234,7 @@ def weave_forward(w: _Writer) -> str:
         ],
         "flush": w.add("square", "loss[row + l]") if v.trace else [],
     }  # fmt: skip
-    filled["final"] = [f"store(final, {k} * rows + row, {x})" for k, x in enumerate(w.p.x)]
+    filled["final"] = [f"store(final, {k} * rows + row, {x})" for k, x in enumerate(slots)]
     filled["constants"] = w.printer.preamble()
     return templates.weave(templates.FORWARD, filled)
 
@@ -232,6 +244,7 @@ def weave_reverse(w: _Writer) -> str:
     p, v, slots, d = w.p, w.v, w.state_slots(), len(w.p.states)
     unjump, jump_gains = p.before_jump()
     back, gains, drives = p.reverse()
+    carried = [f"l{k}" for k in range(d)] + (["pull"] if v.source == "trace" else [])
     gained = sorted({k for k, _ in gains} | {k for k, _ in jump_gains})
     g = dict(enumerate(names("g", p.coefs)))
     by_rest = [sympy.Add(*(l * sympy.diff(r, c) for l, r in zip(names("l", d), p.rest, strict=True))) for c in p.c]
@@ -240,7 +253,9 @@ def weave_reverse(w: _Writer) -> str:
     push = [(symbol(f"push{k}"), e) for k, e in enumerate(drives)] if v.drive else []
     filled = {
         "coefs": w.coefs(),
-        "zero": [f"l{k} = zero" for k in range(d)] + (["pull = zero"] if v.source == "trace" else []),
+        "zero": [f"{l} = load(later, {k} * rows + row)" if v.resume else f"{l} = zero" for k, l in enumerate(carried)],
+        "earlier": [f"store(earlier, {k} * rows + row, {l})" for k, l in enumerate(carried)]
+        + [f"l{k} = l{k} * load(first, row)" for k in range(d if v.resume else 0)],
         "restore": [f"{x} = load(kept, (part * {len(slots)} + {k}) * rows + row)" for k, x in enumerate(slots)]
         + ["wake = loadi(woken, part * rows + row)"],
         "fill": w.fill() + ([] if v.source == "trace" else w.read("asked", "dense", "own", "1", 0)),
@@ -266,6 +281,36 @@ def weave_reverse(w: _Writer) -> str:
     return templates.weave(templates.REVERSE, filled)
 
 
+def weave_tangent(w: _Writer) -> str:
+    """The forward-mode kernel's text."""
+    p, v = w.p, w.v
+    t = p.tangents(v.detach)
+    first, flow, margin, jump = ([(s, e) for s, e in part] for part in t.parts)
+    pairs = [(a, b) for n, a in enumerate(t.active) for b in t.active[n:]]
+    filled = {
+        "coefs": w.coefs(),
+        "rest": [*w.rest(), *w.printer.program(first)],
+        "begin": ["e = zero", *[f"d{k} = zero" for k in t.active]],
+        "fill": w.fill(),
+        "gather": ["square = zero", *[f"g{k} = zero" for k in t.active], *[f"h{a}_{b} = zero" for a, b in pairs]],
+        "step": [*w.step(), *w.trace_decay(), *w.printer.program(flow)],
+        "slope": [*WINDOWS[v.window], "slope = where(held, zero, slope)", *w.printer.program(margin)],
+        "falls": w.printer.program(p.falls()),
+        "graph": w.printer.program(t.graph),
+        "spike": [*w.printer.program(jump), *[f"z{s.name[1:]} = {s.name}" for s, _ in jump], *w.spike()],
+        "settle": w.settle() + [f"t{i}_{k} = z{i}_{k}" for i in range(len(p.y)) for k in t.active],
+        "sums": ["square = fma(e, e, square)"]
+        + [f"d{k} = fma(d{k}, kappa, ds{k})" for k in t.active]
+        + [f"g{k} = fma(e, d{k}, g{k})" for k in t.active]
+        + [f"h{a}_{b} = fma(d{a}, d{b}, h{a}_{b})" for a, b in pairs],
+        "flush": w.add("square", "loss[row + l]")
+        + [line for k in t.active for line in w.add(f"g{k}", f"gradient[{k}, row + l]")]
+        + [line for a, b in pairs for line in w.add(f"h{a}_{b}", f"matrix[{a}, {b}, row + l]")],
+    }
+    filled["constants"] = w.printer.preamble()
+    return templates.weave(templates.TANGENT, filled)
+
+
 def _source(w: _Writer) -> list[str]:
     """``at_margin``: the derivative of the loss by the margin of this step."""
     p, v = w.p, w.v
@@ -273,14 +318,14 @@ def _source(w: _Writer) -> list[str]:
         return [*w.printer.program(p.advance()), "at_margin = load(asked, q * LANES)"]
     asked = ["pull = fma(pull, kappa, load(asked, q * LANES))"] if v.source == "trace" else []
     value = "pull" if v.source == "trace" else "load(asked, q * LANES)"
-    through = SOURCE if v.detach else SOURCE + p.drop()
+    through = [(AT_MARGIN, SLOPE * SOURCE)] if v.detach else p.through_reset()
     return [
         *w.printer.program([*p.advance(), (U, p.margin)]),
         *asked,
-        f"source_ = {value}",
+        f"asked_now = {value}",
         *WINDOWS[v.window],
         "slope = where(held, zero, slope)",
-        *[line.replace("source", "source_") for line in w.printer.program([(AT_MARGIN, SLOPE * through)])],
+        *w.printer.program(through),
     ]
 
 

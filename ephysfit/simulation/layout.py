@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,10 +26,40 @@ def _wide() -> bool:
     return bool(get_host_cpu_features().get("avx512f"))
 
 
+@cache
+def vectors_work() -> bool:
+    """Whether this numba takes our vector types; if not, kernels run row by row, several times slower.
+
+    ``EPHYSFIT_VECTORS=0`` answers no.
+    """
+    if os.environ.get("EPHYSFIT_VECTORS") == "0":
+        return False
+    from numba import njit
+    from numba.core.errors import NumbaError
+
+    try:
+        from ephysfit.simulation.vectors import floats
+
+        v = floats("float32", 16)
+        load, store, where, fma = v.load, v.store, v.where, v.fma
+
+        @njit
+        def probe(x: Any) -> None:
+            a = load(x, 0)
+            store(x, 0, where(a > -a, fma(a, a, a) + a, a))
+
+        x = np.ones(16, np.float32)
+        probe(x)
+    except (ImportError, AttributeError, TypeError, NotImplementedError, NumbaError) as error:
+        warnings.warn(f"SIMD kernels are off: numba refused vector types ({error})", RuntimeWarning, stacklevel=2)
+        return False
+    return bool((x == 3).all())
+
+
 def lanes_for(element: str, rows: int) -> int:
     """Rows of a tile: plain numbers for very few rows, two chains of registers where there are rows to fill them."""
     size = np.dtype(element).itemsize
-    if rows < FEW:
+    if rows < FEW or not vectors_work():
         return 1
     return WIDE // size if _wide() and rows * size >= 0.75 * WIDE else NARROW // size
 

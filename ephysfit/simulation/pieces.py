@@ -17,7 +17,7 @@ from ephysfit.neuron.symbols import MARGIN, symbol
 from ephysfit.simulation.printing import Definition, choose
 
 HELD, SPIKE, SLOPE, SOURCE, AT_MARGIN, U, RATE = (
-    symbol(n) for n in ("held", "s", "slope", "source", "at_margin", "u", "rate")
+    symbol(n) for n in ("held", "s", "slope", "asked_now", "at_margin", "u", "rate")
 )
 
 
@@ -75,9 +75,26 @@ class Pieces:
         """``j`` for the states a spike changes."""
         return [(j, e) for j, e, y in zip(names("j", len(self.y)), self.jump, self.y, strict=True) if e != y]
 
-    def drop(self) -> sympy.Expr:
-        """What one spike changes in the loss through the states."""
-        return sympy.Add(*(l * (j - y) for l, j, y in zip(names("l", len(self.y)), self.jump, self.y, strict=True)))
+    def falls(self) -> list[Definition]:
+        """``fall``: what a spike takes from each state it changes."""
+        return [(symbol(f"fall{k}"), j - y) for k, (j, y) in enumerate(zip(self.jump, self.y, strict=True)) if j != y]
+
+    def tangents(self, detach: bool) -> Tangents:
+        """Forward mode over one step."""
+        return _tangents(self, detach)
+
+    def through_reset(self) -> list[Definition]:
+        """``at_margin`` with the reset in the graph: what a spike changes directly and through the states it moves.
+
+        The slope goes into each factor first, off the chain from step to step.
+        """
+        total = SLOPE * SOURCE
+        out: list[Definition] = []
+        for k, (j, y) in enumerate(zip(self.jump, self.y, strict=True)):
+            if j != y:
+                out.append((symbol(f"fall{k}"), SLOPE * (j - y)))
+                total = total + symbol(f"fall{k}") * symbol(f"l{k}")
+        return [*out, (AT_MARGIN, total)]
 
     def before_jump(self) -> tuple[list[Definition], list[tuple[int, sympy.Expr]]]:
         """At a spike: ``n`` = derivative with respect to the states before the jump, and what coefficients gain."""
@@ -128,6 +145,46 @@ def _moved(x: sympy.Symbol, increment: sympy.Expr, name: str) -> tuple[sympy.Exp
         return x + increment, []
     move = symbol(name)
     return x + move, [(move, increment)]
+
+
+@dataclass(frozen=True)
+class Tangents:
+    """Forward mode: how the derivatives ``t{i}_{k}`` of state i by coefficient k go over one step.
+
+    `parts` are definitions: at rest, after the flow (``z``), of the margin (``ds``), at a spike (``w``); `graph` adds
+    the reset.
+    """
+
+    active: tuple[int, ...]
+    parts: tuple[list[Definition], list[Definition], list[Definition], list[Definition]]
+    graph: list[Definition]
+
+
+def _tangents(p: Pieces, detach: bool) -> Tangents:
+    d = range(len(p.y))
+    used = {s for e in (*p.free, *p.held, p.margin, *p.jump, *p.rest) for s in e.free_symbols}
+    active = tuple(k for k, c in enumerate(p.c) if c in used)
+    before = lambda i, k: symbol(f"t{i}_{k}")  # noqa: E731
+    after = lambda i, k: symbol(f"z{i}_{k}")  # noqa: E731
+
+    def along(rule: sympy.Expr, i: int, k: int) -> sympy.Expr:
+        moved = [sympy.diff(rule, p.x[j]) * before(j, k) + sympy.diff(rule, p.y[j]) * after(j, k) for j in d]
+        return before(i, k) + sympy.Add(*moved) + sympy.diff(rule, p.c[k])
+
+    def by_state(e: sympy.Expr, k: int) -> sympy.Expr:
+        return sympy.Add(*(sympy.diff(e, p.y[j]) * after(j, k) for j in d)) + sympy.diff(e, p.c[k])
+
+    rest = [(before(i, k), sympy.diff(p.rest[i], p.c[k])) for i in d for k in active]
+    flow = []
+    for k in active:
+        for i in d:
+            free, held = along(p.free[i], i, k), along(p.held[i], i, k)
+            flow.append((after(i, k), free if free == held else choose(HELD, held, free)))
+    margin = [(symbol(f"ds{k}"), SLOPE * by_state(p.margin, k)) for k in active]
+    spiked = [(i, k) for i in d if p.jump[i] != p.y[i] for k in active]
+    jump = [(symbol(f"w{i}_{k}"), choose(SPIKE, by_state(p.jump[i], k), after(i, k))) for i, k in spiked]
+    graph = [(after(i, k), after(i, k) + symbol(f"ds{k}") * symbol(f"fall{i}")) for i, k in spiked]
+    return Tangents(active, (rest, flow, margin, jump), [] if detach else graph)
 
 
 @cache

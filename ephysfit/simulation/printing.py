@@ -69,7 +69,7 @@ class Printer:
         total = self.text(plain[0]) if plain else None
         for term in plain[1:]:
             total = f"({total} + {self.text(term)})"
-        for term in (a for a in e.args if self._splits(a)):
+        for term in sorted((a for a in e.args if self._splits(a)), key=_lateness):
             left, right = self._factors(term)
             if total is None:
                 total = f"(-{right})" if left == "-" else f"({left} * {right})"
@@ -121,6 +121,12 @@ class Printer:
         shared, reduced = sympy.cse([e for _, e in definitions], symbols=fresh, order="none")
         everything = [*shared, *zip([s for s, _ in definitions], reduced, strict=True)]
         return [f"{s.name} = {self.text(e)}" for s, e in ordered(everything)]
+
+
+def _lateness(e: sympy.Expr) -> int:
+    """What hangs on the previous step comes last in a sum, so that the chain from step to step is short."""
+    first = {s.name[0] for s in e.free_symbols}
+    return 2 * bool(first & {"x", "l"}) + bool(first & {"y"})
 
 
 def ordered(definitions: list[Definition]) -> list[Definition]:

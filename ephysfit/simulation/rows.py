@@ -13,11 +13,11 @@ def begins(starts, lanes, rows, row, array, slot):
 
 
 @njit
-def rest_of(scratch, lanes, width, slot, flat, starts, t0, first, n):
-    """The samples that do not fill a square: ``scratch[step, slot, lane] = flat[starts[lane] + t0 + step]``."""
+def rest_of(scratch, lanes, width, slot, flat, starts, first, n):
+    """The samples that do not fill a square: ``scratch[step, slot, lane] = flat[starts[lane] + step - first]``."""
     for l in range(lanes):
         for q in range(first, n):
-            scratch[(q * width + slot) * lanes + l] = flat[starts[l] + t0 + q]
+            scratch[(q * width + slot) * lanes + l] = flat[starts[l] + q - first]
 
 
 @njit

@@ -90,10 +90,17 @@ def _dphi1_terms(x: Any) -> Any:
     return 0.5 * total
 
 
+def _fused() -> Any:
+    from ephysfit.simulation.vectors import fused
+
+    return fused
+
+
 @cache
-def numbers(element: str) -> SimpleNamespace:
-    """As `vectors.floats`, for one row."""
+def numbers(element: str, plain: bool = False) -> SimpleNamespace:
+    """As `vectors.floats`, for one row; `plain` does without any intrinsic."""
     F = getattr(np, element)
+    multiply_add = fma if plain else _fused()
     phi1_near, dphi1_near = njit(_phi1_terms), njit(_dphi1_terms)
 
     @njit
@@ -145,7 +152,8 @@ def numbers(element: str) -> SimpleNamespace:
         return F(dphi1_near(x)) if abs(x) < 1.0 else F((exp(x) * (x - F(1)) + F(1)) / (x * x))
 
     return SimpleNamespace(
-        F=F, LANES=1, load=load, store=store, loadi=loadi, storei=storei, splat=splat, splati=splati, where=where,
-        bits=bits, lowest=lowest, mask=mask, turn=turn, fma=fma, fabs=fabs, sqrt=sqrt, log=log, sin=sin, cos=cos, both=both,
-        no=no, exp=exp, sigmoid=sigmoid, softplus=softplus, phi1=phi1, dphi1=dphi1, tanh=tanh,
+        F=F, LANES=1, SQUARE=1, load=load, store=store, loadi=loadi, storei=storei, splat=splat, splati=splati,
+        where=where, bits=bits, lowest=lowest, mask=mask, turn=turn, fma=multiply_add, fabs=fabs, sqrt=sqrt, log=log,
+        sin=sin, cos=cos, both=both, no=no, exp=exp, sigmoid=sigmoid, softplus=softplus, phi1=phi1, dphi1=dphi1,
+        tanh=tanh,
     )  # fmt: skip

@@ -18,8 +18,8 @@ v = {factory}({arguments})
 
 FORWARD = """
 @njit(cache=True, nogil=True, error_model="numpy")
-def forward(lo, hi, steps, segment, numbers, coefs, refractory, source, current, marked, begin, at, drawing, thresholds,
-            events, counts, kept, woken, loss, saved, final):
+def forward(lo, hi, since, steps, segment, numbers, coefs, refractory, source, current, marked, begin, at, drawing,
+            thresholds, start, awake, events, counts, kept, woken, loss, saved, final, asleep):
     rows = refractory.shape[0]
     room = events.shape[1]
     dt, beta, offset, kappa = splat(F(numbers[0])), splat(F(numbers[1])), splat(F(numbers[2])), splat(F(numbers[3]))
@@ -38,7 +38,7 @@ def forward(lo, hi, steps, segment, numbers, coefs, refractory, source, current,
         nref = loadi(refractory, row)
         wake = splati(np.int32(0))
         $begin
-        for t0 in range(0, steps, segment):
+        for t0 in range(since, steps, segment):
             n = min(segment, steps - t0)
             part = t0 // segment
             $keep
@@ -61,12 +61,13 @@ def forward(lo, hi, steps, segment, numbers, coefs, refractory, source, current,
                 $save
             $flush
         $final
+        storei(asleep, row, wake)
 """
 
 REVERSE = """
 @njit(cache=True, nogil=True, error_model="numpy")
 def reverse(lo, hi, steps, segment, numbers, coefs, refractory, source, current, marked, begin, at, own, dense, kept,
-            woken, gradient, driven):
+            woken, later, first, earlier, gradient, driven):
     rows = refractory.shape[0]
     kappa, sharp = splat(F(numbers[3])), splat(F(1 / numbers[4]))
     zero, half, one = splat(F(0)), splat(F(0.5)), splat(F(1))
@@ -116,10 +117,49 @@ def reverse(lo, hi, steps, segment, numbers, coefs, refractory, source, current,
                     $unjump
                 $reverse
             $flush
+        $earlier
         $rest
         for k in range(COEFS):
             for l in range(LANES):
                 gradient[k, row + l] = total[k * LANES + l]
+"""
+
+TANGENT = """
+@njit(cache=True, nogil=True, error_model="numpy")
+def tangent(lo, hi, steps, segment, numbers, coefs, refractory, source, current, marked, begin, at, loss, gradient,
+            matrix):
+    rows = refractory.shape[0]
+    kappa, sharp = splat(F(numbers[3])), splat(F(1 / numbers[4]))
+    zero, half, one = splat(F(0)), splat(F(0.5)), splat(F(1))
+    $constants
+    drive = np.zeros(segment * INPUTS * LANES, F)
+    marks = np.zeros(segment * LANES, F)
+    line = np.zeros(LANES, F)
+    starts = np.zeros(LANES, np.int64)
+    current_flat = current.reshape(-1)
+    for tile in range(lo, hi):
+        row = tile * LANES
+        $coefs
+        $rest
+        nref = loadi(refractory, row)
+        wake = splati(np.int32(0))
+        $begin
+        for t0 in range(0, steps, segment):
+            n = min(segment, steps - t0)
+            $fill
+            $gather
+            for q in range(n):
+                t = t0 + q
+                $step
+                $slope
+                $falls
+                m = bits(s)
+                if m != 0:
+                    $spike
+                $graph
+                $settle
+                $sums
+            $flush
 """
 
 

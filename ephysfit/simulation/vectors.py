@@ -144,6 +144,19 @@ def _named(name: str, arity: int) -> Any:
 
 
 @intrinsic
+def fused(context: Any, x: Any, y: Any, z: Any) -> Any:
+    """x y + z of plain numbers in one instruction where the machine has it."""
+
+    def emit(c: Any, b: Any, s: Any, a: Any) -> Any:
+        kind = ir.FloatType() if x == types.float32 else ir.DoubleType()
+        signature = ir.FunctionType(kind, [kind] * 3)
+        name = f"llvm.fmuladd.f{x.bitwidth}"
+        return b.call(cgutils.get_or_insert_function(b.module, signature, name), a)
+
+    return x(x, x, x), emit
+
+
+@intrinsic
 def where(context: Any, flags: Any, x: Any, y: Any) -> Any:
     """x where the flag is set, else y."""
     return x(flags, x, y), lambda c, b, s, a: b.select(*a)
@@ -229,6 +242,7 @@ def floats(element: str, lanes: int) -> SimpleNamespace:
         Rows in a tile.
     """
     number = getattr(types, element)
+    square = min(lanes, 512 // number.bitwidth)
     vector, counter, flags = Floats(number, lanes), Ints(lanes), Flags(lanes)
 
     def memory(t: types.Type, bytes_: int) -> tuple[Any, Any]:
@@ -268,20 +282,23 @@ def floats(element: str, lanes: int) -> SimpleNamespace:
 
     @intrinsic
     def turn(context: Any, source: Any, starts: Any, scratch: Any, target: Any, stride: Any) -> Any:
-        """Read `lanes` values from each of `lanes` places of `source`, transpose, write rows `stride` apart."""
+        """Read `square` values from each of `lanes` places of `source`, transpose, write rows `stride` apart."""
+        part = ir.VectorType(_llvm(vector).element, square)
 
         def emit(c: Any, b: Any, s: Any, a: Any) -> Any:
             data, starting, out = (c.make_array(s.args[k])(c, b, a[k]).data for k in (0, 1, 2))
-            read = ir.VectorType(c.get_data_type(s.args[0].dtype), lanes)
-            rows = []
-            for l in range(lanes):
-                start = b.load(b.gep(starting, [ir.Constant(ir.IntType(64), l)]))
-                value = b.load(b.bitcast(b.gep(data, [start]), read.as_pointer()))
-                value.align = s.args[0].dtype.bitwidth // 8
-                rows.append(_cast(b, value, _llvm(vector)))
-            for q, column in enumerate(_transposed(b, rows)):
-                place = b.add(a[3], b.mul(a[4], ir.Constant(ir.IntType(64), q)))
-                b.store(column, b.bitcast(b.gep(out, [place]), _llvm(vector).as_pointer())).align = number.bitwidth // 8
+            number_of = lambda k: ir.Constant(ir.IntType(64), k)  # noqa: E731
+            read = ir.VectorType(c.get_data_type(s.args[0].dtype), square)
+            for group in range(0, lanes, square):
+                rows = []
+                for l in range(group, group + square):
+                    start = b.load(b.gep(starting, [number_of(l)]))
+                    value = b.load(b.bitcast(b.gep(data, [start]), read.as_pointer()))
+                    value.align = s.args[0].dtype.bitwidth // 8
+                    rows.append(_cast(b, value, part))
+                for q, column in enumerate(_transposed(b, rows)):
+                    place = b.add(b.add(a[3], number_of(group)), b.mul(a[4], number_of(q)))
+                    b.store(column, b.bitcast(b.gep(out, [place]), part.as_pointer())).align = number.bitwidth // 8
             return c.get_dummy_value()
 
         return types.void(source, starts, scratch, types.int64, types.int64), emit
@@ -290,7 +307,7 @@ def floats(element: str, lanes: int) -> SimpleNamespace:
     loadi, storei = memory(counter, 4)
     splat, splati = broadcast(vector, number), broadcast(counter, types.int32)
     space = SimpleNamespace(
-        F=getattr(np, element), LANES=lanes, load=load, store=store, loadi=loadi, storei=storei,
+        F=getattr(np, element), LANES=lanes, SQUARE=square, load=load, store=store, loadi=loadi, storei=storei,
         splat=splat, splati=splati, where=where, bits=bits, lowest=lowest, mask=mask, pow2=pow2,
         turn=turn, fma=_named("fmuladd", 3), fabs=_named("fabs", 1), sqrt=_named("sqrt", 1), log=_named("log", 1),
         sin=_named("sin", 1), cos=_named("cos", 1), both=both, no=no,

@@ -12,6 +12,8 @@ from ephysfit.models.adlif import AdLIF
 from ephysfit.models.alif import ALIF
 from ephysfit.models.lif import LIF
 from ephysfit.simulation import adjoint
+from ephysfit.simulation.compiled import Problem
+from ephysfit.simulation.layout import Lists
 from ephysfit.simulation.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
 
@@ -119,3 +121,18 @@ def test_float32_gradients_are_close():
     wanted = [v for k, v in cell.values().items() if k not in ("t_ref", "delta")]
     ours, theirs = torch.autograd.grad(single.sum(), wanted), torch.autograd.grad(double.sum(), wanted)
     assert_same(ours, theirs, 1e-3)
+
+
+def test_a_long_record_in_stretches_has_the_gradient_of_the_record_in_one_go():
+    cell = ALIF.start().replace(C=torch.tensor(90.0, dtype=torch.float64, requires_grad=True))
+    current = noise((1, 1, 16 * 8192 + 77), 11)
+    targets = Lists.of([[np.arange(40, current.shape[-1], 900)]], current.shape[-1])
+    problem = Problem.of(cell, current, DT, targets=targets)
+    how = {"surrogate": Surrogate(20.0), "detach": False, "drive": True}
+    for tau, source, dense in ((10.0, "trace", None), (None, "spikes", np.sin(np.arange(current.size) / 50.0))):
+        ours, by_current = problem.reverse(
+            problem.forward(keep=True, tau=tau), source=source, tau=tau, dense=dense, **how
+        )
+        plain = problem.run_back(problem.run(keep=True, tau=tau), source=source, tau=tau, dense=dense, **how)
+        np.testing.assert_allclose(ours[:, 0], plain[0], rtol=1e-9)
+        np.testing.assert_allclose(by_current, plain[1], rtol=1e-9, atol=1e-12 * np.abs(plain[1]).max())
