@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "load": "ephysfit.data.loading",
+    "info": "ephysfit.data.loading",
     "Recording": "ephysfit.data.recording",
     "Sweep": "ephysfit.data.recording",
     "Trials": "ephysfit.data.trials",
@@ -29,6 +30,7 @@ _WHERE = {
     "Fit": "ephysfit.fitting.fit",
     "score": "ephysfit.metrics.score",
     "report": "ephysfit.reports.report",
+    "layer": "ephysfit.simulation.layer",
 }
 _MODULES = {"models": "ephysfit.models", "stages": "ephysfit.fitting.stages", "synthetic": "ephysfit.synthetic"}
 
@@ -37,7 +39,7 @@ __all__ = [*_WHERE, *_MODULES]
 if TYPE_CHECKING:
     from ephysfit import models, synthetic
     from ephysfit.check import check_neuron
-    from ephysfit.data.loading import load
+    from ephysfit.data.loading import info, load
     from ephysfit.data.recording import Recording, Sweep
     from ephysfit.data.trials import Trials
     from ephysfit.fitting import stages
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from ephysfit.metrics.score import score
     from ephysfit.neuron.declare import Neuron, Parameter, State
     from ephysfit.reports.report import report
+    from ephysfit.simulation.layer import layer
     from ephysfit.simulation.simulate import Simulation, simulate
 
 

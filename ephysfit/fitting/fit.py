@@ -147,7 +147,7 @@ class Fit:
             "parameters": scalar_values(self.neuron),
             "units": {n: p.unit for n, p in declared(type(self.neuron)).items()},
             "status": self.status.name,
-            "loss": self.loss,
+            "loss": _plain(self.loss),
             "seconds": self.seconds,
             "warnings": list(self.warnings),
             "details": _plain(self.details),
@@ -173,7 +173,10 @@ class Fit:
         path = Path(path)
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
-            model, values = saved["model"], saved["parameters"]
+            model, values = saved["model"], dict(saved["parameters"])
+            rest = saved["cell"], saved["dt_ms"], tuple(saved["warnings"]), saved["provenance"], saved["details"]
+            past = [(h["stage"], Status[h["status"]], _number(h["train"]), _number(h["validation"]), h["seconds"],
+                     h["details"]) for h in saved["history"]]  # fmt: skip
         except OSError as e:
             raise FitError(f"{path}: {e.strerror or e}; give the path of a fit saved by ephysfit (a .json file)") from e
         except (ValueError, KeyError, TypeError) as e:
@@ -188,22 +191,9 @@ class Fit:
                 f"{path}: {model} of this version differs in {', '.join(sorted(missing))}; "
                 f"refit, or load it with the version {saved.get('provenance', {}).get('version')}"
             )
-        history = tuple(
-            Estimate(
-                kind(**unflatten(kind.parameters, values)),
-                h["stage"],
-                Status[h["status"]],
-                _number(h["train"]),
-                _number(h["validation"]),
-                h["seconds"],
-                h["details"],
-            )
-            for h in saved["history"]
-        )
-        return cls(
-            kind(**unflatten(kind.parameters, values)), saved["cell"], saved["dt_ms"], history,
-            tuple(saved["warnings"]), saved["provenance"], saved["details"],
-        )  # fmt: skip
+        cell, dt, warnings, made, details = rest
+        fitted = kind(**unflatten(kind.parameters, values))
+        return cls(fitted, cell, dt, tuple(Estimate(fitted, *h) for h in past), warnings, made, details)
 
 
 def fit(

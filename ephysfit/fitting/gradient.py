@@ -89,7 +89,8 @@ class _Descent:
         """Current and events of the part that trains, and the mask of the part that validates."""
         p = self.problem
         current, counted = p.trials.current[0, k], p.counted[k]
-        cut = round(len(counted) * (1 - p.validation))
+        length = int(p.trials.valid[0, k].nonzero().max()) + 1  # what follows is padding, where nothing was recorded
+        cut = round(length * (1 - p.validation))
         events = np.flatnonzero(p.trials.spikes[0, k, :cut].numpy())
         later = counted.copy()
         later[:cut] = False

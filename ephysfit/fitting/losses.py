@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Train
-from ephysfit.metrics.coincidence import weight_table
+from ephysfit.metrics.coincidence import gamma, weight_table
 from ephysfit.metrics.van_rossum import van_rossum
 
 Mask = npt.NDArray[np.bool_]
@@ -35,7 +35,7 @@ class Coincidence:
 
     window: float = 4.0
     reliability: float = 0.75
-    rate: float = 0.3
+    rate: float = 0.6
 
     def __call__(self, recorded: Train, runs: Sequence[Train], duration: float) -> float:
         found = weight_table([recorded], list(runs), self.window)
@@ -45,6 +45,23 @@ class Coincidence:
         ratio = (sum(map(len, runs)) / len(runs) + 0.5) / (len(recorded) + 0.5)
         missed = 1.0 - 2.0 * n_dm / total if total > 0 else 1.0
         return missed + self.rate * float(np.log(ratio)) ** 2
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """1 - the mean coincidence factor of the runs with the recorded train (Kistler 1997): for noise-free runs.
+
+    Parameters
+    ----------
+    window : float
+        Half width, ms.
+    """
+
+    window: float = 4.0
+
+    def __call__(self, recorded: Train, runs: Sequence[Train], duration: float) -> float:
+        value = gamma([recorded], list(runs), duration, window=self.window)
+        return 1.0 - value if np.isfinite(value) else 2.0
 
 
 def _own(runs: Sequence[Train], window: float) -> float:
@@ -73,7 +90,7 @@ class VanRossum:
         return float(np.mean([van_rossum([recorded], [r], duration, tau=self.tau) for r in runs])) / max(silence, 1e-9)
 
 
-Loss = Coincidence | VanRossum
+Loss = Coincidence | Gamma | VanRossum
 
 
 def within(times: Train, mask: Mask, dt: float) -> Train:

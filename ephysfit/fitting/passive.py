@@ -81,7 +81,8 @@ class Passive:
             x, y = self._regression(sweep)
             rows.append(x)
             change.append(y)
-            onset.append(_voltage_at(sweep, sweep.spike_times - 0.2))
+            # a sample before the spike's own, also where samples are coarse
+            onset.append(_voltage_at(sweep, sweep.spike_times - max(0.2, 1.2 * sweep.dt)))
             reset.append(_voltage_at(sweep, sweep.spike_times + refractory))
         found = _leak(np.concatenate(rows), np.concatenate(change), self.step)
         theta = _median(np.concatenate(onset))
@@ -94,14 +95,24 @@ class Passive:
         n = sweep.steps // k
         assert sweep.voltage is not None
         voltage = sweep.voltage[: n * k].reshape(n, k).mean(1)
-        current = sweep.current[: n * k].reshape(n, k).mean(1)
         away = sweep.mask()[: n * k].reshape(n, k).all(1) & np.isfinite(voltage)
         for t in sweep.spike_times:
             away[max(int((t - self.before) / self.step), 0) : int((t + self.after) / self.step) + 1] = False
         use = away[:-1] & away[1:]
-        middle = 0.5 * (current[:-1] + current[1:])
-        design = np.column_stack([voltage[:-1], middle, np.ones(n - 1)])[use]
+        design = np.column_stack([voltage[:-1], _between(sweep.current, n, k), np.ones(n - 1)])[use]
         return design, (voltage[1:] - voltage[:-1])[use]
+
+
+def _between(current: Array, n: int, k: int) -> Array:
+    """Mean current that takes the mean voltage of a block of k samples to that of the next, (n - 1,).
+
+    A sample of voltage is taken after the step its sample of current drives, so what lies between a sample and the one
+    k later is the mean of the k currents that follow it; this is averaged over the block. Half the sum of both
+    blocks' means, the obvious choice, made C 13 % too small at steps of 0.5 ms.
+    """
+    total = np.cumsum(current[: n * k])
+    following = (total[k:] - total[:-k]) / k
+    return following.reshape(n - 1, k).mean(1)
 
 
 def _leak(design: Array, change: Array, step: float) -> dict[str, float]:
