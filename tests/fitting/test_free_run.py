@@ -1,0 +1,191 @@
+"""Stages that let the model run: losses by hand, no look at validation blocks, nothing kept that validates worse."""
+
+from dataclasses import replace
+from math import exp, log, sqrt
+
+import numpy as np
+import pytest
+import torch
+from fitting_cells import KNOWN, Plain, altered, begun, known, problem, spikes_only, steps
+
+from ephysfit.data.recording import Recording
+from ephysfit.fitting import search as searching
+from ephysfit.fitting.gradient import Gradient, _Descent
+from ephysfit.fitting.losses import Coincidence, VanRossum, within
+from ephysfit.fitting.readout import Readout
+from ephysfit.fitting.search import Arena, Search
+from ephysfit.fitting.stage import Estimate, Status
+from ephysfit.models import ALIF, LIF
+from ephysfit.neuron.declare import scalar_values
+from ephysfit.neuron.free import Free
+
+FEW = Search(evaluations=64, population=8, runs=2)
+
+
+def test_coincidence_loss_by_hand():
+    """n_dm = 1, n_mm = 1, n_dd set to 0.75 x 2: 1 - 2 / 2.5; equal counts cost nothing."""
+    loss, recorded = Coincidence(), np.array([10.0, 50.0])
+    runs = [np.array([12.0, 80.0]), np.array([51.0, 81.0])]
+    assert loss(recorded, runs, 100.0) == pytest.approx(0.2)
+    narrow = replace(loss, window=0.5)  # nothing coincides any more
+    assert narrow(recorded, runs, 100.0) == pytest.approx(1.0)
+
+
+def test_a_wrong_rate_costs_its_squared_logarithm():
+    loss, recorded = Coincidence(rate=0.5), np.array([10.0])
+    once, twice = (loss(recorded, [np.array(t)], 100.0) for t in ([10.0], [10.0, 60.0]))
+    assert once == pytest.approx(1 - 2 / 1.75)
+    assert twice == pytest.approx(1 - 2 / 2.75 + 0.5 * log(2.5 / 1.5) ** 2)
+
+
+def test_coincidence_of_silence_with_silence_is_defined():
+    assert Coincidence()(np.empty(0), [np.empty(0)], 100.0) == pytest.approx(1.0)
+
+
+def test_van_rossum_loss_by_hand():
+    """Two lone spikes d apart: D^2 = 1 - exp(-d / tau), and 1/2 to silence."""
+    loss, recorded = VanRossum(10.0), np.array([100.0])
+    assert loss(recorded, [np.empty(0)], 1000.0) == pytest.approx(1.0)
+    assert loss(recorded, [recorded], 1000.0) == pytest.approx(0.0, abs=1e-6)
+    assert loss(recorded, [np.array([105.0])], 1000.0) == pytest.approx(sqrt(2 * (1 - exp(-0.5))), rel=1e-6)
+
+
+def test_within_keeps_the_spikes_of_masked_steps():
+    mask = np.array([True, False, True, False])
+    assert within(np.array([0.1, 0.6, 1.2, 1.9]), mask, 0.5).tolist() == [0.1, 1.2]
+    assert within(np.array([2.0]), mask, 0.5).tolist() == []  # the end of the record belongs to its last step
+
+
+@pytest.mark.parametrize("loss", [Coincidence(), VanRossum()], ids=lambda x: type(x).__name__)
+def test_search_never_trains_on_validation_blocks(loss):
+    p = problem()
+    q = problem(altered(spikes_only(), p.held_out[0]))
+    start = begun(p).neuron
+    free = Free.of(LIF)
+    z = free.to_vector(start).numpy()[None]
+    (train, held), (train_q, held_q) = (Arena(x, free, start, loss, 3).losses(z) for x in (p, q))
+    assert train == train_q
+    assert held != held_q
+
+
+def test_search_lowers_its_loss_and_moves_only_if_that_validates():
+    p = problem()
+    before = begun(p)
+    after = replace(FEW, evaluations=160)(p, before)
+    (train, found), (held, held_found) = after.details["train"], after.details["held_out"]
+    assert found < train
+    assert (repr(after.neuron) != repr(before.neuron)) == (held_found <= held)
+    assert 20 <= len(after.details["curves"][0]) <= 21  # generations of 8 candidates
+    assert np.all(np.diff(after.details["curves"][0]) <= 0)
+
+
+def test_search_keeps_the_estimate_that_validates_better(monkeypatch):
+    p, worse = problem(), {"train": np.array([0.8, 0.5]), "held": np.array([0.6, 0.7])}
+    before = begun(p)
+    monkeypatch.setattr(searching, "evolve", lambda losses, start, *rest: (start + 0.5, [0.5]))
+    monkeypatch.setattr(Arena, "losses", lambda self, z: (worse["train"], worse["held"]))
+    after = FEW(p, before)
+    assert after.neuron is before.neuron
+    assert after.details["kept"] == "the estimate before"
+    worse["held"] = np.array([0.6, 0.6])
+    assert repr(FEW(p, before).neuron) != repr(before.neuron)
+
+
+def test_search_is_repeatable_and_moves_named_parameters_alone():
+    p = problem(spikes_only(6_000.0))
+    stage = replace(FEW, names=("theta", "t_ref"))
+    one, two = stage(p, begun(p)), stage(p, begun(p))
+    assert scalar_values(one.neuron) == scalar_values(two.neuron)
+    before = scalar_values(begun(p).neuron)
+    moved = {n for n, v in scalar_values(one.neuron).items() if v != pytest.approx(before[n], rel=1e-9)}
+    assert moved <= {"theta", "t_ref"}
+
+
+def test_search_fits_a_neuron_without_hazard():
+    p = problem(kind=Plain)
+    after = replace(FEW, evaluations=160)(p, begun(p))
+    assert after.details["train"][1] < after.details["train"][0]
+
+
+def test_search_without_cma_still_improves(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "cma", None)
+    p = problem(spikes_only(6_000.0))
+    after = FEW(p, begun(p))
+    assert after.details["train"][1] <= after.details["train"][0]
+
+
+def test_gradient_trains_on_what_comes_before_its_validation_part():
+    p = problem()
+    late = np.zeros(len(p.counted[0]), bool)
+    late[round(len(late) * (1 - p.validation)) :] = True
+    q = problem(altered(spikes_only(), late))
+    start = begun(p).neuron
+    one, two = (_Descent(Gradient(starts=1, width=8.0), x, start) for x in (p, q))
+    z = one.free.to_vector(start)[None]
+    assert one.loss(z, 0.5).tolist() == two.loss(z, 0.5).tolist()
+    assert one.validate(z) != two.validate(z)
+
+
+@pytest.mark.parametrize("detach", [False, True], ids=["in the graph", "detached"])
+def test_gradient_lowers_its_loss(detach):
+    p = problem(known(12_000.0, noise="none"), ALIF)
+    start = KNOWN.replace(theta=-45.5, g=5.5)
+    stage = Gradient(steps=30, starts=1, rate=0.02, taus=(20.0, 20.0), detach=detach, check=5)
+    after = stage(p, Estimate(start))
+    assert min(after.details["curves"][0]) < 0.8 * after.details["curves"][0][0]
+    assert min(after.details["held_out"]) < after.details["held_out"][0]
+    assert all(np.isfinite(v) for v in scalar_values(after.neuron).values())
+
+
+def test_gradient_keeps_the_estimate_that_validates_better():
+    p = problem(known(12_000.0, noise="none"), ALIF)
+    after = Gradient(steps=4, starts=2, rate=0.5, spread=0.5, check=2)(p, Estimate(KNOWN))  # the truth itself
+    assert after.neuron is not None
+    assert scalar_values(after.neuron) == scalar_values(KNOWN)
+    assert after.details["kept"] == "the estimate before"
+    assert after.status is Status.CONVERGED
+
+
+def test_padding_of_short_sweeps_costs_nothing():
+    """Spikes that a model fires in the padding behind a short sweep must not count against it."""
+    short, long = (steps(2).sweeps[k] for k in (0, 1))
+    q = problem(Recording((short, long)), ALIF)
+    alone = [problem(Recording((s,)), ALIF) for s in (short, long)]
+    start = KNOWN.replace(E_L=-40.0, V_reset=-62.0)  # fires without input
+    z = Free.of(ALIF, smooth_only=True).to_vector(start)[None]
+    both = _Descent(Gradient(starts=1, width=8.0), q, start)
+    each = [_Descent(Gradient(starts=1, width=8.0), x, start) for x in alone]
+    spikes = [sum(len(e[0][0]) for _, e, _ in d.parts) for d in each]
+    expected = sum(float(d.loss(z, 0.5)) * n for d, n in zip(each, spikes, strict=True)) / sum(spikes)
+    assert float(both.loss(z, 0.5)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_readout_agrees_better_than_the_plain_causal_run():
+    p = problem(kind=ALIF)
+    stage = Readout(runs=8, betas=(1.0, 2.0, 4.0), offsets=(-2.0, 3.0, 6))
+    after = stage(p, Estimate(KNOWN))
+    stretches = stage._stretches(p)
+    aims = [stage._aim(p, KNOWN, 0, stretches[0])]
+    plain = stage._agreement(p, KNOWN, 1.0, 0.0, stretches, aims)
+    assert after.details["agreement"] >= plain
+    assert after.details["agreement"] == pytest.approx(
+        stage._agreement(p, KNOWN, *after.details["sharpen"], stretches, aims)
+    )
+    assert after.neuron is KNOWN
+
+
+def test_readout_of_a_silent_model_is_no_crash():
+    p = problem(kind=ALIF)
+    silent = KNOWN.replace(theta=15.0)
+    after = Readout(runs=4, betas=(1.0,), offsets=(-1.0, 1.0, 2))(p, Estimate(silent))
+    assert np.isfinite(after.details["sharpen"]).all()
+
+
+def test_gradient_of_the_loss_is_finite_where_nothing_spikes():
+    p = problem(kind=ALIF)
+    descent = _Descent(Gradient(starts=1), p, KNOWN.replace(theta=15.0))
+    z = descent.free.to_vector(KNOWN.replace(theta=15.0))[None].requires_grad_()
+    descent.loss(z, 0.0).sum().backward()
+    assert torch.isfinite(z.grad).all()

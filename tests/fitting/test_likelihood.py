@@ -1,0 +1,143 @@
+"""The likelihood stage: it climbs, starts agree, and what leaves it is finite."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from fitting_cells import DT, KNOWN, begun, known, problem, spikes_only, steps
+
+from ephysfit.data.recording import Recording
+from ephysfit.fitting.likelihood import Likelihood, Posterior, drifts
+from ephysfit.fitting.stage import Estimate, Status
+from ephysfit.models import AIGIF, ALIF, LIF
+from ephysfit.neuron.declare import scalar_values
+from ephysfit.neuron.free import Free
+from ephysfit.simulation.replay import Replay
+
+#: what spikes alone determine of a LIF or ALIF cell: not the scale of mV, nor its offset
+IDENTIFIED = {
+    "tau_m": lambda c: c.C / c.g,
+    "rheobase": lambda c: (c.theta - c.E_L) * c.g,
+    "softness": lambda c: c.delta / (c.theta - c.E_L),
+}
+
+
+@pytest.fixture(scope="module")
+def climbed():
+    p = problem(kind=ALIF)
+    return p, Likelihood()(p, begun(p))
+
+
+def test_it_ends_higher_than_the_truth(climbed):
+    """The maximum of the likelihood lies above the value at the parameters that made the data."""
+    p, found = climbed
+    free = Free.of(ALIF, smooth_only=True)
+    truth = -Replay(free, KNOWN, DT).value(free.to_vector(KNOWN), p.everything) / p.n_spikes
+    assert found.train < truth
+    assert found.train > truth - 0.15
+
+
+def test_losses_are_the_likelihood_per_spike(climbed):
+    p, found = climbed
+    free = Free.of(ALIF, smooth_only=True)
+    replay, z = Replay(free, found.neuron, DT), free.to_vector(found.neuron)
+    assert found.train == pytest.approx(-replay.value(z, p.everything) / p.n_spikes, rel=1e-9)
+    count = sum(s.n_spikes for s in p.validate)
+    assert found.validation == pytest.approx(-replay.value(z, p.validate) / count, rel=1e-9)
+
+
+def test_the_gradient_vanishes_at_the_top(climbed):
+    p, found = climbed
+    free = Free.of(ALIF, smooth_only=True)
+    z = free.to_vector(found.neuron)
+    target = Posterior(Replay(free, found.neuron, DT), p.everything, 1e-3, free.place(begun(p).neuron))
+    at = target.information(z)
+    expected_gain = 0.5 * at.gradient @ np.linalg.pinv(at.fisher, hermitian=True) @ at.gradient
+    assert expected_gain < 0.5  # nats; a tenth of what separates neighbouring models
+
+
+def test_the_posterior_has_the_gradient_of_its_value(climbed):
+    p, found = climbed
+    free = Free.of(ALIF, smooth_only=True)
+    z = free.to_vector(KNOWN)
+    slow = [replace(s, slow=drifts(len(s.spikes), 2)) for s in p.everything]
+    target = Posterior(Replay(free, KNOWN, DT), slow, 0.05, free.place(found.neuron), drift=2)
+    q = torch.cat([z, torch.tensor([0.3, -0.2], dtype=torch.float64)])
+    h, eye = 1e-5, torch.eye(len(q), dtype=torch.float64)
+    slopes = [(target.value(q + h * e) - target.value(q - h * e)) / (2 * h) for e in eye]
+    np.testing.assert_allclose(target.information(q).gradient, slopes, rtol=1e-4, atol=1e-3)
+
+
+def test_two_seeds_find_the_same_optimum():
+    p, q = problem(seed=1), problem(seed=2)
+    one, two = Likelihood(starts=2)(p, begun(p)), Likelihood(starts=2)(q, begun(q))
+    assert one.train == pytest.approx(two.train, abs=2e-3)
+    for name, read in IDENTIFIED.items():
+        assert read(one.neuron) == pytest.approx(read(two.neuron), rel=0.03), name
+
+
+def test_named_parameters_alone_move():
+    p = problem()
+    before = begun(p)
+    after = Likelihood(names=("theta", "delta"), starts=1)(p, before)
+    moved = {n for n, v in scalar_values(after.neuron).items() if v != scalar_values(before.neuron)[n]}
+    assert moved == {"theta", "delta"}
+    assert set(after.details["standard_errors"]) == {"theta", "delta"}
+
+
+def test_standard_errors_shrink_with_the_root_of_the_data():
+    sizes = []
+    for duration in (8_000.0, 32_000.0):
+        p = problem(spikes_only(duration))
+        after = Likelihood(names=("theta",), starts=1)(p, Estimate(LIF(**_shared(KNOWN))))
+        sizes.append(after.details["standard_errors"]["theta"])
+    assert sizes[0] / sizes[1] == pytest.approx(2.0, rel=0.25)
+
+
+def _shared(cell):
+    return {n: getattr(cell, n) for n in LIF.parameters}
+
+
+def test_drift_finds_a_log_rate_that_moves():
+    """A rate that doubles over the recording is a drift of -log 2 at its beginning."""
+    rng = np.random.default_rng(3)
+    t = np.arange(0.0, 40_000.0, DT)
+    rate = 0.010 * 2.0 ** (t / t[-1])  # per ms
+    times = t[rng.random(len(t)) < rate * DT] + DT / 2
+    flat = Recording.of(np.random.default_rng(4).normal(0.0, 1.0, len(t)), DT, spike_times=times)
+    p = problem(flat)
+    start = LIF(C=100.0, g=5.0, E_L=-65.0, theta=-55.0, V_reset=-65.0, t_ref=0.0, delta=2.5)
+    found = Likelihood(names=("theta",), drift=1, starts=1)(p, Estimate(start))
+    # the weight multiplies a ramp from -1 to 0
+    assert found.details["drift"] == pytest.approx([np.log(2.0)], abs=0.35)
+
+
+def test_drifts_are_ramps_that_end_at_zero():
+    ramps = drifts(101, 2)
+    assert ramps.shape == (101, 2)
+    assert not ramps[-1].any()
+    np.testing.assert_allclose(ramps[0], -1.0)
+    np.testing.assert_allclose(ramps[50], [0.0, -1.0], atol=1e-12)
+    assert drifts(10, 0) is None
+
+
+@pytest.mark.parametrize("kind", [LIF, AIGIF], ids=lambda k: k.__name__)
+@pytest.mark.parametrize("scale", [1e-3, 1e3], ids=["tiny current", "huge current"])
+def test_no_nan_leaves_the_stage(kind, scale):
+    """Currents that make the declared starts absurd (silent for ever, or firing always)."""
+    (sweep,) = known(6_000.0)
+    p = problem(Recording.of(sweep.current * scale, DT, spike_times=sweep.spike_times), kind)
+    found = Likelihood(starts=2, steps=8, trial=4, first=3)(p, begun(p))
+    assert all(np.isfinite(v) for v in scalar_values(found.neuron).values())
+    assert np.isfinite(found.train) or found.status is Status.DIVERGED
+
+
+def test_short_sweeps_of_steps_fit():
+    p = problem(steps())
+    before = begun(p)
+    free = Free.of(LIF, smooth_only=True)
+    at_start = -Replay(free, before.neuron, DT).value(free.to_vector(before.neuron), p.everything) / p.n_spikes
+    found = Likelihood(starts=1)(p, before)
+    assert found.status in (Status.CONVERGED, Status.AT_BOUND)
+    assert found.train < at_start - 0.1
