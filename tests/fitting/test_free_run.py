@@ -11,7 +11,7 @@ from fitting_cells import KNOWN, Plain, altered, begun, known, problem, spikes_o
 from ephysfit.data.recording import Recording
 from ephysfit.fitting import search as searching
 from ephysfit.fitting.gradient import Gradient, _Descent
-from ephysfit.fitting.losses import Coincidence, VanRossum, within
+from ephysfit.fitting.losses import Coincidence, Gamma, VanRossum, within
 from ephysfit.fitting.readout import Readout
 from ephysfit.fitting.search import Arena, Search
 from ephysfit.fitting.stage import Estimate, Status
@@ -50,13 +50,23 @@ def test_van_rossum_loss_by_hand():
     assert loss(recorded, [np.array([105.0])], 1000.0) == pytest.approx(sqrt(2 * (1 - exp(-0.5))), rel=1e-6)
 
 
+def test_gamma_loss_is_that_of_the_metric_and_silence_is_worst():
+    """Kistler: (n - 2 f w N_data) / (0.5 (N_data + N_model)) / (1 - 2 f w), f the model's rate."""
+    recorded, run, duration = np.array([10.0, 50.0]), np.array([12.0, 80.0]), 1000.0
+    chance = 2 * (2 / duration) * 4.0
+    expected = (1 - chance * 2) / (0.5 * 4) / (1 - chance)
+    assert Gamma(4.0)(recorded, [run], duration) == pytest.approx(1 - expected, rel=1e-6)
+    assert Gamma()(recorded, [recorded], duration) == pytest.approx(0.0, abs=1e-9)
+    assert Gamma()(recorded, [np.empty(0)], duration) >= 1.0
+
+
 def test_within_keeps_the_spikes_of_masked_steps():
     mask = np.array([True, False, True, False])
     assert within(np.array([0.1, 0.6, 1.2, 1.9]), mask, 0.5).tolist() == [0.1, 1.2]
     assert within(np.array([2.0]), mask, 0.5).tolist() == []  # the end of the record belongs to its last step
 
 
-@pytest.mark.parametrize("loss", [Coincidence(), VanRossum()], ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize("loss", [Coincidence(), Gamma(), VanRossum()], ids=lambda x: type(x).__name__)
 def test_search_never_trains_on_validation_blocks(loss):
     p = problem()
     q = problem(altered(spikes_only(), p.held_out[0]))
