@@ -152,8 +152,9 @@ class Fit:
             "warnings": list(self.warnings),
             "details": _plain(self.details),
             "history": [
-                {"stage": e.stage, "status": e.status.name, "train": _plain(e.train), "validation": _plain(e.validation),
-                 "seconds": e.seconds, "details": _plain(e.details)} for e in self.history
+                {"stage": e.stage, "status": e.status.name, "train": _plain(e.train),
+                 "validation": _plain(e.validation), "seconds": e.seconds, "details": _plain(e.details)}
+                for e in self.history
             ],
             "provenance": _plain(self.provenance),
         }  # fmt: skip

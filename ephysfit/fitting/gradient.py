@@ -85,7 +85,7 @@ class _Descent:
         self.surrogate = Surrogate(width=stage.width or drop_at_spike(problem, cell))
         self.parts = [self._part(k) for k in range(len(problem.counted))]
 
-    def _part(self, k: int) -> tuple[torch.Tensor, list[list[Array]], npt.NDArray[np.bool_]]:
+    def _part(self, k: int) -> tuple[torch.Tensor, list[list[npt.NDArray[np.int64]]], npt.NDArray[np.bool_]]:
         """Current and events of the part that trains, and the mask of the part that validates."""
         p = self.problem
         current, counted = p.trials.current[0, k], p.counted[k]
@@ -130,10 +130,11 @@ class _Descent:
         first, last = self.stage.taus
         tau = first * (last / first) ** done
         neuron = self.free.to_neuron(z, self.cell)
-        total = sum(
+        losses = [
             adjoint.van_rossum_loss(neuron, current, events, self.problem.dt, tau, self.surrogate, self.stage.detach)
             for current, events, _ in self.parts
-        )
+        ]
+        total = torch.stack(losses).sum(0)
         return total / max(sum(len(e[0][0]) for _, e, _ in self.parts), 1)
 
     def validate(self, z: torch.Tensor) -> Array:

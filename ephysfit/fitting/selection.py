@@ -77,14 +77,12 @@ def select(
     if problems[0].n_spikes < MINIMUM_SPIKES:
         return run(problems[0], stages or default_stages(kinds[0]))
     table: list[Candidate] = []
-    best, kept, best_blocks = 0, None, np.zeros(0)
-    for k, problem in enumerate(problems):
-        with one_thread():
-            estimate, blocks = _held_out(problem)
+    with one_thread():
+        found = [_held_out(problem) for problem in problems]
+    best, kept, best_blocks = 0, *found[0]
+    for k, (estimate, blocks) in enumerate(found):
         row = Candidate(kinds[k].__name__, len(Free.of(kinds[k]).names), estimate.validation, estimate.train)
-        if kept is None:
-            best, kept, best_blocks = k, estimate, blocks
-        else:
+        if k > 0:
             gains = blocks - best_blocks
             row = replace(row, gain=float(gains.sum()), error=float(gains.std(ddof=1) * np.sqrt(len(gains))))
             if row.gain > CONVINCED * row.error:

@@ -302,7 +302,7 @@ class Problem:
 
         `dense` is dL/ds or dL/du, (cell, trial, time), for those sources.
         """
-        how = {"source": source, "surrogate": surrogate, "detach": detach, "tau": tau, "drive": drive}
+        how: dict[str, Any] = {"source": source, "surrogate": surrogate, "detach": detach, "tau": tau, "drive": drive}
         if done.stretches:
             return chunks.reverse(done, dense=dense, **how)
         gradient, driven, _ = self.run_back(done, dense=dense, **how)

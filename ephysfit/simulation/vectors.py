@@ -48,7 +48,7 @@ class Flags(types.Type):
         super().__init__(name=f"Flags({lanes})")
 
 
-def _llvm(t: types.Type) -> ir.Type:
+def _llvm(t: Any) -> ir.Type:
     if isinstance(t, Flags):
         return ir.VectorType(ir.IntType(1), t.lanes)
     if isinstance(t, Ints):
