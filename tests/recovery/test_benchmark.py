@@ -1,0 +1,78 @@
+"""benchmarks/accuracy.py: it resumes, a failure is a row, tables land between their marks."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import accuracy
+
+from ephysfit.errors import FitError
+
+ROW = {
+    "stochastic": True, "R": 0.8, "causal": 0.5, "consensus": 0.6, "md_star_4": 0.61, "md_star_8": 0.7, "ev_10": 0.8,
+    "ev_15": 0.9, "rate_error": -0.125, "seconds": 12.0, "cpu_seconds": 3.4,
+}  # fmt: skip
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Measurements that are made up, and a list of what was asked for."""
+    asked = []
+
+    def measure(cell, model, train, test):
+        asked.append((cell, model))
+        if model == "GIF":
+            raise FitError("nothing to fit")
+        return {"cell": cell, "model": model, **ROW}
+
+    monkeypatch.setattr(accuracy, "measure", measure)
+    monkeypatch.setattr(accuracy, "cells", lambda: {"DRN164": (None, None), "DRN158": (None, None)})
+    return asked
+
+
+def test_what_is_done_is_not_run_again(measured, tmp_path):
+    accuracy.run(tmp_path, ("DRN164",), ["LIF", "GIF"], again=False)
+    accuracy.run(tmp_path, accuracy.CELLS, ["LIF", "GIF"], again=False)
+    assert measured == [("DRN164", "LIF"), ("DRN164", "GIF"), ("DRN158", "LIF"), ("DRN158", "GIF")]
+    accuracy.run(tmp_path, ("DRN158",), ["LIF"], again=True)
+    assert measured[-1] == ("DRN158", "LIF")
+    assert len(measured) == 5
+
+
+def test_a_failure_is_a_row_and_no_mean(measured, tmp_path):
+    accuracy.run(tmp_path, accuracy.CELLS, ["LIF", "GIF"], again=False)
+    rows = accuracy.stored(tmp_path)
+    table = accuracy.lines(rows)
+    assert [line[0] for line in table] == ["LIF", "LIF", "GIF", "GIF"]
+    assert table[0] == ("LIF", "DRN164", "0.50", "0.60", "0.61", "0.70", "0.80", "0.90", "-12 %", "12", "3")
+    assert table[-1][2] == "FitError: nothing to fit"
+    assert [m[:3] for m in accuracy.means(rows)] == [("LIF", "2", "0.50")]
+
+
+def test_every_neuron_of_one_input_is_asked_for_and_typos_are_named():
+    assert {"LIF", "ALIF", "AIGIF", "MAT"} <= set(accuracy.fittable())
+    assert accuracy._names("ALIF,LIF") == ["ALIF", "LIF"]
+    with pytest.raises(SystemExit, match="did you mean AIGIF"):
+        accuracy._names("AIGFI")
+
+
+def test_tables_land_between_their_marks():
+    text = "a\n<!-- means -->\nold\n<!-- /means -->\nb\n"
+    assert accuracy._between(text, "means", "new") == "a\n<!-- means -->\nnew\n<!-- /means -->\nb\n"
+    with pytest.raises(SystemExit, match="has no marks"):
+        accuracy._between(text, "cells", "new")
+
+
+def test_the_page_has_a_place_for_every_table_and_holds_what_was_measured():
+    docs = accuracy.ROOT / "docs"
+    page = (docs / "accuracy.md").read_text(encoding="utf-8")
+    for name in ("means", "cells", "peers", "recovery"):
+        assert accuracy._between(page, name, "x") != page or f"<!-- {name} -->\nx\n" in page
+    known = json.loads((docs / "accuracy.json").read_text(encoding="utf-8"))
+    for line in accuracy.lines(known["accuracy"]):
+        assert "| " + " | ".join(line) + " |" in page, line
+    assert accuracy.peers() in page
