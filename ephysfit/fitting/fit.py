@@ -19,6 +19,7 @@ import torch
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
+from ephysfit.fitting.diagnosis import drift_warning, parts
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
@@ -308,7 +309,11 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
         )
     if problem.n_spikes < MINIMUM_SPIKES:
         out.append(f"only {problem.n_spikes} spikes in the training data; nothing was fitted")
-    elif problem.n_spikes < 100:
+        return out
+    drifted = drift_warning(parts(problem, neuron))
+    if drifted:
+        out.append(drifted)
+    if problem.n_spikes < 100:
         out.append(f"only {problem.n_spikes} spikes in the training data; expect scores to vary between fits")
     out += [f"stage {e.stage}: {e.status.value}" for e in history if e.status in (Status.DIVERGED, Status.STEPS_USED)]
     return out
