@@ -19,7 +19,7 @@ LARGE = 0.15
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the training data: spikes recorded, and expected by the fitted neuron with recorded spikes replayed."""
+    """One part of the training data: spikes recorded, and spikes the fitted neuron expects, replayed."""
 
     recorded: int
     expected: float
