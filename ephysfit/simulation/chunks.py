@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: steps before a stretch from which its first state is guessed
 WARM = 65_536
 #: shortest stretch worth it
-SHORTEST = 8_192
+SHORTEST = 4_096
 
 
 def worthwhile(problem: Problem) -> bool:

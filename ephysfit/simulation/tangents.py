@@ -20,7 +20,7 @@ from ephysfit.neuron.declare import Neuron, flatten, unflatten
 from ephysfit.neuron.stepping import coefficients
 from ephysfit.simulation.compiled import Problem, apply_tiles
 from ephysfit.simulation.generate import kernel
-from ephysfit.simulation.layout import Lists
+from ephysfit.simulation.layout import NARROW, Lists
 from ephysfit.simulation.pieces import pieces
 from ephysfit.simulation.surrogate import Surrogate
 from ephysfit.simulation.threads import share
@@ -69,14 +69,17 @@ def gauss_newton(
             f"use adjoint.van_rossum_loss and its gradient"
         )
     names, coefs, slopes = _by_parameter(neuron, dt)
-    problem = Problem.of(neuron, current, dt, targets=lists, dtype=dtype, coefs=coefs.numpy())
+    given = {"targets": lists, "dtype": dtype, "coefs": coefs.numpy()}
+    problem = Problem.of(neuron, current, dt, **given)
+    if problem.layout.lanes * problem.coefs.itemsize > NARROW:  # tangents fill the registers: one vector each
+        problem = Problem.of(neuron, current, dt, lanes=NARROW // problem.coefs.itemsize, **given)
     surrogate = surrogate or Surrogate()
     rows, count = problem.refractory.size, coefs.shape[1]
     go = kernel(problem.neuron, "tangent", problem.variant(trace=True, window=surrogate.shape, detach=detach))
     loss, gradient, matrix = np.zeros(rows), np.zeros((count, rows)), np.zeros((count, count, rows))
-    given = (problem.steps, problem.segment, problem.numbers(tau=tau, width=surrogate.width), problem.coefs,
+    read = (problem.steps, problem.segment, problem.numbers(tau=tau, width=surrogate.width), problem.coefs,
              problem.refractory, *problem.sources())  # fmt: skip
-    share(partial(apply_tiles, go, given, (loss, gradient, matrix)), problem.layout.tiles, 8 * rows * problem.steps)
+    share(partial(apply_tiles, go, read, (loss, gradient, matrix)), problem.layout.tiles, 8 * rows * problem.steps)
     unit = -0.5 * np.expm1(-2 * dt / tau)
     per_cell = lambda x: torch.from_numpy(np.moveaxis(problem.layout.scatter(x).sum(-1), -1, 0) * unit)  # noqa: E731
     full = per_cell(matrix)

@@ -171,7 +171,7 @@ def test_the_next_process_loads_instead_of_compiling(tmp_path):
 @pytest.mark.parametrize("neuron", [ALIF, AdLIF])
 def test_a_long_record_in_stretches_is_the_record_in_one_go(neuron):
     cell = cells(neuron, 1, t_ref=2.0)
-    current = noise((1, 1, 16 * 8192 + 77), 11)
+    current = noise((1, 1, 32 * 4096 + 77), 11)
     problem = compiled.Problem.of(cell, current, DT)
     done, plain = problem.forward(), problem.run()
     assert done.stretches is not None
