@@ -133,8 +133,7 @@ def _solve(at: Information, damping: float) -> Array:
     scale = np.sqrt(np.maximum(np.diag(at.fisher), 1e-12))
     scaled = at.fisher / np.outer(scale, scale) + damping * np.eye(len(scale))
     step = np.linalg.lstsq(scaled, at.gradient / scale, rcond=1e-12)[0] / scale
-    largest = np.abs(step).max()
-    return step * min(1.0, LONGEST / largest) if largest > 0 else step
+    return np.clip(step, -LONGEST, LONGEST)  # each by itself: one that hardly matters must not hold up the others
 
 
 @dataclass(frozen=True)
