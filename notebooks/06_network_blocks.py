@@ -226,7 +226,7 @@ for k, name in enumerate(blocks):
         curve = 100 * torch.tensor(curves[name, seed])
         ax.plot(20 * torch.arange(len(curve)), curve, f"C{k}", ls=ls, label=None if seed else name)
 ax.axhline(50, color="0.6", lw=0.8)
-ax.text(0, 51, "chance", color="0.4", fontsize=8)
+ax.text(120, 49, "chance", color="0.4", fontsize=8, ha="right", va="top")
 ax.set(xlabel="batches of 32 trials", ylabel="held-out trials right (%)", ylim=(40, 102))
 ax.legend(frameon=False, fontsize=8, loc="center right")
 plt.show()
