@@ -57,7 +57,7 @@ def trials(count, rng, noise=60.0, tau=3.0):
     return ((40 + 80 * uniform[2]) * swing)[:, None] + noise * slow, label
 
 
-rng = torch.Generator().manual_seed(0)
+rng = torch.Generator().manual_seed(6)
 train, held_out = trials(2048, rng), trials(512, rng)
 
 fig, rows = plt.subplots(2, 2, figsize=(9, 3), sharex=True, sharey=True, layout="constrained")
@@ -186,7 +186,9 @@ print(Network(SDTCM).block)
 # %% [markdown]
 # ## Train
 # The same for all: Adam at 0.01, 120 batches of 32 trials. The 512 held-out trials are looked at along the way but
-# choose nothing; their standard error is 2 % near chance and 0.5 % near the top.
+# choose nothing; their standard error is 2 % near chance and 0.5 % near the top. Where the choices came from: on other
+# trials than these, a first SPikE-SSM block without a gain on its filters reached 86 %, because few of its cells fired;
+# the gain repaired that. The LIF layer had no such second look.
 
 
 # %%
@@ -228,7 +230,7 @@ for k, name in enumerate(blocks):
 ax.axhline(50, color="0.6", lw=0.8)
 ax.text(120, 49, "chance", color="0.4", fontsize=8, ha="right", va="top")
 ax.set(xlabel="batches of 32 trials", ylabel="held-out trials right (%)", ylim=(40, 102))
-ax.legend(frameon=False, fontsize=8, loc="center right")
+fig.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=3)
 plt.show()
 
 # %% [markdown]
@@ -282,10 +284,9 @@ print(f"{time.perf_counter() - seconds:.0f} s in all")
 # parameters stay numbers with units and bounds.
 #
 # It also shows where the success comes from. Something in the block must *ring*: the filter of the SPikE-SSM block or
-# the PRF cells of the SD-TCM block. Without it the same blocks do about as the LIF layer does, above chance but far
-# behind. The refractory trace buys at most a percent or two here, which is within the noise of two random beginnings,
-# and the PRF cells do nearly as well with the frequencies they were given as with those they learn: a bank from 4 to
-# 40 Hz already holds both rhythms.
+# the PRF cells of the SD-TCM block. Without it the same blocks fall to where the LIF layer is, or to chance. The
+# refractory trace and the learning inside the PRF cells are worth about two percent each, seen from one random
+# beginning, which is too little to tell: a bank from 4 to 40 Hz holds both rhythms before anything is learnt.
 #
 # It does not show that one block is better than the other, nor anything about long sequences, speed or the papers'
 # benchmarks: one task, made so that resonance helps, one width, one learning rate for all, short training; a LIF
