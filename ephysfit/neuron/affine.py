@@ -106,16 +106,15 @@ class _Entries:
 @cache
 def _entries(neuron: type[Neuron]) -> _Entries:
     eq = equations(neuron)
-    rows = [("flow", eq.flow[n]) for n in eq.states] + [("jump", eq.jump[n]) for n in eq.states]
     variables = [symbol(n) for n in (*eq.states, *eq.inputs)]
     still = dict.fromkeys(variables, 0)
-    d, found = len(eq.states), []
-    for k, (what, e) in enumerate([*rows, ("margin", eq.margin), *(("rest", eq.rest[n]) for n in eq.states)]):
-        i = k % d if what != "margin" else 0
-        columns = variables if what != "rest" else []
-        terms = [(j if j < d else j + 1, sympy.diff(e, v)) for j, v in enumerate(columns)]
+    rows = [(what, i, e[n]) for what, e in (("flow", eq.flow), ("jump", eq.jump)) for i, n in enumerate(eq.states)]
+    d, found = len(eq.states), [(("rest", i, len(eq.states)), eq.rest[n]) for i, n in enumerate(eq.states)]
+    for what, i, e in [*rows, ("margin", 0, eq.margin)]:
+        terms = [(j if j < d else j + 1, sympy.diff(e, v)) for j, v in enumerate(variables)]
         terms.append((d, sympy.sympify(e).subs(still)))
-        found += [((what, i, j), term) for j, term in terms if term != 0]
+        found += [((what, i, j), term) for j, term in terms]
+    found = [(place, term) for place, term in found if term != 0]
     parameters = [symbol(n) for n in eq.parameters]
     places, values = zip(*found, strict=True)
     return _Entries(places, torch_function(parameters, list(values)))
