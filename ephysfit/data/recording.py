@@ -146,6 +146,14 @@ class Recording:
         recording = cls(tuple(sweeps), cell=cell, **facts)
         return recording.with_spikes() if trains is None else recording
 
+    def __repr__(self) -> str:
+        seconds = sum(s.duration for s in self.sweeps) / 1e3
+        rejected = f", {len(self.rejected)} rejected" if self.rejected else ""
+        return (
+            f"Recording({self.cell!r} from {self.source!r}: {len(self.sweeps)} sweeps, {seconds:g} s, "
+            f"{self.n_spikes} spikes{rejected})"
+        )
+
     def __len__(self) -> int:
         return len(self.sweeps)
 

@@ -98,6 +98,11 @@ class Sweep:
         put("spike_times", _check_train(_vector(self.spike_times, f"{what}, spike_times", "ms"), self.duration, what))
         put("valid", _check_valid(self.valid, self.duration, what))
 
+    def __repr__(self) -> str:
+        voltage = "voltage" if self.voltage is not None else "no voltage"
+        seconds, count = self.duration / 1e3, len(self.spike_times)
+        return f"Sweep({self.name!r}, {self.stimulus!r}, {seconds:g} s at {self.dt:g} ms, {voltage}, {count} spikes)"
+
     @property
     def steps(self) -> int:
         """Number of samples."""
