@@ -268,6 +268,7 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
     with one_thread():
         for stage in stages:
             begin = time.perf_counter()
+            problem.progress(type(stage).__name__.lower(), 0.0)
             found = stage(problem, estimate)
             if not _finite(found.neuron):
                 found = estimate.with_(stage=found.stage, status=Status.DIVERGED)
