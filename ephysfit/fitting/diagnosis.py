@@ -60,8 +60,9 @@ def drift_warning(found: tuple[Part, ...]) -> str:
         return ""
     first, last = found[0], found[-1]
     spread = np.sqrt(1 / max(first.expected, 1.0) + 1 / max(last.expected, 1.0))
-    change = last.ratio - first.ratio
-    if abs(change) < max(NOTABLE * spread, LARGE):
+    factor = max(last.ratio, 1e-3) / max(first.ratio, 1e-3)
+    change = factor - 1.0
+    if abs(np.log(factor)) < NOTABLE * spread or abs(change) < LARGE:
         return ""
     more = "more" if change > 0 else "less"
     return (
