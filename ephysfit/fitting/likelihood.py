@@ -24,6 +24,8 @@ Array = npt.NDArray[np.float64]
 
 #: longest step of one free coordinate: a factor of e in the odds of where it lies between its bounds
 LONGEST = 1.0
+#: a gain in nats so small that a shortened step is worth a second try
+SLIGHT = 1.0
 #: correlation of two estimates above which they are named as not told apart
 ALIKE = 0.97
 
@@ -122,18 +124,25 @@ def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, 
 def _uphill(target: Posterior, z: torch.Tensor, here: Information, damping: float) -> tuple[torch.Tensor | None, float]:
     """The first damped step that gains, and the damping for the next one; None where none does."""
     for _ in range(14):
-        trial = z + torch.from_numpy(_solve(here, damping))
-        if target.value(trial) > here.value:
+        whole = _solve(here, damping)
+        trial = z + torch.from_numpy(whole / max(1.0, float(np.abs(whole).max()) / LONGEST))
+        gain = target.value(trial) - here.value
+        if gain < max(SLIGHT, 0.02 * abs(here.value)) and np.abs(whole).max() > LONGEST:
+            # one parameter that hardly matters may hold up all others: let each go as far as it may by itself
+            apart = z + torch.from_numpy(np.clip(whole, -LONGEST, LONGEST))
+            further = target.value(apart) - here.value
+            trial, gain = (apart, further) if further > gain else (trial, gain)
+        if gain > 0:
             return trial, max(damping / 6, 1e-7)
         damping *= 5
     return None, damping
 
 
 def _solve(at: Information, damping: float) -> Array:
+    """The damped step of Fisher scoring, in the scale of each parameter's own information."""
     scale = np.sqrt(np.maximum(np.diag(at.fisher), 1e-12))
     scaled = at.fisher / np.outer(scale, scale) + damping * np.eye(len(scale))
-    step = np.linalg.lstsq(scaled, at.gradient / scale, rcond=1e-12)[0] / scale
-    return np.clip(step, -LONGEST, LONGEST)  # each by itself: one that hardly matters must not hold up the others
+    return np.linalg.lstsq(scaled, at.gradient / scale, rcond=1e-12)[0] / scale
 
 
 @dataclass(frozen=True)
