@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ephysfit.models.membrane import CAPACITANCE, LEAK, REFRACTORY, RESET, REST, SOFTNESS, THRESHOLD
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.functions import exp
 
@@ -25,16 +26,16 @@ class AdLIF(Neuron):
     reference = "Richardson, Brunel & Hakim 2003; Bittar & Garner 2022"
     biology = "Adds one slow current (M- or h-like for a, after-hyperpolarisation for b)."
 
-    C = Parameter("pF", 5.0, 2000.0, "membrane capacitance", start=100.0)
-    g = Parameter("nS", 0.1, 200.0, "leak conductance", start=5.0)
-    E_L = Parameter("mV", -110.0, -20.0, "resting potential", start=-65.0)
-    theta = Parameter("mV", -80.0, 20.0, "threshold", start=-45.0)
+    C = CAPACITANCE
+    g = LEAK
+    E_L = REST
+    theta = THRESHOLD
     a = Parameter("nS", -20.0, 60.0, "coupling of the adaptation current to the voltage", start=0.5)
     b = Parameter("pA", -200.0, 600.0, "rise of the adaptation current at a spike", start=20.0)
     tau_w = Parameter("ms", 2.0, 2000.0, "time constant of the adaptation current", start=100.0)
-    V_reset = Parameter("mV", -110.0, 0.0, "potential after a spike", start=-60.0)
-    t_ref = Parameter("ms", 0.0, 20.0, "absolute refractory period", start=2.0, smooth=False)
-    delta = Parameter("mV", 0.1, 20.0, "softness of the threshold: the rate grows e-fold over it", start=2.0)
+    V_reset = RESET
+    t_ref = REFRACTORY
+    delta = SOFTNESS
 
     V = State("mV", rest="E_L", doc="membrane potential")
     w = State("pA", doc="adaptation current")

@@ -26,15 +26,15 @@ class ALIF(Neuron):
     reference = "Taylor, King & Harper 2023 (arXiv 2311.11390)"
     biology = "Adds a threshold that rises with every spike, as slow inactivation of sodium channels makes it."
 
-    C = Parameter("pF", 5.0, 2000.0, "membrane capacitance", start=100.0)
-    g = Parameter("nS", 0.1, 200.0, "leak conductance", start=5.0)
-    E_L = Parameter("mV", -110.0, -20.0, "resting potential", start=-65.0)
-    theta = Parameter("mV", -80.0, 20.0, "threshold at rest", start=-45.0)
+    C = CAPACITANCE
+    g = LEAK
+    E_L = REST
+    theta = THRESHOLD
     d_theta = Parameter("mV", 0.0, 60.0, "rise of the threshold at a spike", start=5.0)
     tau_a = Parameter("ms", 2.0, 3000.0, "time constant of the threshold's relaxation", start=100.0)
-    V_reset = Parameter("mV", -110.0, 0.0, "potential after a spike", start=-60.0)
-    t_ref = Parameter("ms", 0.0, 20.0, "absolute refractory period", start=2.0, smooth=False)
-    delta = Parameter("mV", 0.1, 20.0, "softness of the threshold: the rate grows e-fold over it", start=2.0)
+    V_reset = RESET
+    t_ref = REFRACTORY
+    delta = SOFTNESS
 
     V = State("mV", rest="E_L", doc="membrane potential")
     h = State("mV", doc="spike-triggered part of the threshold")

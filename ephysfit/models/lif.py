@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ephysfit.models.membrane import CAPACITANCE, DROP, LEAK, REFRACTORY, REST, SOFTNESS, THRESHOLD
-from ephysfit.neuron.declare import Neuron, Parameter, State
+from ephysfit.models.membrane import CAPACITANCE, DROP, LEAK, REFRACTORY, RESET, REST, SOFTNESS, THRESHOLD
+from ephysfit.neuron.declare import Neuron, State
 from ephysfit.neuron.functions import exp
 
 
@@ -25,13 +25,13 @@ class LIF(Neuron):
     reference = "Lapicque 1907; Gerstner & Kistler 2002"
     biology = "A passive membrane patch (capacitance and leak) that fires at a fixed potential."
 
-    C = Parameter("pF", 5.0, 2000.0, "membrane capacitance", start=100.0)
-    g = Parameter("nS", 0.1, 200.0, "leak conductance", start=5.0)
-    E_L = Parameter("mV", -110.0, -20.0, "resting potential", start=-65.0)
-    theta = Parameter("mV", -80.0, 20.0, "threshold", start=-45.0)
-    V_reset = Parameter("mV", -110.0, 0.0, "potential after a spike", start=-60.0)
-    t_ref = Parameter("ms", 0.0, 20.0, "absolute refractory period", start=2.0, smooth=False)
-    delta = Parameter("mV", 0.1, 20.0, "softness of the threshold: the rate grows e-fold over it", start=2.0)
+    C = CAPACITANCE
+    g = LEAK
+    E_L = REST
+    theta = THRESHOLD
+    V_reset = RESET
+    t_ref = REFRACTORY
+    delta = SOFTNESS
 
     V = State("mV", rest="E_L", doc="membrane potential")
 

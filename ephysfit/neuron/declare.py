@@ -231,7 +231,7 @@ class Neuron:
         Raises
         ------
         NeuronError
-            If a name is not a free parameter, or a value lies outside its bounds.
+            If a name is not a free parameter.
         """
         for key in values:
             if key not in cls.parameters:

@@ -290,7 +290,10 @@ def _text(path: Path) -> Arrays:
 def _format(head: list[str]) -> tuple[str, str]:
     """Separator and decimal sign of a text table."""
     if len(head) < 2:
-        raise RecordingError("a table has a line of column names and at least one row")
+        raise RecordingError(
+            f"no other format recognises the file, and as a table it has {len(head)} line(s); a table needs a line of "
+            "column names with units, as time_ms,current_pA,voltage_mV, and rows below it"
+        )
     for separator in ("\t", ";", ","):
         counts = {line.count(separator) for line in head[:2]}
         if len(counts) == 1 and counts != {0}:
