@@ -23,7 +23,7 @@ BINS = 200
 #: a stretch is flat when it varies by less than this part of the range of the whole
 FLAT = 0.08
 #: a recorded current is noisy by as much with no stimulus at all, pA
-QUIET = 5.0
+QUIET = 2.5
 #: a stretch moves when its level is off that of the last by this part of the range
 SLOPE = 0.002
 #: a step moves in few stretches, a ramp in many, by equal amounts: up to this part of the range
@@ -88,7 +88,7 @@ def by_waveform(current: Trace) -> str:
     Examples
     --------
     >>> t = np.arange(5000)
-    >>> [by_waveform(i) for i in (0.0 * t, 50.0 * (t > 1000), 0.1 * t, np.random.default_rng(0).normal(size=5000))]
+    >>> [by_waveform(i) for i in (0.0 * t, 50.0 * (t > 1000), 0.1 * t, np.random.default_rng(0).normal(0, 50, 5000))]
     ['none', 'step', 'ramp', 'noise']
     """
     n = len(current) // BINS

@@ -69,7 +69,7 @@ def shared_pulse(sweeps: Sequence[Sweep]) -> Pulse | None:
 
 
 def first_pulse(sweep: Sweep) -> Pulse | None:
-    """The first excursion of a current, if it is a short rectangle early in the sweep that goes back to where it was."""
+    """The first excursion of a current, if it is a short rectangle early in the sweep that comes back."""
     current, dt = sweep.current, sweep.dt
     calm = max(round(SHORTEST / dt), 3)
     last = min(round((EARLY + LONGEST) / dt), len(current))

@@ -72,7 +72,7 @@ class Fetched(io.RawIOBase):
             raise RecordingError(f"{name}: reading over the network needs remfile: install ephysfit[dandi]") from None
         self._name = name
         self._file = self._tried(lambda: remfile.File(url, _min_chunk_size=PIECE))
-        self._size = int(self._file.length)
+        self.size = int(self._file.length)
 
     def _tried(self, fetch: Any) -> Any:
         try:
@@ -97,7 +97,7 @@ class Fetched(io.RawIOBase):
         return self.tell()
 
     def readinto(self, buffer: Any) -> int:
-        count = min(len(buffer), max(self._size - self.tell(), 0))
+        count = min(len(buffer), max(self.size - self.tell(), 0))
         if count:
             got = self._tried(lambda: self._file.read(count))
             buffer[: len(got)] = got
