@@ -15,7 +15,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,8 @@ class Stored:
         Rows with the keys of `PARAMETERS` and `SCORES`.
     predictions, membranes
         Of the model.
+    step
+        Of the runs, ms: predicted spikes are not known finer.
     """
 
     label: str
@@ -105,7 +107,8 @@ class Stored:
     parameters: Rows = ()
     scores: Rows = ()
     predictions: tuple[Prediction, ...] = ()
-    membranes: tuple[Membrane, ...] = field(default_factory=tuple)
+    membranes: tuple[Membrane, ...] = ()
+    step: float = 0.5
 
 
 def append(path: str | Path, stored: Stored, out: str | Path | None = None) -> Path:

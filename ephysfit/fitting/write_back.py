@@ -91,6 +91,7 @@ def gathered(fit: Fit, test: Recording, label: str, *, runs: int = 50, seed: int
         scores=[row for name, found in scores.items() for row in _scored(name, found)],
         predictions=tuple(p for run in readouts.values() for p in _trains(run, test)),
         membranes=tuple(m for run in readouts.values() for m in _membranes(run, test)),
+        step=done.dt,
     )
 
 

@@ -164,9 +164,9 @@ class TestInfo:
             ("frozen noise, training", 1),
             ("frozen noise, test repeats", 10),
         ]
-        assert report.split == "train: 1 sweeps, 60 s, 527 spikes; test: 10 sweeps, 100 s, 707 spikes"
+        assert report.split == "train: 1 sweep, 60 s, 527 spikes; test: 10 sweeps, 100 s, 707 spikes"
         row = report.rows()[0]
-        assert (row["length (s)"], row["step (ms)"], row["spikes"], row["usable"]) == ("60", "0.1", "527", "yes")
+        assert (row["length (s)"], row["step (ms)"], row["spikes"], row["use"]) == ("60", "0.1", "527", "train")
 
     def test_is_plain_json(self):
         import json
@@ -180,7 +180,7 @@ class TestInfo:
         lab.response("seal", amps(), kind="vc")
         report = info(lab.save())
         assert not report.usable
-        assert report.rows() == [{"sweep": "seal", "usable": "no", "notes": report.rejected[0].reason}]
+        assert report.rows() == [{"sweep": "seal", "use": "no", "notes": report.rejected[0].reason}]
         assert "voltage clamp" in report.problem
 
     def test_no_file_is_an_error(self, tmp_path):
