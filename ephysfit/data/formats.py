@@ -27,7 +27,9 @@ Source: TypeAlias = str | PathLike[str]
 File: TypeAlias = Path | Remote
 
 #: built-in readers, asked in this order
-READERS = ("nwb2", "allen_nwb1", "abf", "neo", "table")
+READERS = ("nwb2", "allen_nwb1", "abf", "igor", "neo", "refused", "table")
+#: the one that names formats which are not read
+REFUSED = "a format that is not read"
 #: those that read what they need and no more, so that a file may stay on its server
 REMOTE = ("NWB 2", "Allen NWB 1")
 #: what parsers raise on damaged files; turned into a RecordingError that names the file
@@ -131,7 +133,7 @@ def reader_of(file: File) -> Reader:
     if isinstance(file, Remote):
         raise RecordingError(f"{file}: over the network only NWB is read; download the file")
     raise RecordingError(
-        f"{file.name}: no reader knows this format; known: {', '.join(reader.name for reader in known)}"
+        f"{file.name}: no reader knows this format; known: {', '.join(r.name for r in known if r.name != REFUSED)}"
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import quote, unquote, urlsplit
-from urllib.request import urlopen
+from urllib.request import getproxies, urlopen
 
 from ephysfit.errors import RecordingError
 
@@ -71,6 +72,7 @@ class Fetched(io.RawIOBase):
         except ImportError:
             raise RecordingError(f"{name}: reading over the network needs remfile: install ephysfit[dandi]") from None
         self._name = name
+        _knock(url, name)
         self._file = self._tried(lambda: remfile.File(url, _min_chunk_size=PIECE))
         self.size = int(self._file.length)
 
@@ -103,6 +105,18 @@ class Fetched(io.RawIOBase):
             buffer[: len(got)] = got
             return len(got)
         return 0
+
+
+def _knock(url: str, name: str) -> None:
+    """Raise at once where nobody is there: remfile asks for half a minute. Behind a proxy only it can tell."""
+    parts = urlsplit(url)
+    if getproxies() or not parts.hostname:
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname, port), timeout=20).close()
+    except OSError as error:
+        raise RecordingError(f"{name}: {parts.hostname}:{port} does not answer ({error.strerror or error})") from None
 
 
 def located(address: str) -> str:
