@@ -31,7 +31,7 @@ from ephysfit.errors import RecordingError
 #: files of other formats, which no reader may take for its own
 STRANGERS = (b"\0" * 600, b"hello\n", bytes(range(256)) * 4, b"\xff\xfe" * 300, b"%PDF-1.7\n" + b"x" * 500)
 #: seconds within which a small file, sound or damaged, is answered
-SOON = 10.0
+SOON = 20.0
 
 
 class ReaderContract:

@@ -76,6 +76,7 @@ class TestIgor(ReaderContract):
     reader = igor
     options = {"current": ("ad0", "ad1")}  # noqa: RUF012
     header = 400
+    mutations = 20
 
     def make(self, folder):
         shutil.copy(WAVES / "ad1_cell.ibw", folder)
