@@ -25,13 +25,16 @@ CLIPPED = 5
 DRIFT = 10.0
 #: standard errors by which the current may follow the spikes
 LOCKED = 5.0
+#: drop over the electrode that is worth a word, GOhm
+UNBALANCED = 0.005
 #: spikes needed to tell
 ENOUGH = 20
 
 
 def checked(recording: Recording) -> Recording:
     """The recording with what was found written into the warnings of its sweeps."""
-    return replace(recording, sweeps=tuple(replace(s, warnings=(*s.warnings, *findings(s))) for s in recording.sweeps))
+    sweeps = tuple(replace(s, warnings=(*s.warnings, *findings(s))) for s in recording.sweeps)
+    return replace(recording, sweeps=sweeps, warnings=(*recording.warnings, *_unbalanced(recording)))
 
 
 def findings(sweep: Sweep) -> tuple[str, ...]:
@@ -127,14 +130,14 @@ def _drifts(sweep: Sweep) -> str:
     return f"unstable: the voltage at the same current moved by {gap:.0f} mV over the sweep" if abs(gap) > DRIFT else ""
 
 
-def _leaks(sweep: Sweep) -> str:
-    """A recorded current that follows the spikes would tell a model the answer."""
+def leaks(sweep: Sweep) -> str:
+    """What is wrong with a recorded current that follows the spikes, and so would tell a model the answer."""
     score, size = spike_locked(sweep)
     if score <= LOCKED:
         return ""
     return (
         f"the current carries an artefact of {size:.2g} pA locked to the spikes ({score:.0f} standard errors): "
-        "it would leak the answer to a model; use the commanded current instead"
+        "it would leak the answer to a model"
     )
 
 
@@ -173,10 +176,47 @@ def spike_locked(sweep: Sweep) -> tuple[float, float]:
     return float((np.abs(mean) / spread).max() * np.sqrt(len(near))), float(np.ptp(np.cumsum(mean)))
 
 
+def electrode_drop(sweep: Sweep) -> float:
+    """How far the voltage jumps with the current within a sample or two, GOhm: what no bridge took off.
+
+    The electrode answers at once, the membrane needs its time constant; the answer at once is found by least squares
+    of the increments of the voltage on those of the current, spikes left out.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> current = np.repeat(rng.normal(0, 100, 500), 20)
+    >>> round(electrode_drop(Sweep(current, 0.05, voltage=0.012 * current + rng.normal(-65, 0.1, current.size))), 3)
+    0.012
+    """
+    if sweep.voltage is None or sweep.steps < 1000:
+        return 0.0
+    dv, di = np.diff(sweep.voltage), np.diff(sweep.current)
+    noise = 1.4826 * float(np.nanmedian(np.abs(dv)))
+    jumps = np.abs(di) > 4 * max(1.4826 * float(np.median(np.abs(di))), 1e-9)
+    sound = np.isfinite(dv) & jumps
+    if sound.sum() < 2 or not noise:
+        return 0.0
+    slope = float(dv[sound] @ di[sound] / (di[sound] @ di[sound]))
+    error = noise / float(np.sqrt(di[sound] @ di[sound]))
+    return slope if slope > 4 * error else 0.0
+
+
+def _unbalanced(recording: Recording) -> list[str]:
+    """Sweeps whose voltage holds a drop over the electrode."""
+    drops = [drop for drop in map(electrode_drop, recording.sweeps) if drop > UNBALANCED]
+    if len(drops) < max(len(recording) / 2, 1):
+        return []
+    return [
+        f"the voltage jumps with the current by {1e3 * float(np.median(drops)):.0f} MOhm: the bridge was not balanced, "
+        "the drop over the electrode is in the voltage (spike times hardly suffer)"
+    ]
+
+
 def _past(current: Trace, at: np.ndarray) -> np.ndarray:
     return np.stack([np.ones(at.shape), current[at], current[at - 1], current[at - 2]], axis=-1)
 
 
 CHECKS: tuple[Callable[[Sweep], str], ...] = (
-    _voltage_size, _current_size, _swapped, _step, _rate, _clipped, _drifts, _leaks,
+    _voltage_size, _current_size, _swapped, _step, _rate, _clipped, _drifts, leaks,
 )  # fmt: skip
