@@ -12,7 +12,7 @@ from ephysfit.data import kinds, pulses
 from ephysfit.data.building import Choice
 from ephysfit.data.formats import File, read, reader_of
 from ephysfit.data.recording import Recording, Rejected, Sweep
-from ephysfit.data.sanity import checked, leaks
+from ephysfit.data.sanity import checked, leaking
 from ephysfit.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def with_spikes(recording: Recording, spikes: str | Mapping[str, Any]) -> Record
 
 def _without_leaks(recording: Recording, request: Request, file: File | None) -> Recording:
     """Sweeps whose current follows the spikes get the commanded one, or are refused."""
-    found = {k: reason for k, sweep in enumerate(recording.sweeps) if (reason := leaks(sweep))}
+    found = leaking(recording)
     if not found:
         return recording
     commands = _commands(file, request, [recording.sweeps[k].name for k in found])

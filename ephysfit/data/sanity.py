@@ -33,7 +33,9 @@ ENOUGH = 20
 
 def checked(recording: Recording) -> Recording:
     """The recording with what was found written into the warnings of its sweeps."""
-    sweeps = tuple(replace(s, warnings=(*s.warnings, *findings(s))) for s in recording.sweeps)
+    leak = leaking(recording)
+    said = [dict.fromkeys([*s.warnings, *findings(s), *filter(None, [leak.get(k)])]) for k, s in enumerate(recording)]
+    sweeps = tuple(replace(s, warnings=tuple(w)) for s, w in zip(recording.sweeps, said, strict=True))
     return replace(recording, sweeps=sweeps, warnings=(*recording.warnings, *_unbalanced(recording)))
 
 
@@ -133,15 +135,28 @@ def _drifts(sweep: Sweep) -> str:
 def leaks(sweep: Sweep) -> str:
     """What is wrong with a recorded current that follows the spikes, and so would tell a model the answer."""
     score, size = spike_locked(sweep)
-    if score <= LOCKED:
-        return ""
+    return _leak(score, size) if score > LOCKED else ""
+
+
+def _leak(score: float, size: float) -> str:
     return (
         f"the current carries an artefact of {size:.2g} pA locked to the spikes ({score:.0f} standard errors): "
         "it would leak the answer to a model"
     )
 
 
-def spike_locked(sweep: Sweep) -> tuple[float, float]:
+def leaking(recording: Recording) -> dict[int, str]:
+    """Sweeps whose current follows the spikes, by position, with what is wrong.
+
+    Sweeps of few spikes, as steps have, tell nothing each; they are judged together.
+    """
+    found = {k: reason for k, sweep in enumerate(recording.sweeps) if (reason := leaks(sweep))}
+    few = [k for k, s in enumerate(recording.sweeps) if 0 < len(s.spike_times) < ENOUGH and k not in found]
+    together = spike_locked(*(recording.sweeps[k] for k in few)) if few else (0.0, 0.0)
+    return found | (dict.fromkeys(few, _leak(*together)) if together[0] > LOCKED else {})
+
+
+def spike_locked(*sweeps: Sweep) -> tuple[float, float]:
     """How much the injected current follows the spikes that it should cause.
 
     Given the current up to a spike's onset, what it does next cannot depend on the spike, unless the amplifier lets
@@ -150,14 +165,28 @@ def spike_locked(sweep: Sweep) -> tuple[float, float]:
 
     Parameters
     ----------
-    sweep
-        With spikes.
+    *sweeps
+        With spikes; those sampled as the first are taken together.
 
     Returns
     -------
     tuple[float, float]
         Largest mean residual in standard errors, and the size of the artefact, pA. (0, 0) with fewer than 20 spikes.
     """
+    parts = [part for s in sweeps if abs(s.dt - sweeps[0].dt) < 1e-9 and (part := _left_over(s)) is not None]
+    if sum(len(rest) for rest, _ in parts) < ENOUGH:
+        return 0.0, 0.0
+    rest = np.concatenate([rest for rest, _ in parts])
+    noise = float(np.sqrt(np.mean([noise**2 for _, noise in parts])))
+    spread = np.maximum(np.maximum(rest.std(axis=0), noise), 1e-9 * float(np.std(sweeps[0].current)))
+    mean = rest.mean(axis=0)
+    if not spread.all():
+        return 0.0, 0.0
+    return float((np.abs(mean) / spread).max() * np.sqrt(len(rest))), float(np.ptp(np.cumsum(mean)))
+
+
+def _left_over(sweep: Sweep) -> tuple[np.ndarray, float] | None:
+    """What the past of the current does not say of its increments around each spike, and the noise of that."""
     steps = np.diff(sweep.current)
     offsets = np.arange(-1, max(int(1.5 / sweep.dt), 1))
     near = (sweep.spike_times / sweep.dt).astype(np.int64)[:, None] + offsets
@@ -166,14 +195,11 @@ def spike_locked(sweep: Sweep) -> tuple[float, float]:
     away[:3] = False
     away[near.ravel()] = False
     quiet = np.flatnonzero(away)
-    if len(near) < ENOUGH or len(quiet) < 100 or not np.any(steps[quiet]):
-        return 0.0, 0.0
+    if not len(near) or len(quiet) < 100 or not np.any(steps[quiet]):
+        return None
     weights = np.linalg.lstsq(_past(sweep.current, quiet), steps[quiet], rcond=None)[0]
     noise = float(np.std(steps[quiet] - _past(sweep.current, quiet) @ weights))
-    rest = steps[near] - _past(sweep.current, near) @ weights
-    spread = np.maximum(np.maximum(rest.std(axis=0), noise), 1e-9 * float(np.std(sweep.current)))
-    mean = rest.mean(axis=0)
-    return float((np.abs(mean) / spread).max() * np.sqrt(len(near))), float(np.ptp(np.cumsum(mean)))
+    return steps[near] - _past(sweep.current, near) @ weights, noise
 
 
 def electrode_drop(sweep: Sweep) -> float:

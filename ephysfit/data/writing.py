@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from ephysfit.errors import RecordingError
 
 MODULE = "ephysfit"
 SOURCE = "model"
+#: seconds after which an unfinished copy is nobody's
+STALE = 3600.0
 #: columns of the tables, with what they hold
 FACTS = {"key": "What the line says.", "value": "In words; `fit_json` is the whole fit as ephysfit saves it."}
 PARAMETERS = {
@@ -172,6 +175,7 @@ def _check(path: Path, label: str) -> None:
 def _beside(path: Path, target: Path) -> Iterator[Path]:
     """A copy of the file in the folder of the target, removed again if it does not take the target's place."""
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    _sweep_up(target)
     try:
         shutil.copyfile(path, partial)
         shutil.copymode(path, partial)
@@ -180,6 +184,13 @@ def _beside(path: Path, target: Path) -> Iterator[Path]:
         raise RecordingError(f"{target}: cannot be written ({error.strerror or error}); it is as it was") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _sweep_up(target: Path) -> None:
+    """Remove what writers that were killed long ago left behind."""
+    for left in target.parent.glob(f".{target.name}.*.partial"):
+        if time.time() - left.stat().st_mtime > STALE:
+            left.unlink(missing_ok=True)
 
 
 def _settle(path: Path) -> None:
@@ -297,7 +308,7 @@ def labels(path: str | Path) -> tuple[str, ...]:
         return ()
     with hdf5.opened(Path(path)) as file:
         module = file.get(f"processing/{MODULE}")
-        return () if module is None else tuple(n.removesuffix("_fit") for n in module if n.endswith("_fit"))
+        return () if module is None else tuple(sorted(n.removesuffix("_fit") for n in module if n.endswith("_fit")))
 
 
 def stored_in(path: str | Path) -> tuple[Stored, ...]:

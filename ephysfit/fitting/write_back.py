@@ -107,7 +107,9 @@ def stored_fit(path: Path, label: str | None) -> str:
     if not found or (label is not None and label not in found):
         have = f"; it holds {', '.join(found)}" if found else ""
         raise FitError(f"{path}: no fit {'' if label is None else repr(label) + ' '}in this NWB file{have}")
-    chosen = found[label] if label is not None else max(found.values(), key=lambda s: s.facts.get("date", ""))
+    chosen = (
+        found[label] if label is not None else max(found.values(), key=lambda s: (s.facts.get("date", ""), s.label))
+    )
     return str(chosen.facts["fit_json"])
 
 
