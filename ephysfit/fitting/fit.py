@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ephysfit.data.holding import LEAD
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.diagnosis import drift_warning, parts
@@ -116,16 +117,18 @@ class Fit:
         """
         step = dt or self.dt
         if not type(self.neuron).stochastic():
-            return simulate(self.neuron, stimulus, dt=step, save=save)
-        noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed)
+            return simulate(self.neuron, stimulus, dt=step, save=save, settle=LEAD)
+        noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed, settle=LEAD)
         causal = self._causal(stimulus, step, save)
         return _with(noisy, causal=causal, consensus=_consensus(noisy))
 
     def _causal(self, stimulus: Any, dt: float, save: Sequence[str]) -> Simulation:
         sharpen = self.details.get("sharpen", (1.0, 0.0))
         if sharpen is None:
-            return simulate(self.neuron, stimulus, dt=dt, save=save)
-        return simulate(self.neuron, stimulus, dt=dt, noise="integrated", sharpen=tuple(sharpen), save=save)
+            return simulate(self.neuron, stimulus, dt=dt, save=save, settle=LEAD)
+        return simulate(
+            self.neuron, stimulus, dt=dt, noise="integrated", sharpen=tuple(sharpen), save=save, settle=LEAD
+        )
 
     def parameters(self) -> list[dict[str, Any]]:
         """One row a scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
