@@ -30,6 +30,7 @@ from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, 
 from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free import Free, as_floats, declared
+from ephysfit.neuron.limits import admit_start
 from ephysfit.simulation.simulate import Simulation, simulate
 
 #: what a fit runs unless told otherwise
@@ -274,6 +275,8 @@ def default_step(recording: Recording) -> float:
 
 def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, source: str = "") -> Fit:
     """Run stages in order, with timing, and fall back to the estimate before where one leaves the finite numbers."""
+    if start is not None:
+        admit_start(start)
     estimate = Estimate(start or problem.start())
     history: list[Estimate] = []
     with one_thread():
