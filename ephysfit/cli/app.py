@@ -11,6 +11,7 @@ import typer
 from ephysfit.cli.output import complain
 from ephysfit.cli.verbs.fit import fit
 from ephysfit.cli.verbs.info import info
+from ephysfit.cli.verbs.intervals import intervals
 from ephysfit.cli.verbs.models import models
 from ephysfit.cli.verbs.report import report
 from ephysfit.cli.verbs.score import score
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (info, fit, simulate, score, report, models):
+for verb in (info, fit, simulate, score, report, intervals, models):
     app.command()(verb)
 
 

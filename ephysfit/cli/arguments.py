@@ -46,6 +46,11 @@ def existing(path: Path) -> Path:
     raise typer.BadParameter(f"{path}: no such file{meant}")
 
 
+def existing_or_none(path: Path | None) -> Path | None:
+    """A path that need not be given, checked if it is."""
+    return None if path is None else existing(path)
+
+
 def all_existing(paths: list[Path]) -> list[Path]:
     """Every path checked."""
     return [existing(path) for path in paths]
