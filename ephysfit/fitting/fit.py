@@ -137,9 +137,11 @@ class Fit:
         on = dict(Free.of(cls).on_bound(self.neuron))
         values = scalar_values(self.neuron)
         errors = self.details.get("standard_errors", {})
+        ends = self.details.get("intervals", {}).get("parameters", {})
         return [
             {"name": n, "value": values[n], "unit": p.unit, "low": p.low, "high": p.high, "meaning": p.doc,
-             "at_bound": on.get(n, ""), "standard_error": errors.get(n), "fitted": not p.measured}
+             "at_bound": on.get(n, ""), "standard_error": errors.get(n), "interval": ends.get(n),
+             "fitted": not p.measured}
             for n, p in declared(cls).items()
         ]  # fmt: skip
 
@@ -290,7 +292,7 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
             history.append(found)
             estimate = found.with_(details={**estimate.details, **found.details})
     neuron = as_floats(estimate.neuron)
-    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift")
+    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift", "top", "prior")
     return Fit(
         neuron=neuron,
         cell=problem.recording.cell,
