@@ -30,6 +30,8 @@ _WHERE = {
     "fit": "ephysfit.fitting.fit",
     "Fit": "ephysfit.fitting.fit",
     "write": "ephysfit.fitting.write_back",
+    "intervals": "ephysfit.fitting.uncertainty",
+    "compensate": "ephysfit.fitting.electrode",
     "score": "ephysfit.metrics.score",
     "report": "ephysfit.reports.report",
     "layer": "ephysfit.simulation.layer",
@@ -46,7 +48,9 @@ if TYPE_CHECKING:
     from ephysfit.data.recording import Recording, Sweep
     from ephysfit.data.trials import Trials
     from ephysfit.fitting import stages
+    from ephysfit.fitting.electrode import compensate
     from ephysfit.fitting.fit import Fit, fit
+    from ephysfit.fitting.uncertainty import intervals
     from ephysfit.fitting.write_back import write
     from ephysfit.metrics.score import score
     from ephysfit.neuron.declare import Neuron, Parameter, State

@@ -53,6 +53,11 @@ def source(text: str) -> Path | str:
     return text if is_remote(text) else Path(text)
 
 
+def existing_or_none(path: Path | None) -> Path | None:
+    """A path that need not be given, checked if it is."""
+    return None if path is None else existing(path)
+
+
 def all_existing(paths: list[Path]) -> list[Path]:
     """Every path checked; addresses are left to whoever opens them."""
     return [existing(path) if isinstance(path, Path) else path for path in paths]

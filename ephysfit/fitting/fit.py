@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from ephysfit.data.hdf5 import is_hdf5
+from ephysfit.data.holding import LEAD
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.diagnosis import drift_warning, parts
@@ -29,6 +30,7 @@ from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, 
 from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free import Free, as_floats, declared
+from ephysfit.neuron.limits import admit_start
 from ephysfit.simulation.simulate import Simulation, simulate
 
 #: what a fit runs unless told otherwise
@@ -116,16 +118,18 @@ class Fit:
         """
         step = dt or self.dt
         if not type(self.neuron).stochastic():
-            return simulate(self.neuron, stimulus, dt=step, save=save)
-        noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed)
+            return simulate(self.neuron, stimulus, dt=step, save=save, settle=LEAD)
+        noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed, settle=LEAD)
         causal = self._causal(stimulus, step, save)
         return _with(noisy, causal=causal, consensus=_consensus(noisy))
 
     def _causal(self, stimulus: Any, dt: float, save: Sequence[str]) -> Simulation:
         sharpen = self.details.get("sharpen", (1.0, 0.0))
         if sharpen is None:
-            return simulate(self.neuron, stimulus, dt=dt, save=save)
-        return simulate(self.neuron, stimulus, dt=dt, noise="integrated", sharpen=tuple(sharpen), save=save)
+            return simulate(self.neuron, stimulus, dt=dt, save=save, settle=LEAD)
+        return simulate(
+            self.neuron, stimulus, dt=dt, noise="integrated", sharpen=tuple(sharpen), save=save, settle=LEAD
+        )
 
     def parameters(self) -> list[dict[str, Any]]:
         """One row a scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
@@ -133,9 +137,11 @@ class Fit:
         on = dict(Free.of(cls).on_bound(self.neuron))
         values = scalar_values(self.neuron)
         errors = self.details.get("standard_errors", {})
+        ends = self.details.get("intervals", {}).get("parameters", {})
         return [
             {"name": n, "value": values[n], "unit": p.unit, "low": p.low, "high": p.high, "meaning": p.doc,
-             "at_bound": on.get(n, ""), "standard_error": errors.get(n), "fitted": not p.measured}
+             "at_bound": on.get(n, ""), "standard_error": errors.get(n), "interval": ends.get(n),
+             "fitted": not p.measured}
             for n, p in declared(cls).items()
         ]  # fmt: skip
 
@@ -271,6 +277,8 @@ def default_step(recording: Recording) -> float:
 
 def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, source: str = "") -> Fit:
     """Run stages in order, with timing, and fall back to the estimate before where one leaves the finite numbers."""
+    if start is not None:
+        admit_start(start)
     estimate = Estimate(start or problem.start())
     history: list[Estimate] = []
     with one_thread():
@@ -284,7 +292,7 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
             history.append(found)
             estimate = found.with_(details={**estimate.details, **found.details})
     neuron = as_floats(estimate.neuron)
-    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift")
+    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift", "top", "prior")
     return Fit(
         neuron=neuron,
         cell=problem.recording.cell,
