@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ephysfit.data.hdf5 import is_hdf5
 from ephysfit.data.holding import LEAD
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
@@ -136,9 +137,11 @@ class Fit:
         on = dict(Free.of(cls).on_bound(self.neuron))
         values = scalar_values(self.neuron)
         errors = self.details.get("standard_errors", {})
+        ends = self.details.get("intervals", {}).get("parameters", {})
         return [
             {"name": n, "value": values[n], "unit": p.unit, "low": p.low, "high": p.high, "meaning": p.doc,
-             "at_bound": on.get(n, ""), "standard_error": errors.get(n), "fitted": not p.measured}
+             "at_bound": on.get(n, ""), "standard_error": errors.get(n), "interval": ends.get(n),
+             "fitted": not p.measured}
             for n, p in declared(cls).items()
         ]  # fmt: skip
 
@@ -173,12 +176,19 @@ class Fit:
         partial.replace(path)
         return path
 
+    def write_nwb(self, path: str | Path, test: Recording | None = None, **options: Any) -> Path:
+        """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write`."""
+        from ephysfit.fitting.write_back import write
+
+        return write(self, path, test, **options)
+
     @classmethod
-    def load(cls, path: str | Path, neuron: type[Neuron] | None = None) -> Fit:
-        """Read a saved fit; `neuron` names the class of a neuron that is not in the catalogue."""
+    def load(cls, path: str | Path, neuron: type[Neuron] | None = None, *, label: str | None = None) -> Fit:
+        """Read a saved fit, from its JSON or from the NWB file it was written into (the last one, or that of `label`);
+        `neuron` names the class of a neuron that is not in the catalogue."""
         path = Path(path)
         try:
-            saved = json.loads(path.read_text(encoding="utf-8"))
+            saved = json.loads(_text(path, label))
             model, values = saved["model"], dict(saved["parameters"])
             rest = saved["cell"], saved["dt_ms"], tuple(saved["warnings"]), saved["provenance"], saved["details"]
             past = [(h["stage"], Status[h["status"]], _number(h["train"]), _number(h["validation"]), h["seconds"],
@@ -282,7 +292,7 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
             history.append(found)
             estimate = found.with_(details={**estimate.details, **found.details})
     neuron = as_floats(estimate.neuron)
-    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift")
+    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift", "top", "prior")
     return Fit(
         neuron=neuron,
         cell=problem.recording.cell,
@@ -339,11 +349,25 @@ def provenance(problem: Problem, stages: Sequence[Stage], source: str) -> dict[s
         "recording": Path(problem.recording.source).name,
         "data_sha256": fingerprint(problem.recording),
         "sweeps": [s.name for s in problem.recording.sweeps],
+        "loaded": _plain(load_report(problem.recording)),
         "seed": problem.seed,
         "skip_ms": problem.skip,
         "stages": [{"stage": type(s).__name__, **settings(s)} for s in stages],
         "source": source,
         "spikes": problem.n_spikes,
+    }
+
+
+def load_report(recording: Recording) -> dict[str, Any]:
+    """How the training data came from their file: reader, options, what was odd, what was left out and why."""
+    said = {s.name: [*s.warnings, *s.notes] for s in recording.sweeps if s.warnings or s.notes}
+    return {
+        **recording.loaded,
+        "spike_sources": sorted({s.spike_source for s in recording.sweeps}),
+        "electrode": dict(recording.electrode),
+        "warnings": list(recording.warnings),
+        "sweeps": said,
+        "rejected": {r.name: r.reason for r in recording.rejected},
     }
 
 
@@ -360,6 +384,15 @@ def fingerprint(recording: Recording) -> str:
         digest.update(np.ascontiguousarray(s.current, dtype=np.float64).tobytes())
         digest.update(np.ascontiguousarray(s.spike_times, dtype=np.float64).tobytes())
     return digest.hexdigest()
+
+
+def _text(path: Path, label: str | None) -> str:
+    """The JSON of a fit, wherever it stands."""
+    if not is_hdf5(path):
+        return path.read_text(encoding="utf-8")
+    from ephysfit.fitting.write_back import stored_fit
+
+    return stored_fit(path, label)
 
 
 def _find(name: str) -> type[Neuron]:
