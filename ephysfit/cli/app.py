@@ -15,6 +15,7 @@ from ephysfit.cli.verbs.models import models
 from ephysfit.cli.verbs.report import report
 from ephysfit.cli.verbs.score import score
 from ephysfit.cli.verbs.simulate import simulate
+from ephysfit.cli.verbs.warm_up import warm_up
 from ephysfit.errors import EphysfitError
 
 #: what an exit code says
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 for verb in (info, fit, simulate, score, report, models):
     app.command()(verb)
+app.command("warm-up")(warm_up)
 
 
 def _version(asked: bool) -> None:

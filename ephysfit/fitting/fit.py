@@ -29,6 +29,7 @@ from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, 
 from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free import Free, as_floats, declared
+from ephysfit.simulation.prepare import start as compile_ahead
 from ephysfit.simulation.simulate import Simulation, simulate
 
 #: what a fit runs unless told otherwise
@@ -268,6 +269,8 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
     """Run stages in order, with timing, and fall back to the estimate before where one leaves the finite numbers."""
     estimate = Estimate(start or problem.start())
     history: list[Estimate] = []
+    if any(isinstance(s, Likelihood) for s in stages):
+        compile_ahead(problem.neuron)
     with one_thread():
         for stage in stages:
             begin = time.perf_counter()
