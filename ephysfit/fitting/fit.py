@@ -31,6 +31,7 @@ from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free import Free, as_floats, declared
 from ephysfit.neuron.limits import admit_start
+from ephysfit.simulation.prepare import start as compile_ahead
 from ephysfit.simulation.simulate import Simulation, simulate
 
 #: what a fit runs unless told otherwise
@@ -281,6 +282,8 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
         admit_start(start)
     estimate = Estimate(start or problem.start())
     history: list[Estimate] = []
+    if any(isinstance(s, Likelihood) for s in stages):
+        compile_ahead(problem.neuron)
     with one_thread():
         for stage in stages:
             begin = time.perf_counter()
