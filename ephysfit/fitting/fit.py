@@ -22,6 +22,7 @@ from ephysfit.data.holding import LEAD
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.diagnosis import drift_warning, parts
+from ephysfit.fitting.electrode import bridge
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
@@ -330,6 +331,8 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
     if problem.n_spikes < MINIMUM_SPIKES:
         out.append(f"only {problem.n_spikes} spikes in the training data; nothing was fitted")
         return out
+    if "V" in problem.neuron.states:
+        out += [told for told in [bridge(problem.recording).warning()] if told]
     drifted = drift_warning(parts(problem, neuron))
     if drifted:
         out.append(drifted)
