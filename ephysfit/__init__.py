@@ -34,6 +34,7 @@ _WHERE = {
     "compensate": "ephysfit.fitting.electrode",
     "score": "ephysfit.metrics.score",
     "report": "ephysfit.reports.report",
+    "fit_many": "ephysfit.batch.many",
     "layer": "ephysfit.simulation.layer",
 }
 _MODULES = {"models": "ephysfit.models", "stages": "ephysfit.fitting.stages", "synthetic": "ephysfit.synthetic"}
@@ -42,6 +43,7 @@ __all__ = [*_WHERE, *_MODULES]
 
 if TYPE_CHECKING:
     from ephysfit import models, synthetic
+    from ephysfit.batch.many import fit_many
     from ephysfit.check import check_neuron
     from ephysfit.data.contents import contents
     from ephysfit.data.loading import info, load
