@@ -84,7 +84,7 @@ def fit_many(
     models = expand(model)
     tasks = tasks_of(find_cells(sources), models, Settings(dt, seed, runs, reports))
     how = executor_by_name(executor, Path(folder), workers=workers, timeout=timeout, memory=memory, **options)
-    run(folder, tasks, executor=how, force=force, retry_failed=retry_failed, watch=watch or _quiet)
+    run(Path(folder), tasks, executor=how, force=force, retry_failed=retry_failed, watch=watch or _quiet)
     return fits(folder)
 
 

@@ -113,7 +113,8 @@ def _toml_rows(path: Path) -> list[dict[str, Any]]:
         raise BatchError(f"{path}: not a manifest: {e}") from None
     if not isinstance(rows, list) or not rows:
         raise BatchError(f"{path}: no [[cell]] in this manifest; write one per cell, with file = ...")
-    return [{**r, **{f"option.{k}": v for k, v in r.pop("option", {}).items()}} for r in rows]
+    options = [{f"option.{k}": v for k, v in r.pop("option", {}).items()} for r in rows]
+    return [r | own for r, own in zip(rows, options, strict=True)]
 
 
 def _csv_rows(path: Path) -> list[dict[str, Any]]:

@@ -191,6 +191,7 @@ class Fit:
         path = Path(path)
         try:
             saved = json.loads(_text(path, label))
+            saved = saved.get("fit") or saved  # a task's result of a batch holds the fit
             model, values = saved["model"], dict(saved["parameters"])
             rest = saved["cell"], saved["dt_ms"], tuple(saved["warnings"]), saved["provenance"], saved["details"]
             past = [(h["stage"], Status[h["status"]], _number(h["train"]), _number(h["validation"]), h["seconds"],
