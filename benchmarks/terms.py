@@ -78,6 +78,8 @@ TERMS: dict[str, Term] = {
     "feedback": Term("the A-type current sees the potential that it shapes, not the drive alone", {}),
     "saturation": Term("the rate saturates: u -> u_s - ln(1 + exp(u_s - u))", {
         "u_s": Parameter("mV", -6.0, 30.0, "where the rate saturates", 5.0, width=2.0)}),
+    "floor": Term("a floor under the rate, spikes that nothing explains: u -> u_f + ln(1 + exp(u - u_f))", {
+        "u_f": Parameter("mV", -16.0, -2.0, "where the rate levels off below", -9.0, width=2.0)}),
     "slow": Term("threshold and drive adapt over 5 and 20 s to spikes and over 1 and 5 s to current", {
         "gamma_s": _weight("mV", "slow shift of the threshold", 2, 0.3),
         "R_s": _weight("mV", "slow effect of the current", 2, 1.0),
@@ -184,6 +186,8 @@ def _margin(on: frozenset[str]) -> Callable[..., Any]:
             u = u + (self.gamma_s * x.G).sum()
         if "shape" in on:
             u = u - (self.c_z * x.z).sum()
+        if "floor" in on:
+            u = self.u_f + softplus(u - self.u_f)
         return self.u_s - softplus(self.u_s - u) if "saturation" in on else u
 
     return margin

@@ -17,6 +17,7 @@ from ephysfit.cli.verbs.models import models
 from ephysfit.cli.verbs.report import report
 from ephysfit.cli.verbs.score import score
 from ephysfit.cli.verbs.simulate import simulate
+from ephysfit.cli.verbs.warm_up import warm_up
 from ephysfit.cli.verbs.write import write
 from ephysfit.errors import EphysfitError
 
@@ -45,6 +46,7 @@ VERBS = (
 )  # fmt: skip
 for verb in VERBS:
     app.command()(verb)
+app.command("warm-up")(warm_up)
 
 
 def _version(asked: bool) -> None:
