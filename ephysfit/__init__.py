@@ -31,6 +31,7 @@ _WHERE = {
     "score": "ephysfit.metrics.score",
     "report": "ephysfit.reports.report",
     "layer": "ephysfit.simulation.layer",
+    "explore": "ephysfit.explorer.serve",
 }
 _MODULES = {"models": "ephysfit.models", "stages": "ephysfit.fitting.stages", "synthetic": "ephysfit.synthetic"}
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from ephysfit.data.loading import info, load
     from ephysfit.data.recording import Recording, Sweep
     from ephysfit.data.trials import Trials
+    from ephysfit.explorer.serve import explore
     from ephysfit.fitting import stages
     from ephysfit.fitting.fit import Fit, fit
     from ephysfit.metrics.score import score
