@@ -12,10 +12,14 @@ from ephysfit.cli.output import complain
 from ephysfit.cli.verbs.explore import explore
 from ephysfit.cli.verbs.fit import fit
 from ephysfit.cli.verbs.info import info
+from ephysfit.cli.verbs.inspect import inspect
+from ephysfit.cli.verbs.intervals import intervals
 from ephysfit.cli.verbs.models import models
 from ephysfit.cli.verbs.report import report
 from ephysfit.cli.verbs.score import score
 from ephysfit.cli.verbs.simulate import simulate
+from ephysfit.cli.verbs.warm_up import warm_up
+from ephysfit.cli.verbs.write import write
 from ephysfit.errors import EphysfitError
 
 #: what an exit code says
@@ -30,8 +34,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+<<<<<<< HEAD
 for verb in (info, fit, simulate, score, report, explore, models):
+=======
+VERBS = (
+    info,
+    inspect,
+    fit,
+    intervals,
+    simulate,
+    score,
+    report,
+    write,
+    models,
+)  # fmt: skip
+for verb in VERBS:
+>>>>>>> main
     app.command()(verb)
+app.command("warm-up")(warm_up)
 
 
 def _version(asked: bool) -> None:

@@ -160,9 +160,7 @@ class Traces:
         """The membrane's axis: all that is visible, and never tighter while sliders move, so that it does not jump."""
         names = [n for n in ("recorded", "voltage", "threshold") if len(self.lines[n].data["y"])]
         shown = [(np.asarray(self.lines[n].data["x"]), np.asarray(self.lines[n].data["y"])) for n in names]
-        values = np.concatenate(
-            [np.asarray(d["y"])[(d["x"] >= start) & (d["x"] <= end)] for d in shown] or [np.zeros(1)]
-        )
+        values = np.concatenate([np.empty(0), *(y[(x >= start) & (x <= end)] for x, y in shown)])
         values = values[np.isfinite(values)]
         if not values.size:
             return

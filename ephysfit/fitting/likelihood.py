@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
-from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.declare import Neuron, scalar_values
 from ephysfit.neuron.free import Free, as_floats
 from ephysfit.simulation.replay import Information, Replay, Taught
 
@@ -210,6 +210,8 @@ class Likelihood:
                 "steps": len(found.values) - 1,
                 "starts": [-a.value / problem.n_spikes for _, a in begun],
                 "drift": found.z[len(free.names) :].tolist(),
+                "top": scalar_values(cell),
+                "prior": {"strength": self.prior, "centre": scalar_values(estimate.neuron)},
                 **errors(free, found),
             },
         )
