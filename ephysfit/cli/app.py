@@ -34,9 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-<<<<<<< HEAD
-for verb in (info, fit, simulate, score, report, explore, models):
-=======
 VERBS = (
     info,
     inspect,
@@ -45,11 +42,11 @@ VERBS = (
     simulate,
     score,
     report,
+    explore,
     write,
     models,
 )  # fmt: skip
 for verb in VERBS:
->>>>>>> main
     app.command()(verb)
 app.command("warm-up")(warm_up)
 

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import copyreg
-import io
 import json
 import pickle
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from ephysfit.data.recording import Recording
 
 #: told every line of the worker: stage and fraction, loss and values, at last the fit or an error
 Listener = Callable[[Mapping[str, Any]], None]
-
-
-def packed(job: Mapping[str, Any]) -> bytes:
-    """The job as bytes; read-only mappings, which do not pickle, as plain ones."""
-    out = io.BytesIO()
-    pickler = pickle.Pickler(out)
-    pickler.dispatch_table = copyreg.dispatch_table | {MappingProxyType: lambda m: (dict, (dict(m),))}
-    pickler.dump(dict(job))
-    return out.getvalue()
 
 
 class Background:
@@ -47,7 +35,7 @@ class Background:
             [sys.executable, "-m", "ephysfit.explorer.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )  # fmt: skip
-        self.job = packed({"recording": recording, "model": model, "dt": dt, "seed": seed})
+        self.job = pickle.dumps({"recording": recording, "model": model, "dt": dt, "seed": seed})
         self.thread = threading.Thread(target=self._listen, daemon=True)
         self.thread.start()
 

@@ -99,7 +99,6 @@ class Page:
         page.add_panel("main", self.main())
         page.add_variable("colours", text("colours.css"))
         page.add_variable("source", self.source)
-        page.param.update(title=f"ephysfit explore {self.source}".strip())
         return page
 
     # what happens

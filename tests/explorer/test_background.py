@@ -3,6 +3,7 @@
 import queue
 
 import numpy as np
+import pytest
 from explorer_cells import DT, recording
 
 import ephysfit as ef
@@ -11,6 +12,7 @@ from ephysfit.explorer.session import Session
 from ephysfit.explorer.shelf import Shelf
 
 
+@pytest.mark.slow
 def test_a_fit_tells_where_it_stands_and_ends_as_fit_does():
     train, _ = recording().split()
     lines: queue.Queue = queue.Queue()
@@ -45,7 +47,7 @@ def test_a_fit_can_be_stopped():
 def test_an_error_of_the_fit_is_told():
     flat = ef.Recording.of(np.ones(4000), DT, spike_times=[100.0 * k for k in range(1, 19)], cell="flat")
     lines: queue.Queue = queue.Queue()
-    Background(flat, "SiLIF", DT, lines.put)
+    Background(flat, "AIGIF", DT, lines.put)
     heard: dict = {}
     while not {"fit", "error"} & set(heard):
         heard = lines.get(timeout=120)
