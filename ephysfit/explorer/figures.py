@@ -233,22 +233,25 @@ class Convergence:
         self.points, self.stage = [], ""
         self.source.data = self.now.data = {"x": [], "y": []}
 
-    def add(self, stage: str, loss: float) -> None:
-        """One more step; another stage, whose loss is of another kind, starts a line of its own."""
+    def add(self, stage: str, loss: float) -> bool:
+        """One more step, drawn as the best so far, because several starts climb side by side; another stage, whose loss
+        is of another kind, starts a line of its own. Whether it is the best so far."""
         if stage != self.stage:
             self.clear()
             self.stage = stage
-            unit = "−log likelihood per spike (nats)" if stage == "likelihood" else f"loss ({stage})"
+            unit = "nats per spike" if stage == "likelihood" else f"loss ({stage})"
             self.plot.yaxis[0].axis_label = unit
-        self.points.append((len(self.points) + 1.0, loss))
+        best = not self.points or loss <= self.points[-1][1]
+        self.points.append((len(self.points) + 1.0, loss if best else self.points[-1][1]))
         x, y = map(np.array, zip(*self.points, strict=True))
         self.source.data = {"x": x, "y": y}
         self.now.data = {"x": x[-1:], "y": y[-1:]}
         # the last steps decide: a start far off must not press them flat
-        low, high = float(y.min()), float(np.percentile(y, 90.0))
+        low, high = float(y.min()), float(np.percentile(y, 75.0))
         pad = 0.08 * (high - low) + 1e-3
         self.plot.y_range.update(start=low - pad, end=high + pad)
         self.plot.x_range.update(start=0.0, end=max(len(x) * 1.05, 10.0))
+        return best
 
 
 def panel(span: Any, label: str, height: int, **options: Any) -> Any:

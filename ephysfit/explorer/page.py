@@ -295,9 +295,8 @@ class Page:
 
     def _step(self, line: Mapping[str, Any]) -> None:
         """Where the fit stands: a point of its curve, and its neuron on the sliders and in the plots."""
-        if line["loss"] is not None:
-            self.convergence.add(line["stage"], line["loss"])
-        if line.get("model") == type(self.session.now.neuron).__name__ and line.get("values"):
+        best = line["loss"] is not None and self.convergence.add(line["stage"], line["loss"])
+        if best and line.get("model") == type(self.session.now.neuron).__name__ and line.get("values"):
             self.session.turn(line["values"])
             self.knobs.values = scalar_values(self.session.now.neuron)
             self._show()

@@ -127,7 +127,7 @@ class Scene:
         start, stop = self.window
         data = cut(list(self.stimulus.spike_times), start, stop)
         one = cut([train], start, stop)
-        many = cut(list(noisy), start, stop) or one
+        many = cut(list(noisy), start, stop) if noisy else one
         duration, seconds = stop - start, (stop - start) / 1e3
         hits = agreement(data, one[0], WINDOW)
         several = len(data) > 1
