@@ -36,6 +36,7 @@ _WHERE = {
     "report": "ephysfit.reports.report",
     "fit_many": "ephysfit.batch.many",
     "layer": "ephysfit.simulation.layer",
+    "explore": "ephysfit.explorer.serve",
 }
 _MODULES = {"models": "ephysfit.models", "stages": "ephysfit.fitting.stages", "synthetic": "ephysfit.synthetic"}
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from ephysfit.data.loading import info, load
     from ephysfit.data.recording import Recording, Sweep
     from ephysfit.data.trials import Trials
+    from ephysfit.explorer.serve import explore
     from ephysfit.fitting import stages
     from ephysfit.fitting.electrode import compensate
     from ephysfit.fitting.fit import Fit, fit

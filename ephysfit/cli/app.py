@@ -11,6 +11,7 @@ import typer
 from ephysfit.cli.output import complain
 from ephysfit.cli.verbs.batch import batch
 from ephysfit.cli.verbs.collect import collect, query
+from ephysfit.cli.verbs.explore import explore
 from ephysfit.cli.verbs.fit import fit
 from ephysfit.cli.verbs.info import info
 from ephysfit.cli.verbs.inspect import inspect
@@ -45,6 +46,7 @@ VERBS = (
     simulate,
     score,
     report,
+    explore,
     write,
     models,
     batch,
