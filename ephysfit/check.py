@@ -16,6 +16,7 @@ from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.declare import Neuron, flatten, pack_state
 from ephysfit.neuron.dimensions import check_units
 from ephysfit.neuron.free import Free, as_floats
+from ephysfit.neuron.limits import impossible, outside
 from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import equations
 from ephysfit.simulation.plain import at_rest, integrated, plain, slopes
@@ -68,12 +69,13 @@ class _DoesNotApplyError(Exception):
     """A part of the contract that this neuron has nothing to do with."""
 
 
-def check_neuron(neuron: type[Neuron], *, raises: bool = True, only: Collection[str] = ()) -> Report:
-    """Hold a neuron class to the contract of the house.
+def check_neuron(neuron: type[Neuron] | Neuron, *, raises: bool = True, only: Collection[str] = ()) -> Report:
+    """Hold a neuron class to the contract of the house, and one cell's values to their declared bounds.
 
     Parameters
     ----------
-    neuron : type[Neuron]
+    neuron : type[Neuron] or Neuron
+        A class; or an instance, whose class is checked and whose values must lie within their bounds.
     raises : bool
         Raise when a part fails (with all failures listed), or return the report either way.
     only : collection of str
@@ -98,6 +100,8 @@ def check_neuron(neuron: type[Neuron], *, raises: bool = True, only: Collection[
       ok     units  flow, margin, jump and hazard agree in unit
       ok     rest   a fixed point without input
     """
+    if isinstance(neuron, Neuron):
+        return _with_values(neuron, check_neuron(type(neuron), raises=raises, only=only), raises)
     if not (isinstance(neuron, type) and issubclass(neuron, Neuron) and neuron.states):
         raise NeuronError(f"check_neuron takes a class derived from Neuron that declares states, not {neuron!r}")
     for name in only:
@@ -115,6 +119,16 @@ def check_neuron(neuron: type[Neuron], *, raises: bool = True, only: Collection[
     if raises and not report.passed:
         raise NeuronError(str(report))
     return report
+
+
+def _with_values(cell: Neuron, report: Report, raises: bool) -> Report:
+    """The report on a class with the finding on one cell's values before it."""
+    wrong = dict.fromkeys((*impossible(cell), *outside(cell)))
+    finding = Finding("values", not wrong, "; ".join(wrong) or "within their declared bounds")
+    whole = Report(report.neuron, (finding, *report.findings))
+    if raises and not whole.passed:
+        raise NeuronError(str(whole))
+    return whole
 
 
 def _try(neuron: type[Neuron], name: str, part: Callable[[type[Neuron]], str]) -> Finding:

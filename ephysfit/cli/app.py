@@ -11,11 +11,13 @@ import typer
 from ephysfit.cli.output import complain
 from ephysfit.cli.verbs.fit import fit
 from ephysfit.cli.verbs.info import info
+from ephysfit.cli.verbs.inspect import inspect
 from ephysfit.cli.verbs.intervals import intervals
 from ephysfit.cli.verbs.models import models
 from ephysfit.cli.verbs.report import report
 from ephysfit.cli.verbs.score import score
 from ephysfit.cli.verbs.simulate import simulate
+from ephysfit.cli.verbs.write import write
 from ephysfit.errors import EphysfitError
 
 #: what an exit code says
@@ -30,7 +32,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (info, fit, simulate, score, report, intervals, models):
+VERBS = (
+    info,
+    inspect,
+    fit,
+    intervals,
+    simulate,
+    score,
+    report,
+    write,
+    models,
+)  # fmt: skip
+for verb in VERBS:
     app.command()(verb)
 
 

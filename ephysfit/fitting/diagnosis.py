@@ -15,6 +15,8 @@ from ephysfit.simulation.replay import Replay
 NOTABLE = 3.0
 #: relative change from the first to the last part that matters
 LARGE = 0.15
+#: expected spikes under which a part tells nothing (the small steps that come first, say)
+TELLING = 10.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ def drift_warning(found: tuple[Part, ...]) -> str:
     if len(found) < 2:
         return ""
     first, last = found[0], found[-1]
+    if min(first.expected, last.expected) < TELLING:
+        return ""
     spread = np.sqrt(1 / max(first.expected, 1.0) + 1 / max(last.expected, 1.0))
     factor = max(last.ratio, 1e-3) / max(first.ratio, 1e-3)
     change = factor - 1.0

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ephysfit.data.hdf5 import is_hdf5
+from ephysfit.data.holding import LEAD
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.diagnosis import drift_warning, parts
@@ -29,6 +31,7 @@ from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, 
 from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free import Free, as_floats, declared
+from ephysfit.neuron.limits import admit_start
 from ephysfit.simulation.simulate import Simulation, simulate
 
 #: what a fit runs unless told otherwise
@@ -116,16 +119,18 @@ class Fit:
         """
         step = dt or self.dt
         if not type(self.neuron).stochastic():
-            return simulate(self.neuron, stimulus, dt=step, save=save)
-        noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed)
+            return simulate(self.neuron, stimulus, dt=step, save=save, settle=LEAD)
+        noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed, settle=LEAD)
         causal = self._causal(stimulus, step, save)
         return _with(noisy, causal=causal, consensus=_consensus(noisy))
 
     def _causal(self, stimulus: Any, dt: float, save: Sequence[str]) -> Simulation:
         sharpen = self.details.get("sharpen", (1.0, 0.0))
         if sharpen is None:
-            return simulate(self.neuron, stimulus, dt=dt, save=save)
-        return simulate(self.neuron, stimulus, dt=dt, noise="integrated", sharpen=tuple(sharpen), save=save)
+            return simulate(self.neuron, stimulus, dt=dt, save=save, settle=LEAD)
+        return simulate(
+            self.neuron, stimulus, dt=dt, noise="integrated", sharpen=tuple(sharpen), save=save, settle=LEAD
+        )
 
     def parameters(self) -> list[dict[str, Any]]:
         """One row a scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
@@ -172,12 +177,19 @@ class Fit:
         partial.replace(path)
         return path
 
+    def write_nwb(self, path: str | Path, test: Recording | None = None, **options: Any) -> Path:
+        """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write`."""
+        from ephysfit.fitting.write_back import write
+
+        return write(self, path, test, **options)
+
     @classmethod
-    def load(cls, path: str | Path, neuron: type[Neuron] | None = None) -> Fit:
-        """Read a saved fit; `neuron` names the class of a neuron that is not in the catalogue."""
+    def load(cls, path: str | Path, neuron: type[Neuron] | None = None, *, label: str | None = None) -> Fit:
+        """Read a saved fit, from its JSON or from the NWB file it was written into (the last one, or that of `label`);
+        `neuron` names the class of a neuron that is not in the catalogue."""
         path = Path(path)
         try:
-            saved = json.loads(path.read_text(encoding="utf-8"))
+            saved = json.loads(_text(path, label))
             model, values = saved["model"], dict(saved["parameters"])
             rest = saved["cell"], saved["dt_ms"], tuple(saved["warnings"]), saved["provenance"], saved["details"]
             past = [(h["stage"], Status[h["status"]], _number(h["train"]), _number(h["validation"]), h["seconds"],
@@ -266,6 +278,8 @@ def default_step(recording: Recording) -> float:
 
 def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, source: str = "") -> Fit:
     """Run stages in order, with timing, and fall back to the estimate before where one leaves the finite numbers."""
+    if start is not None:
+        admit_start(start)
     estimate = Estimate(start or problem.start())
     history: list[Estimate] = []
     with one_thread():
@@ -338,11 +352,25 @@ def provenance(problem: Problem, stages: Sequence[Stage], source: str) -> dict[s
         "recording": Path(problem.recording.source).name,
         "data_sha256": fingerprint(problem.recording),
         "sweeps": [s.name for s in problem.recording.sweeps],
+        "loaded": _plain(load_report(problem.recording)),
         "seed": problem.seed,
         "skip_ms": problem.skip,
         "stages": [{"stage": type(s).__name__, **settings(s)} for s in stages],
         "source": source,
         "spikes": problem.n_spikes,
+    }
+
+
+def load_report(recording: Recording) -> dict[str, Any]:
+    """How the training data came from their file: reader, options, what was odd, what was left out and why."""
+    said = {s.name: [*s.warnings, *s.notes] for s in recording.sweeps if s.warnings or s.notes}
+    return {
+        **recording.loaded,
+        "spike_sources": sorted({s.spike_source for s in recording.sweeps}),
+        "electrode": dict(recording.electrode),
+        "warnings": list(recording.warnings),
+        "sweeps": said,
+        "rejected": {r.name: r.reason for r in recording.rejected},
     }
 
 
@@ -359,6 +387,15 @@ def fingerprint(recording: Recording) -> str:
         digest.update(np.ascontiguousarray(s.current, dtype=np.float64).tobytes())
         digest.update(np.ascontiguousarray(s.spike_times, dtype=np.float64).tobytes())
     return digest.hexdigest()
+
+
+def _text(path: Path, label: str | None) -> str:
+    """The JSON of a fit, wherever it stands."""
+    if not is_hdf5(path):
+        return path.read_text(encoding="utf-8")
+    from ephysfit.fitting.write_back import stored_fit
+
+    return stored_fit(path, label)
 
 
 def _find(name: str) -> type[Neuron]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ephysfit.data.holding import LEAD
 from ephysfit.fitting.stage import Estimate, Problem, Status
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.metrics.trains import cut
@@ -73,7 +74,9 @@ class Readout:
         ]
 
     def _aim(self, problem: Problem, cell: Neuron, k: int, current: Array) -> tuple[list[Array], list[Array], float]:
-        runs = simulate(cell, current, dt=problem.dt, runs=self.runs, noise="escape", seed=problem.seed + k)
+        runs = simulate(
+            cell, current, dt=problem.dt, runs=self.runs, noise="escape", seed=problem.seed + k, settle=LEAD
+        )
         duration = len(current) * problem.dt
         end = float(problem.trials.valid[0, k].sum()) * problem.dt
         recorded = cut([problem.recording.sweeps[k].spike_times], end - duration, end)
@@ -82,7 +85,7 @@ class Readout:
     def _agreement(
         self, problem: Problem, cell: Neuron, beta: float, offset: float, stretches: list[Array], aims: list
     ) -> float:
-        done = simulate(cell, stretches, dt=problem.dt, noise="integrated", sharpen=(beta, offset))
+        done = simulate(cell, stretches, dt=problem.dt, noise="integrated", sharpen=(beta, offset), settle=LEAD)
         values, weights = [], []
         for (own,), (runs, recorded, duration) in zip(done.spike_times, aims, strict=True):
             if not len(own):

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ephysfit.data.holding import lead
 from ephysfit.data.recording import Recording
 from ephysfit.data.trials import Trials
 from ephysfit.errors import FitError
@@ -145,10 +146,17 @@ class Problem:
     def _taught(self, masks: list[npt.NDArray[np.bool_]]) -> list[Taught]:
         current = self.trials.current[0].numpy()
         spikes = self.trials.spikes[0].numpy()
-        return [
-            Taught(np.ascontiguousarray(i[:, None]), s.astype(np.uint8), m.astype(np.uint8))
-            for i, s, m in zip(current, spikes, masks, strict=True)
-        ]
+        return [self._run_up(i, s, m) for i, s, m in zip(current, spikes, masks, strict=True)]
+
+    def _run_up(self, current: npt.NDArray, spikes: npt.NDArray, mask: npt.NDArray) -> Taught:
+        """A sweep with its holding level before it, replayed but not counted: the neuron begins where the cell did."""
+        before = lead(current, self.dt)
+        silent = np.zeros(len(before), np.uint8)
+        return Taught(
+            np.ascontiguousarray(np.r_[before, current][:, None]),
+            np.r_[silent, spikes.astype(np.uint8)],
+            np.r_[silent, mask.astype(np.uint8)],
+        )
 
     @property
     def n_spikes(self) -> int:

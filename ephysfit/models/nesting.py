@@ -25,6 +25,7 @@ from ephysfit.models.mat import MAT, MATV
 from ephysfit.models.refractory import RefractoryCurrentLIF, RefractoryLIF
 from ephysfit.models.resonate import ResetPRF, ResonantLIF
 from ephysfit.neuron.declare import Neuron, flat_names
+from ephysfit.neuron.functions import Bank, elements
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,35 @@ class Rung:
     def model(self) -> type[Neuron]:
         """`rich` pinned down to `simple`."""
         return self.rich.pin(self.simple.__name__, **self.pins)
+
+    def lift(self, cell: Neuron, away: float = 0.0) -> Neuron:
+        """A cell of the simple neuron as one of the rich neuron: what a fit of the richer one may start from.
+
+        Parameters
+        ----------
+        cell : Neuron
+            An instance of `simple`.
+        away : float
+            How far the pinned parameters go from the pins towards the rich neuron's declared start, 0 to 1. At 0 both
+            neurons are the same; but a term that is off at a bound (a conductance of zero) has next to no gradient
+            there, so that a fit needs it switched on a little.
+
+        Examples
+        --------
+        >>> lifted = rung(LIF, ALIF).lift(LIF.start().replace(C=80.0), away=0.5)
+        >>> lifted.C, lifted.d_theta, lifted.tau_a
+        (80.0, 2.5, 100.0)
+        """
+        if not isinstance(cell, self.simple):
+            raise NeuronError(f"{type(cell).__name__} is not {self.simple.__name__}, the simple neuron of this rung")
+        declared = self.rich.start()
+        values = cell.values()
+        for name, pin in self.pins.items():
+            ends = list(elements(getattr(declared, name)))
+            at = list(elements(pin(cell) if callable(pin) else Bank(pin) if isinstance(pin, tuple) else pin))
+            moved = [a + away * (b - a) for a, b in zip(at, ends, strict=True)]
+            values[name] = tuple(moved) if len(moved) > 1 else moved[0]
+        return self.rich(**{n: values[n] for n in self.rich.parameters})
 
 
 def _between(simple: type[Neuron], rich: type[Neuron]) -> Rung:

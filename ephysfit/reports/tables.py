@@ -92,14 +92,16 @@ def score_lines(scores: Mapping[str, Score]) -> list[ScoreLine]:
     ----------
     scores : mapping of str to Score
         By readout, as in `Evidence.scores`. The line "consensus" inside the score of noisy runs is left out: the
-        consensus is a readout of its own.
+        consensus is a readout of its own. A line that no readout has a value on (no repeats, so nothing relative to
+        them) is left out too: the score's warnings say why.
     """
     merged: dict[str, dict[str, Row]] = {}
     for readout, of in scores.items():
         for row in of:
             if "consensus" not in row.name:
                 merged.setdefault(row.name.replace("_runs", ""), {})[readout] = row
-    return [_line(name, cells) for name, cells in merged.items()]
+    known = {name: cells for name, cells in merged.items() if not all(isnan(r.value) for r in cells.values())}
+    return [_line(name, cells) for name, cells in known.items()]
 
 
 def _line(name: str, cells: Mapping[str, Row]) -> ScoreLine:
