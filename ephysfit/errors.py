@@ -53,6 +53,10 @@ class ScoreError(EphysfitError, ValueError):
     """Spike trains that cannot be scored."""
 
 
+class BatchError(EphysfitError, ValueError):
+    """A batch that cannot start; a task of it that fails is a result, not an error."""
+
+
 def near(name: str, names: Iterable[str]) -> str:
     """A hint for a mistyped name: the nearest known one and the list of all.
 

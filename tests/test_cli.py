@@ -158,6 +158,22 @@ def test_a_neuron_from_a_users_file_is_fitted_saved_and_found_again(
     assert run("score", "out/fit.json", *files, "--runs", 20, "--model", "moved.py:Mine").code == 0
 
 
+def test_the_template_is_printed_shown_and_refused_once_broken(
+    run: Run, files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = run("models", "--template").out
+    (tmp_path / "my_neuron.py").write_text(text, encoding="utf-8")
+    shown = run("models", "my_neuron.py:Mine")
+    assert shown.code == 0, shown.err
+    assert "membrane capacitance" in shown.out
+    (tmp_path / "broken.py").write_text(text.replace("self.theta", "self.thet"), encoding="utf-8")
+    refused = run("fit", *files, "-m", "broken.py:Mine")
+    assert refused.code == 1
+    assert re.search(r"broken.py, line \d+, Mine: AttributeError: .*'thet'", refused.message)
+    assert run("models", "ALIF", "--template").code == 2
+
+
 def test_score_on_training_data_is_refused_unless_asked(run: Run, files: tuple[Path, Path], fitted: Fitted) -> None:
     refused = run("score", fitted.fit, files[0])
     assert refused.code == 1

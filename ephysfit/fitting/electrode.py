@@ -20,6 +20,14 @@ MEGOHM = 1e3
 MEMBRANES = np.geomspace(3.0, 500.0, 25)
 #: parts of the recording between which the resistance is compared, for its standard error
 PARTS = 5
+#: a series resistance below this is as good as a bridge gets, and as much as a dendrite imitates, MOhm
+OFF = 8.0
+#: length of the blocks of a look at the bridge, and of what counts as at once, ms
+BLOCK, FAST = 3.0, 1.0
+#: fewest blocks for it, and least noise in them as a share of the range of the current
+FEWEST_BLOCKS, LEAST_NOISE = 200, 0.01
+#: samples in which a noise current changes, at least
+NOISY = 0.2
 #: rows of the regression held in memory at a time
 ROWS = 20_000
 
@@ -147,6 +155,114 @@ def compensate(recording: Recording, aec: Recording | Electrode) -> Recording:
     return replace(recording, sweeps=tuple(sweeps), facts=facts)
 
 
+@dataclass(frozen=True)
+class Bridge:
+    """What is left of the electrode in a voltage: a series resistance that the bridge did not balance.
+
+    Attributes
+    ----------
+    resistance, error : float
+        MOhm, with standard error; NaN where the recording does not tell.
+    range : float
+        pA between the 0.5 and 99.5 % quantiles of the current.
+    """
+
+    resistance: float
+    error: float
+    range: float
+
+    @property
+    def shift(self) -> float:
+        """How far the voltage is off between small and large currents, mV."""
+        return self.resistance * self.range / MEGOHM
+
+    @property
+    def off(self) -> bool:
+        """Whether it is large and sure enough to matter."""
+        return abs(self.resistance) > max(3 * self.error, OFF) and abs(self.shift) > 1.0
+
+    def warning(self) -> str:
+        """A sentence where the bridge was off, else ""."""
+        if not self.off:
+            return ""
+        way = "not compensated for" if self.resistance > 0 else "compensated too much for, by"
+        return (
+            f"the recorded voltage is {way} a series resistance of {abs(self.resistance):.0f} ± {self.error:.1g} MOhm: "
+            f"it is off by up to {abs(self.shift):.0f} mV over the range of the current, and so is what a fit reads "
+            f"off it (V_reset, theta); give the recording of the electrode (--aec FILE, ef.compensate) or correct "
+            f"the bridge"
+        )
+
+
+def bridge(recording: Recording, *, block: float = BLOCK, before: float = 3.0, after: float = 50.0) -> Bridge:
+    """Estimate the series resistance left in the voltage, away from spikes, where the current is broad-band noise.
+
+    The voltage at the end of a block is regressed on that at its beginning, on the current of the block's last ms and
+    of the ms before it (in narrow bins: the electrode) and on the mean current between (the membrane). What the last
+    ms of current does beyond what the membrane makes of any current is the electrode.
+
+    Parameters
+    ----------
+    block : float
+        ms: long against the electrode, short against the membrane.
+    before, after : float
+        Milliseconds left out about each spike.
+
+    Returns
+    -------
+    Bridge
+        With a resistance of NaN without voltage, with steps of current or too little noise in it, or at samples too
+        coarse to tell.
+
+    Notes
+    -----
+    A dendrite charges fast too and looks like some MOhm of series resistance.
+    """
+    everything = np.concatenate([s.current for s in recording.sweeps])
+    spread = float(np.subtract(*np.quantile(everything, [0.995, 0.005])))
+    parts = [_blocks(s, block, before, after) for s in recording.sweeps if s.voltage is not None and _moving(s) > NOISY]
+    parts = [p for p in parts if len(p[1])]
+    if not parts or sum(len(y) for _, y in parts) < FEWEST_BLOCKS:
+        return Bridge(float("nan"), float("nan"), spread)
+    x, y = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+    if float(np.std(x[:, 1] - x[:, -2])) < LEAST_NOISE * spread:
+        return Bridge(float("nan"), float("nan"), spread)
+    each = [_at_once(a, b, block) for a, b in zip(np.array_split(x, PARTS), np.array_split(y, PARTS), strict=True)]
+    return Bridge(MEGOHM * _at_once(x, y, block), MEGOHM * float(np.std(each, ddof=1) / np.sqrt(PARTS)), spread)
+
+
+def _blocks(sweep: Sweep, block: float, before: float, after: float) -> tuple[Array, Array]:
+    """Rows of the regression: voltage before, mean currents in the bins of the last ms, in those of the ms before the
+    block, between, and 1; and the voltage at the end."""
+    k, wide = round(block / sweep.dt), max(round(0.2 / sweep.dt), 1)
+    bins = round(FAST / (wide * sweep.dt))
+    if bins < 1 or k < 2 * bins * wide:
+        return np.zeros((0, 3)), np.zeros(0)
+    n = sweep.steps // k
+    assert sweep.voltage is not None
+    voltage, current = (a[: n * k].reshape(n, k) for a in (sweep.voltage, sweep.current))
+    away = sweep.mask()[: n * k].reshape(n, k).all(1) & np.isfinite(voltage[:, -1])
+    for t in sweep.spike_times:
+        away[max(int((t - before) / (k * sweep.dt)), 0) : int((t + after) / (k * sweep.dt)) + 1] = False
+    use = away[:-1] & away[1:]
+    last = current[:, k - bins * wide :].reshape(n, bins, wide).mean(2)
+    between = current[1:, : k - bins * wide].mean(1)
+    rows = np.column_stack([voltage[:-1, -1], last[1:], last[:-1], between, np.ones(n - 1)])
+    return rows[use], voltage[1:, -1][use]
+
+
+def _at_once(x: Array, y: Array, block: float) -> float:
+    """What the last ms of current does beyond what the membrane makes of it, mV/pA."""
+    found = np.linalg.lstsq(x, y, rcond=None)[0]
+    bins = (x.shape[1] - 3) // 2
+    return float(found[1 : 1 + bins].sum() - found[-2] * FAST / (block - FAST))
+
+
+def _moving(sweep: Sweep) -> float:
+    """Share of samples in which the current changes."""
+    return float(np.mean(np.diff(sweep.current) != 0)) if sweep.steps > 1 else 0.0
+
+
 def _usable(aec: Recording, length: float) -> None:
     for s in aec.sweeps:
         if s.voltage is None or not np.isfinite(s.voltage).all():
@@ -160,8 +276,8 @@ def _usable(aec: Recording, length: float) -> None:
             raise RecordingError(
                 f"{aec.cell}, sweep {s.name!r}: {s.duration:g} ms; a filter of {length:g} ms needs ten times that"
             )
-        moving = float(np.mean(np.diff(s.current) != 0))
-        if moving < 0.2:
+        moving = _moving(s)
+        if moving < NOISY:
             raise RecordingError(
                 f"{aec.cell}, sweep {s.name!r}: the current changes in {moving:.0%} of its samples; a filter "
                 "as fast as an electrode's is measured with noise, not with steps"

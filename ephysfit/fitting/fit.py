@@ -22,6 +22,7 @@ from ephysfit.data.holding import LEAD
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.diagnosis import drift_warning, parts
+from ephysfit.fitting.electrode import bridge
 from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
@@ -32,6 +33,7 @@ from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free import Free, as_floats, declared
 from ephysfit.neuron.limits import admit_start
+from ephysfit.simulation.prepare import start as compile_ahead
 from ephysfit.simulation.simulate import Simulation, simulate
 
 #: what a fit runs unless told otherwise
@@ -190,6 +192,7 @@ class Fit:
         path = Path(path)
         try:
             saved = json.loads(_text(path, label))
+            saved = saved.get("fit") or saved  # a task's result of a batch holds the fit
             model, values = saved["model"], dict(saved["parameters"])
             rest = saved["cell"], saved["dt_ms"], tuple(saved["warnings"]), saved["provenance"], saved["details"]
             past = [(h["stage"], Status[h["status"]], _number(h["train"]), _number(h["validation"]), h["seconds"],
@@ -285,6 +288,8 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
         admit_start(start)
     estimate = Estimate(start or problem.start())
     history: list[Estimate] = []
+    if any(isinstance(s, Likelihood) for s in stages):
+        compile_ahead(problem.neuron)
     with one_thread():
         for stage in stages:
             begin = time.perf_counter()
@@ -331,6 +336,8 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
     if problem.n_spikes < MINIMUM_SPIKES:
         out.append(f"only {problem.n_spikes} spikes in the training data; nothing was fitted")
         return out
+    if "V" in problem.neuron.states:
+        out += [told for told in [bridge(problem.recording).warning()] if told]
     drifted = drift_warning(parts(problem, neuron))
     if drifted:
         out.append(drifted)

@@ -105,7 +105,7 @@ def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, 
     values, small, status = [here.value], 0, Status.STEPS_USED
     for k in range(steps if np.isfinite(here.value) else 0):
         if report is not None:
-            report(k / steps)
+            report(k / steps, z, here.value)
         moved, damping = _uphill(target, z, here, damping)
         if moved is None:
             status = Status.CONVERGED
@@ -262,7 +262,11 @@ class _Climb:
         free = Free.of(self.problem.neuron, names)
         replay = Replay(free, cell, self.problem.dt)
         target = Posterior(replay, self.sweeps, self.stage.prior, free.place(self.centre), self.stage.drift)
-        report = lambda f: self.problem.progress("likelihood", f)  # noqa: E731
+
+        def report(fraction: float, z: torch.Tensor, value: float) -> None:
+            here = lambda: as_floats(free.to_neuron(target.apart(z)[0], cell))  # noqa: E731
+            self.problem.tell("likelihood", fraction, -value / self.n_spikes, here)
+
         start = target.start(free.to_vector(cell))
         found = ascend(target, start, steps=steps, tolerance=self.stage.tolerance, report=report)
         return as_floats(free.to_neuron(target.apart(found.z)[0], cell)), found

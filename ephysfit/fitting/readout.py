@@ -75,7 +75,7 @@ class Readout:
         """The end of every training sweep, in steps of the grid."""
         n = round(self.longest / problem.dt)
         return [
-            row[valid][-n:]
+            row[: _stop(valid)][-n:]
             for row, valid in zip(problem.trials.current[0].numpy(), problem.trials.valid[0].numpy(), strict=True)
         ]
 
@@ -85,7 +85,7 @@ class Readout:
             cell, current, dt=problem.dt, runs=self.runs, noise="escape", seed=problem.seed + k, settle=LEAD
         )
         duration = len(current) * problem.dt
-        end = float(problem.trials.valid[0, k].sum()) * problem.dt
+        end = float(_stop(problem.trials.valid[0, k].numpy())) * problem.dt
         (recorded,) = cut([problem.recording.sweeps[k].spike_times], end - duration, end)
         return list(runs.spike_times[0]), recorded, duration
 
@@ -128,3 +128,8 @@ def pooled_gamma(
 def softness(cell: Neuron) -> float:
     """The margin over which the hazard grows e-fold, mV: its ``delta`` (declared or pinned), else 1."""
     return float(getattr(cell, "delta", 1.0))
+
+
+def _stop(valid: npt.NDArray[np.bool_]) -> int:
+    """Where the usable part of a sweep ends; what is masked before it (a test pulse) keeps its place in time."""
+    return int(np.flatnonzero(valid)[-1]) + 1 if valid.any() else 0
