@@ -23,6 +23,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.diagnosis import drift_warning, parts
 from ephysfit.fitting.electrode import bridge
+from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
@@ -256,6 +257,9 @@ def fit(
         return select(recording, stages=stages, dt=dt, seed=seed, progress=progress)
     kind = _find(model) if isinstance(model, str) else model
     problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress)
+    if stages is None:
+        with one_thread():
+            problem = with_starts_from_below(problem)
     chain = default_stages(kind) if stages is None else tuple(stages)
     return run(problem, chain, source=model if isinstance(model, str) and ":" in model else "")
 
