@@ -30,6 +30,7 @@ _WHERE = {
     "Fit": "ephysfit.fitting.fit",
     "score": "ephysfit.metrics.score",
     "report": "ephysfit.reports.report",
+    "export": "ephysfit.reports.export",
     "layer": "ephysfit.simulation.layer",
 }
 _MODULES = {"models": "ephysfit.models", "stages": "ephysfit.fitting.stages", "synthetic": "ephysfit.synthetic"}
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from ephysfit.fitting.fit import Fit, fit
     from ephysfit.metrics.score import score
     from ephysfit.neuron.declare import Neuron, Parameter, State
+    from ephysfit.reports.export import export
     from ephysfit.reports.report import report
     from ephysfit.simulation.layer import layer
     from ephysfit.simulation.simulate import Simulation, simulate

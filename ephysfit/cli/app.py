@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ephysfit.cli.output import complain
+from ephysfit.cli.verbs.export import export
 from ephysfit.cli.verbs.fit import fit
 from ephysfit.cli.verbs.info import info
 from ephysfit.cli.verbs.models import models
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (info, fit, simulate, score, report, models):
+for verb in (info, fit, simulate, score, report, export, models):
     app.command()(verb)
 
 

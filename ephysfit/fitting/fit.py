@@ -169,6 +169,12 @@ class Fit:
         partial.replace(path)
         return path
 
+    def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
+        """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""
+        import ephysfit
+
+        return ephysfit.export(self, to, path, **options)
+
     @classmethod
     def load(cls, path: str | Path, neuron: type[Neuron] | None = None) -> Fit:
         """Read a saved fit; `neuron` names the class of a neuron that is not in the catalogue."""
