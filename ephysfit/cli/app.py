@@ -12,6 +12,7 @@ from ephysfit.cli.output import complain
 from ephysfit.cli.verbs.batch import batch
 from ephysfit.cli.verbs.collect import collect, query
 from ephysfit.cli.verbs.explore import explore
+from ephysfit.cli.verbs.export import export
 from ephysfit.cli.verbs.fit import fit
 from ephysfit.cli.verbs.info import info
 from ephysfit.cli.verbs.inspect import inspect
@@ -47,6 +48,7 @@ VERBS = (
     score,
     report,
     explore,
+    export,
     write,
     models,
     batch,

@@ -185,6 +185,12 @@ class Fit:
 
         return write(self, path, test, **options)
 
+    def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
+        """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""
+        import ephysfit
+
+        return ephysfit.export(self, to, path, **options)
+
     @classmethod
     def load(cls, path: str | Path, neuron: type[Neuron] | None = None, *, label: str | None = None) -> Fit:
         """Read a saved fit, from its JSON or from the NWB file it was written into (the last one, or that of `label`);
