@@ -118,7 +118,11 @@ def _leak(flat: dict[str, Any]) -> Any:
         return flat["g"]
     if "k" in flat and "V_r" in flat:
         return flat["k"] * (flat["V_t"] - flat["V_r"])
-    return flat["C"] / flat["tau"] if "tau" in flat else flat["C"]
+    if "R" in flat:
+        return 1 / flat["R"]
+    if "tau" in flat:
+        return flat["C"] / flat["tau"]
+    return flat["C"] * flat["gamma"] if "gamma" in flat else flat["C"]
 
 
 def study(name: str, seed: int, quick: bool = False) -> dict[str, Any]:
