@@ -194,9 +194,7 @@ class Problem:
         shapes = [current_axes(current), lists.shape if lists else (1, 1)]
         shapes.append((1, 1) if drawn is None else (drawn.shape[0], drawn.shape[1]))
         if drawn is not None:
-            lanes = lanes or lanes_for(
-                element, 1000
-            )  # noisy runs are many; the causal one among them shares their kernel
+            lanes = lanes or lanes_for(element, 1000)  # noisy runs are many; the causal one among them shares their kernel
         layout = arrange(cellwise(neuron), shapes, 2, element, lanes)
         if coefs is None:
             coefs = coefficients(neuron, dt).detach().numpy()
@@ -262,11 +260,7 @@ class Problem:
         while True:
             events, counts, loss = np.empty((rows, room), np.int32), np.zeros(rows, np.int64), np.zeros(rows)
             written = (events, counts, kept, woken, loss, saved, final.reshape(-1), asleep)
-            share(
-                partial(apply_tiles, go, given, written, self.scratch("forward")),
-                self.layout.tiles,
-                rows * (self.steps - since),
-            )
+            share(partial(apply_tiles, go, given, written, self.scratch("forward")), self.layout.tiles, rows * (self.steps - since))
             if counts.max(initial=0) <= room:
                 return Done(self, events, counts, kept, woken, loss, saved, final, asleep)
             room = int(counts.max())
