@@ -3,8 +3,8 @@
     python benchmarks/loading.py [--sweeps 500] [--samples 20000]
 
 Writes an NWB file of so many current-clamp sweeps (with sweep numbers and no tables, as MIES writes them) in a folder
-of its own, then measures CPU time of this process, the best of three: everything imported, the file in the page cache. The
-sweep read lazily is compared with pynwb's.
+of its own, then measures CPU time of this process, the best of three: everything imported, the file in the page cache.
+The sweep read lazily is compared with pynwb's.
 """
 
 from __future__ import annotations

@@ -150,15 +150,16 @@ class Likelihood:
     """Fit by maximum likelihood with the recorded spikes replayed, from several starts.
 
     Every start climbs a little: first the parameters in which the log rate is near linear, then all. The start that
-    got highest climbs to the top. Starts are the estimate it was given, the neuron's declared `alternatives`, then
-    random draws about the estimate.
+    got highest climbs to the top. Starts are the estimate it was given, the neuron's declared `alternatives`, the
+    fits of simpler neurons that the problem brings (`Problem.also`), then random draws about the estimate.
 
     Parameters
     ----------
     steps : int
         Most Fisher-scoring steps of the last ascent.
     starts : int
-        How many starts.
+        1: the estimate alone. Else all known places; a neuron that declares no alternatives also tries ``starts - 1``
+        random draws.
     first, trial : int
         Steps of each start: of the near-linear parameters, then of all.
     prior : float
@@ -217,13 +218,14 @@ class Likelihood:
         )
 
     def _starts(self, problem: Problem, cell: Neuron) -> list[Neuron]:
-        known = [cell, *(cell.replace(**_fitting(cell, a)) for a in problem.neuron.alternatives)]
+        if self.starts == 1:
+            return [cell]
+        known = [cell, *(cell.replace(**_fitting(cell, a)) for a in problem.neuron.alternatives), *problem.also]
         rng = problem.rng(1)
         loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
         free = Free.of(problem.neuron, loose or None, smooth_only=True)
-        while len(known) < self.starts:
-            known.append(as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)))
-        return known[: self.starts]
+        draws = 0 if problem.neuron.alternatives else self.starts - 1
+        return known + [as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)) for _ in range(draws)]
 
     def _trials(self, climb: _Climb, starts: list[Neuron]) -> list[tuple[Neuron, Ascent]]:
         """Short ascents of all starts, on all cores (kernels release the interpreter's lock)."""
