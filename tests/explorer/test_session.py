@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from explorer_cells import DT, fit, recording, truth
+from explorer_cells import fit, recording, truth
 
 import ephysfit as ef
 from ephysfit.errors import EphysfitError
