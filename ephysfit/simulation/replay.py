@@ -46,7 +46,7 @@ class Taught:
         pA.
     spikes : ndarray of uint8, (time,)
     use : ndarray of uint8, (time,)
-        1 where the bin counts in the likelihood.
+        How often the bin counts in the likelihood: 0 or 1, and more where a bootstrap drew it several times.
     slow : ndarray, (time, component), optional
         Slow covariates of the log rate (drift), zero where the fitted state is meant to hold.
     """
@@ -62,7 +62,7 @@ class Taught:
 
     @property
     def n_spikes(self) -> int:
-        return int((self.spikes & self.use).sum())
+        return int((self.spikes * self.use).sum())
 
 
 Sweeps = list[Taught] | tuple[Taught, ...]

@@ -247,14 +247,14 @@ class ReplaySource:
 
     def _collect(self, tangents: bool) -> list[str]:
         """Add the bin to the log-likelihood; with tangents also to gradient and Fisher information."""
-        chance = ["if spikes[t]:", "    gone = -expm1(-expected)", "    total += log(gone + 1e-300)",
-                  "else:", "    total -= expected"]  # fmt: skip
+        chance = ["count = float(use[t])", "if spikes[t]:", "    gone = -expm1(-expected)",
+                  "    total += count * log(gone + 1e-300)", "else:", "    total -= count * expected"]  # fmt: skip
         if not tangents:
             return chance
         return [
             *chance,
-            "pull = expected * exp(-expected) / gone if spikes[t] else -expected",
-            "weight = expected * expected / expm1(expected) if expected > 1e-8 else expected",
+            "pull = count * (expected * exp(-expected) / gone if spikes[t] else -expected)",
+            "weight = count * (expected * expected / expm1(expected) if expected > 1e-8 else expected)",
             "if rate >= 12.0:",
             "    weight = 0.0",
             "    pull = 0.0",

@@ -17,6 +17,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import as_floats
+from ephysfit.neuron.limits import admit
 
 #: engines by name; the value says what each is for
 ENGINES = {
@@ -155,6 +156,14 @@ def simulate(
     -------
     Simulation
 
+    Raises
+    ------
+    NeuronError
+        If a parameter is not finite or has an impossible sign (a negative capacitance); a value that is only outside
+        its declared bounds runs, with a warning.
+    SimulationError
+        If the stimulus, the step, the noise or the engine does not fit.
+
     Examples
     --------
     >>> import numpy as np
@@ -171,6 +180,7 @@ def simulate(
         )
     step = _step(stimulus, dt)
     cell = as_floats(neuron)
+    admit(cell)
     given = drives(stimulus, step)
     count = runs if noise == "escape" else 1
     trains, traces = [], {name: [] for name in save}  # type: ignore[var-annotated]
