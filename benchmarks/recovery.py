@@ -7,16 +7,16 @@ time constants, the rheobase current, and ratios to the distance between rest an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.fitting.fit import fit
-from ephysfit.fitting.stage import Estimate, Problem, Stage
-from ephysfit.fitting.stages import Likelihood, Passive
+from ephysfit.fitting.fit import Fit, fit
+from ephysfit.fitting.stage import Problem, Stage
+from ephysfit.fitting.stages import Likelihood, Passive, Refractory
 from ephysfit.models import ALIF
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free
@@ -43,25 +43,9 @@ SMOOTH = tuple(n for n in READINGS if n != "t_ref")
 KINDS = {"noise-free cells": "none", "noisy cells": "escape"}
 
 
-@dataclass(frozen=True)
-class Profiled:
-    """Profile the refractory period: fit the likelihood at each value under the shortest interval, keep the best."""
-
-    likelihood: Likelihood
-    longest: float = 6.0
-
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
-        shortest = min(float(np.diff(s.spike_times).min()) for s in problem.recording.sweeps)
-        values = np.arange(1, int(min(shortest - problem.dt, self.longest) / problem.dt + 1e-9) + 1) * problem.dt
-        found = estimate
-        tried = []
-        for t_ref in values:
-            found = self.likelihood(problem, found.with_(neuron=found.neuron.replace(t_ref=float(t_ref))))
-            tried.append(found)
-        return min(tried, key=lambda e: e.train)
-
-
-CHAIN: tuple[Stage, ...] = (Passive(), Likelihood(prior=1e-5), Profiled(Likelihood(prior=1e-5, starts=1)))
+#: synthetic cells stand still, so no drift is looked for
+CLIMB = Likelihood(prior=1e-5, drift=0)
+CHAIN: tuple[Stage, ...] = (Passive(), CLIMB, Refractory(replace(CLIMB, starts=1)))
 
 
 def cells(n: int, seed: int = 0) -> list[Neuron]:
@@ -84,19 +68,31 @@ def record(cell: Neuron, seed: int, noise: str = "escape", rate: float = 10.0) -
     return Recording((Sweep(sweep.current, DT, None, sweep.spike_times),), cell=f"synthetic {seed}")
 
 
-def log_errors(found: Neuron, data: Recording) -> dict[str, float]:
-    """Standard error of the logarithm of each smooth reading: the delta method on the Fisher information."""
+def log_errors(found: Fit, data: Recording) -> dict[str, float]:
+    """Standard error of the logarithm of each smooth reading, over the profile of the refractory period.
+
+    At each period the delta method on the Fisher information; then the mixture by likelihood, so that what is not known
+    of the period is in the error of the reset.
+    """
     problem = Problem(data, ALIF, DT)
     free = Free.of(ALIF, smooth_only=True)
-    z = free.to_vector(found)
-    fisher = Replay(free, found, DT).information(z, problem.everything).fisher
-    covariance = np.linalg.pinv(fisher, hermitian=True)
-    out = {}
-    for name in SMOOTH:
-        leaf = z.clone().requires_grad_()
-        (slope,) = torch.autograd.grad(torch.log(READINGS[name](free.to_neuron(leaf, found)).abs()), leaf)
-        out[name] = float(np.sqrt(slope.numpy() @ covariance @ slope.numpy()))
-    return out
+    shares, means, spreads = [], [], []
+    for row in found.history[-1].details["t_ref_profile"]:
+        cell = ALIF(**row["parameters"])
+        z = free.to_vector(cell)
+        covariance = np.linalg.pinv(Replay(free, cell, DT).information(z, problem.everything).fisher, hermitian=True)
+        shares.append(row["share"])
+        means.append([float(np.log(abs(READINGS[n](cell)))) for n in SMOOTH])
+        spreads.append([_spread(READINGS[n], free, z, cell, covariance) for n in SMOOTH])
+    share, mean = np.array(shares)[:, None], np.array(means)
+    total = (share * (np.square(spreads) + np.square(mean - (share * mean).sum(0)))).sum(0)
+    return dict(zip(SMOOTH, np.sqrt(total).tolist(), strict=True))
+
+
+def _spread(read: Any, free: Free, z: Any, cell: Neuron, covariance: Any) -> float:
+    leaf = z.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(torch.log(read(free.to_neuron(leaf, cell)).abs()), leaf)
+    return float(np.sqrt(max(slope.numpy() @ covariance @ slope.numpy(), 0.0)))
 
 
 def recover(cell: Neuron, seed: int, noise: str, chain: Sequence[Stage] = CHAIN) -> dict[str, Any]:
@@ -105,7 +101,7 @@ def recover(cell: Neuron, seed: int, noise: str, chain: Sequence[Stage] = CHAIN)
     found = fit(data, ALIF, chain, dt=DT)
     error = {n: float(read(found.neuron) / read(cell) - 1) for n, read in READINGS.items()}
     steps = round((found.neuron.t_ref - cell.t_ref) / DT)
-    return {"error": error, "claimed": log_errors(found.neuron, data), "t_ref_steps": steps, "spikes": data.n_spikes,
+    return {"error": error, "claimed": log_errors(found, data), "t_ref_steps": steps, "spikes": data.n_spikes,
             "seconds": found.seconds}  # fmt: skip
 
 
