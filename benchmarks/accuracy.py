@@ -201,6 +201,31 @@ def _size(rows: Sequence[Row]) -> float:
     return float(np.mean([abs(r["rate_error"]) for r in rows if r["rate_error"] is not None] or [np.nan]))
 
 
+BOUGHT = ("causal", "consensus", "md_star_4", "md_star_8", "ev_10")
+BOUGHT_HEAD = ("richer", "than", "numbers", "cells", "causal Γ/R", "consensus Γ/R", "Md* 4", "Md* 8", "EV 10",
+               "train, nats a spike", "better in Md* 8")  # fmt: skip
+
+
+def bought(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """What each term of the ladder bought: the richer neuron's scores less the simpler one's, mean over cells."""
+    known = {(r["model"], r["cell"]): r for r in rows if "failed" not in r}
+    out = []
+    for r in ef.models.ladder():
+        rich, simple = r.rich.__name__, r.simple.__name__
+        pairs = [(known[rich, c], known[simple, c]) for c in CELLS if {(rich, c), (simple, c)} <= known.keys()]
+        if pairs:
+            gains = [_gain(pairs, key, 2) for key in BOUGHT]
+            better = sum(a["md_star_8"] > b["md_star_8"] for a, b in pairs)
+            fewer = _gain(pairs, "train_nll", 3)
+            out.append((rich, simple, f"+{r.freedoms}", str(len(pairs)), *gains, fewer, f"{better} of {len(pairs)}"))
+    return out
+
+
+def _gain(pairs: Sequence[tuple[Row, Row]], key: str, digits: int) -> str:
+    values = [a[key] - b[key] for a, b in pairs if a.get(key) is not None and b.get(key) is not None]
+    return f"{np.mean(values):+.{digits}f}" if values else "–"
+
+
 def markdown(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     """A table in markdown."""
     return "\n".join(["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *body)])
@@ -232,6 +257,7 @@ def write(results: Path) -> None:
     out = {"accuracy": rows, "recovery": json.loads(recovered.read_text("utf-8")) if recovered.exists() else None}
     known.write_text(json.dumps(out, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     parts = {"means": markdown(MEAN_HEAD, means(rows)), "cells": markdown(HEAD, lines(rows)), "peers": peers()}
+    parts["ladder"] = markdown(BOUGHT_HEAD, bought(rows))
     if out["recovery"]:
         from recovery import HEAD as RECOVERY_HEAD
         from recovery import lines as recovery_lines
@@ -274,7 +300,8 @@ def main() -> None:
     rows = [r for r in stored(given.results) if r["model"] in names and r["cell"] in given.cells.split(",")]
     print(json.dumps(rows, indent=1) if given.json else plain(HEAD, lines(rows)))
     if not given.json:
-        print("\n" + plain(MEAN_HEAD, means(rows)) + "\n\n" + peers())
+        print("\n" + plain(MEAN_HEAD, means(rows)))
+        print("\n" + plain(BOUGHT_HEAD, bought(rows)) + "\n\n" + peers())
 
 
 def _names(asked: str) -> list[str]:

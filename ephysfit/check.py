@@ -17,14 +17,13 @@ from ephysfit.neuron.declare import Neuron, flatten, pack_state
 from ephysfit.neuron.dimensions import check_units
 from ephysfit.neuron.free import Free, as_floats
 from ephysfit.neuron.limits import impossible, outside
+from ephysfit.neuron.reading import BREAKS, refuse_undeclared, told
 from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import equations
 from ephysfit.simulation.plain import at_rest, integrated, plain, slopes
 from ephysfit.simulation.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
 
-#: what an equation written by hand may raise when it is evaluated
-BREAKS = (TypeError, ValueError, LookupError, AttributeError, NameError, ArithmeticError, RuntimeError)
 #: levels of input that are tried to make a neuron spike, pA
 LEVELS = tuple(2.0**k for k in range(-5, 16))
 DT = 0.1
@@ -137,16 +136,7 @@ def _try(neuron: type[Neuron], name: str, part: Callable[[type[Neuron]], str]) -
     except _DoesNotApplyError as reason:
         return Finding(name, None, str(reason))
     except BREAKS as error:
-        return Finding(name, False, _told(error))
-
-
-def _told(error: Exception) -> str:
-    text = str(error)
-    if "truth value of Relational" in text:
-        return "an equation branches (if, max, min, abs) on a state or parameter; write it as arithmetic, e.g. softplus"
-    if "loop of ufunc does not support" in text or "must be real number" in text:
-        return f"an equation calls a function that only takes numbers; use those of ephysfit.neuron.functions ({text})"
-    return text if isinstance(error, NeuronError | SimulationError) else f"{type(error).__name__}: {text}"
+        return Finding(name, False, told(error))
 
 
 def _units(neuron: type[Neuron]) -> str:
@@ -158,13 +148,7 @@ def _only_declared(neuron: type[Neuron]) -> str:
     cell = as_floats(neuron.start())
     x = pack_state(neuron, at_rest(cell))
     for equation, given in (("flow", cell.flow(x, *_no_input(neuron))), ("jump", cell.jump(x))):
-        if not isinstance(given, dict):
-            raise NeuronError(f"{equation} returns {type(given).__name__}; it must return a dict of states")
-        for name in given:
-            if name not in neuron.states:
-                raise NeuronError(
-                    f"{equation} returns {name!r}, which is no declared state; {near(name, neuron.states)}"
-                )
+        refuse_undeclared(neuron, equation, given)
         flatten({k: neuron.states[k] for k in given}, given)
     return f"flow and jump return only {', '.join(neuron.states)}"
 

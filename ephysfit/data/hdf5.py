@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ephysfit.data.probing import probe
 from ephysfit.data.remote import Remote
 from ephysfit.errors import RecordingError
 
@@ -31,9 +33,11 @@ def is_hdf5(path: File) -> bool:
 
 @contextmanager
 def opened(path: File) -> Iterator[h5py.File]:
-    """The file, open for reading and nothing else."""
+    """The file, open for reading and nothing else; one on disk is gone through by a helper process first."""
     import h5py
 
+    if isinstance(path, Path):
+        probe(path)
     with h5py.File(path.open() if isinstance(path, Remote) else path, "r") as file:
         yield file
 

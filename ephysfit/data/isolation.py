@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import subprocess
@@ -9,16 +10,18 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ephysfit.data.probing import VARIABLE
 from ephysfit.errors import RecordingError
 
 #: seconds after which a parser hangs
-PATIENCE = 600.0
+PATIENCE = 300.0
 #: run by another interpreter: a pickled call in, its pickled outcome out; parsers may print
 CHILD = """
 import os, pickle, sys
 out = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)
 function, arguments = pickle.load(sys.stdin.buffer)
+from ephysfit.data.probing import VARIABLE
 from ephysfit.errors import EphysfitError
 try:
     answer = True, function(*arguments)
@@ -47,7 +50,10 @@ def isolated(function: Callable[..., Any], *arguments: Any, patience: float = PA
     """
     call = pickle.dumps((function, arguments))
     try:
-        done = subprocess.run([sys.executable, "-c", CHILD], input=call, capture_output=True, timeout=patience)
+        done = subprocess.run(
+            [sys.executable, "-c", CHILD], input=call, capture_output=True, timeout=patience,
+            env={**os.environ, VARIABLE: "0"},
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise RecordingError(f"{_named(arguments)}: the parser did not end within {patience:g} s") from None
     if done.returncode:

@@ -23,6 +23,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.diagnosis import drift_warning, parts
 from ephysfit.fitting.electrode import bridge
+from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
@@ -32,6 +33,7 @@ from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free import Free, as_floats, declared
 from ephysfit.neuron.limits import admit_start
+from ephysfit.simulation.prepare import start as compile_ahead
 from ephysfit.simulation.simulate import Simulation, simulate
 
 #: what a fit runs unless told otherwise
@@ -183,6 +185,12 @@ class Fit:
 
         return write(self, path, test, **options)
 
+    def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
+        """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""
+        import ephysfit
+
+        return ephysfit.export(self, to, path, **options)
+
     @classmethod
     def load(cls, path: str | Path, neuron: type[Neuron] | None = None, *, label: str | None = None) -> Fit:
         """Read a saved fit, from its JSON or from the NWB file it was written into (the last one, or that of `label`);
@@ -190,6 +198,7 @@ class Fit:
         path = Path(path)
         try:
             saved = json.loads(_text(path, label))
+            saved = saved.get("fit") or saved  # a task's result of a batch holds the fit
             model, values = saved["model"], dict(saved["parameters"])
             rest = saved["cell"], saved["dt_ms"], tuple(saved["warnings"]), saved["provenance"], saved["details"]
             past = [(h["stage"], Status[h["status"]], _number(h["train"]), _number(h["validation"]), h["seconds"],
@@ -254,6 +263,9 @@ def fit(
         return select(recording, stages=stages, dt=dt, seed=seed, progress=progress)
     kind = _find(model) if isinstance(model, str) else model
     problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress)
+    if stages is None:
+        with one_thread():
+            problem = with_starts_from_below(problem)
     chain = default_stages(kind) if stages is None else tuple(stages)
     return run(problem, chain, source=model if isinstance(model, str) and ":" in model else "")
 
@@ -282,6 +294,8 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
         admit_start(start)
     estimate = Estimate(start or problem.start())
     history: list[Estimate] = []
+    if any(isinstance(s, Likelihood) for s in stages):
+        compile_ahead(problem.neuron)
     with one_thread():
         for stage in stages:
             begin = time.perf_counter()

@@ -14,7 +14,8 @@ from ephysfit.errors import SimulationError
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.symbols import symbol
 from ephysfit.simulation import templates
-from ephysfit.simulation.cache import module
+from ephysfit.simulation.ahead import Order
+from ephysfit.simulation.cache import module, written
 from ephysfit.simulation.layout import vectors_work
 from ephysfit.simulation.pieces import AT_MARGIN, RATE, SLOPE, SOURCE, Pieces, U, names, pieces
 from ephysfit.simulation.printing import Printer
@@ -213,7 +214,7 @@ def weave_forward(w: _Writer) -> str:
     """The forward kernel's text."""
     v, slots = w.v, w.state_slots()
     stored = [f"store(kept, (part * {len(slots)} + {k}) * rows + row, {x})" for k, x in enumerate(slots)]
-    first = ["total = zero", "drawn[:] = 0", "for l in range(LANES):",
+    first = ["total = zero", "for l in range(LANES):", "    drawn[l] = 0",
              "    line[l] = thresholds[drawing[row + l], 0]", "limit = load(line, 0)"]  # fmt: skip
     saved = {-1: "u", **{k: f"x{k}" for k in range(len(w.p.states))}}
     filled = {
@@ -329,6 +330,7 @@ def _source(w: _Writer) -> list[str]:
     ]
 
 
+@cache
 def source(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
     """Source of one kernel (``"forward"`` or ``"reverse"``) of a neuron class."""
     return _Writer(pieces(neuron), variant).source_text(neuron, kernel)
@@ -338,6 +340,13 @@ def source(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
 def kernel(neuron: type[Neuron], name: str, variant: Variant) -> Any:
     """The compiled kernel; its first call on a machine compiles it, later processes load it."""
     return getattr(module(name, source(neuron, name, variant)), name)
+
+
+def order(neuron: type[Neuron], name: str, variant: Variant, current: str = "float64") -> Order:
+    """What a worker needs to compile a kernel for currents of this type."""
+    letter = {"float32": "f", "float64": "d"}
+    types = templates.TYPES[name].replace("F", letter[variant.element]).replace("C", letter[current])
+    return Order(written(name, source(neuron, name, variant)), name, types)
 
 
 @cache

@@ -220,11 +220,6 @@ def test_a_numba_that_refuses_vectors_is_noticed(monkeypatch):
     assert layout.lanes_for("float32", 100) > 1
 
 
-def test_warm_up_leaves_nothing_to_compile():
-    compiled.warm_up(LIF)
-    assert compiled.warm_up(LIF) < 1.0
-
-
 @pytest.mark.parametrize("shared", [True, False])
 def test_gradient_of_16_rows_of_200000_steps_fits_in_ten_megabytes(shared):
     import tracemalloc

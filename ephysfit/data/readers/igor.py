@@ -6,16 +6,18 @@ So the pair is given, never guessed: ``load("cell_v.ibw", current="cell_i.ibw")`
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ephysfit import units
 from ephysfit.data.building import Choice, aligned, build, onto
-from ephysfit.data.recording import Recording, Rejected, Sweep
+from ephysfit.data.recording import Recording, Rejected, Sweep, check_step
 from ephysfit.errors import RecordingError, StimulusError, near
 
 NAME = "Igor wave"
@@ -107,23 +109,33 @@ def _partner(path: Path, current: str | Path | Sequence[str] | None) -> Path:
 
 
 def _wave(path: Path) -> Wave:
-    from neo.io import IgorIO
-
     try:
-        signal = IgorIO(str(path)).read_analogsignal()
+        from igor2 import binarywave
     except ImportError:
         raise RecordingError("Igor waves need igor2: install ephysfit[igor]") from None
-    values = np.asarray(signal.magnitude, dtype=np.float64)
-    unit = str(signal.units.dimensionality)
-    dt = float(signal.sampling_period.rescale("ms").magnitude)
-    start = float(signal.t_start.rescale("ms").magnitude)
-    return Wave(path.name, values.reshape(len(values), -1), unit, dt, start)
+    logging.getLogger("igor2").setLevel(logging.CRITICAL)  # it logs whole waves that it cannot read
+    wave = binarywave.load(str(path))["wave"]
+    header, values = wave["wave_header"], np.asarray(wave["wData"], dtype=np.float64)
+    if values.ndim not in (1, 2) or not values.size:
+        raise RecordingError(f"wave {path.name} of shape {values.shape}; (time,) or (time, sweep) wanted, not empty")
+    second = _text(header["dimUnits"][0] if "dimUnits" in header else header["xUnits"]) or "s"
+    if second not in units.TO_MS:
+        raise RecordingError(f"wave {path.name}: its first axis is in {second!r}, not a time")
+    step, start = (header["sfA"][0], header["sfB"][0]) if "sfA" in header else (header["hsA"], header["hsB"])
+    dt = check_step(float(step) * units.TO_MS[second], f"wave {path.name}")
+    unit = _text(header["dataUnits"])
+    return Wave(path.name, values.reshape(len(values), -1), unit, dt, float(start) * units.TO_MS[second])
+
+
+def _text(letters: Any) -> str:
+    """A short text that Igor keeps letter by letter."""
+    return b"".join(np.atleast_1d(letters).ravel().tolist()).split(b"\0")[0].decode("utf-8").strip()
 
 
 def _factor(wave: Wave, given: str | None, known: dict[str, float], what: str) -> float:
-    unit = given if wave.unit == "dimensionless" and given is not None else wave.unit
+    unit = given if not wave.unit and given is not None else wave.unit
     if unit not in known:
-        said = "names no unit" if unit == "dimensionless" else f"is in {unit!r}"
+        said = "names no unit" if not unit else f"is in {unit!r}"
         raise RecordingError(f"{what} wave {wave.name} {said}; a unit of {what} wanted ({', '.join(known)}): "
                              f"give {what}_unit= where it names none")  # fmt: skip
     return known[unit]
