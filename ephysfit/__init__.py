@@ -34,7 +34,10 @@ _WHERE = {
     "compensate": "ephysfit.fitting.electrode",
     "score": "ephysfit.metrics.score",
     "report": "ephysfit.reports.report",
+    "fit_many": "ephysfit.batch.many",
+    "export": "ephysfit.reports.export",
     "layer": "ephysfit.simulation.layer",
+    "explore": "ephysfit.explorer.serve",
 }
 _MODULES = {"models": "ephysfit.models", "stages": "ephysfit.fitting.stages", "synthetic": "ephysfit.synthetic"}
 
@@ -42,11 +45,13 @@ __all__ = [*_WHERE, *_MODULES]
 
 if TYPE_CHECKING:
     from ephysfit import models, synthetic
+    from ephysfit.batch.many import fit_many
     from ephysfit.check import check_neuron
     from ephysfit.data.contents import contents
     from ephysfit.data.loading import info, load
     from ephysfit.data.recording import Recording, Sweep
     from ephysfit.data.trials import Trials
+    from ephysfit.explorer.serve import explore
     from ephysfit.fitting import stages
     from ephysfit.fitting.electrode import compensate
     from ephysfit.fitting.fit import Fit, fit
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
     from ephysfit.fitting.write_back import write
     from ephysfit.metrics.score import score
     from ephysfit.neuron.declare import Neuron, Parameter, State
+    from ephysfit.reports.export import export
     from ephysfit.reports.report import report
     from ephysfit.simulation.layer import layer
     from ephysfit.simulation.simulate import Simulation, simulate

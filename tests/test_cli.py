@@ -335,9 +335,28 @@ def test_version_and_no_arguments(run: Run) -> None:
     assert run().code == 2
 
 
-@pytest.mark.parametrize("verb", ["info", "fit", "simulate", "score", "report", "models"])
+@pytest.mark.parametrize("verb", ["info", "fit", "simulate", "score", "report", "export", "models"])
 def test_every_verb_has_help_with_an_example(run: Run, verb: str) -> None:
     done = run(verb, "--help")
     assert done.code == 0
     assert "Examples" in done.out
     assert f"ephysfit {verb}" in done.out
+
+
+def test_export_writes_what_it_says_and_refuses_with_a_reason(run: Run, fitted: Fitted, tmp_path: Path) -> None:
+    fit = fitted.folder / "fit.json"
+    said = run("export", fit, "--to", "nest", "-o", tmp_path / "cell.nestml")
+    assert said.code == 0, said.err
+    written = said.out.removeprefix("written: ").split()
+    assert [Path(p).name for p in written] == ["cell.nestml", "cell_nest.py"]
+    assert all(Path(p).stat().st_size for p in written)
+    refused = run("export", fit, "--to", "nir", "-o", tmp_path / "cell.nir")
+    assert refused.code == 1
+    assert "cannot go to NIR" in refused.message
+    assert not (tmp_path / "cell.nir").exists()
+
+
+def test_export_to_a_simulator_that_does_not_exist_names_the_near_one(run: Run, fitted: Fitted) -> None:
+    said = run("export", fitted.folder / "fit.json", "--to", "brain2")
+    assert said.code == 2
+    assert "did you mean brian2" in said.message

@@ -9,14 +9,20 @@ from typing import Annotated
 import typer
 
 from ephysfit.cli.output import complain
+from ephysfit.cli.verbs.batch import batch
+from ephysfit.cli.verbs.collect import collect, query
+from ephysfit.cli.verbs.explore import explore
+from ephysfit.cli.verbs.export import export
 from ephysfit.cli.verbs.fit import fit
 from ephysfit.cli.verbs.info import info
 from ephysfit.cli.verbs.inspect import inspect
 from ephysfit.cli.verbs.intervals import intervals
 from ephysfit.cli.verbs.models import models
+from ephysfit.cli.verbs.population import population
 from ephysfit.cli.verbs.report import report
 from ephysfit.cli.verbs.score import score
 from ephysfit.cli.verbs.simulate import simulate
+from ephysfit.cli.verbs.status import status
 from ephysfit.cli.verbs.warm_up import warm_up
 from ephysfit.cli.verbs.write import write
 from ephysfit.errors import EphysfitError
@@ -41,8 +47,15 @@ VERBS = (
     simulate,
     score,
     report,
+    explore,
+    export,
     write,
     models,
+    batch,
+    status,
+    collect,
+    query,
+    population,
 )  # fmt: skip
 for verb in VERBS:
     app.command()(verb)

@@ -23,6 +23,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.diagnosis import drift_warning, parts
 from ephysfit.fitting.electrode import bridge
+from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
@@ -184,6 +185,12 @@ class Fit:
 
         return write(self, path, test, **options)
 
+    def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
+        """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""
+        import ephysfit
+
+        return ephysfit.export(self, to, path, **options)
+
     @classmethod
     def load(cls, path: str | Path, neuron: type[Neuron] | None = None, *, label: str | None = None) -> Fit:
         """Read a saved fit, from its JSON or from the NWB file it was written into (the last one, or that of `label`);
@@ -191,6 +198,7 @@ class Fit:
         path = Path(path)
         try:
             saved = json.loads(_text(path, label))
+            saved = saved.get("fit") or saved  # a task's result of a batch holds the fit
             model, values = saved["model"], dict(saved["parameters"])
             rest = saved["cell"], saved["dt_ms"], tuple(saved["warnings"]), saved["provenance"], saved["details"]
             past = [(h["stage"], Status[h["status"]], _number(h["train"]), _number(h["validation"]), h["seconds"],
@@ -255,6 +263,9 @@ def fit(
         return select(recording, stages=stages, dt=dt, seed=seed, progress=progress)
     kind = _find(model) if isinstance(model, str) else model
     problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress)
+    if stages is None:
+        with one_thread():
+            problem = with_starts_from_below(problem)
     chain = default_stages(kind) if stages is None else tuple(stages)
     return run(problem, chain, source=model if isinstance(model, str) and ":" in model else "")
 

@@ -105,7 +105,7 @@ def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, 
     values, small, status = [here.value], 0, Status.STEPS_USED
     for k in range(steps if np.isfinite(here.value) else 0):
         if report is not None:
-            report(k / steps)
+            report(k / steps, z, here.value)
         moved, damping = _uphill(target, z, here, damping)
         if moved is None:
             status = Status.CONVERGED
@@ -150,15 +150,16 @@ class Likelihood:
     """Fit by maximum likelihood with the recorded spikes replayed, from several starts.
 
     Every start climbs a little: first the parameters in which the log rate is near linear, then all. The start that
-    got highest climbs to the top. Starts are the estimate it was given, the neuron's declared `alternatives`, then
-    random draws about the estimate.
+    got highest climbs to the top. Starts are the estimate it was given, the neuron's declared `alternatives`, the
+    fits of simpler neurons that the problem brings (`Problem.also`), then random draws about the estimate.
 
     Parameters
     ----------
     steps : int
         Most Fisher-scoring steps of the last ascent.
     starts : int
-        How many starts.
+        1: the estimate alone. Else all known places; a neuron that declares no alternatives also tries ``starts - 1``
+        random draws.
     first, trial : int
         Steps of each start: of the near-linear parameters, then of all.
     prior : float
@@ -217,13 +218,14 @@ class Likelihood:
         )
 
     def _starts(self, problem: Problem, cell: Neuron) -> list[Neuron]:
-        known = [cell, *(cell.replace(**_fitting(cell, a)) for a in problem.neuron.alternatives)]
+        if self.starts == 1:
+            return [cell]
+        known = [cell, *(cell.replace(**_fitting(cell, a)) for a in problem.neuron.alternatives), *problem.also]
         rng = problem.rng(1)
         loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
         free = Free.of(problem.neuron, loose or None, smooth_only=True)
-        while len(known) < self.starts:
-            known.append(as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)))
-        return known[: self.starts]
+        draws = 0 if problem.neuron.alternatives else self.starts - 1
+        return known + [as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)) for _ in range(draws)]
 
     def _trials(self, climb: _Climb, starts: list[Neuron]) -> list[tuple[Neuron, Ascent]]:
         """Short ascents of all starts, on all cores (kernels release the interpreter's lock)."""
@@ -260,7 +262,11 @@ class _Climb:
         free = Free.of(self.problem.neuron, names)
         replay = Replay(free, cell, self.problem.dt)
         target = Posterior(replay, self.sweeps, self.stage.prior, free.place(self.centre), self.stage.drift)
-        report = lambda f: self.problem.progress("likelihood", f)  # noqa: E731
+
+        def report(fraction: float, z: torch.Tensor, value: float) -> None:
+            here = lambda: as_floats(free.to_neuron(target.apart(z)[0], cell))  # noqa: E731
+            self.problem.tell("likelihood", fraction, -value / self.n_spikes, here)
+
         start = target.start(free.to_vector(cell))
         found = ascend(target, start, steps=steps, tolerance=self.stage.tolerance, report=report)
         return as_floats(free.to_neuron(target.apart(found.z)[0], cell)), found

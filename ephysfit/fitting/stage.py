@@ -64,6 +64,8 @@ class Estimate:
         return replace(self, **changes)
 
 
+#: told (stage name, fraction done). Where it has a method ``watch(stage, neuron, loss)``, a stage also tells it where
+#: it stands, so that a fit can be looked at while it converges; `neuron` is None where only the loss is known
 Progress = Callable[[str, float], None]
 
 
@@ -86,6 +88,8 @@ class Problem:
         Milliseconds at the start of each sweep that are simulated but not counted (the initial state is unknown).
     validation : float
         Fraction of the counted samples held out in blocks for early stopping and choice.
+    also : tuple of Neuron
+        Places where a fit may begin beside the declared ones: fits of simpler neurons, lifted (`fitting.ladder`).
     """
 
     recording: Recording
@@ -96,6 +100,7 @@ class Problem:
     blocks: int = 4
     seed: int = 0
     progress: Progress = silent
+    also: tuple[Neuron, ...] = ()
 
     @cached_property
     def trials(self) -> Trials:
@@ -161,6 +166,13 @@ class Problem:
     @property
     def n_spikes(self) -> int:
         return sum(t.n_spikes for t in self.everything)
+
+    def tell(self, stage: str, fraction: float, loss: float, neuron: Callable[[], Neuron] | None = None) -> None:
+        """Progress of a stage, and for who watches where it stands: loss, and the neuron where one is at hand."""
+        self.progress(stage, fraction)
+        watch = getattr(self.progress, "watch", None)
+        if watch is not None:
+            watch(stage, neuron() if neuron is not None else None, loss)
 
     def start(self) -> Neuron:
         """The declared start, with what is measured put in."""

@@ -16,8 +16,8 @@ from ephysfit.models.adlif import AdLIF
 from ephysfit.models.alif import ALIF, MultiALIF
 from ephysfit.models.asc import LIFASC
 from ephysfit.models.autaptic import STCLIF, AutapticLIF, SpatialSTC
-from ephysfit.models.best import AIGIF, BankGIF
-from ephysfit.models.gif import AGIF, GIF, IGIF, SCALES, FreeGIF
+from ephysfit.models.best import AIGIF, BankGIF, BankIGIF
+from ephysfit.models.gif import AGIF, GIF, IGIF, SCALES, FreeAGIF, FreeGIF, FreeIGIF
 from ephysfit.models.glif import GLIF1, GLIF2, GLIF3, GLIF4, GLIF5
 from ephysfit.models.izhikevich import Izhikevich, Izhikevich2003
 from ephysfit.models.lif import LIF, SoftLIF
@@ -100,6 +100,7 @@ def ladder() -> tuple[Rung, ...]:
     """
     none = (0.0,) * len(SCALES)
     channel = {"V_m": -30.0, "s_m": 8.0, "V_h": -60.0, "s_h": 6.0, "tau_h": 45.0, "E_K": -100.0}
+    follow = {"k_i": 4.0, "V_i": -55.0, "tau_theta": 10.0}
     return (
         Rung(LIF, ALIF, {"d_theta": 0.0, "tau_a": 100.0}),
         Rung(LIF, MultiALIF, {"d_theta": (0.0,) * 3, "tau_a": (10.0, 80.0, 600.0)}),
@@ -119,11 +120,16 @@ def ladder() -> tuple[Rung, ...]:
         Rung(LIF, GIF, {"eta": none, "gamma": none}),
         _between(GIF, FreeGIF),
         Rung(GIF, AGIF, {"g_A": 0.0, **channel}),
-        Rung(GIF, IGIF, {"k_a": 0.0, "k_i": 4.0, "V_i": -55.0, "tau_theta": 10.0}),
+        Rung(GIF, IGIF, {"k_a": 0.0, **follow}),
+        _between(AGIF, FreeAGIF),
+        _between(IGIF, FreeIGIF),
+        Rung(FreeGIF, FreeAGIF, {"g_A": 0.0, **channel}),
+        Rung(FreeGIF, FreeIGIF, {"k_a": 0.0, **follow}),
         _between(MAT, MATV),
         _between(EIF, AdEx),
         _between(Izhikevich2003, Izhikevich),
-        _between(BankGIF, AIGIF),
+        _between(BankGIF, BankIGIF),
+        _between(BankIGIF, AIGIF),
     )
 
 
