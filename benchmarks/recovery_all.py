@@ -138,7 +138,8 @@ def study(name: str, seed: int, quick: bool = False) -> dict[str, Any]:
         "seconds": found.seconds, "excess": excess(cell, likely, test), "readings": compared(cell, likely, problem),
         "searched": kind.searched,
         "t_ref_steps": round((getattr(likely, "t_ref", 0.0) - getattr(cell, "t_ref", 0.0)) / DT),
-        "md_likely": agreement(cell, likely, test), "md_final": None if quick and not kind.searched else agreement(cell, found.neuron, test),
+        "md_likely": agreement(cell, likely, test),
+        "md_final": None if quick and not kind.searched else agreement(cell, found.neuron, test),
         "md_least": agreement(cell, kind.start().replace(**told(cell)), test), "warnings": list(found.warnings),
         "cell": scalar_values(cell), "likely": scalar_values(likely), "final": scalar_values(found.neuron),
     }  # fmt: skip
