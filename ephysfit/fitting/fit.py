@@ -345,7 +345,8 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
         return out
     if "V" in problem.neuron.states:
         out += [told for told in [bridge(problem.recording).warning()] if told]
-    drifted = drift_warning(parts(problem, neuron))
+    modelled = any(e.details.get("drift") for e in history)
+    drifted = drift_warning(parts(problem, neuron), modelled)
     if drifted:
         out.append(drifted)
     if problem.n_spikes < 100:

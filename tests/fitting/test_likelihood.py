@@ -7,7 +7,7 @@ import pytest
 import torch
 from fitting_cells import DT, KNOWN, begun, known, problem, spikes_only, steps
 
-from ephysfit.data.recording import Recording
+from ephysfit.data.recording import Recording, Sweep
 from ephysfit.fitting.fit import default_stages
 from ephysfit.fitting.likelihood import Likelihood, Posterior, ascend, drifts
 from ephysfit.fitting.stage import Estimate, Status
@@ -112,6 +112,25 @@ def test_drift_finds_a_log_rate_that_moves():
     found = Likelihood(names=("theta",), drift=1, starts=1)(p, Estimate(start))
     # the weight multiplies a ramp from -1 to 0
     assert found.details["drift"] == pytest.approx([np.log(2.0)], abs=0.35)
+
+
+@pytest.mark.parametrize(("change", "kept"), [(np.log(3.0), True), (0.0, False)])
+def test_a_drift_that_nobody_asked_for_is_kept_where_the_data_show_it(change, kept):
+    """Spikes of a cell that stands still; then thinned towards the end, to a third of its rate."""
+    (sweep,) = known(24_000.0)
+    times, rng = sweep.spike_times, np.random.default_rng(2)
+    stay = rng.uniform(size=times.size) < np.exp(-change * times / 24_000.0)
+    data = Recording((Sweep(sweep.current, DT, None, times[stay]),), cell="drifting")
+    p = problem(data)
+    found = Likelihood(names=("theta", "delta"), starts=1)(p, begun(p))
+    assert bool(found.details["drift"]) is kept
+    if kept:
+        assert -1.8 * change < found.details["drift"][0] < -0.6 * change
+
+
+def test_steps_have_no_drift_unasked():
+    p = problem(steps(), LIF)
+    assert Likelihood(names=("theta",), starts=1)(p, begun(p)).details["drift"] == []
 
 
 def test_drifts_are_ramps_that_end_at_zero():
