@@ -80,7 +80,7 @@ def _about(kind: str, spikes: Train, current: Trace, dt: float) -> Triggered | N
     if len(at) < FEWEST:
         return None
     cut = current[at[:, None] + lags]
-    return Triggered(kind, len(at), lags * dt, cut.mean(0), cut.std(0, ddof=1) / np.sqrt(len(at)))
+    return Triggered(kind, len(at), lags * np.float64(dt), cut.mean(0), cut.std(0, ddof=1) / np.sqrt(len(at)))
 
 
 def calibration(evidence: Evidence) -> Calibration | None:
