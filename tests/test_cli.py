@@ -237,8 +237,9 @@ def test_report_of_a_saved_fit(run: Run, files: tuple[Path, Path], fitted: Fitte
 def test_info_shows_stimuli_and_split(run: Run) -> None:
     done = run("info", ROOT / "data" / "DRN164.nwb")
     assert done.code == 0
-    assert re.search(r"0: frozen noise, training\s+1\s+60\s+527", done.out)
-    assert "train: 1 sweeps, 60 s, 527 spikes; test: 10 sweeps, 100 s, 707 spikes" in done.out
+    assert re.search(r"0\s+frozen noise, training\s+noise\s+1\s+60\s+527\s+train", done.out)
+    assert "train: 1 sweep, 60 s, 527 spikes" in done.out
+    assert "test: 10 sweeps, 100 s, 707 spikes" in done.out
 
 
 def test_info_as_json_holds_the_same(run: Run) -> None:
