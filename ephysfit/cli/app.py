@@ -13,6 +13,7 @@ from ephysfit.cli.verbs.export import export
 from ephysfit.cli.verbs.fit import fit
 from ephysfit.cli.verbs.info import info
 from ephysfit.cli.verbs.models import models
+from ephysfit.cli.verbs.plot import plot
 from ephysfit.cli.verbs.report import report
 from ephysfit.cli.verbs.score import score
 from ephysfit.cli.verbs.simulate import simulate
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (info, fit, simulate, score, report, export, models):
+for verb in (info, fit, simulate, score, report, plot, export, models):
     app.command()(verb)
 
 
