@@ -47,7 +47,7 @@ class Readout:
 
     betas: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0, 5.0)
     offsets: tuple[float, float, int] = (-3.0, 2.0, 16)
-    runs: int = 16
+    runs: int = 64
     recorded: float = 0.0
     window: float = 4.0
     longest: float = 30000.0

@@ -29,6 +29,8 @@ BLIND = 1e-4
 ROUNDING = 1e-13
 #: least eigenvalue of an information that is scaled to a diagonal of ones
 FLAT = 1e-10
+#: gain in nats under which a climb stops: small, because narrow valleys are followed by many small gains
+CLOSE = 2e-3
 #: parameters that carry the place and the size of the mV scale
 SCALE = ("E_L", "theta")
 #: weight of the prior per spike where the fit does not say
@@ -227,7 +229,7 @@ class Surface:
     ) -> Ascent:
         """To the top from `q`, with the blind directions held and, if said, more."""
         where = self.fixed if fixed is None else self.fixed | fixed
-        return ascend(Held(target, where), q, steps=steps, tolerance=0.01)  # type: ignore[arg-type]
+        return ascend(Held(target, where), q, steps=steps, tolerance=CLOSE)  # type: ignore[arg-type]
 
     def peak(self, base: Neuron, q: torch.Tensor) -> Peak:
         """The top with the refractory period of `base`."""
