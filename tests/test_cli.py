@@ -361,8 +361,8 @@ def test_version_and_no_arguments(run: Run) -> None:
 
 
 VERBS = (
-    "info", "inspect", "fit", "intervals", "simulate", "score", "report", "plot", "explore", "export", "write", "models",
-    "batch", "status", "collect", "query", "population", "warm-up",
+    "info", "inspect", "fit", "intervals", "simulate", "score", "report", "plot", "explore", "export", "write",
+    "models", "batch", "status", "collect", "query", "population", "warm-up",
 )  # fmt: skip
 
 
