@@ -25,7 +25,7 @@ THROUGH_T_REF = ("GIF", "AdLIF", "MultiALIF", "BlockALIF", "AIGIF")
 #: how close they came was measured (docs/recovery.md), and is held
 HELD = (
     "LIF", "SoftLIF", "ALIF", "BlockALIF", "MultiALIF", "AdLIF", "LIFASC", "RefractoryLIF", "RefractoryCurrentLIF",
-    "PRF", "ResonantLIF", "BRF", "CSiLIF", "STCLIF", "GLIF5", "GIF", "AGIF", "IGIF", "MAT", "AIGIF",
+    "PRF", "ResonantLIF", "BRF", "CSiLIF", "STCLIF", "SiLIF", "GLIF4", "GLIF5", "GIF", "AGIF", "IGIF", "MAT", "AIGIF",
 )  # fmt: skip
 ALL = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in recovery_all.fittable() if n not in LONG]
 
