@@ -2,8 +2,8 @@
 
 The helper starts with the first HDF5 file (about half a second) and serves the whole session; where none can be started
 files are opened without it. Where it dies or makes no progress, the file is refused with one clear error and the next
-file gets a new helper. A file found sound is not looked at again until it changes. Where every load runs in a process of
-its own anyway, set ``EPHYSFIT_PROBE=0``.
+file gets a new helper. A file found sound is not looked at again until it changes. Where every load runs in a process
+of its own anyway, set ``EPHYSFIT_PROBE=0``.
 """
 
 from __future__ import annotations
