@@ -60,7 +60,10 @@ def _strip(ax: Any, values: Any, row: int) -> None:
     if not len(values):
         return
     jitter = np.random.default_rng(len(values)).uniform(-0.28, 0.28, len(values))
-    ax.plot(values, row + jitter, ".", color=MODEL, ms=3, alpha=max(0.12, min(0.8, 60 / len(values))), mew=0)
+    many = len(values) > 60
+    ax.plot(
+        values, row + jitter, ".", color=MODEL, ms=3 if many else 8, alpha=max(0.12, min(0.8, 60 / len(values))), mew=0
+    )
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
     ax.plot([low, high], [row, row], color=INK, lw=4, alpha=0.35, solid_capstyle="butt")
     ax.plot([middle, middle], [row - 0.3, row + 0.3], color=INK, lw=1.6)

@@ -185,6 +185,12 @@ class Fit:
 
         return write(self, path, test, **options)
 
+    def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
+        """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""
+        import ephysfit
+
+        return ephysfit.export(self, to, path, **options)
+
     @classmethod
     def load(cls, path: str | Path, neuron: type[Neuron] | None = None, *, label: str | None = None) -> Fit:
         """Read a saved fit, from its JSON or from the NWB file it was written into (the last one, or that of `label`);
@@ -269,9 +275,10 @@ def default_stages(neuron: type[Neuron]) -> tuple[Stage, ...]:
 
     A neuron without a hazard has no likelihood and is searched. One of few parameters cannot follow the cell closely,
     so that the most likely parameters are not the ones that spike best on their own: its free runs are searched too.
+    One that declares its likelihood no guide (`Neuron.searched`) is searched in noise-free runs.
     """
-    if not neuron.stochastic():
-        return (Passive(), Search(evaluations=4800))
+    if neuron.searched or not neuron.stochastic():
+        return (Passive(), Search(evaluations=4800, noisy=False))
     few = len(Free.of(neuron).names) <= FEW
     return (Passive(), Likelihood(), Search(), Readout()) if few else STAGES
 

@@ -107,7 +107,9 @@ def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, 
     """Damped Fisher scoring from `z`; `tolerance` is the gain in nats under which it stops."""
     damping, here = 1e-2, target.information(z)
     values, small, status = [here.value], 0, Status.STEPS_USED
-    for k in range(steps if np.isfinite(here.value) else 0):
+    if not _usable(here):
+        return Ascent(z, -np.inf, Status.DIVERGED, (-np.inf,), _nothing(here))
+    for k in range(steps):
         if report is not None:
             report(k / steps, z, here.value)
         moved, damping = _uphill(target, z, here, damping)
@@ -115,14 +117,24 @@ def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, 
             status = Status.CONVERGED
             break
         there = target.information(moved)
+        if not _usable(there):
+            break
         small = small + 1 if there.value - here.value < tolerance else 0
         z, here = moved, there
         values.append(here.value)
         if small >= 3:
             status = Status.CONVERGED
             break
-    status = status if np.isfinite(here.value) else Status.DIVERGED
     return Ascent(z, here.value, status, tuple(values), here)
+
+
+def _usable(at: Information) -> bool:
+    """Whether a step can be made from here: of an upstroke far from the data the slopes overflow."""
+    return bool(np.isfinite(at.value) and np.isfinite(at.gradient).all() and np.isfinite(at.fisher).all())
+
+
+def _nothing(at: Information) -> Information:
+    return Information(-np.inf, np.zeros_like(at.gradient), np.zeros_like(at.fisher))
 
 
 def _uphill(target: Posterior, z: torch.Tensor, here: Information, damping: float) -> tuple[torch.Tensor | None, float]:
@@ -217,7 +229,11 @@ class Likelihood:
                 "starts": [-a.value / problem.n_spikes for _, a in begun],
                 "drift": found.z[len(free.names) :].tolist(),
                 "top": scalar_values(cell),
-                "prior": {"strength": self.prior, "centre": scalar_values(estimate.neuron)},
+                "prior": {
+                    "strength": self.prior,
+                    "centre": scalar_values(estimate.neuron),
+                    "names": list(climb.everything),
+                },
                 **errors(free, found),
             },
         )
