@@ -7,15 +7,15 @@ time constants, the rheobase current, and ratios to the distance between rest an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.fitting.fit import Fit, fit
-from ephysfit.fitting.stage import Estimate, Problem, Stage
-from ephysfit.fitting.stages import Likelihood, Passive
+from ephysfit.fitting.stage import Stage
+from ephysfit.fitting.stages import Likelihood, Passive, Refractory
 from ephysfit.fitting.uncertainty import intervals
 from ephysfit.models import ALIF
 from ephysfit.neuron.declare import Neuron
@@ -41,25 +41,9 @@ SMOOTH = tuple(n for n in READINGS if n != "t_ref")
 KINDS = {"noise-free cells": "none", "noisy cells": "escape"}
 
 
-@dataclass(frozen=True)
-class Profiled:
-    """Profile the refractory period: fit the likelihood at each value under the shortest interval, keep the best."""
-
-    likelihood: Likelihood
-    longest: float = 6.0
-
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
-        shortest = min(float(np.diff(s.spike_times).min()) for s in problem.recording.sweeps)
-        values = np.arange(1, int(min(shortest - problem.dt, self.longest) / problem.dt + 1e-9) + 1) * problem.dt
-        found = estimate
-        tried = []
-        for t_ref in values:
-            found = self.likelihood(problem, found.with_(neuron=found.neuron.replace(t_ref=float(t_ref))))
-            tried.append(found)
-        return min(tried, key=lambda e: e.train)
-
-
-CHAIN: tuple[Stage, ...] = (Passive(), Likelihood(prior=1e-5), Profiled(Likelihood(prior=1e-5, starts=1)))
+#: synthetic cells stand still, so no drift is looked for
+CLIMB = Likelihood(prior=1e-5, drift=0)
+CHAIN: tuple[Stage, ...] = (Passive(), CLIMB, Refractory(replace(CLIMB, starts=1)))
 
 
 def cells(n: int, seed: int = 0) -> list[Neuron]:

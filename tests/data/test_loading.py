@@ -71,7 +71,7 @@ class TestAbuse:
         with pytest.raises(RecordingError):
             load(tmp_path / "a.nwb")
 
-    @pytest.mark.parametrize("suffix", [".nwb", ".abf", ".csv", ".mat"])
+    @pytest.mark.parametrize("suffix", [".nwb", ".abf", ".csv", ".mat", ".pxp", ".smr", ".wcp", ".nix", ".ibw"])
     def test_ten_sparse_gigabytes_are_refused_at_once(self, tmp_path, suffix):
         path = tmp_path / f"huge{suffix}"
         with path.open("wb") as file:
