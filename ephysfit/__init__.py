@@ -35,6 +35,7 @@ _WHERE = {
     "score": "ephysfit.metrics.score",
     "report": "ephysfit.reports.report",
     "fit_many": "ephysfit.batch.many",
+    "export": "ephysfit.reports.export",
     "layer": "ephysfit.simulation.layer",
     "explore": "ephysfit.explorer.serve",
 }
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from ephysfit.fitting.write_back import write
     from ephysfit.metrics.score import score
     from ephysfit.neuron.declare import Neuron, Parameter, State
+    from ephysfit.reports.export import export
     from ephysfit.reports.report import report
     from ephysfit.simulation.layer import layer
     from ephysfit.simulation.simulate import Simulation, simulate

@@ -8,7 +8,8 @@ EphysfitError
 │   └── NotAffineError  an affine-only engine was asked to run a non-affine neuron
 ├── SimulationError     an engine cannot do what was asked
 ├── FitError            a fit that cannot start (a fit that ends badly is a value, not an error)
-└── ScoreError          trains that cannot be scored
+├── ScoreError          trains that cannot be scored
+└── ExportError         a neuron that another simulator cannot express
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ class ScoreError(EphysfitError, ValueError):
 
 class BatchError(EphysfitError, ValueError):
     """A batch that cannot start; a task of it that fails is a result, not an error."""
+
+
+class ExportError(EphysfitError, ValueError):
+    """A neuron that another simulator cannot express, or a file format that does not exist."""
 
 
 def near(name: str, names: Iterable[str]) -> str:

@@ -12,11 +12,13 @@ from ephysfit.cli.output import complain
 from ephysfit.cli.verbs.batch import batch
 from ephysfit.cli.verbs.collect import collect, query
 from ephysfit.cli.verbs.explore import explore
+from ephysfit.cli.verbs.export import export
 from ephysfit.cli.verbs.fit import fit
 from ephysfit.cli.verbs.info import info
 from ephysfit.cli.verbs.inspect import inspect
 from ephysfit.cli.verbs.intervals import intervals
 from ephysfit.cli.verbs.models import models
+from ephysfit.cli.verbs.plot import plot
 from ephysfit.cli.verbs.population import population
 from ephysfit.cli.verbs.report import report
 from ephysfit.cli.verbs.score import score
@@ -46,7 +48,9 @@ VERBS = (
     simulate,
     score,
     report,
+    plot,
     explore,
+    export,
     write,
     models,
     batch,

@@ -23,6 +23,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.diagnosis import drift_warning, parts
 from ephysfit.fitting.electrode import bridge
+from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
@@ -184,6 +185,12 @@ class Fit:
 
         return write(self, path, test, **options)
 
+    def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
+        """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""
+        import ephysfit
+
+        return ephysfit.export(self, to, path, **options)
+
     @classmethod
     def load(cls, path: str | Path, neuron: type[Neuron] | None = None, *, label: str | None = None) -> Fit:
         """Read a saved fit, from its JSON or from the NWB file it was written into (the last one, or that of `label`);
@@ -256,6 +263,9 @@ def fit(
         return select(recording, stages=stages, dt=dt, seed=seed, progress=progress)
     kind = _find(model) if isinstance(model, str) else model
     problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress)
+    if stages is None:
+        with one_thread():
+            problem = with_starts_from_below(problem)
     chain = default_stages(kind) if stages is None else tuple(stages)
     return run(problem, chain, source=model if isinstance(model, str) and ":" in model else "")
 
@@ -265,9 +275,10 @@ def default_stages(neuron: type[Neuron]) -> tuple[Stage, ...]:
 
     A neuron without a hazard has no likelihood and is searched. One of few parameters cannot follow the cell closely,
     so that the most likely parameters are not the ones that spike best on their own: its free runs are searched too.
+    One that declares its likelihood no guide (`Neuron.searched`) is searched in noise-free runs.
     """
-    if not neuron.stochastic():
-        return (Passive(), Search(evaluations=4800))
+    if neuron.searched or not neuron.stochastic():
+        return (Passive(), Search(evaluations=4800, noisy=False))
     few = len(Free.of(neuron).names) <= FEW
     return (Passive(), Likelihood(), Search(), Readout()) if few else STAGES
 
@@ -334,7 +345,8 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
         return out
     if "V" in problem.neuron.states:
         out += [told for told in [bridge(problem.recording).warning()] if told]
-    drifted = drift_warning(parts(problem, neuron))
+    modelled = any(e.details.get("drift") for e in history)
+    drifted = drift_warning(parts(problem, neuron), modelled)
     if drifted:
         out.append(drifted)
     if problem.n_spikes < 100:

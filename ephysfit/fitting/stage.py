@@ -88,6 +88,8 @@ class Problem:
         Milliseconds at the start of each sweep that are simulated but not counted (the initial state is unknown).
     validation : float
         Fraction of the counted samples held out in blocks for early stopping and choice.
+    also : tuple of Neuron
+        Places where a fit may begin beside the declared ones: fits of simpler neurons, lifted (`fitting.ladder`).
     """
 
     recording: Recording
@@ -98,6 +100,7 @@ class Problem:
     blocks: int = 4
     seed: int = 0
     progress: Progress = silent
+    also: tuple[Neuron, ...] = ()
 
     @cached_property
     def trials(self) -> Trials:

@@ -9,6 +9,7 @@ from typing import Any
 import sympy
 
 from ephysfit.neuron.declare import Neuron, flat_names, flatten, pack_state, unflatten
+from ephysfit.neuron.functions import Bank
 from ephysfit.neuron.reading import refuse_undeclared
 
 
@@ -47,7 +48,30 @@ def equations(neuron: type[Neuron]) -> Equations:
 
     Only *pinned* values can remove a state: a free parameter that happens to be 0 never does.
     """
-    cell = symbolic_instance(neuron)
+    return _written(neuron, symbolic_instance(neuron), tuple(flat_names(neuron.parameters)))
+
+
+@cache
+def named_equations(neuron: type[Neuron]) -> Equations:
+    """The same equations of the same states with pinned values as symbols too, but for those of 0.
+
+    Every term then keeps its dimension, as a simulator that checks units wants it.
+    """
+    cell, named = symbolic_instance(neuron), list(flat_names(neuron.parameters))
+    for name, value in neuron.pinned.items():
+        flat = [name] if not isinstance(value, tuple) else [f"{name}_{k + 1}" for k in range(len(value))]
+        given = [value] if not isinstance(value, tuple) else list(value)
+        zero = [not callable(v) and v == 0 for v in given]
+        kept = [sympy.Integer(0) if z else symbol(n) for n, z in zip(flat, zero, strict=True)]
+        object.__setattr__(cell, name, Bank(kept) if isinstance(value, tuple) else kept[0])
+        named += [n for n, z in zip(flat, zero, strict=True) if not z]
+    return _written(neuron, cell, tuple(named), equations(neuron).states)
+
+
+def _written(
+    neuron: type[Neuron], cell: Neuron, parameters: tuple[str, ...], live: tuple[str, ...] | None = None
+) -> Equations:
+    """The equations of an instance whose fields are symbols (or numbers), of the states `live` if given."""
     names = neuron.state_names()
     symbols = {n: symbol(n) for n in names}
     x = pack_state(neuron, symbols)
@@ -56,13 +80,14 @@ def equations(neuron: type[Neuron]) -> Equations:
     jump = _complete(neuron, cell.jump(x), symbols, moving=False)
     rest = {n: sympy.sympify(getattr(cell, r) if isinstance(r, str) else r) for n, r in neuron.rests().items()}
     margin = sympy.sympify(cell.margin(x))
-    live = _read(_moved(names, symbols, flow, jump, rest), symbols, flow, jump, margin)
+    if live is None:
+        live = _read(_moved(names, symbols, flow, jump, rest), symbols, flow, jump, margin)
     fixed = {symbols[n]: rest[n] for n in names if n not in live}
     put = lambda e: sympy.sympify(e).subs(fixed)  # noqa: E731
     held = set(flat_names({k: s for k, s in neuron.states.items() if k in neuron.hold}))
     return Equations(
         states=live,
-        parameters=tuple(flat_names(neuron.parameters)),
+        parameters=parameters,
         inputs=tuple(neuron.inputs),
         flow={n: put(flow[n]) for n in live},
         margin=put(margin),

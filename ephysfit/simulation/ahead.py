@@ -64,7 +64,7 @@ class Build:
 
     def wait(self, seconds: float | None = None) -> bool:
         """Until all are compiled; whether they are."""
-        return all([e.wait(seconds) for e in self.events])
+        return all(e.wait(seconds) for e in self.events)
 
 
 def build(orders: Iterable[Order], *, workers: int | None = None) -> Build:

@@ -151,6 +151,7 @@ class Problem:
     thresholds: np.ndarray
     spikes: str
     coef_cells: int
+    part: int = 0
 
     @property
     def steps(self) -> int:
@@ -158,7 +159,9 @@ class Problem:
 
     @property
     def segment(self) -> int:
-        """Steps between checkpoints: more for very long records, so that checkpoints stay small."""
+        """Steps between checkpoints: more for very long records, so that checkpoints stay small; `part` where given."""
+        if self.part:
+            return self.part
         longer = 2 ** max(0, int(np.ceil(np.log2(max(1, self.steps / 1_000_000)))))
         return min(SEGMENT * longer, 4096)
 
@@ -194,7 +197,7 @@ class Problem:
         shapes = [current_axes(current), lists.shape if lists else (1, 1)]
         shapes.append((1, 1) if drawn is None else (drawn.shape[0], drawn.shape[1]))
         if drawn is not None:
-            lanes = lanes or lanes_for(element, 1000)  # noisy runs are many; the causal one among them shares their kernel
+            lanes = lanes or lanes_for(element, 1000)  # noisy runs are many; a causal one shares their kernel
         layout = arrange(cellwise(neuron), shapes, 2, element, lanes)
         if coefs is None:
             coefs = coefficients(neuron, dt).detach().numpy()
@@ -229,11 +232,12 @@ class Problem:
         keep: bool = False,
         tau: float | None = None,
         sharpen: tuple[float, float] = (1.0, 0.0),
+        escape: bool = False,
     ) -> Done:
-        """Run; with `tau` (ms) also the van Rossum trace against the lists."""
+        """Run; with `tau` (ms) also the van Rossum trace against the lists, or the log-likelihood of forced spikes."""
         if not save and chunks.worthwhile(self):
             return chunks.forward(self, keep=keep, tau=tau)
-        return self.run(save=save, keep=keep, tau=tau, sharpen=sharpen)
+        return self.run(save=save, keep=keep, tau=tau, sharpen=sharpen, escape=escape)
 
     def run(
         self,
@@ -242,12 +246,13 @@ class Problem:
         keep: bool = False,
         tau: float | None = None,
         sharpen: tuple[float, float] = (1.0, 0.0),
+        escape: bool = False,
         start: tuple[np.ndarray, np.ndarray] | None = None,
         since: int = 0,
     ) -> Done:
         """The kernel over all tiles, from rest or from `start` = (states, end of refractoriness) of every lane."""
         trace, rows = tau is not None, self.refractory.size
-        variant = self.variant(trace=trace, keep=keep, save=save, resume=start is not None)
+        variant = self.variant(trace=trace, escape=escape, keep=keep, save=save, resume=start is not None)
         go = kernel(self.neuron, "forward", variant)
         slots, room = self.states + trace, self._room()
         kept = np.empty(self.parts * slots * rows * keep, self.element)
@@ -260,7 +265,8 @@ class Problem:
         while True:
             events, counts, loss = np.empty((rows, room), np.int32), np.zeros(rows, np.int64), np.zeros(rows)
             written = (events, counts, kept, woken, loss, saved, final.reshape(-1), asleep)
-            share(partial(apply_tiles, go, given, written, self.scratch("forward")), self.layout.tiles, rows * (self.steps - since))
+            memory, work = self.scratch("forward"), rows * (self.steps - since)
+            share(partial(apply_tiles, go, given, written, memory), self.layout.tiles, work)
             if counts.max(initial=0) <= room:
                 return Done(self, events, counts, kept, woken, loss, saved, final, asleep)
             room = int(counts.max())

@@ -65,8 +65,8 @@ def vectors_work() -> bool:
 def lanes_for(element: str, rows: int) -> int:
     """Rows of a tile: one chain of registers, or two where there are rows to fill them; 1 without vectors.
 
-    A single row takes a tile too: plain numbers are little faster there (0.8-1.5 times) and would need kernels of their own,
-    each a second to compile.
+    A single row takes a tile too: plain numbers are little faster there (0.8-1.5 times) and would need kernels of their
+    own, each a second to compile.
     """
     size = np.dtype(element).itemsize
     if not vectors_work():

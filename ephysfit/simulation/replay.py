@@ -100,7 +100,8 @@ def orders(neuron: type[Neuron], groups: Iterable[Sequence[str]]) -> list[Order]
     moving = [moving_coefficients(Free.of(neuron, names)) for names in groups]
     asked: list[tuple[str, tuple[str, ...]]] = [("value", ()), *(("fisher", m) for m in moving)]
     return [
-        Order(written(f"{name}_{neuron.__name__}", _source(neuron, name, m)[0]), name, _TYPES[name]) for name, m in asked
+        Order(written(f"{name}_{neuron.__name__}", _source(neuron, name, m)[0]), name, _TYPES[name])
+        for name, m in asked
     ]
 
 
@@ -173,7 +174,8 @@ class Replay:
         n, extra = len(moving), len(drift)
         grad, gram = np.zeros(n + extra), np.zeros((n + extra, n + extra))
         kernel = _kernel(self.free.neuron, "fisher", moving)
-        scratch = (np.empty(_source(self.free.neuron, "fisher", moving)[1]), np.empty((_BLOCK, n + extra)), np.empty(n + extra))
+        _, work = _source(self.free.neuron, "fisher", moving)
+        scratch = (np.empty(work), np.empty((_BLOCK, n + extra)), np.empty(n + extra))
         total, fixed = 0.0, (self._steps(), log(self.dt))
         for s in sweeps:
             slow = s.covariates(extra)

@@ -24,8 +24,8 @@ v = {factory}({arguments})
 FORWARD = """
 @njit(cache=True, nogil=True, error_model="numpy")
 def forward(lo, hi, since, steps, segment, numbers, coefs, refractory, source, current, current_flat, marked, begin, at,
-            drawing, thresholds, start, awake, events, counts, kept, woken, loss, saved, final, asleep, drive, marks, line,
-            starts, drawn):
+            drawing, thresholds, start, awake, events, counts, kept, woken, loss, saved, final, asleep, drive, marks,
+            line, starts, drawn):
     rows = refractory.shape[0]
     room = events.shape[1]
     dt, beta, offset, kappa = splat(F(numbers[0])), splat(F(numbers[1])), splat(F(numbers[2])), splat(F(numbers[3]))
@@ -67,10 +67,10 @@ def forward(lo, hi, since, steps, segment, numbers, coefs, refractory, source, c
 REVERSE = """
 @njit(cache=True, nogil=True, error_model="numpy")
 def reverse(lo, hi, steps, segment, numbers, coefs, refractory, source, current, current_flat, marked, begin, at, own,
-            dense, dense_flat, kept, woken, later, first, earlier, gradient, driven, drive, marks, asked, pushed, entered,
-            flags, line, starts, total):
+            dense, dense_flat, kept, woken, later, first, earlier, gradient, driven, drive, marks, asked, pushed,
+            entered, flags, line, starts, total):
     rows = refractory.shape[0]
-    kappa, sharp = splat(F(numbers[3])), splat(F(1 / numbers[4]))
+    dt, kappa, sharp = splat(F(numbers[0])), splat(F(numbers[3])), splat(F(1 / numbers[4]))
     zero, half, one = splat(F(0)), splat(F(0.5)), splat(F(1))
     $constants
     parts = (steps + segment - 1) // segment

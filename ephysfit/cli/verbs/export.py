@@ -1,0 +1,80 @@
+"""`ephysfit export`: a fitted cell for another simulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ephysfit.cli import arguments
+from ephysfit.cli.output import say
+
+NAMES = ("nest", "brian2", "neuroml", "nir", "python", "json")
+WAYS = ("causal", "noisy", "threshold")
+FORMS = ("auto", "equations", "steps")
+
+
+def one_of(*known: str):  # type: ignore[no-untyped-def]
+    """A check that a text is one of these, or not given."""
+
+    def check(text: str | None) -> str | None:
+        if text is None or text.lower() in known:
+            return text and text.lower()
+        raise typer.BadParameter(f"{text!r}; {arguments.hint(text, known)}")
+
+    return check
+
+
+To = Annotated[
+    str,
+    typer.Option("--to", "-t", metavar="|".join(NAMES), callback=one_of(*NAMES), show_default=False,
+                 help="For whom. nest: NESTML and a script; brian2: a script; neuroml: LEMS; nir: plain LIF only; "
+                 "python: one file on numpy; json: numbers, units, equations."),
+]  # fmt: skip
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", dir_okay=False, show_default=False,
+                 help="The main file; companions go beside it. Default: MODEL_CELL.* beside the fit."),
+]  # fmt: skip
+Spiking = Annotated[
+    str | None,
+    typer.Option("--spiking", metavar="|".join(WAYS), callback=one_of(*WAYS), show_default=False,
+                 help="What makes a spike. causal (default of a stochastic neuron): the hazard integrated to 1, "
+                 "noise-free; noisy: with escape noise; threshold: the margin reaches 0."),
+]  # fmt: skip
+Form = Annotated[
+    str,
+    typer.Option("--form", metavar="|".join(FORMS), callback=one_of(*FORMS),
+                 help="Of a Brian2 script: differential equations, or the very step of the fit."),
+]  # fmt: skip
+
+
+def export(
+    fit: arguments.FitFile,
+    to: To,
+    output: Output = None,
+    spiking: Spiking = None,
+    dt: arguments.StepOption = None,
+    form: Form = "auto",
+    model: arguments.NeuronOption = None,
+) -> None:
+    """Write a fitted cell for another simulator: NEST, Brian2, NeuroML, NIR, plain Python, JSON.
+
+    What a simulator cannot express is refused with the reason.
+
+    Examples:
+
+    ephysfit export fit_DRN164/fit.json --to brian2
+
+    ephysfit export fit.json --to nest --dt 0.1 -o models/cell_42.nestml
+
+    ephysfit export fit.json --to nir --spiking threshold
+    """
+    from ephysfit.reports.export import TARGETS
+    from ephysfit.reports.export import export as write
+
+    fitted = arguments.open_fit(fit, model)
+    name = "".join(c if c.isalnum() else "_" for c in f"{fitted.model}_{fitted.cell}")
+    path = output or fit.with_name(name + ("_brian2" if to == "brian2" else "") + TARGETS[to].ending)
+    say("written: " + "  ".join(str(p) for p in write(fitted, to, path, spiking=spiking, dt=dt, form=form)))

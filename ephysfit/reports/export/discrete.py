@@ -1,0 +1,98 @@
+"""One step of a neuron as assignments, with the names that programs use: what map-like exports are written from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy
+
+from ephysfit.neuron.stepping import Step, coefficients, newest, step
+from ephysfit.neuron.symbols import MARGIN, symbol
+from ephysfit.reports.export.reading import Reading
+
+#: the margin, as exported programs call it
+U = symbol("margin_mV")
+
+Assignment = tuple[str, sympy.Expr]
+
+
+@dataclass(frozen=True, eq=False)
+class Discrete:
+    """A neuron's step as assignments, in the order in which they are to be made.
+
+    Attributes
+    ----------
+    step : Step
+    coefs : mapping of str to float
+        Numbers of this cell at the step of the fit, those that anything reads.
+    free, held : list of (name, expression)
+        ``X_next`` of every state between spikes and while refractory; an expression may read earlier ones.
+    margin, rate : expression
+        Distance to threshold after the step, mV, and the hazard per ms at it (None without one).
+    jump : list of (name, expression)
+        What a spike does, safe to run one after the other.
+    rest : mapping of str to expression
+        Where a run starts.
+    """
+
+    step: Step
+    coefs: dict[str, float]
+    free: list[Assignment]
+    held: list[Assignment]
+    margin: sympy.Expr
+    rate: sympy.Expr | None
+    jump: list[Assignment]
+    rest: dict[str, sympy.Expr]
+
+
+def discrete(reading: Reading) -> Discrete:
+    """The step of a fitted cell."""
+    s = step(reading.neuron)
+    values = coefficients(reading.fit.neuron, reading.dt)[0].tolist()
+    named = {newest(n): symbol(after(n)) for n in s.states}
+    free, held = ([(after(n), e.xreplace(named)) for n, e in rule] for rule in (s.advance, s.advance_held))
+    margin, jump = sympy.sympify(s.margin), in_order(list(s.jump))
+    rest = dict(zip(s.states, map(sympy.sympify, s.rest), strict=True))
+    rate = None if s.hazard is None else sympy.sympify(s.hazard).xreplace({MARGIN: sharpened(reading)})
+    every = [*(e for _, e in (*free, *held, *jump)), margin, *rest.values(), *([] if rate is None else [rate])]
+    read = {a.name for e in every for a in sympy.sympify(e).free_symbols}
+    return Discrete(
+        step=s,
+        coefs={n: v for n, v in zip(s.coefs, values, strict=True) if n in read},
+        free=free,
+        held=held,
+        margin=margin,
+        rate=rate,
+        jump=jump,
+        rest=rest,
+    )
+
+
+def after(state: str) -> str:
+    """The name of a state's value after the step."""
+    return f"{state}_next"
+
+
+def sharpened(reading: Reading) -> sympy.Expr:
+    """The argument of the hazard: the margin, sharpened for the causal run."""
+    beta, offset = reading.sharpen
+    return U if (beta, offset) == (1.0, 0.0) else sympy.Float(beta) * (U - sympy.Float(offset))
+
+
+def in_order(changes: list[Assignment]) -> list[Assignment]:
+    """Changes that happen at once as assignments one after the other: what is overwritten too early is kept aside.
+
+    Examples
+    --------
+    >>> a, b = symbol("a"), symbol("b")
+    >>> in_order([("a", b), ("b", a + b)])
+    [('a_before', a), ('a', b), ('b', a_before + b)]
+    """
+    out: list[Assignment] = []
+    kept: dict[sympy.Symbol, sympy.Symbol] = {}
+    for k, (name, e) in enumerate(changes):
+        if any(symbol(name) in sympy.sympify(later).free_symbols for _, later in changes[k + 1 :]):
+            kept[symbol(name)] = symbol(f"{name}_before")
+            out.append((f"{name}_before", symbol(name)))
+        out.append((name, sympy.sympify(e).xreplace({s: b for s, b in kept.items() if s != symbol(name)})))
+    return out

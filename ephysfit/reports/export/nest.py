@@ -1,0 +1,63 @@
+"""A fitted cell for NEST: a NESTML model, which is the very step of the fit, and a script that builds and runs it."""
+
+from __future__ import annotations
+
+import re
+
+import sympy
+
+from ephysfit.reports.export.discrete import discrete
+from ephysfit.reports.export.mathtext import NESTML
+from ephysfit.reports.export.reading import Reading, refuse
+from ephysfit.reports.export.templates import fill
+
+
+def nest(reading: Reading) -> dict[str, str]:
+    """The model (``.nestml``) and a script (``_nest.py``) that builds it and runs it on a current.
+
+    Notes
+    -----
+    None of NEST's own neurons equals a fitted cell step by step: they have no soft threshold that integrates, other
+    exponents of the hazard, or another order of reset and threshold. NESTML expresses all of it.
+
+    Raises
+    ------
+    ExportError
+        For a neuron of several inputs: NEST's generators drive a neuron with one current.
+    """
+    if len(reading.equations.inputs) > 1:
+        raise refuse(
+            reading, "NEST", f"it has {len(reading.equations.inputs)} inputs ({', '.join(reading.equations.inputs)}), "
+            "and NEST's devices drive a neuron with one current", "take brian2 or python, or fit a neuron of one input",
+        )  # fmt: skip
+    d, name, text = discrete(reading), NESTML.name_of, NESTML.text
+    (driven,) = d.step.inputs
+    model = re.sub(r"\W", "_", f"{reading.fit.model}_{reading.fit.cell}").lower() + "_neuron"
+    shared = {"about": reading.about, "model": model, "dt": reading.dt}
+    rate = None if d.rate is None or reading.spiking == "threshold" else text(d.rate)
+    values = d.coefs
+    return {
+        ".nestml": fill(
+            "neuron.nestml.j2",
+            **shared,
+            states=[(name(n), _start(e, values), reading.meanings[n]) for n, e in d.rest.items()],
+            coefs=[(name(n), v) for n, v in values.items()],
+            n_ref=reading.refractory_steps,
+            input=name(driven),
+            free=[(name(n), text(e)) for n, e in d.free],
+            held=[(name(n), text(e)) for n, e in d.held],
+            names=[name(n) for n in d.step.states],
+            margin=text(d.margin),
+            rate=rate,
+            jump=[(name(n), text(e), n in d.step.states) for n, e in d.jump],
+            noisy=reading.spiking == "noisy",
+        ),
+        "_nest.py": fill(
+            "nest.py.j2", **shared, states=[*map(name, d.step.states), "wait", *(["spent"] if rate else [])]
+        ),
+    }
+
+
+def _start(e: sympy.Expr, values: dict[str, float]) -> float:
+    """A rest value as a number."""
+    return float(e.subs({s: values[s.name] for s in e.free_symbols}))

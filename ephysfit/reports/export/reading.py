@@ -1,0 +1,171 @@
+"""What every exporter starts from: a fitted cell read as named constants, equations, and a rule for its spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ephysfit.errors import ExportError, near
+from ephysfit.fitting.fit import Fit
+from ephysfit.neuron.declare import Neuron, Parameter, flat_names
+from ephysfit.neuron.functions import elements
+from ephysfit.neuron.symbols import Equations, equations, named_equations
+from ephysfit.neuron.symbols import text as equation_text
+
+#: how an exported neuron may spike; the readouts of `Fit.simulate` by a short name
+SPIKING = {
+    "causal": "noise-free with the fitted soft threshold: a spike when the hazard integrated since the last one is 1",
+    "noisy": "stochastic, with the fitted hazard",
+    "threshold": "a spike where the margin reaches 0; escape noise left out",
+}
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One number of a cell: flat name, value, unit, meaning, bounds of the fit (None for a pinned one)."""
+
+    name: str
+    value: float
+    unit: str
+    meaning: str
+    bounds: tuple[float, float] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A fitted cell as exporters need it.
+
+    Attributes
+    ----------
+    fit : Fit
+    spiking : str
+        One of `SPIKING`.
+    sharpen : (float, float)
+        (beta, offset in mV) of the causal run: the hazard is taken at beta (margin - offset).
+    constants : tuple of Constant
+        Every number the equations read, the refractory period too.
+    equations : Equations
+        With pinned values as symbols (`neuron.symbols.named_equations`).
+    """
+
+    fit: Fit
+    spiking: str
+    sharpen: tuple[float, float]
+    constants: tuple[Constant, ...]
+    equations: Equations
+
+    @property
+    def neuron(self) -> type[Neuron]:
+        return type(self.fit.neuron)
+
+    @property
+    def dt(self) -> float:
+        """Step of the fit, ms."""
+        return self.fit.dt
+
+    @property
+    def refractory_steps(self) -> int:
+        """Steps after a spike in which none can follow."""
+        return round(self.t_ref / self.dt)
+
+    @property
+    def t_ref(self) -> float:
+        """Refractory period, ms; 0 where the neuron has none."""
+        return float(getattr(self.fit.neuron, "t_ref", 0.0))
+
+    @property
+    def values(self) -> dict[str, float]:
+        return {c.name: c.value for c in self.constants}
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of states and inputs by flat name."""
+        kind = self.neuron
+        of = {n: s.unit for k, s in kind.states.items() for n in flat_names({k: s})}
+        return of | {n: i.unit for n, i in kind.inputs.items()}
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What states and inputs are, by flat name."""
+        kind = self.neuron
+        of = {n: s.doc for k, s in kind.states.items() for n in flat_names({k: s})}
+        return of | {n: i.doc or "injected current" for n, i in kind.inputs.items()}
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the head of every exported file says."""
+        from ephysfit import __version__
+
+        made = self.fit.provenance
+        return {
+            "cell": self.fit.cell,
+            "model": self.fit.model,
+            "version": __version__,
+            "date": str(made.get("date", ""))[:10],
+            "recording": str(made.get("recording", "")),
+            "reference": getattr(self.neuron, "reference", ""),
+            "spiking": f"{self.spiking}: {SPIKING[self.spiking]}",
+            "dt": self.dt,
+            "equations": equation_text(self.neuron),
+        }
+
+
+def read(fit: Fit, spiking: str | None = None) -> Reading:
+    """A fit as exporters need it.
+
+    Parameters
+    ----------
+    fit : Fit
+    spiking : str, optional
+        One of `SPIKING`; by default "causal" for a stochastic neuron, else "threshold".
+
+    Raises
+    ------
+    ExportError
+        If `spiking` is unknown, or needs a hazard that the neuron does not declare.
+    """
+    kind = type(fit.neuron)
+    chosen = spiking or ("causal" if kind.stochastic() else "threshold")
+    if chosen not in SPIKING:
+        raise ExportError(f"spiking {chosen!r} is unknown; {near(chosen, SPIKING)}")
+    if chosen != "threshold" and not kind.stochastic():
+        raise ExportError(f"{fit.model} declares no hazard, so it cannot spike {chosen!r}; use spiking='threshold'")
+    sharpen = fit.details.get("sharpen", (1.0, 0.0))
+    if chosen == "causal" and sharpen is None:  # the fit found its plain threshold run the better causal run
+        chosen = "threshold"
+    beta, offset = sharpen if chosen == "causal" else (1.0, 0.0)
+    return Reading(fit, chosen, (float(beta), float(offset)), tuple(_constants(fit.neuron)), named_equations(kind))
+
+
+def _constants(neuron: Neuron) -> list[Constant]:
+    kind = type(neuron)
+    out = []
+    for name in [*kind.parameters, *kind.pinned]:
+        declared, free = owner(kind, name), name in kind.parameters
+        values = [float(v) for v in elements(getattr(neuron, name))]
+        flat = list(flat_names({name: declared})) if len(values) == declared.size else [name]
+        bounds = (declared.low, declared.high) if free else None
+        out += [Constant(f, v, declared.unit, declared.doc, bounds) for f, v in zip(flat, values, strict=True)]
+    needed = {*named_equations(kind).parameters, *equations(kind).parameters, "t_ref"}
+    return [c for c in out if c.name in needed]
+
+
+def owner(kind: type[Neuron], name: str) -> Parameter:
+    """The declaration of a parameter, in this neuron or in the one it was pinned from."""
+    at: type[Neuron] | None = kind
+    while at is not None:
+        if name in at.parameters:
+            return at.parameters[name]
+        at = at.base  # type: ignore[assignment]
+    raise ExportError(f"{kind.__name__} pins {name!r}, which no neuron it derives from declares")
+
+
+def refuse(reading: Reading, target: str, reason: str, way_out: str) -> ExportError:
+    """The error of an exporter that cannot express a neuron."""
+    return ExportError(f"{reading.fit.model} cannot go to {target}: {reason}; {way_out}")
+
+
+def used(reading: Reading, symbols: set[str]) -> Mapping[str, Constant]:
+    """The constants among these names, in the order of declaration."""
+    return {c.name: c for c in reading.constants if c.name in symbols}

@@ -1,0 +1,18 @@
+"""The texts of exported files, as jinja2 templates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def fill(name: str, **values: Any) -> str:
+    """A template of this folder with values put in; a value it reads and does not get is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    env = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True, autoescape=name.endswith((".xml.j2", ".nml.j2")),
+    )  # fmt: skip
+    env.filters["precise"] = lambda value: repr(float(value))
+    return env.get_template(name).render(**values)
