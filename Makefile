@@ -2,7 +2,7 @@
 #   make demo   the environment, then the main job on a shipped recording
 #   make test   the environment, then the tests
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint notebooks executed exports wheel clean
+.PHONY: help demo test slow lint docs browser notebooks executed exports wheel clean
 
 CANDIDATES := python3.11 python3 python3.12 python3.13 python
 PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; say which: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv; on a fresh machine this takes some minutes"
-	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test,dev]'
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test,docs,dev]'
 	@touch $@
 
 demo: $(READY)  ## fit a real cell, print its scores on held-out repeats, write demo/report.html
@@ -70,5 +70,11 @@ wheel: $(READY)  ## build the wheel, install it into a clean environment, fit th
 	build/wheel/venv/bin/ephysfit export build/wheel/demo/fit.json --to python -o build/wheel/cell.py
 	test -s build/wheel/demo/report.html -a -s build/wheel/cell.py
 
+docs: $(READY)  ## the documentation site, docs/_build/html/index.html; a warning or a dead link inside fails
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+browser:  ## chromium for the tests of the explorer, by apt where it is missing and this is root
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+
 clean:  ## remove what was made, the environment too
-	rm -rf .venv .venv-exports demo build dist
+	rm -rf .venv .venv-exports demo build dist docs/_build docs/api docs/notebooks docs/changelog.md

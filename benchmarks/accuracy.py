@@ -24,11 +24,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import block_alif
 import numpy as np
 
 import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import EphysfitError, near
+from ephysfit.simulation.simulate import Simulation, simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 RAPHE = ROOT.parent / "shared" / "data" / "raphe"
@@ -51,6 +53,9 @@ PEERS: tuple[tuple[str, str, tuple[str, str, str], str], ...] = (
     ("stochastic GLM, 14 + 12 bases", "Pillow et al. 2008", ("– .61 .79", "– .60 .74", "– .43 .58"), ""),
 )  # fmt: skip
 
+#: the Block-ALIF paper's own way to fit (benchmarks/block_alif.py), flaws and all
+RECIPES = ("Block-ALIF-recipe",)
+
 Row = dict[str, Any]
 
 
@@ -65,29 +70,41 @@ def cells() -> dict[str, tuple[Recording, Recording]]:
 
 
 def measure(cell: str, model: str, train: Recording, test: Recording) -> Row:
-    """Fit one neuron to one cell and score it."""
+    """Fit one neuron to one cell, or run one of the published recipes on it, and score it."""
     begin, cpu = time.perf_counter(), time.process_time()
-    fit = ef.fit(train, model, seed=0)
+    if model in RECIPES:
+        found = block_alif.fit(train)
+        fitted = {"dt_ms": block_alif.DT, "train_nll": None, "status": f"{found.epochs} epochs", "warnings": []}
+        runs_of = lambda: simulate(found.neuron, test, dt=block_alif.DT)  # noqa: E731
+        stages = [f"{found.segments} segments of 1 s, {found.neuron!r}"]
+    else:
+        fit = ef.fit(train, model, seed=0)
+        fitted = {"dt_ms": fit.dt, "train_nll": fit.loss, "status": fit.status.name, "warnings": list(fit.warnings)}
+        runs_of = lambda: fit.simulate(test, runs=RUNS, seed=1)  # noqa: E731
+        stages = [e.stage for e in fit.history]
     seconds, busy = time.perf_counter() - begin, time.process_time() - cpu
-    runs = fit.simulate(test, runs=RUNS, seed=1)
-    own = {"start": SCORED[0], "stop": SCORED[1]}
-    noisy = ef.score(runs, test, **own)
-    causal = ef.score(runs.companions.get("causal", runs), test, **own)
     row: Row = {
-        "cell": cell, "model": model, "stochastic": noisy.stochastic, "R": noisy["R_4"],
-        "causal": causal["gamma_over_R_4"], "consensus": None,
-        "md_star_4": noisy["md_star_4"], "md_star_8": noisy["md_star_8"],
-        "ev_10": noisy["ev_ratio_10"], "ev_15": noisy["ev_ratio_15"], "rate_error": noisy.rate_error,
-        "causal_rate_error": causal.rate_error,
-        "seconds": seconds, "cpu_seconds": busy, "load": os.getloadavg()[0], "dt_ms": fit.dt,
-        "train_nll": fit.loss, "status": fit.status.name, "stages": [e.stage for e in fit.history],
-        "warnings": list(fit.warnings), "version": ef.__version__,
+        "cell": cell, "model": model, **scores(runs_of(), test), "seconds": seconds, "cpu_seconds": busy,
+        "load": os.getloadavg()[0], **fitted, "stages": stages, "version": ef.__version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }  # fmt: skip
-    if "consensus" in runs.companions:
-        row["consensus"] = ef.score(runs.companions["consensus"], test, **own)["gamma_over_R_4"]
     return {k: (None if isinstance(v, float) and not np.isfinite(v) else v) for k, v in row.items()}
+
+
+def scores(runs: Simulation, test: Recording) -> Row:
+    """The scores of a row, on the scored stretch of the test noise."""
+    own = {"start": SCORED[0], "stop": SCORED[1]}
+    noisy = ef.score(runs, test, **own)
+    causal = ef.score(runs.companions.get("causal", runs), test, **own)
+    looks_ahead = runs.companions.get("consensus")
+    return {
+        "stochastic": noisy.stochastic, "R": noisy["R_4"], "causal": causal["gamma_over_R_4"],
+        "consensus": ef.score(looks_ahead, test, **own)["gamma_over_R_4"] if looks_ahead else None,
+        "md_star_4": noisy["md_star_4"], "md_star_8": noisy["md_star_8"],
+        "ev_10": noisy["ev_ratio_10"], "ev_15": noisy["ev_ratio_15"],
+        "rate_error": noisy.rate_error, "causal_rate_error": causal.rate_error,
+    }  # fmt: skip
 
 
 def run(results: Path, wanted: Sequence[str], names: Sequence[str], again: bool) -> None:
@@ -118,6 +135,7 @@ def store(path: Path, row: Row) -> None:
 def stored(results: Path) -> list[Row]:
     """Rows done so far, best mean Md* (8 ms) first, then cells in their order."""
     rows = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(results.glob("DRN*_*.json"))]
+    rows = [r for r in rows if r.get("cell") in CELLS and "model" in r]
     means = {m: np.mean([r["md_star_8"] for r in rows if r["model"] == m and "failed" not in r] or [-1.0])
              for m in {r["model"] for r in rows}}  # fmt: skip
     return sorted(rows, key=lambda r: (-means[r["model"]], r["model"], CELLS.index(r["cell"])))
@@ -128,7 +146,7 @@ def _two(value: float | None) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:+.0f} %"
+    return "–" if value is None or value != value else f"{100 * value:+.0f} %"
 
 
 HEAD = ("neuron", "cell", "causal Γ/R", "consensus Γ/R", "Md* 4", "Md* 8", "EV 10", "EV 15", "rate", "s", "CPU s")
@@ -180,7 +198,32 @@ def _mean(rows: Sequence[Row], key: str) -> str:
 
 
 def _size(rows: Sequence[Row]) -> float:
-    return float(np.mean([abs(r["rate_error"]) for r in rows]))
+    return float(np.mean([abs(r["rate_error"]) for r in rows if r["rate_error"] is not None] or [np.nan]))
+
+
+BOUGHT = ("causal", "consensus", "md_star_4", "md_star_8", "ev_10")
+BOUGHT_HEAD = ("richer", "than", "numbers", "cells", "causal Γ/R", "consensus Γ/R", "Md* 4", "Md* 8", "EV 10",
+               "train, nats a spike", "better in Md* 8")  # fmt: skip
+
+
+def bought(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """What each term of the ladder bought: the richer neuron's scores less the simpler one's, mean over cells."""
+    known = {(r["model"], r["cell"]): r for r in rows if "failed" not in r}
+    out = []
+    for r in ef.models.ladder():
+        rich, simple = r.rich.__name__, r.simple.__name__
+        pairs = [(known[rich, c], known[simple, c]) for c in CELLS if {(rich, c), (simple, c)} <= known.keys()]
+        if pairs:
+            gains = [_gain(pairs, key, 2) for key in BOUGHT]
+            better = sum(a["md_star_8"] > b["md_star_8"] for a, b in pairs)
+            fewer = _gain(pairs, "train_nll", 3)
+            out.append((rich, simple, f"+{r.freedoms}", str(len(pairs)), *gains, fewer, f"{better} of {len(pairs)}"))
+    return out
+
+
+def _gain(pairs: Sequence[tuple[Row, Row]], key: str, digits: int) -> str:
+    values = [a[key] - b[key] for a, b in pairs if a.get(key) is not None and b.get(key) is not None]
+    return f"{np.mean(values):+.{digits}f}" if values else "–"
 
 
 def markdown(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
@@ -202,8 +245,8 @@ def peers() -> str:
 
 
 def fittable() -> list[str]:
-    """Neurons of the catalogue that take one current."""
-    return [n for n, kind in ef.models.catalogue().items() if len(kind.inputs) == 1]
+    """Neurons of the catalogue that take one current, and the recipes of others."""
+    return [*(n for n, kind in ef.models.catalogue().items() if len(kind.inputs) == 1), *RECIPES]
 
 
 def write(results: Path) -> None:
@@ -214,6 +257,7 @@ def write(results: Path) -> None:
     out = {"accuracy": rows, "recovery": json.loads(recovered.read_text("utf-8")) if recovered.exists() else None}
     known.write_text(json.dumps(out, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     parts = {"means": markdown(MEAN_HEAD, means(rows)), "cells": markdown(HEAD, lines(rows)), "peers": peers()}
+    parts["ladder"] = markdown(BOUGHT_HEAD, bought(rows))
     if out["recovery"]:
         from recovery import HEAD as RECOVERY_HEAD
         from recovery import lines as recovery_lines
@@ -256,7 +300,8 @@ def main() -> None:
     rows = [r for r in stored(given.results) if r["model"] in names and r["cell"] in given.cells.split(",")]
     print(json.dumps(rows, indent=1) if given.json else plain(HEAD, lines(rows)))
     if not given.json:
-        print("\n" + plain(MEAN_HEAD, means(rows)) + "\n\n" + peers())
+        print("\n" + plain(MEAN_HEAD, means(rows)))
+        print("\n" + plain(BOUGHT_HEAD, bought(rows)) + "\n\n" + peers())
 
 
 def _names(asked: str) -> list[str]:

@@ -110,6 +110,8 @@ def index(neurons: list[type[Neuron]]) -> str:
     for r in ladder():
         pins = ", ".join(f"{k} = {'tied' if callable(v) else v}" for k, v in r.pins.items())
         lines.append(f"| {r.simple.__name__} | {r.rich.__name__} | {r.freedoms} | {pins} |")
+    families = dict.fromkeys(sorted(map(family, neurons)))
+    lines += ["", "```{toctree}", ":hidden:", "", *families, "```"]
     return "\n".join(lines) + "\n"
 
 

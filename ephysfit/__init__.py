@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "load": "ephysfit.data.loading",
     "info": "ephysfit.data.loading",
+    "contents": "ephysfit.data.contents",
     "Recording": "ephysfit.data.recording",
     "Sweep": "ephysfit.data.recording",
     "Trials": "ephysfit.data.trials",
@@ -28,10 +29,15 @@ _WHERE = {
     "Simulation": "ephysfit.simulation.simulate",
     "fit": "ephysfit.fitting.fit",
     "Fit": "ephysfit.fitting.fit",
+    "write": "ephysfit.fitting.write_back",
+    "intervals": "ephysfit.fitting.uncertainty",
+    "compensate": "ephysfit.fitting.electrode",
     "score": "ephysfit.metrics.score",
     "report": "ephysfit.reports.report",
+    "fit_many": "ephysfit.batch.many",
     "export": "ephysfit.reports.export",
     "layer": "ephysfit.simulation.layer",
+    "explore": "ephysfit.explorer.serve",
 }
 _MODULES = {"models": "ephysfit.models", "stages": "ephysfit.fitting.stages", "synthetic": "ephysfit.synthetic"}
 
@@ -39,12 +45,18 @@ __all__ = [*_WHERE, *_MODULES]
 
 if TYPE_CHECKING:
     from ephysfit import models, synthetic
+    from ephysfit.batch.many import fit_many
     from ephysfit.check import check_neuron
+    from ephysfit.data.contents import contents
     from ephysfit.data.loading import info, load
     from ephysfit.data.recording import Recording, Sweep
     from ephysfit.data.trials import Trials
+    from ephysfit.explorer.serve import explore
     from ephysfit.fitting import stages
+    from ephysfit.fitting.electrode import compensate
     from ephysfit.fitting.fit import Fit, fit
+    from ephysfit.fitting.uncertainty import intervals
+    from ephysfit.fitting.write_back import write
     from ephysfit.metrics.score import score
     from ephysfit.neuron.declare import Neuron, Parameter, State
     from ephysfit.reports.export import export

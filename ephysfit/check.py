@@ -16,14 +16,14 @@ from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.declare import Neuron, flatten, pack_state
 from ephysfit.neuron.dimensions import check_units
 from ephysfit.neuron.free import Free, as_floats
+from ephysfit.neuron.limits import impossible, outside
+from ephysfit.neuron.reading import BREAKS, refuse_undeclared, told
 from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import equations
 from ephysfit.simulation.plain import at_rest, integrated, plain, slopes
 from ephysfit.simulation.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
 
-#: what an equation written by hand may raise when it is evaluated
-BREAKS = (TypeError, ValueError, LookupError, AttributeError, NameError, ArithmeticError, RuntimeError)
 #: levels of input that are tried to make a neuron spike, pA
 LEVELS = tuple(2.0**k for k in range(-5, 16))
 DT = 0.1
@@ -68,12 +68,13 @@ class _DoesNotApplyError(Exception):
     """A part of the contract that this neuron has nothing to do with."""
 
 
-def check_neuron(neuron: type[Neuron], *, raises: bool = True, only: Collection[str] = ()) -> Report:
-    """Hold a neuron class to the contract of the house.
+def check_neuron(neuron: type[Neuron] | Neuron, *, raises: bool = True, only: Collection[str] = ()) -> Report:
+    """Hold a neuron class to the contract of the house, and one cell's values to their declared bounds.
 
     Parameters
     ----------
-    neuron : type[Neuron]
+    neuron : type[Neuron] or Neuron
+        A class; or an instance, whose class is checked and whose values must lie within their bounds.
     raises : bool
         Raise when a part fails (with all failures listed), or return the report either way.
     only : collection of str
@@ -98,6 +99,8 @@ def check_neuron(neuron: type[Neuron], *, raises: bool = True, only: Collection[
       ok     units  flow, margin, jump and hazard agree in unit
       ok     rest   a fixed point without input
     """
+    if isinstance(neuron, Neuron):
+        return _with_values(neuron, check_neuron(type(neuron), raises=raises, only=only), raises)
     if not (isinstance(neuron, type) and issubclass(neuron, Neuron) and neuron.states):
         raise NeuronError(f"check_neuron takes a class derived from Neuron that declares states, not {neuron!r}")
     for name in only:
@@ -117,22 +120,23 @@ def check_neuron(neuron: type[Neuron], *, raises: bool = True, only: Collection[
     return report
 
 
+def _with_values(cell: Neuron, report: Report, raises: bool) -> Report:
+    """The report on a class with the finding on one cell's values before it."""
+    wrong = dict.fromkeys((*impossible(cell), *outside(cell)))
+    finding = Finding("values", not wrong, "; ".join(wrong) or "within their declared bounds")
+    whole = Report(report.neuron, (finding, *report.findings))
+    if raises and not whole.passed:
+        raise NeuronError(str(whole))
+    return whole
+
+
 def _try(neuron: type[Neuron], name: str, part: Callable[[type[Neuron]], str]) -> Finding:
     try:
         return Finding(name, True, part(neuron))
     except _DoesNotApplyError as reason:
         return Finding(name, None, str(reason))
     except BREAKS as error:
-        return Finding(name, False, _told(error))
-
-
-def _told(error: Exception) -> str:
-    text = str(error)
-    if "truth value of Relational" in text:
-        return "an equation branches (if, max, min, abs) on a state or parameter; write it as arithmetic, e.g. softplus"
-    if "loop of ufunc does not support" in text or "must be real number" in text:
-        return f"an equation calls a function that only takes numbers; use those of ephysfit.neuron.functions ({text})"
-    return text if isinstance(error, NeuronError | SimulationError) else f"{type(error).__name__}: {text}"
+        return Finding(name, False, told(error))
 
 
 def _units(neuron: type[Neuron]) -> str:
@@ -144,13 +148,7 @@ def _only_declared(neuron: type[Neuron]) -> str:
     cell = as_floats(neuron.start())
     x = pack_state(neuron, at_rest(cell))
     for equation, given in (("flow", cell.flow(x, *_no_input(neuron))), ("jump", cell.jump(x))):
-        if not isinstance(given, dict):
-            raise NeuronError(f"{equation} returns {type(given).__name__}; it must return a dict of states")
-        for name in given:
-            if name not in neuron.states:
-                raise NeuronError(
-                    f"{equation} returns {name!r}, which is no declared state; {near(name, neuron.states)}"
-                )
+        refuse_undeclared(neuron, equation, given)
         flatten({k: neuron.states[k] for k in given}, given)
     return f"flow and jump return only {', '.join(neuron.states)}"
 

@@ -54,6 +54,10 @@ class ScoreError(EphysfitError, ValueError):
     """Spike trains that cannot be scored."""
 
 
+class BatchError(EphysfitError, ValueError):
+    """A batch that cannot start; a task of it that fails is a result, not an error."""
+
+
 class ExportError(EphysfitError, ValueError):
     """A neuron that another simulator cannot express, or a file format that does not exist."""
 

@@ -16,6 +16,7 @@ import pytest
 
 import ephysfit as ef
 from ephysfit.cli import main
+from ephysfit.cli.app import VERBS
 from ephysfit.models import LIF, catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -156,6 +157,22 @@ def test_a_neuron_from_a_users_file_is_fitted_saved_and_found_again(
     (tmp_path / "mine.py").rename(tmp_path / "moved.py")
     assert run("score", "out/fit.json", *files, "--runs", 20).code == 1
     assert run("score", "out/fit.json", *files, "--runs", 20, "--model", "moved.py:Mine").code == 0
+
+
+def test_the_template_is_printed_shown_and_refused_once_broken(
+    run: Run, files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = run("models", "--template").out
+    (tmp_path / "my_neuron.py").write_text(text, encoding="utf-8")
+    shown = run("models", "my_neuron.py:Mine")
+    assert shown.code == 0, shown.err
+    assert "membrane capacitance" in shown.out
+    (tmp_path / "broken.py").write_text(text.replace("self.theta", "self.thet"), encoding="utf-8")
+    refused = run("fit", *files, "-m", "broken.py:Mine")
+    assert refused.code == 1
+    assert re.search(r"broken.py, line \d+, Mine: AttributeError: .*'thet'", refused.message)
+    assert run("models", "ALIF", "--template").code == 2
 
 
 def test_score_on_training_data_is_refused_unless_asked(run: Run, files: tuple[Path, Path], fitted: Fitted) -> None:
@@ -319,7 +336,7 @@ def test_version_and_no_arguments(run: Run) -> None:
     assert run().code == 2
 
 
-@pytest.mark.parametrize("verb", ["info", "fit", "simulate", "score", "report", "plot", "export", "models"])
+@pytest.mark.parametrize("verb", [v.__name__ for v in VERBS])
 def test_every_verb_has_help_with_an_example(run: Run, verb: str) -> None:
     done = run(verb, "--help")
     assert done.code == 0

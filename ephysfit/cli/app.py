@@ -9,14 +9,23 @@ from typing import Annotated
 import typer
 
 from ephysfit.cli.output import complain
+from ephysfit.cli.verbs.batch import batch
+from ephysfit.cli.verbs.collect import collect, query
+from ephysfit.cli.verbs.explore import explore
 from ephysfit.cli.verbs.export import export
 from ephysfit.cli.verbs.fit import fit
 from ephysfit.cli.verbs.info import info
+from ephysfit.cli.verbs.inspect import inspect
+from ephysfit.cli.verbs.intervals import intervals
 from ephysfit.cli.verbs.models import models
 from ephysfit.cli.verbs.plot import plot
+from ephysfit.cli.verbs.population import population
 from ephysfit.cli.verbs.report import report
 from ephysfit.cli.verbs.score import score
 from ephysfit.cli.verbs.simulate import simulate
+from ephysfit.cli.verbs.status import status
+from ephysfit.cli.verbs.warm_up import warm_up
+from ephysfit.cli.verbs.write import write
 from ephysfit.errors import EphysfitError
 
 #: what an exit code says
@@ -31,8 +40,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (info, fit, simulate, score, report, plot, export, models):
+VERBS = (
+    info,
+    inspect,
+    fit,
+    intervals,
+    simulate,
+    score,
+    report,
+    plot,
+    explore,
+    export,
+    write,
+    models,
+    batch,
+    status,
+    collect,
+    query,
+    population,
+)  # fmt: skip
+for verb in VERBS:
     app.command()(verb)
+app.command("warm-up")(warm_up)
 
 
 def _version(asked: bool) -> None:

@@ -46,9 +46,21 @@ def existing(path: Path) -> Path:
     raise typer.BadParameter(f"{path}: no such file{meant}")
 
 
+def source(text: str) -> Path | str:
+    """A path, or the address of a file that stays where it is."""
+    from ephysfit.data.remote import is_remote
+
+    return text if is_remote(text) else Path(text)
+
+
+def existing_or_none(path: Path | None) -> Path | None:
+    """A path that need not be given, checked if it is."""
+    return None if path is None else existing(path)
+
+
 def all_existing(paths: list[Path]) -> list[Path]:
-    """Every path checked."""
-    return [existing(path) for path in paths]
+    """Every path checked; addresses are left to whoever opens them."""
+    return [existing(path) if isinstance(path, Path) else path for path in paths]
 
 
 def spike_source(text: str) -> str:
@@ -60,8 +72,9 @@ def spike_source(text: str) -> str:
 
 Files = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", callback=all_existing, show_default=False,
-                   help="Recording of one cell: NWB, ABF, CSV, NPZ, anything neo reads. Several files are joined."),
+    typer.Argument(metavar="FILE...", callback=all_existing, parser=source, show_default=False,
+                   help="Recording of one cell: NWB (a path, https://, s3:// or dandi://), ABF, CSV, NPZ, anything neo "
+                        "reads. Several files are joined."),
 ]  # fmt: skip
 FitFile = Annotated[
     Path,
@@ -99,7 +112,8 @@ SweepsOption = Annotated[
 ReaderOption = Annotated[
     list[str] | None,
     typer.Option("--option", "-O", metavar="NAME=VALUE", show_default=False,
-                 help="Option of the file's reader: electrode=icephys_1, columns.current=I, units.current=nA ..."),
+                 help="Of loading or of the file's reader: kind=noise, junction_potential=14, spikes.height=15, "
+                      "electrode=icephys_1, columns.current=I, units.current=nA ..."),
 ]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of a table.")]
 RunsOption = Annotated[int, typer.Option("--runs", min=1, max=10_000, help="Noisy runs of a stochastic neuron.")]

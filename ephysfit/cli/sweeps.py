@@ -128,6 +128,17 @@ def unseen(recording: Recording, fit: Fit, train: str | None, test: str | None) 
     )
 
 
+def trained(recording: Recording, fit: Fit, train: str | None, test: str | None) -> Recording:
+    """What of a recording a saved fit was trained on: as asked, or as the fit split it; all of it where that is it."""
+    from ephysfit.fitting.fit import fingerprint
+
+    known = fit.provenance.get("data_sha256")
+    if train is None and test is None and fingerprint(recording) == known:
+        return recording
+    asked = fit.provenance.get("split", {})
+    return parts(recording, train or asked.get("train"), test or asked.get("test"))[0]
+
+
 def _labels(names: Iterable[str], source: str) -> list[str]:
     """Sweeps named after their file too, as they are where several files are joined."""
     stem = source.rsplit("/", 1)[-1].rsplit(".", 1)[0]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ephysfit.arrays import Trace
+from ephysfit.data import kinds
 from ephysfit.data.recording import Sweep
 from ephysfit.errors import RecordingError, StimulusError, near
 
@@ -25,29 +26,42 @@ class Choice:
         Names or positions of sweeps, or None for all.
     stimulus
         Text in the stimulus name, any case, or None for all.
+    kind
+        Kind of the stimulus, or None for all. Sweeps whose stimulus name says no kind are read: their waveform tells.
     """
 
-    sweeps: tuple[str | int, ...] | None = None
+    sweeps: Sequence[str | int] | str | int | None = None
     stimulus: str | None = None
+    kind: str | None = None
 
     def __post_init__(self) -> None:
         if self.sweeps is not None:
             given: Sequence[str | int] = (self.sweeps,) if isinstance(self.sweeps, str | int) else tuple(self.sweeps)
             object.__setattr__(self, "sweeps", given)
 
+    @property
+    def listed(self) -> tuple[str | int, ...] | None:
+        """The sweeps asked for by name or position."""
+        return None if self.sweeps is None else tuple(self.sweeps)  # type: ignore[arg-type]
+
     def takes(self, index: int, name: str, stimulus: str) -> bool:
         """Whether the sweep at this position, counted from 0, is wanted."""
-        by_name = self.sweeps is None or name in self.sweeps or index in self.sweeps
-        return by_name and (self.stimulus is None or self.stimulus.lower() in stimulus.lower())
+        by_name = self.listed is None or name in self.listed or index in self.listed
+        said = kinds.by_name(stimulus) if self.kind is not None else ""
+        by_kind = self.kind is None or not said or kinds.is_of(said, self.kind)
+        return by_name and by_kind and (self.stimulus is None or self.stimulus.lower() in stimulus.lower())
 
     def check(self, names: Sequence[str], stimuli: Sequence[str]) -> None:
         """Raise where a sweep that is asked for does not exist."""
-        for wanted in self.sweeps or ():
+        for wanted in self.listed or ():
             if wanted not in names and not (isinstance(wanted, int) and 0 <= wanted < len(names)):
                 hint = f"there are {len(names)}, counted from 0" if isinstance(wanted, int) else near(wanted, names)
                 raise RecordingError(f"no sweep {wanted!r}; {hint}")
         if self.stimulus is not None and not any(self.stimulus.lower() in s.lower() for s in stimuli):
             raise RecordingError(f"no sweep has stimulus {self.stimulus!r}; {near(self.stimulus, set(stimuli))}")
+        said = [kinds.by_name(stimulus) for stimulus in stimuli]
+        if self.kind is not None and all(said) and not any(kinds.is_of(one, self.kind) for one in said):
+            raise RecordingError(f"no sweep has a stimulus of kind {self.kind!r}; {near(self.kind, set(said))}")
 
 
 def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus: str = "", start: float = 0.0) -> Sweep:

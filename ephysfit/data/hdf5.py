@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ephysfit.data.probing import probe
+from ephysfit.data.remote import Remote
 from ephysfit.errors import RecordingError
 
 if TYPE_CHECKING:
     import h5py
+
+    from ephysfit.data.formats import File
 
 #: the first bytes of every HDF5 file
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -21,18 +25,20 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 MOST_COMPRESSED = 2000
 
 
-def is_hdf5(path: Path) -> bool:
+def is_hdf5(path: File) -> bool:
     """Whether a file begins like HDF5."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
-    """The file, open for reading and nothing else."""
+def opened(path: File) -> Iterator[h5py.File]:
+    """The file, open for reading and nothing else; one on disk is gone through by a helper process first."""
     import h5py
 
-    with h5py.File(path, "r") as file:
+    if isinstance(path, Path):
+        probe(path)
+    with h5py.File(path.open() if isinstance(path, Remote) else path, "r") as file:
         yield file
 
 

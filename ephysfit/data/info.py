@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ephysfit.data.recording import Recording, Rejected, Sweep
+from ephysfit.data.splitting import why
 from ephysfit.errors import RecordingError
 
 
@@ -20,8 +21,10 @@ class SweepRow:
     ----------
     name, stimulus
         As in the file.
-    group
-        Number of the stimulus it repeats, counted from 0.
+    group, kind
+        Number of the stimulus it repeats, counted from 0; what it is: noise, step ...
+    use
+        Side of `Recording.split` that it falls on: ``"train"``, ``"test"`` or ``"both"`` (its end tests).
     duration_ms, valid_ms, dt_ms
         Length, usable length, sampling step.
     current_mean_pA, current_sd_pA
@@ -30,13 +33,15 @@ class SweepRow:
         None where the voltage is not known.
     spikes, rate_hz, spike_source
         Usable spikes, their mean rate, and whether they were given or detected.
-    warnings
-        What was odd.
+    warnings, notes
+        What was odd, and what was done about it on the way in.
     """
 
     name: str
     stimulus: str
     group: int
+    kind: str
+    use: str
     duration_ms: float
     valid_ms: float
     dt_ms: float
@@ -47,14 +52,17 @@ class SweepRow:
     rate_hz: float
     spike_source: str
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, sweep: Sweep, group: int) -> SweepRow:
+    def of(cls, sweep: Sweep, group: int, use: str = "") -> SweepRow:
         """The row of a sweep."""
         return cls(
             name=sweep.name,
             stimulus=sweep.stimulus,
             group=group,
+            kind=sweep.kind,
+            use=use,
             duration_ms=round(sweep.duration, 6),
             valid_ms=round(sweep.valid_duration, 6),
             dt_ms=round(sweep.dt, 9),
@@ -65,17 +73,21 @@ class SweepRow:
             rate_hz=sweep.rate,
             spike_source=sweep.spike_source,
             warnings=sweep.warnings,
+            notes=sweep.notes,
         )
 
 
 @dataclass(frozen=True)
 class StimulusRow:
-    """One current of the file: its name, how often it was repeated, its length, the spikes of all repeats."""
+    """One current of the file: its name, how often it was repeated, its length, the spikes of all repeats, what it is
+    and which side of a split it falls on."""
 
     name: str
     repeats: int
     duration_ms: float
     spikes: int
+    kind: str = ""
+    use: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,8 +104,10 @@ class Report:
         What is not, with the reason.
     problem
         Why nothing is usable; empty otherwise.
-    split
-        What `Recording.split` would do, in words.
+    split, why
+        What `Recording.split` would do, in words, and why.
+    loaded
+        Reader and options.
     warnings, electrode, facts
         As found.
     """
@@ -105,6 +119,8 @@ class Report:
     rejected: tuple[Rejected, ...] = ()
     problem: str = ""
     split: str = ""
+    why: str = ""
+    loaded: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     electrode: Mapping[str, float | str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -119,15 +135,28 @@ class Report:
         """The report on a recording."""
         stimuli = recording.stimuli()
         group = {id(sweep): k for k, stimulus in enumerate(stimuli) for sweep in stimulus.sweeps}
+        split, use = _split(recording)
+        rows = tuple(SweepRow.of(s, group[id(s)], use.get(s.name, "")) for s in recording.sweeps)
+        sides = [sorted({row.use for row in rows if row.group == k}) for k in range(len(stimuli))]
         return cls(
             source=recording.source,
             cell=recording.cell,
-            sweeps=tuple(SweepRow.of(sweep, group[id(sweep)]) for sweep in recording.sweeps),
+            sweeps=rows,
             stimuli=tuple(
-                StimulusRow(s.name, s.repeats, round(s.duration, 6), sum(map(len, s.spike_times))) for s in stimuli
+                StimulusRow(
+                    s.name,
+                    s.repeats,
+                    round(s.duration, 6),
+                    sum(map(len, s.spike_times)),
+                    s.sweeps[0].kind,
+                    "/".join(side),
+                )
+                for s, side in zip(stimuli, sides, strict=True)
             ),
             rejected=recording.rejected,
-            split=_split(recording),
+            split=split,
+            why=why(recording) if use else "",
+            loaded=dict(recording.loaded),
             warnings=recording.warnings,
             electrode=dict(recording.electrode),
             facts=dict(recording.facts),
@@ -140,7 +169,7 @@ class Report:
     def rows(self) -> list[dict[str, str]]:
         """One row a sweep, usable ones first, for a table: column name to text."""
         return [_row(sweep) for sweep in self.sweeps] + [
-            {"sweep": r.name, "usable": "no", "notes": r.reason} for r in self.rejected
+            {"sweep": r.name, "use": "no", "notes": r.reason} for r in self.rejected
         ]
 
 
@@ -148,22 +177,31 @@ def _row(sweep: SweepRow) -> dict[str, str]:
     voltage = "" if sweep.voltage_median_mV is None else f"{sweep.voltage_median_mV:.1f}"
     return {
         "sweep": sweep.name,
-        "usable": "yes",
+        "use": sweep.use,
         "stimulus": f"{sweep.group}: {sweep.stimulus}" if sweep.stimulus else str(sweep.group),
+        "kind": sweep.kind,
         "length (s)": f"{sweep.duration_ms / 1e3:g}",
         "step (ms)": f"{sweep.dt_ms:g}",
-        "current (pA)": f"{sweep.current_mean_pA:.1f} ± {sweep.current_sd_pA:.1f}",
+        "current (pA)": f"{sweep.current_mean_pA:.0f} ± {sweep.current_sd_pA:.0f}",
         "voltage (mV)": voltage,
         "spikes": str(sweep.spikes),
-        "rate (Hz)": f"{sweep.rate_hz:.2f}",
-        "notes": "; ".join(sweep.warnings),
+        "rate (Hz)": f"{sweep.rate_hz:.1f}",
+        "notes": "; ".join((*sweep.warnings, *sweep.notes)),
     }
 
 
-def _split(recording: Recording) -> str:
+def _split(recording: Recording) -> tuple[str, dict[str, str]]:
+    """What a split would give in words, and the side of each sweep by name."""
     try:
         train, test = recording.split()
     except RecordingError as error:
-        return str(error)
-    sides = ((side, len(part), part.duration / 1e3, part.n_spikes) for side, part in (("train", train), ("test", test)))
-    return "; ".join(f"{side}: {n} sweeps, {seconds:g} s, {spikes} spikes" for side, n, seconds, spikes in sides)
+        return str(error), {}
+    sides = {"train": train, "test": test}
+    words = "; ".join(
+        f"{side}: {len(p)} sweep{'s' * (len(p) != 1)}, {p.duration / 1e3:g} s, {p.n_spikes} spikes"
+        for side, p in sides.items()
+    )
+    names = {side: {s.name for s in part.sweeps} for side, part in sides.items()}
+    both = names["train"] & names["test"]
+    use = {name: "both" if name in both else side for side, listed in names.items() for name in listed}
+    return words, use

@@ -2,69 +2,70 @@
 
 from __future__ import annotations
 
-import inspect as _inspect
-import struct
-import zipfile
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.metadata import entry_points
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ephysfit.data import admission, objects
 from ephysfit.data.building import Choice
+from ephysfit.data.formats import Reader, Source, as_file, read, reader_of, readers
 from ephysfit.data.info import Report
+from ephysfit.data.isolation import isolated
 from ephysfit.data.recording import Recording, join
-from ephysfit.data.sanity import checked
 from ephysfit.errors import RecordingError, near
 
-Source = str | PathLike[str]
+__all__ = ["Reader", "Request", "info", "load", "read", "readers"]
 
-#: built-in readers, asked in this order
-READERS = ("nwb2", "allen_nwb1", "abf", "neo", "table")
-#: what parsers raise on damaged files; turned into a RecordingError that names the file
-DAMAGE = (
-    OSError, KeyError, IndexError, ValueError, TypeError, RuntimeError, AttributeError, AssertionError, EOFError,
-    ArithmeticError, MemoryError, struct.error, zlib.error, zipfile.BadZipFile,
-)  # fmt: skip
 HOW = ("auto", "detect", "given")
+PULSES = ("mask", "keep")
+LEAKS = ("replace", "keep")
 
 
 @dataclass(frozen=True)
-class Reader:
-    """One file format.
+class Request:
+    """What a caller of `load` wants, checked.
 
     Parameters
     ----------
-    name
-        Of the format.
-    recognises
-        Whether a file is of this format, by its content.
-    read
-        ``read(path, *, choice=None, **options) -> Recording``.
+    choice
+        Sweeps to read.
+    spikes, junction_potential, test_pulse, leak
+        As of `load`.
+    options
+        Of the reader.
     """
 
-    name: str
-    recognises: Callable[[Path], bool]
-    read: Callable[..., Recording]
+    choice: Choice
+    spikes: str | Mapping[str, Any] = "auto"
+    junction_potential: float | None = None
+    test_pulse: str = "mask"
+    leak: str = "replace"
+    options: Mapping[str, Any] | None = None
 
-
-def readers() -> list[Reader]:
-    """Readers of other packages (entry points of the group ``ephysfit.readers``: modules or objects with `NAME`,
-    `recognises` and `read`), then the built-in ones."""
-    found = [entry.load() for entry in entry_points(group="ephysfit.readers")]
-    found += [import_module(f"ephysfit.data.readers.{name}") for name in READERS]
-    return [Reader(getattr(item, "NAME", item.__name__), item.recognises, item.read) for item in found]
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("spikes", self.spikes, HOW),
+            ("test_pulse", self.test_pulse, PULSES),
+            ("leak", self.leak, LEAKS),
+        ):
+            if not (name == "spikes" and isinstance(value, Mapping)) and value not in known:
+                raise RecordingError(f"{name}={value!r}; {near(str(value), known)}")
+        admission.check_junction(self.junction_potential)
 
 
 def load(
-    path: Source | Sequence[Source],
+    path: Source | Sequence[Source] | Any,
     *,
     spikes: str | Mapping[str, Any] = "auto",
     sweeps: Sequence[str | int] | str | int | None = None,
     stimulus: str | None = None,
+    kind: str | None = None,
+    junction_potential: float | None = None,
+    test_pulse: str = "mask",
+    leak: str = "replace",
+    isolate: bool = False,
     **reader_options: Any,
 ) -> Recording:
     """Load the recording of one cell.
@@ -72,20 +73,35 @@ def load(
     Parameters
     ----------
     path
-        One file, or several of the same cell (for example training and test). The format is told by content.
+        One file, or several of the same cell (for example training and test). The format is told by content. An
+        address, ``https://``, ``s3://`` or ``dandi://DANDISET/path.nwb``, where the file is NWB: only what is asked
+        for is fetched. Or an object in memory: a neo Block or Segment.
     spikes
         ``"auto"``: spike times of the file where it has them, else detected in the voltage.
         ``"detect"``: always detected. ``"given"``: only those of the file. A mapping: detected, with these
         options of `detect_spikes`.
-    sweeps, stimulus
-        Only sweeps with these names or positions (counted from 0), or with this text in the stimulus name.
+    sweeps, stimulus, kind
+        Only sweeps with these names or positions (counted from 0), with this text in the stimulus name, or of this
+        kind of stimulus (``"noise"``, ``"step"``, ``"long_square"`` ...; see `Sweep.kind`).
+    junction_potential
+        Liquid junction potential, mV, taken off the recorded voltage: V = V_recorded - junction_potential. Files keep
+        the voltage as recorded; nothing is taken off unless you say so.
+    test_pulse
+        ``"mask"``: a test pulse at the beginning of the sweeps is marked as not valid. ``"keep"``: it counts.
+    leak
+        What happens to a recorded current that carries an artefact locked to the spikes, which would tell a model
+        the answer. ``"replace"``: the commanded current is taken where the file holds it, else the sweep is
+        refused. ``"keep"``: it is taken, with a warning.
+    isolate
+        Read in a process of its own: a damaged file that crashes its parser (libhdf5 can) is then an error like any
+        other. Costs about a second.
     **reader_options
         Options of the reader of this format, for example ``electrode=`` (NWB 2) or ``columns=`` (tables).
 
     Returns
     -------
     Recording
-        With what could not be used, and why, in `rejected`.
+        With what could not be used, and why, in `rejected`; how it was loaded in `loaded`.
 
     Raises
     ------
@@ -98,12 +114,29 @@ def load(
     --------
     >>> recording = load("data/DRN164.nwb")  # doctest: +SKIP
     >>> train, test = recording.split()  # doctest: +SKIP
+    >>> noise = load("dandi://000020/sub-1/sub-1_icephys.nwb", kind="noise")  # doctest: +SKIP
     """
-    choice = Choice(None if sweeps is None else (sweeps,) if isinstance(sweeps, str | int) else tuple(sweeps), stimulus)
-    if isinstance(spikes, str) and spikes not in HOW:
-        raise RecordingError(f"spikes={spikes!r}; {near(spikes, HOW)}")
-    found = [read(Path(one), choice, reader_options) for one in _paths(path)]
-    return join([checked(_with_spikes(recording, spikes)) for recording in found])
+    if objects.is_object(path):
+        found, sources = objects.load(path, Choice(sweeps, stimulus, kind), reader_options), None
+        request = Request(Choice(), spikes, junction_potential, test_pulse, leak, {})
+        return admission.admitted(found, request, sources)
+    request = Request(
+        Choice(sweeps, stimulus, kind), spikes, junction_potential, test_pulse, leak, dict(reader_options)
+    )
+    sources = _paths(path)
+    if isolate:
+        return isolated(_load_all, sources, request)
+    return _load_all(sources, request)
+
+
+def _load_all(sources: Sequence[Source], request: Request) -> Recording:
+    return join([_load_one(source, request) for source in sources])
+
+
+def _load_one(source: Source, request: Request) -> Recording:
+    file = as_file(source)
+    found = read(file, request.choice, request.options)
+    return admission.admitted(found, request, file)
 
 
 def _paths(path: Source | Sequence[Source]) -> list[Source]:
@@ -133,79 +166,18 @@ def info(path: Source | Sequence[Source], **options: Any) -> Report:
     RecordingError
         If there is no such file, or no reader knows its format.
     """
+    return surveyed(path, **options)[0]
+
+
+def surveyed(path: Source | Sequence[Source], **options: Any) -> tuple[Report, Recording | None]:
+    """`info` with the recording itself, for whoever draws it; None where nothing is usable."""
     paths = _paths(path)
-    for one in paths:
-        _reader(Path(one))
+    if not options.get("isolate"):
+        for one in paths:
+            reader_of(as_file(one))
     try:
-        return Report.of(load(paths, **options))
+        recording = load(paths, **options)
     except RecordingError as error:
         source = ", ".join(Path(one).name for one in paths)
-        return Report(source, rejected=getattr(error, "rejected", ()), problem=str(error))
-
-
-def read(path: Path, choice: Choice | None = None, options: Mapping[str, Any] | None = None) -> Recording:
-    """One file as its reader sees it, spikes not detected yet."""
-    reader = _reader(path)
-    chosen = _known(reader, dict(options or {}))
-    try:
-        return reader.read(path, choice=choice or Choice(), **chosen)
-    except RecordingError as error:
-        error.args = (f"{path.name} ({reader.name}): {error}",) if path.name not in str(error) else error.args
-        raise
-    except DAMAGE as error:
-        raise RecordingError(
-            f"{path.name} ({reader.name}): damaged or not as its format says ({_brief(error)})"
-        ) from error
-
-
-def _reader(path: Path) -> Reader:
-    """The first reader that recognises the file."""
-    if not path.exists():
-        raise RecordingError(f"{path}: no such file")
-    if not path.is_file():
-        raise RecordingError(f"{path}: a folder or device, not a file; give the files of one cell")
-    if path.stat().st_size == 0:
-        raise RecordingError(f"{path.name}: the file is empty")
-    known = readers()
-    for reader in known:
-        if _asked(reader, path):
-            return reader
-    raise RecordingError(
-        f"{path.name}: no reader knows this format; known: {', '.join(reader.name for reader in known)}"
-    )
-
-
-def _asked(reader: Reader, path: Path) -> bool:
-    try:
-        return reader.recognises(path)
-    except PermissionError:
-        raise RecordingError(f"{path.name}: no permission to read it") from None
-    except DAMAGE as error:
-        raise RecordingError(f"{path.name}: looks like {reader.name} and cannot be opened ({_brief(error)})") from error
-
-
-def _known(reader: Reader, options: dict[str, Any]) -> dict[str, Any]:
-    accepted = set(_inspect.signature(reader.read).parameters) - {"path", "choice"}
-    for name in options:
-        if name not in accepted:
-            raise RecordingError(f"the reader of {reader.name} takes no option {name!r}; {near(name, accepted)}")
-    return options
-
-
-def _brief(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no message'}"
-
-
-def _with_spikes(recording: Recording, spikes: str | Mapping[str, Any]) -> Recording:
-    if not isinstance(spikes, str):
-        return recording.with_spikes(**spikes)
-    if spikes == "detect":
-        return recording.with_spikes()
-    missing = [sweep for sweep in recording.sweeps if sweep.spike_source == "none"]
-    if not missing:
-        return recording
-    if spikes == "given":
-        raise RecordingError(
-            f"{recording.source}: sweep {missing[0].name!r} has no spike times in the file; give spikes='detect'"
-        )
-    return recording.with_spikes(only="none")
+        return Report(source, rejected=getattr(error, "rejected", ()), problem=str(error)), None
+    return Report.of(recording), recording

@@ -7,9 +7,10 @@ builds every object first and needs ten times as long).
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,29 @@ class Pair:
         """The name of the sweep: that of its response where there is one."""
         part = self.response or self.stimulus
         return part.series.name if part else ""
+
+
+#: indices of the files seen last, so that sweeps can be read one by one
+_SEEN: OrderedDict[tuple[Any, ...], list[Pair]] = OrderedDict()
+KEPT = 8
+
+
+def pairs_of(path: Any, file: Any) -> list[Pair]:
+    """The pairs of an open file; of a file seen before and not changed since, at once."""
+    key = _identity(path)
+    if key not in _SEEN:
+        _SEEN[key] = pair(file, index(file))
+        while len(_SEEN) > KEPT:
+            _SEEN.popitem(last=False)
+    return list(_SEEN[key])
+
+
+def _identity(path: Any) -> tuple[Any, ...]:
+    """What changes when a file changes; an address is asked for its size only."""
+    if not isinstance(path, Path):
+        return str(path), path.file.size
+    there = path.stat()
+    return str(path.resolve()), there.st_size, there.st_mtime_ns, there.st_ino
 
 
 def index(file: Any) -> list[Series]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import takewhile
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Trace, Train
+from ephysfit.data import kinds
 from ephysfit.data.spikes import detect_spikes
 from ephysfit.data.stimuli import Stimulus, group_repeats
 from ephysfit.data.sweep import Sweep, check_step
@@ -69,6 +70,8 @@ class Recording:
         Session facts as found: species, licence, notes ...
     warnings
         What was odd about the file as a whole.
+    loaded
+        How it came from its file: reader, options, what was corrected; kept in the provenance of a fit.
 
     Examples
     --------
@@ -86,11 +89,13 @@ class Recording:
     rejected: tuple[Rejected, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    loaded: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sweeps", tuple(self.sweeps))
         object.__setattr__(self, "electrode", _read_only(self.electrode))
         object.__setattr__(self, "facts", _read_only(self.facts))
+        object.__setattr__(self, "loaded", _read_only(self.loaded))
         if not self.sweeps:
             why = "; ".join(f"{r.name}: {r.reason}" for r in self.rejected[:5]) or "none was found"
             more = f" (and {len(self.rejected) - 5} more)" if len(self.rejected) > 5 else ""
@@ -154,6 +159,11 @@ class Recording:
             f"{self.n_spikes} spikes{rejected})"
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Read-only mappings do not pickle; batches send recordings between processes."""
+        values = (getattr(self, f.name) for f in fields(self))
+        return type(self), tuple(dict(v) if isinstance(v, Mapping) else v for v in values)
+
     def __len__(self) -> int:
         return len(self.sweeps)
 
@@ -201,6 +211,7 @@ class Recording:
         stimulus: str | None = None,
         names: Sequence[str] | str | None = None,
         indices: Sequence[int] | int | None = None,
+        kind: str | None = None,
     ) -> Recording:
         """The sweeps that meet all conditions given.
 
@@ -208,6 +219,9 @@ class Recording:
         ----------
         stimulus
             Text in the stimulus name, any case.
+        kind
+            Kind of the stimulus, by its name or else its waveform: ``"noise"``, ``"step"``, ``"long_square"`` ...;
+            see `Sweep.kind`.
         names
             Names of sweeps.
         indices
@@ -227,10 +241,14 @@ class Recording:
             picked = [sweep for sweep in picked if sweep.name in wanted]
         if stimulus is not None:
             picked = [sweep for sweep in picked if stimulus.lower() in sweep.stimulus.lower()]
+        if kind is not None:
+            picked = [sweep for sweep in picked if kinds.is_of(sweep.kind, kind)]
         if not picked:
+            asked = {"stimulus": stimulus, "kind": kind, "names": names, "indices": indices}
             raise RecordingError(
-                f"{self.cell}: no sweep has stimulus {stimulus!r}, names {names!r} and indices {indices!r}; "
-                f"stimuli: {sorted({sweep.stimulus for sweep in self.sweeps})}"
+                f"{self.cell}: no sweep has {', '.join(f'{k} {v!r}' for k, v in asked.items() if v is not None)}; "
+                f"stimuli: {sorted({sweep.stimulus for sweep in self.sweeps})}, "
+                f"kinds: {sorted({sweep.kind for sweep in self.sweeps})}"
             )
         return self._keep(picked)
 
@@ -368,6 +386,7 @@ def join(recordings: Sequence[Recording]) -> Recording:
         rejected=tuple(r for recording in recordings for r in recording.rejected),
         facts={k: v for recording in reversed(recordings) for k, v in recording.facts.items()},
         warnings=tuple(w for recording in recordings for w in recording.warnings),
+        loaded={"files": [dict(recording.loaded) for recording in recordings]},
     )
 
 

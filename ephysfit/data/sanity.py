@@ -25,13 +25,18 @@ CLIPPED = 5
 DRIFT = 10.0
 #: standard errors by which the current may follow the spikes
 LOCKED = 5.0
+#: drop over the electrode that is worth a word, GOhm
+UNBALANCED = 0.005
 #: spikes needed to tell
 ENOUGH = 20
 
 
 def checked(recording: Recording) -> Recording:
     """The recording with what was found written into the warnings of its sweeps."""
-    return replace(recording, sweeps=tuple(replace(s, warnings=(*s.warnings, *findings(s))) for s in recording.sweeps))
+    leak = leaking(recording)
+    said = [dict.fromkeys([*s.warnings, *findings(s), *filter(None, [leak.get(k)])]) for k, s in enumerate(recording)]
+    sweeps = tuple(replace(s, warnings=tuple(w)) for s, w in zip(recording.sweeps, said, strict=True))
+    return replace(recording, sweeps=sweeps, warnings=(*recording.warnings, *_unbalanced(recording)))
 
 
 def findings(sweep: Sweep) -> tuple[str, ...]:
@@ -127,18 +132,31 @@ def _drifts(sweep: Sweep) -> str:
     return f"unstable: the voltage at the same current moved by {gap:.0f} mV over the sweep" if abs(gap) > DRIFT else ""
 
 
-def _leaks(sweep: Sweep) -> str:
-    """A recorded current that follows the spikes would tell a model the answer."""
+def leaks(sweep: Sweep) -> str:
+    """What is wrong with a recorded current that follows the spikes, and so would tell a model the answer."""
     score, size = spike_locked(sweep)
-    if score <= LOCKED:
-        return ""
+    return _leak(score, size) if score > LOCKED else ""
+
+
+def _leak(score: float, size: float) -> str:
     return (
         f"the current carries an artefact of {size:.2g} pA locked to the spikes ({score:.0f} standard errors): "
-        "it would leak the answer to a model; use the commanded current instead"
+        "it would leak the answer to a model"
     )
 
 
-def spike_locked(sweep: Sweep) -> tuple[float, float]:
+def leaking(recording: Recording) -> dict[int, str]:
+    """Sweeps whose current follows the spikes, by position, with what is wrong.
+
+    Sweeps of few spikes, as steps have, tell nothing each; they are judged together.
+    """
+    found = {k: reason for k, sweep in enumerate(recording.sweeps) if (reason := leaks(sweep))}
+    few = [k for k, s in enumerate(recording.sweeps) if 0 < len(s.spike_times) < ENOUGH and k not in found]
+    together = spike_locked(*(recording.sweeps[k] for k in few)) if few else (0.0, 0.0)
+    return found | (dict.fromkeys(few, _leak(*together)) if together[0] > LOCKED else {})
+
+
+def spike_locked(*sweeps: Sweep) -> tuple[float, float]:
     """How much the injected current follows the spikes that it should cause.
 
     Given the current up to a spike's onset, what it does next cannot depend on the spike, unless the amplifier lets
@@ -147,14 +165,28 @@ def spike_locked(sweep: Sweep) -> tuple[float, float]:
 
     Parameters
     ----------
-    sweep
-        With spikes.
+    *sweeps
+        With spikes; those sampled as the first are taken together.
 
     Returns
     -------
     tuple[float, float]
         Largest mean residual in standard errors, and the size of the artefact, pA. (0, 0) with fewer than 20 spikes.
     """
+    parts = [part for s in sweeps if abs(s.dt - sweeps[0].dt) < 1e-9 and (part := _left_over(s)) is not None]
+    if sum(len(rest) for rest, _ in parts) < ENOUGH:
+        return 0.0, 0.0
+    rest = np.concatenate([rest for rest, _ in parts])
+    noise = float(np.sqrt(np.mean([noise**2 for _, noise in parts])))
+    spread = np.maximum(np.maximum(rest.std(axis=0), noise), 1e-9 * float(np.std(sweeps[0].current)))
+    mean = rest.mean(axis=0)
+    if not spread.all():
+        return 0.0, 0.0
+    return float((np.abs(mean) / spread).max() * np.sqrt(len(rest))), float(np.ptp(np.cumsum(mean)))
+
+
+def _left_over(sweep: Sweep) -> tuple[np.ndarray, float] | None:
+    """What the past of the current does not say of its increments around each spike, and the noise of that."""
     steps = np.diff(sweep.current)
     offsets = np.arange(-1, max(int(1.5 / sweep.dt), 1))
     near = (sweep.spike_times / sweep.dt).astype(np.int64)[:, None] + offsets
@@ -163,14 +195,48 @@ def spike_locked(sweep: Sweep) -> tuple[float, float]:
     away[:3] = False
     away[near.ravel()] = False
     quiet = np.flatnonzero(away)
-    if len(near) < ENOUGH or len(quiet) < 100 or not np.any(steps[quiet]):
-        return 0.0, 0.0
+    if not len(near) or len(quiet) < 100 or not np.any(steps[quiet]):
+        return None
     weights = np.linalg.lstsq(_past(sweep.current, quiet), steps[quiet], rcond=None)[0]
     noise = float(np.std(steps[quiet] - _past(sweep.current, quiet) @ weights))
-    rest = steps[near] - _past(sweep.current, near) @ weights
-    spread = np.maximum(np.maximum(rest.std(axis=0), noise), 1e-9 * float(np.std(sweep.current)))
-    mean = rest.mean(axis=0)
-    return float((np.abs(mean) / spread).max() * np.sqrt(len(near))), float(np.ptp(np.cumsum(mean)))
+    return steps[near] - _past(sweep.current, near) @ weights, noise
+
+
+def electrode_drop(sweep: Sweep) -> float:
+    """How far the voltage jumps with the current within a sample or two, GOhm: what no bridge took off.
+
+    The electrode answers at once, the membrane needs its time constant; the answer at once is found by least squares
+    of the increments of the voltage on those of the current, spikes left out.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> current = np.repeat(rng.normal(0, 100, 500), 20)
+    >>> round(electrode_drop(Sweep(current, 0.05, voltage=0.012 * current + rng.normal(-65, 0.1, current.size))), 3)
+    0.012
+    """
+    if sweep.voltage is None or sweep.steps < 1000:
+        return 0.0
+    dv, di = np.diff(sweep.voltage), np.diff(sweep.current)
+    noise = 1.4826 * float(np.nanmedian(np.abs(dv)))
+    jumps = np.abs(di) > 4 * max(1.4826 * float(np.median(np.abs(di))), 1e-9)
+    sound = np.isfinite(dv) & jumps
+    if sound.sum() < 2 or not noise:
+        return 0.0
+    slope = float(dv[sound] @ di[sound] / (di[sound] @ di[sound]))
+    error = noise / float(np.sqrt(di[sound] @ di[sound]))
+    return slope if slope > 4 * error else 0.0
+
+
+def _unbalanced(recording: Recording) -> list[str]:
+    """Sweeps whose voltage holds a drop over the electrode."""
+    drops = [drop for drop in map(electrode_drop, recording.sweeps) if drop > UNBALANCED]
+    if len(drops) < max(len(recording) / 2, 1):
+        return []
+    return [
+        f"the voltage jumps with the current by {1e3 * float(np.median(drops)):.0f} MOhm: the bridge was not balanced, "
+        "the drop over the electrode is in the voltage (spike times hardly suffer)"
+    ]
 
 
 def _past(current: Trace, at: np.ndarray) -> np.ndarray:
@@ -178,5 +244,5 @@ def _past(current: Trace, at: np.ndarray) -> np.ndarray:
 
 
 CHECKS: tuple[Callable[[Sweep], str], ...] = (
-    _voltage_size, _current_size, _swapped, _step, _rate, _clipped, _drifts, _leaks,
+    _voltage_size, _current_size, _swapped, _step, _rate, _clipped, _drifts, leaks,
 )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from ephysfit.data.recording import Recording, Sweep
+from ephysfit.data.stimuli import Stimulus
 from ephysfit.errors import RecordingError
 
 #: repeats that make a stimulus a test stimulus: fewer give no usable reliability
@@ -36,13 +37,29 @@ def split(recording: Recording, test: str | float | Sequence[str] = "repeats") -
 
 
 def _by_repeats(recording: Recording) -> tuple[Recording, Recording]:
-    stimuli = recording.stimuli()
+    held, _ = _plan(recording)
+    if held is None:
+        return _by_time(recording, HELD_OUT)
+    return _parted(recording, [sweep for stimulus in held for sweep in stimulus.sweeps])
+
+
+def why(recording: Recording) -> str:
+    """What `split` goes by in this recording, in a sentence."""
+    return _plan(recording)[1]
+
+
+def _plan(recording: Recording) -> tuple[list[Stimulus] | None, str]:
+    """The stimuli that test, None for the last part of each sweep; and why."""
+    stimuli = list(recording.stimuli())
     repeated = [stimulus for stimulus in stimuli if stimulus.repeats >= REPEATS]
-    if not repeated or len(repeated) == len(stimuli):
-        if len(stimuli) < WHOLE:
-            return _by_time(recording, HELD_OUT)
-        repeated = _spread(list(stimuli))
-    return _parted(recording, [sweep for stimulus in repeated for sweep in stimulus.sweeps])
+    if repeated and len(repeated) < len(stimuli):
+        return repeated, (
+            f"currents that come back at least {REPEATS} times test: there the cell's own reliability can be measured"
+        )
+    found = f"every current comes back {REPEATS} times" if repeated else f"no current comes back {REPEATS} times"
+    if len(stimuli) < WHOLE:
+        return None, f"{found}, and there are fewer than {WHOLE}: the last fifth of each sweep tests"
+    return _spread(stimuli), f"{found}: a fifth of them, spread over the recording, tests"
 
 
 def _spread(items: list[Item]) -> list[Item]:

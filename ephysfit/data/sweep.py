@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Trace, Train
+from ephysfit.data import kinds
 from ephysfit.errors import RecordingError
 
 #: steps outside these are mistakes of many orders of magnitude, ms
@@ -68,6 +69,8 @@ class Sweep:
         Intervals (start, stop), ms, that may be used; empty for the whole sweep.
     warnings
         What a reader found odd.
+    notes
+        What was done on the way in: stretches masked, voltage shifted.
     spike_source
         ``"given"``, ``"detected"``, or ``"none"`` when nobody has looked for spikes yet.
 
@@ -87,6 +90,7 @@ class Sweep:
     valid: tuple[tuple[float, float], ...] = ()
     warnings: tuple[str, ...] = ()
     spike_source: str = "given"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         what = f"sweep {self.name!r}" if self.name else "sweep"
@@ -117,6 +121,12 @@ class Sweep:
     def times(self) -> Trace:
         """Time of each sample from the start of the sweep, ms, shape (time,)."""
         return np.arange(self.steps, dtype=np.float64) * np.float64(self.dt)
+
+    @property
+    def kind(self) -> str:
+        """Kind of the stimulus: by its name (``"long_square"``, ``"noise"`` ...; the table can be extended, see
+        `ephysfit.data.kinds`), else by its waveform (``"none"``, ``"step"``, ``"ramp"``, ``"noise"``)."""
+        return kinds.by_name(self.stimulus) or kinds.by_waveform(self.current)
 
     @property
     def valid_duration(self) -> float:

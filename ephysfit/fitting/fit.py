@@ -17,9 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ephysfit.data.hdf5 import is_hdf5
+from ephysfit.data.holding import LEAD
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.diagnosis import drift_warning, parts
+from ephysfit.fitting.electrode import bridge
+from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
@@ -28,6 +32,8 @@ from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, 
 from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free import Free, as_floats, declared
+from ephysfit.neuron.limits import admit_start
+from ephysfit.simulation.prepare import start as compile_ahead
 from ephysfit.simulation.simulate import Simulation, simulate
 
 #: what a fit runs unless told otherwise
@@ -115,16 +121,18 @@ class Fit:
         """
         step = dt or self.dt
         if not type(self.neuron).stochastic():
-            return simulate(self.neuron, stimulus, dt=step, save=save)
-        noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed)
+            return simulate(self.neuron, stimulus, dt=step, save=save, settle=LEAD)
+        noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed, settle=LEAD)
         causal = self._causal(stimulus, step, save)
         return _with(noisy, causal=causal, consensus=_consensus(noisy))
 
     def _causal(self, stimulus: Any, dt: float, save: Sequence[str]) -> Simulation:
         sharpen = self.details.get("sharpen", (1.0, 0.0))
         if sharpen is None:
-            return simulate(self.neuron, stimulus, dt=dt, save=save)
-        return simulate(self.neuron, stimulus, dt=dt, noise="integrated", sharpen=tuple(sharpen), save=save)
+            return simulate(self.neuron, stimulus, dt=dt, save=save, settle=LEAD)
+        return simulate(
+            self.neuron, stimulus, dt=dt, noise="integrated", sharpen=tuple(sharpen), save=save, settle=LEAD
+        )
 
     def parameters(self) -> list[dict[str, Any]]:
         """One row a scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
@@ -132,9 +140,11 @@ class Fit:
         on = dict(Free.of(cls).on_bound(self.neuron))
         values = scalar_values(self.neuron)
         errors = self.details.get("standard_errors", {})
+        ends = self.details.get("intervals", {}).get("parameters", {})
         return [
             {"name": n, "value": values[n], "unit": p.unit, "low": p.low, "high": p.high, "meaning": p.doc,
-             "at_bound": on.get(n, ""), "standard_error": errors.get(n), "fitted": not p.measured}
+             "at_bound": on.get(n, ""), "standard_error": errors.get(n), "interval": ends.get(n),
+             "fitted": not p.measured}
             for n, p in declared(cls).items()
         ]  # fmt: skip
 
@@ -169,6 +179,12 @@ class Fit:
         partial.replace(path)
         return path
 
+    def write_nwb(self, path: str | Path, test: Recording | None = None, **options: Any) -> Path:
+        """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write`."""
+        from ephysfit.fitting.write_back import write
+
+        return write(self, path, test, **options)
+
     def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
         """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""
         import ephysfit
@@ -176,11 +192,13 @@ class Fit:
         return ephysfit.export(self, to, path, **options)
 
     @classmethod
-    def load(cls, path: str | Path, neuron: type[Neuron] | None = None) -> Fit:
-        """Read a saved fit; `neuron` names the class of a neuron that is not in the catalogue."""
+    def load(cls, path: str | Path, neuron: type[Neuron] | None = None, *, label: str | None = None) -> Fit:
+        """Read a saved fit, from its JSON or from the NWB file it was written into (the last one, or that of `label`);
+        `neuron` names the class of a neuron that is not in the catalogue."""
         path = Path(path)
         try:
-            saved = json.loads(path.read_text(encoding="utf-8"))
+            saved = json.loads(_text(path, label))
+            saved = saved.get("fit") or saved  # a task's result of a batch holds the fit
             model, values = saved["model"], dict(saved["parameters"])
             rest = saved["cell"], saved["dt_ms"], tuple(saved["warnings"]), saved["provenance"], saved["details"]
             past = [(h["stage"], Status[h["status"]], _number(h["train"]), _number(h["validation"]), h["seconds"],
@@ -245,6 +263,9 @@ def fit(
         return select(recording, stages=stages, dt=dt, seed=seed, progress=progress)
     kind = _find(model) if isinstance(model, str) else model
     problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress)
+    if stages is None:
+        with one_thread():
+            problem = with_starts_from_below(problem)
     chain = default_stages(kind) if stages is None else tuple(stages)
     return run(problem, chain, source=model if isinstance(model, str) and ":" in model else "")
 
@@ -254,9 +275,10 @@ def default_stages(neuron: type[Neuron]) -> tuple[Stage, ...]:
 
     A neuron without a hazard has no likelihood and is searched. One of few parameters cannot follow the cell closely,
     so that the most likely parameters are not the ones that spike best on their own: its free runs are searched too.
+    One that declares its likelihood no guide (`Neuron.searched`) is searched in noise-free runs.
     """
-    if not neuron.stochastic():
-        return (Passive(), Search(evaluations=4800))
+    if neuron.searched or not neuron.stochastic():
+        return (Passive(), Search(evaluations=4800, noisy=False))
     few = len(Free.of(neuron).names) <= FEW
     return (Passive(), Likelihood(), Search(), Readout()) if few else STAGES
 
@@ -269,8 +291,12 @@ def default_step(recording: Recording) -> float:
 
 def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, source: str = "") -> Fit:
     """Run stages in order, with timing, and fall back to the estimate before where one leaves the finite numbers."""
+    if start is not None:
+        admit_start(start)
     estimate = Estimate(start or problem.start())
     history: list[Estimate] = []
+    if any(isinstance(s, Likelihood) for s in stages):
+        compile_ahead(problem.neuron)
     with one_thread():
         for stage in stages:
             begin = time.perf_counter()
@@ -282,7 +308,7 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
             history.append(found)
             estimate = found.with_(details={**estimate.details, **found.details})
     neuron = as_floats(estimate.neuron)
-    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift")
+    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift", "top", "prior")
     return Fit(
         neuron=neuron,
         cell=problem.recording.cell,
@@ -317,7 +343,10 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
     if problem.n_spikes < MINIMUM_SPIKES:
         out.append(f"only {problem.n_spikes} spikes in the training data; nothing was fitted")
         return out
-    drifted = drift_warning(parts(problem, neuron))
+    if "V" in problem.neuron.states:
+        out += [told for told in [bridge(problem.recording).warning()] if told]
+    modelled = any(e.details.get("drift") for e in history)
+    drifted = drift_warning(parts(problem, neuron), modelled)
     if drifted:
         out.append(drifted)
     if problem.n_spikes < 100:
@@ -339,11 +368,25 @@ def provenance(problem: Problem, stages: Sequence[Stage], source: str) -> dict[s
         "recording": Path(problem.recording.source).name,
         "data_sha256": fingerprint(problem.recording),
         "sweeps": [s.name for s in problem.recording.sweeps],
+        "loaded": _plain(load_report(problem.recording)),
         "seed": problem.seed,
         "skip_ms": problem.skip,
         "stages": [{"stage": type(s).__name__, **settings(s)} for s in stages],
         "source": source,
         "spikes": problem.n_spikes,
+    }
+
+
+def load_report(recording: Recording) -> dict[str, Any]:
+    """How the training data came from their file: reader, options, what was odd, what was left out and why."""
+    said = {s.name: [*s.warnings, *s.notes] for s in recording.sweeps if s.warnings or s.notes}
+    return {
+        **recording.loaded,
+        "spike_sources": sorted({s.spike_source for s in recording.sweeps}),
+        "electrode": dict(recording.electrode),
+        "warnings": list(recording.warnings),
+        "sweeps": said,
+        "rejected": {r.name: r.reason for r in recording.rejected},
     }
 
 
@@ -360,6 +403,15 @@ def fingerprint(recording: Recording) -> str:
         digest.update(np.ascontiguousarray(s.current, dtype=np.float64).tobytes())
         digest.update(np.ascontiguousarray(s.spike_times, dtype=np.float64).tobytes())
     return digest.hexdigest()
+
+
+def _text(path: Path, label: str | None) -> str:
+    """The JSON of a fit, wherever it stands."""
+    if not is_hdf5(path):
+        return path.read_text(encoding="utf-8")
+    from ephysfit.fitting.write_back import stored_fit
+
+    return stored_fit(path, label)
 
 
 def _find(name: str) -> type[Neuron]:

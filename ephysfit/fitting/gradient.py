@@ -116,7 +116,7 @@ class _Descent:
                 held_out.append(float(now.min()))
                 if now.min() < floor:
                     floor, best = float(now.min()), z.detach()[int(np.argmin(now))].clone()
-                self.problem.progress("gradient", (n + 1) / self.stage.steps)
+                self.problem.tell("gradient", (n + 1) / self.stage.steps, floor)
         return best, curve, held_out
 
     def _batch(self) -> torch.Tensor:

@@ -7,14 +7,18 @@ softness it is ragged, so the hazard is sharpened, lambda(beta (u - offset)), wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ephysfit.arrays import Train
+from ephysfit.data.holding import LEAD
 from ephysfit.fitting.stage import Estimate, Problem, Status
-from ephysfit.metrics.coincidence import gamma
-from ephysfit.metrics.trains import cut
+from ephysfit.metrics.coincidence import count_hits
+from ephysfit.metrics.trains import EDGE, cut
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.simulate import simulate
 
@@ -43,7 +47,7 @@ class Readout:
 
     betas: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0, 5.0)
     offsets: tuple[float, float, int] = (-3.0, 2.0, 16)
-    runs: int = 16
+    runs: int = 64
     recorded: float = 0.0
     window: float = 4.0
     longest: float = 30000.0
@@ -55,45 +59,77 @@ class Readout:
         scale = softness(cell)
         stretches = self._stretches(problem)
         aims = [self._aim(problem, cell, k, s) for k, s in enumerate(stretches)]
-        table = [
-            (self._agreement(problem, cell, beta, offset * scale, stretches, aims), beta, float(offset * scale))
-            for beta in self.betas
-            for offset in np.linspace(*self.offsets)
-        ]
-        gamma, beta, offset = max(table)
-        details = {**estimate.details, "sharpen": (beta, offset), "agreement": gamma}
+        offsets = np.linspace(*self.offsets) * scale
+        table = np.array(
+            [[self._agreement(problem, cell, (b, o), stretches, aims) for o in offsets] for b in self.betas]
+        )
+        at = np.unravel_index(int(np.argmax(blurred(table))), table.shape)
+        details = {
+            **estimate.details,
+            "sharpen": (float(self.betas[at[0]]), float(offsets[at[1]])),
+            "agreement": float(table[at]),
+        }
         return estimate.with_(stage="readout", status=Status.CONVERGED, details=details)
 
     def _stretches(self, problem: Problem) -> list[Array]:
         """The end of every training sweep, in steps of the grid."""
         n = round(self.longest / problem.dt)
         return [
-            row[valid][-n:]
+            row[: _stop(valid)][-n:]
             for row, valid in zip(problem.trials.current[0].numpy(), problem.trials.valid[0].numpy(), strict=True)
         ]
 
-    def _aim(self, problem: Problem, cell: Neuron, k: int, current: Array) -> tuple[list[Array], list[Array], float]:
-        runs = simulate(cell, current, dt=problem.dt, runs=self.runs, noise="escape", seed=problem.seed + k)
+    def _aim(self, problem: Problem, cell: Neuron, k: int, current: Array) -> tuple[list[Train], Train, float]:
+        """What the noise-free run of a stretch should agree with: the model's noisy runs, the recorded train; ms."""
+        runs = simulate(
+            cell, current, dt=problem.dt, runs=self.runs, noise="escape", seed=problem.seed + k, settle=LEAD
+        )
         duration = len(current) * problem.dt
-        end = float(problem.trials.valid[0, k].sum()) * problem.dt
-        recorded = cut([problem.recording.sweeps[k].spike_times], end - duration, end)
+        end = float(_stop(problem.trials.valid[0, k].numpy())) * problem.dt
+        (recorded,) = cut([problem.recording.sweeps[k].spike_times], end - duration, end)
         return list(runs.spike_times[0]), recorded, duration
 
     def _agreement(
-        self, problem: Problem, cell: Neuron, beta: float, offset: float, stretches: list[Array], aims: list
+        self, problem: Problem, cell: Neuron, sharpen: tuple[float, float], stretches: list[Array], aims: list[Any]
     ) -> float:
-        done = simulate(cell, stretches, dt=problem.dt, noise="integrated", sharpen=(beta, offset))
-        values, weights = [], []
-        for (own,), (runs, recorded, duration) in zip(done.spike_times, aims, strict=True):
-            if not len(own):
-                return -1.0
-            value = gamma(runs, [own], duration, window=self.window)
-            value += self.recorded * gamma(recorded, [own], duration, window=self.window)
-            values.append(value / (1 + self.recorded))
-            weights.append(duration)
-        return float(np.average(np.nan_to_num(values, nan=-1.0), weights=weights))
+        done = simulate(cell, stretches, dt=problem.dt, noise="integrated", sharpen=sharpen, settle=LEAD)
+        own = [trains[0] for trains in done.spike_times]
+        durations = [duration for _, _, duration in aims]
+        value = pooled_gamma([runs for runs, _, _ in aims], own, durations, self.window)
+        if self.recorded:
+            value += self.recorded * pooled_gamma([[r] for _, r, _ in aims], own, durations, self.window)
+        return value / (1 + self.recorded)
+
+
+def blurred(table: Array) -> Array:
+    """Mean of each entry (sharpness, offset) and its two neighbours in offset, weights 1 2 1; ends repeated."""
+    wide = np.pad(table, ((0, 0), (1, 1)), mode="edge")
+    return (wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]) / 4
+
+
+def pooled_gamma(
+    runs: Sequence[Sequence[Train]], own: Sequence[Train], durations: Sequence[float], window: float
+) -> float:
+    """Γ of one train a sweep against the runs of that sweep, with coincidences, chance and spikes summed over sweeps.
+
+    -1 where it is undefined: no spike anywhere, or a train so fast that its windows cover all time.
+    """
+    beyond, spikes, covered = 0.0, 0.0, 0.0
+    for trains, train, duration in zip(runs, own, durations, strict=True):
+        pool = np.sort(np.concatenate(trains))
+        chance = min(2.0 * window * len(train) / duration, 1.0)
+        beyond += (count_hits(pool, train, window + EDGE) - chance * len(pool)) / len(trains)
+        spikes += 0.5 * (len(pool) / len(trains) + len(train))
+        covered += chance * duration
+    free = 1.0 - covered / sum(durations)
+    return float(beyond / spikes / free) if spikes > 0 and free > 0 else -1.0
 
 
 def softness(cell: Neuron) -> float:
     """The margin over which the hazard grows e-fold, mV: its ``delta`` (declared or pinned), else 1."""
     return float(getattr(cell, "delta", 1.0))
+
+
+def _stop(valid: npt.NDArray[np.bool_]) -> int:
+    """Where the usable part of a sweep ends; what is masked before it (a test pulse) keeps its place in time."""
+    return int(np.flatnonzero(valid)[-1]) + 1 if valid.any() else 0

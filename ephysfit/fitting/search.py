@@ -137,7 +137,7 @@ def evolve(
         candidates = strategy.ask()
         strategy.tell(candidates, losses(np.asarray(candidates)).tolist())
         curve.append(float(strategy.result.fbest))
-        problem.progress(stage, min(strategy.result.evaluations / evaluations, 1.0))
+        problem.tell(stage, min(strategy.result.evaluations / evaluations, 1.0), curve[-1])
     favourite, best = np.asarray(strategy.result.xfavorite), np.asarray(strategy.result.xbest)
     values = losses(np.stack([favourite, best, start]))
     return [favourite, best, start][int(np.argmin(values))], curve
@@ -153,7 +153,7 @@ def _differential(
 
     def watch(x: Array, convergence: float = 0.0) -> None:
         curve.append(float(losses(x[None])[0]))
-        problem.progress(stage, min(len(curve) * population / evaluations, 1.0))
+        problem.tell(stage, min(len(curve) * population / evaluations, 1.0), curve[-1])
 
     found = differential_evolution(
         lambda x: losses(np.atleast_2d(x.T)), [(s - 3 * sigma, s + 3 * sigma) for s in start],

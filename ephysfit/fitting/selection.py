@@ -16,6 +16,7 @@ from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, 
 from ephysfit.metrics.trains import mean_defined
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free
+from ephysfit.simulation.prepare import start as compile_ahead
 from ephysfit.simulation.replay import Replay
 
 #: a richer neuron must gain this many standard errors of the held-out difference
@@ -76,6 +77,7 @@ def select(
     problems = [Problem(recording, k, step, seed=seed, progress=progress) for k in kinds]
     if problems[0].n_spikes < MINIMUM_SPIKES:
         return run(problems[0], stages or default_stages(kinds[0]))
+    compile_ahead(*kinds)
     table: list[Candidate] = []
     with one_thread():
         found = [_held_out(problem) for problem in problems]
@@ -96,7 +98,7 @@ def select(
 def _held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:
     """An estimate from the training blocks, and the log-likelihood of each stretch of the held-out ones."""
     estimate = Passive()(problem, Estimate(problem.start()))
-    estimate = Likelihood(starts=2, held_out=True)(problem, estimate)
+    estimate = Likelihood(starts=2, held_out=True, drift=0)(problem, estimate)
     free = Free.of(problem.neuron, smooth_only=True)
     replay, z = Replay(free, estimate.neuron, problem.dt), free.to_vector(estimate.neuron)
     stretches = []

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ephysfit.data.holding import lead
 from ephysfit.data.recording import Recording
 from ephysfit.data.trials import Trials
 from ephysfit.errors import FitError
@@ -63,6 +64,8 @@ class Estimate:
         return replace(self, **changes)
 
 
+#: told (stage name, fraction done). Where it has a method ``watch(stage, neuron, loss)``, a stage also tells it where
+#: it stands, so that a fit can be looked at while it converges; `neuron` is None where only the loss is known
 Progress = Callable[[str, float], None]
 
 
@@ -85,6 +88,8 @@ class Problem:
         Milliseconds at the start of each sweep that are simulated but not counted (the initial state is unknown).
     validation : float
         Fraction of the counted samples held out in blocks for early stopping and choice.
+    also : tuple of Neuron
+        Places where a fit may begin beside the declared ones: fits of simpler neurons, lifted (`fitting.ladder`).
     """
 
     recording: Recording
@@ -95,6 +100,7 @@ class Problem:
     blocks: int = 4
     seed: int = 0
     progress: Progress = silent
+    also: tuple[Neuron, ...] = ()
 
     @cached_property
     def trials(self) -> Trials:
@@ -145,14 +151,28 @@ class Problem:
     def _taught(self, masks: list[npt.NDArray[np.bool_]]) -> list[Taught]:
         current = self.trials.current[0].numpy()
         spikes = self.trials.spikes[0].numpy()
-        return [
-            Taught(np.ascontiguousarray(i[:, None]), s.astype(np.uint8), m.astype(np.uint8))
-            for i, s, m in zip(current, spikes, masks, strict=True)
-        ]
+        return [self._run_up(i, s, m) for i, s, m in zip(current, spikes, masks, strict=True)]
+
+    def _run_up(self, current: npt.NDArray, spikes: npt.NDArray, mask: npt.NDArray) -> Taught:
+        """A sweep with its holding level before it, replayed but not counted: the neuron begins where the cell did."""
+        before = lead(current, self.dt)
+        silent = np.zeros(len(before), np.uint8)
+        return Taught(
+            np.ascontiguousarray(np.r_[before, current][:, None]),
+            np.r_[silent, spikes.astype(np.uint8)],
+            np.r_[silent, mask.astype(np.uint8)],
+        )
 
     @property
     def n_spikes(self) -> int:
         return sum(t.n_spikes for t in self.everything)
+
+    def tell(self, stage: str, fraction: float, loss: float, neuron: Callable[[], Neuron] | None = None) -> None:
+        """Progress of a stage, and for who watches where it stands: loss, and the neuron where one is at hand."""
+        self.progress(stage, fraction)
+        watch = getattr(self.progress, "watch", None)
+        if watch is not None:
+            watch(stage, neuron() if neuron is not None else None, loss)
 
     def start(self) -> Neuron:
         """The declared start, with what is measured put in."""

@@ -6,7 +6,19 @@ from ephysfit.fitting.gradient import Gradient
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
+from ephysfit.fitting.refractory import Refractory
 from ephysfit.fitting.search import Search
 from ephysfit.fitting.wrappers import BestOf, MultiStart, Only, Rounds
 
-__all__ = ["BestOf", "Gradient", "Likelihood", "MultiStart", "Only", "Passive", "Readout", "Rounds", "Search"]
+__all__ = [
+    "BestOf",
+    "Gradient",
+    "Likelihood",
+    "MultiStart",
+    "Only",
+    "Passive",
+    "Readout",
+    "Refractory",
+    "Rounds",
+    "Search",
+]

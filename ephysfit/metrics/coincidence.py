@@ -227,7 +227,7 @@ def md_star(
     window : float, Δ in ms
     kernel : {"kistler", "rectangular"}
         "kistler": a pair counts 1 when at most Δ apart (a box of ±Δ on one train). "rectangular": both trains are
-        smoothed with a box of ±Δ, so a pair weighs 1 - |t| / 2Δ.
+        smoothed with a box of ±Δ, so a pair t apart weighs 1 - abs(t) / 2Δ.
     unbiased : bool
         True: n_mm over different runs too. False: as in the GIF toolboxes, with the pairs i == j of the runs, which
         lowers Md* by about N_m / (n_runs n_mm) of its denominator. One deterministic run always keeps its own pairs.

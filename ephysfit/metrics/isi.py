@@ -65,7 +65,7 @@ def _contrast(train: npt.ArrayLike) -> Array:
 
 
 def cv2(train: npt.ArrayLike) -> float:
-    """Local variability 2 |I' - I| / (I' + I), averaged (Holt et al. 1996, J Neurophysiol 75:1806).
+    """Local variability 2 abs(I' - I) / (I' + I), averaged (Holt et al. 1996, J Neurophysiol 75:1806).
 
     Examples
     --------

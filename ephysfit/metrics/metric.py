@@ -36,7 +36,7 @@ class Metric:
     higher_is_better : bool or None, None when the value should be near `best` from both sides
     reference : str, where it comes from
     doc : str, one sentence
-    function : callable (data, model, duration_ms, **options) -> float, trains in ms
+    function : callable of data, model, duration_ms and options, giving a float; trains in ms
     options : mapping, the settings the function takes and their defaults
 
     Examples

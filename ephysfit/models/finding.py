@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
 from ephysfit.errors import NeuronError, near
 from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.reading import BREAKS, told
 
 
 def pick(name: str, known: dict[str, type[Neuron]]) -> type[Neuron]:
@@ -38,13 +40,33 @@ def from_file(spec: str) -> type[Neuron]:
     declared = {k: v for k, v in vars(module).items() if _own(v, module)}
     if not declared:
         raise NeuronError(f"{path.name} declares no neuron; write a class that derives from ephysfit's Neuron")
-    if wanted:
-        if wanted not in declared:
-            raise NeuronError(f"{path.name} declares no neuron {wanted!r}; {near(wanted, declared)}")
-        return declared[wanted]
-    if len(declared) > 1:
+    if wanted and wanted not in declared:
+        raise NeuronError(f"{path.name} declares no neuron {wanted!r}; {near(wanted, declared)}")
+    if not wanted and len(declared) > 1:
         raise NeuronError(f"{path.name} declares {', '.join(declared)}; say which: {path.name}:{next(iter(declared))}")
-    return next(iter(declared.values()))
+    neuron = declared[wanted or next(iter(declared))]
+    _read(neuron, path)
+    return neuron
+
+
+def _read(neuron: type[Neuron], path: Path) -> None:
+    """Refuse equations that cannot be read, before a fit falls over them."""
+    from ephysfit.neuron.dimensions import check_units
+    from ephysfit.neuron.symbols import equations
+
+    try:
+        equations(neuron)
+        check_units(neuron)
+    except BREAKS as error:
+        where = f"{path.name}{_line(error, path)}, {neuron.__name__}"
+        raise NeuronError(f"{where}: {told(error)}; ephysfit.check_neuron names all that is wrong") from error
+
+
+def _line(error: BaseException, path: Path) -> str:
+    """The line of the user's file that an error comes from."""
+    found = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.resolve()]
+    at = error.lineno if isinstance(error, SyntaxError) else found[-1] if found else None
+    return f", line {at}" if at else ""
 
 
 def _own(value: object, module: ModuleType) -> bool:
@@ -70,11 +92,11 @@ def _run(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except NeuronError:
+    except NeuronError as error:
         del sys.modules[name]
-        raise
-    except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError) as error:
+        raise NeuronError(f"{path.name}{_line(error, path)}: {error}") from error
+    except (ImportError, SyntaxError, OSError, AssertionError, SystemExit, *BREAKS) as error:
         del sys.modules[name]
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        line = _line(error, path)
         raise NeuronError(f"{path.name} does not run: {type(error).__name__}{line}: {error}") from error
     return module

@@ -32,7 +32,31 @@ _ETA_STATE = State("pA", doc="spike-triggered current by time constant", size=_N
 _GAMMA_STATE = State("mV", doc="spike-triggered threshold by time constant", size=_N)
 
 
-class FreeGIF(Neuron):
+class _Filtered:
+    """Equations that all of this family share; a neuron is final, so they stand beside it and not above it."""
+
+    def outward(self: Any, x: Any) -> Any:
+        """Current out of the cell beside the leak."""
+        return x.eta_t.sum()
+
+    def flow(self: Any, x: Any, I: Any) -> dict[str, Any]:
+        return {
+            "V": (-self.g * (x.V - self.E_L) - self.outward(x) + I) / self.C,
+            "eta_t": -x.eta_t / self.tau_eta,
+            "gamma_t": -x.gamma_t / self.tau_gamma,
+        }
+
+    def margin(self: Any, x: Any) -> Any:
+        return x.V - self.theta - x.gamma_t.sum()
+
+    def jump(self: Any, x: Any) -> dict[str, Any]:
+        return {"V": self.V_reset, "eta_t": x.eta_t + self.eta, "gamma_t": x.gamma_t + self.gamma}
+
+    def hazard(self: Any, u: Any) -> Any:
+        return exp(u / self.delta)
+
+
+class FreeGIF(_Filtered, Neuron):
     r"""Generalised integrate-and-fire neuron whose filters' time constants are free too.
 
     .. math::
@@ -67,22 +91,6 @@ class FreeGIF(Neuron):
     eta_t = _ETA_STATE
     gamma_t = _GAMMA_STATE
 
-    def flow(self, x: Any, I: Any) -> dict[str, Any]:
-        return {
-            "V": (-self.g * (x.V - self.E_L) - x.eta_t.sum() + I) / self.C,
-            "eta_t": -x.eta_t / self.tau_eta,
-            "gamma_t": -x.gamma_t / self.tau_gamma,
-        }
-
-    def margin(self, x: Any) -> Any:
-        return x.V - self.theta - x.gamma_t.sum()
-
-    def jump(self, x: Any) -> dict[str, Any]:
-        return {"V": self.V_reset, "eta_t": x.eta_t + self.eta, "gamma_t": x.gamma_t + self.gamma}
-
-    def hazard(self, u: Any) -> Any:
-        return exp(u / self.delta)
-
 
 GIF = FreeGIF.pin(
     "GIF",
@@ -105,7 +113,7 @@ GIF = FreeGIF.pin(
 )
 
 
-class FreeAGIF(Neuron):
+class FreeAGIF(_Filtered, Neuron):
     r"""`FreeGIF` with an inactivating (A-type) potassium current.
 
     .. math::
@@ -148,24 +156,12 @@ class FreeAGIF(Neuron):
     eta_t = _ETA_STATE
     gamma_t = _GAMMA_STATE
 
+    def outward(self, x: Any) -> Any:
+        channels = sigmoid((x.V - self.V_m) / self.s_m) * x.h
+        return x.eta_t.sum() + self.g_A * channels * (x.V - self.E_K)
+
     def flow(self, x: Any, I: Any) -> dict[str, Any]:
-        open_ = sigmoid((x.V - self.V_m) / self.s_m)
-        leak = -self.g * (x.V - self.E_L) - self.g_A * open_ * x.h * (x.V - self.E_K)
-        return {
-            "V": (leak - x.eta_t.sum() + I) / self.C,
-            "h": (sigmoid((self.V_h - x.V) / self.s_h) - x.h) / self.tau_h,
-            "eta_t": -x.eta_t / self.tau_eta,
-            "gamma_t": -x.gamma_t / self.tau_gamma,
-        }
-
-    def margin(self, x: Any) -> Any:
-        return x.V - self.theta - x.gamma_t.sum()
-
-    def jump(self, x: Any) -> dict[str, Any]:
-        return {"V": self.V_reset, "eta_t": x.eta_t + self.eta, "gamma_t": x.gamma_t + self.gamma}
-
-    def hazard(self, u: Any) -> Any:
-        return exp(u / self.delta)
+        return {**super().flow(x, I), "h": (sigmoid((self.V_h - x.V) / self.s_h) - x.h) / self.tau_h}
 
 
 AGIF = FreeAGIF.pin(
@@ -188,7 +184,7 @@ AGIF = FreeAGIF.pin(
 )
 
 
-class FreeIGIF(Neuron):
+class FreeIGIF(_Filtered, Neuron):
     r"""`FreeGIF` with a threshold that follows the voltage through fast sodium inactivation.
 
     .. math::
@@ -228,21 +224,11 @@ class FreeIGIF(Neuron):
     gamma_t = _GAMMA_STATE
 
     def flow(self, x: Any, I: Any) -> dict[str, Any]:
-        return {
-            "V": (-self.g * (x.V - self.E_L) - x.eta_t.sum() + I) / self.C,
-            "theta_V": (self.k_a * softplus((x.V - self.V_i) / self.k_i) - x.theta_V) / self.tau_theta,
-            "eta_t": -x.eta_t / self.tau_eta,
-            "gamma_t": -x.gamma_t / self.tau_gamma,
-        }
+        follows = (self.k_a * softplus((x.V - self.V_i) / self.k_i) - x.theta_V) / self.tau_theta
+        return {**super().flow(x, I), "theta_V": follows}
 
     def margin(self, x: Any) -> Any:
-        return x.V - self.theta - x.theta_V - x.gamma_t.sum()
-
-    def jump(self, x: Any) -> dict[str, Any]:
-        return {"V": self.V_reset, "eta_t": x.eta_t + self.eta, "gamma_t": x.gamma_t + self.gamma}
-
-    def hazard(self, u: Any) -> Any:
-        return exp(u / self.delta)
+        return super().margin(x) - x.theta_V
 
 
 IGIF = FreeIGIF.pin(

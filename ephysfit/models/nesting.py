@@ -16,8 +16,8 @@ from ephysfit.models.adlif import AdLIF
 from ephysfit.models.alif import ALIF, MultiALIF
 from ephysfit.models.asc import LIFASC
 from ephysfit.models.autaptic import STCLIF, AutapticLIF, SpatialSTC
-from ephysfit.models.best import AIGIF, BankGIF
-from ephysfit.models.gif import AGIF, GIF, IGIF, SCALES, FreeGIF
+from ephysfit.models.best import AIGIF, BankGIF, BankIGIF
+from ephysfit.models.gif import AGIF, GIF, IGIF, SCALES, FreeAGIF, FreeGIF, FreeIGIF
 from ephysfit.models.glif import GLIF1, GLIF2, GLIF3, GLIF4, GLIF5
 from ephysfit.models.izhikevich import Izhikevich, Izhikevich2003
 from ephysfit.models.lif import LIF, SoftLIF
@@ -25,6 +25,7 @@ from ephysfit.models.mat import MAT, MATV
 from ephysfit.models.refractory import RefractoryCurrentLIF, RefractoryLIF
 from ephysfit.models.resonate import ResetPRF, ResonantLIF
 from ephysfit.neuron.declare import Neuron, flat_names
+from ephysfit.neuron.functions import Bank, elements
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,35 @@ class Rung:
         """`rich` pinned down to `simple`."""
         return self.rich.pin(self.simple.__name__, **self.pins)
 
+    def lift(self, cell: Neuron, away: float = 0.0) -> Neuron:
+        """A cell of the simple neuron as one of the rich neuron: what a fit of the richer one may start from.
+
+        Parameters
+        ----------
+        cell : Neuron
+            An instance of `simple`.
+        away : float
+            How far the pinned parameters go from the pins towards the rich neuron's declared start, 0 to 1. At 0 both
+            neurons are the same; but a term that is off at a bound (a conductance of zero) has next to no gradient
+            there, so that a fit needs it switched on a little.
+
+        Examples
+        --------
+        >>> lifted = rung(LIF, ALIF).lift(LIF.start().replace(C=80.0), away=0.5)
+        >>> lifted.C, lifted.d_theta, lifted.tau_a
+        (80.0, 2.5, 100.0)
+        """
+        if not isinstance(cell, self.simple):
+            raise NeuronError(f"{type(cell).__name__} is not {self.simple.__name__}, the simple neuron of this rung")
+        declared = self.rich.start()
+        values = cell.values()
+        for name, pin in self.pins.items():
+            ends = list(elements(getattr(declared, name)))
+            at = list(elements(pin(cell) if callable(pin) else Bank(pin) if isinstance(pin, tuple) else pin))
+            moved = [a + away * (b - a) for a, b in zip(at, ends, strict=True)]
+            values[name] = tuple(moved) if len(moved) > 1 else moved[0]
+        return self.rich(**{n: values[n] for n in self.rich.parameters})
+
 
 def _between(simple: type[Neuron], rich: type[Neuron]) -> Rung:
     """The rung between two pins of one declaration."""
@@ -70,6 +100,7 @@ def ladder() -> tuple[Rung, ...]:
     """
     none = (0.0,) * len(SCALES)
     channel = {"V_m": -30.0, "s_m": 8.0, "V_h": -60.0, "s_h": 6.0, "tau_h": 45.0, "E_K": -100.0}
+    follow = {"k_i": 4.0, "V_i": -55.0, "tau_theta": 10.0}
     return (
         Rung(LIF, ALIF, {"d_theta": 0.0, "tau_a": 100.0}),
         Rung(LIF, MultiALIF, {"d_theta": (0.0,) * 3, "tau_a": (10.0, 80.0, 600.0)}),
@@ -89,11 +120,16 @@ def ladder() -> tuple[Rung, ...]:
         Rung(LIF, GIF, {"eta": none, "gamma": none}),
         _between(GIF, FreeGIF),
         Rung(GIF, AGIF, {"g_A": 0.0, **channel}),
-        Rung(GIF, IGIF, {"k_a": 0.0, "k_i": 4.0, "V_i": -55.0, "tau_theta": 10.0}),
+        Rung(GIF, IGIF, {"k_a": 0.0, **follow}),
+        _between(AGIF, FreeAGIF),
+        _between(IGIF, FreeIGIF),
+        Rung(FreeGIF, FreeAGIF, {"g_A": 0.0, **channel}),
+        Rung(FreeGIF, FreeIGIF, {"k_a": 0.0, **follow}),
         _between(MAT, MATV),
         _between(EIF, AdEx),
         _between(Izhikevich2003, Izhikevich),
-        _between(BankGIF, AIGIF),
+        _between(BankGIF, BankIGIF),
+        _between(BankIGIF, AIGIF),
     )
 
 

@@ -15,7 +15,31 @@ from ephysfit.neuron.functions import exp
 _TAU_R = Parameter("ms", 1.0, 500.0, "time constant of the refractory trace", start=15.0)
 
 
-class RefractoryLIF(Neuron):
+_V = State("mV", rest="E_L", doc="membrane potential")
+_R = State("1", doc="refractory trace: recent spikes, counted with decay")
+
+
+class _Traced:
+    """Equations of both readings of the trace; each adds where the trace acts."""
+
+    def push(self: Any, x: Any) -> Any:
+        """Current that the trace takes out of the membrane."""
+        return 0
+
+    def flow(self: Any, x: Any, I: Any) -> dict[str, Any]:
+        return {"V": (-self.g * (x.V - self.E_L) - self.push(x) + I) / self.C, "R": -x.R / self.tau_R}
+
+    def margin(self: Any, x: Any) -> Any:
+        return x.V - self.theta
+
+    def jump(self: Any, x: Any) -> dict[str, Any]:
+        return {"V": x.V - self.D, "R": x.R + 1}
+
+    def hazard(self: Any, u: Any) -> Any:
+        return exp(u / self.delta)
+
+
+class RefractoryLIF(_Traced, Neuron):
     r"""Soft-reset integrate-and-fire neuron with a refractory trace at the threshold.
 
     .. math::
@@ -44,23 +68,14 @@ class RefractoryLIF(Neuron):
     t_ref = REFRACTORY
     delta = SOFTNESS
 
-    V = State("mV", rest="E_L", doc="membrane potential")
-    R = State("1", doc="refractory trace: recent spikes, counted with decay")
-
-    def flow(self, x: Any, I: Any) -> dict[str, Any]:
-        return {"V": (-self.g * (x.V - self.E_L) + I) / self.C, "R": -x.R / self.tau_R}
+    V = _V
+    R = _R
 
     def margin(self, x: Any) -> Any:
-        return x.V - self.theta - self.U * x.R
-
-    def jump(self, x: Any) -> dict[str, Any]:
-        return {"V": x.V - self.D, "R": x.R + 1}
-
-    def hazard(self, u: Any) -> Any:
-        return exp(u / self.delta)
+        return super().margin(x) - self.U * x.R
 
 
-class RefractoryCurrentLIF(Neuron):
+class RefractoryCurrentLIF(_Traced, Neuron):
     r"""Soft-reset integrate-and-fire neuron with a refractory trace in the membrane.
 
     .. math::
@@ -88,17 +103,8 @@ class RefractoryCurrentLIF(Neuron):
     t_ref = REFRACTORY
     delta = SOFTNESS
 
-    V = State("mV", rest="E_L", doc="membrane potential")
-    R = State("1", doc="refractory trace: recent spikes, counted with decay")
+    V = _V
+    R = _R
 
-    def flow(self, x: Any, I: Any) -> dict[str, Any]:
-        return {"V": (-self.g * (x.V - self.E_L) - self.J * x.R + I) / self.C, "R": -x.R / self.tau_R}
-
-    def margin(self, x: Any) -> Any:
-        return x.V - self.theta
-
-    def jump(self, x: Any) -> dict[str, Any]:
-        return {"V": x.V - self.D, "R": x.R + 1}
-
-    def hazard(self, u: Any) -> Any:
-        return exp(u / self.delta)
+    def push(self, x: Any) -> Any:
+        return self.J * x.R

@@ -10,6 +10,7 @@ import sympy
 
 from ephysfit.neuron.declare import Neuron, flat_names, flatten, pack_state, unflatten
 from ephysfit.neuron.functions import Bank
+from ephysfit.neuron.reading import refuse_undeclared
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def _written(
 
 def _complete(neuron: type[Neuron], given: dict[str, Any], symbols: dict[str, Any], *, moving: bool) -> dict[str, Any]:
     """Every flat state: what the equation gives, else no change."""
+    refuse_undeclared(neuron, "flow" if moving else "jump", given)
     out: dict[str, Any] = {n: sympy.Integer(0) if moving else symbols[n] for n in symbols}
     out.update(flatten({k: neuron.states[k] for k in given}, given))
     return out

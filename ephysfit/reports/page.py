@@ -15,7 +15,17 @@ from ephysfit.reports.figures import PLOTS
 from ephysfit.reports.headline import headline
 from ephysfit.reports.interactive import available, interactive
 from ephysfit.reports.svg import inline_svg
-from ephysfit.reports.tables import amount, number, parameter_lines, percent, provenance_lines, score_lines, stage_lines
+from ephysfit.reports.tables import (
+    amount,
+    derived_lines,
+    number,
+    open_lines,
+    parameter_lines,
+    percent,
+    provenance_lines,
+    score_lines,
+    stage_lines,
+)
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -66,6 +76,9 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "readouts": {name: READOUTS[name] for name in evidence.scores},
         "score_lines": score_lines(evidence.scores),
         "parameter_lines": parameter_lines(fit),
+        "sure": fit.details.get("intervals"),
+        "derived": derived_lines(fit),
+        "open": open_lines(fit),
         "stages": stage_lines(fit),
         "provenance": provenance_lines(fit),
         "facts": {k: v for k, v in evidence.test.facts.items() if v},

@@ -97,14 +97,16 @@ def score_lines(scores: Mapping[str, Score]) -> list[ScoreLine]:
     ----------
     scores : mapping of str to Score
         By readout, as in `Evidence.scores`. The line "consensus" inside the score of noisy runs is left out: the
-        consensus is a readout of its own.
+        consensus is a readout of its own. A line that no readout has a value on (no repeats, so nothing relative to
+        them) is left out too: the score's warnings say why.
     """
     merged: dict[str, dict[str, Row]] = {}
     for readout, of in scores.items():
         for row in of:
             if "consensus" not in row.name:
                 merged.setdefault(row.name.replace("_runs", ""), {})[readout] = row
-    return [_line(name, cells) for name, cells in merged.items()]
+    known = {name: cells for name, cells in merged.items() if not all(isnan(r.value) for r in cells.values())}
+    return [_line(name, cells) for name, cells in known.items()]
 
 
 def _line(name: str, cells: Mapping[str, Row]) -> ScoreLine:
@@ -120,13 +122,16 @@ def _line(name: str, cells: Mapping[str, Row]) -> ScoreLine:
 @dataclass(frozen=True)
 class Value:
     """One fitted number: flat name, value, standard error (None unless known), the bound it sits on ("" if none),
-    and where it lies between its bounds, 0 to 1, on the axis the fit used."""
+    where it lies between its bounds, 0 to 1, on the axis the fit used; its interval as text ("" unless known), and
+    where that begins and ends on the same axis."""
 
     name: str
     value: float
     standard_error: float | None
     at_bound: str
     place: float
+    interval: str = ""
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,79 @@ def parameter_lines(fit: Fit) -> list[ParameterLine]:
 
 
 def _value(p: Parameter, row: Mapping[str, Any]) -> Value:
-    return Value(row["name"], row["value"], row["standard_error"], row["at_bound"], place(p, row["value"]))
+    ends = row.get("interval")
+    if ends is None:
+        return Value(row["name"], row["value"], row["standard_error"], row["at_bound"], place(p, row["value"]))
+    low, high = ends
+    span = (0.0 if low is None else place(p, low), 1.0 if high is None else place(p, high))
+    text = interval_text(low, high)
+    return Value(row["name"], row["value"], row["standard_error"], row["at_bound"], place(p, row["value"]), text, span)
+
+
+def interval_text(low: float | None, high: float | None) -> str:
+    """An interval as text; an end that the data do not set is said to be open.
+
+    Examples
+    --------
+    >>> interval_text(4.7, 5.3912), interval_text(-0.0821, None), interval_text(None, None)
+    ('4.7 to 5.39', '−0.0821 to its bound', 'open both ways')
+    """
+    if low is None and high is None:
+        return "open both ways"
+    return f"{'its bound' if low is None else amount(low, 3)} to {'its bound' if high is None else amount(high, 3)}"
+
+
+def interval_rows(fit: Fit, end: str) -> list[dict[str, str]]:
+    """Fitted parameters with their intervals, one text row a number, for the terminal; `end` heads the intervals."""
+    held = fit.details.get("intervals", {}).get("held", ())
+    rows = []
+    for line in parameter_lines(fit):
+        if line.kind == "fitted":
+            for v in line.values:
+                note = "held: the mV scale" if v.name in held else f"on its {v.at_bound} bound" if v.at_bound else ""
+                error = "" if v.standard_error is None else amount(v.standard_error, 2)
+                rows.append({"parameter": v.name, "value": amount(v.value), "± s.e.": error, end: v.interval,
+                             "unit": line.unit, "": note})  # fmt: skip
+    return rows
+
+
+@dataclass(frozen=True)
+class DerivedLine:
+    """A quantity that the spikes determine whatever the mV scale: what it is, how it is read off, value, interval."""
+
+    name: str
+    meaning: str
+    unit: str
+    text: str
+    interval: str
+
+
+def derived_lines(fit: Fit) -> list[DerivedLine]:
+    """What the intervals of a fit say of quantities that do not depend on the mV scale."""
+    return [
+        DerivedLine(d["name"], d["meaning"], "" if d["unit"] == "1" else d["unit"], amount(d["value"]),
+                    interval_text(d["low"], d["high"]))
+        for d in fit.details.get("intervals", {}).get("derived", ())
+    ]  # fmt: skip
+
+
+def open_lines(fit: Fit) -> list[str]:
+    """What the data leave open, in sentences."""
+    found = fit.details.get("intervals", {})
+    lines = [s[0].upper() + s[1:] + "." for s in [found.get("scale", ""), *found.get("notes", ())] if s]
+    directions = [_direction(d) for d in found.get("open", ())]
+    if directions:
+        lines.append(
+            "Not told apart by these spikes (the prior decides, and predictions hardly change): "
+            + "; ".join(directions) + "."
+        )  # fmt: skip
+    return lines
+
+
+def _direction(found: Mapping[str, Any]) -> str:
+    errors = found["errors"]
+    known = "not at all" if errors is None else f"to ± {amount(errors, 2)} prior widths"
+    return f"{found['text']} (known {known})"
 
 
 def _pinned(fit: Fit, name: str) -> ParameterLine | None:

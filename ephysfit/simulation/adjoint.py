@@ -134,6 +134,48 @@ def van_rossum_loss(
     return _VanRossum.apply(coefficients(neuron, dt), current, neuron, dt, settings)
 
 
+def escape_loss(
+    neuron: Neuron, current: Tensor, forced: Any, dt: float, *, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    r"""Negative log-likelihood of recorded spikes under escape noise, inside the kernel: rows by candidates at once.
+
+    The recorded spikes run through the neuron; a bin that holds a spike counts :math:`-\log(1 - e^{-r})`, any other
+    :math:`r` = hazard times dt, and none counts while refractory: `replay.Replay.value` for many cells and trials.
+
+    Parameters
+    ----------
+    neuron, current, dt, dtype
+        As in `run`; the neuron declares a hazard.
+    forced : raster (cell, trial, time) or nested lists ``forced[cell][trial]`` of steps
+        Axes of length 1 broadcast.
+
+    Returns
+    -------
+    Tensor, (cell,)
+        Nats, summed over trials.
+
+    Raises
+    ------
+    SimulationError
+        If the neuron declares no hazard, or axes do not fit.
+
+    References
+    ----------
+    Paninski (2004), Network 15, 243-262.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> theta = torch.tensor([-50.0, -45.0], dtype=torch.float64, requires_grad=True)
+    >>> cell = LIF(C=100.0, g=5.0, E_L=-70.0, theta=theta, V_reset=-65.0, t_ref=2.0, delta=2.0)
+    >>> loss = escape_loss(cell, torch.full((1, 1, 1000), 110.0, dtype=torch.float64), [[[400, 800]]], 0.1)
+    >>> loss.sum().backward()
+    >>> bool(loss[0] < loss[1]), theta.grad.shape
+    (True, torch.Size([2]))
+    """
+    return _Escape.apply(coefficients(neuron, dt), torch.as_tensor(current), neuron, dt, (forced, dtype))
+
+
 def _problem(coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, dtype: torch.dtype, **what: Any) -> Problem:
     return Problem.of(neuron, current, dt, dtype=dtype, coefs=coefs.detach().numpy(), **what)
 
@@ -214,3 +256,20 @@ class _VanRossum(torch.autograd.Function):
         return _back(
             ctx, problem, done, weight, source="trace", surrogate=surrogate, detach=detach, tau=tau, dense=None
         )
+
+
+class _Escape(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
+        forced, dtype = settings
+        problem = _problem(coefs, current, neuron, dt, dtype, forced=forced)
+        done = problem.forward(keep=any(ctx.needs_input_grad), escape=True)
+        done.refuse_bad_input()
+        _remember(ctx, current, problem, done)
+        return torch.from_numpy(-problem.layout.scatter(done.loss).sum(-1))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
+        problem, done = ctx.values
+        how = {"source": "escape", "surrogate": Surrogate(), "detach": True, "tau": None, "dense": None}
+        return _back(ctx, problem, done, -grad.numpy()[:, None], **how)

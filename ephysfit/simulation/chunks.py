@@ -9,55 +9,97 @@ reverse pass does the same with derivatives, which also fade.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
+from math import log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sympy
 
 from ephysfit.simulation.layout import Layout, Lists, lanes_for
 from ephysfit.simulation.pieces import pieces
 
 if TYPE_CHECKING:
+    from ephysfit.neuron.declare import Neuron
     from ephysfit.simulation.compiled import Done, Problem
 
-#: steps before a stretch from which its first state is guessed
+#: most steps before a stretch from which its first state is guessed
 WARM = 65_536
-#: shortest stretch worth it
-SHORTEST = 4_096
+#: slowest time constants after which a guess is as good as the precision
+SPANS = {"float32": 14.0, "float64": 36.0}
+#: shortest stretch worth it, in steps and in guesses
+SHORTEST, PART = 1_024, 0.36
 
 
 def worthwhile(problem: Problem) -> bool:
     """One row, its own spikes, one input, and long enough for every lane to have work."""
-    one = problem.layout.row.size == 1 and problem.spikes == "own" and problem.current.shape[1] == 1
+    one = problem.layout.real.sum() == 1 and problem.spikes == "own" and problem.current.shape[1] == 1
     lanes = _lanes(problem)
-    return one and lanes > 1 and problem.steps >= SHORTEST * lanes
+    if not one or lanes == 1 or problem.steps < SHORTEST * lanes:
+        return False
+    return problem.steps >= PART * warm_steps(problem) * lanes
 
 
 def _lanes(problem: Problem) -> int:
-    return lanes_for(problem.element, 1000)
+    return lanes_for(problem.element, 1)
+
+
+def warm_steps(problem: Problem) -> int:
+    """Steps after which a run no longer tells what it began from: by the slowest state that decays on its own.
+
+    Only how often stretches are repeated hangs on it, never what comes out.
+    """
+    return min(WARM, int(SPANS[problem.element] * memory(problem)) + problem.segment)
+
+
+def memory(problem: Problem) -> float:
+    """Steps in which the slowest state that decays on its own falls to 1/e."""
+    kept, _ = _readings(problem.neuron)
+    rates = [min(abs(1 + float(k)), 1.0) for k in kept(*_alone(problem, problem.coefs).tolist())]
+    return max((-1 / log(r) if 0 < r < 1 else WARM if r else 1.0 for r in rates), default=WARM)
+
+
+@cache
+def _readings(neuron: type[Neuron]) -> tuple[Callable, Callable]:
+    """From coefficients: what each state that decays on its own loses in a step; the states at rest."""
+    p = pieces(neuron)
+    slopes = [sympy.sympify(sympy.diff(e, x)) for e, x in zip(p.free, p.x, strict=True)]
+    own = [e for e in slopes if e.free_symbols <= set(p.c) and not e.atoms(sympy.Function)]
+    return sympy.lambdify(p.c, own, "math"), sympy.lambdify(p.c, list(p.rest), "math")
+
+
+def _alone(problem: Problem, values: np.ndarray) -> np.ndarray:
+    """Values (…, lane) of the one row; its tile holds copies."""
+    return values.reshape(-1, problem.refractory.size)[:, 0]
 
 
 def forward(problem: Problem, *, keep: bool, tau: float | None) -> Done:
     """As `Problem.run`, for one row."""
     body, tail = _split(problem)
-    length, lanes = body.steps, body.layout.lanes
+    length, lanes, span = body.steps, body.layout.lanes, memory(problem)
     rest = _rest(problem, tau)
     states, awake = np.repeat(rest, lanes, 1), np.zeros(lanes, np.int32)
-    done = body.run(tau=tau, start=(states, awake), since=max(0, length - WARM) // body.segment * body.segment)
+    since = max(0, length - warm_steps(problem)) // body.segment * body.segment
+    done = body.run(keep=keep, tau=tau, start=(states, awake), since=since)
     for _ in range(lanes):
         states, awake = _onward(rest, done, length)
         done = body.run(keep=keep, tau=tau, start=(states, awake))
-        if _agree((states, awake), _onward(rest, done, length)):
+        if _agree((states, awake), _onward(rest, done, length), span):
             break
-    end = (done.final[:, -1:].copy(), np.maximum(done.asleep[-1:] - length, 0))
+    copies = tail.refractory.size
+    end = np.repeat(done.final[:, -1:], copies, 1), np.repeat(np.maximum(done.asleep[-1:] - length, 0), copies)
     rested = tail.run(keep=keep, tau=tau, start=end)
     return _joined(problem, done, rested)
 
 
 def _split(problem: Problem) -> tuple[Problem, Problem]:
-    """Stretches of equal length as rows, and what remains as one row."""
+    """Stretches of equal length as rows, and what remains as one row; both for the same kernel."""
     lanes = _lanes(problem)
-    length = problem.steps // lanes // problem.segment * problem.segment
+    line = 64 // np.dtype(problem.element).itemsize
+    lines = problem.steps // lanes // line
+    length = (lines - (lines % 2 == 0)) * line  # an odd number: stretches that lie pages apart share cache sets
     lane = np.arange(lanes)
     layout = Layout(lanes, 1, lanes, False, lane, lane, np.ones(lanes, bool), (lane, lane, np.zeros(lanes, np.int64)))
     cut = lanes * length
@@ -65,11 +107,18 @@ def _split(problem: Problem) -> tuple[Problem, Problem]:
         problem,
         layout=layout,
         current=problem.current[..., :cut].reshape(lanes, 1, length),
-        coefs=np.repeat(problem.coefs, lanes),
-        refractory=np.repeat(problem.refractory, lanes),
+        coefs=np.repeat(_alone(problem, problem.coefs), lanes),
+        refractory=np.repeat(problem.refractory[:1], lanes),
         lists=_cut_lists(problem, [length * k for k in range(lanes + 1)]),
+        part=problem.segment,
     )
-    tail = replace(problem, current=problem.current[..., cut:].copy(), lists=_cut_lists(problem, [cut, problem.steps]))
+    tail = replace(
+        problem,
+        layout=replace(problem.layout, shared=False),
+        current=problem.current[..., cut:].copy(),
+        lists=_cut_lists(problem, [cut, problem.steps]),
+        part=problem.segment,
+    )
     return body, tail
 
 
@@ -83,9 +132,8 @@ def _cut_lists(problem: Problem, edges: list[int]) -> Lists:
 
 
 def _rest(problem: Problem, tau: float | None) -> np.ndarray:
-    p = pieces(problem.neuron)
-    values = dict(zip(p.c, problem.coefs.tolist(), strict=True))
-    rest = [float(r.xreplace(values)) for r in p.rest] + [0.0] * (tau is not None)
+    _, resting = _readings(problem.neuron)
+    rest = [*map(float, resting(*_alone(problem, problem.coefs).tolist())), *[0.0] * (tau is not None)]
     return np.array(rest, problem.element)[:, None]
 
 
@@ -96,9 +144,9 @@ def _onward(rest: np.ndarray, done: Done, length: int) -> tuple[np.ndarray, np.n
     return states, awake
 
 
-def _agree(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> bool:
-    """Up to a few units in the last place, as runs of other engines agree."""
-    near = np.abs(a[0] - b[0]) <= 8 * np.finfo(a[0].dtype).eps * (1 + np.abs(b[0]))
+def _agree(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], span: float) -> bool:
+    """To a fraction of what rounding does to a state that remembers so many steps: half a unit in each of them."""
+    near = np.abs(a[0] - b[0]) <= max(8.0, span / 8) * np.finfo(a[0].dtype).eps * (1 + np.abs(b[0]))
     return bool((near | ~np.isfinite(b[0])).all() and (a[1] == b[1]).all())
 
 
@@ -108,10 +156,12 @@ def _joined(problem: Problem, body: Done, tail: Done) -> Done:
     length, lanes = body.problem.steps, body.problem.layout.lanes
     parts = [body.lane_events[k, : body.lane_counts[k]] + k * length for k in range(lanes)]
     at = np.concatenate([*parts, tail.lane_events[0, : tail.lane_counts[0]] + lanes * length])
-    loss = np.array([body.loss.sum() + tail.loss.sum()])
+    copies = problem.refractory.size
+    loss = np.repeat(body.loss.sum() + tail.loss[:1], copies)
     none = np.zeros(0, problem.element)
-    return Done(problem, at[None], np.array([at.size]), none, np.zeros(0, np.int32), loss,
-                np.zeros((1, 0, problem.steps), problem.element), tail.final, tail.asleep, (body, tail))  # fmt: skip
+    saved, events = np.zeros((copies, 0, problem.steps), problem.element), np.broadcast_to(at, (copies, at.size))
+    woken, counts = np.zeros(0, np.int32), np.repeat(at.size, copies)
+    return Done(problem, events, counts, none, woken, loss, saved, tail.final, tail.asleep, (body, tail))
 
 
 def reverse(done: Done, *, dense: Any, drive: bool, **how: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -119,27 +169,30 @@ def reverse(done: Done, *, dense: Any, drive: bool, **how: Any) -> tuple[np.ndar
     assert done.stretches is not None
     first, last = done.stretches
     body, tail = first.problem, last.problem
-    lanes, cut = body.layout.lanes, body.layout.lanes * body.steps
+    lanes, cut, copies = body.layout.lanes, body.layout.lanes * body.steps, tail.refractory.size
     at_body = None if dense is None else np.ascontiguousarray(dense.reshape(-1)[:cut])
     at_tail = None if dense is None else np.ascontiguousarray(dense.reshape(-1)[cut:])
     size = body.states + (how["tau"] is not None)
-    zero = np.zeros((size, 1), body.element)
+    zero = np.zeros((size, copies), body.element)
     gained, driven_tail, edge = tail.run_back(
-        last, dense=at_tail, drive=drive, later=zero, first=np.zeros(1, body.element), **how
+        last, dense=at_tail, drive=drive, later=zero, first=np.zeros(copies, body.element), **how
     )
+    edge, driven_tail = edge[:, :1], driven_tail[:1]
     begins = (np.arange(lanes) == 0).astype(body.element)
-    later = np.concatenate([np.repeat(zero, lanes - 1, 1), edge], 1)
+    later = np.concatenate([np.repeat(zero[:, :1], lanes - 1, 1), edge], 1)
     given = {"dense": at_body, "first": begins, **how}
-    warm = min(body.steps, WARM // body.segment * body.segment)
-    _, _, earlier = body.run_back(first, drive=False, later=later, steps=warm, **given)
+    warm = min(body.steps, -(-warm_steps(done.problem) // body.segment) * body.segment)
+    _, _, earlier = body.run_back(first, drive=drive, later=later, steps=warm, **given)
     for _ in range(lanes):
         later = np.concatenate([earlier[:, 1:], edge], 1)
         gradient, driven, earlier = body.run_back(first, drive=drive, later=later, **given)
         if _settled(later, np.concatenate([earlier[:, 1:], edge], 1)):
             break
-    total = gradient.sum(1, keepdims=True) + gained
-    current = np.concatenate([driven.reshape(1, 1, -1), driven_tail], 2) if drive else driven_tail
-    return done.problem.layout.scatter(total), current
+    total = np.repeat(gradient.sum(1, keepdims=True) + gained[:, :1], copies, 1)
+    if not drive:
+        return done.problem.layout.scatter(total), driven_tail
+    current = np.concatenate([driven.reshape(1, 1, -1), driven_tail], 2)
+    return done.problem.layout.scatter(total), np.broadcast_to(current, (copies, *current.shape[1:]))
 
 
 def _settled(a: np.ndarray, b: np.ndarray) -> bool:

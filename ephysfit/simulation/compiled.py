@@ -6,8 +6,7 @@ Rows that share a current share a tile, so 500 noisy runs of one stimulus read o
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -22,6 +21,7 @@ from ephysfit.simulation import chunks
 from ephysfit.simulation.generate import Variant, kernel
 from ephysfit.simulation.layout import Layout, Lists, arrange, lanes_for
 from ephysfit.simulation.surrogate import Surrogate
+from ephysfit.simulation.templates import scratch
 from ephysfit.simulation.threads import share
 
 #: steps between checkpoints
@@ -136,38 +136,6 @@ def run(
     )
 
 
-def warm_up(neuron: type[Neuron], *, dtype: Any = np.float32, gradient: bool = True) -> float:
-    """Compile (or load) the kernels a simulation and a fit of this neuron class use first; seconds it took.
-
-    Parameters
-    ----------
-    neuron : type of Neuron
-    dtype : float32 or float64
-    gradient : bool
-        Also the reverse kernels of the van Rossum loss.
-
-    Examples
-    --------
-    >>> from ephysfit.models.lif import LIF
-    >>> warm_up(LIF, gradient=False) < warm_up(LIF, gradient=False) + 60
-    True
-    """
-    began = time.perf_counter()
-    cell = neuron.start()
-    current = np.zeros((1, 1, 2, len(step(neuron).inputs)))
-    lists = Lists.of([[[1]]], 2)
-    for element, rows in (("float64", 1), (_element(dtype), 1000)):
-        lanes = lanes_for(element, rows)
-        Problem.of(cell, current, 1.0, dtype=element, lanes=lanes).run()
-        if gradient:
-            problem = Problem.of(cell, current, 1.0, dtype=element, lanes=lanes, targets=lists)
-            done = problem.run(keep=True, tau=1.0)
-            problem.run_back(
-                done, source="trace", surrogate=Surrogate(), detach=False, tau=1.0, dense=None, drive=False
-            )
-    return time.perf_counter() - began
-
-
 @dataclass(frozen=True, eq=False)
 class Problem:
     """Arrays of one call, laid out for kernels; `current` is (source, input, time), lists and thresholds likewise."""
@@ -183,6 +151,7 @@ class Problem:
     thresholds: np.ndarray
     spikes: str
     coef_cells: int
+    part: int = 0
 
     @property
     def steps(self) -> int:
@@ -190,7 +159,9 @@ class Problem:
 
     @property
     def segment(self) -> int:
-        """Steps between checkpoints: more for very long records, so that checkpoints stay small."""
+        """Steps between checkpoints: more for very long records, so that checkpoints stay small; `part` where given."""
+        if self.part:
+            return self.part
         longer = 2 ** max(0, int(np.ceil(np.log2(max(1, self.steps / 1_000_000)))))
         return min(SEGMENT * longer, 4096)
 
@@ -225,6 +196,8 @@ class Problem:
         drawn = None if thresholds is None else np.asarray(_array(thresholds))
         shapes = [current_axes(current), lists.shape if lists else (1, 1)]
         shapes.append((1, 1) if drawn is None else (drawn.shape[0], drawn.shape[1]))
+        if drawn is not None:
+            lanes = lanes or lanes_for(element, 1000)  # noisy runs are many; a causal one shares their kernel
         layout = arrange(cellwise(neuron), shapes, 2, element, lanes)
         if coefs is None:
             coefs = coefficients(neuron, dt).detach().numpy()
@@ -259,11 +232,12 @@ class Problem:
         keep: bool = False,
         tau: float | None = None,
         sharpen: tuple[float, float] = (1.0, 0.0),
+        escape: bool = False,
     ) -> Done:
-        """Run; with `tau` (ms) also the van Rossum trace against the lists."""
+        """Run; with `tau` (ms) also the van Rossum trace against the lists, or the log-likelihood of forced spikes."""
         if not save and chunks.worthwhile(self):
             return chunks.forward(self, keep=keep, tau=tau)
-        return self.run(save=save, keep=keep, tau=tau, sharpen=sharpen)
+        return self.run(save=save, keep=keep, tau=tau, sharpen=sharpen, escape=escape)
 
     def run(
         self,
@@ -272,12 +246,13 @@ class Problem:
         keep: bool = False,
         tau: float | None = None,
         sharpen: tuple[float, float] = (1.0, 0.0),
+        escape: bool = False,
         start: tuple[np.ndarray, np.ndarray] | None = None,
         since: int = 0,
     ) -> Done:
         """The kernel over all tiles, from rest or from `start` = (states, end of refractoriness) of every lane."""
         trace, rows = tau is not None, self.refractory.size
-        variant = self.variant(trace=trace, keep=keep, save=save, resume=start is not None)
+        variant = self.variant(trace=trace, escape=escape, keep=keep, save=save, resume=start is not None)
         go = kernel(self.neuron, "forward", variant)
         slots, room = self.states + trace, self._room()
         kept = np.empty(self.parts * slots * rows * keep, self.element)
@@ -290,7 +265,8 @@ class Problem:
         while True:
             events, counts, loss = np.empty((rows, room), np.int32), np.zeros(rows, np.int64), np.zeros(rows)
             written = (events, counts, kept, woken, loss, saved, final.reshape(-1), asleep)
-            share(partial(apply_tiles, go, given, written), self.layout.tiles, rows * (self.steps - since))
+            memory, work = self.scratch("forward"), rows * (self.steps - since)
+            share(partial(apply_tiles, go, given, written, memory), self.layout.tiles, work)
             if counts.max(initial=0) <= room:
                 return Done(self, events, counts, kept, woken, loss, saved, final, asleep)
             room = int(counts.max())
@@ -337,11 +313,11 @@ class Problem:
         earlier = np.empty((self.states + trace, rows), self.element)
         asked = none.reshape(1, 1, 1) if dense is None else dense.reshape(-1, 1, self.steps)
         given = (steps or self.steps, self.segment, self.numbers(tau=tau or np.inf, width=surrogate.width), self.coefs,
-                 self.refractory, *self.sources(), self.layout.row, asked, done.kept, done.woken,
+                 self.refractory, *self.sources(), self.layout.row, asked, asked.reshape(-1), done.kept, done.woken,
                  none if later is None else later.reshape(-1), none if first is None else first,
                  earlier.reshape(-1))  # fmt: skip
         work = 4 * rows * (steps or self.steps)
-        share(partial(apply_tiles, go, given, (gradient, driven)), self.layout.tiles, work)
+        share(partial(apply_tiles, go, given, (gradient, driven), self.scratch("reverse")), self.layout.tiles, work)
         return gradient, driven, earlier
 
     def variant(self, **options: Any) -> Variant:
@@ -353,7 +329,12 @@ class Problem:
     def sources(self) -> tuple:
         """Where lanes read currents and lists, as kernels take them."""
         current, lists, _ = self.layout.sources
-        return current, self.current, lists, self.lists.begin, self.lists.at
+        return current, self.current, self.current.reshape(-1), lists, self.lists.begin, self.lists.at
+
+    def scratch(self, kernel: str) -> Callable[[], tuple]:
+        """Makes the memory of one call of a kernel."""
+        sizes = (self.current.shape[1], self.states, self.coefs.size // self.refractory.size)
+        return partial(scratch, kernel, self.element, self.layout.lanes, self.segment, *sizes)
 
     def _room(self) -> int:
         """Events a row may have before the run is repeated with more room: as many as fit, at most about 250 per s."""
@@ -416,9 +397,9 @@ def _raster(begin: np.ndarray, at: np.ndarray, steps: int) -> np.ndarray:
     return out
 
 
-def apply_tiles(go: Any, given: tuple, written: tuple, lo: int, hi: int) -> None:
+def apply_tiles(go: Any, given: tuple, written: tuple, memory: Callable[[], tuple], lo: int, hi: int) -> None:
     """One call of a kernel over tiles lo to hi."""
-    go(lo, hi, *given, *written)
+    go(lo, hi, *given, *written, *memory())
 
 
 def _element(dtype: Any) -> str:

@@ -8,15 +8,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sympy
 
 from ephysfit.errors import SimulationError
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.symbols import symbol
 from ephysfit.simulation import templates
-from ephysfit.simulation.cache import module
+from ephysfit.simulation.ahead import Order
+from ephysfit.simulation.cache import module, written
 from ephysfit.simulation.layout import vectors_work
-from ephysfit.simulation.pieces import AT_MARGIN, RATE, SLOPE, SOURCE, Pieces, U, names, pieces
+from ephysfit.simulation.pieces import AT_MARGIN, RATE, SLOPE, SOURCE, WEIGHT, Pieces, U, names, pieces
 from ephysfit.simulation.printing import Printer
 
 WINDOWS = {
@@ -24,6 +26,11 @@ WINDOWS = {
     "box": ["slope = where(fabs(u) * sharp <= one, half, zero) * sharp"],
     "fast_sigmoid": ["z = fma(fabs(u), sharp, one)", "slope = half * sharp / (z * z)"],
 }
+
+#: log of the highest hazard (per ms) a likelihood counts with, as in `replay_source`
+HIGHEST = 12.0
+#: what keeps the logarithm of a spike's probability finite
+TINY = 1e-30
 
 #: what kernels call, of `vectors.floats` or `scalars.numbers`
 EXPORTED = (
@@ -49,12 +56,14 @@ class Variant:
         ``"own"``, ``"forced"`` (recorded events replayed) or ``"drawn"`` (integrated hazard reaches a threshold).
     trace : bool
         Carry the filtered difference to the marked events (van Rossum).
+    escape : bool
+        Forward: add up the log-likelihood of the forced spikes.
     keep : bool
         Forward: write checkpoints.
     save : tuple of int
         Forward: states to write out at every step; -1 is the margin.
     source : str
-        Reverse: ``"spikes"`` (dense dL/ds), ``"margins"`` (dense dL/du) or ``"trace"``.
+        Reverse: ``"spikes"`` (dense dL/ds), ``"margins"`` (dense dL/du), ``"trace"`` or ``"escape"``.
     window, detach :
         Reverse: the surrogate's shape; whether the reset stays out of the graph.
     drive : bool
@@ -68,6 +77,7 @@ class Variant:
     shared: bool = True
     spikes: str = "own"
     trace: bool = False
+    escape: bool = False
     keep: bool = False
     save: tuple[int, ...] = ()
     source: str = "spikes"
@@ -138,10 +148,23 @@ class _Writer:
     def _forced(self) -> list[str]:
         return [f"s = {self.dense('marks', 'q')} > half"]
 
-    def _drawn(self) -> list[str]:
+    def hazard(self) -> sympy.Expr:
+        """Of the margin ``u``, the states after the flow and the coefficients."""
         if self.p.hazard is None:
-            raise SimulationError("thresholds need a hazard(self, u), which this neuron does not declare")
-        sharpened = self.p.hazard.xreplace({U: symbol("z")})
+            raise SimulationError("escape noise needs a hazard(self, u), which this neuron does not declare")
+        return self.p.hazard
+
+    def expected(self) -> list[str]:
+        """``expected``: spikes expected in this step, as `replay` counts them."""
+        highest = self.printer.constant(float(np.exp(HIGHEST)))
+        return [
+            *self.printer.program([(RATE, self.hazard())]),
+            f"high = rate >= {highest}",
+            f"expected = where(high, {highest}, rate) * dt",
+        ]
+
+    def _drawn(self) -> list[str]:
+        sharpened = self.hazard().xreplace({U: symbol("z")})
         return [
             "z = beta * (u - offset)",
             *self.printer.program([(RATE, sharpened)]),
@@ -156,6 +179,16 @@ class _Writer:
         if self.v.trace:
             lines.append("e = e + where(s, one, zero)")
         return lines
+
+    def surprise(self) -> list[str]:
+        """At a spike: the log of its probability instead of minus the spikes expected."""
+        if not self.v.escape:
+            return []
+        tiny = self.printer.constant(TINY)
+        return [
+            f"chance = expected + log(fma(expected, phi1(-expected), {tiny}))",
+            "square = square + where(both(s, no(held)), chance, zero)",
+        ]
 
     def next_threshold(self) -> list[str]:
         if self.v.spikes != "drawn":
@@ -212,8 +245,9 @@ class _Writer:
 def weave_forward(w: _Writer) -> str:
     """The forward kernel's text."""
     v, slots = w.v, w.state_slots()
+    summed = v.trace or v.escape
     stored = [f"store(kept, (part * {len(slots)} + {k}) * rows + row, {x})" for k, x in enumerate(slots)]
-    first = ["total = zero", "drawn[:] = 0", "for l in range(LANES):",
+    first = ["total = zero", "for l in range(LANES):", "    drawn[l] = 0",
              "    line[l] = thresholds[drawing[row + l], 0]", "limit = load(line, 0)"]  # fmt: skip
     saved = {-1: "u", **{k: f"x{k}" for k in range(len(w.p.states))}}
     filled = {
@@ -221,18 +255,19 @@ def weave_forward(w: _Writer) -> str:
         "rest": w.rest(),
         "begin": (first if v.spikes == "drawn" else []) + w.trace_begin() + w.resume(),
         "keep": [*stored, "storei(woken, part * rows + row, wake)"] if v.keep else [],
-        "fill": w.fill() + (["square = zero"] if v.trace else []),
-        "step": w.step() + w.trace_decay(),
-        "spike": w.spike() + w.next_threshold(),
+        "fill": w.fill() + (["square = zero"] if summed else []),
+        "step": w.step() + w.trace_decay() + (w.expected() if v.escape else []),
+        "spike": w.surprise() + w.spike() + w.next_threshold(),
         "settle": w.settle(),
-        "trace": ["square = fma(e, e, square)"] if v.trace else [],
+        "trace": (["square = fma(e, e, square)"] if v.trace else [])
+        + (["square = square - where(held, zero, expected)"] if v.escape else []),
         "save": [
             line
             for k, name in enumerate(v.save)
             for line in (f"store(line, 0, {saved[name]})",
                          f"for l in range(LANES):\n{' ' * 20}saved[row + l, {k}, t] = line[l]")
         ],
-        "flush": w.add("square", "loss[row + l]") if v.trace else [],
+        "flush": w.add("square", "loss[row + l]") if summed else [],
     }  # fmt: skip
     filled["final"] = [f"store(final, {k} * rows + row, {x})" for k, x in enumerate(slots)]
     filled["constants"] = w.printer.preamble()
@@ -245,7 +280,8 @@ def weave_reverse(w: _Writer) -> str:
     unjump, jump_gains = p.before_jump()
     back, gains, drives = p.reverse()
     carried = [f"l{k}" for k in range(d)] + (["pull"] if v.source == "trace" else [])
-    gained = sorted({k for k, _ in gains} | {k for k, _ in jump_gains})
+    direct, direct_gains = p.by_hazard() if v.source == "escape" else ([], [])
+    gained = sorted({k for k, _ in (*gains, *jump_gains, *direct_gains)})
     g = dict(enumerate(names("g", p.coefs)))
     by_rest = [sympy.Add(*(l * sympy.diff(r, c) for l, r in zip(names("l", d), p.rest, strict=True))) for c in p.c]
     rest = [(symbol(f"g{k}"), e) for k, e in enumerate(by_rest) if e != 0]
@@ -258,7 +294,7 @@ def weave_reverse(w: _Writer) -> str:
         + [f"l{k} = l{k} * load(first, row)" for k in range(d if v.resume else 0)],
         "restore": [f"{x} = load(kept, (part * {len(slots)} + {k}) * rows + row)" for k, x in enumerate(slots)]
         + ["wake = loadi(woken, part * rows + row)"],
-        "fill": w.fill() + ([] if v.source == "trace" else w.read("asked", "dense", "own", "1", 0)),
+        "fill": w.fill() + (w.read("asked", "dense", "own", "1", 0) if v.source in ("spikes", "margins") else []),
         "enter": [f"store(entered, (q * STATES + {k}) * LANES, x{k})" for k in range(d)],
         "step": w.step() + w.trace_decay(),
         "spike": w.spike(),
@@ -270,7 +306,9 @@ def weave_reverse(w: _Writer) -> str:
         "source": _source(w),
         "unjump": w.printer.program([*unjump, *((g[k], g[k] + e) for k, e in jump_gains)])
         + [f"l{k} = n{k}" for k in range(d)],
-        "reverse": w.printer.program([*back, *((g[k], g[k] + e) for k, e in gains), *push])
+        "reverse": w.printer.program([*direct, *((g[k], g[k] + e) for k, e in direct_gains)])
+        + [f"l{s.name[1:]} = {s.name}" for s, _ in direct]
+        + w.printer.program([*back, *((g[k], g[k] + e) for k, e in gains), *push])
         + [f"l{k} = n{k}" for k in range(d)]
         + [f"store(pushed, (q * INPUTS + {k}) * LANES, push{k})" for k in range(len(push))],
         "flush": [line for k in gained for line in add(k)]
@@ -314,6 +352,15 @@ def weave_tangent(w: _Writer) -> str:
 def _source(w: _Writer) -> list[str]:
     """``at_margin``: the derivative of the loss by the margin of this step."""
     p, v = w.p, w.v
+    if v.source == "escape":
+        through_margin = sympy.diff(w.hazard(), U) * WEIGHT
+        return [
+            *w.printer.program([*p.advance(), (U, p.margin)]),
+            *w.expected(),
+            f"spared = where(mask(m), one / fma(expected, phi1(expected), {w.printer.constant(TINY)}), -one)",
+            "weight = where(held, zero, where(high, zero, spared * dt))",
+            *w.printer.program([(AT_MARGIN, through_margin)]),
+        ]
     if v.source == "margins":
         return [*w.printer.program(p.advance()), "at_margin = load(asked, q * LANES)"]
     asked = ["pull = fma(pull, kappa, load(asked, q * LANES))"] if v.source == "trace" else []
@@ -329,6 +376,7 @@ def _source(w: _Writer) -> list[str]:
     ]
 
 
+@cache
 def source(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
     """Source of one kernel (``"forward"`` or ``"reverse"``) of a neuron class."""
     return _Writer(pieces(neuron), variant).source_text(neuron, kernel)
@@ -338,6 +386,13 @@ def source(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
 def kernel(neuron: type[Neuron], name: str, variant: Variant) -> Any:
     """The compiled kernel; its first call on a machine compiles it, later processes load it."""
     return getattr(module(name, source(neuron, name, variant)), name)
+
+
+def order(neuron: type[Neuron], name: str, variant: Variant, current: str = "float64") -> Order:
+    """What a worker needs to compile a kernel for currents of this type."""
+    letter = {"float32": "f", "float64": "d"}
+    types = templates.TYPES[name].replace("F", letter[variant.element]).replace("C", letter[current])
+    return Order(written(name, source(neuron, name, variant)), name, types)
 
 
 @cache

@@ -12,11 +12,25 @@ from typing import Any
 import numpy as np
 
 from ephysfit.errors import SimulationError
+from ephysfit.simulation.cache import module
 
 #: bytes of a tile: two AVX2 registers a value, or two of AVX-512 where the machine has them
 NARROW, WIDE = 64, 128
-#: below this many rows plain numbers are faster than a mostly empty tile
-FEW = 3
+
+#: a kernel in small, kept on disk like the others: whether this numba takes our vector types
+PROBE = """
+from numba import njit
+from ephysfit.simulation.vectors import floats
+
+v = floats("float32", 16)
+load, store, where, fma = v.load, v.store, v.where, v.fma
+
+
+@njit(cache=True)
+def probe(x):
+    a = load(x, 0)
+    store(x, 0, where(a > -a, fma(a, a, a) + a, a))
+"""
 
 
 @cache
@@ -34,22 +48,14 @@ def vectors_work() -> bool:
     """
     if os.environ.get("EPHYSFIT_VECTORS") == "0":
         return False
-    from numba import njit
     from numba.core.errors import NumbaError
 
     try:
         from ephysfit.simulation.vectors import floats
 
-        v = floats("float32", 16)
-        load, store, where, fma = v.load, v.store, v.where, v.fma
-
-        @njit
-        def probe(x: Any) -> None:
-            a = load(x, 0)
-            store(x, 0, where(a > -a, fma(a, a, a) + a, a))
-
+        floats("float32", 16)
         x = np.ones(16, np.float32)
-        probe(x)
+        module("probe", PROBE).probe(x)
     except (ImportError, AttributeError, TypeError, NotImplementedError, NumbaError) as error:
         warnings.warn(f"SIMD kernels are off: numba refused vector types ({error})", RuntimeWarning, stacklevel=2)
         return False
@@ -57,9 +63,13 @@ def vectors_work() -> bool:
 
 
 def lanes_for(element: str, rows: int) -> int:
-    """Rows of a tile: plain numbers for very few rows, two chains of registers where there are rows to fill them."""
+    """Rows of a tile: one chain of registers, or two where there are rows to fill them; 1 without vectors.
+
+    A single row takes a tile too: plain numbers are little faster there (0.8-1.5 times) and would need kernels of their
+    own, each a second to compile.
+    """
     size = np.dtype(element).itemsize
-    if rows < FEW or not vectors_work():
+    if not vectors_work():
         return 1
     return WIDE // size if _wide() and rows * size >= 0.75 * WIDE else NARROW // size
 

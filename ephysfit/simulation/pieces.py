@@ -16,8 +16,8 @@ from ephysfit.neuron.stepping import Step, newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
 from ephysfit.simulation.printing import Definition, choose
 
-HELD, SPIKE, SLOPE, SOURCE, AT_MARGIN, U, RATE = (
-    symbol(n) for n in ("held", "s", "slope", "asked_now", "at_margin", "u", "rate")
+HELD, SPIKE, SLOPE, SOURCE, AT_MARGIN, U, RATE, WEIGHT = (
+    symbol(n) for n in ("held", "s", "slope", "asked_now", "at_margin", "u", "rate", "weight")
 )
 
 
@@ -105,6 +105,15 @@ class Pieces:
         ]
         gains = [sympy.Add(*(a * sympy.diff(j, c) for a, j in zip(l, self.jump, strict=True))) for c in self.c]
         return pulled, [(k, choose(SPIKE, g, sympy.Float(0))) for k, g in enumerate(gains) if g != 0]
+
+    def by_hazard(self) -> tuple[list[Definition], list[tuple[int, sympy.Expr]]]:
+        """What a hazard reads besides the margin: its share in ``l`` (as ``n``) and in the coefficients' gains."""
+        assert self.hazard is not None
+        l, n = names("l", len(self.y)), names("n", len(self.y))
+        slopes = [sympy.diff(self.hazard, y) for y in self.y]
+        direct = [(b, a + WEIGHT * e) for a, b, e in zip(l, n, slopes, strict=True) if e != 0]
+        gains = [sympy.diff(self.hazard, c) for c in self.c]
+        return direct, [(k, WEIGHT * e) for k, e in enumerate(gains) if e != 0]
 
     def reverse(self) -> tuple[list[Definition], list[tuple[int, sympy.Expr]], list[sympy.Expr]]:
         """One step backward: definitions of ``n`` (derivative by the entering states), coefficients' and inputs' gains.

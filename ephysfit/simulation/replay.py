@@ -11,10 +11,11 @@ is constant over the bin).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import log
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,8 @@ from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free
 from ephysfit.neuron.stepping import coefficients, step
 from ephysfit.neuron.symbols import equations, symbol
-from ephysfit.simulation.cache import module
+from ephysfit.simulation.ahead import Order
+from ephysfit.simulation.cache import module, written
 from ephysfit.simulation.replay_source import ReplaySource
 
 Array = npt.NDArray[np.float64]
@@ -44,7 +46,7 @@ class Taught:
         pA.
     spikes : ndarray of uint8, (time,)
     use : ndarray of uint8, (time,)
-        1 where the bin counts in the likelihood.
+        How often the bin counts in the likelihood: 0 or 1, and more where a bootstrap drew it several times.
     slow : ndarray, (time, component), optional
         Slow covariates of the log rate (drift), zero where the fitted state is meant to hold.
     """
@@ -60,7 +62,7 @@ class Taught:
 
     @property
     def n_spikes(self) -> int:
-        return int((self.spikes & self.use).sum())
+        return int((self.spikes * self.use).sum())
 
 
 Sweeps = list[Taught] | tuple[Taught, ...]
@@ -75,9 +77,32 @@ class Information:
     fisher: Array
 
 
+#: argument types, by name of kernel (letters of `worker.types_of`)
+_TYPES = {"value": "d1 d2 b1 b1 q d d2 d1 d1", "fisher": "d1 d2 b1 b1 q d d2 d1 d1 d2 q d1 d2 d1"}
+#: bins whose information is gathered at once
+_BLOCK = 128
+
+
 @cache
-def _kernels(neuron: type[Neuron], moving: tuple[str, ...]) -> ModuleType:
-    return module(f"replay_{neuron.__name__}", ReplaySource(step(neuron), moving).write())
+def _source(neuron: type[Neuron], name: str, moving: tuple[str, ...]) -> tuple[str, int]:
+    """A kernel's text, and the numbers its `work` holds."""
+    source = ReplaySource(step(neuron), moving)
+    return source.write(name), source.memory
+
+
+@cache
+def _kernel(neuron: type[Neuron], name: str, moving: tuple[str, ...] = ()) -> Any:
+    return getattr(module(f"{name}_{neuron.__name__}", _source(neuron, name, moving)[0]), name)
+
+
+def orders(neuron: type[Neuron], groups: Iterable[Sequence[str]]) -> list[Order]:
+    """Kernels of the likelihood, and of its information with respect to each group of parameters (flat names)."""
+    moving = [moving_coefficients(Free.of(neuron, names)) for names in groups]
+    asked: list[tuple[str, tuple[str, ...]]] = [("value", ()), *(("fisher", m) for m in moving)]
+    return [
+        Order(written(f"{name}_{neuron.__name__}", _source(neuron, name, m)[0]), name, _TYPES[name])
+        for name, m in asked
+    ]
 
 
 @cache
@@ -129,7 +154,7 @@ class Replay:
         """Per sweep the log-likelihood and the log hazard (per ms, capped at 12) of every step."""
         with torch.no_grad():
             coefs = self._coefficients(z).numpy()
-        kernel = _kernels(self.free.neuron, moving_coefficients(self.free)).value
+        kernel = _kernel(self.free.neuron, "value")
         out = []
         for s in sweeps:
             rates = np.empty(len(s.spikes))
@@ -148,11 +173,13 @@ class Replay:
         slopes = torch.func.jacrev(self._coefficients)(z).detach().numpy()[rows]
         n, extra = len(moving), len(drift)
         grad, gram = np.zeros(n + extra), np.zeros((n + extra, n + extra))
-        kernel = _kernels(self.free.neuron, moving).fisher
+        kernel = _kernel(self.free.neuron, "fisher", moving)
+        _, work = _source(self.free.neuron, "fisher", moving)
+        scratch = (np.empty(work), np.empty((_BLOCK, n + extra)), np.empty(n + extra))
         total, fixed = 0.0, (self._steps(), log(self.dt))
         for s in sweeps:
             slow = s.covariates(extra)
-            total += kernel(coefs, s.current, s.spikes, s.use, *fixed, slow, drift, grad, gram, n)
+            total += kernel(coefs, s.current, s.spikes, s.use, *fixed, slow, drift, grad, gram, n, *scratch)
         full = np.zeros((n + extra, slopes.shape[1] + extra))
         full[:n, : slopes.shape[1]] = slopes
         full[n:, slopes.shape[1] :] = np.eye(extra)

@@ -149,13 +149,13 @@ class ReplaySource:
 
     # the layout of `work`: state rows, then per branch the source rows of items, then the outcome's source row
 
-    def write(self) -> str:
-        """Both kernels as module source: `value` (log-likelihood, log rates) and `fisher`."""
-        return _HEADER + self._kernel("value", tangents=False) + self._kernel("fisher", tangents=True)
+    def write(self, name: str) -> str:
+        """A kernel as module source: ``"value"`` (log-likelihood, log rates) or ``"fisher"``."""
+        return _HEADER + self._kernel(name, tangents=name == "fisher")
 
     def _kernel(self, name: str, *, tangents: bool) -> str:
         s = self.step
-        extra = ", grad, gram, width" if tangents else ", rates"
+        extra = ", grad, gram, width, work, buffer, slope" if tangents else ", rates"
         lines = ["", "", "@nb.njit(nogil=True, error_model='numpy', cache=True)",
                  f"def {name}(coefs, current, spikes, use, n_ref, log_dt, slow, weights{extra}):"]  # fmt: skip
         body = [f"{c} = coefs[{k}]" for k, c in enumerate(s.coefs)]
@@ -185,14 +185,17 @@ class ReplaySource:
         body += ["return total"]
         return "\n".join([*lines, *_indent(body)]) + "\n"
 
+    @property
+    def memory(self) -> int:
+        """Numbers of `work`, which the caller of ``"fisher"`` provides: allocating inside costs compile time."""
+        return (len(self.active) + len(self.free.items) + len(self.held.items) + 2) * max(len(self.moving), 1)
+
     def _tangent_setup(self) -> list[str]:
         nc = max(len(self.moving), 1)
-        rows = len(self.active) + len(self.free.items) + len(self.held.items) + 2
         setup = [
-            f"work = np.zeros({rows * nc})",
-            "buffer = np.zeros((128, width + weights.shape[0]))",
             "filled = 0",
-            "slope = np.zeros(width + weights.shape[0])",
+            f"for k in range({self.memory}):",
+            "    work[k] = 0.0",
         ]
         for n, e in zip(self.step.states, self.step.rest, strict=True):
             for c in sorted(sympy.sympify(e).free_symbols & set(self.moving), key=str):
@@ -200,18 +203,13 @@ class ReplaySource:
         return setup
 
     def _advance(self, branch: _Branch, tangents: bool, which: int) -> list[str]:
-        values, finish = [], []
+        values = []
         for item in branch.items:
             values.append(f"{item.target} = {printed(item.expression)}")
         values.append(f"rate = {printed(branch.outcome)}")
         if tangents:
             values += self._tangents(branch, which)
-        finish += [f"{n} = {newest(n)}" for n in self.step.states]
-        return self._shared(values) + finish
-
-    @staticmethod
-    def _shared(values: list[str]) -> list[str]:
-        return values
+        return [*values, *(f"{n} = {newest(n)}" for n in self.step.states)]
 
     def _tangents(self, branch: _Branch, which: int) -> list[str]:
         nc = max(len(self.moving), 1)
@@ -249,14 +247,14 @@ class ReplaySource:
 
     def _collect(self, tangents: bool) -> list[str]:
         """Add the bin to the log-likelihood; with tangents also to gradient and Fisher information."""
-        chance = ["if spikes[t]:", "    gone = -expm1(-expected)", "    total += log(gone + 1e-300)",
-                  "else:", "    total -= expected"]  # fmt: skip
+        chance = ["count = float(use[t])", "if spikes[t]:", "    gone = -expm1(-expected)",
+                  "    total += count * log(gone + 1e-300)", "else:", "    total -= count * expected"]  # fmt: skip
         if not tangents:
             return chance
         return [
             *chance,
-            "pull = expected * exp(-expected) / gone if spikes[t] else -expected",
-            "weight = expected * expected / expm1(expected) if expected > 1e-8 else expected",
+            "pull = count * (expected * exp(-expected) / gone if spikes[t] else -expected)",
+            "weight = count * (expected * expected / expm1(expected) if expected > 1e-8 else expected)",
             "if rate >= 12.0:",
             "    weight = 0.0",
             "    pull = 0.0",

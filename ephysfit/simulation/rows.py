@@ -24,15 +24,15 @@ def rest_of(scratch, lanes, width, slot, flat, starts, first, n):
 def spill(scratch, lanes, width, slot, row, array, t0, n):
     """The reverse of `fill`, to the tile's own rows."""
     for l in range(lanes):
-        target = array[row + l, slot]
         for q in range(n):
-            target[t0 + q] = scratch[(q * width + slot) * lanes + l]
+            array[row + l, slot, t0 + q] = scratch[(q * width + slot) * lanes + l]
 
 
 @njit
 def mark(scratch, lanes, rows, row, begin, at, t0, n):
     """Count the events of each lane in each step of the segment; events of list k are ``at[begin[k]:begin[k + 1]]``."""
-    scratch[: n * lanes] = 0
+    for q in range(n * lanes):
+        scratch[q] = 0
     for l in range(lanes):
         low, high = begin[rows[row + l]], begin[rows[row + l] + 1]
         end = high

@@ -12,10 +12,12 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.arrays import Trace, Train
+from ephysfit.data.holding import lead
 from ephysfit.data.recording import Recording
 from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import as_floats
+from ephysfit.neuron.limits import admit
 
 #: engines by name; the value says what each is for
 ENGINES = {
@@ -121,6 +123,7 @@ def simulate(
     engine: str = "compiled",
     save: Sequence[str] = (),
     seed: int = 0,
+    settle: float = 0.0,
 ) -> Simulation:
     """Run one cell on a stimulus.
 
@@ -145,10 +148,21 @@ def simulate(
         States to keep of the first run.
     seed : int
         Of the escape noise.
+    settle : float
+        Run up for so long, ms, at the level each stimulus begins with (`ephysfit.data.holding`); what spikes and
+        states there are before the stimulus is left out. 0: begin at the declared rest.
 
     Returns
     -------
     Simulation
+
+    Raises
+    ------
+    NeuronError
+        If a parameter is not finite or has an impossible sign (a negative capacitance); a value that is only outside
+        its declared bounds runs, with a warning.
+    SimulationError
+        If the stimulus, the step, the noise or the engine does not fit.
 
     Examples
     --------
@@ -172,15 +186,18 @@ def simulate(
         )
     step = _step(stimulus, dt)
     cell = as_floats(neuron)
+    admit(cell)
     given = drives(stimulus, step)
     count = runs if noise == "escape" else 1
     trains, traces = [], {name: [] for name in save}  # type: ignore[var-annotated]
     for k, d in enumerate(given):
-        thresholds = _thresholds(cell, len(d.current), step, count, noise, seed + 7919 * k)
-        found, kept = _run(cell, d.current, step, thresholds, sharpen, engine, tuple(save))
-        trains.append(tuple(found))
+        before = lead(d.current, step, settle)
+        current = np.concatenate([before, d.current]) if len(before) else d.current
+        thresholds = _thresholds(cell, len(current), step, count, noise, seed + 7919 * k)
+        found, kept = _run(cell, current, step, thresholds, sharpen, engine, tuple(save))
+        trains.append(tuple(_after(t, len(before) * step) for t in found))
         for name in save:
-            traces[name].append(kept[name])
+            traces[name].append(kept[name][len(before) :])
     return Simulation(
         spike_times=tuple(trains),
         dt=step,
@@ -190,6 +207,11 @@ def simulate(
         names=tuple(d.name for d in given),
         traces={k: tuple(v) for k, v in traces.items()},
     )
+
+
+def _after(train: Train, start: float) -> Train:
+    """The spikes from `start` on, counted from there."""
+    return train[train >= start] - start if start else train
 
 
 def _step(stimulus: Any, dt: float | None) -> float:

@@ -79,7 +79,8 @@ def gauss_newton(
     loss, gradient, matrix = np.zeros(rows), np.zeros((count, rows)), np.zeros((count, count, rows))
     read = (problem.steps, problem.segment, problem.numbers(tau=tau, width=surrogate.width), problem.coefs,
              problem.refractory, *problem.sources())  # fmt: skip
-    share(partial(apply_tiles, go, read, (loss, gradient, matrix)), problem.layout.tiles, 8 * rows * problem.steps)
+    memory, work = problem.scratch("tangent"), 8 * rows * problem.steps
+    share(partial(apply_tiles, go, read, (loss, gradient, matrix), memory), problem.layout.tiles, work)
     unit = -0.5 * np.expm1(-2 * dt / tau)
     per_cell = lambda x: torch.from_numpy(np.moveaxis(problem.layout.scatter(x).sum(-1), -1, 0) * unit)  # noqa: E731
     full = per_cell(matrix)

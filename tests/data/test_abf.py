@@ -97,7 +97,7 @@ def test_training_and_test_files_of_one_cell():
 
 def test_everything_shared_loads_or_is_refused():
     refused = []
-    for path in sorted(SHARED.rglob("*.abf")):
+    for path in sorted([*SHARED.rglob("*.abf"), *SHARED.rglob("*.nwb")]):
         report = info(path)
         if not report.usable:
             refused.append(path.name)

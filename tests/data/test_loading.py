@@ -11,7 +11,7 @@ import pytest
 from nwb_files import Lab, amps, volts
 from places import CELLS, SHARED, SHIPPED, needs_shared
 
-from ephysfit.data import loading
+from ephysfit.data import formats
 from ephysfit.data.loading import info, load
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.data.sanity import findings, spike_locked
@@ -71,7 +71,7 @@ class TestAbuse:
         with pytest.raises(RecordingError):
             load(tmp_path / "a.nwb")
 
-    @pytest.mark.parametrize("suffix", [".nwb", ".abf", ".csv", ".mat"])
+    @pytest.mark.parametrize("suffix", [".nwb", ".abf", ".csv", ".mat", ".pxp", ".smr", ".wcp", ".nix", ".ibw"])
     def test_ten_sparse_gigabytes_are_refused_at_once(self, tmp_path, suffix):
         path = tmp_path / f"huge{suffix}"
         with path.open("wb") as file:
@@ -164,9 +164,9 @@ class TestInfo:
             ("frozen noise, training", 1),
             ("frozen noise, test repeats", 10),
         ]
-        assert report.split == "train: 1 sweeps, 60 s, 527 spikes; test: 10 sweeps, 100 s, 707 spikes"
+        assert report.split == "train: 1 sweep, 60 s, 527 spikes; test: 10 sweeps, 100 s, 707 spikes"
         row = report.rows()[0]
-        assert (row["length (s)"], row["step (ms)"], row["spikes"], row["usable"]) == ("60", "0.1", "527", "yes")
+        assert (row["length (s)"], row["step (ms)"], row["spikes"], row["use"]) == ("60", "0.1", "527", "train")
 
     def test_is_plain_json(self):
         import json
@@ -180,7 +180,7 @@ class TestInfo:
         lab.response("seal", amps(), kind="vc")
         report = info(lab.save())
         assert not report.usable
-        assert report.rows() == [{"sweep": "seal", "usable": "no", "notes": report.rejected[0].reason}]
+        assert report.rows() == [{"sweep": "seal", "use": "no", "notes": report.rejected[0].reason}]
         assert "voltage clamp" in report.problem
 
     def test_no_file_is_an_error(self, tmp_path):
@@ -245,7 +245,7 @@ def test_a_reader_of_ones_own_is_asked_first(monkeypatch, tmp_path):
         def read(path, *, choice=None, gain=1.0):
             return Recording.of(gain * np.ones(10), 0.1, spike_times=[0.5], source=path.name)
 
-    monkeypatch.setattr(loading, "entry_points", lambda group: [SimpleNamespace(load=lambda: Mine)])
+    monkeypatch.setattr(formats, "entry_points", lambda group: [SimpleNamespace(load=lambda: Mine)])
     path = tmp_path / "a.mine"
     path.write_text("x")
     assert load(path, gain=3.0)[0].current.max() == 3.0

@@ -1,5 +1,7 @@
 """Spike detection against plain crossings on real cells, and against spikes whose times are known."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -152,3 +154,25 @@ def test_any_numbers_give_a_sorted_train_within_the_trace(values, dt):
     train = detect_spikes(np.array(values), dt)
     assert np.all(np.diff(train) > 0)
     assert train.size == 0 or (train[0] >= 0 and train[-1] <= len(values) * dt)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_against_efel_on_real_cells(cell):
+    """Same spikes and onsets within two samples; what only eFEL sees are wiggles inside a depolarisation block."""
+    efel = pytest.importorskip("efel")
+    only, lags = [], []
+    for sweep in load(SHIPPED / f"{cell}.nwb"):
+        trace = {"T": sweep.times, "V": sweep.voltage, "stim_start": [0.0], "stim_end": [sweep.duration]}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            (found,) = efel.get_feature_values([trace], ["peak_time", "AP_begin_time"])
+        ours = find_spikes(sweep.voltage, sweep.dt, current=sweep.current)
+        gaps = np.abs(found["peak_time"][:, None] - ours.peak_times)
+        assert np.all(gaps.min(axis=0) < 2.0)  # eFEL has each of ours
+        only += [sweep.voltage[round(t / sweep.dt)] for t in found["peak_time"][gaps.min(axis=1) > 2.0]]
+        onsets = found["AP_begin_time"]
+        near = np.abs(onsets[:, None] - ours.times).argmin(axis=1)
+        lags += list(onsets - ours.times[near])
+    assert len(only) <= 9
+    assert all(peak < 0 for peak in only)
+    assert abs(np.median(lags)) < 0.2

@@ -39,3 +39,7 @@ def test_the_cell_that_made_the_spikes_expects_them():
     recorded, expected = sum(p.recorded for p in found), sum(p.expected for p in found)
     assert recorded > 50
     assert abs(recorded - expected) < 4 * np.sqrt(expected)
+
+
+def test_small_steps_before_large_ones_are_no_drift():
+    assert drift_warning((Part(0, 0.01), Part(5, 4.0), Part(40, 44.0), Part(115, 110.0))) == ""

@@ -173,6 +173,17 @@ def test_find_reads_a_users_file(tmp_path):
         ("x = 1\n", "c.py:Mine", "declares no neuron"),
         ("class Mine(:\n", "d.py:Mine", "does not run: SyntaxError, line 1"),
         ("import no_such_module\n", "e.py:Mine", "ModuleNotFoundError"),
+        ("x = 1\n1 / 0\n", "f.py:Mine", "f.py does not run: ZeroDivisionError, line 2: division by zero"),
+        ("import sys\nsys.exit(3)\n", "g.py:Mine", "g.py does not run: SystemExit, line 2: 3"),
+        ("open('gone.txt')\n", "h.py:Mine", "h.py does not run: FileNotFoundError, line 1"),
+        (MINE.replace("start=100.0", "start=1e9"), "i.py:Mine", "i.py, line 7: start 1000000000.0 pF lies outside"),
+        (MINE.replace("self.C}", "self.c}"), "j.py:Mine", "j.py, line 11, Mine: AttributeError: .* no attribute 'c'"),
+        (MINE.replace("x.V - 0", "x.U - 0"), "k.py:Mine", "k.py, line 14, Mine: AttributeError: .* no attribute 'U'"),
+        (MINE.replace("I / self.C", "I * self.C"), "l.py:Mine", "l.py, Mine: .*mV/ms"),
+        (MINE.replace("return x.V - 0 * x.V", "return x.V if x.V > 0 else -x.V"), "m.py:Mine", "line 14.*branches"),
+        (MINE.replace('{"V": 0 * x.V}', '{"W": 0 * x.V}'), "n.py:Mine", "jump returns 'W', which is no .* Known: V"),
+        (MINE.replace('return {"V": 0 * x.V}', "pass"), "o.py:Mine", "jump returns NoneType"),
+        (MINE.replace("def margin", "def marginal"), "p.py:Mine", "Mine writes no margin"),
     ],
 )
 def test_errors_of_a_users_file_say_what_is_wrong(tmp_path, content, name, match):

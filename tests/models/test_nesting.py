@@ -9,8 +9,9 @@ from model_runs import noise, run
 
 from ephysfit.errors import NeuronError
 from ephysfit.models import LIF, MAT, AdEx, AdLIF, above, below, ladder, rung
-from ephysfit.neuron.functions import sigmoid, softplus
+from ephysfit.neuron.functions import elements, sigmoid, softplus
 from ephysfit.neuron.symbols import equations, symbol
+from ephysfit.synthetic import draw
 
 
 @pytest.fixture(params=ladder(), ids=lambda r: f"{r.simple.__name__}<{r.rich.__name__}")
@@ -55,6 +56,21 @@ def test_pinned_and_simple_neuron_spike_alike():
     b, *_ = run(LIF(**values), current, 0.1)
     assert a.sum() > 3
     assert (a == b).all()
+
+
+def test_a_lifted_cell_is_the_same_cell_and_moves_from_there_towards_the_declared_start(a_rung):
+    cell = draw(a_rung.simple, 1, seed=1)[0]
+    same, there = a_rung.lift(cell), a_rung.lift(cell, away=1.0)
+    assert type(same) is type(there) is a_rung.rich
+    for name, value in cell.values().items():
+        assert getattr(same, name) == getattr(there, name) == value
+    for name, pin in a_rung.pins.items():
+        start = getattr(a_rung.rich.start(), name)
+        assert np.allclose(list(elements(getattr(there, name))), list(elements(start)))
+        if not callable(pin):
+            assert np.allclose(list(elements(getattr(same, name))), pin)
+    with pytest.raises(NeuronError, match="is not"):
+        a_rung.lift(a_rung.rich.start())
 
 
 def test_the_ladder_leads_up_and_down():

@@ -53,6 +53,20 @@ def test_a_failure_is_a_row_and_no_mean(measured, tmp_path):
     assert [m[:3] for m in accuracy.means(rows)] == [("LIF", "2", "0.50")]
 
 
+def test_what_a_term_bought_is_the_difference_to_the_neuron_below(measured, tmp_path):
+    accuracy.run(tmp_path, accuracy.CELLS, ["LIF", "ALIF", "GIF", "AGIF"], again=False)
+    rows = accuracy.stored(tmp_path)
+    for row in rows:
+        row |= {"train_nll": 4.0}
+        if row["model"] == "ALIF":
+            row |= {"md_star_8": 0.8 if row["cell"] == "DRN164" else 0.6, "consensus": None, "train_nll": 3.5}
+    (line,) = accuracy.bought(rows)  # GIF failed, so nothing is said of AGIF
+    assert line == (
+        "ALIF", "LIF", "+2", "2", "+0.00", "–", "+0.00", "+0.00", "+0.00", "-0.500", "1 of 2",
+    )  # fmt: skip
+    assert len(line) == len(accuracy.BOUGHT_HEAD)
+
+
 def test_every_neuron_of_one_input_is_asked_for_and_typos_are_named():
     assert {"LIF", "ALIF", "AIGIF", "MAT"} <= set(accuracy.fittable())
     assert accuracy._names("ALIF,LIF") == ["ALIF", "LIF"]
@@ -70,9 +84,11 @@ def test_tables_land_between_their_marks():
 def test_the_page_has_a_place_for_every_table_and_holds_what_was_measured():
     docs = accuracy.ROOT / "docs"
     page = (docs / "accuracy.md").read_text(encoding="utf-8")
-    for name in ("means", "cells", "peers", "recovery"):
+    for name in ("means", "ladder", "cells", "peers", "recovery"):
         assert accuracy._between(page, name, "x") != page or f"<!-- {name} -->\nx\n" in page
     known = json.loads((docs / "accuracy.json").read_text(encoding="utf-8"))
     for line in accuracy.lines(known["accuracy"]):
+        assert "| " + " | ".join(line) + " |" in page, line
+    for line in accuracy.bought(known["accuracy"]):
         assert "| " + " | ".join(line) + " |" in page, line
     assert accuracy.peers() in page

@@ -8,12 +8,16 @@ import torch
 from compiled_cases import DT, Exponential, noise
 from torch.testing import assert_close
 
+from ephysfit.errors import SimulationError
 from ephysfit.models.adlif import AdLIF
 from ephysfit.models.alif import ALIF
 from ephysfit.models.lif import LIF
+from ephysfit.neuron.declare import Neuron, Parameter, State
+from ephysfit.neuron.free import Free
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.compiled import Problem
 from ephysfit.simulation.layout import Lists
+from ephysfit.simulation.replay import Replay, Taught
 from ephysfit.simulation.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
 
@@ -105,6 +109,43 @@ def test_margins_of_a_replay_carry_the_gradient(neuron):
     assert_same(gradients((weights * ours).sum(), cell, current), gradients((weights * theirs).sum(), cell, current))
 
 
+@pytest.mark.parametrize("neuron", [ALIF, AdLIF])
+def test_the_escape_likelihood_is_that_of_replay(neuron):
+    rng = np.random.default_rng(8)
+    free = Free.of(neuron, smooth_only=True)
+    z = (free.to_vector(neuron.start()) + 0.1 * torch.tensor(rng.normal(size=(3, len(free.names))))).requires_grad_()
+    current = noise((1, TRIALS, 900), 9, mean=60.0, std=150.0)
+    spikes = (rng.random((TRIALS, 900)) < 0.01).astype(np.uint8)
+    cell = neuron(**{k: torch.stack([getattr(free.to_neuron(q, neuron.start()), k) for q in z])
+                     if k in free.names else v for k, v in neuron.start().values().items()})  # fmt: skip
+    sweeps = [Taught(c[:, None].copy(), s, np.ones(900, np.uint8)) for c, s in zip(current[0], spikes, strict=True)]
+    truth = [Replay(free, neuron.start(), DT).information(q.detach(), sweeps) for q in z]
+    for dtype, near in ((torch.float64, 1e-9), (torch.float32, 3e-4)):
+        loss = adjoint.escape_loss(cell, torch.tensor(current), spikes[None], DT, dtype=dtype)
+        assert_close(-loss.detach().numpy(), np.array([t.value for t in truth]), rtol=near, atol=0)
+        (gradient,) = torch.autograd.grad(loss.sum(), z, retain_graph=True)
+        assert_same(-gradient, torch.tensor(np.array([t.gradient for t in truth])), near)
+
+
+def test_without_a_hazard_there_is_no_likelihood():
+    class Mute(Neuron):
+        tau = Parameter("ms", 1.0, 100.0, start=10.0)
+        t_ref = Parameter("ms", 0.0, 20.0, start=2.0, smooth=False)
+        V = State("mV")
+
+        def flow(self, x, I):
+            return {"V": -x.V / self.tau}
+
+        def margin(self, x):
+            return x.V
+
+        def jump(self, x):
+            return {"V": x.V - self.tau}
+
+    with pytest.raises(SimulationError, match="hazard"):
+        adjoint.escape_loss(Mute.start(), torch.zeros(1, 1, 5), [[[1]]], DT)
+
+
 def test_a_lone_spike_counts_one_half():
     current = torch.zeros(1, 1, 5000, dtype=torch.float64)
     loss = adjoint.van_rossum_loss(LIF.start(), current, [[[50]]], DT, 10.0)
@@ -134,5 +175,5 @@ def test_a_long_record_in_stretches_has_the_gradient_of_the_record_in_one_go():
             problem.forward(keep=True, tau=tau), source=source, tau=tau, dense=dense, **how
         )
         plain = problem.run_back(problem.run(keep=True, tau=tau), source=source, tau=tau, dense=dense, **how)
-        np.testing.assert_allclose(ours[:, 0], plain[0], rtol=1e-9)
+        np.testing.assert_allclose(ours[:, 0, 0], plain[0][:, 0], rtol=1e-9)
         np.testing.assert_allclose(by_current, plain[1], rtol=1e-9, atol=1e-12 * np.abs(plain[1]).max())

@@ -220,11 +220,6 @@ def test_a_numba_that_refuses_vectors_is_noticed(monkeypatch):
     assert layout.lanes_for("float32", 100) > 1
 
 
-def test_warm_up_leaves_nothing_to_compile():
-    compiled.warm_up(LIF)
-    assert compiled.warm_up(LIF) < 1.0
-
-
 @pytest.mark.parametrize("shared", [True, False])
 def test_gradient_of_16_rows_of_200000_steps_fits_in_ten_megabytes(shared):
     import tracemalloc
@@ -248,3 +243,25 @@ def test_gradient_of_16_rows_of_200000_steps_fits_in_ten_megabytes(shared):
     assert np.isfinite(out).all()
     assert done.lane_counts.min() > 100
     assert peak < 10e6
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_length_of_a_record():
+    """A tenth of an hour at 0.1 ms, forward and gradient; the whole hour is `benchmarks/engines.py --hour`."""
+    import tracemalloc
+
+    how = {"source": "trace", "surrogate": Surrogate(20.0), "detach": False, "tau": 10.0, "dense": None}
+    cell = cells(ALIF, 1, t_ref=2.0)
+    steps = 3_600_000
+    current = np.tile(noise((1, 1, 400_000), 13).astype(np.float32), 9)
+    targets = Lists.of([[np.arange(100, steps, 1000)]], steps)
+    tracemalloc.start()
+    problem = compiled.Problem.of(cell, current, DT, targets=targets, dtype="float32")
+    done = problem.forward(keep=True, tau=10.0)
+    gradient, _ = problem.reverse(done, drive=False, **how)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert done.stretches is not None
+    assert np.isfinite(gradient).all()
+    assert done.lane_counts[0] > 3000
+    assert peak < 0.6 * current.nbytes  # 8.6 MB: less than the record, let alone its states

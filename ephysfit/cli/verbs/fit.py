@@ -11,6 +11,7 @@ import typer
 from ephysfit.cli import arguments, scoring
 from ephysfit.cli.output import as_json, finite, note, progress, say
 from ephysfit.cli.sweeps import parts
+from ephysfit.cli.verbs import intervals
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
@@ -21,6 +22,16 @@ Folder = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="DIR", file_okay=False, show_default=False,
                  help="Where fit.json, scores.json and report.html go. Default: fit_CELL."),
+]  # fmt: skip
+IntervalsOption = Annotated[
+    str,
+    typer.Option("--intervals", metavar="HOW", callback=intervals.way,
+                 help="Of the parameters: fisher (at once), profile (a minute), bootstrap (minutes), or none."),
+]  # fmt: skip
+AecOption = Annotated[
+    Path | None,
+    typer.Option("--aec", metavar="FILE", callback=arguments.existing_or_none, show_default=False,
+                 help="Recording of small noise that measures the electrode, which is then taken out of the voltage."),
 ]  # fmt: skip
 NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
 
@@ -34,6 +45,8 @@ def fit(
     runs: arguments.RunsOption = 200,
     dt: arguments.StepOption = None,
     seed: arguments.SeedOption = 0,
+    intervals_by: IntervalsOption = "fisher",
+    aec: AecOption = None,
     spikes: arguments.SpikesOption = "auto",
     sweeps: arguments.SweepsOption = None,
     option: arguments.ReaderOption = None,
@@ -51,13 +64,20 @@ def fit(
     ephysfit fit training.abf test.abf --test test.abf --model AdLIF -o adlif
 
     ephysfit fit cell.nwb --model my_neuron.py:MyNeuron --test 0.25
+
+    ephysfit fit training.abf test.abf --aec aec.abf --model GIF --intervals profile
     """
     chosen = arguments.find_model(model)
     recording = arguments.open_recording(files, spikes, sweeps, option)
+    if aec is not None:
+        recording = _compensated(recording, aec)
     fitted_on, held = parts(recording, train, test)
     note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
     found = _fit(fitted_on, chosen, dt, seed)
-    found = replace(found, provenance={**found.provenance, "split": {"train": train, "test": test}})
+    done = {"split": {"train": train, "test": test}, "electrode": recording.facts.get("electrode_compensation", "")}
+    found = replace(found, provenance={**found.provenance, **done})
+    if intervals_by != "none" and likely(found):
+        found = intervals.run(found, fitted_on, intervals_by, seed=seed)
     evidence = scoring.gather(found, held, fitted_on, runs=runs)
     written = _write(output or Path(f"fit_{recording.cell}"), evidence, page=not no_report)
     if json:
@@ -68,6 +88,23 @@ def fit(
         say(str(found.details["why"]))
     scoring.show(evidence)
     say("written: " + "  ".join(written.values()))
+
+
+def likely(fit: Fit) -> bool:
+    """Whether the fit has a likelihood, and spikes enough, to give its parameters intervals."""
+    from ephysfit.fitting.stage import MINIMUM_SPIKES
+
+    return type(fit.neuron).stochastic() and int(fit.provenance.get("spikes", 0)) >= MINIMUM_SPIKES
+
+
+def _compensated(recording: Recording, aec: Path) -> Recording:
+    """The recording without its electrode, which was measured in another file."""
+    from ephysfit.data.loading import load
+    from ephysfit.fitting.electrode import compensate, measure_electrode
+
+    electrode = measure_electrode(load(aec))
+    note(f"electrode: {electrode.resistance:.1f} ± {electrode.error:.1f} MOhm, taken out of the voltage")
+    return compensate(recording, electrode)
 
 
 def describe(recording: Recording) -> str:

@@ -20,7 +20,10 @@ Name = Annotated[
 ]
 
 
-def models(name: Name = None, json: arguments.JsonOption = False) -> None:
+Template = Annotated[bool, typer.Option("--template", help="Print a neuron of your own to start from, as Python.")]
+
+
+def models(name: Name = None, json: arguments.JsonOption = False, template: Template = False) -> None:
     """List the neurons of the catalogue, or show one: parameters, bounds, equations, source.
 
     Examples:
@@ -29,8 +32,13 @@ def models(name: Name = None, json: arguments.JsonOption = False) -> None:
 
     ephysfit models AdLIF
 
-    ephysfit models my_neuron.py:MyNeuron --json
+    ephysfit models --template > my_neuron.py
+
+    ephysfit models my_neuron.py:Mine --json
     """
+    if template:
+        _template(name, json)
+        return
     if name is not None:
         _one(_class(name), json)
         return
@@ -41,6 +49,14 @@ def models(name: Name = None, json: arguments.JsonOption = False) -> None:
         as_json(rows)
     else:
         table([{**row, "noise": "yes" if row["noise"] else ""} for row in rows], right=("parameters", "states"))
+
+
+def _template(name: str | None, json: bool) -> None:
+    if name is not None or json:
+        raise typer.BadParameter("prints one file and goes with nothing else", param_hint="--template")
+    from ephysfit.models import template_text
+
+    say(template_text().rstrip())
 
 
 def _class(name: str) -> type[Neuron]:
@@ -82,13 +98,15 @@ def first_sentence(docstring: str) -> str:
 
 def full(neuron: type[Neuron]) -> dict[str, Any]:
     """A neuron with all that its declaration says."""
+    from ephysfit.neuron.declare import scalar_values
     from ephysfit.neuron.free import declared
     from ephysfit.neuron.symbols import text
 
     parameters = [
-        {"name": n, "unit": p.unit, "low": p.low, "high": p.high, "meaning": p.doc, "measured": p.measured}
-        for n, p in declared(neuron).items()
-    ]
+        {"name": n, "unit": p.unit, "low": p.low, "start": start, "high": p.high, "meaning": p.doc,
+         "measured": p.measured}
+        for (n, p), start in zip(declared(neuron).items(), scalar_values(neuron.start()).values(), strict=True)
+    ]  # fmt: skip
     return {
         **summary(neuron),
         "reference": getattr(neuron, "reference", ""),
@@ -108,7 +126,8 @@ def _one(neuron: type[Neuron], json: bool) -> None:
     for key in ("biology", "reference"):
         if known[key]:
             say(f"  {known[key]}")
-    rows = [{**p, "low": f"{p['low']:g}", "high": f"{p['high']:g}"} for p in known["parameters"]]
-    table(rows, "Parameters", ("low", "high"))
+    numbers = ("low", "start", "high")
+    rows = [{**p, **{k: f"{p[k]:g}" for k in numbers}} for p in known["parameters"]]
+    table(rows, "Parameters", numbers)
     for line in known["equations"]:
         say(f"  {line}")

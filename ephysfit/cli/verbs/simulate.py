@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import json as _json
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,7 +75,7 @@ def simulate(
 def _currents(files: list[Path], sweeps: str | None, option: list[str] | None) -> Recording:
     """The files as they are: spikes are not looked for."""
     from ephysfit.data.building import Choice
-    from ephysfit.data.loading import read
+    from ephysfit.data.formats import read
     from ephysfit.data.recording import join
 
     options = arguments.load_options("auto", sweeps, option)
@@ -88,10 +87,9 @@ def _currents(files: list[Path], sweeps: str | None, option: list[str] | None) -
 
 def _alone(path: Path) -> dict[str, bool]:
     """The option by which a reader takes a current that nobody has recorded yet, where it has one."""
-    from ephysfit.data.loading import readers
+    from ephysfit.data.formats import reader_of
 
-    reader = next((r for r in readers() if r.recognises(path)), None)
-    return {"planned": True} if reader and "planned" in inspect.signature(reader.read).parameters else {}
+    return {"planned": True} if "planned" in reader_of(path).options else {}
 
 
 def readouts(done: Simulation) -> dict[str, Simulation]:

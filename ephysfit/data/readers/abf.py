@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ephysfit import units
 from ephysfit.arrays import Trace
 from ephysfit.data.building import Choice, build
+from ephysfit.data.contents import Header
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError
 
@@ -44,6 +45,7 @@ def read(
     voltage_channel: int | None = None,
     current_channel: int | None = None,
     command: npt.ArrayLike | None = None,
+    use_command: bool = False,
 ) -> Recording:
     """The sweeps of an ABF file.
 
@@ -57,6 +59,8 @@ def read(
         Positions of the channels, counted from 0, where several have a unit of voltage or of current.
     command
         The injected current, pA, shape (time,) or (sweep, time), where the file does not hold it and you know it.
+    use_command
+        Take the commanded current, rebuilt from the protocol, also where another was recorded.
     """
     choice = choice or Choice()
     reader = _opened(path)
@@ -64,7 +68,7 @@ def read(
     volts = _channel(channels, units.TO_MV, voltage_channel, "voltage")
     if volts is None:
         raise RecordingError(f"no channel has a unit of voltage; channels: {_listed(channels)}")
-    amps = _channel(channels, units.TO_PA, current_channel, "current")
+    amps = None if use_command else _channel(channels, units.TO_PA, current_channel, "current")
     dt = 1e3 / float(reader.get_signal_sampling_rate(stream_index=0))
     stimulus = PureWindowsPath(str(_text(reader._axon_info.get("sProtocolPath")))).stem
     names = [f"sweep_{k:03d}" for k in range(reader.segment_count(0))]
@@ -85,6 +89,19 @@ def read(
         facts=_facts(reader, channels),
         warnings=_clamp(reader, amps, command is not None),
     )
+
+
+def contents(path: Path) -> tuple[Header, ...]:
+    """Sweeps by the header, without samples."""
+    reader = _opened(path)
+    stimulus = PureWindowsPath(str(_text(reader._axon_info.get("sProtocolPath")))).stem
+    rate = float(reader.get_signal_sampling_rate(stream_index=0))
+    dt, cell = 1e3 / rate, path.stem
+    clocks = [
+        (float(reader.segment_t_start(0, k)), reader.get_signal_size(0, k, 0)) for k in range(reader.segment_count(0))
+    ]
+    rows = [(f"sweep_{k:03d}", stimulus, k, "", cell, 1e3 * t, n * dt, dt) for k, (t, n) in enumerate(clocks)]
+    return tuple(Header(*row) for row in rows)
 
 
 def _opened(path: Path) -> Any:

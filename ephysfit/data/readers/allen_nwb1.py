@@ -19,6 +19,7 @@ from ephysfit import units
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
 from ephysfit.data.building import Choice, aligned, build, onto
+from ephysfit.data.contents import Header
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError
 
@@ -50,9 +51,7 @@ def read(path: Path, *, choice: Choice | None = None) -> Recording:
     """
     choice = choice or Choice()
     with hdf5.opened(path) as file:
-        epochs = file["epochs"]
-        numbers = sorted(int(m[1]) for m in (re.fullmatch(r"Sweep_(\d+)", name) for name in epochs) if m)
-        names = [f"Sweep_{n}" for n in numbers]
+        names = _names(file)
         stimuli = [_stimulus(file, name) for name in names]
         choice.check(names, stimuli)
         sweeps, rejected = [], []
@@ -70,6 +69,32 @@ def read(path: Path, *, choice: Choice | None = None) -> Recording:
             rejected=tuple(rejected),
             facts={"session_description": hdf5.text(file.get("session_description"))},
         )
+
+
+def contents(path: Path) -> tuple[Header, ...]:
+    """Sweeps by their headers, without samples."""
+    with hdf5.opened(path) as file:
+        return tuple(_header(file, name, k, path.stem) for k, name in enumerate(_names(file)))
+
+
+def _names(file: Any) -> list[str]:
+    numbers = sorted(int(m[1]) for m in (re.fullmatch(r"Sweep_(\d+)", name) for name in file["epochs"]) if m)
+    return [f"Sweep_{n}" for n in numbers]
+
+
+def _header(file: Any, name: str, position: int, cell: str) -> Header:
+    response = file.get(f"epochs/{name}/response/timeseries")
+    if response is None or "starting_time" not in response:
+        return Header(name, _stimulus(file, name), position, cell=cell, refused="no response in its epoch")
+    clamped = "VoltageClamp" in hdf5.text(response.attrs.get("ancestry"))
+    rate = float(response["starting_time"].attrs.get("rate", np.nan))
+    count = hdf5.number(file[f"epochs/{name}/response"], "count")
+    dt = 1e3 / rate if np.isfinite(rate) and rate > 0 else None
+    return Header(
+        name, _stimulus(file, name), position, "", cell, _start(response),
+        None if dt is None or count is None else count * dt, dt,
+        "voltage clamp: the voltage was imposed, not the current" if clamped else "",
+    )  # fmt: skip
 
 
 def _stimulus(file: Any, name: str) -> str:

@@ -6,6 +6,8 @@ sweeps.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +17,37 @@ import numpy as np
 from ephysfit import units
 from ephysfit.arrays import Trace, Train
 from ephysfit.data.building import Choice, aligned, build, onto
+from ephysfit.data.probing import probe
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError
 
 NAME = "neo"
 #: suffixes handed to neo; formats that have a reader of their own are not among them
-SUFFIXES = {".wcp", ".edr", ".smr", ".smrx", ".axgx", ".axgd", ".nix", ".ibw", ".pxp"}
+SUFFIXES = {".wcp", ".edr", ".smr", ".smrx", ".axgx", ".axgd", ".nix", ".pxp"}
+#: does a Matlab file hold a neo Block? Run by another interpreter: SciPy's parser crashes on some damaged files
+HOLDS_BLOCK = """
+import sys
+from scipy.io import whosmat
+sys.exit(0 if any(name == "block" and kind in ("struct", "object") for name, _, kind in whosmat(sys.argv[1])) else 3)
+"""
 
 
 def recognises(path: Path) -> bool:
-    """A suffix that neo knows: these formats share no magic number."""
-    return path.suffix.lower() in SUFFIXES
+    """A suffix that neo knows (these formats share no magic number), or a Matlab file with a neo Block in it."""
+    if path.suffix.lower() == ".mat":
+        return _holds_block(path)
+    if path.suffix.lower() not in SUFFIXES:
+        return False
+    with path.open("rb") as file:
+        return any(file.read(512))  # none begins with zeros only, and neo would go through gigabytes of them
+
+
+def _holds_block(path: Path) -> bool:
+    with path.open("rb") as file:
+        if not file.read(8).startswith(b"MATLAB 5"):
+            return False
+    done = subprocess.run([sys.executable, "-c", HOLDS_BLOCK, str(path)], capture_output=True, check=False, timeout=600)
+    return done.returncode == 0
 
 
 def read(
@@ -46,11 +68,24 @@ def read(
     voltage_channel, current_channel
         Positions among the signals of a segment, counted from 0, where several have a fitting unit.
     """
-    import neo
-
-    blocks = neo.io.get_io(str(path)).read(lazy=False)
+    blocks = _blocks(path)
     segments = [segment for block in blocks for segment in block.segments]
     return from_segments(segments, choice or Choice(), path.name, path.stem, voltage_channel, current_channel)
+
+
+def _blocks(path: Path) -> list[Any]:
+    import neo
+
+    try:
+        if path.suffix.lower() == ".mat":
+            return list(neo.io.NeoMatlabIO(str(path)).read(lazy=False))
+        if path.suffix.lower() == ".nix":
+            probe(path)
+            with neo.io.NixIO(str(path), "ro") as io:
+                return list(io.read(lazy=False))
+        return list(neo.io.get_io(str(path)).read(lazy=False))
+    except ImportError as error:
+        raise RecordingError(f"neo needs another package for {path.suffix} files: {error}") from None
 
 
 def from_segments(

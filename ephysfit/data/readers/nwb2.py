@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from ephysfit import units
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
 from ephysfit.data.building import Choice, aligned, build, onto
-from ephysfit.data.nwb_index import ICEPHYS, REFUSED, RESPONSE, STIMULUS, Pair, Part, Series, index, pair
+from ephysfit.data.contents import Header
+from ephysfit.data.nwb_index import ICEPHYS, REFUSED, RESPONSE, STIMULUS, Pair, Part, Series, pairs_of
+from ephysfit.data.nwb_pulses import marked, pulses_of
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError, near
 
@@ -74,10 +77,9 @@ def read(
     """
     options = Options(choice or Choice(), electrode, add_bias, unit)
     with hdf5.opened(path) as file:
-        series = index(file)
-        pairs = pair(file, series)
+        pairs = pairs_of(path, file)
         if not pairs:
-            raise RecordingError("holds no patch-clamp series in acquisition or stimulus/presentation")
+            raise _nothing(file)
         chosen = _electrode(file, pairs, electrode)
         mine = [p for p in pairs if _of(p).electrode == chosen]
         options.choice.check([p.name for p in mine], [_stimulus(p) for p in mine])
@@ -90,6 +92,54 @@ def read(
             rejected=tuple(rejected),
             facts={place.rsplit("/", 1)[-1]: hdf5.text(file[place]) for place in FACTS if place in file},
         )
+
+
+def contents(path: Path) -> tuple[Header, ...]:
+    """Sweeps of all electrodes by their headers; no samples are touched."""
+    with hdf5.opened(path) as file:
+        count: Counter[str] = Counter()
+        found = []
+        for pair in pairs_of(path, file):
+            electrode = _of(pair).electrode
+            found.append(_header(pair, count[electrode], _cell(file, electrode, path)))
+            count[electrode] += 1
+        return tuple(found)
+
+
+def _header(pair: Pair, position: int, cell: str) -> Header:
+    part = pair.response or pair.stimulus
+    assert part is not None
+    series = part.series
+    count = series.size - part.first if part.count is None else part.count
+    start = None if series.start is None else series.start + part.first * (series.dt or 0.0)
+    return Header(
+        pair.name, _stimulus(pair), position, series.electrode, cell, start,
+        None if series.dt is None else count * series.dt, series.dt, _refused(pair),
+    )  # fmt: skip
+
+
+def _refused(pair: Pair) -> str:
+    """Why a sweep is no current clamp with a known current, as far as headers tell."""
+    if pair.response is None:
+        return ""
+    if pair.response.series.kind != RESPONSE:
+        return REFUSED.get(pair.response.series.kind, f"{pair.response.series.kind} is not current clamp")
+    if pair.stimulus is None:
+        return "no stimulus series belongs to it (by icephys tables, sweep number, or electrode and time)"
+    if pair.stimulus.series.kind != STIMULUS:
+        return f"its stimulus is a {pair.stimulus.series.kind}, not a current"
+    return ""
+
+
+def _nothing(file: Any) -> RecordingError:
+    """The error for a file with no patch clamp in it, which says what there is."""
+    units = file.get("units")
+    if units is not None and "spike_times" in units:
+        return StimulusError(
+            "holds spike times in a units table and no injected current: there is nothing to drive a neuron with; "
+            "put the current into stimulus/presentation, or give both as arrays to Recording.of"
+        )
+    return RecordingError("holds no patch-clamp series in acquisition or stimulus/presentation")
 
 
 def _of(pair: Pair) -> Series:
@@ -174,13 +224,9 @@ def _amplifier(file: Any, pair: Pair) -> dict[str, float]:
 def _sweep(file: Any, pair: Pair, options: Options, train: Train | None) -> Sweep:
     if pair.response is None:
         return _spikes_only(file, pair, train)
-    series = pair.response.series
-    if series.kind != RESPONSE:
-        raise RecordingError(REFUSED.get(series.kind, f"{series.kind} is not current clamp"))
-    if pair.stimulus is None:
-        raise StimulusError("no stimulus series belongs to it (by icephys tables, sweep number, or electrode and time)")
-    if pair.stimulus.series.kind != STIMULUS:
-        raise StimulusError(f"its stimulus is a {pair.stimulus.series.kind}, not a current")
+    series, refused = pair.response.series, _refused(pair)
+    if refused or pair.stimulus is None:
+        raise RecordingError(refused) if series.kind != RESPONSE else StimulusError(refused)
     voltage, dt, start = _samples(file, pair.response, units.TO_MV, "volts")
     current, current_dt, current_start = _samples(file, pair.stimulus, units.TO_PA, "amperes")
     if pair.how != "order" and _apart(series, pair.stimulus.series):
@@ -190,7 +236,8 @@ def _sweep(file: Any, pair: Pair, options: Options, train: Train | None) -> Swee
     current, voltage, note = aligned(onto(current, current_dt, dt), current_start, voltage, start, dt)
     current, warnings = _with_bias(file, series, current, options.add_bias)
     sweep = build(current, voltage, dt, pair.name, _stimulus(pair), start=start)
-    return replace(sweep, warnings=(*sweep.warnings, *warnings, *([note] if note else [])))
+    sweep = replace(sweep, warnings=(*sweep.warnings, *warnings, *([note] if note else [])))
+    return marked(sweep, pulses_of(file, (series.key, pair.stimulus.series.key)))
 
 
 def _apart(response: Series, stimulus: Series) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Trace, Train
+from ephysfit.data import hdf5
 from ephysfit.data.building import Choice, build
 from ephysfit.data.columns import Column, resolve
 from ephysfit.data.recording import Recording, Rejected, Sweep, check_step
@@ -28,7 +29,7 @@ NAME = "table"
 HEAD = 4096
 #: time stamps, often printed with few digits, may leave a regular grid by this part of a step
 JITTER = 0.1
-BINARY = {b"PK\x03\x04": "npz", b"MATLAB 5": "mat", b"PAR1": "parquet"}
+BINARY = {b"PK\x03\x04": "npz", b"MATLAB 5": "mat", b"MATLAB 7.3": "mat73", b"PAR1": "parquet"}
 
 #: run by another interpreter: Matlab file in, npz of its numeric arrays out
 MAT_TO_NPZ = """
@@ -261,6 +262,16 @@ def _mat(path: Path) -> Arrays:
         return {name: np.squeeze(file[name]) for name in file.files}
 
 
+def _mat73(path: Path) -> Arrays:
+    """Numeric arrays of a Matlab 7.3 file, which is HDF5; Matlab keeps them column by column."""
+    import h5py
+
+    with hdf5.opened(path) as file:
+        found = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        numbers = {name: item for name, item in found.items() if np.issubdtype(item.dtype, np.number) and item.shape}
+        return {name: np.squeeze(hdf5.column(item).T) for name, item in numbers.items()}
+
+
 def _parquet(path: Path) -> Arrays:
     try:
         import pyarrow.parquet as parquet
@@ -309,4 +320,6 @@ def _numeric(line: str, separator: str) -> bool:
     return all(re.fullmatch(r"\s*[-+]?[\d.,]+(e[-+]?\d+)?\s*|\s*nan\s*", cell, re.IGNORECASE) for cell in cells)
 
 
-LOADERS: dict[str, Callable[[Path], Arrays]] = {"npz": _npz, "mat": _mat, "parquet": _parquet, "text": _text}
+LOADERS: dict[str, Callable[[Path], Arrays]] = {
+    "npz": _npz, "mat": _mat, "mat73": _mat73, "parquet": _parquet, "text": _text,
+}  # fmt: skip

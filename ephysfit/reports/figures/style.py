@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -102,12 +101,11 @@ def thin(times: Sampled, values: Sampled, points: int) -> tuple[Sampled, Sampled
     bins = max(points // 2, 1)
     if n <= 2 * bins:
         return times, values
-    edges = np.linspace(0, n, bins + 1).astype(int)
-    picks = [
-        a + k
-        for a, b in itertools.pairwise(edges)
-        for k in sorted({int(np.argmin(values[a:b])), int(np.argmax(values[a:b]))})
-    ]
+    width = n // bins
+    whole = values[: bins * width].reshape(bins, width)
+    first = np.arange(bins) * width
+    ends = np.sort([first + whole.argmin(1), first + whole.argmax(1)], axis=0)
+    picks = np.unique(np.append(ends.T.ravel(), np.arange(bins * width, n)))
     return times[picks], values[picks]
 
 

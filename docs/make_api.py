@@ -1,0 +1,81 @@
+"""Write docs/api/index.md from the public names, so that none is forgotten: ``python docs/make_api.py``."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+import ephysfit
+
+#: modules whose members have pages of their own elsewhere
+WHOLE = ("ephysfit.models",)
+FOLDER = Path(__file__).parent / "api"
+#: what stands under which heading; a public name that stands nowhere is listed last
+GROUPS = {
+    "Recordings": ["load", "info", "inspect", "contents", "write", "Recording", "Sweep", "Trials", "compensate"],
+    "Neurons": ["Neuron", "Parameter", "State", "check_neuron"],
+    "Simulation": ["simulate", "Simulation", "layer"],
+    "Fitting": ["fit", "Fit", "intervals"],
+    "Scores and reports": ["score", "report", "explore", "fit_many"],
+}
+MODULES = [
+    "ephysfit.models", "ephysfit.fitting.stages", "ephysfit.synthetic", "ephysfit.metrics", "ephysfit.neuron.functions",
+    "ephysfit.models.response", "ephysfit.errors",
+]  # fmt: skip
+
+
+def index(groups: dict[str, list[str]]) -> str:
+    """The text of the first page."""
+    lines = [
+        "# API",
+        "",
+        "Public names by what they are for; `import ephysfit as ef` makes them `ef.load`, `ef.fit` and so on.",
+        "",
+    ]
+    for title, names in [*groups.items(), ("Modules", MODULES)]:
+        lines += [f"## {title}", "", "| name | what it is |", "|---|---|"]
+        lines += [f"| [`{name}`]({name}.md) | {_first_line(name)} |" for name in names] + [""]
+    every = [name for names in groups.values() for name in names] + MODULES
+    return "\n".join([*lines, "```{toctree}", ":hidden:", "", *every, "```"]) + "\n"
+
+
+def grouped() -> dict[str, list[str]]:
+    """Public names under their headings; those that stand nowhere come last."""
+    public = [name for name in ephysfit.__all__ if name not in ephysfit._MODULES]
+    named = {name for names in GROUPS.values() for name in names}
+    groups = {title: [n for n in names if n in public] for title, names in GROUPS.items()}
+    more = [name for name in public if name not in named]
+    return {**groups, "More": more} if more else groups
+
+
+def entry(name: str) -> str:
+    """The page of one name: what its documentation string says."""
+    if name in MODULES:
+        directives = [
+            f".. automodule:: {name}",
+            *([] if name in WHOLE else ["   :members:", "   :member-order: bysource"]),
+        ]
+    elif inspect.isclass(getattr(ephysfit, name)):
+        directives = [f".. autoclass:: ephysfit.{name}", "   :members:", "   :member-order: bysource"]
+    else:
+        directives = [f".. autofunction:: ephysfit.{name}"]
+    return "\n".join([f"# {name}", "", "```{eval-rst}", *directives, "```"]) + "\n"
+
+
+def _first_line(name: str) -> str:
+    item = import_module(name) if name in MODULES else getattr(ephysfit, name)
+    return (inspect.getdoc(item) or "").split("\n")[0].replace("``", "`").replace("|", "\\|")
+
+
+def main() -> None:
+    """Write all."""
+    FOLDER.mkdir(exist_ok=True)
+    groups = grouped()
+    (FOLDER / "index.md").write_text(index(groups), encoding="utf-8")
+    for name in [*(n for names in groups.values() for n in names), *MODULES]:
+        (FOLDER / f"{name}.md").write_text(entry(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Many cells: tasks that stand alone, a folder that survives anything, one table at the end."""

@@ -1,0 +1,168 @@
+"""All results of a run as three tables: fits, scores, parameters; Parquet, CSV, and SQL over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ephysfit.batch.schema import TABLES, VERSION, Column
+from ephysfit.batch.store import Store
+from ephysfit.errors import BatchError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Row = dict[str, Any]
+Folder = str | PathLike[str]
+#: readouts in the order in which a headline score is looked for
+_NOISE_FREE = ("causal run", "threshold run")
+_MANY = ("noisy runs", "threshold run")
+#: headline score: readouts, and the names a row may have there
+_HEADLINES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "reliability_4": (("noisy runs", "causal run", "threshold run"), ("R_4",)),
+    "gamma_over_R_4": (_NOISE_FREE, ("gamma_over_R_4",)),
+    "consensus_over_R_4": (("consensus",), ("gamma_over_R_4",)),
+    "md_star_4": (_MANY, ("md_star_4",)),
+    "md_star_8": (_MANY, ("md_star_8",)),
+    "gamma_4": (_NOISE_FREE, ("gamma_4",)),
+    "ev_ratio_10": (_MANY, ("ev_ratio_10",)),
+    "rate_error": (_MANY, ("rate_error",)),
+}
+
+
+def results(folder: Folder) -> Iterator[Row]:
+    """How the tasks of a run ended, in their order; those that have not are left out."""
+    store = Store(Path(folder))
+    for task in store.tasks():
+        result = store.read(task)
+        if result is not None:
+            yield result
+
+
+def fits(folder: Folder) -> DataFrame:
+    """One row a task that ended; columns as in `ephysfit.batch.schema.FITS`."""
+    return tables(folder)["fits"]
+
+
+def tables(folder: Folder) -> dict[str, DataFrame]:
+    """All tables of a run by name; columns as `ephysfit.batch.schema.TABLES` declares them.
+
+    Raises
+    ------
+    BatchError
+        If the folder is no run.
+    """
+    rows: dict[str, list[Row]] = {name: [] for name in TABLES}
+    for r in results(folder):
+        rows["fits"].append(_fit(r))
+        rows["scores"] += _scores(r)
+        rows["parameters"] += _parameters(r)
+    return {name: _frame(TABLES[name], rows[name]) for name in TABLES}
+
+
+def collect(folder: Folder, *, csv: bool = True) -> dict[str, Path]:
+    """Write the tables beside the results; the Parquet files by table.
+
+    Parameters
+    ----------
+    folder : path
+        Of a run, finished or not.
+    csv : bool
+        Also as CSV.
+    """
+    written = {}
+    for name, table in tables(folder).items():
+        path = Path(folder) / "tables" / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        table.to_parquet(partial, index=False)
+        partial.replace(path)
+        if csv:
+            table.to_csv(path.with_suffix(".csv"), index=False)
+        written[name] = path
+    return written
+
+
+def query(folder: Folder, sql: str) -> DataFrame:
+    """Ask the tables ``fits``, ``scores`` and ``parameters`` of a run in SQL (DuckDB).
+
+    Raises
+    ------
+    BatchError
+        If the folder is no run or DuckDB cannot read the question.
+
+    Examples
+    --------
+    >>> query("run", "select model, median(md_star_8) from fits group by model")  # doctest: +SKIP
+    """
+    import duckdb
+
+    with duckdb.connect(config={"enable_external_access": "false"}) as base:
+        for name, table in tables(folder).items():
+            base.register(name, table)
+        try:
+            return base.sql(sql).df()
+        except duckdb.Error as e:
+            columns = "; ".join(f"{n}: {', '.join(c.name for c in t)}" for n, t in TABLES.items())
+            raise BatchError(f"{e} (tables and their columns: {columns})") from None
+        except AttributeError:
+            raise BatchError(f"{sql!r} gives no table; write a select") from None
+
+
+def _frame(columns: Iterable[Column], rows: list[Row]) -> DataFrame:
+    import pandas as pd
+
+    kinds = {"text": "string", "number": "float64", "count": "Int64", "flag": "boolean"}
+    return pd.DataFrame(
+        {c.name: pd.Series([r.get(c.name) for r in rows], dtype=kinds[c.kind]) for c in columns}
+    )  # fmt: skip
+
+
+def _fit(r: Mapping[str, Any]) -> Row:
+    fit, task = r.get("fit") or {}, r["task"]
+    provenance = fit.get("provenance", {})
+    return {
+        **{k: r.get(k) for k in ("cell", "model", "status", "reason", "seconds", "cpu_seconds", "memory_mb", "finished",
+                                 "host", "key")},
+        **r.get("sizes", {}),
+        **{name: headline(r.get("scores") or {}, *where) for name, where in _HEADLINES.items()},
+        "fitted": fit.get("model"),
+        "ended": fit.get("status"),
+        "nll": fit.get("loss"),
+        "warnings": "\n".join(fit.get("warnings", ())) if fit else None,
+        "version": provenance.get("version"),
+        "files": "; ".join(Path(f).name for f in task["cell"]["files"]),
+        "data_sha256": provenance.get("data_sha256"),
+        "seed": task["settings"]["seed"],
+        "schema": VERSION,
+    }  # fmt: skip
+
+
+def headline(scores: Mapping[str, Any], readouts: Iterable[str], names: Iterable[str]) -> float | None:
+    """The first score of this name among readouts."""
+    for readout in readouts:
+        for row in scores.get(readout, ()):
+            if row["name"] in names and row["value"] is not None:
+                return float(row["value"])
+    return None
+
+
+def _scores(r: Mapping[str, Any]) -> list[Row]:
+    wanted = [c.name for c in TABLES["scores"] if c.name not in ("cell", "model", "readout")]
+    return [
+        {"cell": r["cell"], "model": r["model"], "readout": readout, **{k: row.get(k) for k in wanted}}
+        for readout, rows in (r.get("scores") or {}).items()
+        for row in rows
+    ]
+
+
+def _parameters(r: Mapping[str, Any]) -> list[Row]:
+    fit = r.get("fit") or {}
+    errors = fit.get("details", {}).get("standard_errors", {})
+    return [
+        {"cell": r["cell"], "model": r["model"], "fitted": fit["model"], "name": n, "value": v,
+         "unit": fit["units"].get(n), "standard_error": errors.get(n)}
+        for n, v in fit.get("parameters", {}).items()
+    ]  # fmt: skip

@@ -1,0 +1,148 @@
+"""A run: what is to be done, who does it, what has been done; and the same again until nothing is left."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ephysfit.batch.executors import Executor, Local
+from ephysfit.batch.store import DONE, Store
+from ephysfit.batch.task import Task
+from ephysfit.batch.work import Job, Outcome
+from ephysfit.errors import BatchError, EphysfitError
+
+#: told after every task that ends
+Watch = Callable[["Tally"], None]
+
+
+@dataclass
+class Tally:
+    """What a run has come to.
+
+    Attributes
+    ----------
+    total : int
+        Tasks asked for.
+    kept : int
+        Of these, done before with the same data and settings.
+    outcomes : list of Outcome
+        Of the others, as they ended.
+    begun : float
+        When, on the clock of `time.monotonic`.
+    """
+
+    total: int
+    kept: int = 0
+    outcomes: list[Outcome] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many ended how, in this run."""
+        return Counter(o.status for o in self.outcomes)
+
+    @property
+    def left(self) -> int:
+        return self.total - self.kept - len(self.outcomes)
+
+    @property
+    def scores(self) -> list[float]:
+        return [o.score for o in self.outcomes if np.isfinite(o.score)]
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.begun
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until all is done, at the pace so far."""
+        return self.seconds / len(self.outcomes) * self.left if self.outcomes else float("nan")
+
+
+def jobs_of(store: Store, tasks: Sequence[Task], *, force: bool = False, retry_failed: bool = False) -> list[Job]:
+    """The tasks that have no result of the same data and settings; all with `force`, failed ones too if asked."""
+    now, out = time.time(), []
+    for task in tasks:
+        job = Job(task, task.key())
+        result = store.read(task)
+        again = force or (retry_failed and result is not None and result.get("status") != DONE)
+        if again or not job.settled(result):
+            out.append(Job(task, job.key, now if again else 0.0))
+    return out
+
+
+def run(
+    folder: str | Path,
+    tasks: Sequence[Task] | None = None,
+    *,
+    executor: Executor | None = None,
+    force: bool = False,
+    retry_failed: bool = False,
+    part: tuple[int, int] = (1, 1),
+    watch: Watch = lambda tally: None,
+) -> Tally:
+    """Do what has not been done yet.
+
+    Parameters
+    ----------
+    folder : path
+        Of the run; made if it is not there, gone on with if it is.
+    tasks : sequence of Task, optional
+        What the folder was asked for before, unless given.
+    executor : Executor, optional
+        `Local` unless given.
+    force, retry_failed : bool
+        Do everything again; do again what failed.
+    part : (int, int)
+        (3, 20): the third of twenty parts; for arrays of jobs on a cluster.
+    watch : callable
+        Told the tally when the run begins and after each task.
+
+    Raises
+    ------
+    BatchError
+        If the folder cannot be written, or nothing was asked for.
+    """
+    store = Store(Path(folder))
+    if tasks is not None:
+        try:
+            store.plan(tasks)
+        except OSError as e:
+            raise BatchError(f"{folder}: cannot be written ({e.strerror}); choose another folder") from None
+    share, parts = part
+    if not 1 <= share <= parts:
+        raise BatchError(f"part {share}/{parts}: count from 1 to {parts}")
+    asked = (store.tasks() if tasks is None else tuple(tasks))[share - 1 :: parts]
+    jobs = jobs_of(store, asked, force=force, retry_failed=retry_failed)
+    tally = Tally(len(asked), len(asked) - len(jobs))
+    watch(tally)
+    if jobs:
+        compile_first(jobs)
+    for outcome in (executor or Local())(jobs, store.folder) if jobs else ():
+        tally.outcomes.append(outcome)
+        watch(tally)
+    return tally
+
+
+def compile_first(jobs: Sequence[Job]) -> None:
+    """Kernels once, before workers would each compile them; a model that cannot be found fails as a task."""
+    from ephysfit.simulation.prepare import warm_up
+
+    for kind in {k for model in {j.task.model for j in jobs} for k in _kinds(model)}:
+        warm_up(kind, purposes=("fit",) if kind.stochastic() else ("simulation",))
+
+
+def _kinds(model: str) -> Iterator:
+    from ephysfit.models import candidates, find
+
+    if model == "auto":
+        yield from candidates()
+        return
+    with suppress(EphysfitError):
+        yield find(model)

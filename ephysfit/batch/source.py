@@ -1,0 +1,160 @@
+"""Which cells a batch fits: files, folders, patterns, a manifest."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ephysfit.errors import BatchError, near
+
+#: what a folder is searched for; any other file is taken where it is named
+SUFFIXES = (".nwb", ".abf", ".ibw", ".smr", ".smrx", ".wcp", ".axgd", ".axgx", ".nix", ".mat", ".npz", ".parquet")
+#: what a manifest may say of a cell
+FIELDS = ("cell", "file", "train", "test", "model", "sweeps", "spikes")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: where its recording is, and how it is divided.
+
+    Attributes
+    ----------
+    name : str
+        Unique in a batch; names the files of its results.
+    files : tuple of Path
+        Of one recording; several are joined.
+    train, test : str
+        Sweeps by name or pattern, with commas; empty train: what is not for testing. test may also be "repeats" or a
+        number below 1, the last part of each sweep.
+    model : str
+        Instead of the batch's, if given.
+    options : mapping
+        Of `ephysfit.load`.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    train: str = ""
+    test: str = "repeats"
+    model: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**vars(self), "files": [str(f) for f in self.files], "options": dict(self.options)}
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Cell:
+        return cls(**{**saved, "files": tuple(Path(f) for f in saved["files"])})
+
+
+def find_cells(sources: str | PathLike[str] | Sequence[str | PathLike[str]]) -> tuple[Cell, ...]:
+    """The cells of files, folders (searched to the bottom), patterns (``data/*.nwb``) and manifests, in order of name.
+
+    A manifest is a ``.toml`` file with ``[[cell]]`` tables, or a ``.csv`` with a column ``file``; its columns are
+    `FIELDS` and, after ``option.``, any option of `ephysfit.load`. Paths in it count from where it lies; several files
+    of one cell are separated by ``;``.
+
+    Raises
+    ------
+    BatchError
+        If a source does not exist or holds no recording, a manifest cannot be read, or two cells share a name.
+    """
+    given = [sources] if isinstance(sources, str | PathLike) else list(sources)
+    found: list[Cell] = []
+    for text in given:
+        found += _cells_of(str(text))
+    if not found:
+        raise BatchError("no source was given; name files, folders, patterns or a manifest")
+    return _named(found)
+
+
+def _cells_of(text: str) -> list[Cell]:
+    path = Path(text).expanduser()
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        if not files:
+            raise BatchError(f"{path}: no recording in this folder (looked for {' '.join(SUFFIXES)}); name the files")
+        return [Cell("/".join(f.relative_to(path).with_suffix("").parts), (f.resolve(),)) for f in files]
+    if path.is_file():
+        return _manifest(path) if is_manifest(path) else [Cell(path.stem, (path.resolve(),))]
+    matched = sorted(glob.glob(str(path), recursive=True))
+    if not matched:
+        raise BatchError(f"{text}: no such file or folder, and no file matches it as a pattern")
+    return [cell for m in matched for cell in _cells_of(m)]
+
+
+def is_manifest(path: Path) -> bool:
+    """A TOML file, or a CSV whose first line names a column "file"."""
+    if path.suffix.lower() == ".toml":
+        return True
+    if path.suffix.lower() != ".csv":
+        return False
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        return "file" in [c.strip().lower() for c in lines.readline().split(",")]
+
+
+def _manifest(path: Path) -> list[Cell]:
+    rows = _toml_rows(path) if path.suffix.lower() == ".toml" else _csv_rows(path)
+    return [_row(path, k, row) for k, row in enumerate(rows, start=1)]
+
+
+def _toml_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = tomllib.loads(path.read_text(encoding="utf-8")).get("cell", [])
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise BatchError(f"{path}: not a manifest: {e}") from None
+    if not isinstance(rows, list) or not rows:
+        raise BatchError(f"{path}: no [[cell]] in this manifest; write one per cell, with file = ...")
+    options = [{f"option.{k}": v for k, v in r.pop("option", {}).items()} for r in rows]
+    return [r | own for r, own in zip(rows, options, strict=True)]
+
+
+def _csv_rows(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = [{(k or "").strip(): (v or "").strip() for k, v in r.items() if k} for r in csv.DictReader(lines)]
+    if not rows:
+        raise BatchError(f"{path}: this manifest has a header and no cell")
+    return [{k: v for k, v in r.items() if v} for r in rows]
+
+
+def _row(path: Path, number: int, row: Mapping[str, Any]) -> Cell:
+    where = f"{path}, cell {number}"
+    for name in row:
+        if name not in FIELDS and not name.startswith("option."):
+            raise BatchError(f"{where}: unknown column {name!r}; {near(name, [*FIELDS, 'option.NAME'])}")
+    if not row.get("file"):
+        raise BatchError(f"{where}: no file is named")
+    names = row["file"] if isinstance(row["file"], list) else str(row["file"]).split(";")
+    files = tuple((path.parent / str(n).strip()).resolve() for n in names)
+    options = {k.removeprefix("option."): v for k, v in row.items() if k.startswith("option.")}
+    if "sweeps" in row:
+        options["sweeps"] = row["sweeps"].split(",") if isinstance(row["sweeps"], str) else row["sweeps"]
+    if "spikes" in row:
+        options["spikes"] = row["spikes"]
+    name = str(row.get("cell") or files[0].stem)
+    return Cell(name, files, _text(row, "train"), _text(row, "test") or "repeats", _text(row, "model"), options)
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name, "")
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _named(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """In order of name, each name once."""
+    out = tuple(sorted(cells, key=lambda c: c.name))
+    for name, count in Counter(c.name for c in out).items():
+        if count > 1:
+            files = ", ".join(str(c.files[0]) for c in out if c.name == name)
+            raise BatchError(
+                f"{count} cells are called {name!r} ({files}); name them in a manifest, or give the folder above both"
+            )
+    return out

@@ -1,0 +1,82 @@
+"""How far a run is, read from its folder: works from another shell, and on another machine."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from ephysfit.batch.store import DONE, Store
+from ephysfit.batch.work import Outcome
+
+#: failures that are listed
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A run at one moment.
+
+    Attributes
+    ----------
+    total : int
+    counts : Counter
+        Of tasks by how they ended.
+    running : tuple of str
+        Tasks that some process is at.
+    failures : tuple of (str, str)
+        Task and reason, the last ones.
+    score : float
+        Median Md* at 8 ms.
+    per_hour : float
+        Tasks that ended in an hour, over the last ones.
+    """
+
+    total: int
+    counts: Counter[str]
+    running: tuple[str, ...]
+    failures: tuple[tuple[str, str], ...]
+    score: float
+    per_hour: float
+
+    @property
+    def left(self) -> int:
+        return self.total - sum(self.counts.values())
+
+    @property
+    def hours_left(self) -> float:
+        return self.left / self.per_hour if self.per_hour else float("nan")
+
+
+def standing(folder: str | Path) -> Standing:
+    """How far a run is.
+
+    Raises
+    ------
+    BatchError
+        If the folder is no run.
+    """
+    store = Store(Path(folder))
+    tasks = store.tasks()
+    results = {t.label: r for t in tasks if (r := store.read(t)) is not None}
+    outcomes = [Outcome.of(r) for r in results.values()]
+    scores = [o.score for o in outcomes if o.score == o.score]
+    bad = sorted((r["finished"], label, r.get("reason", "")) for label, r in results.items() if r["status"] != DONE)
+    return Standing(
+        total=len(tasks),
+        counts=Counter(o.status for o in outcomes),
+        running=tuple(t.label for t in tasks if store.claimed(t)),
+        failures=tuple((label, reason) for _, label, reason in bad[-SHOWN:]),
+        score=median(scores) if scores else float("nan"),
+        per_hour=_pace([r["finished"] for r in results.values()]),
+    )
+
+
+def _pace(finished: list[float]) -> float:
+    """Results an hour over the last hundred, or over all; 0 where nothing ended lately."""
+    last = sorted(finished)[-100:]
+    if len(last) < 2 or time.time() - last[-1] > 3600.0:
+        return 0.0
+    return 3600.0 * (len(last) - 1) / max(last[-1] - last[0], 1e-9)

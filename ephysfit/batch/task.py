@@ -1,0 +1,101 @@
+"""One task: one cell fitted with one model. Its key changes with whatever its result depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import ephysfit
+from ephysfit.batch.source import Cell
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all tasks of a batch share; those of `ephysfit.fit` and of the scoring after it.
+
+    Attributes
+    ----------
+    dt : float or None
+        Step, ms.
+    seed : int
+    runs : int
+        Noisy runs that are scored.
+    reports : bool
+        Whether each fit writes its own page.
+    """
+
+    dt: float | None = None
+    seed: int = 0
+    runs: int = 200
+    reports: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell, a model, the settings.
+
+    Attributes
+    ----------
+    cell : Cell
+    model : str
+        "auto", a name of the catalogue, or ``file.py:Name``.
+    """
+
+    cell: Cell
+    model: str
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def label(self) -> str:
+        return f"{self.cell.name} {self.model}"
+
+    @property
+    def slug(self) -> str:
+        """The model as part of a file's name."""
+        return self.model.rpartition(":")[2] if ".py" in self.model else self.model
+
+    def key(self) -> str:
+        """SHA-256 of the recording's bytes, the settings, the model (with its file, if it has one) and the version.
+
+        A missing file has a key too, so that its failure is remembered until the file comes.
+        """
+        what = {
+            "version": ephysfit.__version__,
+            "cell": {k: v for k, v in self.cell.to_dict().items() if k != "files"},
+            "files": [_content(f) for f in self.cell.files],
+            "model": self.model,
+            "source": _content(Path(self.model.rpartition(":")[0])) if ".py" in self.model else "",
+            "settings": {k: v for k, v in vars(self.settings).items() if k != "reports"},
+        }
+        return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"cell": self.cell.to_dict(), "model": self.model, "settings": vars(self.settings)}
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Task:
+        return cls(Cell.from_dict(saved["cell"]), saved["model"], Settings(**saved["settings"]))
+
+
+def tasks_of(cells: Sequence[Cell], models: Sequence[str], settings: Settings) -> tuple[Task, ...]:
+    """Every cell with every model; a cell that names a model in the manifest with that one only."""
+    return tuple(Task(c, m, settings) for c in cells for m in ([c.model] if c.model else models))
+
+
+def _content(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        return "missing"
+    return _digest(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()

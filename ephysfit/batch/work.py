@@ -1,0 +1,183 @@
+"""What a worker does with one task: load, split, fit, score, write; whatever goes wrong becomes a result."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import resource
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ephysfit.batch.store import CRASHED, DONE, FAILED, Store
+from ephysfit.batch.task import Task
+from ephysfit.errors import BatchError, EphysfitError, near
+
+if TYPE_CHECKING:
+    from ephysfit.data.recording import Recording
+
+#: a task that another process is at
+BUSY = "busy"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task with what decides whether a result on disk still counts.
+
+    Attributes
+    ----------
+    task : Task
+    key : str
+        A result with another key is of other data or settings.
+    since : float
+        A result that is older (seconds since 1970) is done again.
+    """
+
+    task: Task
+    key: str
+    since: float = 0.0
+
+    def settled(self, result: Mapping[str, Any] | None) -> bool:
+        """Whether a result on disk is the answer to this job."""
+        return result is not None and result.get("key") == self.key and result.get("finished", 0.0) >= self.since
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended, in a few words: what the runner counts and shows."""
+
+    cell: str
+    model: str
+    status: str
+    reason: str = ""
+    score: float = float("nan")
+    seconds: float = 0.0
+    memory: float = 0.0
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> Outcome:
+        score = headline(result.get("scores"))
+        return cls(
+            result["cell"], result["model"], result["status"], result.get("reason", ""), score,
+            result.get("seconds", 0.0), result.get("memory_mb", 0.0),
+        )  # fmt: skip
+
+
+def perform(job: Job, folder: Path) -> Outcome:
+    """Do one task, unless another process is at it or has done it."""
+    store, task = Store(folder), job.task
+    with store.claim(task) as mine:
+        if not mine:
+            return Outcome(task.cell.name, task.model, BUSY)
+        known = store.read(task)
+        if known is not None and job.settled(known):
+            return Outcome.of(known)
+        with _logged(store.log(task)):
+            result = attempt(task, store)
+        return Outcome.of(store.write(task, job.key, result))
+
+
+def attempt(task: Task, store: Store | None = None) -> dict[str, Any]:
+    """The result of a task: a fit with scores, or why there is none."""
+    begin, before = time.perf_counter(), time.process_time()
+    try:
+        found: dict[str, Any] = {"status": DONE, **_fitted(task, store)}
+    except EphysfitError as e:
+        found = {"status": FAILED, "reason": str(e)}
+    except Exception as e:  # one task may break in any way; it must stop nobody
+        traceback.print_exc()
+        found = {"status": CRASHED, "reason": f"{type(e).__name__}: {e}"}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - before, "memory_mb": peak}
+    return {**found, **spent}
+
+
+def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
+    from ephysfit.data.loading import load
+    from ephysfit.fitting.fit import fit
+    from ephysfit.reports.evidence import gather
+
+    s = task.settings
+    recording = load(list(task.cell.files), **task.cell.options)
+    train, test = divide(recording, task.cell.train, task.cell.test)
+    found = fit(train, task.model, dt=s.dt, seed=s.seed)
+    split = {"train": task.cell.train or None, "test": task.cell.test}
+    found = replace(found, cell=task.cell.name, provenance={**found.provenance, "split": split})
+    evidence = gather(found, test, train, runs=s.runs)
+    if s.reports and store is not None:
+        from ephysfit.reports.report import write
+
+        write(evidence, store.path("reports", task, ".html"))
+    sizes = {
+        "train_spikes": train.n_spikes, "test_spikes": test.n_spikes, "train_ms": train.duration,
+        "test_ms": test.duration, "repeats": max(len(x.sweeps) for x in test.stimuli()),
+    }  # fmt: skip
+    scores = {name: [row.to_dict() for row in score] for name, score in evidence.scores.items()}
+    return {"fit": found.to_dict(), "scores": scores, "sizes": sizes}
+
+
+def divide(recording: Recording, train: str, test: str) -> tuple[Recording, Recording]:
+    """(train, test) of a recording, as a manifest says it.
+
+    Raises
+    ------
+    BatchError
+        If a name names no sweep, or one is on both sides.
+    """
+    if not train and (test == "repeats" or _is_part(test)):
+        return recording.split(test if test == "repeats" else float(test))
+    held = _matching(recording, test) if test != "repeats" else []
+    fitted = _matching(recording, train) if train else [k for k in range(len(recording)) if k not in held]
+    held = held or [k for k in range(len(recording)) if k not in fitted]
+    both = set(fitted) & set(held)
+    if both or not fitted or not held:
+        what = f"sweep {recording[min(both)].name!r} is on both sides" if both else "one side is empty"
+        raise BatchError(f"{recording.cell}: train {train!r} and test {test!r}: {what}")
+    return recording.select(indices=fitted), recording.select(indices=held)
+
+
+def _is_part(text: str) -> bool:
+    try:
+        return 0 < float(text) < 1
+    except ValueError:
+        return False
+
+
+def _matching(recording: Recording, names: str) -> list[int]:
+    chosen: list[int] = []
+    for name in filter(None, (n.strip() for n in names.split(","))):
+        found = [
+            k for k, s in enumerate(recording.sweeps) if fnmatchcase(s.name, name) or fnmatchcase(s.stimulus, name)
+            or s.name.startswith(f"{name}/")
+        ]  # fmt: skip
+        if not found:
+            raise BatchError(f"{recording.cell}: no sweep {name!r}; {near(name, [s.name for s in recording.sweeps])}")
+        chosen += found
+    return sorted(set(chosen))
+
+
+def headline(scores: Mapping[str, Any] | None) -> float:
+    """The one number of a fit for a progress line: Md* at 8 ms of the noisy runs, else of whatever readout there is."""
+    for readout in ("noisy runs", "threshold run", "causal run"):
+        for row in (scores or {}).get(readout, ()):
+            if row["name"] == "md_star_8" and row["value"] is not None:
+                return float(row["value"])
+    return float("nan")
+
+
+@contextlib.contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """What is printed and warned goes to the task's log; where a fault kills the process, so does its trace."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as f, contextlib.redirect_stdout(f), contextlib.redirect_stderr(f):
+        faulthandler.enable(f)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            yield
+        faulthandler.enable(sys.__stderr__) if sys.__stderr__ is not None else faulthandler.disable()

@@ -1,0 +1,198 @@
+"""`ephysfit batch`: fit a database; go on where it was stopped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ephysfit.cli import arguments
+from ephysfit.cli.output import note, say, table
+
+if TYPE_CHECKING:
+    from ephysfit.batch.run import Tally, Watch
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="SOURCE...", show_default=False,
+                   help="Files, folders, patterns, or a manifest (.toml, or .csv with a column `file`). "
+                        "None: go on with the run in -o."),
+]  # fmt: skip
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", "-m", metavar="NAME", show_default=False,
+                 help="auto, a name of `ephysfit models`, my_file.py:MyNeuron, or all; may be given several times. "
+                      "Default: auto."),
+]  # fmt: skip
+RunFolder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="RUN", file_okay=False, help="Folder of the run.")
+]  # fmt: skip
+Workers = Annotated[int, typer.Option("--workers", "-j", min=0, help="Processes; 0: one a core.")]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", min=0.1, metavar="S", show_default=False, help="Seconds a task may take.")
+]
+Memory = Annotated[
+    float | None, typer.Option("--memory", min=0.5, metavar="GIB", show_default=False, help="GiB a worker may take.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Do everything again.")]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="Do again what failed, crashed or took too long.")]
+Reports = Annotated[bool, typer.Option("--reports", help="Write a page for each fit.")]
+Name = Annotated[
+    str, typer.Option("--executor", metavar="NAME", help="local, dask, submitit or slurm (an array, by submitit).")
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", metavar="URL", show_default=False, help="Of a dask scheduler; else one is made here."),
+]
+Part = Annotated[
+    str | None,
+    typer.Option("--part", metavar="K/N", show_default=False, help="Only the K-th of N parts: for arrays of jobs."),
+]
+PlanOnly = Annotated[bool, typer.Option("--plan", help="Write down what is to be done, and do nothing yet.")]
+ExecutorOption = Annotated[
+    list[str] | None,
+    typer.Option("--executor-option", "-X", metavar="NAME=VALUE", show_default=False,
+                 help="Of submitit's jobs: timeout_min=600, slurm_partition=cpu ..."),
+]  # fmt: skip
+
+
+def batch(
+    sources: Sources = None,
+    model: Models = None,
+    output: RunFolder = Path("run"),
+    workers: Workers = 0,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    force: Force = False,
+    retry_failed: Retry = False,
+    runs: arguments.RunsOption = 200,
+    dt: arguments.StepOption = None,
+    seed: arguments.SeedOption = 0,
+    reports: Reports = False,
+    executor: Name = "local",
+    address: Address = None,
+    part: Part = None,
+    plan: PlanOnly = False,
+    executor_option: ExecutorOption = None,
+) -> None:
+    """Fit many cells with one or several models, each in a process of its own kind; resume what was stopped.
+
+    What exists with the same data and settings is not done again. A cell that fails, hangs or takes its process down is
+    recorded with the reason and stops nobody. Look at a run with `ephysfit status`, `collect`, `query`, `population`.
+
+    Examples:
+
+    ephysfit batch cells/ -o run
+
+    ephysfit batch "dandi/sub-*/*.nwb" --model AIGIF --model ALIF --timeout 600 -o run
+
+    ephysfit batch -o run --retry-failed
+
+    ephysfit batch cells.csv --executor slurm -X slurm_partition=cpu -X timeout_min=240 -o run
+    """
+    from ephysfit.batch.executors import executor as executor_by_name
+    from ephysfit.batch.many import expand
+    from ephysfit.batch.run import run
+    from ephysfit.batch.source import find_cells
+    from ephysfit.batch.store import Store
+    from ephysfit.batch.task import Settings, tasks_of
+
+    tasks = None
+    if sources:
+        cells = find_cells(sources)
+        models = expand([arguments.find_model(m) if m != "all" else m for m in model or ["auto"]])
+        tasks = tasks_of(cells, models, Settings(dt, seed, runs, reports))
+        note(f"{len(cells)} cells, {len(tasks)} tasks; results go to {output}")
+    if plan:
+        if tasks is None:
+            raise typer.BadParameter("needs sources", param_hint="--plan")
+        Store(output).plan(tasks)
+        say(f"planned: {len(tasks)} tasks in {output / 'run.json'}; do them with: ephysfit batch -o {output}")
+        return
+    options = arguments.reader_options(executor_option)
+    how = executor_by_name(
+        executor, output, workers=workers, timeout=timeout, memory=memory, address=address, **options
+    )
+    with _watching() as watch:
+        tally = run(
+            output, tasks, executor=how, force=force, retry_failed=retry_failed, part=_part(part), watch=watch
+        )  # fmt: skip
+    _end(tally, output)
+
+
+def _part(text: str | None) -> tuple[int, int]:
+    if text is None:
+        return 1, 1
+    k, slash, n = text.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise typer.BadParameter(f"{text!r}: give K/N, such as 3/20, with K from 1 to N", param_hint="--part")
+    return int(k), int(n)
+
+
+def _end(tally: Tally, folder: Path) -> None:
+    counts = ", ".join(f"{n} {status}" for status, n in sorted(tally.counts.items())) or "nothing was left to do"
+    say(f"{counts}; {tally.kept} kept from before; {tally.seconds:.1f} s")
+    bad = [o for o in tally.outcomes if o.status != "done"]
+    if bad:
+        table([{"cell": o.cell, "model": o.model, "how": o.status, "why": o.reason[:160]} for o in bad[:20]])
+        more = (
+            f" ({len(bad) - 20} more: ephysfit query {folder} \"select cell, reason from fits where status <> 'done'\")"
+        )
+        say(f"{len(bad)} without a fit{more if len(bad) > 20 else ''}; again with --retry-failed")
+    say(f"next: ephysfit population {folder}")
+
+
+@contextmanager
+def _watching() -> Iterator[Watch]:
+    """A bar with counts, median score and the time that is left; plain lines where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        shown = bar.add_task("compiling kernels", total=None)
+
+        def watch(tally: Tally) -> None:
+            done = tally.kept + len(tally.outcomes)
+            bar.update(shown, total=tally.total, completed=done, description=_words(tally))
+
+        yield watch
+
+
+class _Lines:
+    """A line a task, at most one a second."""
+
+    def __init__(self) -> None:
+        self.last = 0.0
+
+    def __call__(self, tally: Tally) -> None:
+        if tally.seconds - self.last >= 1.0 or tally.left == 0:
+            self.last = tally.seconds
+            left = "" if tally.remaining != tally.remaining else f", {tally.remaining:.0f} s left"
+            note(f"{tally.kept + len(tally.outcomes)}/{tally.total}  {_words(tally)}  {tally.seconds:.0f} s{left}")
+
+
+def _words(tally: Tally) -> str:
+    from statistics import median
+
+    bad = len(tally.outcomes) - tally.counts["done"]
+    scores = tally.scores
+    score = f"  Md* median {median(scores):.2f}, best {max(scores):.2f}" if scores else ""
+    return f"{bad} without a fit{score}" if bad else f"all well{score}"

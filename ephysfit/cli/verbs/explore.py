@@ -1,0 +1,52 @@
+"""`ephysfit explore`: recordings and fits on a local page, parameters on sliders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ephysfit.cli import arguments
+from ephysfit.cli.output import note, say
+
+
+def _there(paths: list[Path]) -> list[Path]:
+    return [path if path.is_dir() else arguments.existing(path) for path in paths]
+
+
+What = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE|FIT|FOLDER...", callback=_there, show_default=False,
+                   help="Files of one cell, a fit.json with its recording, or folders of them (a batch run, data)."),
+]  # fmt: skip
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of this machine; 0 takes a free one.")]
+Own = Annotated[
+    list[str] | None,
+    typer.Option("--model", "-m", metavar="FILE.py:NAME", show_default=False,
+                 help="A neuron of your own beside the catalogue; may be given again."),
+]  # fmt: skip
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Only say the address; open no browser.")]
+
+
+def explore(what: What, port: Port = 0, model: Own = None, no_browser: NoBrowser = False) -> None:
+    """Look at recording and model on a page: move parameters, see the spikes and scores follow, fit, compare.
+
+    The page is served to this machine only and reads nothing but the paths given. Ctrl-C ends it.
+
+    Examples:
+
+    ephysfit explore data/DRN164.nwb
+
+    ephysfit explore demo/fit.json data/DRN164.nwb
+
+    ephysfit explore run/ recordings/ --port 5006 --no-browser
+    """
+    from ephysfit.explorer.serve import explore as start
+
+    for spec in model or ():
+        arguments.user_neuron(spec)
+    page = start(*what, port=port, models=tuple(model or ()), show=not no_browser)
+    say(page.url)
+    note("Ctrl-C ends it")
+    page.wait()

@@ -1,0 +1,74 @@
+"""`ephysfit inspect`: a figure of every sweep, with the spikes that were found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ephysfit.cli import arguments
+from ephysfit.cli.output import say
+
+if TYPE_CHECKING:
+    from ephysfit.data.recording import Recording
+
+KINDS = (".png", ".svg", ".pdf")
+Picture = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", dir_okay=False, show_default=False,
+                 help="Picture: .png, .svg or .pdf. Default: CELL_sweeps.png, or .pdf where it takes several pages."),
+]  # fmt: skip
+Zoom = Annotated[
+    str | None,
+    typer.Option("--zoom", metavar="START-STOP", show_default=False, help="Only this stretch of each sweep, in ms."),
+]
+
+
+def inspect(
+    files: arguments.Files,
+    output: Picture = None,
+    zoom: Zoom = None,
+    spikes: arguments.SpikesOption = "auto",
+    sweeps: arguments.SweepsOption = None,
+    option: arguments.ReaderOption = None,
+) -> None:
+    """Draw every sweep of a recording: current, voltage, the spikes found and their shapes, what is masked.
+
+    Look at it before a fit. Where spikes are missed or invented, tune the detection and look again.
+
+    Examples:
+
+    ephysfit inspect data/DRN164.nwb
+
+    ephysfit inspect cell.abf --zoom 200-700 -o cell.pdf
+
+    ephysfit inspect cell.abf -O spikes.height=15 -O spikes.min_slope=3
+    """
+    recording = arguments.open_recording(files, spikes, sweeps, option)
+    if zoom is not None:
+        recording = recording.cut(*_span(zoom))
+    written = draw(recording, output)
+    say(f"{recording.cell}: {len(recording)} sweeps, {recording.n_spikes} spikes; drawn: "
+        + "  ".join(str(path) for path in written))  # fmt: skip
+
+
+def _span(text: str) -> tuple[float, float]:
+    try:
+        start, stop = (float(part) for part in text.split("-"))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: give START-STOP in ms, such as 200-700", param_hint="--zoom") from None
+    return start, stop
+
+
+def draw(recording: Recording, output: Path | None) -> list[Path]:
+    """The figures of a recording in files; several pages in one PDF, or numbered."""
+    from ephysfit.reports.figures.sweeps import pages, save
+
+    figures = pages(recording)
+    if output is None:
+        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in recording.cell)
+        output = Path(f"{name}_sweeps{'.png' if len(figures) == 1 else '.pdf'}")
+    if output.suffix.lower() not in KINDS:
+        raise typer.BadParameter(f"{output}: give a name that ends in {', '.join(KINDS)}", param_hint="--output")
+    return save(figures, output)

@@ -1,0 +1,31 @@
+"""`ephysfit population`: the page of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ephysfit.cli.output import say
+from ephysfit.cli.verbs.status import Run
+
+PagePath = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE.html", dir_okay=False, show_default=False,
+                 help="Default: population.html in the run's folder."),
+]  # fmt: skip
+
+
+def population(run: Run, output: PagePath = None) -> None:
+    """Write the report of a run: scores and parameters over cells, models compared, clusters, outliers, failures.
+
+    Examples:
+
+    ephysfit population run
+
+    ephysfit population run -o supplement.html
+    """
+    from ephysfit.batch.population import write
+
+    say(f"written: {write(run, output)}")

@@ -1,0 +1,40 @@
+"""`ephysfit status`: how far a run is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ephysfit.cli import arguments
+from ephysfit.cli.output import as_json, say, table
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder of a run.")]
+
+
+def status(run: Run, json: arguments.JsonOption = False) -> None:
+    """Say how far a batch run is: done, failed, under way, left; from any shell that sees its folder.
+
+    Examples:
+
+    ephysfit status run
+
+    watch -n 5 ephysfit status run
+    """
+    from ephysfit.batch.status import standing
+
+    now = standing(run)
+    if json:
+        as_json({**vars(now), "counts": dict(now.counts), "left": now.left, "hours_left": now.hours_left})
+        return
+    ended = ", ".join(f"{n} {how}" for how, n in sorted(now.counts.items())) or "none ended"
+    say(f"{now.total} tasks: {ended}, {len(now.running)} under way, {now.left} left")
+    if now.score == now.score:
+        say(f"median Md* (±8 ms) {now.score:.2f}")
+    if now.per_hour and now.left:
+        say(f"{now.per_hour:.0f} an hour; {now.hours_left:.1f} hours left at that pace")
+    if now.running:
+        say("under way: " + ", ".join(now.running[:8]) + (" ..." if len(now.running) > 8 else ""))
+    if now.failures:
+        table([{"task": t, "why": why[:160]} for t, why in now.failures], title="last without a fit")

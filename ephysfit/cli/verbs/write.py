@@ -1,0 +1,61 @@
+"""`ephysfit write`: a saved fit, its predictions and scores, into the NWB file of its recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ephysfit.cli import arguments
+from ephysfit.cli.output import say
+from ephysfit.cli.sweeps import unseen
+
+NwbFile = Annotated[
+    Path,
+    typer.Argument(metavar="FILE.nwb", callback=arguments.existing, show_default=False,
+                   help="An NWB 2 file, usually that of the recording."),
+]  # fmt: skip
+Label = Annotated[
+    str | None,
+    typer.Option("--label", metavar="NAME", show_default=False, help="Name of the fit in the file; its model's."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE.nwb", dir_okay=False, show_default=False,
+                 help="Write this file instead and leave the first as it is."),
+]  # fmt: skip
+
+
+def write(
+    fit: arguments.FitFile,
+    file: NwbFile,
+    label: Label = None,
+    output: Out = None,
+    train: arguments.TrainOption = None,
+    test: arguments.TestOption = None,
+    model: arguments.NeuronOption = None,
+    runs: arguments.RunsOption = 50,
+    seed: arguments.SeedOption = 1,
+    spikes: arguments.SpikesOption = "auto",
+    sweeps: arguments.SweepsOption = None,
+    option: arguments.ReaderOption = None,
+) -> None:
+    """Append a fit, its predicted spikes and its scores to an NWB file.
+
+    Predicted and scored are the sweeps that the fit has not seen. Nothing that was in the file is changed; the file is
+    replaced in one step when the new one is complete and valid.
+
+    Examples:
+
+    ephysfit write fit_DRN164/fit.json DRN164.nwb
+
+    ephysfit write fit.json cell.nwb --label alif_march -o cell_with_fit.nwb
+    """
+    from ephysfit.fitting.write_back import write as append
+
+    fitted = arguments.open_fit(fit, model)
+    held = unseen(arguments.open_recording([file], spikes, sweeps, option), fitted, train, test)
+    written = append(fitted, file, held, label=label, runs=runs, seed=seed, out=output)
+    say(f"written into {written}: {fitted.model} of {fitted.cell}, {runs} noisy runs of {len(held)} sweeps, and scores")
+    say(f'read it back with ephysfit.Fit.load("{written}")')

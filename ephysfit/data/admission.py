@@ -1,0 +1,138 @@
+"""From what a reader found to what a fit may use: spikes, test pulses, leaking currents, junction potential, sanity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ephysfit.data import kinds, pulses
+from ephysfit.data.building import Choice
+from ephysfit.data.formats import File, read, reader_of
+from ephysfit.data.recording import Recording, Rejected, Sweep
+from ephysfit.data.sanity import checked, leaking
+from ephysfit.errors import RecordingError
+
+if TYPE_CHECKING:
+    from ephysfit.data.loading import Request
+
+#: liquid junction potentials are a few mV to some 20 mV of either sign
+LARGEST_JUNCTION = 40.0
+#: option by which a reader gives the commanded current where another was recorded
+COMMAND = "use_command"
+
+
+def admitted(found: Recording, request: Request, file: File | None) -> Recording:
+    """What a reader found, made ready: each step says what it did in the notes and warnings of the sweeps.
+
+    Parameters
+    ----------
+    found
+        As read, spikes not detected yet.
+    request
+        What the caller of `load` wants.
+    file
+        Where a commanded current can be read from; None for objects in memory.
+    """
+    recording = _of_kind(found, request.choice.kind)
+    recording = with_spikes(recording, request.spikes)
+    if request.leak == "replace":
+        recording = _without_leaks(recording, request, file)
+    if request.test_pulse == "mask":
+        recording = pulses.masked(recording)
+    recording = _shifted(recording, request.junction_potential)
+    asked = {
+        "spikes": request.spikes if isinstance(request.spikes, str) else dict(request.spikes),
+        "test_pulse": request.test_pulse,
+        "leak": request.leak,
+        "junction_potential_mV": request.junction_potential,
+    }
+    return checked(replace(recording, loaded={**recording.loaded, **asked}))
+
+
+def _of_kind(recording: Recording, kind: str | None) -> Recording:
+    """The sweeps of a kind, waveforms looked at where names say nothing."""
+    if kind is None or all(kinds.is_of(sweep.kind, kind) for sweep in recording.sweeps):
+        return recording
+    return recording.select(kind=kind)
+
+
+def with_spikes(recording: Recording, spikes: str | Mapping[str, Any]) -> Recording:
+    """The recording with spikes as `load` was asked."""
+    if not isinstance(spikes, str):
+        return recording.with_spikes(**spikes)
+    if spikes == "detect":
+        return recording.with_spikes()
+    missing = [sweep for sweep in recording.sweeps if sweep.spike_source == "none"]
+    if not missing:
+        return recording
+    if spikes == "given":
+        raise RecordingError(
+            f"{recording.source}: sweep {missing[0].name!r} has no spike times in the file; give spikes='detect'"
+        )
+    return recording.with_spikes(only="none")
+
+
+def _without_leaks(recording: Recording, request: Request, file: File | None) -> Recording:
+    """Sweeps whose current follows the spikes get the commanded one, or are refused."""
+    found = leaking(recording)
+    if not found:
+        return recording
+    commands = _commands(file, request, [recording.sweeps[k].name for k in found])
+    kept, rejected = [], list(recording.rejected)
+    for k, sweep in enumerate(recording.sweeps):
+        command = commands.get(sweep.name)
+        if k not in found:
+            kept.append(sweep)
+        elif isinstance(command, Sweep) and command.steps == sweep.steps:
+            kept.append(_commanded(sweep, command, found[k]))
+        else:
+            why = command if isinstance(command, str) else "the file holds no commanded current to take instead"
+            rejected.append(Rejected(sweep.name, f"{found[k]}; {why}; leak='keep' takes it all the same"))
+    return replace(recording, sweeps=tuple(kept), rejected=tuple(rejected))
+
+
+def _commanded(sweep: Sweep, command: Sweep, reason: str) -> Sweep:
+    """The command in place of a recorded current, shifted by the holding current that only the recording knows."""
+    holding = float(np.median(sweep.current - command.current))
+    note = f"{reason}; the commanded current is taken instead, with the recorded offset of {holding:.1f} pA"
+    return replace(sweep, current=command.current + holding, notes=(*sweep.notes, note))
+
+
+def _commands(file: File | None, request: Request, names: list[str]) -> dict[str, Sweep | str]:
+    """The commanded current of each sweep, or why there is none."""
+    if file is None or COMMAND not in reader_of(file).options:
+        return {}
+    try:
+        found = read(file, Choice(tuple(names)), {**(request.options or {}), COMMAND: True})
+    except RecordingError as error:
+        return dict.fromkeys(names, str(error))
+    return {sweep.name: sweep for sweep in found.sweeps}
+
+
+def check_junction(potential: float | None) -> None:
+    """Raise where a junction potential cannot be one."""
+    if potential is None:
+        return
+    if isinstance(potential, bool) or not isinstance(potential, int | float | np.number) or not np.isfinite(potential):
+        raise RecordingError(f"junction_potential={potential!r}: give it in mV, such as 14.0")
+    if abs(potential) > LARGEST_JUNCTION:
+        raise RecordingError(
+            f"junction_potential={potential:g} mV: liquid junction potentials lie within {LARGEST_JUNCTION:g} mV; "
+            "is it in mV?"
+        )
+
+
+def _shifted(recording: Recording, potential: float | None) -> Recording:
+    """Voltages without the liquid junction potential, where one is given."""
+    if not potential:
+        return recording
+    note = f"liquid junction potential of {potential:g} mV taken off"
+    sweeps = [
+        s if s.voltage is None else replace(s, voltage=s.voltage - potential, notes=(*s.notes, note))
+        for s in recording.sweeps
+    ]
+    electrode = {**recording.electrode, "liquid_junction_potential_mV": float(potential)}
+    return replace(recording, sweeps=tuple(sweeps), electrode=electrode)

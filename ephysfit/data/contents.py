@@ -1,0 +1,177 @@
+"""What a file holds, by its headers alone: sweeps listed in no time, samples read when a sweep is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ephysfit.data import kinds
+from ephysfit.data.formats import Source, as_file, guarded, reader_of
+from ephysfit.data.recording import Recording, Sweep
+from ephysfit.errors import RecordingError, near
+
+
+@dataclass(frozen=True)
+class Header:
+    """One sweep as its header tells it.
+
+    Parameters
+    ----------
+    name, stimulus
+        As in the file.
+    position
+        Counted from 0 among the sweeps of its electrode: what ``load(sweeps=...)`` takes.
+    electrode, cell
+        Empty where the format has none.
+    start_ms, duration_ms, dt_ms
+        None where the header does not say.
+    refused
+        Why it cannot be used, as far as the header tells; empty otherwise.
+    """
+
+    name: str
+    stimulus: str = ""
+    position: int = 0
+    electrode: str = ""
+    cell: str = ""
+    start_ms: float | None = None
+    duration_ms: float | None = None
+    dt_ms: float | None = None
+    refused: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Kind of its stimulus by name; empty where the name says none."""
+        return kinds.by_name(self.stimulus)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The sweeps of a file, not read yet.
+
+    Parameters
+    ----------
+    source
+        Path or address.
+    format
+        Name of the reader.
+    headers
+        One a sweep.
+    options
+        Of `load`, for whatever is read.
+
+    Examples
+    --------
+    >>> found = contents("data/DRN164.nwb")  # doctest: +SKIP
+    >>> len(found), found.electrodes  # doctest: +SKIP
+    (11, ('electrode',))
+    >>> found.select(kind="noise").load()  # doctest: +SKIP
+    >>> found[3]  # doctest: +SKIP
+    """
+
+    source: Source
+    format: str
+    headers: tuple[Header, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.headers)
+
+    def __iter__(self) -> Iterator[Header]:
+        return iter(self.headers)
+
+    def __repr__(self) -> str:
+        usable = sum(not h.refused for h in self.headers)
+        return f"Contents({str(self.source)!r}, {self.format}: {len(self)} sweeps, {usable} of current clamp)"
+
+    @property
+    def electrodes(self) -> tuple[str, ...]:
+        """Electrodes with current clamp, in order: one cell each."""
+        return tuple(dict.fromkeys(h.electrode for h in self.headers if not h.refused))
+
+    def __getitem__(self, which: int | str) -> Sweep:
+        """One sweep, read now, with its spikes."""
+        return self._only([self._header(which)]).load()[0]
+
+    def _header(self, which: int | str) -> Header:
+        if isinstance(which, int):
+            if not -len(self) <= which < len(self):
+                raise RecordingError(f"{self.source}: no sweep {which}; it has {len(self)}, counted from 0")
+            return self.headers[which]
+        named = [h for h in self.headers if h.name == which]
+        if len(named) != 1:
+            more = f"{len(named)} go by it" if named else near(which, {h.name for h in self.headers})
+            raise RecordingError(f"{self.source}: no single sweep is named {which!r}; {more}")
+        return named[0]
+
+    def _only(self, headers: list[Header]) -> Contents:
+        return replace(self, headers=tuple(headers))
+
+    def select(self, stimulus: str | None = None, kind: str | None = None, electrode: str | None = None) -> Contents:
+        """The sweeps with this text in the stimulus name, of this kind by name, of this electrode.
+
+        Raises
+        ------
+        RecordingError
+            If none is left.
+        """
+        left = [
+            h
+            for h in self.headers
+            if (stimulus is None or stimulus.lower() in h.stimulus.lower())
+            and (kind is None or kinds.is_of(h.kind, kind))
+            and (electrode is None or h.electrode == electrode)
+        ]
+        if not left:
+            asked = {"stimulus": stimulus, "kind": kind, "electrode": electrode}
+            listed = ", ".join(f"{name} {value!r}" for name, value in asked.items() if value is not None)
+            known = sorted({f"{h.stimulus} ({h.kind or 'no kind'}) on {h.electrode or 'no electrode'}" for h in self})
+            raise RecordingError(f"{self.source}: no sweep has {listed}; there are {'; '.join(known[:12])}")
+        return self._only(left)
+
+    def load(self, **options: Any) -> Recording:
+        """These sweeps as a recording; samples of others are not touched.
+
+        Parameters
+        ----------
+        **options
+            Of `ephysfit.load`.
+        """
+        from ephysfit.data.loading import load
+
+        electrodes = tuple(dict.fromkeys(h.electrode for h in self.headers))
+        if len(electrodes) > 1:
+            raise RecordingError(f"{self.source}: sweeps of {len(electrodes)} electrodes; select(electrode=...) first")
+        chosen: dict[str, Any] = {"electrode": electrodes[0]} if electrodes and electrodes[0] else {}
+        return load(self.source, sweeps=[h.position for h in self.headers], **{**chosen, **self.options, **options})
+
+
+def contents(source: Source, **options: Any) -> Contents:
+    """What a file holds, by its headers: 500 sweeps of an NWB file in about a second, a remote one with few bytes.
+
+    Parameters
+    ----------
+    source
+        Path or address.
+    **options
+        Of `load`, kept for whatever is read later.
+
+    Raises
+    ------
+    RecordingError
+        If the file cannot be read. A format whose headers do not stand apart is read as a whole.
+    """
+    file = as_file(source)
+    reader = reader_of(file)
+    if reader.contents is not None:
+        listed = reader.contents
+        return Contents(source, reader.name, guarded(reader, file, lambda: listed(file)), options)
+    from ephysfit.data.loading import load
+
+    found = load(source, **options)
+    headers = [
+        Header(s.name, s.stimulus, k, "", found.cell, s.start, s.duration, s.dt) for k, s in enumerate(found.sweeps)
+    ]
+    headers += [Header(r.name, position=len(headers), refused=r.reason) for r in found.rejected]
+    return Contents(source, reader.name, tuple(headers), options)

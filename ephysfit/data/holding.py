@@ -1,0 +1,56 @@
+"""The current a sweep is held at when it begins, and a run-up at it so that a model begins where the cell did."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ephysfit.arrays import Trace
+
+#: how long the current must stand still at the start to be called holding, ms
+STILL = 10.0
+#: ... and how still: standard deviation against the range of the whole sweep
+STEADY = 0.02
+#: run-up of a fit and of its simulations, ms: long against membranes and channels
+LEAD = 1000.0
+
+
+def holding(current: Trace, dt: float) -> float | None:
+    """The level at which a sweep begins, pA; None if the current moves from its first sample (noise, a ramp).
+
+    Parameters
+    ----------
+    current
+        pA, shape (time,).
+    dt
+        Step, ms.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> step = np.repeat([-20.0, 130.0, -20.0], 500)
+    >>> holding(step, 0.1)
+    -20.0
+    >>> holding(np.random.default_rng(0).normal(0, 50, 5000), 0.1) is None
+    True
+    """
+    if current.ndim != 1:
+        return None
+    first = current[: max(min(round(STILL / dt), len(current) // 4), 1)]
+    still = float(first.std()) <= STEADY * float(np.ptp(current))
+    return float(np.median(first)) if still else None
+
+
+def lead(current: Trace, dt: float, length: float = LEAD) -> Trace:
+    """Samples of the holding level to run up on before a sweep, pA, shape (time,); none where it has no such level.
+
+    A neuron starts at the rest values it declares. The cell did not: it sat at the holding current. The run-up lets
+    both meet before the first sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> lead(np.repeat([-20.0, 130.0], 500), 0.1, 0.5)
+    array([-20., -20., -20., -20., -20.])
+    """
+    level = holding(current, dt)
+    return np.empty(0) if level is None else np.full(round(length / dt), level)

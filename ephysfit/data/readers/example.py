@@ -1,0 +1,89 @@
+"""A reader to copy: one file, and ephysfit reads your lab's format as if it were its own.
+
+The format here is made up: a line of JSON, then the samples of current and voltage of one sweep after another, 32-bit
+floats. Change what is marked with *yours*; register the file as ``docs/own_reader.md`` says; inherit the tests from
+`ephysfit.data.contract.ReaderContract`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ephysfit.data.building import Choice, build
+from ephysfit.data.recording import Recording, Rejected
+from ephysfit.errors import RecordingError, StimulusError
+from ephysfit.units import TO_MV, TO_PA
+
+#: *yours*: how the format is called in messages
+NAME = "example lab"
+#: *yours*: how its files begin
+MAGIC = b'{"lab": 1'
+
+
+def recognises(path: Path) -> bool:
+    """Whether a file is of this format: told by its content, never by its suffix alone. Reads a few bytes only."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def read(path: Path, *, choice: Choice | None = None, gain: float = 1.0) -> Recording:
+    """The sweeps of a file.
+
+    Parameters
+    ----------
+    path
+        The file; it is read and never written.
+    choice
+        Sweeps to read, by name, position or stimulus.
+    gain
+        *yours*: further keywords become options, as ``ephysfit.load(path, gain=2.0)`` and ``-O gain=2.0``.
+
+    Raises
+    ------
+    RecordingError
+        If the file is damaged. Whatever else a parser raises is turned into one that names the file.
+    StimulusError
+        If the injected current is not in the file. Refuse it; never put zeros in its place.
+    """
+    choice = choice or Choice()
+    header, samples = _parsed(path)
+    names = [str(sweep["name"]) for sweep in header["sweeps"]]
+    stimuli = [str(sweep.get("stimulus", "")) for sweep in header["sweeps"]]
+    choice.check(names, stimuli)
+    sweeps, rejected = [], []
+    for k, (name, stimulus) in enumerate(zip(names, stimuli, strict=True)):
+        if choice.takes(k, name, stimulus):
+            try:  # a sweep that cannot be used is kept with its reason; the others are read all the same
+                current, voltage = _scaled(header, samples[k])
+                sweeps.append(build(current, gain * voltage, 1e3 / header["rate_hz"], name, stimulus))
+            except RecordingError as error:
+                rejected.append(Rejected(name, str(error)))
+    return Recording(tuple(sweeps), cell=path.stem, source=path.name, rejected=tuple(rejected))
+
+
+def _parsed(path: Path) -> tuple[dict[str, Any], np.ndarray]:
+    """*yours*: the header, and the samples as (sweep, channel, time)."""
+    head, _, body = path.read_bytes().partition(b"\n")
+    header = json.loads(head)
+    shape = len(header["sweeps"]), len(header["units"]), int(header["samples"])
+    if len(body) != 4 * int(np.prod(shape)):
+        raise RecordingError(f"{len(body)} bytes of samples for {shape} of them: the file is truncated or damaged")
+    if not header["rate_hz"] > 0:
+        raise RecordingError(f"sampling rate {header['rate_hz']} Hz; it is above 0")
+    return header, np.frombuffer(body, dtype="<f4").reshape(shape).astype(np.float64)
+
+
+def _scaled(header: dict[str, Any], samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Current in pA and voltage in mV; what a channel is, its unit says."""
+    amps = [k for k, unit in enumerate(header["units"]) if unit in TO_PA]
+    volts = [k for k, unit in enumerate(header["units"]) if unit in TO_MV]
+    if not amps:
+        raise StimulusError(f"no channel in a unit of current (units: {', '.join(header['units'])})")
+    if len(amps) > 1 or len(volts) != 1:
+        raise RecordingError(f"one channel of current and one of voltage wanted; units: {', '.join(header['units'])}")
+    a, v = amps[0], volts[0]
+    return samples[a] * TO_PA[header["units"][a]], samples[v] * TO_MV[header["units"][v]]

@@ -1,0 +1,64 @@
+"""Sliders of a neuron, read off its declaration: name, unit, bounds, axis, meaning; banks in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ephysfit.neuron.declare import Neuron, flat_names, scalar_values, unflatten
+from ephysfit.neuron.functions import Bank
+
+
+def groups(neuron: Neuron) -> list[dict[str, Any]]:
+    """One group a declared parameter, its scalars inside, as the page wants them.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> g = groups(LIF.start())[0]
+    >>> g["name"], g["unit"], g["log"], [k["name"] for k in g["knobs"]]
+    ('C', 'pF', True, ['C'])
+    """
+    values = scalar_values(neuron)
+    out = []
+    for name, p in type(neuron).parameters.items():
+        knobs = [{"name": flat, "value": values[flat]} for flat in flat_names({name: p})]
+        out.append(
+            {"name": name, "unit": p.unit, "low": p.low, "high": p.high, "log": p.logarithmic, "doc": p.doc,
+             "measured": bool(p.measured), "knobs": knobs}
+        )  # fmt: skip
+    return out
+
+
+def turned(neuron: Neuron, changes: Mapping[str, Any]) -> Neuron:
+    """The neuron with some scalars changed by flat name; what lies beyond a bound is put on it.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> turned(LIF.start(), {"C": 1e9, "nonsense": 3.0}).C == LIF.parameters["C"].high
+    True
+    """
+    kind = type(neuron)
+    values = scalar_values(neuron)
+    for name, p in kind.parameters.items():
+        for flat in flat_names({name: p}):
+            if isinstance(changes.get(flat), int | float) and changes[flat] == changes[flat]:
+                values[flat] = min(max(float(changes[flat]), p.low), p.high)
+    return kind(**unflatten(kind.parameters, values))
+
+
+def carried(neuron: Neuron, kind: type[Neuron]) -> Neuron:
+    """The start of another neuron, with what both declare alike (name, unit, size) taken over, so that changing the
+    model keeps the membrane one has set."""
+    shared = {
+        n: getattr(neuron, n)
+        for n, p in kind.parameters.items()
+        if (q := type(neuron).parameters.get(n)) is not None and (p.unit, p.size) == (q.unit, q.size)
+    }
+    inside = {n: v for n, v in shared.items() if _within(v, kind.parameters[n].low, kind.parameters[n].high)}
+    return kind.start().replace(**inside)
+
+
+def _within(value: Any, low: float, high: float) -> bool:
+    return all(low <= float(v) <= high for v in (value if isinstance(value, Bank) else (value,)))

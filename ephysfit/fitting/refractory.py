@@ -1,0 +1,98 @@
+"""The refractory period by its profile likelihood: it moves in whole steps, which no gradient sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ephysfit.fitting.likelihood import Likelihood
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.neuron.declare import scalar_values
+
+#: share of the profile under which a refractory period is not worth keeping
+SLIGHT = 1e-3
+
+
+@dataclass(frozen=True)
+class Refractory:
+    """Fit the likelihood at each refractory period the intervals allow, and keep the best.
+
+    From the estimate the period goes up and down in whole steps for as long as the likelihood may still gain, each fit
+    starting from its neighbour's. Standard errors then take in that the period is uncertain: they are those of the
+    mixture of the fits, weighted by likelihood.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        How each is fitted.
+    longest : float
+        No period is longer, ms, nor as long as the shortest recorded interval.
+    fall : float
+        A direction is given up when the log-likelihood has fallen so far (nats) below the best.
+    """
+
+    likelihood: Likelihood = field(default_factory=lambda: Likelihood(starts=1, steps=30))
+    longest: float = 6.0
+    fall: float = 12.0
+
+    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+        if "t_ref" not in problem.neuron.parameters or not problem.neuron.stochastic():
+            return estimate.with_(stage="refractory", status=Status.NOT_NEEDED)
+        if problem.n_spikes < MINIMUM_SPIKES:
+            return estimate.with_(stage="refractory", status=Status.TOO_FEW_SPIKES)
+        found = self._profile(problem, estimate)
+        best = max(found.values(), key=lambda e: -e.train)
+        return best.with_(stage="refractory", details={**best.details, **mixture(problem, found)})
+
+    def _profile(self, problem: Problem, estimate: Estimate) -> dict[int, Estimate]:
+        """Fits by refractory period in steps, from that of the estimate outwards."""
+        most = self._most(problem)
+        middle = int(np.clip(round(float(estimate.neuron.t_ref) / problem.dt), 1, most))  # type: ignore[attr-defined]
+        found = {middle: self._at(problem, estimate, middle)}
+        for way in (-1, 1):
+            k, last = middle + way, found[middle]
+            while 1 <= k <= most:
+                last = found[k] = self._at(problem, last, k)
+                top = min(e.train for e in found.values())
+                if (last.train - top) * problem.n_spikes > self.fall:
+                    break
+                k += way
+        return found
+
+    def _most(self, problem: Problem) -> int:
+        intervals = np.concatenate([np.diff(s.spike_times) for s in problem.recording.sweeps] or [np.empty(0)])
+        shortest = float(intervals.min()) if intervals.size else self.longest
+        return max(int(min(shortest - problem.dt, self.longest) / problem.dt + 1e-9), 1)
+
+    def _at(self, problem: Problem, estimate: Estimate, steps: int) -> Estimate:
+        cell = estimate.neuron.replace(t_ref=steps * problem.dt)
+        quiet = replace(problem, progress=lambda stage, fraction: None)
+        stage = self.likelihood  # a drift in one fit but not in its neighbour would not let them be compared
+        if stage.drift is None:
+            stage = replace(stage, drift=len(estimate.details.get("drift", ())))
+        found = stage(quiet, estimate.with_(neuron=cell))
+        problem.progress("refractory", min(steps / max(self._most(problem), 1), 1.0))
+        return found if np.isfinite(found.train) else found.with_(train=np.inf)
+
+
+def mixture(problem: Problem, found: dict[int, Estimate]) -> dict[str, Any]:
+    """Standard errors over the profile, and the profile itself: period (ms), share, and the cell fitted at each."""
+    losses = np.array([e.train for e in found.values()]) * problem.n_spikes
+    share = np.exp(np.nanmin(losses) - losses)
+    share = np.nan_to_num(share / np.nansum(share))
+    kept = [(k, e, p) for (k, e), p in zip(found.items(), share, strict=True) if p > SLIGHT]
+    weights = np.array([p for _, _, p in kept]) / sum(p for _, _, p in kept)
+    cells = [scalar_values(e.neuron) for _, e, _ in kept]
+    spreads = [e.details["standard_errors"] for _, e, _ in kept]
+    errors = {}
+    for name in spreads[0]:
+        middle = np.array([c[name] for c in cells])
+        within = weights @ np.square([s[name] for s in spreads])
+        errors[name] = float(np.sqrt(within + weights @ np.square(middle - weights @ middle)))
+    periods = np.array([k * problem.dt for k, _, _ in kept])
+    errors["t_ref"] = float(np.sqrt(weights @ np.square(periods - weights @ periods) + problem.dt**2 / 12))
+    profile = [{"t_ref": float(t), "share": float(p), "parameters": c} for t, p, c in
+               zip(periods, weights, cells, strict=True)]  # fmt: skip
+    return {"standard_errors": errors, "t_ref_profile": profile}

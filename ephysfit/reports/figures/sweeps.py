@@ -1,0 +1,165 @@
+"""A recording as it was loaded: each sweep with its current, voltage, detected spikes, their shapes, what is masked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ephysfit.data.recording import Recording, Sweep
+from ephysfit.errors import RecordingError
+from ephysfit.reports.figures.style import CURRENT, GRID, INK, MISSED, MODEL, MUTED, curve, dress, figure, seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: sweeps on one page
+PER_PAGE = 8
+#: shapes of spikes: from before to after the onset, ms, and how many are drawn
+BEFORE, AFTER, DRAWN = 2.0, 5.0, 150
+SIDES = {"train": "trains", "test": "tests", "both": "its end tests"}
+
+
+def pages(recording: Recording, per_page: int = PER_PAGE) -> list[Figure]:
+    """Figures of all sweeps, `per_page` on each.
+
+    Parameters
+    ----------
+    recording
+        As loaded, with its spikes.
+    per_page
+        Sweeps on one figure.
+    """
+    sides = _sides(recording)
+    sweeps = recording.sweeps
+    groups = [sweeps[k : k + per_page] for k in range(0, len(sweeps), per_page)]
+    return [_page(recording, group, sides, k, len(groups)) for k, group in enumerate(groups)]
+
+
+def save(figures: list[Figure], path: Path) -> list[Path]:
+    """Write figures: one PDF of several pages, or numbered pictures."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() == ".pdf":
+            return [_pdf(figures, path)]
+        several = len(figures) > 1
+        names = [path.with_stem(f"{path.stem}_{k + 1:02d}") if several else path for k in range(len(figures))]
+        for fig, name in zip(figures, names, strict=True):
+            fig.savefig(name, dpi=130)
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return names
+
+
+def _pdf(figures: list[Figure], path: Path) -> Path:
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    with PdfPages(path) as book:
+        for fig in figures:
+            book.savefig(fig)
+    return path
+
+
+def _sides(recording: Recording) -> dict[str, str]:
+    try:
+        parts = dict(zip(("train", "test"), recording.split(), strict=True))
+    except RecordingError:
+        return {}
+    names = {side: {s.name for s in part.sweeps} for side, part in parts.items()}
+    both = names["train"] & names["test"]
+    return {n: SIDES["both"] if n in both else SIDES[side] for side, listed in names.items() for n in listed}
+
+
+def _page(recording: Recording, sweeps: tuple[Sweep, ...], sides: dict[str, str], page: int, of: int) -> Figure:
+    fig = figure(11.0, 1.0 + 1.75 * len(sweeps))
+    grid = fig.add_gridspec(2 * len(sweeps), 2, width_ratios=(5, 1), height_ratios=[3, 1] * len(sweeps))
+    for k, sweep in enumerate(sweeps):
+        voltage = dress(fig.add_subplot(grid[2 * k, 0]))
+        current = dress(fig.add_subplot(grid[2 * k + 1, 0], sharex=voltage))
+        shapes = dress(fig.add_subplot(grid[2 * k : 2 * k + 2, 1]))
+        trace(voltage, sweep)
+        drive(current, sweep)
+        overlay(shapes, sweep)
+        _label(voltage, sweep, sides.get(sweep.name, ""))
+        if k < len(sweeps) - 1:
+            current.set_xlabel("")
+            shapes.set_xlabel("")
+    rejected = f", {len(recording.rejected)} not used" if recording.rejected else ""
+    number = f" · page {page + 1} of {of}" if of > 1 else ""
+    said = f"{len(recording)} sweeps{rejected}, {recording.n_spikes} spikes{number}"
+    fig.suptitle(
+        f"{recording.cell} · {recording.source} · {said}",
+        x=0.01, ha="left", fontsize=10.5, color=INK,
+    )  # fmt: skip
+    return fig
+
+
+def _label(ax: Axes, sweep: Sweep, side: str) -> None:
+    words = [
+        sweep.name,
+        sweep.stimulus if sweep.stimulus != sweep.name else "",
+        f"{len(sweep.spike_times)} spikes",
+        side,
+    ]
+    ax.set_title(" · ".join(filter(None, words)), loc="left", fontsize=8.5, color=INK, pad=3)
+    said = [*sweep.warnings, *sweep.notes]
+    if said:
+        text = "; ".join(said)
+        ax.set_title(f"! {text[:90]}{'…' if len(text) > 90 else ''}", loc="right", fontsize=7.5, color=MISSED, pad=3)
+
+
+def trace(ax: Axes, sweep: Sweep) -> None:
+    """The voltage, mV, with the onset of every spike marked above it; masked stretches shaded."""
+    ticks = sweep.spike_times
+    if sweep.voltage is None:
+        ax.eventplot(ticks, lineoffsets=0, linelengths=0.8, colors=INK, linewidths=0.8)
+        ax.set_yticks([])
+        ax.set_ylim(-1, 1)
+    else:
+        curve(ax, sweep.times, sweep.voltage, INK, lw=0.6)
+        low, high = float(np.nanmin(sweep.voltage)), float(np.nanmax(sweep.voltage))
+        top = high + 0.12 * max(high - low, 1.0)
+        ax.plot(ticks, np.full(len(ticks), top), ls="", marker="|", color=MODEL, ms=5, mew=0.8)
+        ax.set_ylim(low - 0.05 * max(high - low, 1.0), top + 0.1 * max(high - low, 1.0))
+        ax.set_ylabel("mV")
+    for start, stop in _gaps(sweep):
+        ax.axvspan(start, stop, color=GRID, lw=0, zorder=0)
+    ax.tick_params(labelbottom=False)
+
+
+def drive(ax: Axes, sweep: Sweep) -> None:
+    """The injected current, pA."""
+    curve(ax, sweep.times, sweep.current, CURRENT, lw=0.7)
+    ax.set_ylabel("pA")
+    seconds(ax, 0.0, sweep.duration)
+
+
+def overlay(ax: Axes, sweep: Sweep) -> None:
+    """Spikes on top of each other, aligned at their onset: what was taken for one and where it is said to begin."""
+    ax.set_xlabel("from onset (ms)")
+    ax.set_xlim(-BEFORE, AFTER)
+    if sweep.voltage is None or not len(sweep.spike_times):
+        said = "no spikes" if sweep.voltage is not None else "no voltage"
+        ax.text(0.5, 0.5, said, transform=ax.transAxes, ha="center", fontsize=8, color=MUTED)
+        ax.set_yticks([])
+        return
+    chosen = sweep.spike_times[:: max(len(sweep.spike_times) // DRAWN, 1)]
+    t, before, after = sweep.times, round(BEFORE / sweep.dt), round(AFTER / sweep.dt)
+    alpha = float(np.clip(4.0 / len(chosen) ** 0.7, 0.06, 0.8))
+    for onset in chosen:
+        k = round(onset / sweep.dt)
+        part = slice(max(k - before, 0), min(k + after, sweep.steps))
+        ax.plot(t[part] - onset, sweep.voltage[part], color=INK, lw=0.6, alpha=alpha)
+    ax.axvline(0.0, color=MODEL, lw=0.8)
+
+
+def _gaps(sweep: Sweep) -> list[tuple[float, float]]:
+    """Stretches that are not valid, ms."""
+    if not sweep.valid:
+        return []
+    edges = [0.0, *(t for interval in sweep.valid for t in interval), sweep.duration]
+    pairs = zip(edges[::2], edges[1::2], strict=True)
+    return [(a, b) for a, b in pairs if b - a > sweep.dt / 2]

@@ -1,0 +1,84 @@
+"""A run that is killed at random moments, again and again, ends with the results of one that was left in peace."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+from batch_cells import database, ephysfit, substance
+
+from ephysfit.batch.executors import Local
+from ephysfit.batch.run import run
+from ephysfit.batch.source import find_cells
+from ephysfit.batch.status import standing
+from ephysfit.batch.task import Settings, tasks_of
+
+KILLS = 20
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_and_the_same_at_the_end(tmp_path):
+    cells = find_cells(database(tmp_path / "cells", 6))
+    tasks = tasks_of(cells, ["BankGIF", "GIF"], Settings(runs=20))
+    run(tmp_path / "peace", tasks, executor=Local(2))
+    peaceful = substance(tmp_path / "peace")
+    assert len(peaceful) == len(tasks)
+
+    rng, folder = random.Random(1), tmp_path / "war"
+    command = ["batch", tmp_path / "cells", "-m", "BankGIF", "-m", "GIF", "-o", folder, "-j", 2, "--runs", 20]
+    for _ in range(KILLS):
+        process = ephysfit(*command)
+        time.sleep(rng.uniform(1.0, 9.0))
+        _kill(process, everything=rng.random() < 0.5)
+        for path in (folder / "results").rglob("*.json"):
+            assert path.read_text(encoding="utf-8").endswith("}"), "a result was torn"
+    last = ephysfit(*command)
+    last.communicate(timeout=300)
+    assert last.returncode == 0
+    assert substance(folder) == peaceful
+    assert standing(folder).running == ()
+
+
+def _kill(process, *, everything: bool) -> None:
+    """kill -9 of the runner alone (its workers are left to themselves) or of the runner with all its workers."""
+    try:
+        if everything:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            os.kill(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.stdout.close()
+    process.stderr.close()
+    process.wait()
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_its_task_and_no_other(tmp_path):
+    import psutil
+
+    cells = database(tmp_path / "cells", 6)
+    process = ephysfit("batch", cells, "-m", "AIGIF", "-o", tmp_path / "run", "-j", 2, "--runs", 20)
+    killed = 0
+    while process.poll() is None and killed < 2:
+        if standing_running(tmp_path / "run"):
+            below = psutil.Process(process.pid).children(recursive=True)
+            workers = [p for p in below if "spawn_main" in " ".join(p.cmdline())]
+            if workers:
+                workers[0].kill()
+                killed += 1
+        time.sleep(1.0)
+    process.communicate(timeout=300)
+    counts = standing(tmp_path / "run").counts
+    assert sum(counts.values()) == 6
+    assert counts["crashed"] <= killed
+    again = ephysfit("batch", "-o", tmp_path / "run", "-j", 2, "--retry-failed")
+    again.communicate(timeout=300)
+    assert standing(tmp_path / "run").counts == {"done": 6}
+
+
+def standing_running(folder) -> tuple[str, ...]:
+    return standing(folder).running if (folder / "run.json").is_file() else ()

@@ -1,0 +1,220 @@
+"""Whole runs of a small database: results, resumption, tables, the page, and workers that break."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from batch_cells import database, ephysfit, harmful, substance
+
+from ephysfit.batch.collect import collect, fits, query
+from ephysfit.batch.executors import Local
+from ephysfit.batch.groups import grouped
+from ephysfit.batch.population import population, write
+from ephysfit.batch.run import run
+from ephysfit.batch.schema import TABLES
+from ephysfit.batch.source import find_cells
+from ephysfit.batch.status import standing
+from ephysfit.batch.task import Settings, tasks_of
+from ephysfit.errors import BatchError
+
+MODELS = ("BankGIF", "GIF")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A run of three cells, one of them broken, with two models."""
+    home = tmp_path_factory.mktemp("batch")
+    cells = database(home / "cells")
+    (cells / "broken.npz").write_bytes(b"PK\x03\x04 nothing more")
+    tasks = tasks_of(find_cells(cells), MODELS, Settings(runs=20))
+    seen = []
+    tally = run(home / "run", tasks, executor=Local(2), watch=lambda t: seen.append(len(t.outcomes)))
+    return home / "run", tally, seen
+
+
+def test_every_task_ends_and_the_broken_one_says_why(done):
+    folder, tally, seen = done
+    assert tally.counts == {"done": 6, "failed": 2}
+    assert seen == list(range(9))
+    table = fits(folder)
+    assert list(table.columns) == [c.name for c in TABLES["fits"]]
+    bad = table[table["status"] != "done"]
+    assert set(bad["cell"]) == {"broken"}
+    assert bad["reason"].str.contains("broken.npz").all()
+    good = table[table["status"] == "done"]
+    assert good["md_star_8"].between(-1, 1.5).all()
+    assert (good["repeats"] == 3).all()
+
+
+def test_a_second_run_has_nothing_to_do(done):
+    folder, *_ = done
+    before = substance_of_times(folder)
+    tally = run(folder, executor=Local(1))
+    assert (tally.kept, tally.outcomes) == (8, [])
+    assert substance_of_times(folder) == before
+
+
+def substance_of_times(folder):
+    return {p: p.stat().st_mtime_ns for p in (folder / "results").rglob("*.json")}
+
+
+def test_tables_agree_and_answer_questions(done):
+    folder, *_ = done
+    written = collect(folder)
+    import pandas as pd
+
+    assert len(pd.read_parquet(written["fits"])) == 8
+    assert written["scores"].with_suffix(".csv").is_file()
+    best = query(
+        folder, "select cell, max(md_star_8) as best from fits where status = 'done' group by cell order by cell"
+    )
+    assert best["cell"].tolist() == ["cell0", "cell1", "cell2"]
+    units = query(folder, "select distinct unit from parameters where name = 'C'")
+    assert units["unit"].tolist() == ["pF"]
+    with pytest.raises(BatchError, match="tables and their columns"):
+        query(folder, "select nothing from nowhere")
+    with pytest.raises(BatchError, match=r"disabled|not allowed|Permission"):
+        query(folder, f"select * from read_csv('{folder}/tables/fits.csv')")
+
+
+def test_a_fit_of_a_run_opens_like_any_other(done):
+    from ephysfit.fitting.fit import Fit
+
+    folder, *_ = done
+    fit = Fit.load(folder / "results" / "cell0" / "GIF.json")
+    assert (fit.model, fit.cell) == ("GIF", "cell0")
+
+
+def test_the_page_shows_models_failures_and_cells(done):
+    folder, *_ = done
+    text = write(folder).read_text(encoding="utf-8")
+    for word in ("BankGIF", "cell2", "broken.npz", "Without a fit", "Parameters of GIF", "Models, cell by cell"):
+        assert word in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert population(folder).models == sorted(
+        MODELS, key=lambda m: -fits(folder).query(f"model == '{m}' and status == 'done'")["md_star_8"].median()
+    )
+
+
+def test_the_state_of_a_run(done):
+    folder, *_ = done
+    now = standing(folder)
+    assert (now.total, now.left, now.running) == (8, 0, ())
+    assert now.counts == {"done": 6, "failed": 2}
+    assert [t for t, _ in now.failures] == ["broken BankGIF", "broken GIF"] or len(now.failures) == 2
+
+
+def test_groups_are_found_where_there_are_some():
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+
+    def table(centres):
+        rows = [(f"c{k}", n, centres[k % len(centres)] + rng.normal(0, 0.3)) for k in range(40) for n in "abc"]
+        return pd.DataFrame(rows, columns=["cell", "name", "value"])
+
+    two, one = grouped(table([0.0, 4.0])), grouped(table([0.0]))
+    assert two is not None
+    assert one is not None
+    assert np.unique(two.group).size == 2
+    assert {two.group[two.cells.index(f"c{k}")] for k in range(0, 40, 2)} != {
+        two.group[two.cells.index(f"c{k}")] for k in range(1, 40, 2)
+    }
+    assert grouped(table([0.0]).head(9)) is None
+
+
+@pytest.mark.slow
+def test_what_breaks_a_worker_stops_nobody(tmp_path):
+    cells = database(tmp_path / "cells", 2)
+    models = ["BankGIF", *(harmful(tmp_path, name) for name in ("Dies", "Hangs", "Raises", "Eats"))]
+    tasks = tasks_of(find_cells(cells), models, Settings(runs=20))
+    tally = run(tmp_path / "run", tasks, executor=Local(2, timeout=40.0, memory=16.0))
+    ends = {o.model.rpartition(":")[2]: o.status for o in tally.outcomes}
+    assert ends.pop("Eats") in ("crashed", "failed")  # as the memory runs out in the file or in the worker
+    assert ends == {"BankGIF": "done", "Dies": "crashed", "Hangs": "timeout", "Raises": "failed"}
+    reasons = {o.model.rpartition(":")[2]: o.reason for o in tally.outcomes}
+    assert "SIGABRT" in reasons["Dies"]
+    assert "longer than 40 s" in reasons["Hangs"]
+    assert "a bug in a user file" in reasons["Raises"]
+    assert "emory" in reasons["Eats"]
+
+
+@pytest.mark.slow
+def test_two_runs_on_one_folder_share_the_work(tmp_path):
+    cells = database(tmp_path / "cells", 4)
+    both = [ephysfit("batch", cells, "-m", "BankGIF", "-m", "GIF", "-o", tmp_path / "run", "-j", 1, "--runs", 20)
+            for _ in range(2)]  # fmt: skip
+    for process in both:
+        process.communicate(timeout=300)
+        assert process.returncode == 0
+    found = fits(tmp_path / "run")
+    assert len(found) == 8
+    assert (found["status"] == "done").all()
+
+
+@pytest.mark.slow
+def test_parts_by_dask_and_by_submitit_give_the_same(tmp_path):
+    from ephysfit.batch.executors import executor
+
+    cells = find_cells(database(tmp_path / "cells", 2))
+    tasks = tasks_of(cells, ["BankGIF"], Settings(runs=20))
+    found = {}
+    for name in ("local", "dask", "submitit"):
+        folder = tmp_path / name
+        how = executor(name, folder, workers=1, parts=2, **({"timeout_min": 5} if name == "submitit" else {}))
+        tally = run(folder, tasks, executor=how)
+        assert tally.counts == {"done": 2}
+        found[name] = substance(folder)
+    assert found["local"] == found["dask"] == found["submitit"]
+
+
+def test_the_script_of_a_dask_job_does_a_part(tmp_path):
+    """What dask-jobqueue would hand to SLURM, without a SLURM: the script starts a worker with the asked resources."""
+    pytest.importorskip("dask_jobqueue")
+    from dask_jobqueue import SLURMCluster
+
+    with SLURMCluster(cores=1, memory="4 GB", walltime="04:00:00", queue="cpu", n_workers=0) as cluster:
+        script = cluster.job_script()
+    assert "#SBATCH -p cpu" in script
+    assert "distributed.cli.dask_worker" in script
+
+
+class TestCommands:
+    def test_help_has_examples(self):
+        for verb in ("batch", "status", "collect", "query", "population"):
+            done = subprocess.run([sys.executable, "-m", "ephysfit", verb, "--help"], capture_output=True, text=True)
+            assert "Examples:" in done.stdout, verb
+
+    def test_a_plan_is_done_part_by_part(self, tmp_path):
+        cells = database(tmp_path / "cells", 2)
+        from ephysfit.cli.app import main
+
+        with pytest.raises(SystemExit) as end:
+            main(["batch", str(cells), "-m", "BankGIF", "-o", str(tmp_path / "run"), "--plan"])
+        assert end.value.code in (0, None)
+        plan = json.loads((tmp_path / "run" / "run.json").read_text())
+        assert [t["cell"]["name"] for t in plan["tasks"]] == ["cell0", "cell1"]
+        tally = run(tmp_path / "run", executor=Local(1), part=(2, 2))
+        assert [o.cell for o in tally.outcomes] == ["cell1"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["batch", "-o", "{run}"], "not the folder of a run"),
+            (["batch", "nowhere", "-o", "{run}"], "no such file or folder"),
+            (["status", "{run}"], "not the folder of a run"),
+            (["population", "{run}"], "not the folder of a run"),
+            (["batch", "-o", "{run}", "--executor", "slrum"], "did you mean slurm"),
+        ],
+    )
+    def test_errors_are_sentences(self, tmp_path, capsys, arguments, says):
+        from ephysfit.cli.app import main
+
+        with pytest.raises(SystemExit) as end:
+            main([a.format(run=tmp_path / "run") for a in arguments])
+        assert end.value.code == 1
+        assert says in " ".join(capsys.readouterr().err.split())

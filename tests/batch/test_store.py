@@ -1,0 +1,101 @@
+"""Keys follow what a result depends on; claims are exclusive; a file is whole or not there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ephysfit.batch.run import jobs_of
+from ephysfit.batch.source import Cell
+from ephysfit.batch.store import Store, read, write
+from ephysfit.batch.task import Settings, Task
+from ephysfit.batch.work import Job
+from ephysfit.errors import BatchError
+
+
+@pytest.fixture
+def task(tmp_path):
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"recording")
+    return Task(Cell("group/a", (path,)), "ALIF")
+
+
+def test_the_key_follows_data_settings_and_model(task):
+    key = task.key()
+    assert Task.from_dict(json.loads(json.dumps(task.to_dict()))).key() == key
+    assert replace(task, model="LIF").key() != key
+    assert replace(task, settings=Settings(seed=1)).key() != key
+    assert replace(task, cell=replace(task.cell, test="0.2")).key() != key
+    assert replace(task, settings=Settings(reports=True)).key() == key
+    task.cell.files[0].write_bytes(b"another recording")
+    assert task.key() != key
+
+
+def test_the_key_follows_the_file_of_a_user_neuron(task, tmp_path):
+    source = tmp_path / "mine.py"
+    source.write_text("a = 1\n")
+    own = replace(task, model=f"{source}:Mine")
+    key = own.key()
+    source.write_text("a = 22\n")
+    assert own.key() != key
+    assert own.slug == "Mine"
+
+
+def test_what_is_settled_is_not_done_again(task, tmp_path):
+    store = Store(tmp_path / "run")
+    assert [j.task for j in jobs_of(store, [task])] == [task]
+    store.write(task, task.key(), {"status": "failed", "reason": "x"})
+    assert jobs_of(store, [task]) == []
+    assert len(jobs_of(store, [task], retry_failed=True)) == 1
+    assert len(jobs_of(store, [task], force=True)) == 1
+    store.write(task, "of another key", {"status": "done"})
+    assert len(jobs_of(store, [task])) == 1
+
+
+def test_a_forced_job_counts_only_what_came_after_it(task, tmp_path):
+    store = Store(tmp_path / "run")
+    old = store.write(task, task.key(), {"status": "done"})
+    (job,) = jobs_of(store, [task], force=True)
+    assert not job.settled(old)
+    assert job.settled(store.write(task, task.key(), {"status": "done"}))
+    assert Job(task, task.key()).settled(old)
+
+
+def test_a_claim_is_exclusive_and_ends(task, tmp_path):
+    store = Store(tmp_path)
+    with store.claim(task) as mine:
+        assert mine
+        assert store.claimed(task)
+        with store.claim(task) as second:
+            assert not second
+        assert store.claimed(task)
+    assert not store.claimed(task)
+    with store.claim(task) as mine:
+        assert mine
+
+
+def test_a_torn_file_is_no_result(task, tmp_path):
+    store = Store(tmp_path)
+    store.write(task, "k", {"status": "done"})
+    whole = store.result(task).read_text()
+    store.result(task).write_text(whole[: len(whole) // 2])
+    assert store.read(task) is None
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "x.json"
+    write(path, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write(path, {"a": float("nan")})
+    assert read(path) == {"a": 1}
+
+
+def test_plans_add_up(task, tmp_path):
+    store = Store(tmp_path / "run")
+    with pytest.raises(BatchError, match="not the folder of a run"):
+        store.tasks()
+    store.plan([task])
+    store.plan([replace(task, model="LIF"), task])
+    assert [t.model for t in store.tasks()] == ["ALIF", "LIF"]

@@ -1,0 +1,57 @@
+"""The refractory period by its profile."""
+
+import numpy as np
+import pytest
+from fitting_cells import DT, KNOWN, Plain, begun, known, problem, silent_cell
+
+from ephysfit.fitting.stage import Status
+from ephysfit.fitting.stages import Likelihood, Refractory
+from ephysfit.models import ALIF
+
+STAGE = Refractory(Likelihood(starts=1, steps=20))
+
+
+@pytest.fixture(scope="module")
+def profiled():
+    p = problem(known(), ALIF)
+    before = Likelihood(starts=1, steps=40)(p, begun(p))
+    return p, before, STAGE(p, before)
+
+
+def test_the_true_period_is_within_what_is_claimed(profiled):
+    """A strong reset makes the period hard to tell: a spike never comes early enough to show it."""
+    _, _, after = profiled
+    assert abs(after.neuron.t_ref - KNOWN.t_ref) <= 3 * after.details["standard_errors"]["t_ref"]
+    assert after.details["standard_errors"]["t_ref"] < 3.0
+
+
+def test_it_is_at_least_as_likely_as_before(profiled):
+    _, before, after = profiled
+    assert after.train <= before.train + 1e-9
+    assert after.stage == "refractory"
+
+
+def test_standard_errors_take_in_the_periods_own(profiled):
+    _, _, after = profiled
+    profile = after.details["t_ref_profile"]
+    assert sum(row["share"] for row in profile) == pytest.approx(1.0)
+    best = max(profile, key=lambda row: row["share"])
+    assert best["t_ref"] == after.neuron.t_ref
+    errors = after.details["standard_errors"]
+    assert errors["t_ref"] >= DT / np.sqrt(12) - 1e-12
+    means = [row["share"] * row["parameters"]["V_reset"] for row in profile]
+    between = sum(r["share"] * (r["parameters"]["V_reset"] - sum(means)) ** 2 for r in profile)
+    assert errors["V_reset"] ** 2 > between
+
+
+def test_no_period_is_as_long_as_the_shortest_interval(profiled):
+    p, _, after = profiled
+    shortest = np.diff(p.recording.sweeps[0].spike_times).min()
+    assert all(row["t_ref"] < shortest for row in after.details["t_ref_profile"])
+
+
+def test_what_has_no_period_or_no_spikes_is_left_alone():
+    p = problem(silent_cell(), ALIF)
+    assert STAGE(p, begun(p)).status is Status.TOO_FEW_SPIKES
+    q = problem(known(6_000.0), Plain)
+    assert STAGE(q, begun(q)).status is Status.NOT_NEEDED
