@@ -146,7 +146,7 @@ def _onward(rest: np.ndarray, done: Done, length: int) -> tuple[np.ndarray, np.n
 
 def _agree(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], span: float) -> bool:
     """To a fraction of what rounding does to a state that remembers so many steps: half a unit in each of them."""
-    near = np.abs(a[0] - b[0]) <= max(8.0, span / 8) * np.finfo(a[0].dtype).eps * (1 + np.abs(b[0]))
+    near = np.abs(a[0] - b[0]) <= min(max(8.0, span / 8), 256.0) * np.finfo(a[0].dtype).eps * (1 + np.abs(b[0]))
     return bool((near | ~np.isfinite(b[0])).all() and (a[1] == b[1]).all())
 
 
