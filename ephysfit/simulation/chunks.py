@@ -98,7 +98,7 @@ def _split(problem: Problem) -> tuple[Problem, Problem]:
     """Stretches of equal length as rows, and what remains as one row; both for the same kernel."""
     lanes = _lanes(problem)
     line = 64 // np.dtype(problem.element).itemsize
-    lines = problem.steps // lanes // line
+    lines = (problem.steps - 1) // lanes // line  # something always remains
     length = (lines - (lines % 2 == 0)) * line  # an odd number: stretches that lie pages apart share cache sets
     lane = np.arange(lanes)
     layout = Layout(lanes, 1, lanes, False, lane, lane, np.ones(lanes, bool), (lane, lane, np.zeros(lanes, np.int64)))
