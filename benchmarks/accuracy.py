@@ -24,11 +24,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import block_alif
 import numpy as np
 
 import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import EphysfitError, near
+from ephysfit.simulation.simulate import Simulation, simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 RAPHE = ROOT.parent / "shared" / "data" / "raphe"
@@ -51,6 +53,9 @@ PEERS: tuple[tuple[str, str, tuple[str, str, str], str], ...] = (
     ("stochastic GLM, 14 + 12 bases", "Pillow et al. 2008", ("– .61 .79", "– .60 .74", "– .43 .58"), ""),
 )  # fmt: skip
 
+#: the Block-ALIF paper's own way to fit (benchmarks/block_alif.py), flaws and all
+RECIPES = ("Block-ALIF-recipe",)
+
 Row = dict[str, Any]
 
 
@@ -65,29 +70,41 @@ def cells() -> dict[str, tuple[Recording, Recording]]:
 
 
 def measure(cell: str, model: str, train: Recording, test: Recording) -> Row:
-    """Fit one neuron to one cell and score it."""
+    """Fit one neuron to one cell, or run one of the published recipes on it, and score it."""
     begin, cpu = time.perf_counter(), time.process_time()
-    fit = ef.fit(train, model, seed=0)
+    if model in RECIPES:
+        found = block_alif.fit(train)
+        fitted = {"dt_ms": block_alif.DT, "train_nll": None, "status": f"{found.epochs} epochs", "warnings": []}
+        runs_of = lambda: simulate(found.neuron, test, dt=block_alif.DT)  # noqa: E731
+        stages = [f"{found.segments} segments of 1 s, {found.neuron!r}"]
+    else:
+        fit = ef.fit(train, model, seed=0)
+        fitted = {"dt_ms": fit.dt, "train_nll": fit.loss, "status": fit.status.name, "warnings": list(fit.warnings)}
+        runs_of = lambda: fit.simulate(test, runs=RUNS, seed=1)  # noqa: E731
+        stages = [e.stage for e in fit.history]
     seconds, busy = time.perf_counter() - begin, time.process_time() - cpu
-    runs = fit.simulate(test, runs=RUNS, seed=1)
-    own = {"start": SCORED[0], "stop": SCORED[1]}
-    noisy = ef.score(runs, test, **own)
-    causal = ef.score(runs.companions.get("causal", runs), test, **own)
     row: Row = {
-        "cell": cell, "model": model, "stochastic": noisy.stochastic, "R": noisy["R_4"],
-        "causal": causal["gamma_over_R_4"], "consensus": None,
-        "md_star_4": noisy["md_star_4"], "md_star_8": noisy["md_star_8"],
-        "ev_10": noisy["ev_ratio_10"], "ev_15": noisy["ev_ratio_15"], "rate_error": noisy.rate_error,
-        "causal_rate_error": causal.rate_error,
-        "seconds": seconds, "cpu_seconds": busy, "load": os.getloadavg()[0], "dt_ms": fit.dt,
-        "train_nll": fit.loss, "status": fit.status.name, "stages": [e.stage for e in fit.history],
-        "warnings": list(fit.warnings), "version": ef.__version__,
+        "cell": cell, "model": model, **scores(runs_of(), test), "seconds": seconds, "cpu_seconds": busy,
+        "load": os.getloadavg()[0], **fitted, "stages": stages, "version": ef.__version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }  # fmt: skip
-    if "consensus" in runs.companions:
-        row["consensus"] = ef.score(runs.companions["consensus"], test, **own)["gamma_over_R_4"]
     return {k: (None if isinstance(v, float) and not np.isfinite(v) else v) for k, v in row.items()}
+
+
+def scores(runs: Simulation, test: Recording) -> Row:
+    """The scores of a row, on the scored stretch of the test noise."""
+    own = {"start": SCORED[0], "stop": SCORED[1]}
+    noisy = ef.score(runs, test, **own)
+    causal = ef.score(runs.companions.get("causal", runs), test, **own)
+    looks_ahead = runs.companions.get("consensus")
+    return {
+        "stochastic": noisy.stochastic, "R": noisy["R_4"], "causal": causal["gamma_over_R_4"],
+        "consensus": ef.score(looks_ahead, test, **own)["gamma_over_R_4"] if looks_ahead else None,
+        "md_star_4": noisy["md_star_4"], "md_star_8": noisy["md_star_8"],
+        "ev_10": noisy["ev_ratio_10"], "ev_15": noisy["ev_ratio_15"],
+        "rate_error": noisy.rate_error, "causal_rate_error": causal.rate_error,
+    }  # fmt: skip
 
 
 def run(results: Path, wanted: Sequence[str], names: Sequence[str], again: bool) -> None:
@@ -111,13 +128,18 @@ def store(path: Path, row: Row) -> None:
     """Write beside, then replace: a run that is killed leaves no half file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(row, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(path)
 
 
 def stored(results: Path) -> list[Row]:
-    """Rows done so far, best mean Md* (8 ms) first, then cells in their order."""
-    rows = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(results.glob("DRN*_*.json"))]
+    """Rows done so far, in order."""
+    return ordered(json.loads(p.read_text(encoding="utf-8")) for p in sorted(results.glob("DRN*_*.json")))
+
+
+def ordered(rows: Iterable[Row]) -> list[Row]:
+    """Rows by mean Md* (8 ms) of their neuron, best first, then cells in their order."""
+    rows = [r for r in rows if r.get("cell") in CELLS and "model" in r]
     means = {m: np.mean([r["md_star_8"] for r in rows if r["model"] == m and "failed" not in r] or [-1.0])
              for m in {r["model"] for r in rows}}  # fmt: skip
     return sorted(rows, key=lambda r: (-means[r["model"]], r["model"], CELLS.index(r["cell"])))
@@ -128,7 +150,7 @@ def _two(value: float | None) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:+.0f} %"
+    return "–" if value is None or value != value else f"{100 * value:+.0f} %"
 
 
 HEAD = ("neuron", "cell", "causal Γ/R", "consensus Γ/R", "Md* 4", "Md* 8", "EV 10", "EV 15", "rate", "s", "CPU s")
@@ -180,7 +202,7 @@ def _mean(rows: Sequence[Row], key: str) -> str:
 
 
 def _size(rows: Sequence[Row]) -> float:
-    return float(np.mean([abs(r["rate_error"]) for r in rows]))
+    return float(np.mean([abs(r["rate_error"]) for r in rows if r["rate_error"] is not None] or [np.nan]))
 
 
 BOUGHT = ("causal", "consensus", "md_star_4", "md_star_8", "ev_10")
@@ -227,28 +249,34 @@ def peers() -> str:
 
 
 def fittable() -> list[str]:
-    """Neurons of the catalogue that take one current."""
-    return [n for n, kind in ef.models.catalogue().items() if len(kind.inputs) == 1]
+    """Neurons of the catalogue that take one current, and the recipes of others."""
+    return [*(n for n, kind in ef.models.catalogue().items() if len(kind.inputs) == 1), *RECIPES]
 
 
 def write(results: Path) -> None:
-    """docs/accuracy.json, and the tables of docs/accuracy.md between its marks."""
-    rows = stored(results)
-    known = ROOT / "docs" / "accuracy.json"
+    """docs/accuracy.json, and the tables of docs/accuracy.md between its marks.
+
+    What was not run again stays as it was; nothing is written unless everything can be.
+    """
+    known, page = ROOT / "docs" / "accuracy.json", ROOT / "docs" / "accuracy.md"
+    before = json.loads(known.read_text("utf-8")) if known.exists() else {"accuracy": [], "recovery": None}
+    there = set(fittable())
+    merged = {(r["model"], r["cell"]): r for r in [*before["accuracy"], *stored(results)] if r["model"] in there}
+    rows = ordered(merged.values())
     recovered = results / "recovery.json"
-    out = {"accuracy": rows, "recovery": json.loads(recovered.read_text("utf-8")) if recovered.exists() else None}
-    known.write_text(json.dumps(out, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    again = json.loads(recovered.read_text("utf-8")) if recovered.exists() else before["recovery"]
+    out = {**before, "accuracy": rows, "recovery": again}
     parts = {"means": markdown(MEAN_HEAD, means(rows)), "cells": markdown(HEAD, lines(rows)), "peers": peers()}
     parts["ladder"] = markdown(BOUGHT_HEAD, bought(rows))
-    if out["recovery"]:
+    if again:
         from recovery import HEAD as RECOVERY_HEAD
         from recovery import lines as recovery_lines
 
-        parts["recovery"] = markdown(RECOVERY_HEAD, recovery_lines(out["recovery"]))
-    page = ROOT / "docs" / "accuracy.md"
+        parts["recovery"] = markdown(RECOVERY_HEAD, recovery_lines(again))
     text = page.read_text(encoding="utf-8")
     for name, table in parts.items():
         text = _between(text, name, table)
+    store(known, out)
     page.write_text(text, encoding="utf-8")
 
 

@@ -72,12 +72,12 @@ class Recipe:
     segments: int
 
 
-def segments(recording: Recording, everything: bool) -> tuple[Tensor, Tensor, float]:
-    """Currents and spikes (segment, time) and the largest current, pA: three seconds as published, or all there are."""
+def segments(recording: Recording) -> tuple[Tensor, Tensor, float]:
+    """Currents and spikes (segment, time) of their three seconds, and the largest current of the recording, pA."""
     trials = Trials.of(recording, DT)
     current, spikes = (t[0, 0].to(torch.float64) for t in (trials.current, trials.spikes))
     n = round(SEGMENT / DT)
-    starts = np.arange(0, len(current) - n + 1, n) if everything else [round(s / DT) for s in STARTS]
+    starts = [round(s / DT) for s in STARTS]
     return (
         torch.stack([current[s : s + n] for s in starts]),
         torch.stack([spikes[s : s + n] for s in starts]),
@@ -111,9 +111,9 @@ def physical(raw: dict[str, float], largest: float) -> Neuron:
     return ALIF(C=tau_m * g, g=g, E_L=rest, theta=1.0, d_theta=b / p, tau_a=tau_a, V_reset=0.0, t_ref=T_REF, delta=0.1)
 
 
-def fit(recording: Recording, everything: bool = False) -> Recipe:
-    """Fit as published, or the same on all the training data there is."""
-    current, spikes, largest = segments(recording, everything)
+def fit(recording: Recording) -> Recipe:
+    """Fit as published."""
+    current, spikes, largest = segments(recording)
     start = {"beta": exp(-DT / 20.0), "p": exp(-DT / 100.0), "w": 1.0, "bias": 0.0, "b": 0.1}
     raw = {k: torch.tensor(v, dtype=torch.float64, requires_grad=True) for k, v in start.items()}
     optimiser = torch.optim.Adam(list(raw.values()), lr=RATE, eps=EPS)

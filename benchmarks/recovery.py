@@ -7,20 +7,18 @@ time constants, the rheobase current, and ratios to the distance between rest an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.fitting.fit import fit
-from ephysfit.fitting.stage import Estimate, Problem, Stage
-from ephysfit.fitting.stages import Likelihood, Passive
+from ephysfit.fitting.fit import Fit, fit
+from ephysfit.fitting.stage import Stage
+from ephysfit.fitting.stages import Likelihood, Passive, Refractory
+from ephysfit.fitting.uncertainty import intervals
 from ephysfit.models import ALIF
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free import Free
-from ephysfit.simulation.replay import Replay
 from ephysfit.synthetic import recording
 
 #: recorded and fitted step, ms
@@ -43,25 +41,9 @@ SMOOTH = tuple(n for n in READINGS if n != "t_ref")
 KINDS = {"noise-free cells": "none", "noisy cells": "escape"}
 
 
-@dataclass(frozen=True)
-class Profiled:
-    """Profile the refractory period: fit the likelihood at each value under the shortest interval, keep the best."""
-
-    likelihood: Likelihood
-    longest: float = 6.0
-
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
-        shortest = min(float(np.diff(s.spike_times).min()) for s in problem.recording.sweeps)
-        values = np.arange(1, int(min(shortest - problem.dt, self.longest) / problem.dt + 1e-9) + 1) * problem.dt
-        found = estimate
-        tried = []
-        for t_ref in values:
-            found = self.likelihood(problem, found.with_(neuron=found.neuron.replace(t_ref=float(t_ref))))
-            tried.append(found)
-        return min(tried, key=lambda e: e.train)
-
-
-CHAIN: tuple[Stage, ...] = (Passive(), Likelihood(prior=1e-5), Profiled(Likelihood(prior=1e-5, starts=1)))
+#: synthetic cells stand still, so no drift is looked for
+CLIMB = Likelihood(prior=1e-5, drift=0)
+CHAIN: tuple[Stage, ...] = (Passive(), CLIMB, Refractory(replace(CLIMB, starts=1)))
 
 
 def cells(n: int, seed: int = 0) -> list[Neuron]:
@@ -84,18 +66,35 @@ def record(cell: Neuron, seed: int, noise: str = "escape", rate: float = 10.0) -
     return Recording((Sweep(sweep.current, DT, None, sweep.spike_times),), cell=f"synthetic {seed}")
 
 
-def log_errors(found: Neuron, data: Recording) -> dict[str, float]:
-    """Standard error of the logarithm of each smooth reading: the delta method on the Fisher information."""
-    problem = Problem(data, ALIF, DT)
-    free = Free.of(ALIF, smooth_only=True)
-    z = free.to_vector(found)
-    fisher = Replay(free, found, DT).information(z, problem.everything).fisher
-    covariance = np.linalg.pinv(fisher, hermitian=True)
-    out = {}
-    for name in SMOOTH:
-        leaf = z.clone().requires_grad_()
-        (slope,) = torch.autograd.grad(torch.log(READINGS[name](free.to_neuron(leaf, found)).abs()), leaf)
-        out[name] = float(np.sqrt(slope.numpy() @ covariance @ slope.numpy()))
+#: what a fit with intervals calls the readings that do not depend on the mV scale
+DERIVED = {
+    "tau_m = C/g": "C/g",
+    "rheobase (theta - E_L) g": "g (theta - E_L)",
+    "adaptation d_theta/(theta - E_L)": "d_theta/(theta - E_L)",
+    "reset (V_reset - E_L)/(theta - E_L)": "(V_reset - E_L)/(theta - E_L)",
+}
+
+
+def claims(found: Fit, data: Recording) -> dict[str, dict[str, float]]:
+    """What a fit claims to know: relative standard error, and the 95 % interval as (low, high), of each reading.
+
+    Of tau_a the profile likelihood's interval, of the others the delta method's; both over all likely refractory
+    periods, as `ephysfit.intervals` gives them.
+    """
+    sure = intervals(found, data, "profile", names=["tau_a", "t_ref"])
+    told = sure.details["intervals"]
+    rows = {d["name"]: d for d in told["derived"]}
+    out = {
+        name: {"error": rows[key]["standard_error"] / abs(rows[key]["value"]), "low": rows[key]["low"],
+               "high": rows[key]["high"]}
+        for name, key in DERIVED.items()
+    }  # fmt: skip
+    low, high = told["parameters"]["tau_a"]
+    error = sure.details["standard_errors"].get("tau_a", float("inf")) / found.neuron.tau_a  # type: ignore[attr-defined]
+    out["tau_a"] = {"error": error, "low": low or 0.0, "high": high or float("inf")}
+    if "t_ref" in told["parameters"]:
+        low, high = told["parameters"]["t_ref"]
+        out["t_ref"] = {"error": float("nan"), "low": low - DT / 2, "high": high + DT / 2}
     return out
 
 
@@ -105,7 +104,9 @@ def recover(cell: Neuron, seed: int, noise: str, chain: Sequence[Stage] = CHAIN)
     found = fit(data, ALIF, chain, dt=DT)
     error = {n: float(read(found.neuron) / read(cell) - 1) for n, read in READINGS.items()}
     steps = round((found.neuron.t_ref - cell.t_ref) / DT)
-    return {"error": error, "claimed": log_errors(found.neuron, data), "t_ref_steps": steps, "spikes": data.n_spikes,
+    claimed = claims(found, data) if noise == "escape" else {}  # noise-free spikes are no sample of the hazard
+    truth = {n: float(read(cell)) for n, read in READINGS.items()}
+    return {"error": error, "claimed": claimed, "truth": truth, "t_ref_steps": steps, "spikes": data.n_spikes,
             "seconds": found.seconds}  # fmt: skip
 
 
@@ -115,7 +116,7 @@ def study(n: int = 20, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
 
 
 HEAD = ("cells", "parameter", "median |error|", "bias (median error)", "spread (middle half)", "claimed s.e.",
-        "within 1.96 s.e.")  # fmt: skip
+        "in 95 % interval")  # fmt: skip
 
 
 def lines(found: dict[str, list[dict[str, Any]]]) -> Iterable[tuple[str, ...]]:
@@ -141,14 +142,17 @@ def lines(found: dict[str, list[dict[str, Any]]]) -> Iterable[tuple[str, ...]]:
 
 def _claims(name: str, kind: str, rows: list[dict[str, Any]]) -> tuple[str, str]:
     """Claimed standard error and coverage, which mean something for noisy cells only."""
-    if name not in SMOOTH or KINDS[kind] == "none":
+    known = [r["claimed"][name]["error"] for r in rows if name in r["claimed"]]
+    if not known:
         return "–", "–"
-    return _percent(np.median([r["claimed"][name] for r in rows])), _percent(coverage(name, rows))
+    error = float(np.median(known))
+    return "–" if np.isnan(error) else _percent(error), _percent(coverage(name, rows))
 
 
 def coverage(name: str, rows: list[dict[str, Any]]) -> float:
-    """Share of cells whose error (of the logarithm) is within 1.96 claimed standard errors."""
-    return float(np.mean([abs(np.log1p(max(r["error"][name], -0.99))) <= 1.96 * r["claimed"][name] for r in rows]))
+    """Share of cells whose true value lies in the claimed 95 % interval, of those that have one."""
+    known = [(r["claimed"][name], r["truth"][name]) for r in rows if name in r["claimed"]]
+    return float(np.mean([c["low"] <= truth <= c["high"] for c, truth in known]))
 
 
 def _percent(value: Any, sign: str = "") -> str:

@@ -29,6 +29,8 @@ import torch
 import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import near
+from ephysfit.fitting.fit import run as run_stages
+from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.stage import Problem, measured
@@ -118,7 +120,11 @@ def _leak(flat: dict[str, Any]) -> Any:
         return flat["g"]
     if "k" in flat and "V_r" in flat:
         return flat["k"] * (flat["V_t"] - flat["V_r"])
-    return flat["C"] / flat["tau"] if "tau" in flat else flat["C"]
+    if "R" in flat:
+        return 1 / flat["R"]
+    if "tau" in flat:
+        return flat["C"] / flat["tau"]
+    return flat["C"] * flat["gamma"] if "gamma" in flat else flat["C"]
 
 
 def study(name: str, seed: int, quick: bool = False) -> dict[str, Any]:
@@ -126,14 +132,19 @@ def study(name: str, seed: int, quick: bool = False) -> dict[str, Any]:
     kind = catalogue()[name]
     cell, data = known_cell(kind, seed)
     train, test = data.split()
-    found = ef.fit(train, kind, (Passive(), Likelihood()) if quick else None, seed=0)
-    likely = next(e.neuron for e in found.history if e.stage == "likelihood")
+    if quick and not kind.searched:
+        found = run_stages(with_starts_from_below(Problem(train, kind, DT)), (Passive(), Likelihood()))
+    else:
+        found = ef.fit(train, kind, seed=0)
+    likely = next((e.neuron for e in found.history if e.stage == "likelihood"), found.neuron)
     problem = Problem(train, kind, DT)
     return {
         "neuron": name, "seed": seed, "spikes": problem.n_spikes, "numbers": len(Free.of(kind, smooth_only=True).names),
         "seconds": found.seconds, "excess": excess(cell, likely, test), "readings": compared(cell, likely, problem),
+        "searched": kind.searched,
         "t_ref_steps": round((getattr(likely, "t_ref", 0.0) - getattr(cell, "t_ref", 0.0)) / DT),
-        "md_likely": agreement(cell, likely, test), "md_final": None if quick else agreement(cell, found.neuron, test),
+        "md_likely": agreement(cell, likely, test),
+        "md_final": None if quick and not kind.searched else agreement(cell, found.neuron, test),
         "md_least": agreement(cell, kind.start().replace(**told(cell)), test), "warnings": list(found.warnings),
         "cell": scalar_values(cell), "likely": scalar_values(likely), "final": scalar_values(found.neuron),
     }  # fmt: skip

@@ -13,11 +13,11 @@ WHOLE = ("ephysfit.models",)
 FOLDER = Path(__file__).parent / "api"
 #: what stands under which heading; a public name that stands nowhere is listed last
 GROUPS = {
-    "Recordings": ["load", "info", "inspect", "Recording", "Sweep", "Trials", "compensate"],
+    "Recordings": ["load", "info", "inspect", "contents", "write", "Recording", "Sweep", "Trials", "compensate"],
     "Neurons": ["Neuron", "Parameter", "State", "check_neuron"],
     "Simulation": ["simulate", "Simulation", "layer"],
     "Fitting": ["fit", "Fit", "intervals"],
-    "Scores and reports": ["score", "report", "explore"],
+    "Scores and reports": ["score", "report", "explore", "fit_many"],
 }
 MODULES = [
     "ephysfit.models", "ephysfit.fitting.stages", "ephysfit.synthetic", "ephysfit.metrics", "ephysfit.neuron.functions",

@@ -2,6 +2,7 @@
 
 docs/pictures/fit.png     a typical stretch of the held-out prediction
 docs/pictures/report.png  the top of the report page, as a browser shows it (needs chromium; kept as it is without)
+docs/pictures/explore.png the explorer with that fit (needs chromium and playwright)
 """
 
 from __future__ import annotations
@@ -33,6 +34,23 @@ def screenshot(page: Path, picture: Path, width: int, height: int, *, dark: bool
         )  # fmt: skip
 
 
+def explorer(*what: object, picture: Path) -> None:
+    """What the explorer shows at first."""
+    from playwright.sync_api import sync_playwright
+
+    page = ef.explore(*what)
+    flags = [f for f in FLAGS if f.startswith("--no-") or f.startswith("--disable-")]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        view = browser.new_page(viewport={"width": 1280, "height": 860})
+        view.goto(page.url)
+        view.wait_for_selector(".knobs .head")
+        view.wait_for_timeout(3000)
+        view.screenshot(path=str(picture))
+        browser.close()
+    page.stop()
+
+
 def main() -> None:
     """Fit the shipped cell, write its report, keep the pictures."""
     train, test = ef.load(HERE.parent / "data" / "DRN164.nwb").split()
@@ -43,6 +61,8 @@ def main() -> None:
         shutil.copy(page.with_suffix(".png"), PICTURES / "fit.png")
         if shutil.which("chromium"):
             screenshot(page, PICTURES / "report.png", 1200, 2500)
+            saved = fit.save(Path(folder) / "AIGIF" / "fit.json")
+            explorer(saved, HERE.parent / "data" / "DRN164.nwb", picture=PICTURES / "explore.png")
 
 
 if __name__ == "__main__":

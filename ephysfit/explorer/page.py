@@ -125,7 +125,7 @@ class Page:
         self._guarded(press)()
 
     def _tell(self, html: str, bad: bool = False) -> None:
-        self.say.object = f'<p class="say{" bad" if bad else ""}">{html}</p>'
+        self.say.object = f'<p class="say now{" bad" if bad else ""}">{html}</p>'
 
     def _set(self, widget: Any, **values: Any) -> None:
         """Set a widget from here, without the act that a user's choice has."""
@@ -240,9 +240,10 @@ class Page:
 
     def _open_fit(self, cell: int, saved: Any) -> None:
         self._open_cell(cell)
-        fits = [f for f in self.session.cell.fits if f is saved]
-        at = self.session.cell.fits.index(fits[0]) if fits else 0
-        if at < len(self.session.shown):
+        at = next((k for k, s in enumerate(self.session.shown) if s.saved is saved), None)
+        if at is None:
+            self.session.shelf.open(saved)  # says why there is none
+        else:
             self._open_shown(at)
 
     def _fit(self) -> None:

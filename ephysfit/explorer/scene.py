@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ephysfit.arrays import Trace, Train
+from ephysfit.data.holding import LEAD
 from ephysfit.data.recording import Recording
 from ephysfit.data.stimuli import Stimulus
 from ephysfit.metrics.coincidence import gamma, gamma_over_reliability, md_star
@@ -109,11 +110,12 @@ class Scene:
         soft: dict[str, Any] = {}
         if kind.stochastic() and sharpen is not None:
             soft = {"noise": "integrated", "sharpen": sharpen}
-        single = simulate(neuron, [self.current], dt=self.dt, save=save, **soft)
+        single = simulate(neuron, [self.current], dt=self.dt, save=save, settle=LEAD, **soft)
         train = single.spike_times[0][0]
         noisy: tuple[Train, ...] = ()
         if kind.stochastic() and runs:
-            noisy = simulate(neuron, [self.current], dt=self.dt, noise="escape", runs=runs, seed=1).spike_times[0]
+            free = simulate(neuron, [self.current], dt=self.dt, noise="escape", runs=runs, seed=1, settle=LEAD)
+            noisy = free.spike_times[0]
         u = single.traces["margin"][0]
         v = single.traces["V"][0] if "V" in single.traces else None
         hits = agreement(self.stimulus.spike_times, train, WINDOW)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import EphysfitError, FitError
 from ephysfit.explorer.knobs import carried, turned
 from ephysfit.explorer.scene import Scene, Take, scenes
-from ephysfit.explorer.shelf import Cell, Shelf
+from ephysfit.explorer.shelf import Cell, Saved, Shelf, fit_of
 from ephysfit.fitting.fit import Fit, default_step
 from ephysfit.neuron.declare import Neuron
 
@@ -29,12 +26,13 @@ class Shown:
     sharpen: Sharpen = (1.0, 0.0)
     fit: Fit | None = None
     dt: float | None = None
+    saved: Saved | None = None
 
     @classmethod
-    def of(cls, label: str, fit: Fit) -> Shown:
+    def of(cls, label: str, fit: Fit, saved: Saved | None = None) -> Shown:
         """A fit, with the sharpening it found."""
         found = fit.details.get("sharpen", (1.0, 0.0))
-        return cls(label, fit.neuron, None if found is None else (float(found[0]), float(found[1])), fit, fit.dt)
+        return cls(label, fit.neuron, None if found is None else (float(found[0]), float(found[1])), fit, fit.dt, saved)
 
 
 class Session:
@@ -70,9 +68,9 @@ class Session:
         cell = self.shelf.cells[index]
         shown, refused = [], ""
         for saved in cell.fits:
-            where = saved.path.parent.name if saved.path else "fit"
+            where = (saved.path.parent.name if saved.path.stem == "fit" else "run") if saved.path else "fit"
             try:
-                shown.append(Shown.of(f"{saved.model} · {where}", self.shelf.open(saved)))
+                shown.append(Shown.of(f"{saved.model} · {where}", self.shelf.open(saved), saved))
             except EphysfitError as error:
                 refused = str(error)
         recording = cell.recording
@@ -113,10 +111,7 @@ class Session:
     def fitted(self, content: Mapping[str, Any]) -> None:
         """A fit that came from the worker."""
         kind = self.models.get(str(content["model"]))
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "fit.json"
-            path.write_text(json.dumps(content), encoding="utf-8")
-            fit = Fit.load(path, kind)
+        fit = fit_of(content, kind)
         n = sum(s.label.startswith(f"{fit.model} · fitted here") for s in self.shown)
         self.now = Shown.of(f"{fit.model} · fitted here" + (f" {n + 1}" if n else ""), fit)
         self.shown.append(self.now)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ephysfit.errors import FitError, RecordingError
@@ -18,6 +19,7 @@ from ephysfit.errors import FitError, RecordingError
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
     from ephysfit.fitting.fit import Fit
+    from ephysfit.neuron.declare import Neuron
 
 #: endings of files in a folder that are taken for recordings; a file given by name may end in anything
 SUFFIXES = (
@@ -43,12 +45,29 @@ LARGEST = 20_000_000
 
 @dataclass(frozen=True)
 class Saved:
-    """A saved fit: what its file says, and where it lies (None: in memory)."""
+    """A saved fit: what its file says, and where it lies (None: in memory).
+
+    Attributes
+    ----------
+    content : mapping
+        As of `Fit.to_dict`; of a batch task that brought no fit, only cell and model.
+    scores : mapping of str to float
+    files : tuple of str
+        Names of the files of the cell, where a batch run says them.
+    options : mapping
+        With which a batch run loaded them.
+    status, reason : str
+        How a batch task ended, and why there is no fit.
+    """
 
     content: Mapping[str, Any]
     path: Path | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     fit: Fit | None = None
+    files: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    status: str = ""
+    reason: str = ""
 
     @property
     def cell(self) -> str:
@@ -72,6 +91,7 @@ class Cell:
     files: tuple[Path, ...] = ()
     fits: tuple[Saved, ...] = ()
     memory: Recording | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def recording(self) -> Recording:
@@ -86,7 +106,7 @@ class Cell:
             )
         from ephysfit.data.loading import load
 
-        return load(list(self.files))
+        return load(list(self.files), **self.options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +155,10 @@ class Shelf:
 
     def open(self, saved: Saved) -> Fit:
         """A saved fit as a `Fit`; the file of a user's own neuron is run only if it was given too."""
-        from ephysfit.fitting.fit import Fit
-
         if saved.fit is not None:
             return saved.fit
+        if saved.reason:
+            raise FitError(f"{saved.cell}, {saved.model}: {saved.status}: {saved.reason}")
         assert saved.path is not None
         source = str(saved.content.get("provenance", {}).get("source") or "")
         if source and not self.holds(Path(source.rpartition(":")[0] or source)):
@@ -146,7 +166,7 @@ class Shelf:
                 f"{saved.path.name}: its neuron is declared in {source}, which is not under the paths that were given; "
                 "give that file too"
             )
-        return Fit.load(saved.path)
+        return fit_of(saved.content)
 
     def holds(self, path: Path) -> bool:
         """Whether a file lies under one of the given paths, links followed."""
@@ -201,9 +221,36 @@ def fits_in(path: Path) -> list[Saved]:
         return []
     if not isinstance(content, Mapping):
         return []
+    if "task" in content and "status" in content:
+        return [_of_task(content, path)]
     if isinstance(content.get("parameters"), Mapping) and "model" in content:
         return [Saved(content, path, scores_in(path.with_name("scores.json")))]
     return []
+
+
+def _of_task(content: Mapping[str, Any], path: Path) -> Saved:
+    """What a task of a batch run left: a fit with scores, or the reason why there is none."""
+    cell = content["task"].get("cell", {})
+    rows = [row for score in (content.get("scores") or {}).values() for row in score]
+    return Saved(
+        content.get("fit") or {"cell": content.get("cell"), "model": content.get("model")},
+        path,
+        {row["name"]: float(row["value"]) for row in rows if row.get("value") is not None},
+        files=tuple(Path(f).name for f in cell.get("files", ())),
+        options=cell.get("options", {}),
+        status=str(content["status"]),
+        reason="" if content.get("fit") else str(content.get("reason") or "no fit"),
+    )
+
+
+def fit_of(content: Mapping[str, Any], neuron: type[Neuron] | None = None) -> Fit:
+    """The fit that the content of its file describes; `neuron` is its class where it is not in the catalogue."""
+    from ephysfit.fitting.fit import Fit
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "fit.json"
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return Fit.load(path, neuron)
 
 
 def _no_fit(path: Path) -> list[Saved]:
@@ -223,7 +270,7 @@ def scores_in(path: Path) -> dict[str, float]:
 def _with_fits(cells: list[Cell], saved: list[Saved]) -> Iterator[Cell]:
     """Each cell with the fits of it: those that name its file, or the cell; then the cells of which only fits are."""
     left = list(saved)
-    for cell in cells:
+    for cell in _joined(cells, saved):
         mine = [f for f in left if _is_of(f, cell) or (len(cells) == 1 and len({s.cell for s in saved}) == 1)]
         left = [f for f in left if f not in mine]
         yield replace(cell, name=mine[0].cell if mine else cell.name, fits=tuple(mine))
@@ -231,5 +278,18 @@ def _with_fits(cells: list[Cell], saved: list[Saved]) -> Iterator[Cell]:
         yield Cell(name, fits=tuple(f for f in left if f.cell == name))
 
 
+def _joined(cells: list[Cell], saved: Sequence[Saved]) -> list[Cell]:
+    """The cells with files that a batch run took together as one cell, and its options for loading them."""
+    by_name = {c.files[0].name: c for c in cells if len(c.files) == 1}
+    out = list(cells)
+    for fit in {s.files: s for s in saved if s.files}.values():
+        if all(name in by_name for name in fit.files) and (len(fit.files) > 1 or fit.options):
+            parts = [by_name[name] for name in fit.files]
+            out = [c for c in out if c not in parts]
+            out.append(Cell(fit.cell, tuple(c.files[0] for c in parts), options=fit.options))
+    return out
+
+
 def _is_of(saved: Saved, cell: Cell) -> bool:
-    return saved.cell == cell.name or saved.recording in [f.name for f in cell.files]
+    names = [f.name for f in cell.files]
+    return saved.cell == cell.name or saved.recording in names or (bool(saved.files) and list(saved.files) == names)

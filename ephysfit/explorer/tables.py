@@ -127,7 +127,7 @@ def _run_row(saved: Saved) -> dict[str, Any]:
     return {
         "cell": saved.cell,
         "model": saved.model,
-        "status": str(content.get("status", "")).lower().replace("_", " "),
+        "status": saved.status or str(content.get("status", "")).lower().replace("_", " "),
         "Γ/R ±4": scores.get("gamma_over_R_4", float("nan")),
         "Md* ±8": scores.get("md_star_8", float("nan")),
         "loss": float(content["loss"]) if content.get("loss") is not None else float("nan"),

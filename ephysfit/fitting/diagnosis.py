@@ -56,8 +56,11 @@ def refractory(spikes: np.ndarray, hold: int) -> np.ndarray:
     return ends[steps] - ends[np.maximum(steps - hold, 0)] > 0
 
 
-def drift_warning(found: tuple[Part, ...]) -> str:
-    """A sentence if the cell fired clearly more or less, for the same drive, at the end than at the beginning."""
+def drift_warning(found: tuple[Part, ...], modelled: bool = False) -> str:
+    """A sentence if the cell fired clearly more or less, for the same drive, at the end than at the beginning.
+
+    `modelled` says whether the fit has a term for it.
+    """
     if len(found) < 2:
         return ""
     first, last = found[0], found[-1]
@@ -69,7 +72,12 @@ def drift_warning(found: tuple[Part, ...]) -> str:
     if abs(np.log(factor)) < NOTABLE * spread or abs(change) < LARGE:
         return ""
     more = "more" if change > 0 else "less"
+    done = (
+        "the fit takes this in and is of the cell as it was at the end"
+        if modelled
+        else "Likelihood(drift=4) fits the cell as it was at the end"
+    )
     return (
         f"the cell's excitability drifted: against what the fit expects it fired {abs(change):.0%} {more} in the last "
-        f"quarter of the training data than in the first; Likelihood(drift=4) fits the cell as it was at the end"
+        f"quarter of the training data than in the first; {done}"
     )

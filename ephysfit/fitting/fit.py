@@ -275,9 +275,10 @@ def default_stages(neuron: type[Neuron]) -> tuple[Stage, ...]:
 
     A neuron without a hazard has no likelihood and is searched. One of few parameters cannot follow the cell closely,
     so that the most likely parameters are not the ones that spike best on their own: its free runs are searched too.
+    One that declares its likelihood no guide (`Neuron.searched`) is searched in noise-free runs.
     """
-    if not neuron.stochastic():
-        return (Passive(), Search(evaluations=4800))
+    if neuron.searched or not neuron.stochastic():
+        return (Passive(), Search(evaluations=4800, noisy=False))
     few = len(Free.of(neuron).names) <= FEW
     return (Passive(), Likelihood(), Search(), Readout()) if few else STAGES
 
@@ -344,7 +345,8 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
         return out
     if "V" in problem.neuron.states:
         out += [told for told in [bridge(problem.recording).warning()] if told]
-    drifted = drift_warning(parts(problem, neuron))
+    modelled = any(e.details.get("drift") for e in history)
+    drifted = drift_warning(parts(problem, neuron), modelled)
     if drifted:
         out.append(drifted)
     if problem.n_spikes < 100:

@@ -26,6 +26,10 @@ Array = npt.NDArray[np.float64]
 LONGEST = 1.0
 #: a gain in nats so small that a shortened step is worth a second try
 SLIGHT = 1.0
+#: shortest uninterrupted training data in which a drift is looked for unasked, ms
+STEADY = 20000.0
+#: standard errors from which a drift that nobody asked for is kept
+EVIDENT = 2.0
 #: correlation of two estimates above which they are named as not told apart
 ALIKE = 0.97
 
@@ -103,7 +107,9 @@ def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, 
     """Damped Fisher scoring from `z`; `tolerance` is the gain in nats under which it stops."""
     damping, here = 1e-2, target.information(z)
     values, small, status = [here.value], 0, Status.STEPS_USED
-    for k in range(steps if np.isfinite(here.value) else 0):
+    if not _usable(here):
+        return Ascent(z, -np.inf, Status.DIVERGED, (-np.inf,), _nothing(here))
+    for k in range(steps):
         if report is not None:
             report(k / steps, z, here.value)
         moved, damping = _uphill(target, z, here, damping)
@@ -111,14 +117,24 @@ def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, 
             status = Status.CONVERGED
             break
         there = target.information(moved)
+        if not _usable(there):
+            break
         small = small + 1 if there.value - here.value < tolerance else 0
         z, here = moved, there
         values.append(here.value)
         if small >= 3:
             status = Status.CONVERGED
             break
-    status = status if np.isfinite(here.value) else Status.DIVERGED
     return Ascent(z, here.value, status, tuple(values), here)
+
+
+def _usable(at: Information) -> bool:
+    """Whether a step can be made from here: of an upstroke far from the data the slopes overflow."""
+    return bool(np.isfinite(at.value) and np.isfinite(at.gradient).all() and np.isfinite(at.fisher).all())
+
+
+def _nothing(at: Information) -> Information:
+    return Information(-np.inf, np.zeros_like(at.gradient), np.zeros_like(at.fisher))
 
 
 def _uphill(target: Posterior, z: torch.Tensor, here: Information, damping: float) -> tuple[torch.Tensor | None, float]:
@@ -168,9 +184,10 @@ class Likelihood:
         Stop when three steps in a row gain less, in nats.
     names : tuple of str
         Parameters to move; all smooth ones unless given.
-    drift : int
+    drift : int or None
         Pieces of a slow drift of the log rate over the training data, zero at its end: what is fitted is then the
-        cell as it was last. 0 for none.
+        cell as it was last. 0 for none. None: one where the training data are a single sweep of 20 s or more (in a
+        series of steps order and amplitude cannot be told apart), kept if it is two standard errors from 0.
     spread : float
         Of random starts, in prior widths.
     held_out : bool
@@ -179,12 +196,12 @@ class Likelihood:
 
     steps: int = 120
     starts: int = 3
-    first: int = 8
-    trial: int = 12
+    first: int = 6
+    trial: int = 8
     prior: float = 1e-3
     tolerance: float = 0.05
     names: tuple[str, ...] = ()
-    drift: int = 0
+    drift: int | None = None
     spread: float = 0.7
     held_out: bool = False
 
@@ -196,7 +213,7 @@ class Likelihood:
         climb = _Climb(self, problem, estimate.neuron)
         begun = self._trials(climb, self._starts(problem, estimate.neuron))
         cell, _ = max(begun, key=lambda b: b[1].value)
-        cell, found = climb(cell, climb.everything, self.steps)
+        cell, found = climb.top(cell)
         free = Free.of(problem.neuron, climb.everything)
         bounds = free.on_bound(cell)
         curves = [[-v / problem.n_spikes for v in a.values] for a in (*(a for _, a in begun), found)]
@@ -212,7 +229,11 @@ class Likelihood:
                 "starts": [-a.value / problem.n_spikes for _, a in begun],
                 "drift": found.z[len(free.names) :].tolist(),
                 "top": scalar_values(cell),
-                "prior": {"strength": self.prior, "centre": scalar_values(estimate.neuron)},
+                "prior": {
+                    "strength": self.prior,
+                    "centre": scalar_values(estimate.neuron),
+                    "names": list(climb.everything),
+                },
                 **errors(free, found),
             },
         )
@@ -255,13 +276,26 @@ class _Climb:
             else ()
         )
         data = problem.train if stage.held_out else problem.everything
-        self.sweeps = [replace(t, slow=drifts(len(t.spikes), stage.drift)) for t in data]
+        unasked = int(len(data) == 1 and data[0].use.sum() * problem.dt >= STEADY)
+        self.pieces = unasked if stage.drift is None else stage.drift
+        self.sweeps = [replace(t, slow=drifts(len(t.spikes), self.pieces)) for t in data]
         self.n_spikes = max(sum(t.n_spikes for t in data), 1)
 
-    def __call__(self, cell: Neuron, names: tuple[str, ...], steps: int) -> tuple[Neuron, Ascent]:
+    def top(self, cell: Neuron) -> tuple[Neuron, Ascent]:
+        """The last ascent, with the drift; without it where nobody asked for one and the data show none."""
+        there, found = self(cell, self.everything, self.stage.steps, self.pieces)
+        if not self.pieces or self.stage.drift is not None:
+            return there, found
+        weights = found.z[-self.pieces :].numpy()
+        spread = np.sqrt(np.clip(np.diag(np.linalg.pinv(found.information.fisher, hermitian=True)), 0, None))
+        if np.isfinite(found.value) and (np.abs(weights) > EVIDENT * spread[-self.pieces :]).any():
+            return there, found
+        return self(there, self.everything, self.stage.steps)
+
+    def __call__(self, cell: Neuron, names: tuple[str, ...], steps: int, pieces: int = 0) -> tuple[Neuron, Ascent]:
         free = Free.of(self.problem.neuron, names)
         replay = Replay(free, cell, self.problem.dt)
-        target = Posterior(replay, self.sweeps, self.stage.prior, free.place(self.centre), self.stage.drift)
+        target = Posterior(replay, self.sweeps, self.stage.prior, free.place(self.centre), pieces)
 
         def report(fraction: float, z: torch.Tensor, value: float) -> None:
             here = lambda: as_floats(free.to_neuron(target.apart(z)[0], cell))  # noqa: E731

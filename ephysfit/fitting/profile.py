@@ -10,14 +10,14 @@ from math import sqrt
 import numpy as np
 import torch
 
-from ephysfit.fitting.surface import Peak, Surface
+from ephysfit.fitting.surface import Peak, Surface, covariance
 
 #: free coordinates beyond which a value counts as on its bound (a share of 2e-3 of the range)
 EDGE = 6.2
 #: how exactly the signed root of the drop is met, in standard errors
 EXACT = 0.03
-#: most evaluations a side
-TRIES = 8
+#: most points a side, steps of the others at each, and the longest move between two, in free coordinates
+TRIES, STEPS, LONGEST = 14, 30, 3.0
 
 
 @dataclass(frozen=True)
@@ -64,32 +64,46 @@ def _ends(surface: Surface, peak: Peak, k: int, limit: float, behind: float) -> 
 
 
 def _side(surface: Surface, peak: Peak, k: int, target: float, way: int) -> Side:
-    """Walk out along one coordinate until the root of twice the drop meets its target (secant, kept in a bracket)."""
-    z0 = float(peak.q[k])
-    edge = max(way * (way * EDGE - z0), 1e-3)  # distance to the bound
+    """Walk out along one coordinate, the others following, until the root of twice the drop meets its target."""
+    q = peak.q.clone()
+    q[k] = float(np.clip(float(q[k]), -EDGE, EDGE))  # on a bound all coordinates beyond are one value
+    edge = way * EDGE
     spread = sqrt(max(float(peak.covariance[k, k]), 0.0))
-    near, near_root, far, far_root = 0.0, 0.0, np.inf, np.inf
-    distance, q = min(target * spread if spread > 0 else edge, edge), peak.q
+    step = target / 3 * (spread if spread > 0 else 1.0)
+    z, root = float(q[k]), 0.0
     for _ in range(TRIES):
-        q, root = _root(surface, peak, k, z0 + way * distance, q)
-        if abs(root - target) < EXACT:
-            break
-        if root < target:
-            if distance >= edge:
-                return Side(z0 + way * edge, at_bound=True)
-            near, near_root = distance, root
+        ahead = z + way * min(max(step, 1e-3), LONGEST)
+        ahead = edge if way * (ahead - edge) > 0 else ahead
+        there, found = _root(surface, peak, k, ahead, q)
+        if found >= target:
+            return Side(_between(surface, peak, k, target, (z, root, q), (ahead, found)), at_bound=False)
+        if ahead == edge:
+            return Side(edge, at_bound=True)
+        gained = max(found - root, 1e-3)
+        step = abs(ahead - z) * float(np.clip((target - found) / gained, 0.5, 2.5))
+        z, root, q = ahead, found, there
+    return Side(z, at_bound=False)
+
+
+def _between(
+    surface: Surface, peak: Peak, k: int, target: float, inner: tuple[float, float, torch.Tensor],
+    outer: tuple[float, float],
+) -> float:  # fmt: skip
+    """The coordinate between one too near and one too far where the root meets its target."""
+    (z, root, q), (far, far_root) = inner, outer
+    for _ in range(3):
+        share = (target - root) / max(far_root - root, 1e-9)
+        middle = z + float(np.clip(share, 0.05, 0.95)) * (far - z)
+        if far_root - target < EXACT:
+            return far
+        there, found = _root(surface, peak, k, middle, q)
+        if abs(found - target) < EXACT:
+            return middle
+        if found < target:
+            z, root, q = middle, found, there
         else:
-            far, far_root = distance, root
-        distance = min(_next(near, near_root, far, far_root, target), edge)
-    return Side(z0 + way * distance, at_bound=False)
-
-
-def _next(near: float, near_root: float, far: float, far_root: float, target: float) -> float:
-    """The distance to try next: by the line through what is known, at most three times farther than before."""
-    if not np.isfinite(far):
-        return near * float(np.clip(target / max(near_root, 1e-3), 1.2, 3.0))
-    line = near + (target - near_root) / max(far_root - near_root, 1e-9) * (far - near)
-    return float(np.clip(line, near + 0.1 * (far - near), far - 0.1 * (far - near)))
+            far, far_root = middle, found
+    return z + float(np.clip((target - root) / max(far_root - root, 1e-9), 0.0, 1.0)) * (far - z)
 
 
 def _root(surface: Surface, peak: Peak, k: int, z: float, q: torch.Tensor) -> tuple[torch.Tensor, float]:
@@ -97,12 +111,18 @@ def _root(surface: Surface, peak: Peak, k: int, z: float, q: torch.Tensor) -> tu
     held = np.zeros(len(q), dtype=bool)
     held[k] = True
     begin = q.clone()
-    n = len(peak.covariance)
-    if peak.covariance[k, k] > 0:
-        begin[:n] += (z - float(q[k])) * torch.from_numpy(peak.covariance[:, k] / peak.covariance[k, k])
     begin[k] = z
-    if not np.isfinite(peak.target.value(begin)):
-        begin = q.clone()
-        begin[k] = z
-    found = surface.climb(peak.target, begin, steps=25, fixed=held)
+    following = begin + (z - float(q[k])) * _tangent(surface, peak, k, q)
+    values = [peak.target.value(b) for b in (begin, following)]
+    found = surface.climb(peak.target, following if values[1] > values[0] else begin, steps=STEPS, fixed=held)
     return found.z, sqrt(max(2 * (peak.value - found.value), 0.0))
+
+
+def _tangent(surface: Surface, peak: Peak, k: int, q: torch.Tensor) -> torch.Tensor:
+    """How the other coordinates follow one that is moved: by the information where they are."""
+    fisher = peak.target.information(q).fisher
+    fixed = surface.fixed.copy()
+    fixed[k] = True
+    moves = -covariance(fisher, fixed) @ fisher[:, k]
+    moves[fixed] = 0.0
+    return torch.from_numpy(moves)

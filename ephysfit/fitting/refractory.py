@@ -35,7 +35,7 @@ class Refractory:
 
     likelihood: Likelihood = field(default_factory=lambda: Likelihood(starts=1, steps=30))
     longest: float = 6.0
-    fall: float = 6.0
+    fall: float = 12.0
 
     def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
         if "t_ref" not in problem.neuron.parameters or not problem.neuron.stochastic():
@@ -69,7 +69,10 @@ class Refractory:
     def _at(self, problem: Problem, estimate: Estimate, steps: int) -> Estimate:
         cell = estimate.neuron.replace(t_ref=steps * problem.dt)
         quiet = replace(problem, progress=lambda stage, fraction: None)
-        found = self.likelihood(quiet, estimate.with_(neuron=cell))
+        stage = self.likelihood  # a drift in one fit but not in its neighbour would not let them be compared
+        if stage.drift is None:
+            stage = replace(stage, drift=len(estimate.details.get("drift", ())))
+        found = stage(quiet, estimate.with_(neuron=cell))
         problem.progress("refractory", min(steps / max(self._most(problem), 1), 1.0))
         return found if np.isfinite(found.train) else found.with_(train=np.inf)
 

@@ -98,7 +98,7 @@ def select(
 def _held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:
     """An estimate from the training blocks, and the log-likelihood of each stretch of the held-out ones."""
     estimate = Passive()(problem, Estimate(problem.start()))
-    estimate = Likelihood(starts=2, held_out=True)(problem, estimate)
+    estimate = Likelihood(starts=2, held_out=True, drift=0)(problem, estimate)
     free = Free.of(problem.neuron, smooth_only=True)
     replay, z = Replay(free, estimate.neuron, problem.dt), free.to_vector(estimate.neuron)
     stretches = []

@@ -29,6 +29,8 @@ BLIND = 1e-4
 ROUNDING = 1e-13
 #: least eigenvalue of an information that is scaled to a diagonal of ones
 FLAT = 1e-10
+#: gain in nats under which a climb stops: small, because narrow valleys are followed by many small gains
+CLOSE = 2e-3
 #: parameters that carry the place and the size of the mV scale
 SCALE = ("E_L", "theta")
 #: weight of the prior per spike where the fit does not say
@@ -138,7 +140,7 @@ class Surface:
         prior = fit.details.get("prior", {})
         centre, top = prior.get("centre"), fit.details.get("top")
         every = Free.of(kind, smooth_only=True).names
-        moved = tuple(n for n in every if n in fit.details.get("standard_errors", every)) or every
+        moved = tuple(n for n in every if n in prior.get("names", every)) or every
         return cls(
             problem,
             kind(**unflatten(kind.parameters, top)) if top else fit.neuron,
@@ -202,7 +204,8 @@ class Surface:
 
     def _stretch(self) -> dict[str, float]:
         """All mV larger, potentials about E_L: change of each parameter on its axis."""
-        values = scalar_values(self.start)
+        inside = self.free.to_neuron(self.free.to_vector(self.start), self.start)  # values on a bound are moved inside
+        values = scalar_values(as_floats(inside))
         moves = {}
         for n, p in zip(self.free.names, self.free.parameters, strict=True):
             power = dimension(p.unit)[1]
@@ -227,7 +230,7 @@ class Surface:
     ) -> Ascent:
         """To the top from `q`, with the blind directions held and, if said, more."""
         where = self.fixed if fixed is None else self.fixed | fixed
-        return ascend(Held(target, where), q, steps=steps, tolerance=0.01)  # type: ignore[arg-type]
+        return ascend(Held(target, where), q, steps=steps, tolerance=CLOSE)  # type: ignore[arg-type]
 
     def peak(self, base: Neuron, q: torch.Tensor) -> Peak:
         """The top with the refractory period of `base`."""

@@ -309,5 +309,8 @@ def _words(fit: Fit, surface: Surface, found: dict[str, Any], best: Peak, better
 
 
 def _outside(fit: Fit, name: str, low: float | None, high: float | None) -> bool:
-    value = {r["name"]: r["value"] for r in fit.parameters()}[name]
-    return (low is not None and value < low) or (high is not None and value > high)
+    row = {r["name"]: r for r in fit.parameters()}[name]
+    value, slack = row["value"], 1e-6 * (row["high"] - row["low"])
+    return not row["at_bound"] and (
+        (low is not None and value < low - slack) or (high is not None and value > high + slack)
+    )

@@ -34,6 +34,10 @@ class AdEx(Neuron):
 
     reference = "Brette & Gerstner 2005"
     biology = "Sodium activation gives a soft, sharp threshold; a slow current adapts to voltage and to spikes."
+    searched = (
+        "once begun the upstroke reaches the cut-off within a step, so that the hazard is all or nothing and the "
+        "likelihood a needle that no ascent finds"
+    )
 
     C = CAPACITANCE
     g = LEAK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ephysfit.models.adex import AdEx
 from ephysfit.models.bounded import bounded_margin, capped, excess
 from ephysfit.models.membrane import REFRACTORY, RESET
 from ephysfit.neuron.declare import Neuron, Parameter, State
@@ -29,6 +30,7 @@ class Izhikevich(Neuron):
 
     reference = "Izhikevich 2003, 2007"
     biology = "Spike initiation by a fast quadratic current; one slow recovery current shapes the firing pattern."
+    searched = AdEx.searched
 
     C = Parameter("pF", 10.0, 1000.0, "membrane capacitance", start=100.0)
     k = Parameter("pA/mV**2", 0.02, 5.0, "steepness of the quadratic current", start=0.7)

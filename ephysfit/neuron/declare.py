@@ -154,6 +154,8 @@ class Neuron:
     inputs: ClassVar[Mapping[str, Input]] = {"I": Input()}
     pinned: ClassVar[Mapping[str, float | tuple[float, ...] | Tie]] = {}
     base: ClassVar[type[Neuron] | None] = None
+    #: why the likelihood of replayed spikes is no guide to its parameters, for a neuron where it is not: fits search
+    searched: ClassVar[str] = ""
     #: other places, beside the declared starts, where a cold fit may begin: values by parameter name
     alternatives: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     State: ClassVar[Any] = None
@@ -236,7 +238,7 @@ class Neuron:
         for key in values:
             if key not in cls.parameters:
                 raise NeuronError(f"{cls.__name__} has no free parameter {key!r} to pin; {near(key, cls.parameters)}")
-        inherited = ("reference", "biology", "hold", "alternatives")
+        inherited = ("reference", "biology", "hold", "alternatives", "searched")
         body = {
             "base": cls,
             "__doc__": doc or cls.__doc__,

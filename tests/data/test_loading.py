@@ -43,6 +43,9 @@ class TestAbuse:
             load(tmp_path / "none.nwb")
         with pytest.raises(RecordingError, match="a folder"):
             load(tmp_path)
+        (tmp_path / ".zgroup").write_text("{}")
+        with pytest.raises(RecordingError, match="Zarr"):
+            load(tmp_path)
         for nothing in ([], [3], None, 5):
             with pytest.raises((RecordingError, TypeError)):
                 load(nothing)
@@ -71,7 +74,7 @@ class TestAbuse:
         with pytest.raises(RecordingError):
             load(tmp_path / "a.nwb")
 
-    @pytest.mark.parametrize("suffix", [".nwb", ".abf", ".csv", ".mat"])
+    @pytest.mark.parametrize("suffix", [".nwb", ".abf", ".csv", ".mat", ".pxp", ".smr", ".wcp", ".nix", ".ibw"])
     def test_ten_sparse_gigabytes_are_refused_at_once(self, tmp_path, suffix):
         path = tmp_path / f"huge{suffix}"
         with path.open("wb") as file:

@@ -34,7 +34,7 @@ def served(folder):
 
 
 def sentence(page) -> str:
-    return page.locator("p.say").first.inner_text()
+    return page.locator("p.now").inner_text()
 
 
 def answered(page, count: int) -> None:
@@ -78,7 +78,7 @@ def test_a_row_of_the_run_opens_its_fit_and_filters_hide_others(served):
         lif.click()
         page.wait_for_selector("input[data-name=d_theta]", state="detached", timeout=30_000)
         assert sentence(page).startswith("LIF")
-        page.locator(".tabulator-header-filter input").nth(1).fill("ALIF")
+        page.locator(".tabulator-header-filter input").nth(1).press_sequentially("ALIF")
         lif.wait_for(state="detached", timeout=30_000)
         assert troubles == []
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from explorer_cells import DT, fit, recording, truth
+from explorer_cells import fit, recording, truth
 
 import ephysfit as ef
 from ephysfit.errors import EphysfitError
@@ -24,7 +24,8 @@ def session() -> Session:
 def test_numbers_of_a_take_are_those_of_score(session):
     scene = session.scene
     take = scene.run(truth(), runs=30)
-    noisy = ef.simulate(truth(), [scene.current], dt=DT, noise="escape", runs=30, seed=1)
+    noisy = fit().simulate([scene.current], runs=30)
+    assert np.array_equal(take.train, noisy.companions["causal"].spike_times[0][0])
     test = session.recording.select(names=scene.sweeps)
     single = ef.score([take.train], [s.spike_times for s in test.sweeps], duration=scene.duration, stochastic=False)
     many = ef.score(noisy, [[s.spike_times for s in test.sweeps]], duration=scene.duration)

@@ -5,6 +5,7 @@ import json
 import pytest
 from explorer_cells import fit, recording, run_folder, write_csv
 
+import ephysfit as ef
 from ephysfit.errors import EphysfitError, FitError, RecordingError
 from ephysfit.explorer.shelf import Shelf
 
@@ -71,3 +72,19 @@ def test_a_fit_cannot_make_a_python_file_run_that_was_not_given(tmp_path):
     shelf = Shelf.of(path)
     with pytest.raises(EphysfitError, match="give that file too"):
         shelf.open(shelf.cells[0].fits[0])
+
+
+def test_a_run_of_a_batch_is_read_with_what_failed_in_it(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    write_csv(data / "good.csv", recording())
+    (data / "bad.csv").write_text("time_ms,current_pA\n0,1\n1,2\n")
+    ef.fit_many([data / "good.csv", data / "bad.csv"], "LIF", folder=tmp_path / "run", workers=1)
+    shelf = Shelf.of(tmp_path / "run", data)
+    ended = {saved.cell: saved for _, saved in shelf.fits}
+    assert (ended["good"].status, ended["bad"].status) == ("done", "failed")
+    assert "gamma_4" in ended["good"].scores
+    assert shelf.open(ended["good"]).model == "LIF"
+    assert [c.files[0].name for c in shelf.cells if c.fits] == ["bad.csv", "good.csv"]
+    with pytest.raises(FitError, match="bad, LIF: failed"):
+        shelf.open(ended["bad"])

@@ -7,13 +7,14 @@ import pytest
 import torch
 from fitting_cells import DT, KNOWN, begun, known, problem, spikes_only, steps
 
-from ephysfit.data.recording import Recording
-from ephysfit.fitting.likelihood import Likelihood, Posterior, drifts
+from ephysfit.data.recording import Recording, Sweep
+from ephysfit.fitting.fit import default_stages
+from ephysfit.fitting.likelihood import Likelihood, Posterior, ascend, drifts
 from ephysfit.fitting.stage import Estimate, Status
-from ephysfit.models import AIGIF, ALIF, LIF
+from ephysfit.models import AIGIF, ALIF, LIF, find
 from ephysfit.neuron.declare import scalar_values
 from ephysfit.neuron.free import Free
-from ephysfit.simulation.replay import Replay
+from ephysfit.simulation.replay import Information, Replay
 
 #: what spikes alone determine of a LIF or ALIF cell: not the scale of mV, nor its offset
 IDENTIFIED = {
@@ -113,6 +114,25 @@ def test_drift_finds_a_log_rate_that_moves():
     assert found.details["drift"] == pytest.approx([np.log(2.0)], abs=0.35)
 
 
+@pytest.mark.parametrize(("change", "kept"), [(np.log(3.0), True), (0.0, False)])
+def test_a_drift_that_nobody_asked_for_is_kept_where_the_data_show_it(change, kept):
+    """Spikes of a cell that stands still; then thinned towards the end, to a third of its rate."""
+    (sweep,) = known(24_000.0)
+    times, rng = sweep.spike_times, np.random.default_rng(2)
+    stay = rng.uniform(size=times.size) < np.exp(-change * times / 24_000.0)
+    data = Recording((Sweep(sweep.current, DT, None, times[stay]),), cell="drifting")
+    p = problem(data)
+    found = Likelihood(names=("theta", "delta"), starts=1)(p, begun(p))
+    assert bool(found.details["drift"]) is kept
+    if kept:
+        assert -1.8 * change < found.details["drift"][0] < -0.6 * change
+
+
+def test_steps_have_no_drift_unasked():
+    p = problem(steps(), LIF)
+    assert Likelihood(names=("theta",), starts=1)(p, begun(p)).details["drift"] == []
+
+
 def test_drifts_are_ramps_that_end_at_zero():
     ramps = drifts(101, 2)
     assert ramps.shape == (101, 2)
@@ -141,3 +161,31 @@ def test_short_sweeps_of_steps_fit():
     found = Likelihood(starts=1)(p, before)
     assert found.status in (Status.CONVERGED, Status.AT_BOUND)
     assert found.train < at_start - 0.1
+
+
+def test_an_information_that_overflows_ends_the_ascent_and_not_the_fit():
+    """Of an upstroke neuron far from the data the slopes overflow (Izhikevich on a raphe cell did)."""
+    calls = []
+
+    class Overflowing:
+        def information(self, z):
+            calls.append(z)
+            big = np.inf if len(calls) == bad else 1.0
+            return Information(-1.0 / len(calls), np.ones(1), np.full((1, 1), big))
+
+        def value(self, z):
+            return -0.1
+
+    for bad, status in ((1, Status.DIVERGED), (2, Status.STEPS_USED)):
+        calls.clear()
+        found = ascend(Overflowing(), torch.zeros(1, dtype=torch.float64), steps=5, tolerance=0.01)
+        assert found.status is status
+        assert np.isfinite(found.information.fisher).all()
+        assert (found.value == -np.inf) == (bad == 1)
+
+
+@pytest.mark.parametrize("name", ["AdEx", "EIF", "Izhikevich", "Izhikevich2003"])
+def test_a_neuron_whose_likelihood_is_no_guide_is_searched(name):
+    kind = find(name)
+    assert "needle" in kind.searched
+    assert [type(s).__name__ for s in default_stages(kind)] == ["Passive", "Search"]

@@ -36,7 +36,10 @@ def recognises(path: Path) -> bool:
     """A suffix that neo knows (these formats share no magic number), or a Matlab file with a neo Block in it."""
     if path.suffix.lower() == ".mat":
         return _holds_block(path)
-    return path.suffix.lower() in SUFFIXES
+    if path.suffix.lower() not in SUFFIXES:
+        return False
+    with path.open("rb") as file:
+        return any(file.read(512))  # none begins with zeros only, and neo would go through gigabytes of them
 
 
 def _holds_block(path: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.figures.goodness import bounds, fitting
+from ephysfit.reports.figures.misses import misses
 from ephysfit.reports.figures.prediction import all_stimuli, overview
 from ephysfit.reports.figures.rates import intervals, precision
 from ephysfit.reports.figures.response import f_i, responses_of
@@ -45,6 +46,11 @@ _ALL = (
          "of the whole stimulus. A recorded spike is missed if the model's single train has none within ±4 ms; a "
          "predicted spike is extra if no repeat has one within ±4 ms.", overview),
     Plot("stimuli", "All test stimuli", "Recorded repeats above, model below, for each test stimulus.", all_stimuli),
+    Plot("misses", "Where it is wrong",
+         "Left: mean current (band: ± 2 standard errors) about recorded spikes that the model's single train predicts "
+         "within ±4 ms, about those it misses, and about spikes of its own that no repeat has. Right: rate of cell and "
+         "model at ten levels of the current, smoothed over 10 ms, that are met equally long: where the curves part, "
+         "the model fires too much or too little.", misses),
     Plot("statistics", "Precision, intervals, rates",
          "Left: the coincidence factor Γ (chance subtracted) by window; where the model meets the black curve it "
          "agrees with the cell as well as the cell with itself. Middle: distribution of interspike intervals. Right: "

@@ -1,0 +1,58 @@
+"""Where the model is wrong: the current about spikes it misses and invents, and its rate at each level of current."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ephysfit.reports.evidence import READOUTS, Evidence
+from ephysfit.reports.figures.style import EXTRA, GRID, INK, MISSED, MODEL, READOUT, axes, figure, legend, title
+from ephysfit.reports.misses import Calibration, Triggered, calibration, triggered
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLOR = {"predicted": MODEL, "missed": MISSED, "invented": EXTRA}
+
+
+def misses(evidence: Evidence) -> Figure | None:
+    """Current about predicted, missed and invented spikes beside recorded and predicted rates; None without either."""
+    about, rates = triggered(evidence), calibration(evidence)
+    if not about and rates is None:
+        return None
+    fig = figure(9.6, 3.2)
+    left, right = axes(fig, 1, 2)
+    if about:
+        _about(left, about)
+    else:
+        fig.delaxes(left)
+    if rates is not None:
+        _rates(right, rates, evidence)
+    else:
+        fig.delaxes(right)
+    return fig
+
+
+def _about(ax: Axes, found: list[Triggered]) -> None:
+    for t in found:
+        color = _COLOR[t.kind]
+        ax.fill_between(t.times, t.mean - 2 * t.error, t.mean + 2 * t.error, color=color, alpha=0.18, lw=0)
+        ax.plot(t.times, t.mean, color=color, lw=1.5, label=f"{t.kind} ({t.count})")
+    ax.axvline(0, color=GRID, lw=0.8, zorder=0)
+    ax.set(xlabel="time from the spike (ms)", ylabel="mean current (pA)", xlim=(found[0].times[0], found[0].times[-1]))
+    title(ax, "Current about a spike")
+    legend(ax, loc="upper left")
+
+
+def _rates(ax: Axes, found: Calibration, evidence: Evidence) -> None:
+    error = np.nan_to_num(found.error)
+    ax.errorbar(found.current, found.recorded, 2 * error, color=INK, marker="o", ms=3.5, lw=1.3, elinewidth=1.0,
+                label="recorded, ± 2 se")  # fmt: skip
+    ax.plot(found.current, found.predicted, color=READOUT[evidence.single], marker="o", ms=3.5, lw=1.5,
+            label=f"model, {READOUTS[evidence.many]}")  # fmt: skip
+    ax.set(xlabel="current of the last 10 ms (pA)", ylabel="rate (Hz)")
+    ax.set_ylim(bottom=0)
+    title(ax, "Rate at each level of current")
+    legend(ax, loc="upper left")

@@ -1,0 +1,111 @@
+"""Where in the stimulus a model misses spikes, invents them, and is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ephysfit.arrays import Trace, Train
+from ephysfit.reports.evidence import Evidence
+
+#: what is shown about a spike, ms
+BEFORE, AFTER = 60.0, 10.0
+#: smoothing of the current that rates are shown against, ms, and how many levels of it
+FILTER, LEVELS = 10.0, 10
+#: fewer spikes than this have no mean worth a look
+FEWEST = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Triggered:
+    """The current about spikes of one kind, all of them scored.
+
+    Attributes
+    ----------
+    kind : str
+        "predicted", "missed" or "invented".
+    count : int
+    times : (time,) array, ms from the spike
+    mean, error : (time,) arrays, pA
+        With the standard error over spikes.
+    """
+
+    kind: str
+    count: int
+    times: Trace
+    mean: Trace
+    error: Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Recorded and predicted rate at levels of the smoothed current, each level met equally long.
+
+    Attributes
+    ----------
+    current : (level,) array, pA
+    recorded, error, predicted : (level,) arrays, Hz
+        ``error``: standard error of the recorded rate over repeats.
+    """
+
+    current: Trace
+    recorded: Trace
+    error: Trace
+    predicted: Trace
+
+
+def triggered(evidence: Evidence) -> list[Triggered]:
+    """The current about spikes that are predicted, missed and invented by the single noise-free train."""
+    stimulus, found = evidence.stimulus, evidence.agreement
+    empty = [np.empty(0)]
+    kinds = {
+        "predicted": np.concatenate([*empty, *(t[m] for t, m in zip(evidence.repeats, found.predicted, strict=True))]),
+        "missed": np.concatenate([*empty, *(t[~m] for t, m in zip(evidence.repeats, found.predicted, strict=True))]),
+        "invented": evidence.prediction[~found.shared],
+    }
+    made = [_about(k, _scored(t, evidence), stimulus.current, stimulus.dt) for k, t in kinds.items()]
+    return [m for m in made if m is not None]
+
+
+def _scored(times: Train, evidence: Evidence) -> Train:
+    start, stop = evidence.scored
+    return times[(times >= start) & (times < stop)]
+
+
+def _about(kind: str, spikes: Train, current: Trace, dt: float) -> Triggered | None:
+    lags = np.arange(-round(BEFORE / dt), round(AFTER / dt) + 1)
+    at = np.floor(spikes / dt).astype(int)
+    at = at[(at + lags[0] >= 0) & (at + lags[-1] < len(current))]
+    if len(at) < FEWEST:
+        return None
+    cut = current[at[:, None] + lags]
+    return Triggered(kind, len(at), lags * np.float64(dt), cut.mean(0), cut.std(0, ddof=1) / np.sqrt(len(at)))
+
+
+def calibration(evidence: Evidence) -> Calibration | None:
+    """Rates at levels of the smoothed current; None where the current has no levels or nothing spikes."""
+    from scipy.signal import lfilter
+
+    stimulus, (start, stop) = evidence.stimulus, evidence.scored
+    keep = np.exp(-stimulus.dt / FILTER)
+    smooth = lfilter([1 - keep], [1, -keep], stimulus.current - stimulus.current[0]) + stimulus.current[0]
+    whole = np.arange(int(start), int(stop))  # one ms each, as rates are
+    level = smooth[np.minimum((whole / stimulus.dt).astype(int), len(smooth) - 1)]
+    edges = np.quantile(level, np.linspace(0, 1, LEVELS + 1))
+    if len(whole) < 1000 or np.ptp(np.unique(np.round(edges, 6))) == 0 or len(np.unique(edges)) <= LEVELS:
+        return None
+    bins = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, LEVELS - 1)
+    each = np.array([_by_level(t, bins, start, stop) for t in evidence.repeats])
+    own = np.mean([_by_level(t, bins, start, stop) for t in evidence.runs(evidence.many)], axis=0)
+    centre = np.array([level[bins == k].mean() for k in range(LEVELS)])
+    error = each.std(0, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.full(LEVELS, np.nan)
+    return Calibration(centre, each.mean(0), error, own)
+
+
+def _by_level(train: Train, bins: np.ndarray, start: float, stop: float) -> Trace:
+    """Rate of one train at each level, Hz."""
+    inside = train[(train >= start) & (train < stop)]
+    at = np.clip((inside - int(start)).astype(int), 0, len(bins) - 1)
+    time = np.bincount(bins, minlength=LEVELS)
+    return 1e3 * np.bincount(bins[at], minlength=LEVELS) / np.maximum(time, 1)
