@@ -51,7 +51,9 @@ def interactive(evidence: Evidence) -> tuple[str, str]:
     view = gridplot([[p] for p in panels], sizing_mode="stretch_width", toolbar_location="above",
                     toolbar_options={"logo": None})  # fmt: skip
     script, div = components(view)
-    library = Resources(mode="inline", components=["bokeh"]).render_js()
+    # only bokeh's own text: render_js() would add files of whatever extension this process has loaded (the explorer)
+    own = Resources(mode="inline", components=["bokeh"]).js_raw
+    library = "".join(f'<script type="text/javascript">\n{text}\n</script>\n' for text in own)
     return library + script, div
 
 
