@@ -21,7 +21,7 @@ QUICK = ("LIF", "CSiLIF")
 #: left to the command: supersets and pins of others here, half a minute each to compile
 LONG = ("FreeGIF", "FreeAGIF", "FreeIGIF", "BankGIF", "BankIGIF")
 #: their after-spike terms make up for a refractory period that the shortest intervals only bound from above
-THROUGH_T_REF = ("GIF", "AdLIF", "MultiALIF", "BlockALIF", "AIGIF")
+THROUGH_T_REF = ("GIF", "AdLIF", "RefractoryLIF", "MultiALIF", "BlockALIF", "AIGIF")
 #: how close they came was measured (docs/recovery.md), and is held
 HELD = (
     "LIF", "SoftLIF", "ALIF", "BlockALIF", "MultiALIF", "AdLIF", "LIFASC", "RefractoryLIF", "RefractoryCurrentLIF",
