@@ -2,7 +2,7 @@
 #   make demo   the environment, then the main job on a shipped recording
 #   make test   the environment, then the tests
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint docs browser notebooks executed clean
+.PHONY: help demo test slow lint docs browser notebooks executed exports wheel clean
 
 CANDIDATES := python3.11 python3 python3.12 python3.13 python
 PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## fit a real cell, print its scores on held-out repeats, write demo/report.html
 	$(BIN)/ephysfit fit $(CELL) --model $(MODEL) --output demo
 
-test: $(READY)  ## all tests but the slow ones, and every example in the documentation strings
+test: $(READY) browser  ## all tests but the slow ones, and every example in the documentation strings
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --durations=12
 
 slow: $(READY)  ## the slow tests
@@ -47,8 +47,35 @@ executed: $(READY)  ## make the shipped notebooks anew from their sources, and r
 docs: $(READY)  ## the documentation site, docs/_build/html/index.html; a warning or a dead link inside fails
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-browser:  ## chromium for the tests of the explorer, by apt where it is missing and this is root
-	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+browser:  ## chromium for the tests of pages, by apt where it is missing and this is root; without it they are skipped
+	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq chromium; else echo "no chromium: tests of pages in a browser are skipped"; fi
+
+SIMULATORS := .venv-exports
+EXPORTS := build/exports
+
+$(SIMULATORS)/.ready: constraints-exports.txt
+	for need in java cmake g++; do command -v $$need >/dev/null || missing="$$missing $$need"; done; \
+	  test -z "$$missing" -a -f /usr/include/boost/type_index.hpp || { apt-get update -qq && \
+	  apt-get install -y -qq default-jre-headless cmake g++ libboost-dev; }
+	test -x $(SIMULATORS)/bin/python || $(PYTHON) -m venv $(SIMULATORS)
+	$(SIMULATORS)/bin/python -m pip install --quiet --quiet --disable-pip-version-check -r constraints-exports.txt
+	@touch $@
+
+exports: $(READY) $(SIMULATORS)/.ready  ## export cells, run them in NEST, Brian2, NeuroML, NIR, compare the spikes
+	$(BIN)/python benchmarks/exports.py write $(EXPORTS)
+	$(SIMULATORS)/bin/python benchmarks/exports_run.py $(EXPORTS)
+	$(BIN)/python benchmarks/exports.py table $(EXPORTS)
+
+wheel: $(READY)  ## build the wheel, install it into a clean environment, fit the demo cell with it
+	rm -rf build/wheel && mkdir -p build/wheel
+	$(BIN)/python -m build --wheel --outdir build/wheel
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt \
+	  "$$(ls build/wheel/*.whl)[report]"
+	cd build/wheel && venv/bin/ephysfit fit ../../$(CELL) --model LIF --output demo
+	build/wheel/venv/bin/ephysfit export build/wheel/demo/fit.json --to python -o build/wheel/cell.py
+	test -s build/wheel/demo/report.html -a -s build/wheel/cell.py
 
 clean:  ## remove what was made, the environment too
-	rm -rf .venv demo build dist docs/_build docs/api docs/notebooks docs/changelog.md
+	rm -rf .venv .venv-exports demo build dist docs/_build docs/api docs/notebooks docs/changelog.md

@@ -237,8 +237,9 @@ def test_report_of_a_saved_fit(run: Run, files: tuple[Path, Path], fitted: Fitte
 def test_info_shows_stimuli_and_split(run: Run) -> None:
     done = run("info", ROOT / "data" / "DRN164.nwb")
     assert done.code == 0
-    assert re.search(r"0: frozen noise, training\s+1\s+60\s+527", done.out)
-    assert "train: 1 sweeps, 60 s, 527 spikes; test: 10 sweeps, 100 s, 707 spikes" in done.out
+    assert re.search(r"0\s+frozen noise, training\s+noise\s+1\s+60\s+527\s+train", done.out)
+    assert "train: 1 sweep, 60 s, 527 spikes" in done.out
+    assert "test: 10 sweeps, 100 s, 707 spikes" in done.out
 
 
 def test_info_as_json_holds_the_same(run: Run) -> None:
@@ -359,7 +360,13 @@ def test_version_and_no_arguments(run: Run) -> None:
     assert run().code == 2
 
 
-@pytest.mark.parametrize("verb", ["info", "fit", "simulate", "score", "report", "export", "intervals", "models"])
+VERBS = (
+    "info", "inspect", "fit", "intervals", "simulate", "score", "report", "plot", "explore", "export", "write",
+    "models", "batch", "status", "collect", "query", "population", "warm-up",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_with_an_example(run: Run, verb: str) -> None:
     done = run(verb, "--help")
     assert done.code == 0
@@ -384,3 +391,14 @@ def test_export_to_a_simulator_that_does_not_exist_names_the_near_one(run: Run, 
     said = run("export", fitted.folder / "fit.json", "--to", "brain2")
     assert said.code == 2
     assert "did you mean brian2" in said.message
+
+
+def test_plot_of_a_saved_fit(run: Run, files: tuple[Path, Path], fitted: Fitted, tmp_path: Path) -> None:
+    figure = tmp_path / "raster.pdf"
+    done = run("plot", fitted.fit, *files, "-k", "raster", "--from", "500-1500", "-o", figure, "--runs", "20")
+    assert done.code == 0, done.err
+    assert figure.read_bytes().startswith(b"%PDF")
+    for wrong, hint in ((("-k", "rastr"), "did you mean raster"), (("--from", "9"), "START-STOP")):
+        refused = run("plot", fitted.fit, *files, *wrong, "-o", figure)
+        assert refused.code == 2
+        assert hint in refused.message

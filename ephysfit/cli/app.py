@@ -18,6 +18,7 @@ from ephysfit.cli.verbs.info import info
 from ephysfit.cli.verbs.inspect import inspect
 from ephysfit.cli.verbs.intervals import intervals
 from ephysfit.cli.verbs.models import models
+from ephysfit.cli.verbs.plot import plot
 from ephysfit.cli.verbs.population import population
 from ephysfit.cli.verbs.report import report
 from ephysfit.cli.verbs.score import score
@@ -47,6 +48,7 @@ VERBS = (
     simulate,
     score,
     report,
+    plot,
     explore,
     export,
     write,

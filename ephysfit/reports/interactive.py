@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ephysfit.arrays import Trace, Train
+from ephysfit.arrays import Trace, Train, Trains
 from ephysfit.metrics.trains import cut
 from ephysfit.metrics.variance import mean_rate
 from ephysfit.reports.evidence import READOUTS, Evidence
@@ -18,6 +18,8 @@ from ephysfit.reports.figures.style import CURRENT, EXTRA, INK, MISSED, MODEL, N
 POINTS = 24_000
 #: noisy runs shown
 DRAWN = 20
+#: spikes of a readout that the page carries; of long records fewer runs are shown, one at least
+SPIKES = 20_000
 #: longest stretch shown at first, ms
 FIRST = 2500.0
 
@@ -49,7 +51,9 @@ def interactive(evidence: Evidence) -> tuple[str, str]:
     view = gridplot([[p] for p in panels], sizing_mode="stretch_width", toolbar_location="above",
                     toolbar_options={"logo": None})  # fmt: skip
     script, div = components(view)
-    library = Resources(mode="inline", components=["bokeh"]).render_js()
+    # only bokeh's own text: render_js() would add files of whatever extension this process has loaded (the explorer)
+    own = Resources(mode="inline", components=["bokeh"]).js_raw
+    library = "".join(f'<script type="text/javascript">\n{text}\n</script>\n' for text in own)
     return library + script, div
 
 
@@ -103,7 +107,7 @@ def _raster(evidence: Evidence, span: Any) -> Any:
         row += 1
     model, extra = [], []
     for name in evidence.readouts:
-        drawn = list(evidence.runs(name)[:DRAWN])
+        drawn = _few(evidence.runs(name))
         row += 1.0
         names[row + (len(drawn) - 1) / 2] = READOUTS[name]
         model.append((name, [(spikes, row + k) for k, spikes in enumerate(drawn)]))
@@ -121,6 +125,12 @@ def _raster(evidence: Evidence, span: Any) -> Any:
     p.ygrid.grid_line_color = None
     _legend(p, "horizontal")
     return p
+
+
+def _few(runs: Trains) -> list[Train]:
+    """The first runs, as many as the page can carry."""
+    total = np.cumsum([len(t) for t in runs[:DRAWN]])
+    return list(runs[: max(int((total <= SPIKES).sum()), 1)])
 
 
 def _legend(p: Any, way: str) -> None:

@@ -50,10 +50,15 @@ def amount(value: float | None, digits: int = 4) -> str:
 
     Examples
     --------
-    >>> amount(-53.65456), amount(0.0637, 2), amount(None)
-    ('−53.65', '0.064', '–')
+    >>> amount(-53.65456), amount(0.0637, 2), amount(354.2, 2), amount(None)
+    ('−53.65', '0.064', '350', '–')
     """
-    return "–" if value is None or isnan(value) else f"{value:.{digits}g}".replace("-", "−")
+    if value is None or isnan(value):
+        return "–"
+    text = f"{value:.{digits}g}"
+    if "e+" in text and abs(value) < 1e6:  # 3.5e+02 is 350 to everybody
+        text = f"{float(text):.0f}"
+    return text.replace("-", "−")
 
 
 def percent(share: float) -> str:

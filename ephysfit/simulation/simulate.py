@@ -178,6 +178,12 @@ def simulate(
         raise SimulationError(
             f"{type(neuron).__name__} declares no hazard, so noise={noise!r} has no meaning; use noise='none'"
         )
+    inputs = list(type(neuron).inputs)
+    if isinstance(stimulus, Recording) and len(inputs) > 1:
+        raise SimulationError(
+            f"{type(neuron).__name__} has {len(inputs)} inputs ({', '.join(inputs)}) and a recording holds one; "
+            "give arrays (time, input), as models.partner_input makes them"
+        )
     step = _step(stimulus, dt)
     cell = as_floats(neuron)
     admit(cell)

@@ -52,7 +52,9 @@ def nest(reading: Reading) -> dict[str, str]:
             jump=[(name(n), text(e), n in d.step.states) for n, e in d.jump],
             noisy=reading.spiking == "noisy",
         ),
-        "_nest.py": fill("nest.py.j2", **shared),
+        "_nest.py": fill(
+            "nest.py.j2", **shared, states=[*map(name, d.step.states), "wait", *(["spent"] if rate else [])]
+        ),
     }
 
 

@@ -135,9 +135,9 @@ def _round(value: float) -> int:
     return round(float(value))
 
 
-def overview(evidence: Evidence) -> Figure:
-    """Stimulus, raster, membrane and rate of a typical stretch: the picture of a fit."""
-    start, stop = evidence.stretch
+def overview(evidence: Evidence, stretch: tuple[float, float] | None = None) -> Figure:
+    """Stimulus, raster, membrane and rate of a stretch (ms; a typical one unless given): the picture of a fit."""
+    start, stop = stretch or evidence.stretch
     recorded = evidence.stimulus.sweeps[0].voltage is not None
     own = recorded and evidence.trace("V") is None
     draw = [stimulus, raster, *([voltage] if own else []), membrane, psth]

@@ -1,0 +1,145 @@
+"""Round trips of every export: the same current in ephysfit and in the simulator, spike times side by side.
+
+    python benchmarks/exports.py write DIR [--all]     exports, currents and ephysfit's own spikes (this environment)
+    PYTHON benchmarks/exports_run.py DIR               the simulators run them (an environment of their own)
+    python benchmarks/exports.py table DIR [--docs]    the table; exit code 1 where spikes part by more than a step
+
+``make exports`` does all three on the neurons of `SOME`; ``--all`` takes the catalogue (the NEST models alone compile
+for half an hour on two cores). ``--docs`` puts the table into docs/export.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ephysfit.errors import ExportError
+from ephysfit.fitting.fit import Fit
+from ephysfit.models import catalogue
+from ephysfit.reports.export import export
+from ephysfit.simulation.simulate import simulate
+
+ROOT = Path(__file__).parents[1]
+#: one of every build: linear, banks, products of states, functions, two inputs, upstroke; a hard LIF for NIR
+SOME = ("LIF", "ALIF", "GLIF5", "BRF", "STCLIF", "SpatialSTC", "AdEx", "AIGIF")
+#: step of the test (ms); jLEMS integrates by Euler's rule, so both sides take a finer one there
+DT, FINE = 0.1, 0.002
+#: how far spikes may part (ms): one step of the test; with Euler's rule one step of a usual fit
+ALLOWED = {"neuroml": 0.5}
+#: length of the current and of its pieces (ms)
+LENGTH, PIECE = 800.0, 20.0
+TARGETS = ("python", "brian2", "nest", "neuroml", "nir")
+LEVELS = ((150.0, 60.0), (400.0, 200.0), (2.0, 1.0), (50.0, 20.0), (1500.0, 800.0))
+NOISE = {"threshold": "none", "causal": "integrated"}
+#: a start with empty banks hears nothing; NIR's LIF has no refractory period
+HEARING = {"R": (1.0,) * 8, "gamma": (-1.0,) * 7, "theta": 4.0}
+AWAKE = {"BankGIF": HEARING, "AIGIF": HEARING}
+
+
+def spikes(fit: Fit, drive: np.ndarray, spiking: str, dt: float) -> np.ndarray:
+    return simulate(fit.neuron, drive, dt=dt, noise=NOISE[spiking]).spike_times[0][0]
+
+
+def drive_of(fit: Fit, spiking: str) -> tuple[np.ndarray, np.ndarray]:
+    """A current in pieces, (piece, input), to which the neuron fires at 5 to 100 Hz, and the same in steps of DT."""
+    rng = np.random.default_rng(0)
+    count, inputs = round(LENGTH / PIECE), len(type(fit.neuron).inputs)
+    for mean, std in LEVELS:
+        levels = (mean + std * rng.standard_normal(count)).round(3)
+        pieces = np.stack([levels, *[rng.random(count) < 0.2 for _ in range(inputs - 1)]], -1).astype(float)
+        current = stepped(pieces, DT)
+        if 0.005 * LENGTH <= len(spikes(fit, current, spiking, DT)) <= 0.1 * LENGTH:
+            break
+    return pieces, current
+
+
+def stepped(pieces: np.ndarray, dt: float) -> np.ndarray:
+    steps = np.repeat(pieces, round(PIECE / dt), axis=0)
+    return steps[:, 0] if steps.shape[1] == 1 else steps
+
+
+def write(folder: Path, names: list[str]) -> None:
+    """Every export that exists, and why the others do not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = []
+    for name in names:
+        neuron = catalogue()[name].start().replace(**AWAKE.get(name, {}))
+        for to in TARGETS:
+            spiking = "threshold" if to == "nir" or not type(neuron).stochastic() else "causal"
+            dt = FINE if to == "neuroml" else DT
+            given = neuron.replace(t_ref=0.0) if to == "nir" and "t_ref" in type(neuron).parameters else neuron
+            fit, key = Fit(given, "cell", dt), f"{name}_{to}"
+            try:
+                files = export(fit, to, folder / (key if to != "brian2" else f"{key}_script"), spiking=spiking)
+            except ExportError as error:
+                plan.append({"name": name, "to": to, "refused": str(error)})
+                continue
+            pieces, current = drive_of(fit, spiking)
+            own = spikes(fit, stepped(pieces, dt), spiking, dt)
+            np.savez(folder / f"{key}.npz", pieces=pieces, current=current, own=own)
+            plan.append({"name": name, "to": to, "main": files[0].name, "key": key, "dt": dt, "piece": PIECE})
+        print(f"{name:18s}" + "  ".join(p["to"] for p in plan if p["name"] == name and "main" in p), flush=True)
+    (folder / "plan.json").write_text(json.dumps(plan, indent=1))
+
+
+def verdict(folder: Path, item: dict) -> tuple[str, bool]:
+    """A cell of the table, and whether it is as it should be."""
+    if "refused" in item:
+        return "–", True
+    result = folder / f"{item['key']}.found.json"
+    if not result.exists():
+        return "not run", False
+    found = json.loads(result.read_text())
+    if "error" in found:
+        return f"failed: {found['error'][:60]}", False
+    own, other = np.load(folder / f"{item['key']}.npz")["own"], np.array(found["spikes"])
+    if len(own) != len(other):
+        return f"{len(other)} spikes, not {len(own)}", False
+    if not len(own):
+        return "silent", False
+    apart = float(np.abs(own - other).max())
+    word = "the same" if apart < 1e-6 else f"within {max(apart, 0.001):.1g} ms"
+    return f"{word} ({len(own)})", apart <= ALLOWED.get(item["to"], DT) + 1e-6
+
+
+def table(folder: Path, docs: bool) -> int:
+    """Print the table; the number of cells that are not as they should be."""
+    plan = json.loads((folder / "plan.json").read_text())
+    rows, bad = [], 0
+    for name in dict.fromkeys(p["name"] for p in plan):
+        cells = {p["to"]: verdict(folder, p) for p in plan if p["name"] == name}
+        bad += sum(not good for _, good in cells.values())
+        rows.append(f"| {name} | " + " | ".join(cells[to][0] for to in TARGETS) + " |")
+    lines = [f"| neuron | {' | '.join(TARGETS)} |", "|---" * (len(TARGETS) + 1) + "|", *rows]
+    print("\n".join(lines))
+    for item in plan:
+        if "refused" in item and not docs:
+            print(f"{item['name']} / {item['to']}: {item['refused']}")
+    if docs:
+        page = ROOT / "docs" / "export.md"
+        between = re.compile(r"(<!-- table -->\n).*?(\n<!-- end -->)", flags=re.S)
+        text = between.sub(lambda m: m[1] + "\n".join(lines) + m[2], page.read_text())
+        page.write_text(text)
+    return bad
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["write", "table"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--all", action="store_true", help="the whole catalogue, not one of every build")
+    parser.add_argument("--docs", action="store_true", help="put the table into docs/export.md")
+    asked = parser.parse_args()
+    if asked.what == "write":
+        write(asked.folder, list(catalogue()) if asked.all else list(SOME))
+    else:
+        sys.exit(1 if table(asked.folder, asked.docs) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Runs exported cells in their simulators; needs none of ephysfit, but brian2, nest, nestml, pyneuroml (java), nir.
+
+    PYTHON benchmarks/exports_run.py DIR [target ...]
+
+DIR is what ``benchmarks/exports.py write`` made. Spike times go to ``*.found.json`` beside each export.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+
+
+def run_python(folder: Path, item: dict, given: dict) -> list[float]:
+    return runpy.run_path(str(folder / item["main"]))["simulate"](given["current"]).tolist()
+
+
+def run_brian2(folder: Path, item: dict, given: dict) -> list[float]:
+    import brian2
+
+    brian2.prefs.codegen.target = "numpy"
+    brian2.BrianLogger.log_level_error()
+    return runpy.run_path(str(folder / item["main"]))["simulate"](given["current"])[0].tolist()
+
+
+def run_nest(folder: Path, item: dict, given: dict) -> list[float]:
+    """In a process of its own: NEST does not forget models; built before, all in one go."""
+    script = folder / (Path(item["main"]).stem + "_nest.py")
+    code = (
+        "import runpy, sys, json, numpy as np\n"
+        f"found = runpy.run_path({str(script)!r})\n"
+        f"current = np.load({str(folder / (item['key'] + '.npz'))!r})['current']\n"
+        "found['simulate'].__globals__['MODULE'] = 'exported_module'\n"
+        "print('SPIKES', json.dumps(found['simulate'](current).tolist()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    found = re.search(r"^SPIKES (.*)$", done.stdout, flags=re.M)
+    if not found:
+        raise RuntimeError((done.stderr or done.stdout)[-300:])
+    return json.loads(found[1])
+
+
+def build_nest(folder: Path, items: list[dict]) -> None:
+    """All models as one module."""
+    from pynestml.frontend.pynestml_frontend import generate_nest_target
+
+    generate_nest_target(
+        input_path=[str(folder / i["main"]) for i in items], target_path=str(folder / "nest_build"),
+        module_name="exported_module", logging_level="ERROR", codegen_opts={"nest_path": sys.prefix},
+    )  # fmt: skip
+
+
+def run_neuroml(folder: Path, item: dict, given: dict) -> list[float]:
+    """jNeuroML on the same pieces of current, each a pulse generator."""
+    import pyneuroml
+
+    (jar,) = (Path(pyneuroml.__file__).parent / "lib").glob("jNeuroML-*-jar-with-dependencies.jar")
+    run = (folder / (Path(item["main"]).stem + "_run.xml")).read_text()
+    levels, piece = given["pieces"][:, 0], item["piece"]
+    pulses = "".join(
+        f'<pulseGenerator id="c{k}" delay="{k * piece}ms" duration="{piece}ms" amplitude="{a}pA"/>'
+        for k, a in enumerate(levels)
+    )
+    ends = "".join(f'<explicitInput target="pop[0]" input="c{k}" destination="synapses"/>' for k in range(len(levels)))
+    run = re.sub(r"<pulseGenerator[^>]*/>", pulses, run)
+    run = re.sub(r"<explicitInput[^>]*/>", ends, run)
+    run = re.sub(r'length="[^"]*" step="[^"]*"', f'length="{len(levels) * piece}ms" step="{item["dt"]}ms"', run)
+    at = folder / f"LEMS_{item['key']}.xml"
+    at.write_text(run)
+    command = ["java", "-Xmx400M", "-Djava.awt.headless=true", "-jar", str(jar), at.name, "-nogui"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    (name,) = re.findall(r'fileName="([^"]*\.spikes)"', run)
+    if not (folder / name).exists():
+        raise RuntimeError(re.sub(r"\s+", " ", " ".join(re.findall(r"Error: .*", done.stdout)))[:300])
+    times = np.loadtxt(folder / name, ndmin=2)
+    return (times[:, 0] * 1e3).tolist() if times.size else []
+
+
+def run_nir(folder: Path, item: dict, given: dict) -> list[float]:
+    """The equation that NIR gives nir.LIF, tau v' = v_leak - v + r I, solved piece by piece."""
+    import nir
+
+    node = nir.read(folder / item["main"]).nodes["neuron"]
+    tau, r, leak, threshold, reset = (
+        float(np.ravel(getattr(node, n))[0]) for n in ("tau", "r", "v_leak", "v_threshold", "v_reset")
+    )
+    v, dt, out = leak, item["dt"], []
+    for n, current in enumerate(given["current"]):
+        goal = leak + r * current
+        v = goal + (v - goal) * np.exp(-dt / tau)
+        if v >= threshold:
+            out.append((n + 0.5) * dt)
+            v = reset
+    return out
+
+
+def mend_nest_config() -> None:
+    """The wheel of nest-simulator points to the folder where it was built; make its nest-config point here."""
+    import importlib.util
+
+    found = importlib.util.find_spec("nest")
+    config = Path(sys.prefix) / "bin" / "nest-config"
+    if found is None or found.origin is None or not config.exists():
+        return
+    home = Path(found.origin).parent
+    text = config.read_text()
+    if str(home) in text:
+        return
+    text = re.sub(r"^prefix=.*$", f'prefix="{home}"', text, flags=re.M)
+    text = re.sub(r"-I\S*/include/nest", f"-I{home}/include/nest", text)
+    text = re.sub(r'echo "-L[^"]*"', 'echo ""', text)
+    text = re.sub(r'"[^"]*/g\+\+"', '"g++"', text)
+    text = text.replace('-std=c++20"', '-std=c++20 -D_GLIBCXX_USE_CXX11_ABI=0"').replace('echo "lib64"', 'echo "lib"')
+    config.write_text(text)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]).resolve()
+    plan = [p for p in json.loads((folder / "plan.json").read_text()) if "main" in p]
+    wanted = sys.argv[2:] or ["python", "brian2", "neuroml", "nir", "nest"]
+    if "nest" in wanted:
+        home = Path(sysconfig.get_path("platlib")) / "nest" / "lib" / "nest"
+        if str(home) not in os.environ.get("LD_LIBRARY_PATH", ""):  # read when a process starts
+            os.environ["LD_LIBRARY_PATH"] = f"{home}:{os.environ.get('LD_LIBRARY_PATH', '')}"
+            os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+            os.execv(sys.executable, [sys.executable, *sys.argv])
+        mend_nest_config()
+        build_nest(folder, [p for p in plan if p["to"] == "nest"])
+    runners = {"python": run_python, "brian2": run_brian2, "neuroml": run_neuroml, "nir": run_nir, "nest": run_nest}
+    for item in plan:
+        if item["to"] not in wanted:
+            continue
+        given = dict(np.load(folder / f"{item['key']}.npz"))
+        try:
+            found = {"spikes": runners[item["to"]](folder, item, given)}
+        except Exception as error:  # whatever a simulator raises goes into the table
+            found = {"error": f"{type(error).__name__}: {error}"}
+        (folder / f"{item['key']}.found.json").write_text(json.dumps(found))
+        print(item["key"], found.get("error", len(found.get("spikes", []))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

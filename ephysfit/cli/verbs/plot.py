@@ -1,0 +1,97 @@
+"""`ephysfit plot`: one figure of a saved fit, as PNG, PDF or SVG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ephysfit.cli import arguments, scoring
+from ephysfit.cli.output import say
+from ephysfit.cli.sweeps import unseen
+
+#: names of `reports.figures.single.KINDS` (a test compares them), so that help and usage errors stay light
+KINDS = (
+    "overview", "stimuli", "misses", "statistics", "responses", "fitting", "bounds", "raster", "psth", "membrane",
+    "current", "precision", "intervals", "f-i", "rescaling", "history",
+)  # fmt: skip
+FORMATS = (".png", ".pdf", ".svg")
+
+
+def known_kind(text: str) -> str:
+    """One of the figures there are."""
+    if text.lower() in KINDS:
+        return text.lower()
+    raise typer.BadParameter(f"{text!r}; {arguments.hint(text, KINDS, most=len(KINDS))}")
+
+
+def figure_file(path: Path) -> Path:
+    """The path if its ending names a format."""
+    if path.suffix.lower() in FORMATS:
+        return path
+    raise typer.BadParameter(f"{path}: ends in none of {', '.join(FORMATS)}")
+
+
+def span(text: str | None) -> tuple[float, float] | None:
+    """``500-3000`` as a stretch in ms."""
+    if text is None:
+        return None
+    start, dash, stop = text.partition("-")
+    try:
+        found = float(start), float(stop)
+    except ValueError:
+        found = (0.0, 0.0)
+    if not dash or not 0 <= found[0] < found[1]:
+        raise typer.BadParameter(f"{text!r}: give START-STOP in ms, such as 500-3000", param_hint="--from")
+    return found
+
+
+Kind = Annotated[
+    str,
+    typer.Option("--kind", "-k", metavar="KIND", callback=known_kind, help="One of " + ", ".join(KINDS) + "."),
+]
+Figure = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=figure_file, show_default=False,
+                 help="The figure to write: .png, .pdf or .svg."),
+]  # fmt: skip
+Stretch = Annotated[
+    str | None,
+    typer.Option("--from", metavar="START-STOP", show_default=False,
+                 help="Stretch in ms of figures in time. Default: a typical 2500 ms."),
+]  # fmt: skip
+
+
+def plot(
+    fit: arguments.FitFile,
+    files: arguments.Files,
+    output: Figure,
+    kind: Kind = "overview",
+    stretch: Stretch = None,
+    train: arguments.TrainOption = None,
+    test: arguments.TestOption = None,
+    model: arguments.NeuronOption = None,
+    runs: arguments.RunsOption = 200,
+    seed: arguments.SeedOption = 1,
+    spikes: arguments.SpikesOption = "auto",
+    sweeps: arguments.SweepsOption = None,
+    option: arguments.ReaderOption = None,
+) -> None:
+    """Draw one figure of a saved fit on sweeps it has not seen, as PNG, PDF or SVG.
+
+    Examples:
+
+    ephysfit plot fit_DRN164/fit.json data/DRN164.nwb -o overview.png
+
+    ephysfit plot fit.json cell.nwb --kind raster --from 1000-3000 -o figure_2a.pdf
+
+    ephysfit plot fit.json cell.nwb --kind f-i -o f_i.svg
+    """
+    from ephysfit.reports.figures.single import draw, save
+
+    within = span(stretch)
+    fitted = arguments.open_fit(fit, model)
+    held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
+    evidence = scoring.gather(fitted, held, None, runs=runs, seed=seed)
+    say(f"written: {save(draw(evidence, kind, within), output)}")

@@ -1,0 +1,116 @@
+"""Single figures for talks and papers: one panel each, or those of the report, saved as PNG, PDF or SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ephysfit.errors import ScoreError, near
+from ephysfit.reports.evidence import Evidence
+from ephysfit.reports.figures import PLOTS
+from ephysfit.reports.figures.goodness import loss, time_rescaling
+from ephysfit.reports.figures.prediction import marks, membrane, overview, raster, stimulus
+from ephysfit.reports.figures.rates import intervals, precision, psth
+from ephysfit.reports.figures.response import f_i
+from ephysfit.reports.figures.style import axes, figure, seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: formats a figure can be saved in, by ending
+FORMATS = (".png", ".pdf", ".svg")
+#: pixels an inch of a PNG
+DPI = 200
+
+
+def _marked_raster(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
+    raster(ax, evidence, start, stop)
+    marks(ax)
+
+
+_IN_TIME: Mapping[str, tuple[Callable[[Axes, Evidence, float, float], None], str]] = MappingProxyType({
+    "raster": (_marked_raster, "recorded repeats above, model runs below; missed and extra spikes marked"),
+    "psth": (psth, "smoothed rate of cell and model"),
+    "membrane": (membrane, "membrane potential of cell and model with its threshold"),
+    "current": (stimulus, "the injected current"),
+})  # fmt: skip
+_PANELS: Mapping[str, tuple[Callable[[Axes, Evidence], object], str]] = MappingProxyType({
+    "precision": (precision, "coincidence factor by window, beside the cell's own"),
+    "intervals": (intervals, "distribution of interspike intervals"),
+    "f-i": (f_i, "rate against constant current"),
+    "rescaling": (time_rescaling, "time-rescaling test of the hazard"),
+    "history": (lambda ax, evidence: loss(ax, evidence.fit), "loss by step of the fit"),
+})  # fmt: skip
+
+#: what can be drawn, by name, with a line on each
+KINDS: Mapping[str, str] = MappingProxyType(
+    {name: plot.title.lower() for name, plot in PLOTS.items()}
+    | {name: says for name, (_, says) in (*_IN_TIME.items(), *_PANELS.items())}
+)
+
+
+def draw(evidence: Evidence, kind: str, stretch: tuple[float, float] | None = None) -> Figure:
+    """One figure of a fit.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    kind : str
+        One of `KINDS`.
+    stretch : (float, float), optional
+        ms, of figures in time; a typical stretch of 2.5 s unless given.
+
+    Raises
+    ------
+    ScoreError
+        If there is no such kind, or this fit has nothing to show in it.
+    """
+    made: Figure | None
+    if kind == "overview":
+        made = overview(evidence, stretch)
+    elif kind in _IN_TIME:
+        made = _in_time(evidence, kind, stretch or evidence.stretch)
+    elif kind in _PANELS:
+        made = _panel(evidence, kind)
+    elif kind in PLOTS:
+        made = PLOTS[kind].draw(evidence)
+    else:
+        raise ScoreError(f"there is no figure {kind!r}; {near(kind, KINDS)}")
+    if made is None:
+        raise ScoreError(f"{evidence.fit.model} of {evidence.fit.cell} has nothing to show as {kind!r} ({KINDS[kind]})")
+    return made
+
+
+def _in_time(evidence: Evidence, kind: str, stretch: tuple[float, float]) -> Figure:
+    fig = figure(9.6, 3.4 if kind == "raster" else 2.4)
+    ax = axes(fig)
+    _IN_TIME[kind][0](ax, evidence, *stretch)
+    seconds(ax, *stretch)
+    return fig
+
+
+def _panel(evidence: Evidence, kind: str) -> Figure | None:
+    fig = figure(4.2, 3.4)
+    return None if _PANELS[kind][0](axes(fig), evidence) is False else fig
+
+
+def save(fig: Figure, path: str | Path) -> Path:
+    """Write a figure as its ending says, text as text; folders are made.
+
+    Raises
+    ------
+    ScoreError
+        If the ending names no format.
+    """
+    from matplotlib import rc_context
+
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise ScoreError(f"{path}: ends in none of {', '.join(FORMATS)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
+        fig.savefig(path, dpi=DPI, facecolor="white")
+    return path
