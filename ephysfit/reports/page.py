@@ -9,6 +9,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from ephysfit.fitting.criteria import criteria
 from ephysfit.reports.equations import equation_lines
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures import PLOTS
@@ -78,6 +79,7 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "parameter_lines": parameter_lines(fit),
         "sure": fit.details.get("intervals"),
         "derived": derived_lines(fit),
+        "criteria": criteria(fit),
         "open": open_lines(fit),
         "stages": stage_lines(fit),
         "provenance": provenance_lines(fit),
