@@ -115,7 +115,7 @@ def run(results: Path, wanted: Sequence[str], names: Sequence[str], again: bool)
         print(f"{k}/{len(jobs)} {model} on {cell} ...", end=" ", flush=True, file=sys.stderr)
         try:
             row = measure(cell, model, *data[cell])
-        except EphysfitError as e:
+        except (EphysfitError, ArithmeticError, ValueError, RuntimeError) as e:  # one fit must not end the night
             row = {"cell": cell, "model": model, "failed": f"{type(e).__name__}: {e}"}
         store(results / f"{cell}_{model}.json", row)
         done = (

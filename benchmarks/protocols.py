@@ -120,11 +120,27 @@ HEAD = ("study", "cell", "setting", "spikes", "causal Γ/R", "consensus Γ/R", "
 
 
 def stored(results: Path) -> list[accuracy.Row]:
-    """Rows in the order of the studies."""
-    rows = {json.loads(p.read_text("utf-8"))["name"]: json.loads(p.read_text("utf-8")) for p in results.glob("*.json")}
+    """Rows done so far, in order."""
+    return ordered([json.loads(p.read_text("utf-8")) for p in sorted(results.glob("*.json"))])
+
+
+def ordered(rows: list[accuracy.Row]) -> list[accuracy.Row]:
+    """Rows in the order of the studies, then cells, then settings."""
     place = {"noise": 0, "steps": 1, "both": 2}
     key = lambda r: (list(STUDIES).index(r["study"]), r["name"].split()[1], _order(r["name"].split()[2], place))  # noqa: E731
-    return sorted(rows.values(), key=key)
+    return sorted(rows, key=key)
+
+
+def write(results: Path) -> list[accuracy.Row]:
+    """The rows into docs/accuracy.json, their table into docs/accuracy.md, and the picture; others stay."""
+    known, page = accuracy.ROOT / "docs" / "accuracy.json", accuracy.ROOT / "docs" / "accuracy.md"
+    before = json.loads(known.read_text("utf-8"))
+    rows = ordered(list({r["name"]: r for r in [*before.get("protocols", []), *stored(results)]}.values()))
+    text = accuracy._between(page.read_text("utf-8"), "protocols", accuracy.markdown(HEAD, lines(rows)))
+    accuracy.store(known, {**before, "protocols": rows})
+    page.write_text(text, encoding="utf-8")
+    draw(rows, accuracy.ROOT / "docs" / "pictures" / "learning.png")
+    return rows
 
 
 def _order(text: str, place: dict[str, int]) -> float:
@@ -184,12 +200,7 @@ def main() -> None:
     given = options.parse_args()
     if not given.write:
         run(given.results, given.studies.split(","), given.again)
-    rows = stored(given.results)
-    if given.write:
-        page = accuracy.ROOT / "docs" / "accuracy.md"
-        table = accuracy.markdown(HEAD, lines(rows))
-        page.write_text(accuracy._between(page.read_text("utf-8"), "protocols", table), encoding="utf-8")
-        draw(rows, accuracy.ROOT / "docs" / "pictures" / "learning.png")
+    rows = write(given.results) if given.write else stored(given.results)
     print(accuracy.plain(HEAD, lines(rows)))
 
 

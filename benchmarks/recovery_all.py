@@ -267,14 +267,21 @@ def _line(name: str, rows: list[dict[str, Any]]) -> tuple[str, ...]:
     good = [r for row in rows for r in determined(row).values()]
     lost = [n for n in rows[0]["readings"] if all(n not in determined(r) for r in rows)]
     within = np.mean([r["error"] <= 2 * r["claimed"] + 1e-9 for r in good]) if good else np.nan
-    mean = {k: _mean([r[k] for r in rows]) for k in ("excess", "md_likely", "md_final", "md_least")}
+    mean = {k: _mean([r[k] for r in rows]) for k in ("md_likely", "md_final", "md_least")}
     return (
-        name, str(rows[0]["numbers"]), f"{mean['excess']:.4f}", f"{np.mean([expected(r) for r in rows]):.4f}",
+        name, str(rows[0]["numbers"]), *_lost(name, rows),
         *(_two(mean[k]) for k in ("md_likely", "md_final", "md_least")),
         f"{len(good) / len(rows):.0f} of {len(rows[0]['readings'])}",
         f"{100 * np.median([r['error'] for r in good]):.0f} %" if good else "–",
         f"{100 * within:.0f} %" if good else "–", shortened(lost),
     )  # fmt: skip
+
+
+def _lost(name: str, rows: list[dict[str, Any]]) -> tuple[str, str]:
+    """Excess and what is expected of it; nothing of a neuron whose likelihood is no guide."""
+    if catalogue()[name].searched:
+        return "–", "–"
+    return f"{np.mean([r['excess'] for r in rows]):.4f}", f"{np.mean([expected(r) for r in rows]):.4f}"
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

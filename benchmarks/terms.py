@@ -334,8 +334,8 @@ def lines(results: Path) -> list[tuple[str, ...]]:
 
 
 def _gain(values: Any) -> str:
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return f"{values.mean():+.3f} ({error:.3f})"
+    error = f" ({values.std(ddof=1) / np.sqrt(len(values)):.3f})" if len(values) > 1 else ""
+    return f"{values.mean():+.3f}{error}"
 
 
 def write(results: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ephysfit.batch.store import CRASHED, TIMEOUT, Store
+from ephysfit.batch.store import CRASHED, DONE, TIMEOUT, Store
 from ephysfit.batch.work import BUSY, Job, Outcome, perform
 from ephysfit.errors import BatchError, near
 
@@ -92,7 +93,10 @@ class Local:
         except ProcessExpired as e:
             return _lost(job, folder, CRASHED, f"its process died ({_death(e.exitcode)})", 0.0)
         except MemoryError:
-            return _lost(job, folder, CRASHED, f"ran out of memory (limit: {self.memory:g} GiB)", 0.0)
+            limit = "no limit was set" if self.memory is None else f"limit: {self.memory:g} GiB"
+            return _lost(job, folder, CRASHED, f"ran out of memory ({limit})", 0.0)
+        except (OSError, ValueError) as e:  # its result could not be written, so nothing more is
+            return Outcome(job.task.cell.name, job.task.model, CRASHED, f"its result cannot be written: {e}")
 
 
 def _death(code: int) -> str:
@@ -108,10 +112,13 @@ def _death(code: int) -> str:
 
 
 def _lost(job: Job, folder: Path, status: str, reason: str, seconds: float) -> Outcome:
-    """A task that could not write its own end."""
+    """A task that could not write its own end; a fit of the same data and settings that is there already stays."""
     store, task = Store(folder), job.task
     tail = _tail(store.log(task))
     whole = f"{reason}; {tail}" if tail else reason
+    known = store.read(task)
+    if known is not None and known.get("key") == job.key and known.get("status") == DONE:
+        return Outcome(task.cell.name, task.model, status, f"{whole} (the fit from before was kept)", seconds=seconds)
     return Outcome.of(store.write(task, job.key, {"status": status, "reason": whole, "seconds": seconds}))
 
 
@@ -125,8 +132,10 @@ def _tail(path: Path) -> str:
 
 
 def prepare(memory: float | None) -> None:
-    """Make a worker: one thread, a bound on its memory, deaf to Ctrl-C (the runner ends it)."""
+    """Make a worker: one thread, bounded memory, deaf to Ctrl-C (the runner ends it), and gone with its runner."""
     import signal
+
+    threading.Thread(target=_follow, args=(multiprocessing.parent_process(),), daemon=True).start()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("EPHYSFIT_THREADS", "1")
@@ -137,6 +146,13 @@ def prepare(memory: float | None) -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def _follow(runner: Any) -> None:
+    """End with the runner. A hanging task would else outlive a killed run, hold its claim, and stop the next run."""
+    if runner is not None:
+        runner.join()
+        os._exit(1)
 
 
 @dataclass(frozen=True)
@@ -159,10 +175,13 @@ class Parts:
 
     def __call__(self, jobs: Sequence[Job], folder: Path) -> Iterator[Outcome]:
         store, open_ = Store(folder), {(j.task.cell.name, j.task.slug): j for j in jobs}
-        commands = [part_command(folder, k, self.parts, self.options) for k in range(1, self.parts + 1)]
+        order = store.order([(j.task, j.since) for j in jobs])
+        options = ("--order", str(order), *self.options)
+        commands = [part_command(folder, k, self.parts, options) for k in range(1, self.parts + 1)]
         for _ in self.submit(commands):
             yield from _ended(open_, store)
         yield from _ended(open_, store)
+        order.unlink(missing_ok=True)
         for job in open_.values():
             yield _lost(job, folder, CRASHED, "the machine that had it ended without a result; see its own logs", 0.0)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ephysfit.batch.executors import Executor, Local
-from ephysfit.batch.store import DONE, Store
+from ephysfit.batch.store import DONE, Store, ordered
 from ephysfit.batch.task import Task
 from ephysfit.batch.work import Job, Outcome
 from ephysfit.errors import BatchError, EphysfitError
@@ -85,6 +85,7 @@ def run(
     force: bool = False,
     retry_failed: bool = False,
     part: tuple[int, int] = (1, 1),
+    order: Path | None = None,
     watch: Watch = lambda tally: None,
 ) -> Tally:
     """Do what has not been done yet.
@@ -101,6 +102,8 @@ def run(
         Do everything again; do again what failed.
     part : (int, int)
         (3, 20): the third of twenty parts; for arrays of jobs on a cluster.
+    order : Path, optional
+        Tasks as another run wrote them down (`Store.order`), instead of `tasks`.
     watch : callable
         Told the tally when the run begins and after each task.
 
@@ -118,8 +121,13 @@ def run(
     share, parts = part
     if not 1 <= share <= parts:
         raise BatchError(f"part {share}/{parts}: count from 1 to {parts}")
-    asked = (store.tasks() if tasks is None else tuple(tasks))[share - 1 :: parts]
-    jobs = jobs_of(store, asked, force=force, retry_failed=retry_failed)
+    if order is None:
+        asked = (store.tasks() if tasks is None else tuple(tasks))[share - 1 :: parts]
+        jobs = jobs_of(store, asked, force=force, retry_failed=retry_failed)
+    else:
+        theirs = ordered(order)[share - 1 :: parts]
+        asked = tuple(task for task, _ in theirs)
+        jobs = [j for j in (Job(t, t.key(), since) for t, since in theirs) if not j.settled(store.read(j.task))]
     tally = Tally(len(asked), len(asked) - len(jobs))
     watch(tally)
     if jobs:

@@ -157,4 +157,11 @@ def _named(cells: Iterable[Cell]) -> tuple[Cell, ...]:
             raise BatchError(
                 f"{count} cells are called {name!r} ({files}); name them in a manifest, or give the folder above both"
             )
+    for cell in out:
+        parts = cell.name.split("/")
+        if any(p in ("", ".", "..") for p in parts) or "\0" in cell.name:
+            raise BatchError(
+                f"cell {cell.name!r}: names become folders of the run, so they hold no '..' and do not begin or end "
+                "with '/'; give it another name"
+            )
     return out

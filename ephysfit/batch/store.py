@@ -6,6 +6,7 @@
     RUN/results/CELL/MODEL.json   how a task ended: the fit, its scores, or why there is none
     RUN/logs/CELL/MODEL.log       what it said on the way
     RUN/reports/CELL/MODEL.html   its page, if asked for
+    RUN/orders/                   what other machines are asked for, while they are at it
     RUN/claims/                   locks of tasks under way; the system frees them when a process dies
 """
 
@@ -48,9 +49,18 @@ class Store:
 
     def plan(self, tasks: Sequence[Task]) -> None:
         """Add tasks to what the folder is asked for; those it knows are replaced."""
-        known = {(t.cell.name, t.slug): t for t in (self.tasks() if self.planned else ())}
-        known |= {(t.cell.name, t.slug): t for t in tasks}
-        write(self.folder / "run.json", {"schema": SCHEMA, "tasks": [t.to_dict() for t in known.values()]})
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".plan.lock").open("a") as f:  # two runs that begin at once both add theirs
+            fcntl.flock(f.fileno(), fcntl.LOCK_EX)
+            known = {(t.cell.name, t.slug): t for t in (self.tasks() if self.planned else ())}
+            known |= {(t.cell.name, t.slug): t for t in tasks}
+            write(self.folder / "run.json", {"schema": SCHEMA, "tasks": [t.to_dict() for t in known.values()]})
+
+    def order(self, asked: Sequence[tuple[Task, float]]) -> Path:
+        """A file that tells another machine which tasks to do, each with the age from which a result is too old."""
+        path = self.folder / "orders" / f"{time.time_ns()}_{os.getpid()}.json"
+        write(path, {"tasks": [{"task": t.to_dict(), "since": since} for t, since in asked]})
+        return path
 
     @property
     def planned(self) -> bool:
@@ -84,7 +94,7 @@ class Store:
 
     def claimed(self, task: Task) -> bool:
         """Whether some process is at this task."""
-        path = self.path("claims", task, "")
+        path = self.path("claims", task, ".lock")
         if not path.exists():
             return False
         with path.open() as f:
@@ -93,7 +103,7 @@ class Store:
     @contextmanager
     def claim(self, task: Task) -> Iterator[bool]:
         """Whether this process may do the task, until it leaves; a process that dies leaves, too."""
-        path = self.path("claims", task, "")
+        path = self.path("claims", task, ".lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as f:
             mine = _locked(f.fileno()) and _is(path, f.fileno())
@@ -102,6 +112,20 @@ class Store:
             finally:
                 if mine:
                     path.unlink(missing_ok=True)
+
+
+def ordered(path: Path) -> list[tuple[Task, float]]:
+    """What `Store.order` wrote.
+
+    Raises
+    ------
+    BatchError
+        If the file is gone or no order.
+    """
+    found = read(path)
+    if found is None or "tasks" not in found:
+        raise BatchError(f"{path}: no readable order; it is gone once the run that wrote it has ended")
+    return [(Task.from_dict(t["task"]), float(t["since"])) for t in found["tasks"]]
 
 
 def _locked(descriptor: int) -> bool:

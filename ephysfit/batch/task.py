@@ -12,6 +12,7 @@ from typing import Any
 
 import ephysfit
 from ephysfit.batch.source import Cell
+from ephysfit.errors import BatchError
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,15 @@ class Task:
 
 def tasks_of(cells: Sequence[Cell], models: Sequence[str], settings: Settings) -> tuple[Task, ...]:
     """Every cell with every model; a cell that names a model in the manifest with that one only."""
-    return tuple(Task(c, m, settings) for c in cells for m in ([c.model] if c.model else models))
+    tasks = tuple(Task(c, m, settings) for c in cells for m in ([c.model] if c.model else models))
+    seen: dict[tuple[str, str], Task] = {}
+    for task in tasks:
+        other = seen.setdefault((task.cell.name, task.slug), task)
+        if other.model != task.model:
+            raise BatchError(
+                f"models {other.model!r} and {task.model!r} have one name, and so would their results; rename one class"
+            )
+    return tuple(seen.values())
 
 
 def _content(path: Path) -> str:

@@ -84,6 +84,7 @@ def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus:
         if voltage.shape != current.shape:
             raise RecordingError(f"{voltage.size} voltage samples for {current.size} of current")
         known = known & np.isfinite(voltage)
+        voltage = np.where(np.isfinite(voltage), voltage, np.nan)
     end = int(np.flatnonzero(known)[-1]) + 1 if known.any() else 0
     if not end:
         raise RecordingError("no sample is finite" if current.size else "no samples")

@@ -170,7 +170,7 @@ def _checked(voltage: npt.ArrayLike, dt: float, settings: dict[str, float | None
     for name, value in settings.items():
         if value is not None and not value > 0:
             raise RecordingError(f"{name} = {value}; spike detection needs it above 0")
-    return v
+    return v if np.isfinite(v).all() else np.where(np.isfinite(v), v, np.nan)  # what is infinite is missing, too
 
 
 def _without_electrode(v: Trace, current: Trace) -> Trace:
@@ -254,6 +254,8 @@ def _shape(v: Trace, rate: Trace, dt: float, first: int, last: int, end: int, no
     peak = top + int(np.nanargmax(v[top:stop]))
     after = v[peak : max(peak + 1, min(end + k, peak + round(TO_FALL / dt)))]
     onset = _onset(rate, top, noise)
+    if not np.isfinite(onset):
+        return None
     at = onset + k / 2
     threshold = float(np.interp(at, (int(at), int(at) + 1), (v[int(at)], v[min(int(at) + 1, len(v) - 1)])))
     height = float(v[peak]) - threshold

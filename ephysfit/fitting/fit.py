@@ -205,7 +205,7 @@ class Fit:
                      h["details"]) for h in saved["history"]]  # fmt: skip
         except OSError as e:
             raise FitError(f"{path}: {e.strerror or e}; give the path of a fit saved by ephysfit (a .json file)") from e
-        except (ValueError, KeyError, TypeError) as e:
+        except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise FitError(
                 f"{path} is not a fit saved by ephysfit ({type(e).__name__}: {e}); "
                 "save one with fit.save() or `ephysfit fit -o`"

@@ -258,9 +258,10 @@ class Likelihood:
 
         if len(starts) == 1:
             return [short(starts[0])]
-        short_of_one = short(starts[0])  # compiles the kernels once, before threads would each do it
+        for names in filter(None, (climb.early, climb.everything)):
+            climb(starts[0], names, 1)  # compiles the kernels once, before threads would each do it
         with ThreadPoolExecutor(max(os.cpu_count() or 1, 1)) as pool:
-            return [short_of_one, *pool.map(short, starts[1:])]
+            return list(pool.map(short, starts))
 
 
 class _Climb:

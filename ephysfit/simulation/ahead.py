@@ -18,9 +18,22 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
+from ephysfit.simulation.threads import count
+
 #: kernels under way in this process's workers
 _UNDER_WAY: dict[Path, Event] = {}
 _LOCK = Lock()
+
+
+def _forget() -> None:
+    """In a forked child nobody follows the parent's workers: it must not wait for them."""
+    global _LOCK
+    _LOCK = Lock()
+    _UNDER_WAY.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 @dataclass(frozen=True)
@@ -74,13 +87,13 @@ def build(orders: Iterable[Order], *, workers: int | None = None) -> Build:
     ----------
     orders : iterable of Order
     workers : int, optional
-        Processes; the cores of this machine unless given.
+        Processes; as many as a run may use threads unless given.
     """
     with _LOCK:
         missing = [o for o in dict.fromkeys(orders) if not o.on_disk and o.path not in _UNDER_WAY]
         events = {o.path: Event() for o in missing}
         _UNDER_WAY.update(events)
-    for share in _shares(missing, workers or os.cpu_count() or 1):
+    for share in _shares(missing, workers or count()):
         Thread(target=partial(_follow, share, events), name="ephysfit-compile", daemon=True).start()
     return Build(tuple(missing), tuple(events[o.path] for o in missing))
 

@@ -26,6 +26,8 @@ from ephysfit.simulation.threads import share
 
 #: steps between checkpoints
 SEGMENT = 128
+#: a single row of more steps saves its states on plain numbers: a tile would hold as many copies as it has lanes
+LONG = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,10 @@ def run(
     >>> out.spike_times(0.1)[0].round(2).tolist()
     [21.95, 42.35, 62.75, 83.15]
     """
-    problem = Problem.of(neuron, current, dt, thresholds=thresholds, forced=forced, dtype=dtype)
+    given: dict[str, Any] = {"thresholds": thresholds, "forced": forced, "dtype": dtype}
+    problem = Problem.of(neuron, current, dt, **given)
+    if save and problem.layout.real.sum() == 1 and problem.steps > LONG:
+        problem = Problem.of(neuron, current, dt, lanes=1, **given)
     names = step(type(neuron)).states
     for name in save:
         if name not in (*names, "margin"):

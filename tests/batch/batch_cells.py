@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 
 from ephysfit import synthetic
+from ephysfit.batch.executors import prepare
 from ephysfit.models.lif import LIF
 
 #: files of neurons that do harm when a worker reads them
@@ -50,6 +53,20 @@ def ephysfit(*arguments: object, **options: object) -> subprocess.Popen[str]:
         [sys.executable, "-m", "ephysfit", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, start_new_session=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}, **options,  # type: ignore[call-overload]
     )  # fmt: skip
+
+
+def employ() -> None:
+    """A runner with one worker that hangs; for a process of its own."""
+    worker = multiprocessing.get_context("spawn").Process(target=hang)
+    worker.start()
+    worker.join()
+
+
+def hang() -> None:
+    """What a worker is made of, then a task without end."""
+    prepare(None)
+    print(os.getpid(), flush=True)
+    time.sleep(600)
 
 
 def substance(run: Path) -> dict[str, object]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from batch_cells import database, ephysfit, substance
@@ -78,6 +81,22 @@ def test_a_killed_worker_loses_its_task_and_no_other(tmp_path):
     again = ephysfit("batch", "-o", tmp_path / "run", "-j", 2, "--retry-failed")
     again.communicate(timeout=300)
     assert standing(tmp_path / "run").counts == {"done": 6}
+
+
+def test_a_task_that_hangs_does_not_outlive_its_runner():
+    """Its claim would stop the next run for ever."""
+    import psutil
+
+    script = "from batch_cells import employ; employ()"
+    runner = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent
+    )
+    worker = psutil.Process(int(runner.stdout.readline()))
+    assert worker.is_running()
+    runner.kill()
+    runner.stdout.close()
+    runner.wait()
+    worker.wait(timeout=60)
 
 
 def standing_running(folder) -> tuple[str, ...]:

@@ -169,6 +169,11 @@ def test_parts_by_dask_and_by_submitit_give_the_same(tmp_path):
         tally = run(folder, tasks, executor=how)
         assert tally.counts == {"done": 2}
         found[name] = substance(folder)
+        if name == "dask":
+            before = {p: p.read_text(encoding="utf-8") for p in (folder / "results").rglob("*.json")}
+            assert run(folder, tasks, executor=how, force=True).counts == {"done": 2}
+            assert substance(folder) == found[name]
+            assert all(p.read_text(encoding="utf-8") != text for p, text in before.items())
     assert found["local"] == found["dask"] == found["submitit"]
 
 

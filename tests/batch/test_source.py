@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ephysfit.batch.source import find_cells
+from ephysfit.batch.source import Cell, find_cells
+from ephysfit.batch.task import Settings, tasks_of
 from ephysfit.errors import BatchError
 
 
@@ -68,3 +69,18 @@ def test_sources_that_are_refused(tmp_path):
     (tmp_path / "bad.toml").write_text("cell = [")
     with pytest.raises(BatchError, match="not a manifest"):
         find_cells(tmp_path / "bad.toml")
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "/tmp/elsewhere", "a//b", "a/."])
+def test_a_name_cannot_leave_the_folder_of_the_run(tmp_path, name):
+    path = tmp_path / "m.csv"
+    path.write_text(f"cell,file\n{name},a.abf\n")
+    with pytest.raises(BatchError, match="names become folders of the run"):
+        find_cells(path)
+
+
+def test_two_models_of_one_name_are_refused(tmp_path):
+    cells = (Cell("one", (tmp_path / "a.abf",)),)
+    with pytest.raises(BatchError, match="have one name, and so would their results"):
+        tasks_of(cells, ["LIF", "mine.py:LIF"], Settings())
+    assert [t.model for t in tasks_of(cells, ["LIF", "ALIF", "LIF"], Settings())] == ["LIF", "ALIF"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from ephysfit.batch.executors import _lost
 from ephysfit.batch.run import jobs_of
 from ephysfit.batch.source import Cell
-from ephysfit.batch.store import Store, read, write
+from ephysfit.batch.store import Store, ordered, read, write
 from ephysfit.batch.task import Settings, Task
 from ephysfit.batch.work import Job
 from ephysfit.errors import BatchError
@@ -99,3 +101,36 @@ def test_plans_add_up(task, tmp_path):
     store.plan([task])
     store.plan([replace(task, model="LIF"), task])
     assert [t.model for t in store.tasks()] == ["ALIF", "LIF"]
+
+
+def test_plans_that_are_made_at_once_lose_nothing(task, tmp_path):
+    store = Store(tmp_path / "run")
+    models = [f"M{k}" for k in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda m: store.plan([replace(task, model=m)]), models))
+    assert sorted(t.model for t in store.tasks()) == sorted(models)
+
+
+def test_an_order_says_what_is_too_old(task, tmp_path):
+    store = Store(tmp_path / "run")
+    path = store.order([(task, 5.0), (replace(task, model="LIF"), 0.0)])
+    assert [(t.model, since) for t, since in ordered(path)] == [("ALIF", 5.0), ("LIF", 0.0)]
+    path.unlink()
+    with pytest.raises(BatchError, match="no readable order"):
+        ordered(path)
+
+
+def test_a_claim_and_a_cell_of_its_name_do_not_meet(task, tmp_path):
+    store, below = Store(tmp_path), replace(task, cell=replace(task.cell, name="group/a/ALIF"))
+    with store.claim(task) as mine, store.claim(below) as second:
+        assert mine
+        assert second
+
+
+def test_a_fit_that_is_there_survives_a_worker_that_dies(task, tmp_path):
+    store = Store(tmp_path / "run")
+    kept = store.write(task, task.key(), {"status": "done"})
+    (job,) = jobs_of(store, [task], force=True)
+    outcome = _lost(job, store.folder, "crashed", "its process died", 0.0)
+    assert (outcome.status, "kept" in outcome.reason) == ("crashed", True)
+    assert store.read(task) == kept

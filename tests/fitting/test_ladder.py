@@ -8,7 +8,7 @@ from fitting_cells import begun, known, problem, silent_cell, spikes_only
 
 from ephysfit.fitting.ladder import AWAY, lifts, with_starts_from_below
 from ephysfit.fitting.stages import Likelihood
-from ephysfit.models import AIGIF, ALIF, GLIF4, LIF, BankGIF
+from ephysfit.models import AIGIF, ALIF, GLIF4, LIF, BankIGIF
 
 
 def test_the_simpler_neuron_is_fitted_and_lifted():
@@ -33,7 +33,7 @@ def test_nobody_else_gets_them(data, kind):
 
 def test_what_is_measured_is_that_of_the_richer_neurons_problem():
     p = problem(spikes_only(6_000.0), AIGIF)
-    (cell, _) = lifts(BankGIF, replace(p, neuron=BankGIF).start(), AIGIF, p.start())
+    (cell, _) = lifts(BankIGIF, replace(p, neuron=BankIGIF).start(), AIGIF, p.start())
     assert (cell.I_0, cell.I_s) == (p.start().I_0, p.start().I_s)
     assert cell.I_s == pytest.approx(np.std(p.trials.current[0, 0].numpy()[p.counted[0]]), rel=1e-6)
 

@@ -84,7 +84,7 @@ def test_tables_land_between_their_marks():
 def test_the_page_has_a_place_for_every_table_and_holds_what_was_measured():
     docs = accuracy.ROOT / "docs"
     page = (docs / "accuracy.md").read_text(encoding="utf-8")
-    for name in ("means", "ladder", "cells", "peers", "recovery"):
+    for name in ("means", "ladder", "cells", "peers", "recovery", "protocols"):
         assert accuracy._between(page, name, "x") != page or f"<!-- {name} -->\nx\n" in page
     known = json.loads((docs / "accuracy.json").read_text(encoding="utf-8"))
     for line in accuracy.lines(known["accuracy"]):
@@ -92,3 +92,41 @@ def test_the_page_has_a_place_for_every_table_and_holds_what_was_measured():
     for line in accuracy.bought(known["accuracy"]):
         assert "| " + " | ".join(line) + " |" in page, line
     assert accuracy.peers() in page
+
+
+def test_the_published_recipe_runs_the_cell_that_it_reports():
+    """Its spikes in raw per-step numbers are those of the neuron in pA that is scored, once the start is forgotten.
+
+    Their run starts at 0, which is not the rest of a cell with a bias.
+    """
+    import block_alif
+    import numpy as np
+    import torch
+
+    from ephysfit.simulation.simulate import simulate
+
+    current = 60.0 + 80.0 * np.repeat(np.random.default_rng(0).standard_normal(150), 20)
+    raw = {"beta": 0.995, "p": 0.998, "w": 3.0, "bias": 0.0003, "b": 0.15}
+    largest = float(current.max())
+    tensors = {k: torch.tensor(v, dtype=torch.float64) for k, v in raw.items()}
+    spikes = block_alif.run(tensors, torch.from_numpy(current / (100 * largest))[None])[0].numpy()
+    with pytest.warns(UserWarning, match="its bounds"):
+        done = simulate(block_alif.physical(raw, largest), current, dt=block_alif.DT)
+    assert spikes.sum() > 3
+    found, wanted = np.flatnonzero(spikes), (done.spike_times[0][0] / block_alif.DT).astype(int)
+    np.testing.assert_array_equal(found[found > 600], wanted[wanted > 600])
+
+
+def test_what_was_not_run_again_stays_on_the_page(measured, monkeypatch, tmp_path):
+    (tmp_path / "docs").mkdir()
+    marks = "".join(f"<!-- {n} -->\n<!-- /{n} -->\n" for n in ("means", "cells", "peers", "recovery", "ladder"))
+    (tmp_path / "docs" / "accuracy.md").write_text(marks, encoding="utf-8")
+    old = {"cell": "DRN162", "model": "LIF", **ROW, "md_star_8": 0.11}
+    (tmp_path / "docs" / "accuracy.json").write_text(json.dumps({"accuracy": [old], "recovery": None, "more": 1}))
+    monkeypatch.setattr(accuracy, "ROOT", tmp_path)
+    accuracy.run(tmp_path / "build", ("DRN164",), ["LIF"], again=False)
+    accuracy.write(tmp_path / "build")
+    known = json.loads((tmp_path / "docs" / "accuracy.json").read_text(encoding="utf-8"))
+    assert [r["cell"] for r in known["accuracy"]] == ["DRN164", "DRN162"]
+    assert known["more"] == 1
+    assert "0.11" in (tmp_path / "docs" / "accuracy.md").read_text(encoding="utf-8")

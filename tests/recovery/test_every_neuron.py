@@ -14,26 +14,31 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import recovery_all
 
-from ephysfit.models import AIGIF, GIF, LIF, AdEx, SiLIF, catalogue
+from ephysfit.models import AIGIF, GIF, LIF, AdEx, SiLIF
 
 #: in every run of the tests; the others are marked slow
 QUICK = ("LIF", "CSiLIF")
-#: searched in free runs: nothing is promised of their parameters, and a part of the agreement
-SEARCHED = {n for n, kind in catalogue().items() if kind.searched}
-#: fitted through a refractory period that a default fit only bounds from above: other numbers make up for it
-THROUGH_T_REF = {"GIF", "AGIF", "FreeGIF", "FreeAGIF", "FreeIGIF", "AIGIF", "BankIGIF", "GLIF3", "GLIF4", "MultiALIF"}
-ALL = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in recovery_all.fittable()]
+#: left to the command: supersets and pins of others here, half a minute each to compile
+LONG = ("FreeGIF", "FreeAGIF", "FreeIGIF", "BankGIF", "BankIGIF")
+#: their after-spike terms make up for a refractory period that the shortest intervals only bound from above
+THROUGH_T_REF = ("GIF", "AdLIF", "MultiALIF", "BlockALIF", "AIGIF")
+#: how close they came was measured (docs/recovery.md), and is held
+HELD = (
+    "LIF", "SoftLIF", "ALIF", "BlockALIF", "MultiALIF", "AdLIF", "LIFASC", "RefractoryLIF", "RefractoryCurrentLIF",
+    "PRF", "ResonantLIF", "BRF", "CSiLIF", "STCLIF", "SiLIF", "GLIF4", "GLIF5", "GIF", "AGIF", "IGIF", "MAT", "AIGIF",
+)  # fmt: skip
+ALL = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in recovery_all.fittable() if n not in LONG]
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_known_cell_comes_back(name):
     row = recovery_all.study(name, 0, quick=True)
     assert 300 < row["spikes"] < 1300
-    if name in SEARCHED:
-        assert row["md_final"] > row["md_least"] or row["md_final"] > 0.8
+    assert row["md_likely"] > min(row["md_least"], 0.9)
+    if name not in HELD:
         return
-    assert row["md_likely"] > 0.9
-    assert row["excess"] < 5 * recovery_all.expected(row) + (0.4 if name in THROUGH_T_REF else 0.05)
+    assert row["md_likely"] > 0.95
+    assert row["excess"] < 5 * recovery_all.expected(row) + (0.3 if name in THROUGH_T_REF else 0.02)
     told = recovery_all.determined(row)
     if told and name not in THROUGH_T_REF:
         assert np.median([r["error"] for r in told.values()]) < 0.15

@@ -164,9 +164,10 @@ def test_float32_gradients_are_close():
     assert_same(ours, theirs, 1e-3)
 
 
-def test_a_long_record_in_stretches_has_the_gradient_of_the_record_in_one_go():
+@pytest.mark.parametrize("left", [77, 0])
+def test_a_long_record_in_stretches_has_the_gradient_of_the_record_in_one_go(left):
     cell = ALIF.start().replace(C=torch.tensor(90.0, dtype=torch.float64, requires_grad=True))
-    current = noise((1, 1, 32 * 4096 + 77), 11)
+    current = noise((1, 1, 8 * 16_392 + left), 11)  # with 0, whole stretches fill it
     targets = Lists.of([[np.arange(40, current.shape[-1], 900)]], current.shape[-1])
     problem = Problem.of(cell, current, DT, targets=targets)
     how = {"surrogate": Surrogate(20.0), "detach": False, "drive": True}

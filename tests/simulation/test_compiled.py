@@ -58,6 +58,16 @@ def test_one_row_equals_the_definition(t_ref):
         assert_allclose(out.final[0, 0], states[0, 0, -1], atol=1e-9)
 
 
+def test_a_long_row_saves_its_states_once(monkeypatch):
+    cell, current = cells(LIF, 1, t_ref=2.0), noise((1, 1, 500), 3)
+    tile = compiled.run(cell, current, DT, save=["V"])
+    monkeypatch.setattr(compiled, "LONG", 100)
+    alone = compiled.run(cell, current, DT, save=["V"])
+    assert alone.traces["V"].base is None or alone.traces["V"].base.nbytes <= 8 * 500
+    assert_allclose(alone.traces["V"], tile.traces["V"], rtol=1e-12)
+    assert_array_equal(alone.at, tile.at)
+
+
 def test_silent_input_gives_no_spike():
     out = compiled.run(LIF.start(), np.zeros((1, 1, 500)), DT)
     assert out.counts.sum() == 0

@@ -92,3 +92,17 @@ def test_types_are_those_of_the_arguments():
 
     given = (3, np.zeros(2), np.zeros((1, 2), np.float32), np.zeros(1, np.int32), np.zeros(1, np.uint8))
     assert types_of("q d1 f2 i1 b1") == tuple(typeof(x) for x in given)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")
+def test_a_forked_child_does_not_wait_for_its_parents_workers(tmp_path):
+    path = tmp_path / "kernel.py"
+    code = (
+        "import os, sys, threading; from pathlib import Path; from ephysfit.simulation import ahead\n"
+        f"path = Path({str(path)!r}); ahead._UNDER_WAY[path] = threading.Event()\n"
+        "child = os.fork()\n"
+        "if child == 0: ahead.arrived(path); os._exit(7)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "7"

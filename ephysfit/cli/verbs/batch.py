@@ -52,6 +52,7 @@ Part = Annotated[
     str | None,
     typer.Option("--part", metavar="K/N", show_default=False, help="Only the K-th of N parts: for arrays of jobs."),
 ]
+Order = Annotated[Path | None, typer.Option("--order", hidden=True, help="Tasks that another run wrote down.")]
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Write down what is to be done, and do nothing yet.")]
 ExecutorOption = Annotated[
     list[str] | None,
@@ -76,6 +77,7 @@ def batch(
     executor: Name = "local",
     address: Address = None,
     part: Part = None,
+    order: Order = None,
     plan: PlanOnly = False,
     executor_option: ExecutorOption = None,
 ) -> None:
@@ -118,9 +120,8 @@ def batch(
         executor, output, workers=workers, timeout=timeout, memory=memory, address=address, **options
     )
     with _watching() as watch:
-        tally = run(
-            output, tasks, executor=how, force=force, retry_failed=retry_failed, part=_part(part), watch=watch
-        )  # fmt: skip
+        again = {"force": force, "retry_failed": retry_failed}
+        tally = run(output, tasks, executor=how, part=_part(part), order=order, watch=watch, **again)
     _end(tally, output)
 
 

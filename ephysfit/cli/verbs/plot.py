@@ -13,8 +13,8 @@ from ephysfit.cli.sweeps import unseen
 
 #: names of `reports.figures.single.KINDS` (a test compares them), so that help and usage errors stay light
 KINDS = (
-    "overview", "stimuli", "statistics", "responses", "fitting", "bounds", "raster", "psth", "membrane", "current",
-    "precision", "intervals", "f-i", "rescaling", "history",
+    "overview", "stimuli", "misses", "statistics", "responses", "fitting", "bounds", "raster", "psth", "membrane",
+    "current", "precision", "intervals", "f-i", "rescaling", "history",
 )  # fmt: skip
 FORMATS = (".png", ".pdf", ".svg")
 

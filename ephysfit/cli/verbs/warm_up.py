@@ -14,7 +14,7 @@ from ephysfit.cli.output import note, say
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="MODEL...", show_default=False, help="Neurons; those that `auto` tries unless named."),
+    typer.Argument(metavar="MODEL", show_default=False, help="Neurons; those that `auto` tries unless named."),
 ]
 Gradient = Annotated[bool, typer.Option("--gradient", help="Also the van Rossum loss with its gradient.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every neuron of the catalogue (minutes).")]
@@ -23,8 +23,7 @@ Everything = Annotated[bool, typer.Option("--all", help="Every neuron of the cat
 def warm_up(names: Names = None, gradient: Gradient = False, everything: Everything = False) -> None:
     """Compile what the first fit and simulation of neurons need; once per machine, then it is loaded.
 
-    Fits compile in the background by themselves; this takes the wait away altogether: after an installation, in an
-    image for a cluster, before a batch.
+    Fits compile in the background by themselves; this takes the wait away: after an installation, before a batch.
 
     Examples:
 
