@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## fit a real cell, print its scores on held-out repeats, write demo/report.html
 	$(BIN)/ephysfit fit $(CELL) --model $(MODEL) --output demo
 
-test: $(READY)  ## all tests but the slow ones, and every example in the documentation strings
+test: $(READY) browser  ## all tests but the slow ones, and every example in the documentation strings
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --durations=12
 
 slow: $(READY)  ## the slow tests
@@ -43,6 +43,13 @@ notebooks: $(READY)  ## run every notebook as it is shipped
 executed: $(READY)  ## make the shipped notebooks anew from their sources, and run them
 	$(BIN)/jupytext --quiet --to ipynb notebooks/*.py
 	$(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=600 -o addopts= notebooks/*.ipynb
+
+docs: $(READY)  ## the documentation site, docs/_build/html/index.html; a warning or a dead link inside fails
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+browser:  ## chromium for the tests of pages, by apt where it is missing and this is root; without it they are skipped
+	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq chromium; else echo "no chromium: tests of pages in a browser are skipped"; fi
 
 SIMULATORS := .venv-exports
 EXPORTS := build/exports
@@ -69,12 +76,6 @@ wheel: $(READY)  ## build the wheel, install it into a clean environment, fit th
 	cd build/wheel && venv/bin/ephysfit fit ../../$(CELL) --model LIF --output demo
 	build/wheel/venv/bin/ephysfit export build/wheel/demo/fit.json --to python -o build/wheel/cell.py
 	test -s build/wheel/demo/report.html -a -s build/wheel/cell.py
-
-docs: $(READY)  ## the documentation site, docs/_build/html/index.html; a warning or a dead link inside fails
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
-
-browser:  ## chromium for the tests of the explorer, by apt where it is missing and this is root
-	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
 
 clean:  ## remove what was made, the environment too
 	rm -rf .venv .venv-exports demo build dist docs/_build docs/api docs/notebooks docs/changelog.md

@@ -128,13 +128,17 @@ def store(path: Path, row: Row) -> None:
     """Write beside, then replace: a run that is killed leaves no half file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(row, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(path)
 
 
 def stored(results: Path) -> list[Row]:
-    """Rows done so far, best mean Md* (8 ms) first, then cells in their order."""
-    rows = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(results.glob("DRN*_*.json"))]
+    """Rows done so far, in order."""
+    return ordered(json.loads(p.read_text(encoding="utf-8")) for p in sorted(results.glob("DRN*_*.json")))
+
+
+def ordered(rows: Iterable[Row]) -> list[Row]:
+    """Rows by mean Md* (8 ms) of their neuron, best first, then cells in their order."""
     rows = [r for r in rows if r.get("cell") in CELLS and "model" in r]
     means = {m: np.mean([r["md_star_8"] for r in rows if r["model"] == m and "failed" not in r] or [-1.0])
              for m in {r["model"] for r in rows}}  # fmt: skip
@@ -250,23 +254,29 @@ def fittable() -> list[str]:
 
 
 def write(results: Path) -> None:
-    """docs/accuracy.json, and the tables of docs/accuracy.md between its marks."""
-    rows = stored(results)
-    known = ROOT / "docs" / "accuracy.json"
+    """docs/accuracy.json, and the tables of docs/accuracy.md between its marks.
+
+    What was not run again stays as it was; nothing is written unless everything can be.
+    """
+    known, page = ROOT / "docs" / "accuracy.json", ROOT / "docs" / "accuracy.md"
+    before = json.loads(known.read_text("utf-8")) if known.exists() else {"accuracy": [], "recovery": None}
+    there = set(fittable())
+    merged = {(r["model"], r["cell"]): r for r in [*before["accuracy"], *stored(results)] if r["model"] in there}
+    rows = ordered(merged.values())
     recovered = results / "recovery.json"
-    out = {"accuracy": rows, "recovery": json.loads(recovered.read_text("utf-8")) if recovered.exists() else None}
-    known.write_text(json.dumps(out, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    again = json.loads(recovered.read_text("utf-8")) if recovered.exists() else before["recovery"]
+    out = {**before, "accuracy": rows, "recovery": again}
     parts = {"means": markdown(MEAN_HEAD, means(rows)), "cells": markdown(HEAD, lines(rows)), "peers": peers()}
     parts["ladder"] = markdown(BOUGHT_HEAD, bought(rows))
-    if out["recovery"]:
+    if again:
         from recovery import HEAD as RECOVERY_HEAD
         from recovery import lines as recovery_lines
 
-        parts["recovery"] = markdown(RECOVERY_HEAD, recovery_lines(out["recovery"]))
-    page = ROOT / "docs" / "accuracy.md"
+        parts["recovery"] = markdown(RECOVERY_HEAD, recovery_lines(again))
     text = page.read_text(encoding="utf-8")
     for name, table in parts.items():
         text = _between(text, name, table)
+    store(known, out)
     page.write_text(text, encoding="utf-8")
 
 

@@ -1,6 +1,9 @@
 """Time per neuron-step of every engine, forward and with gradient, with spike equality checked in the same run.
 
     python benchmarks/engines.py [--quick] [--markdown docs/table.md]
+    python benchmarks/engines.py --hour      # one record of an hour at 0.1 ms: time and peak memory
+    python benchmarks/engines.py --cores     # two threads against one, wall time
+    python benchmarks/engines.py --peers     # jax in an environment of its own (made if missing), as ratios
 
 CPU time of one thread (`time.thread_time`), median of several runs, ALIF at 10-20 spikes per second, 0.1 ms steps.
 """
@@ -9,8 +12,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
+import subprocess
+import sys
 import time
+import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 os.environ.setdefault("EPHYSFIT_THREADS", "1")
 
@@ -128,12 +136,83 @@ def table(quick: bool) -> list[str]:
     return lines
 
 
+def hour() -> None:
+    """36 million steps in one row, float32: forward, and loss with gradient; peak memory beyond the record."""
+    steps = 36_000_000
+    current = np.tile(noise(1, 400_000), (1, 1, steps // 400_000))
+    targets = Lists.of([[np.sort(np.random.default_rng(3).integers(0, steps, steps // 1000))]], steps)
+    how = {"source": "trace", "surrogate": SURROGATE, "detach": False, "drive": False, "dense": None}
+    problem = Problem.of(cells(1), current, DT, dtype="float32", targets=targets)
+    few, lone = current[..., :600_000].copy(), Lists.of([[[5]]], 600_000)
+    small = Problem.of(cells(1), few, DT, dtype="float32", targets=lone)
+    small.reverse(small.forward(keep=True, tau=TAU), tau=TAU, **how)  # compiles
+    tracemalloc.start()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.thread_time()
+    done = problem.forward(keep=True, tau=TAU)
+    between = time.thread_time()
+    gradient, _ = problem.reverse(done, tau=TAU, **how)
+    ended = time.thread_time()
+    _, peak = tracemalloc.get_traced_memory()
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    if not np.isfinite(gradient).all():
+        raise SystemExit("the gradient is not finite")
+    print(f"{steps:,} steps, record {current.nbytes / 1e6:.0f} MB, {int(done.lane_counts[0]):,} spikes")
+    print(f"  forward {between - began:.3f} s, gradient {ended - between:.3f} s (CPU)")
+    print(f"  peak beyond the record: {peak / 1e6:.1f} MB allocated by numpy, {grown:.1f} MB of resident memory")
+
+
+def cores() -> None:
+    """Two threads against one over 512 rows, wall time, interleaved."""
+    how = {"source": "trace", "surrogate": SURROGATE, "detach": False, "drive": False, "dense": None}
+    targets = Lists.of([[np.arange(100, 20_000, 1000)]], 20_000)
+    problem = Problem.of(cells(512), noise(1, 20_000), DT, dtype="float32", targets=targets)
+    spent: dict[str, list[float]] = {"1": [], "2": []}
+    for _ in range(15):
+        for threads, times in spent.items():
+            os.environ["EPHYSFIT_THREADS"] = threads
+            began = time.perf_counter()
+            problem.reverse(problem.forward(keep=True, tau=TAU), tau=TAU, **how)
+            times.append(time.perf_counter() - began)
+    ratio = np.array(spent["1"]) / np.array(spent["2"])
+    print(
+        f"two threads against one, 512 x 20,000, loss + gradient: median {np.median(ratio):.2f}, best {ratio.max():.2f}"
+    )
+
+
+def peers() -> None:
+    """jax.lax.scan against the compiled engine, each with own input and a dense dL/ds in float32, in turns."""
+    home = Path(os.environ.get("EPHYSFIT_PEERS", Path.home() / ".cache" / "ephysfit" / "peers"))
+    python = home / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "jax"], check=True)
+    print("| rows x steps | jax scan forward, both | ours forward, both | ratio forward, both |\n|---|---|---|---|")
+    for rows, steps in SIZES[:1] + SIZES[2:]:
+        steps = max(steps // 10, 1000)
+        theirs, ours = [], []
+        for _ in range(3):
+            done = subprocess.run(
+                [str(python), str(Path(__file__).with_name("peer_jax.py")), str(rows), str(steps)],
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            theirs.append([float(x) for x in done.stdout.split()])
+            ours.append(compiled_row(rows, steps, "float32", True, 5)[:2])
+        (a, b), (c, d) = np.median(theirs, 0), np.median(ours, 0)
+        print(f"| {rows} x {steps:,} | {a:.1f}, {b:.1f} | {c:.2f}, {d:.2f} | {a / c:.0f}, {b / d:.0f} |", flush=True)
+
+
 def main() -> None:
     """Print the table; write it where asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for option, run in (("hour", hour), ("cores", cores), ("peers", peers)):
+        parser.add_argument(f"--{option}", action="store_const", const=run, dest="other", help=run.__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter runs, about a minute")
     parser.add_argument("--markdown", help="file to write the table to")
     arguments = parser.parse_args()
+    if arguments.other:
+        arguments.other()
+        return
     lines = table(arguments.quick)
     if arguments.markdown:
         with open(arguments.markdown, "w", encoding="utf-8") as f:

@@ -29,6 +29,8 @@ import torch
 import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import near
+from ephysfit.fitting.fit import run as run_stages
+from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.stage import Problem, measured
@@ -130,7 +132,10 @@ def study(name: str, seed: int, quick: bool = False) -> dict[str, Any]:
     kind = catalogue()[name]
     cell, data = known_cell(kind, seed)
     train, test = data.split()
-    found = ef.fit(train, kind, (Passive(), Likelihood()) if quick and not kind.searched else None, seed=0)
+    if quick and not kind.searched:
+        found = run_stages(with_starts_from_below(Problem(train, kind, DT)), (Passive(), Likelihood()))
+    else:
+        found = ef.fit(train, kind, seed=0)
     likely = next((e.neuron for e in found.history if e.stage == "likelihood"), found.neuron)
     problem = Problem(train, kind, DT)
     return {

@@ -65,8 +65,8 @@ for k, (label, color) in enumerate((("Γ/R, noise-free run, ±4 ms", "C0"), ("Md
     values = [row[2] if k == 0 else row[4] for row in rows]
     ax.bar(x + 0.36 * k - 0.18, values, 0.34, color=color, label=label)
 ax.axhline(1, color="0.6", lw=0.8)
-ax.set(xticks=x, xticklabels=[f"{row[0]}\n{row[1]} numbers" for row in rows], ylabel="held-out score")
-ax.legend(frameon=False, loc="upper left")
+ax.set(xticks=x, xticklabels=[f"{row[0]}\n{row[1]} numbers" for row in rows], ylabel="held-out score", ylim=(0, 1.25))
+ax.legend(frameon=False, loc="upper left", ncols=2)
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 

@@ -82,23 +82,8 @@ def one_block(v, inputs):
     return free, (int(over[0]) if over.size else None)
 
 
-free, first = one_block(cell.E_L, drive[:length])
-fig, ax = plt.subplots(figsize=(8, 2.6), layout="constrained")
-for start in range(0, 8 * length, length):
-    free, first = one_block(cell.E_L + 14, drive[start : start + length])
-    at = (start + np.arange(length)) * dt
-    ax.plot(at, free, color="C0", lw=1)
-    if first is not None:
-        ax.plot(at[first], free[first], "o", color="C3")
-        ax.axvspan(at[first], at[-1], color="0.92", lw=0)
-    ax.axvline(start * dt, color="0.8", lw=0.6)
-ax.axhline(cell.theta, color="k", lw=0.8, ls=":")
-ax.set(
-    xlabel="time (ms)",
-    ylabel="membrane without reset (mV)",
-    title="Blocks of one refractory period: at most one spike each",
-)
-plt.show()
+free, first = one_block(-47.0, drive[1230 : 1230 + length])
+print(f"a block that enters at -47 mV crosses at its step {first}")
 
 # %% [markdown]
 # ## From block to block
@@ -109,7 +94,7 @@ plt.show()
 
 
 def by_blocks():
-    v, wait, spikes, count = cell.E_L, 0, [], 0
+    v, wait, spikes, pieces, count = cell.E_L, 0, [], [], 0
     for start in range(0, steps, length):
         stop = min(start + length, steps)
         begin, count = start + min(wait, stop - start), count + 1
@@ -117,17 +102,38 @@ def by_blocks():
         if begin == stop:
             continue
         free, first = one_block(v, drive[begin:stop])
+        pieces.append((begin, free, first))
         if first is None:
             v = free[-1]
         else:
             spikes.append(begin + first)
             v, wait = cell.V_reset, held - (stop - begin - first - 1)
-    return spikes, count
+    return spikes, count, pieces
 
 
-found, count = by_blocks()
+found, count, pieces = by_blocks()
 assert found == loop
 print(f"the same {len(found)} spikes from {count} blocks instead of {steps} steps")
+
+# %% [markdown]
+# Each stretch between grey lines is one block, computed at once; where it crosses (red), the rest of it is thrown away
+# (shaded): the cell is refractory.
+
+# %%
+fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
+for begin, free, first in pieces:
+    if 1170 <= begin < 1480:
+        at = (begin + np.arange(len(free))) * dt
+        ax.axvline(begin * dt, color="0.85", lw=0.6)
+        kept = len(free) if first is None else first + 1
+        ax.plot(at[:kept], free[:kept], color="C0", lw=1.4)
+        ax.plot(at[kept - 1 :], free[kept - 1 :], color="C0", lw=1, ls=":")
+        if first is not None:
+            ax.plot(at[first], free[first], "o", color="C3")
+            ax.axvspan(at[first], at[first] + cell.t_ref, color="0.9", lw=0)
+ax.axhline(cell.theta, color="k", lw=0.8, ls="--")
+ax.set(xlabel="time (ms)", ylabel="membrane without reset (mV)")
+plt.show()
 
 # %% [markdown]
 # ## The engine

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # From seeds to cells
 #
-# Five papers gave this project its parallel algorithms, and each also has a *mechanism*: an adaptive threshold,
-# a soft reset with noise, relative refractoriness, resonance, an autapse. What does each buy on a real cell?
-# Each mechanism is added to the same leaky integrate-and-fire neuron, fitted to 60 s of noise, and scored on
-# another noise, ten repeats, that no fit saw.
+# The five papers this project grew from each have an algorithm or a way of training, and each also has a *mechanism*:
+# an adaptive threshold, relative refractoriness that accumulates, resonance, adaptation below threshold, an autapse.
+# What does each buy on a real cell? Neurons with one of them are fitted to 60 s of noise and scored on another noise,
+# ten repeats, that no fit saw, beside the plain leaky integrate-and-fire neuron.
 
 # %%
 from pathlib import Path
@@ -39,8 +39,9 @@ print(train, test, sep="\n")
 mechanisms = {
     "LIF": "the base",
     "ALIF": "seed 000: a threshold that rises with every spike",
-    "RefractoryLIF": "seed 002: relative refractoriness",
-    "ResonantLIF": "seed 003: a resonant membrane",
+    "RefractoryLIF": "seed 001: relative refractoriness that accumulates",
+    "ResonantLIF": "seed 002: a resonant membrane",
+    "SiLIF": "seed 003: adaptation below threshold and by spikes, soft reset",
     "AutapticLIF": "seed 004: a self-connection with a slow synapse",
     "AIGIF": "for comparison: what predicts best here",
 }
@@ -49,8 +50,7 @@ for name, what in mechanisms.items():
 
 # %% [markdown]
 # ## Fit
-# The same stages for all: maximum likelihood, then the readout of the noise-free run. Seed 001 contributes an
-# algorithm for soft resets rather than a term; every neuron here has noise.
+# The same stages for all: maximum likelihood, then the readout of the noise-free run.
 
 # %%
 stages = (ef.stages.Passive(), ef.stages.Likelihood(), ef.stages.Readout())

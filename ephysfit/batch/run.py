@@ -131,7 +131,10 @@ def run(
 
 
 def compile_first(jobs: Sequence[Job]) -> None:
-    """Kernels once, before workers would each compile them; a model that cannot be found fails as a task."""
+    """Kernels once, before workers would each compile them.
+
+    A neuron in a file of its own is left to the workers: reading the file runs it, and what it does may be fatal.
+    """
     from ephysfit.simulation.prepare import warm_up
 
     for kind in {k for model in {j.task.model for j in jobs} for k in _kinds(model)}:
@@ -144,5 +147,6 @@ def _kinds(model: str) -> Iterator:
     if model == "auto":
         yield from candidates()
         return
-    with suppress(EphysfitError):
-        yield find(model)
+    if ".py" not in model:
+        with suppress(EphysfitError):  # a model that cannot be found fails as a task
+            yield find(model)

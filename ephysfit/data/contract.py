@@ -30,8 +30,8 @@ from ephysfit.errors import RecordingError
 
 #: files of other formats, which no reader may take for its own
 STRANGERS = (b"\0" * 600, b"hello\n", bytes(range(256)) * 4, b"\xff\xfe" * 300, b"%PDF-1.7\n" + b"x" * 500)
-#: seconds within which a small file, sound or damaged, is answered
-SOON = 20.0
+#: seconds within which a small file, sound or damaged, is answered; the helper of HDF5 waits 20 for a sign of life
+SOON = 60.0
 
 
 class ReaderContract:

@@ -109,6 +109,8 @@ def as_file(source: Source) -> File:
 def _existing(path: Path) -> Path:
     if not path.exists():
         raise RecordingError(f"{path}: no such file")
+    if any((path / name).exists() for name in (".zgroup", "zarr.json")):
+        raise RecordingError(f"{path}: NWB in Zarr form is not read; export it to HDF5 with hdmf-zarr")
     if not path.is_file():
         raise RecordingError(f"{path}: a folder or device, not a file; give the files of one cell")
     if path.stat().st_size == 0:
@@ -155,8 +157,19 @@ def read(source: Source | Remote, choice: Choice | None = None, options: Mapping
     chosen = dict(options or {})
     check_options(reader, chosen)
     found = guarded(reader, file, lambda: reader.read(file, choice=choice or Choice(), **chosen))
-    loaded = {"file": str(file) if isinstance(file, Remote) else file.name, "reader": reader.name, "options": chosen}
+    said = {name: _said(value) for name, value in chosen.items()}
+    loaded = {"file": str(file) if isinstance(file, Remote) else file.name, "reader": reader.name, "options": said}
     return replace(found, loaded={**loaded, **found.loaded})
+
+
+def _said(value: Any) -> Any:
+    """An option as it is kept with the recording: arrays by their shape, paths by their name."""
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"array of shape {tuple(shape)}"
+    if isinstance(value, list | tuple) and len(value) > 20:
+        return f"{len(value)} values"
+    return value.name if isinstance(value, Path) else value
 
 
 def guarded(reader: Reader, file: File, work: Callable[[], Any]) -> Any:

@@ -31,6 +31,22 @@ def is_hdf5(path: File) -> bool:
         return file.read(len(MAGIC)) == MAGIC
 
 
+def looked_at(path: File) -> None:
+    """Have the helper go through the headers of a file, if it is HDF5 on disk that can be read.
+
+    Raises
+    ------
+    RecordingError
+        If the HDF5 library would hang or crash on it.
+    """
+    try:
+        local = isinstance(path, Path) and is_hdf5(path)
+    except OSError:
+        return  # the reader says it better
+    if local and isinstance(path, Path):
+        probe(path)
+
+
 @contextmanager
 def opened(path: File) -> Iterator[h5py.File]:
     """The file, open for reading and nothing else; one on disk is gone through by a helper process first."""

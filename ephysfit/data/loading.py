@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ephysfit.data import admission, objects
+from ephysfit.data import admission, hdf5, objects
 from ephysfit.data.building import Choice
 from ephysfit.data.formats import Reader, Source, as_file, read, reader_of, readers
 from ephysfit.data.info import Report
@@ -125,6 +125,8 @@ def load(
     )
     sources = _paths(path)
     if isolate:
+        for source in sources:
+            hdf5.looked_at(as_file(source))
         return isolated(_load_all, sources, request)
     return _load_all(sources, request)
 

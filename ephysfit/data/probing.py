@@ -1,8 +1,9 @@
 """A helper process goes through the headers of an HDF5 file first: libhdf5 loops or crashes on some damaged files.
 
-The helper starts with the first HDF5 file (about half a second) and serves the whole session. Where it dies or makes no
-progress, the file is refused with one clear error and the next file gets a new helper. A file found sound is not looked
-at again until it changes. Where every load runs in a process of its own anyway, set ``EPHYSFIT_PROBE=0``.
+The helper starts with the first HDF5 file (about half a second) and serves the whole session; where none can be started
+files are opened without it. Where it dies or makes no progress, the file is refused with one clear error and the next
+file gets a new helper. A file found sound is not looked at again until it changes. Where every load runs in a process
+of its own anyway, set ``EPHYSFIT_PROBE=0``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from ephysfit.errors import RecordingError
 VARIABLE = "EPHYSFIT_PROBE"
 #: seconds without a sign of life
 PATIENCE = 20.0
+#: seconds that the helper may take to start, on a machine that is busy
+START = 120.0
 #: sound files that are remembered
 KEPT = 4096
 #: the helper: paths in, a dot now and then, "ok" or "endless" out; what Python can say of damage, the reader says later
@@ -65,6 +68,7 @@ def walk(path):
                     except ERRORS: pass
             except ERRORS: pass
     return "ok"
+say("ready")
 for line in sys.stdin:
     try: say(walk(json.loads(line)))
     except ERRORS: say("ok")
@@ -82,6 +86,13 @@ class Helper:
         self.lines: queue.Queue[str] = queue.Queue()
         self.owner = os.getpid()
         threading.Thread(target=self._listen, daemon=True).start()
+        self.ready = self._next(START) == "ready"
+
+    def _next(self, patience: float) -> str:
+        try:
+            return self.lines.get(timeout=patience)
+        except queue.Empty:
+            return "silent"
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
@@ -95,12 +106,10 @@ class Helper:
         try:
             self.process.stdin.write(json.dumps(str(path)) + "\n")
             self.process.stdin.flush()
-            while (line := self.lines.get(timeout=patience)) == ".":
-                pass
-        except queue.Empty:
-            return "silent"
         except OSError:
             return "gone"
+        while (line := self._next(patience)) == ".":
+            pass
         return line
 
     def end(self) -> None:
@@ -138,7 +147,10 @@ def probe(path: Path) -> None:
     with _LOCK:
         if key in _SOUND:
             return
-        said = _helper().ask(path.absolute(), PATIENCE)
+        helper = _helper()
+        if helper is None:
+            return
+        said = helper.ask(path.absolute(), PATIENCE)
         if said != "ok":
             _end()
             raise RecordingError(f"{path.name}: damaged HDF5: {_WORDS.get(said, said)}")
@@ -154,12 +166,14 @@ _WORDS = {
 }
 
 
-def _helper() -> Helper:
+def _helper() -> Helper | None:
+    """The helper of this process; None where no process can be started, as in an embedded interpreter."""
     if _HELPER and (_HELPER[0].owner != os.getpid() or _HELPER[0].process.poll() is not None):
         _end()
-    if not _HELPER:
-        _HELPER.append(Helper())
-    return _HELPER[0]
+    if not _HELPER and sys.executable:
+        with contextlib.suppress(OSError):
+            _HELPER.append(Helper())
+    return _HELPER[0] if _HELPER and _HELPER[0].ready else None
 
 
 def _end() -> None:

@@ -125,7 +125,7 @@ class Page:
         self._guarded(press)()
 
     def _tell(self, html: str, bad: bool = False) -> None:
-        self.say.object = f'<p class="say{" bad" if bad else ""}">{html}</p>'
+        self.say.object = f'<p class="say now{" bad" if bad else ""}">{html}</p>'
 
     def _set(self, widget: Any, **values: Any) -> None:
         """Set a widget from here, without the act that a user's choice has."""

@@ -97,8 +97,7 @@ def measure_electrode(
 
     References
     ----------
-    Brette et al. 2008, Neuron 59:379; Badel et al. 2008, J. Neurophysiol. 99:656; Pozzorini et al. 2015, PLoS Comput.
-    Biol. 11:e1004275.
+    Brette et al. 2008, Neuron 59:379; Pozzorini et al. 2015, PLoS Comput. Biol. 11:e1004275.
     """
     _usable(aec, length)
     dt = aec.dt

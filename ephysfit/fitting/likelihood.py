@@ -229,7 +229,11 @@ class Likelihood:
                 "starts": [-a.value / problem.n_spikes for _, a in begun],
                 "drift": found.z[len(free.names) :].tolist(),
                 "top": scalar_values(cell),
-                "prior": {"strength": self.prior, "centre": scalar_values(estimate.neuron)},
+                "prior": {
+                    "strength": self.prior,
+                    "centre": scalar_values(estimate.neuron),
+                    "names": list(climb.everything),
+                },
                 **errors(free, found),
             },
         )

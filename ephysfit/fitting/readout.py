@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ephysfit.arrays import Train
 from ephysfit.data.holding import LEAD
-from ephysfit.fitting.stage import Estimate, Problem, Status
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.metrics.coincidence import count_hits
 from ephysfit.metrics.trains import EDGE, cut
 from ephysfit.neuron.declare import Neuron
@@ -55,6 +55,8 @@ class Readout:
     def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
         if not problem.neuron.stochastic():
             return estimate.with_(stage="readout", status=Status.NOT_NEEDED)
+        if problem.n_spikes < MINIMUM_SPIKES:
+            return estimate.with_(stage="readout", status=Status.TOO_FEW_SPIKES)
         cell = estimate.neuron
         scale = softness(cell)
         stretches = self._stretches(problem)

@@ -140,7 +140,7 @@ class Surface:
         prior = fit.details.get("prior", {})
         centre, top = prior.get("centre"), fit.details.get("top")
         every = Free.of(kind, smooth_only=True).names
-        moved = tuple(n for n in every if n in fit.details.get("standard_errors", every)) or every
+        moved = tuple(n for n in every if n in prior.get("names", every)) or every
         return cls(
             problem,
             kind(**unflatten(kind.parameters, top)) if top else fit.neuron,
@@ -204,7 +204,8 @@ class Surface:
 
     def _stretch(self) -> dict[str, float]:
         """All mV larger, potentials about E_L: change of each parameter on its axis."""
-        values = scalar_values(self.start)
+        inside = self.free.to_neuron(self.free.to_vector(self.start), self.start)  # values on a bound are moved inside
+        values = scalar_values(as_floats(inside))
         moves = {}
         for n, p in zip(self.free.names, self.free.parameters, strict=True):
             power = dimension(p.unit)[1]

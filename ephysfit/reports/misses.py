@@ -80,8 +80,7 @@ def _about(kind: str, spikes: Train, current: Trace, dt: float) -> Triggered | N
     if len(at) < FEWEST:
         return None
     cut = current[at[:, None] + lags]
-    error = np.asarray(cut.std(0, ddof=1) / np.sqrt(len(at)), np.float64)
-    return Triggered(kind, len(at), np.asarray(lags * dt, np.float64), np.asarray(cut.mean(0), np.float64), error)
+    return Triggered(kind, len(at), lags * np.float64(dt), cut.mean(0), cut.std(0, ddof=1) / np.sqrt(len(at)))
 
 
 def calibration(evidence: Evidence) -> Calibration | None:

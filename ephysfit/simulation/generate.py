@@ -24,6 +24,7 @@ from ephysfit.simulation.printing import Printer
 WINDOWS = {
     "triangle": ["z = one - fabs(u) * sharp", "slope = where(z > zero, z, zero) * sharp"],
     "box": ["slope = where(fabs(u) * sharp <= one, half, zero) * sharp"],
+    "survival": ["z = u * sharp", "slope = exp(z - exp(z)) * sharp"],
     "fast_sigmoid": ["z = fma(fabs(u), sharp, one)", "slope = half * sharp / (z * z)"],
 }
 

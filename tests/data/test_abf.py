@@ -46,6 +46,7 @@ def test_a_command_the_user_knows_is_taken():
     recording = load(path, command=sine)
     assert len(recording) == 3
     np.testing.assert_array_equal(recording[2].current, sine)
+    assert recording.loaded["options"] == {"command": "array of shape (100000,)"}
     with pytest.raises(StimulusError, match="2 rows for 3 sweeps"):
         load(path, command=np.zeros((2, 100_000)))
     with pytest.raises(RecordingError, match="100000 voltage samples for 5 of current"):

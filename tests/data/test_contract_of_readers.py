@@ -55,6 +55,7 @@ class TestAbf(ReaderContract):
 class TestNwb2(ReaderContract):
     reader = nwb2
     header = None
+    mutations = 30
 
     def make(self, folder):
         lab = Lab(folder / "cell.nwb")
@@ -67,6 +68,7 @@ class TestNwb2(ReaderContract):
 class TestAllen(ReaderContract):
     reader = allen_nwb1
     header = None
+    mutations = 30
 
     def make(self, folder):
         return allen(folder / "cell.nwb", "1.1")

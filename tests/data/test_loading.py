@@ -43,6 +43,9 @@ class TestAbuse:
             load(tmp_path / "none.nwb")
         with pytest.raises(RecordingError, match="a folder"):
             load(tmp_path)
+        (tmp_path / ".zgroup").write_text("{}")
+        with pytest.raises(RecordingError, match="Zarr"):
+            load(tmp_path)
         for nothing in ([], [3], None, 5):
             with pytest.raises((RecordingError, TypeError)):
                 load(nothing)

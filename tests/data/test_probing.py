@@ -34,7 +34,9 @@ def test_a_file_on_which_the_library_loops_is_refused_soon(endless, monkeypatch)
 
 
 def test_a_helper_that_dies_is_an_error_and_replaced(monkeypatch, tmp_path):
-    monkeypatch.setattr(probing, "HELPER", "import os, sys\nsys.stdin.readline()\nos.abort()\n")
+    monkeypatch.setattr(
+        probing, "HELPER", "import os, sys\nprint('ready', flush=True)\nsys.stdin.readline()\nos.abort()\n"
+    )
     probing._end()
     copy = tmp_path / "a.nwb"
     copy.write_bytes(GOOD.read_bytes())
@@ -66,3 +68,16 @@ def test_it_can_be_left_out(monkeypatch, tmp_path):
     copy = tmp_path / "a.nwb"
     copy.write_bytes(GOOD.read_bytes())
     assert len(load(copy, sweeps=[1])) == 1
+
+
+@pytest.mark.parametrize("how", ["no interpreter", "does not start"])
+def test_without_a_helper_files_are_opened_all_the_same(monkeypatch, tmp_path, how):
+    probing._end()
+    if how == "no interpreter":
+        monkeypatch.setattr(probing.sys, "executable", "")
+    else:
+        monkeypatch.setattr(probing, "HELPER", "raise SystemExit(3)")
+    copy = tmp_path / "a.nwb"
+    copy.write_bytes(GOOD.read_bytes())
+    assert len(load(copy, sweeps=[1])) == 1
+    probing._end()

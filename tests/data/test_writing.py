@@ -96,6 +96,7 @@ def test_what_is_written_is_read_back_and_nothing_else_changed(path):
     np.testing.assert_allclose(ours.membranes[0].voltage, theirs.membranes[0].voltage, atol=1e-4)
     again = load(path)
     assert again.n_spikes == recording.n_spikes
+    assert again.facts["fits in this file"] == "lif, lif_2"
     assert list(path.parent.iterdir()) == [path]
 
 

@@ -34,7 +34,7 @@ def served(folder):
 
 
 def sentence(page) -> str:
-    return page.locator("p.say").first.inner_text()
+    return page.locator("p.now").inner_text()
 
 
 def answered(page, count: int) -> None:

@@ -78,7 +78,7 @@ def test_equals_autograd_through_the_definition(neuron, detach, shared):
     assert_same([a + b for a, b in zip(dense, fused, strict=True)], theirs, tolerance)
 
 
-@pytest.mark.parametrize("shape", ["box", "fast_sigmoid"])
+@pytest.mark.parametrize("shape", ["box", "fast_sigmoid", "survival"])
 def test_every_window_equals_autograd(shape):
     cell, surrogate = cells_with_gradient(ALIF), Surrogate(9.0, shape)
     current = torch.tensor(noise((1, 1, STEPS)), requires_grad=True)

@@ -90,7 +90,7 @@ def read(
             source=path.name,
             electrode=_electrode_facts(file, chosen) | settings,
             rejected=tuple(rejected),
-            facts={place.rsplit("/", 1)[-1]: hdf5.text(file[place]) for place in FACTS if place in file},
+            facts={place.rsplit("/", 1)[-1]: hdf5.text(file[place]) for place in FACTS if place in file} | _fits(file),
         )
 
 
@@ -140,6 +140,13 @@ def _nothing(file: Any) -> RecordingError:
             "put the current into stimulus/presentation, or give both as arrays to Recording.of"
         )
     return RecordingError("holds no patch-clamp series in acquisition or stimulus/presentation")
+
+
+def _fits(file: Any) -> dict[str, str]:
+    """The fits that were written back into the file."""
+    module = file.get("processing/ephysfit")
+    names = sorted(n.removesuffix("_fit") for n in module if n.endswith("_fit")) if module is not None else []
+    return {"fits in this file": ", ".join(names)} if names else {}
 
 
 def _of(pair: Pair) -> Series:
