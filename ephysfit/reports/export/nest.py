@@ -17,8 +17,7 @@ def nest(reading: Reading) -> dict[str, str]:
 
     Notes
     -----
-    None of NEST's own neurons equals a fitted cell step by step: they have no soft threshold that integrates, other
-    exponents of the hazard, or another order of reset and threshold. NESTML expresses all of it.
+    NEST's own neurons are not used: none has a soft threshold that integrates, which NESTML expresses.
 
     Raises
     ------
