@@ -267,7 +267,7 @@ def test_models_lists_the_catalogue(run: Run) -> None:
 
 def test_models_shows_one_with_bounds_and_equations(run: Run) -> None:
     done = run("models", "alif")
-    assert re.search(r"d_theta\s+mV\s+0\s+60", done.out)
+    assert re.search(r"d_theta\s+mV\s+0\s+5\s+60", done.out)
     assert "spike when V - h - theta >= 0" in done.out
 
 
@@ -277,10 +277,11 @@ from ephysfit import Neuron, Parameter, State
 class Leak(Neuron):
     """My neuron."""
     tau = Parameter("ms", 1.0, 100.0, "membrane time constant", start=20.0)
+    theta = Parameter("mV", 0.5, 2.0, "threshold", start=1.0)
     V = State("mV", rest=0.0)
     hold = ()
     def flow(self, x, I): return {"V": -x.V / self.tau}
-    def margin(self, x): return x.V - 1.0
+    def margin(self, x): return x.V - self.theta
     def jump(self, x): return {"V": 0.0 * x.V}
 '''
 

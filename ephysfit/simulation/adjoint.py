@@ -168,7 +168,7 @@ def escape_loss(
     >>> from ephysfit.models.lif import LIF
     >>> theta = torch.tensor([-50.0, -45.0], dtype=torch.float64, requires_grad=True)
     >>> cell = LIF(C=100.0, g=5.0, E_L=-70.0, theta=theta, V_reset=-65.0, t_ref=2.0, delta=2.0)
-    >>> loss = escape_loss(cell, torch.full((1, 1, 1000), 110.0, dtype=torch.float64), [[[400, 800]]], 0.1)
+    >>> loss = escape_loss(cell, torch.full((1, 1, 1000), 80.0, dtype=torch.float64), [[[400, 800]]], 0.1)
     >>> loss.sum().backward()
     >>> bool(loss[0] < loss[1]), theta.grad.shape
     (True, torch.Size([2]))
