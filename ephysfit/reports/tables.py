@@ -296,7 +296,15 @@ def _without(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} = {_text(v)}" for k, v in value.items()) or "–"
+        inner = lambda v: f"({_text(v)})" if isinstance(v, Mapping) and v else _text(v)  # noqa: E731
+        return ", ".join(f"{k.replace('_', ' ')} = {inner(v)}" for k, v in value.items()) or "–"
     if isinstance(value, list | tuple):
         return ", ".join(_text(v) for v in value) or "–"
+    if value is None or isinstance(value, bool):
+        return {None: "–", True: "yes", False: "no"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def unit_text(unit: str) -> str:
+    """A unit as people write it: powers raised, nothing for a pure number."""
+    return "" if unit == "1" else unit.replace("**2", "²").replace("**3", "³")
