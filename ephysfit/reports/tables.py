@@ -286,6 +286,8 @@ def provenance_lines(fit: Fit) -> list[tuple[str, str]]:
     """What made this fit, as (name, text)."""
     known = dict(fit.provenance)
     stages = known.pop("stages", [])
+    if not any((known.get("split") or {}).values()):
+        known.pop("split", None)  # nobody asked for one: the sweeps are named
     lines = [(k.replace("_", " "), _text(v)) for k, v in known.items() if v not in ("", None)]
     return [*lines, *((f"stage {s.get('stage', '?')}", _text(_without(s, "stage"))) for s in stages)]
 

@@ -171,5 +171,10 @@ def all_stimuli(evidence: Evidence) -> Figure | None:
         seconds(ax, 0.0, s.duration)
         if k + cols < n:
             ax.set_xlabel("")
-        title(ax, f"{k + 1}: {s.name or 'stimulus'} ({_round(s.current.min())} to {_round(s.current.max())} pA)".replace(" (-", " (−"))
+        title(
+            ax,
+            f"{k + 1}: {s.name or 'stimulus'} ({_round(s.current.min())} to {_round(s.current.max())} pA)".replace(
+                " (-", " (−"
+            ),
+        )
     return fig
