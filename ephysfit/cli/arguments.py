@@ -80,9 +80,23 @@ FitFile = Annotated[
     Path,
     typer.Argument(metavar="FIT", callback=existing, show_default=False, help="A fit.json that `ephysfit fit` wrote."),
 ]
+
+
+def _model_names() -> list[str]:
+    from ephysfit.models import catalogue
+
+    return ["auto", *catalogue()]
+
+
 ModelOption = Annotated[
     str,
-    typer.Option("--model", "-m", metavar="NAME", help="auto, a name of `ephysfit models`, or my_file.py:MyNeuron."),
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        autocompletion=_model_names,
+        help="auto, a name of `ephysfit models`, or my_file.py:MyNeuron.",
+    ),
 ]
 NeuronOption = Annotated[
     str | None,

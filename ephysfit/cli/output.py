@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import textwrap
 import time
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ephysfit.fitting.stage import Progress
 
-#: columns of text in a message
+#: columns of text in a message, at most
 WIDTH = 100
+#: when the command began
+_BEGIN = time.perf_counter()
 #: columns where stdout is a file or a pipe: tables are as wide as they need to be
 UNLIMITED = 10_000
 
@@ -27,6 +30,12 @@ def say(text: str = "") -> None:
 def note(text: str) -> None:
     """A line beside the answer."""
     sys.stderr.write(text + "\n")
+
+
+def paragraph(text: str, first: str = "") -> None:
+    """Sentences of the answer, folded to the terminal."""
+    columns = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if sys.stdout.isatty() else WIDTH
+    say(textwrap.fill(text, columns, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False))
 
 
 def complain(message: str) -> None:
@@ -89,7 +98,7 @@ def progress() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description:<26}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
 
@@ -100,12 +109,12 @@ def progress() -> Iterator[Progress]:
 
 
 def _lines() -> Progress:
-    """Progress as lines: each stage once, with the seconds since the start."""
-    begin, seen = time.perf_counter(), set[str]()
+    """Progress as lines: each stage once, with the seconds since the command began."""
+    seen = set[str]()
 
     def tell(stage: str, fraction: float) -> None:
         if stage not in seen:
             seen.add(stage)
-            note(f"{time.perf_counter() - begin:6.1f} s  {stage}")
+            note(f"{time.perf_counter() - _BEGIN:6.1f} s  {stage}")
 
     return tell

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from ephysfit.cli.output import WIDTH, say, table
+from ephysfit.cli.output import paragraph, say, table
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
@@ -41,14 +40,14 @@ def show(evidence: Evidence) -> None:
     from ephysfit.reports.headline import headline
     from ephysfit.reports.tables import score_lines
 
-    say(textwrap.fill(headline(evidence).sentence, WIDTH))
+    paragraph(headline(evidence).sentence)
     readouts = tuple(evidence.scores)
     rows = [_row(line, readouts) for line in score_lines(evidence.scores)]
     table(rows, right=(*readouts, "cell's own", "best"))
     first = next(iter(evidence.scores.values()))
     say(f"± standard error over repeats. Scored {_span(first.scored)}: {first.skipped}.")
     for warning in _warnings(evidence):
-        say(textwrap.fill(warning, WIDTH, initial_indent="! ", subsequent_indent="  "))
+        paragraph(warning, "! ")
 
 
 def _row(line: ScoreLine, readouts: tuple[str, ...]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from ephysfit.errors import FitError
 from ephysfit.fitting.fit import Fit
 
 #: stages whose training loss is the negative log-likelihood per spike
-_STAGES = ("likelihood", "refractory")
+LIKELIHOODS = ("likelihood", "refractory")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def criteria(fit: Fit) -> Criteria | None:
 
     A light prior pulls on the parameters, so the log-likelihood is a little below its maximum.
     """
-    known = [e.train for e in fit.history if e.stage in _STAGES and np.isfinite(e.train)]
+    known = [e.train for e in fit.history if e.stage in LIKELIHOODS and np.isfinite(e.train)]
     names = fit.details.get("prior", {}).get("names")
     spikes = int(fit.provenance.get("spikes", 0))
     if not known or not names or not spikes:

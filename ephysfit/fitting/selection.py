@@ -80,7 +80,7 @@ def select(
     compile_ahead(*kinds)
     table: list[Candidate] = []
     with one_thread():
-        found = [_held_out(problem) for problem in problems]
+        found = [_held_out(_named(problem)) for problem in problems]
     best, kept, best_blocks = 0, *found[0]
     for k, (estimate, blocks) in enumerate(found):
         row = Candidate(kinds[k].__name__, len(Free.of(kinds[k]).names), estimate.validation, estimate.train)
@@ -90,9 +90,25 @@ def select(
             if row.gain > CONVINCED * row.error:
                 best, kept, best_blocks = k, estimate, blocks
         table.append(row)
-    fitted = _refit(problems[best], kept, stages)
+    fitted = _refit(_named(problems[best], " (kept)"), kept, stages)
     details = {**fitted.details, "selection": [vars(c) for c in table], "why": _why(table, kinds[best].__name__)}
     return replace(fitted, details=details)
+
+
+class _Named:
+    """Progress that says of which candidate it is."""
+
+    def __init__(self, tell: Progress, who: str) -> None:
+        self.tell, self.who = tell, who
+        if watch := getattr(tell, "watch", None):
+            self.watch = watch
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        self.tell(f"{self.who}: {stage}", fraction)
+
+
+def _named(problem: Problem, note: str = "") -> Problem:
+    return replace(problem, progress=_Named(problem.progress, problem.neuron.__name__ + note))
 
 
 def _held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:

@@ -13,7 +13,6 @@ from ephysfit.neuron.functions import Bank
 from ephysfit.neuron.symbols import MARGIN, equations, symbol
 
 _INDEX = sympy.Symbol("i", integer=True)
-_MARGIN = sympy.Symbol("u", real=True)
 
 
 class _Whole(Bank):
@@ -38,6 +37,17 @@ class _Whole(Bank):
         return sympy.Sum(e, (_INDEX, 1, self.size)) if _indexed(e) else e * self.size
 
 
+def margin_name(neuron: type[Neuron]) -> str:
+    """What the distance to threshold is called: u, or x where the neuron has a u of its own."""
+    return "x" if "u" in (*neuron.states, *neuron.parameters) else "u"
+
+
+def shown_states(neuron: type[Neuron]) -> list[str]:
+    """The states that the equations have once what is pinned is put in."""
+    live = equations(neuron)
+    return [n for n, s in neuron.states.items() if (n if s.size == 1 else f"{n}_1") in live.states]
+
+
 def _indexed(e: sympy.Expr) -> bool:
     return any(str(s).endswith("_i") for s in e.free_symbols)
 
@@ -52,8 +62,18 @@ def _instance(neuron: type[Neuron]) -> Neuron:
     for name, p in neuron.parameters.items():
         object.__setattr__(cell, name, _symbolic(name, p.size))
     for name, value in neuron.pinned.items():
-        object.__setattr__(cell, name, value(cell) if callable(value) else _pinned(name, value))
+        if not callable(value):
+            object.__setattr__(cell, name, _pinned(name, value))
+            continue
+        tied = value(cell)
+        if not _plain(tied):  # a long tie keeps its name: its value stands in the table of parameters
+            tied = _symbolic(name, len(tied) if isinstance(tied, Bank) else 1)
+        object.__setattr__(cell, name, tied)
     return cell
+
+
+def _plain(value: Any) -> bool:
+    return sympy.sympify(_element(value)).is_Atom
 
 
 def _pinned(name: str, value: Any) -> Any:
@@ -78,11 +98,11 @@ def equation_lines(neuron: type[Neuron]) -> list[tuple[str, str]]:
     >>> [what for what, _ in equation_lines(LIF)]
     ['between spikes', 'spike', 'at a spike', 'noise']
     """
-    cell, live = _instance(neuron), equations(neuron)
+    cell, live, distance = _instance(neuron), equations(neuron), margin_name(neuron)
     x = neuron.State(**{n: _symbolic(n, s.size) for n, s in neuron.states.items()})
-    shown = [n for n, s in neuron.states.items() if (n if s.size == 1 else f"{n}_1") in live.states]
+    shown = shown_states(neuron)
     drop = {_element(getattr(x, n)): _rest(cell, s.rest) for n, s in neuron.states.items() if n not in shown}
-    put = lambda e: sympy.sympify(e).subs(drop).doit(deep=False) if drop else sympy.sympify(e)  # noqa: E731
+    put = lambda e: _no_empty_sums(sympy.sympify(e).subs(drop)) if drop else sympy.sympify(e)  # noqa: E731
     flow, jump = cell.flow(x, *(symbol(n) for n in neuron.inputs)), cell.jump(x)
     lines = [("between spikes", _rate(n, put(_element(flow[n])))) for n in shown if put(_element(flow.get(n, 0))) != 0]
     lines.append(("spike", _row(_math(put(cell.margin(x))), "<mo>≥</mo>", "<mn>0</mn>")))
@@ -91,9 +111,14 @@ def equation_lines(neuron: type[Neuron]) -> list[tuple[str, str]]:
         ("at a spike", _row(_math(symbol(_label(x, n))), "<mo>→</mo>", _math(put(_element(jump[n]))))) for n in moved
     ]
     if live.hazard is not None:
-        noise = sympy.sympify(cell.hazard(MARGIN)).subs(MARGIN, _MARGIN)
-        lines.append(("noise", _row("<mi>λ</mi><mo>(</mo><mi>u</mi><mo>)</mo>", "<mo>=</mo>", _math(noise))))
+        noise = sympy.sympify(cell.hazard(MARGIN)).subs(MARGIN, sympy.Symbol(distance, real=True))
+        rate = f"<mi>λ</mi><mo>(</mo><mi>{distance}</mi><mo>)</mo>"
+        lines.append(("noise", _row(rate, "<mo>=</mo>", _math(noise))))
     return lines
+
+
+def _no_empty_sums(e: sympy.Expr) -> sympy.Expr:
+    return e.xreplace({s: sympy.Integer(0) for s in e.atoms(sympy.Sum) if s.function == 0})
 
 
 def _element(value: Any) -> Any:

@@ -76,9 +76,10 @@ def _how_well(evidence: Evidence) -> str:
         gamma = evidence.scores[evidence.single].row("gamma")
         if isnan(gamma.value):
             return "There are no spikes to compare, so no score is defined."
+        missing = "recorded spikes" if len(evidence.repeats) > 1 else "repeats of a stimulus"
         return (
             f"Its coincidence factor is Γ = {number(gamma.value, 2)} (1: every spike, 0: chance). "
-            "Without repeats of a stimulus nobody knows what the cell itself would reach."
+            f"Without {missing} nobody knows what the cell itself would reach."
         )
     top = "" if isnan(row.ceiling) else f"; the best that one train could reach is {number(row.ceiling, 2)}"
     return (

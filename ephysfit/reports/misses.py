@@ -58,6 +58,8 @@ class Calibration:
 def triggered(evidence: Evidence) -> list[Triggered]:
     """The current about spikes that are predicted, missed and invented by the single noise-free train."""
     stimulus, found = evidence.stimulus, evidence.agreement
+    if np.count_nonzero(np.diff(stimulus.current)) < LEVELS:  # of a few steps the mean about a spike says nothing
+        return []
     empty = [np.empty(0)]
     kinds = {
         "predicted": np.concatenate([*empty, *(t[m] for t, m in zip(evidence.repeats, found.predicted, strict=True))]),

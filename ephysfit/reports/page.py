@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ephysfit.fitting.criteria import criteria
-from ephysfit.reports.equations import equation_lines
+from ephysfit.reports.equations import equation_lines, margin_name, shown_states
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures import PLOTS
 from ephysfit.reports.headline import headline
@@ -26,6 +26,7 @@ from ephysfit.reports.tables import (
     provenance_lines,
     score_lines,
     stage_lines,
+    unit_text,
 )
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -85,13 +86,15 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "provenance": provenance_lines(fit),
         "facts": {k: v for k, v in evidence.test.facts.items() if v},
         "equations": [(what, Markup(math)) for what, math in lines],
-        "states": dict(kind.states.items()),
+        "states": {name: kind.states[name] for name in shown_states(kind)},
+        "distance": margin_name(kind),
         "biology": kind.biology,
         "functions": [
             Markup(text) for name, text in _FUNCTIONS.items() if any(f"<mi>{name}</mi>" in m for _, m in lines)
         ],
-        "figures": {n: (PLOTS[n], Markup(inline_svg(f, n))) for n, f in drawn.items() if f is not None},
+        "figures": {n: (PLOTS[n].says(f), Markup(inline_svg(f, n))) for n, f in drawn.items() if f is not None},
         "citations": citations(evidence),
+        "unit_text": unit_text,
         "signed": lambda v: f"{v:g}".replace("-", "−"),
     }
 

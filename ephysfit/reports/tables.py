@@ -286,6 +286,8 @@ def provenance_lines(fit: Fit) -> list[tuple[str, str]]:
     """What made this fit, as (name, text)."""
     known = dict(fit.provenance)
     stages = known.pop("stages", [])
+    if not any((known.get("split") or {}).values()):
+        known.pop("split", None)  # nobody asked for one: the sweeps are named
     lines = [(k.replace("_", " "), _text(v)) for k, v in known.items() if v not in ("", None)]
     return [*lines, *((f"stage {s.get('stage', '?')}", _text(_without(s, "stage"))) for s in stages)]
 
@@ -296,7 +298,15 @@ def _without(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} = {_text(v)}" for k, v in value.items()) or "–"
+        inner = lambda v: f"({_text(v)})" if isinstance(v, Mapping) and v else _text(v)  # noqa: E731
+        return ", ".join(f"{k.replace('_', ' ')} = {inner(v)}" for k, v in value.items()) or "–"
     if isinstance(value, list | tuple):
         return ", ".join(_text(v) for v in value) or "–"
+    if value is None or isinstance(value, bool):
+        return {None: "–", True: "yes", False: "no"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def unit_text(unit: str) -> str:
+    """A unit as people write it: powers raised, nothing for a pure number."""
+    return "" if unit == "1" else unit.replace("**2", "²").replace("**3", "³")

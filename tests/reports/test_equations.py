@@ -9,8 +9,10 @@ import pytest
 
 from ephysfit.models import catalogue
 from ephysfit.models.best import AIGIF, BankGIF
+from ephysfit.models.glif import GLIF1
+from ephysfit.models.izhikevich import Izhikevich2003
 from ephysfit.models.lif import LIF
-from ephysfit.reports.equations import equation_lines
+from ephysfit.reports.equations import equation_lines, shown_states
 
 
 def flat(math: str) -> str:
@@ -37,3 +39,16 @@ def test_banks_stay_whole_and_what_is_pinned_to_zero_is_gone() -> None:
     assert "gA" in whole
     assert "η" not in less
     assert "gA" not in less
+
+
+def test_a_sum_over_nothing_and_states_that_stand_still_are_gone() -> None:
+    assert next(flat(m) for _, m in equation_lines(GLIF1)) == "dVdt=I−g(−EL+V)C"
+    assert shown_states(GLIF1) == ["V"]
+
+
+def test_a_long_tie_keeps_its_name_and_the_distance_does_not_take_that_of_a_state() -> None:
+    lines = dict(equation_lines(Izhikevich2003))
+    whole = " ".join(flat(m) for _, m in equation_lines(Izhikevich2003))
+    assert "k" in whole
+    assert "0.04" not in whole
+    assert flat(lines["noise"]).startswith("λ(x)=")

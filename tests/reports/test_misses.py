@@ -51,6 +51,12 @@ def test_only_scored_spikes_count(pulses):
     assert [t.count for t in found] == [int(((seen >= 2000) & (seen < 4000)).sum())]
 
 
+def test_a_step_is_not_averaged_about_its_spikes():
+    current, seen = np.zeros(20_000), np.arange(3000.0, 6000.0, 100.0)
+    current[round(2500 / DT) : round(6500 / DT)] = 200.0
+    assert triggered(evidence(current, [seen], seen)) == []
+
+
 def test_too_few_spikes_have_no_mean():
     assert triggered(evidence(np.zeros(20_000), [np.array([1000.0])], np.array([1000.0]))) == []
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ephysfit.cli import arguments, scoring
-from ephysfit.cli.output import as_json, finite, note, progress, say
+from ephysfit.cli.output import as_json, finite, note, paragraph, progress, say
 from ephysfit.cli.sweeps import parts
 from ephysfit.cli.verbs import intervals
 
@@ -85,7 +85,7 @@ def fit(
         return
     say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s; {found.status.value}.")
     if "why" in found.details:
-        say(str(found.details["why"]))
+        paragraph(f"{found.details['why']}.")
     scoring.show(evidence)
     say("written: " + "  ".join(written.values()))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ephysfit.cli import arguments
-from ephysfit.cli.output import WIDTH, as_json, progress, say, table
+from ephysfit.cli.output import as_json, paragraph, progress, say, table
 from ephysfit.cli.sweeps import trained
 
 if TYPE_CHECKING:
@@ -100,4 +99,4 @@ def show(fit: Fit) -> None:
         table([{"what the spikes determine": d.meaning, "as": d.name, "value": d.text, end: d.interval, "unit": d.unit}
                for d in derived], right=("value",))  # fmt: skip
     for text in open_lines(fit):
-        say(textwrap.fill(text, WIDTH, initial_indent="! ", subsequent_indent="  "))
+        paragraph(text, "! ")

@@ -49,7 +49,14 @@ def span(text: str | None) -> tuple[float, float] | None:
 
 Kind = Annotated[
     str,
-    typer.Option("--kind", "-k", metavar="KIND", callback=known_kind, help="One of " + ", ".join(KINDS) + "."),
+    typer.Option(
+        "--kind",
+        "-k",
+        metavar="KIND",
+        callback=known_kind,
+        autocompletion=lambda: list(KINDS),
+        help="One of " + ", ".join(KINDS) + ".",
+    ),
 ]
 Figure = Annotated[
     Path,

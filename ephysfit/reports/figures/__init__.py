@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -27,6 +28,15 @@ class Plot:
     title: str
     caption: str
     draw: Callable[[Evidence], Figure | None]
+
+    def says(self, drawn: Figure) -> str:
+        """The caption of what was drawn: only the part on its one panel where the other had nothing to show."""
+        parts = re.split(r" ?(?:Left|Right): ", self.caption)[1:]
+        specs = [ax.get_subplotspec() for ax in drawn.axes]
+        if len(parts) != 2 or len(specs) != 1 or specs[0] is None:
+            return self.caption
+        text = parts[specs[0].colspan.start]
+        return text[0].upper() + text[1:]
 
 
 def statistics(evidence: Evidence) -> Figure:

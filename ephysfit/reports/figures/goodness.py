@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ephysfit.fitting.criteria import LIKELIHOODS
 from ephysfit.fitting.fit import Fit
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.figures.style import GRID, INK, MISSED, MODEL, MUTED, axes, figure, finite, legend, title
 from ephysfit.reports.rescaling import rescaled
-from ephysfit.reports.tables import parameter_lines
+from ephysfit.reports.tables import parameter_lines, unit_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,35 +39,43 @@ def time_rescaling(ax: Axes, evidence: Evidence) -> bool:
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="uniform quantile", ylabel="integrated hazard, quantile")
     title(ax, "Time rescaling")
-    legend(ax, loc="lower right", fontsize=7.5)
+    legend(ax, loc="best", fontsize=7.5)
     return drawn
 
 
 def loss(ax: Axes, fit: Fit) -> bool:
     """Loss by step of every stage that kept a curve; whether there is any."""
-    begin, seen = 0, []
+    begin, seen, stages = 0, [], []
     for estimate in fit.history:
         curves = estimate.details.get("curves")
         if not curves or curves in seen:
             continue
         seen.append(curves)
+        stages.append(estimate.stage)
         for k, curve in enumerate(curves):
             y = np.asarray([np.nan if v is None else v for v in curve], dtype=float)
-            label = estimate.stage if len(curves) == 1 else f"{estimate.stage}, part {k + 1}"
+            label = _part(estimate.stage, k, len(curves))
             ax.plot(
                 begin + np.arange(len(y)), y, marker="o", ms=2.5, lw=1.3, color=(MODEL, INK, MUTED)[k % 3], label=label
             )
             begin += max(len(y) - 1, 0)
     values = finite(v for c in seen for part in c for v in part if v is not None)
     if values.size:
-        low, high = values.min(), np.percentile(values, 90)
+        low, high = values.min(), np.percentile(values, 75)
         if values.max() > high + 3 * (high - low) > low:
             ax.set_ylim(low - 0.05 * (high - low), high + 0.5 * (high - low))
     ax.set_xlabel("step")
-    ax.set_ylabel("loss (nats per spike)" if fit.neuron.stochastic() else "loss")
+    ax.set_ylabel("loss (nats per spike)" if set(stages) <= set(LIKELIHOODS) else "loss")
     title(ax, "Fit history")
     legend(ax, loc="best")
     return bool(seen)
+
+
+def _part(stage: str, k: int, n: int) -> str:
+    """The label of part k of n of a stage: the first tells of all where there are many."""
+    if n == 1:
+        return stage
+    return f"{stage}, part {k + 1}" if n <= 3 else f"{stage}, {n} parts" if k == 0 else "_"
 
 
 def fitting(evidence: Evidence) -> Figure | None:
@@ -92,7 +101,7 @@ def bounds(fit: Fit) -> Figure:
         for v in line.values:
             ax.plot(v.place, row, "o", ms=5, color=MISSED if v.at_bound else MODEL, zorder=2)
         ax.text(-0.02, row, f"{line.low:g}", ha="right", va="center", fontsize=7, color=MUTED)
-        ax.text(1.02, row, f"{line.high:g} {line.unit}", ha="left", va="center", fontsize=7, color=MUTED)
+        ax.text(1.02, row, f"{line.high:g} {unit_text(line.unit)}", ha="left", va="center", fontsize=7, color=MUTED)
     ax.set_yticks(range(len(lines)), [f"{line.name}          " for line in lines])
     ax.set(xlim=(-0.12, 1.2), ylim=(len(lines) - 0.4, -0.6), xticks=[])
     ax.tick_params(axis="y", length=0, labelcolor=INK)

@@ -22,7 +22,7 @@ def misses(evidence: Evidence) -> Figure | None:
     about, rates = triggered(evidence), calibration(evidence)
     if not about and rates is None:
         return None
-    fig = figure(9.6, 3.2)
+    fig = figure(9.6 if about and rates is not None else 5.0, 3.2)
     left, right = axes(fig, 1, 2)
     if about:
         _about(left, about)

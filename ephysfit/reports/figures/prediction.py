@@ -169,5 +169,12 @@ def all_stimuli(evidence: Evidence) -> Figure | None:
         s = evidence.stimuli[k]
         raster(ax, evidence, 0.0, s.duration, which=k, short=True)
         seconds(ax, 0.0, s.duration)
-        title(ax, f"{k + 1}: {s.name or 'stimulus'} ({_round(s.current.min())} to {_round(s.current.max())} pA)")
+        if k + cols < n:
+            ax.set_xlabel("")
+        title(
+            ax,
+            f"{k + 1}: {s.name or 'stimulus'} ({_round(s.current.min())} to {_round(s.current.max())} pA)".replace(
+                " (-", " (−"
+            ),
+        )
     return fig

@@ -96,5 +96,10 @@ def f_i(ax: Axes, evidence: Evidence) -> None:
     ax.set_xlabel("constant current (pA)")
     ax.set_ylabel("steady rate (Hz)")
     ax.set_ylim(bottom=0)
+    if not np.any(model.rate_hz):
+        ax.text(0.5, 0.5, "the model fires at no\nconstant current", transform=ax.transAxes, ha="center", va="center",
+                color=MUTED, fontsize=8.5)  # fmt: skip
+        if not np.any(cell.rate_hz):
+            ax.set_ylim(0, 1)
     title(ax, "f–I curve")
     legend(ax, loc="upper left")
