@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from batch_cells import database, ephysfit, harmful, substance
 
@@ -18,7 +19,9 @@ from ephysfit.batch.schema import TABLES
 from ephysfit.batch.source import find_cells
 from ephysfit.batch.status import standing
 from ephysfit.batch.task import Settings, tasks_of
+from ephysfit.batch.work import attempt
 from ephysfit.errors import BatchError
+from ephysfit.fitting.stage import Status
 
 MODELS = ("BankGIF", "GIF")
 
@@ -55,6 +58,22 @@ def test_a_second_run_has_nothing_to_do(done):
     tally = run(folder, executor=Local(1))
     assert (tally.kept, tally.outcomes) == (8, [])
     assert substance_of_times(folder) == before
+
+
+def test_start_values_of_a_cell_that_hardly_spiked_are_no_fit(tmp_path):
+    current = np.random.default_rng(0).normal(0.0, 20.0, (4, 4000))
+    current[1:] = current[1]  # three repeats to test
+    times = [[500.0, 900.0], *[[300.0, 600.0, 900.0, 1200.0, 1500.0]] * 3]
+    np.savez(
+        tmp_path / "quiet.npz", current_pA=current, dt_ms=0.5,
+        spike_trial=np.repeat(np.arange(4), [len(t) for t in times]), spike_times_ms=np.concatenate(times),
+    )  # fmt: skip
+    (task,) = tasks_of(find_cells(tmp_path / "quiet.npz"), ["BankGIF"], Settings(runs=20))
+    found = attempt(task)
+    assert found["status"] == "failed"
+    assert Status.TOO_FEW_SPIKES.value in found["reason"]
+    assert "quiet" in found["reason"]
+    assert not {"fit", "scores"} & set(found)
 
 
 def substance_of_times(folder):
@@ -108,7 +127,6 @@ def test_the_state_of_a_run(done):
 
 
 def test_groups_are_found_where_there_are_some():
-    import numpy as np
     import pandas as pd
 
     rng = np.random.default_rng(0)
