@@ -60,6 +60,13 @@ def test_a_second_run_has_nothing_to_do(done):
     assert substance_of_times(folder) == before
 
 
+def test_what_is_kept_is_counted_by_how_it_ended(done):
+    folder, *_ = done
+    tally = run(folder, executor=Local(1))
+    assert tally.before == {"done": 6, "failed": 2}
+    assert (tally.kept_bad, tally.fits) == (2, 6)
+
+
 def test_start_values_of_a_cell_that_hardly_spiked_are_no_fit(tmp_path):
     current = np.random.default_rng(0).normal(0.0, 20.0, (4, 4000))
     current[1:] = current[1]  # three repeats to test
@@ -223,6 +230,29 @@ class TestCommands:
         assert [t["cell"]["name"] for t in plan["tasks"]] == ["cell0", "cell1"]
         tally = run(tmp_path / "run", executor=Local(1), part=(2, 2))
         assert [o.cell for o in tally.outcomes] == ["cell1"]
+
+    def test_going_on_with_nothing_but_failures_is_not_well(self, tmp_path, capsys):
+        from ephysfit.cli.app import main
+
+        (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 nothing more")
+        for _ in range(2):  # at first as it fails, then as it is kept
+            with pytest.raises(SystemExit) as end:
+                main(["batch", str(tmp_path / "broken.npz"), "-m", "BankGIF", "-j", "1", "-o", str(tmp_path / "run")])
+            assert end.value.code == 1
+            told = capsys.readouterr()
+            assert "all well" not in told.err
+            assert "1 without a fit" in told.err
+        assert "1 kept from before (1 of them without a fit)" in told.out
+        assert "--retry-failed" in told.out
+
+    def test_a_run_with_a_fit_among_failures_ends_well(self, done, capsys):
+        from ephysfit.cli.app import main
+
+        folder, *_ = done
+        with pytest.raises(SystemExit) as end:
+            main(["batch", "-o", str(folder)])
+        assert end.value.code in (0, None)
+        assert "8 kept from before (2 of them without a fit)" in " ".join(capsys.readouterr().out.split())
 
     @pytest.mark.parametrize(
         ("arguments", "says"),
