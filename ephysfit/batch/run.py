@@ -29,8 +29,8 @@ class Tally:
     ----------
     total : int
         Tasks asked for.
-    kept : int
-        Of these, done before with the same data and settings.
+    before : Counter
+        Of these, ended before with the same data and settings, by how.
     outcomes : list of Outcome
         Of the others, as they ended.
     begun : float
@@ -38,9 +38,24 @@ class Tally:
     """
 
     total: int
-    kept: int = 0
+    before: Counter[str] = field(default_factory=Counter)
     outcomes: list[Outcome] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def kept(self) -> int:
+        """How many ended before and are not done again."""
+        return self.before.total()
+
+    @property
+    def kept_bad(self) -> int:
+        """How many of these have no fit."""
+        return self.kept - self.before[DONE]
+
+    @property
+    def fits(self) -> int:
+        """Tasks that have a fit, from before or from now."""
+        return self.before[DONE] + self.counts[DONE]
 
     @property
     def counts(self) -> Counter[str]:
@@ -128,7 +143,7 @@ def run(
         theirs = ordered(order)[share - 1 :: parts]
         asked = tuple(task for task, _ in theirs)
         jobs = [j for j in (Job(t, t.key(), since) for t, since in theirs) if not j.settled(store.read(j.task))]
-    tally = Tally(len(asked), len(asked) - len(jobs))
+    tally = Tally(len(asked), _kept(store, asked, jobs))
     watch(tally)
     if jobs:
         compile_first(jobs)
@@ -136,6 +151,13 @@ def run(
         tally.outcomes.append(outcome)
         watch(tally)
     return tally
+
+
+def _kept(store: Store, asked: Sequence[Task], jobs: Sequence[Job]) -> Counter[str]:
+    """How those tasks ended that are not to be done."""
+    again = {j.task.label for j in jobs}
+    ends = (store.read(t) for t in asked if t.label not in again)
+    return Counter(str(r["status"]) for r in ends if r is not None)
 
 
 def compile_first(jobs: Sequence[Job]) -> None:

@@ -6,7 +6,6 @@ weighted least-squares step, and the prior is a quadratic pull towards the decla
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +18,7 @@ from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.neuron.declare import Neuron, scalar_values
 from ephysfit.neuron.free import Free, as_floats
 from ephysfit.simulation.replay import Information, Replay, Taught
+from ephysfit.simulation.threads import count
 
 Array = npt.NDArray[np.float64]
 
@@ -249,7 +249,7 @@ class Likelihood:
         return known + [as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)) for _ in range(draws)]
 
     def _trials(self, climb: _Climb, starts: list[Neuron]) -> list[tuple[Neuron, Ascent]]:
-        """Short ascents of all starts, on all cores (kernels release the interpreter's lock)."""
+        """Short ascents of all starts, on the threads a run may use (kernels release the interpreter's lock)."""
 
         def short(cell: Neuron) -> tuple[Neuron, Ascent]:
             if climb.early:
@@ -260,7 +260,7 @@ class Likelihood:
             return [short(starts[0])]
         for names in filter(None, (climb.early, climb.everything)):
             climb(starts[0], names, 1)  # compiles the kernels once, before threads would each do it
-        with ThreadPoolExecutor(max(os.cpu_count() or 1, 1)) as pool:
+        with ThreadPoolExecutor(count()) as pool:
             return list(pool.map(short, starts))
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from batch_cells import database, ephysfit, harmful, substance
 
@@ -18,7 +19,9 @@ from ephysfit.batch.schema import TABLES
 from ephysfit.batch.source import find_cells
 from ephysfit.batch.status import standing
 from ephysfit.batch.task import Settings, tasks_of
+from ephysfit.batch.work import attempt
 from ephysfit.errors import BatchError
+from ephysfit.fitting.stage import Status
 
 MODELS = ("BankGIF", "GIF")
 
@@ -55,6 +58,29 @@ def test_a_second_run_has_nothing_to_do(done):
     tally = run(folder, executor=Local(1))
     assert (tally.kept, tally.outcomes) == (8, [])
     assert substance_of_times(folder) == before
+
+
+def test_what_is_kept_is_counted_by_how_it_ended(done):
+    folder, *_ = done
+    tally = run(folder, executor=Local(1))
+    assert tally.before == {"done": 6, "failed": 2}
+    assert (tally.kept_bad, tally.fits) == (2, 6)
+
+
+def test_start_values_of_a_cell_that_hardly_spiked_are_no_fit(tmp_path):
+    current = np.random.default_rng(0).normal(0.0, 20.0, (4, 4000))
+    current[1:] = current[1]  # three repeats to test
+    times = [[500.0, 900.0], *[[300.0, 600.0, 900.0, 1200.0, 1500.0]] * 3]
+    np.savez(
+        tmp_path / "quiet.npz", current_pA=current, dt_ms=0.5,
+        spike_trial=np.repeat(np.arange(4), [len(t) for t in times]), spike_times_ms=np.concatenate(times),
+    )  # fmt: skip
+    (task,) = tasks_of(find_cells(tmp_path / "quiet.npz"), ["BankGIF"], Settings(runs=20))
+    found = attempt(task)
+    assert found["status"] == "failed"
+    assert Status.TOO_FEW_SPIKES.value in found["reason"]
+    assert "quiet" in found["reason"]
+    assert not {"fit", "scores"} & set(found)
 
 
 def substance_of_times(folder):
@@ -108,7 +134,6 @@ def test_the_state_of_a_run(done):
 
 
 def test_groups_are_found_where_there_are_some():
-    import numpy as np
     import pandas as pd
 
     rng = np.random.default_rng(0)
@@ -205,6 +230,29 @@ class TestCommands:
         assert [t["cell"]["name"] for t in plan["tasks"]] == ["cell0", "cell1"]
         tally = run(tmp_path / "run", executor=Local(1), part=(2, 2))
         assert [o.cell for o in tally.outcomes] == ["cell1"]
+
+    def test_going_on_with_nothing_but_failures_is_not_well(self, tmp_path, capsys):
+        from ephysfit.cli.app import main
+
+        (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 nothing more")
+        for _ in range(2):  # at first as it fails, then as it is kept
+            with pytest.raises(SystemExit) as end:
+                main(["batch", str(tmp_path / "broken.npz"), "-m", "BankGIF", "-j", "1", "-o", str(tmp_path / "run")])
+            assert end.value.code == 1
+            told = capsys.readouterr()
+            assert "all well" not in told.err
+            assert "1 without a fit" in told.err
+        assert "1 kept from before (1 of them without a fit)" in told.out
+        assert "--retry-failed" in told.out
+
+    def test_a_run_with_a_fit_among_failures_ends_well(self, done, capsys):
+        from ephysfit.cli.app import main
+
+        folder, *_ = done
+        with pytest.raises(SystemExit) as end:
+            main(["batch", "-o", str(folder)])
+        assert end.value.code in (0, None)
+        assert "8 kept from before (2 of them without a fit)" in " ".join(capsys.readouterr().out.split())
 
     @pytest.mark.parametrize(
         ("arguments", "says"),

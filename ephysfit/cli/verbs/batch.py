@@ -85,6 +85,7 @@ def batch(
 
     What exists with the same data and settings is not done again. A cell that fails, hangs or takes its process down is
     recorded with the reason and stops nobody. Look at a run with `ephysfit status`, `collect`, `query`, `population`.
+    Exit code 1 if not a single task of the run has a fit, else 0.
 
     Examples:
 
@@ -136,7 +137,8 @@ def _part(text: str | None) -> tuple[int, int]:
 
 def _end(tally: Tally, folder: Path) -> None:
     counts = ", ".join(f"{n} {status}" for status, n in sorted(tally.counts.items())) or "nothing was left to do"
-    say(f"{counts}; {tally.kept} kept from before; {tally.seconds:.1f} s")
+    without = f" ({tally.kept_bad} of them without a fit)" if tally.kept_bad else ""
+    say(f"{counts}; {tally.kept} kept from before{without}; {tally.seconds:.1f} s")
     bad = [o for o in tally.outcomes if o.status != "done"]
     if bad:
         table([{"cell": o.cell, "model": o.model, "how": o.status, "why": o.reason[:160]} for o in bad[:20]])
@@ -144,7 +146,11 @@ def _end(tally: Tally, folder: Path) -> None:
             f" ({len(bad) - 20} more: ephysfit query {folder} \"select cell, reason from fits where status <> 'done'\")"
         )
         say(f"{len(bad)} without a fit{more if len(bad) > 20 else ''}; again with --retry-failed")
+    elif tally.kept_bad:
+        say(f"{tally.kept_bad} without a fit since before: ephysfit status {folder} says why; or --retry-failed")
     say(f"next: ephysfit population {folder}")
+    if tally.total and not tally.fits:
+        raise typer.Exit(1)
 
 
 @contextmanager
@@ -193,7 +199,7 @@ class _Lines:
 def _words(tally: Tally) -> str:
     from statistics import median
 
-    bad = len(tally.outcomes) - tally.counts["done"]
+    bad = len(tally.outcomes) - tally.counts["done"] + tally.kept_bad
     scores = tally.scores
     score = f"  Md* median {median(scores):.2f}, best {max(scores):.2f}" if scores else ""
     return f"{bad} without a fit{score}" if bad else f"all well{score}"
