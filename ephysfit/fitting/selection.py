@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -68,7 +69,8 @@ def select(
     Returns
     -------
     Fit
-        Of the winner; ``details["selection"]`` holds the table and ``details["why"]`` the reason in a sentence.
+        Of the winner; ``details["selection"]`` holds the table, ``details["selection_seconds"]`` what it took (not in
+        `Fit.seconds`) and ``details["why"]`` the reason in a sentence.
     """
     from ephysfit.models import candidates
 
@@ -79,8 +81,10 @@ def select(
         return run(problems[0], stages or default_stages(kinds[0]))
     compile_ahead(*kinds)
     table: list[Candidate] = []
+    begin = time.perf_counter()
     with one_thread():
         found = [_held_out(_named(problem)) for problem in problems]
+    spent = time.perf_counter() - begin
     best, kept, best_blocks = 0, *found[0]
     for k, (estimate, blocks) in enumerate(found):
         row = Candidate(kinds[k].__name__, len(Free.of(kinds[k]).names), estimate.validation, estimate.train)
@@ -91,7 +95,12 @@ def select(
                 best, kept, best_blocks = k, estimate, blocks
         table.append(row)
     fitted = _refit(_named(problems[best], " (kept)"), kept, stages)
-    details = {**fitted.details, "selection": [vars(c) for c in table], "why": _why(table, kinds[best].__name__)}
+    details = {
+        **fitted.details,
+        "selection": [vars(c) for c in table],
+        "selection_seconds": spent,
+        "why": _why(table, kinds[best].__name__),
+    }
     return replace(fitted, details=details)
 
 

@@ -83,7 +83,9 @@ def fit(
     if json:
         as_json({"fit": found.to_dict(), "scores": scoring.to_dict(evidence), "files": written})
         return
-    say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s; {found.status.value}.")
+    choosing = found.details.get("selection_seconds")
+    after = f", chosen in {choosing:.1f} s before" if choosing is not None else ""
+    say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
     if "why" in found.details:
         paragraph(f"{found.details['why']}.")
     scoring.show(evidence)
