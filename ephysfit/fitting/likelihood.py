@@ -187,7 +187,8 @@ class Likelihood:
     drift : int or None
         Pieces of a slow drift of the log rate over the training data, zero at its end: what is fitted is then the
         cell as it was last. 0 for none. None: one where the training data are a single sweep of 20 s or more (in a
-        series of steps order and amplitude cannot be told apart), kept if it is two standard errors from 0.
+        series of steps order and amplitude cannot be told apart), kept if it is two standard errors from 0. A neuron
+        that fits badly takes its own misfit for a drift, so nothing is modelled unasked; a fit says where a cell drifts.
     spread : float
         Of random starts, in prior widths.
     held_out : bool
@@ -201,7 +202,7 @@ class Likelihood:
     prior: float = 1e-3
     tolerance: float = 0.05
     names: tuple[str, ...] = ()
-    drift: int | None = None
+    drift: int | None = 0
     spread: float = 0.7
     held_out: bool = False
 

@@ -115,22 +115,22 @@ def test_drift_finds_a_log_rate_that_moves():
 
 
 @pytest.mark.parametrize(("change", "kept"), [(np.log(3.0), True), (0.0, False)])
-def test_a_drift_that_nobody_asked_for_is_kept_where_the_data_show_it(change, kept):
+def test_a_drift_that_is_looked_for_is_kept_where_the_data_show_it(change, kept):
     """Spikes of a cell that stands still; then thinned towards the end, to a third of its rate."""
     (sweep,) = known(24_000.0)
     times, rng = sweep.spike_times, np.random.default_rng(2)
     stay = rng.uniform(size=times.size) < np.exp(-change * times / 24_000.0)
     data = Recording((Sweep(sweep.current, DT, None, times[stay]),), cell="drifting")
     p = problem(data)
-    found = Likelihood(names=("theta", "delta"), starts=1)(p, begun(p))
+    found = Likelihood(names=("theta", "delta"), starts=1, drift=None)(p, begun(p))
     assert bool(found.details["drift"]) is kept
     if kept:
         assert -1.8 * change < found.details["drift"][0] < -0.6 * change
 
 
-def test_steps_have_no_drift_unasked():
+def test_steps_have_no_drift_that_is_looked_for():
     p = problem(steps(), LIF)
-    assert Likelihood(names=("theta",), starts=1)(p, begun(p)).details["drift"] == []
+    assert Likelihood(names=("theta",), starts=1, drift=None)(p, begun(p)).details["drift"] == []
 
 
 def test_drifts_are_ramps_that_end_at_zero():
