@@ -188,7 +188,7 @@ class Likelihood:
         Pieces of a slow drift of the log rate over the training data, zero at its end: what is fitted is then the
         cell as it was last. 0 for none. None: one where the training data are a single sweep of 20 s or more (in a
         series of steps order and amplitude cannot be told apart), kept if it is two standard errors from 0. A neuron
-        that fits badly takes its own misfit for a drift, so nothing is modelled unasked; a fit says where a cell drifts.
+        that fits badly takes its own misfit for a drift, so none is modelled unasked; a fit says where a cell drifts.
     spread : float
         Of random starts, in prior widths.
     held_out : bool

@@ -27,7 +27,19 @@ HELD = (
     "LIF", "SoftLIF", "ALIF", "BlockALIF", "MultiALIF", "AdLIF", "LIFASC", "RefractoryLIF", "RefractoryCurrentLIF",
     "PRF", "ResonantLIF", "BRF", "CSiLIF", "STCLIF", "SiLIF", "GLIF4", "GLIF5", "GIF", "AGIF", "IGIF", "MAT", "AIGIF",
 )  # fmt: skip
-ALL = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in recovery_all.fittable() if n not in LONG]
+#: what does not come back, and why (docs/recovery.md)
+LOST = {
+    "ResonateFire": "its published reset puts it right at threshold: none drawn stands still by itself",
+    "Izhikevich2003": "its quadratic upstroke hardly damps: rounding moves spikes, and the search finds no way",
+}
+
+
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    slow = [] if name in QUICK else [pytest.mark.slow]
+    return [*slow, pytest.mark.xfail(strict=True, reason=LOST[name])] if name in LOST else slow
+
+
+ALL = [pytest.param(n, marks=_marks(n)) for n in recovery_all.fittable() if n not in LONG]
 
 
 @pytest.mark.parametrize("name", ALL)
