@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from explorer_cells import fit, recording, run_folder, write_csv
 
@@ -74,17 +75,25 @@ def test_a_fit_cannot_make_a_python_file_run_that_was_not_given(tmp_path):
         shelf.open(shelf.cells[0].fits[0])
 
 
+def write_npz(path, known):
+    trains = known.spike_times
+    np.savez(
+        path, current_pA=np.stack([s.current for s in known]), dt_ms=known.dt, spike_times_ms=np.concatenate(trains),
+        spike_trial=np.repeat(np.arange(len(trains)), [len(t) for t in trains]),
+    )  # fmt: skip
+
+
 def test_a_run_of_a_batch_is_read_with_what_failed_in_it(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
-    write_csv(data / "good.csv", recording())
+    write_npz(data / "good.npz", recording())
     (data / "bad.csv").write_text("time_ms,current_pA\n0,1\n1,2\n")
-    ef.fit_many([data / "good.csv", data / "bad.csv"], "LIF", folder=tmp_path / "run", workers=1)
+    ef.fit_many([data / "good.npz", data / "bad.csv"], "LIF", folder=tmp_path / "run", workers=1)
     shelf = Shelf.of(tmp_path / "run", data)
     ended = {saved.cell: saved for _, saved in shelf.fits}
     assert (ended["good"].status, ended["bad"].status) == ("done", "failed")
     assert "gamma_4" in ended["good"].scores
     assert shelf.open(ended["good"]).model == "LIF"
-    assert [c.files[0].name for c in shelf.cells if c.fits] == ["bad.csv", "good.csv"]
+    assert [c.files[0].name for c in shelf.cells if c.fits] == ["bad.csv", "good.npz"]
     with pytest.raises(FitError, match="bad, LIF: failed"):
         shelf.open(ended["bad"])
