@@ -56,6 +56,13 @@ PEERS: tuple[tuple[str, str, tuple[str, str, str], str], ...] = (
 #: the Block-ALIF paper's own way to fit (benchmarks/block_alif.py), flaws and all
 RECIPES = ("Block-ALIF-recipe",)
 
+#: neurons in the README, and the peers beside them
+SHORT = 12
+FRONT = {
+    "iGIF, raphegif toolbox": "iGIF, raphegif toolbox, voltage used (best public peer)",
+    "three-time-scale MAT, differential evolution": "MAT, differential evolution",
+}
+
 Row = dict[str, Any]
 
 
@@ -254,7 +261,7 @@ def fittable() -> list[str]:
 
 
 def write(results: Path) -> None:
-    """docs/accuracy.json, and the tables of docs/accuracy.md between its marks.
+    """docs/accuracy.json, and the tables of docs/accuracy.md and of the README between their marks.
 
     What was not run again stays as it was; nothing is written unless everything can be.
     """
@@ -276,15 +283,34 @@ def write(results: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name, table in parts.items():
         text = _between(text, name, table)
+    front = ROOT / "README.md"
+    first = _between(front.read_text(encoding="utf-8"), "scores", short(rows))
     store(known, out)
     page.write_text(text, encoding="utf-8")
+    front.write_text(first, encoding="utf-8")
+
+
+def short(rows: Sequence[Row]) -> str:
+    """The README's table: neurons fitted to all cells, best first, and two peers."""
+    by: dict[str, dict[str, Row]] = {}
+    for r in rows:
+        if "md_star_8" in r and r["model"] not in RECIPES:
+            by.setdefault(r["model"], {})[r["cell"]] = r
+    whole = {m: c for m, c in by.items() if set(CELLS) <= set(c)}
+    best = sorted(whole, key=lambda m: -sum(whole[m][c]["md_star_8"] for c in CELLS))
+    keys = ("causal", "consensus", "md_star_4", "md_star_8")
+    body = [(m, *(" · ".join(_two(whole[m][c].get(k)) for k in keys) for c in CELLS)) for m in best[:SHORT]]
+    for name, label in FRONT.items():
+        found = next(p for p in PEERS if p[0] == name)[2]
+        body.append((label, *(" · ".join([a, "–", b, c]) for a, b, c in (f.split() for f in found))))
+    return markdown(("neuron", *CELLS), body)
 
 
 def _between(text: str, name: str, table: str) -> str:
     first, last = f"<!-- {name} -->", f"<!-- /{name} -->"
     before, found, rest = text.partition(first)
     if not found or last not in rest:
-        raise SystemExit(f"docs/accuracy.md has no marks {first} ... {last}; put them where the table belongs")
+        raise SystemExit(f"docs/accuracy.md or README.md has no marks {first} ... {last}; put them where the table belongs")
     return before + first + "\n" + table + "\n" + last + rest.partition(last)[2]
 
 
