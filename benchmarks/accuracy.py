@@ -310,7 +310,7 @@ def _between(text: str, name: str, table: str) -> str:
     first, last = f"<!-- {name} -->", f"<!-- /{name} -->"
     before, found, rest = text.partition(first)
     if not found or last not in rest:
-        raise SystemExit(f"docs/accuracy.md or README.md has no marks {first} ... {last}; put them where the table belongs")
+        raise SystemExit(f"a page has no marks {first} ... {last}; put them where the table belongs")
     return before + first + "\n" + table + "\n" + last + rest.partition(last)[2]
 
 

@@ -121,6 +121,7 @@ def test_what_was_not_run_again_stays_on_the_page(measured, monkeypatch, tmp_pat
     (tmp_path / "docs").mkdir()
     marks = "".join(f"<!-- {n} -->\n<!-- /{n} -->\n" for n in ("means", "cells", "peers", "recovery", "ladder"))
     (tmp_path / "docs" / "accuracy.md").write_text(marks, encoding="utf-8")
+    (tmp_path / "README.md").write_text("<!-- scores --><!-- /scores -->", encoding="utf-8")
     old = {"cell": "DRN162", "model": "LIF", **ROW, "md_star_8": 0.11}
     (tmp_path / "docs" / "accuracy.json").write_text(json.dumps({"accuracy": [old], "recovery": None, "more": 1}))
     monkeypatch.setattr(accuracy, "ROOT", tmp_path)
