@@ -29,7 +29,11 @@ MODELS = 12
 
 def pictures(found: Population) -> Iterator[tuple[str, str, Figure]]:
     """(title, caption, figure) of each."""
-    yield "Scores", "Each dot is a cell, the bar the median, the box the middle half.", scores(found)
+    yield (
+        "Scores",
+        "Each dot is a cell, the bar the median, the box the middle half; far outliers lie beyond the axis.",
+        scores(found),
+    )
     if len(found.models) > 1:
         yield "Models, cell by cell", "A line is a cell; its colour the model that did best on it.", compared(found)
     for name in list(dict.fromkeys(found.parameters["fitted"].dropna()))[:MODELS]:
@@ -50,13 +54,23 @@ def scores(found: Population) -> Figure:
         ax.set_yticks(range(len(models)), models)
         ax.set_ylim(len(models) - 0.5, -0.5)
         ax.set_xlabel(label, fontsize=8)
+        _most(ax, found.done[column].dropna().to_numpy(dtype=np.float64))
         if column == "rate_error":
             ax.axvline(0.0, color=GRID, lw=0.8, zorder=0)
     return fig
 
 
+def _most(ax: Any, values: Any) -> None:
+    """Leave out of sight what lies so far off that the others would fall together; the tables have it."""
+    if len(values) < 8:
+        return
+    low, high = np.quantile(values, (0.25, 0.75))
+    reach = 4.0 * max(high - low, 1e-3)
+    ax.set_xlim(max(low - reach, values.min()) - 0.05 * reach, min(high + reach, values.max()) + 0.05 * reach)
+
+
 def _strip(ax: Any, values: Any, row: int) -> None:
-    """Dots with the quartiles, within the middle 98 % of a large population."""
+    """Dots with the quartiles and the median."""
     if not len(values):
         return
     jitter = np.random.default_rng(len(values)).uniform(-0.28, 0.28, len(values))
@@ -126,7 +140,7 @@ def _grouped(grouping: Grouping) -> str:
 
 
 def clusters(grouping: Grouping) -> Figure:
-    fig = figure(5.2, 3.6)
+    fig = figure(8.6, 3.4)
     ax = axes(fig)
     for g in np.unique(grouping.group):
         own = grouping.group == g
