@@ -278,7 +278,7 @@ def default_stages(neuron: type[Neuron]) -> tuple[Stage, ...]:
     One that declares its likelihood no guide (`Neuron.searched`) is searched in noise-free runs.
     """
     if neuron.searched or not neuron.stochastic():
-        return (Passive(), Search(evaluations=4800, noisy=False))
+        return (Passive(), Search(evaluations=4800, population=16, noisy=False))
     few = len(Free.of(neuron).names) <= FEW
     return (Passive(), Likelihood(), Search(), Readout()) if few else STAGES
 
@@ -296,7 +296,8 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
     estimate = Estimate(start or problem.start())
     history: list[Estimate] = []
     if any(isinstance(s, Likelihood) for s in stages):
-        compile_ahead(problem.neuron)
+        searched = any(isinstance(s, Search) for s in stages)
+        compile_ahead(problem.neuron, purposes=("fit", "search") if searched else ("fit",))
     with one_thread():
         for stage in stages:
             begin = time.perf_counter()
