@@ -10,6 +10,7 @@ import torch
 
 from ephysfit.fitting.losses import VanRossum, within
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.fitting.surrogates import drop_at_spike
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free, as_floats
 from ephysfit.simulation import adjoint
@@ -150,15 +151,3 @@ class _Descent:
             found = [measure(recorded, [within(t, later, p.dt)], duration) for t in trains]
             totals += (len(recorded) + 1e-9) * np.array(found)
         return totals / weights
-
-
-def drop_at_spike(problem: Problem, cell: Neuron) -> float:
-    """How far a spike lowers the margin (mV), over the spikes of a replay; at least the softness of the threshold."""
-    current, spikes = problem.trials.current[0, 0], problem.trials.spikes[0, 0].numpy()
-    done = run(cell, current[None, None], problem.dt, forced=spikes[None, None].astype(np.uint8), save=("margin",))
-    margin = np.asarray(done.traces["margin"])[0, 0]
-    after = round(float(getattr(cell, "t_ref", 0.0)) / problem.dt) + 1
-    at = np.flatnonzero(spikes)
-    at = at[at + after < len(margin)]
-    drop = float(np.median(margin[at] - margin[at + after])) if at.size else 0.0
-    return max(drop, 2.0 * float(getattr(cell, "delta", 1.0)), 1e-3)
