@@ -27,6 +27,7 @@ from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
+from ephysfit.fitting.refractory import Refractory
 from ephysfit.fitting.search import Search
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, silent
 from ephysfit.metrics.consensus import consensus
@@ -36,8 +37,8 @@ from ephysfit.neuron.limits import admit_start
 from ephysfit.simulation.prepare import start as compile_ahead
 from ephysfit.simulation.simulate import Simulation, simulate
 
-#: what a fit runs unless told otherwise
-STAGES: tuple[Stage, ...] = (Passive(), Likelihood(), Readout())
+#: a better refractory period nearby: what is read off the intervals is several steps off where a reset is strong
+NEARBY = Refractory(likelihood=Likelihood(starts=1, first=0, steps=12), fall=-1.0)
 
 #: a neuron with no more free parameters than this is also searched in free run
 FEW = 14
@@ -275,12 +276,14 @@ def default_stages(neuron: type[Neuron]) -> tuple[Stage, ...]:
 
     A neuron without a hazard has no likelihood and is searched. One of few parameters cannot follow the cell closely,
     so that the most likely parameters are not the ones that spike best on their own: its free runs are searched too.
+    Where a state is held while refractory, the period is tried a step longer and shorter, and on while that gains.
     One that declares its likelihood no guide (`Neuron.searched`) is searched in noise-free runs.
     """
     if neuron.searched or not neuron.stochastic():
         return (Passive(), Search(evaluations=4800, noisy=False))
     few = len(Free.of(neuron).names) <= FEW
-    return (Passive(), Likelihood(), Search(), Readout()) if few else STAGES
+    held = "t_ref" in neuron.parameters and any(name in neuron.states for name in neuron.hold)
+    return (Passive(), Likelihood(), *([NEARBY] if held else []), *([Search()] if few else []), Readout())
 
 
 def default_step(recording: Recording) -> float:

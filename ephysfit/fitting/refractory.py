@@ -30,7 +30,8 @@ class Refractory:
     longest : float
         No period is longer, ms, nor as long as the shortest recorded interval.
     fall : float
-        A direction is given up when the log-likelihood has fallen so far (nats) below the best.
+        A direction is given up when the log-likelihood has fallen so far (nats) below the best found before. Negative:
+        already when it has not gained as much, which finds the best period but no profile to take errors from.
     """
 
     likelihood: Likelihood = field(default_factory=lambda: Likelihood(starts=1, steps=30))
@@ -44,7 +45,8 @@ class Refractory:
             return estimate.with_(stage="refractory", status=Status.TOO_FEW_SPIKES)
         found = self._profile(problem, estimate)
         best = max(found.values(), key=lambda e: -e.train)
-        return best.with_(stage="refractory", details={**best.details, **mixture(problem, found)})
+        details = {k: v for k, v in best.details.items() if k != "starts"}  # it began where the likelihood had ended
+        return best.with_(stage="refractory", details={**details, **mixture(problem, found)})
 
     def _profile(self, problem: Problem, estimate: Estimate) -> dict[int, Estimate]:
         """Fits by refractory period in steps, from that of the estimate outwards."""
@@ -54,8 +56,8 @@ class Refractory:
         for way in (-1, 1):
             k, last = middle + way, found[middle]
             while 1 <= k <= most:
-                last = found[k] = self._at(problem, last, k)
                 top = min(e.train for e in found.values())
+                last = found[k] = self._at(problem, last, k)
                 if (last.train - top) * problem.n_spikes > self.fall:
                     break
                 k += way
