@@ -15,9 +15,10 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.fitting.voltage import Voltage, noise_of, summary, watched
 from ephysfit.neuron.declare import Neuron, scalar_values
 from ephysfit.neuron.free import Free, as_floats
-from ephysfit.simulation.replay import Information, Replay, Taught
+from ephysfit.simulation.replay import Information, Noise, Replay, Taught
 from ephysfit.simulation.threads import count
 
 Array = npt.NDArray[np.float64]
@@ -30,6 +31,8 @@ SLIGHT = 1.0
 STEADY = 20000.0
 #: standard errors from which a drift that nobody asked for is kept
 EVIDENT = 2.0
+#: most turns of neuron and voltage noise, and the change of either measure of the noise under which they stop
+TURNS, SETTLED = 6, 0.02
 #: correlation of two estimates above which they are named as not told apart
 ALIKE = 0.97
 
@@ -193,6 +196,9 @@ class Likelihood:
         Of random starts, in prior widths.
     held_out : bool
         Leave the validation blocks out of the likelihood, so that `Estimate.validation` is that of data never fitted.
+    voltage : Voltage, optional
+        Also fit the recorded voltage away from spikes. Spikes alone leave the mV scale open; with the voltage
+        capacitance, conductances and potentials have values. Losses remain those of the spikes.
     """
 
     steps: int = 120
@@ -205,6 +211,7 @@ class Likelihood:
     drift: int | None = 0
     spread: float = 0.7
     held_out: bool = False
+    voltage: Voltage | None = None
 
     def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
         if not problem.neuron.stochastic():
@@ -236,6 +243,7 @@ class Likelihood:
                     "names": list(climb.everything),
                 },
                 **errors(free, found),
+                **climb.told(cell),
             },
         )
 
@@ -281,10 +289,39 @@ class _Climb:
         unasked = int(len(data) == 1 and data[0].use.sum() * problem.dt >= STEADY)
         self.pieces = unasked if stage.drift is None else stage.drift
         self.sweeps = [replace(t, slow=drifts(len(t.spikes), self.pieces)) for t in data]
+        self.noise: Noise | None = None
+        if stage.voltage is not None:
+            self.sweeps = watched(problem, self.sweeps, stage.voltage)
+            self.noise = self._noise(centre)
         self.n_spikes = max(sum(t.n_spikes for t in data), 1)
 
+    def _noise(self, cell: Neuron) -> Noise:
+        assert self.stage.voltage is not None
+        free = Free.of(self.problem.neuron, self.everything)
+        return noise_of(free, cell, self.problem.dt, self.sweeps, self.stage.voltage)
+
+    def told(self, cell: Neuron) -> dict[str, Any]:
+        """What a fit of the voltage too says of it."""
+        if self.noise is None or self.stage.voltage is None:
+            return {}
+        free = Free.of(self.problem.neuron, self.everything)
+        return {"voltage": summary(free, cell, self.problem.dt, self.sweeps, self.stage.voltage, self.noise)}
+
     def top(self, cell: Neuron) -> tuple[Neuron, Ascent]:
-        """The last ascent, with the drift; without it where nobody asked for one and the data show none."""
+        """The last ascent; with a voltage again and again, until its noise, estimated in between, stays."""
+        there, found = self._last(cell)
+        for _ in range(TURNS if self.noise else 0):
+            before, after = self.noise, self._noise(there)
+            assert before is not None
+            self.noise = after
+            there, found = self._last(there)
+            size = abs(np.log(after.spread / before.spread))
+            if max(size, abs(np.log((1 - after.keep) / (1 - before.keep)))) < SETTLED:
+                break
+        return there, found
+
+    def _last(self, cell: Neuron) -> tuple[Neuron, Ascent]:
+        """An ascent to the top, with the drift; without it where nobody asked for one and the data show none."""
         there, found = self(cell, self.everything, self.stage.steps, self.pieces)
         if not self.pieces or self.stage.drift is not None:
             return there, found
@@ -296,7 +333,7 @@ class _Climb:
 
     def __call__(self, cell: Neuron, names: tuple[str, ...], steps: int, pieces: int = 0) -> tuple[Neuron, Ascent]:
         free = Free.of(self.problem.neuron, names)
-        replay = Replay(free, cell, self.problem.dt)
+        replay = Replay(free, cell, self.problem.dt, self.noise)
         target = Posterior(replay, self.sweeps, self.stage.prior, free.place(self.centre), pieces)
 
         def report(fraction: float, z: torch.Tensor, value: float) -> None:

@@ -16,9 +16,10 @@ from ephysfit.errors import FitError
 from ephysfit.fitting.fit import Fit, fingerprint
 from ephysfit.fitting.likelihood import Ascent, Posterior, ascend, drifts
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
+from ephysfit.fitting.voltage import Voltage, watched
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free import Free, as_floats
-from ephysfit.simulation.replay import Information, Replay, Taught
+from ephysfit.simulation.replay import Information, Noise, Replay, Taught
 from ephysfit.units import dimension
 
 Array = npt.NDArray[np.float64]
@@ -102,6 +103,10 @@ class Surface:
         Weights of the slow drift the fit had; empty without.
     names : tuple of str
         Parameters that moved in the fit.
+    voltage : Voltage, optional
+        How the recorded voltage entered the fit, if it did.
+    noise : Noise, optional
+        Of that voltage.
     """
 
     problem: Problem
@@ -110,6 +115,8 @@ class Surface:
     strength: float
     drift: tuple[float, ...]
     names: tuple[str, ...]
+    voltage: Voltage | None = None
+    noise: Noise | None = None
 
     @classmethod
     def of(cls, fit: Fit, recording: Recording) -> Surface:
@@ -141,6 +148,8 @@ class Surface:
         centre, top = prior.get("centre"), fit.details.get("top")
         every = Free.of(kind, smooth_only=True).names
         moved = tuple(n for n in every if n in prior.get("names", every)) or every
+        seen = fit.details.get("voltage")
+        how = Voltage(**seen["settings"]) if seen else None
         return cls(
             problem,
             kind(**unflatten(kind.parameters, top)) if top else fit.neuron,
@@ -148,6 +157,8 @@ class Surface:
             float(prior.get("strength", PRIOR)),
             tuple(fit.details.get("drift", ())),
             moved,
+            how,
+            Noise(seen["keep"], seen["spread"], how.weight) if seen and how else None,
         )
 
     @cached_property
@@ -156,11 +167,12 @@ class Surface:
 
     @cached_property
     def sweeps(self) -> list[Taught]:
-        return [replace(t, slow=drifts(len(t.spikes), len(self.drift))) for t in self.problem.everything]
+        sweeps = [replace(t, slow=drifts(len(t.spikes), len(self.drift))) for t in self.problem.everything]
+        return sweeps if self.voltage is None else watched(self.problem, sweeps, self.voltage)
 
     def target(self, base: Neuron, sweeps: Sequence[Taught] | None = None) -> Posterior:
         """The posterior over some sweeps; the prior weighs what it weighs on all of them."""
-        replay = Replay(self.free, base, self.problem.dt)
+        replay = Replay(self.free, base, self.problem.dt, self.noise)
         chosen = list(self.sweeps if sweeps is None else sweeps)
         count = max(sum(s.n_spikes for s in chosen), 1)
         strength = self.strength * max(self.problem.n_spikes, 1) / count
@@ -168,8 +180,8 @@ class Surface:
 
     @cached_property
     def eye(self) -> Information:
-        """What the spikes alone, without a prior, say about the parameters where the fit ended."""
-        replay = Replay(self.free, self.start, self.problem.dt)
+        """What the spikes (and the voltage, if it was fitted) say, without a prior, where the fit ended."""
+        replay = Replay(self.free, self.start, self.problem.dt, self.noise)
         return replay.information(self.free.to_vector(self.start), self.sweeps, np.array(self.drift))
 
     @cached_property

@@ -16,6 +16,7 @@ from ephysfit.cli.verbs import intervals
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
     from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.likelihood import Likelihood
     from ephysfit.reports.evidence import Evidence
 
 Folder = Annotated[
@@ -33,6 +34,12 @@ AecOption = Annotated[
     typer.Option("--aec", metavar="FILE", callback=arguments.existing_or_none, show_default=False,
                  help="Recording of small noise that measures the electrode, which is then taken out of the voltage."),
 ]  # fmt: skip
+VoltageOption = Annotated[
+    bool,
+    typer.Option("--voltage",
+                 help="Fit the recorded voltage away from spikes, too: it measures potentials, conductances and "
+                      "capacitance, which spikes alone leave open. For neurons with a membrane (GIF, ALIF ...)."),
+]  # fmt: skip
 NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
 
 
@@ -47,6 +54,7 @@ def fit(
     seed: arguments.SeedOption = 0,
     intervals_by: IntervalsOption = "fisher",
     aec: AecOption = None,
+    voltage: VoltageOption = False,
     spikes: arguments.SpikesOption = "auto",
     sweeps: arguments.SweepsOption = None,
     option: arguments.ReaderOption = None,
@@ -66,6 +74,8 @@ def fit(
     ephysfit fit cell.nwb --model my_neuron.py:MyNeuron --test 0.25
 
     ephysfit fit training.abf test.abf --aec aec.abf --model GIF --intervals profile
+
+    ephysfit fit training.abf test.abf --model GIF --voltage --aec aec.abf
     """
     chosen = arguments.find_model(model)
     recording = arguments.open_recording(files, spikes, sweeps, option)
@@ -73,7 +83,7 @@ def fit(
         recording = _compensated(recording, aec)
     fitted_on, held = parts(recording, train, test)
     note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
-    found = _fit(fitted_on, chosen, dt, seed)
+    found = _fit(fitted_on, chosen, _likelihood(voltage), dt, seed)
     done = {"split": {"train": train, "test": test}, "electrode": recording.facts.get("electrode_compensation", "")}
     found = replace(found, provenance={**found.provenance, **done})
     if intervals_by != "none" and likely(found):
@@ -86,6 +96,8 @@ def fit(
     choosing = found.details.get("selection_seconds")
     after = f", chosen in {choosing:.1f} s before" if choosing is not None else ""
     say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
+    if "voltage" in found.details:
+        paragraph(voltage_sentence(found))
     if "why" in found.details:
         paragraph(f"{found.details['why']}.")
     scoring.show(evidence)
@@ -97,6 +109,15 @@ def likely(fit: Fit) -> bool:
     from ephysfit.fitting.stage import MINIMUM_SPIKES
 
     return type(fit.neuron).stochastic() and int(fit.provenance.get("spikes", 0)) >= MINIMUM_SPIKES
+
+
+def voltage_sentence(fit: Fit) -> str:
+    """What a fit says of the voltage that it was fitted to."""
+    v = fit.details["voltage"]
+    return (
+        f"Voltage away from spikes: {v['explained']:.0%} of its variance explained, {v['rms']:.2f} mV rms left; "
+        f"{v['samples']} samples count as {v['independent']:.0f} independent ones."
+    )
 
 
 def _compensated(recording: Recording, aec: Path) -> Recording:
@@ -115,11 +136,21 @@ def describe(recording: Recording) -> str:
     return f"{n} sweep{'s' * (n != 1)}, {recording.duration / 1e3:g} s, {recording.n_spikes} spikes"
 
 
-def _fit(recording: Recording, model: str, dt: float | None, seed: int) -> Fit:
+def _likelihood(voltage: bool) -> Likelihood | None:
+    """The likelihood stage as the options want it; None where they leave it as it is."""
+    if not voltage:
+        return None
+    from ephysfit.fitting.likelihood import Likelihood
+    from ephysfit.fitting.voltage import Voltage
+
+    return Likelihood(voltage=Voltage())
+
+
+def _fit(recording: Recording, model: str, likelihood: Likelihood | None, dt: float | None, seed: int) -> Fit:
     from ephysfit.fitting.fit import fit as run
 
     with progress() as tell:
-        return run(recording, model, dt=dt, seed=seed, progress=tell)
+        return run(recording, model, likelihood=likelihood, dt=dt, seed=seed, progress=tell)
 
 
 def _write(folder: Path, evidence: Evidence, page: bool) -> dict[str, str]:
