@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 import ephysfit as ef
-from ephysfit.fitting.fit import run
+from ephysfit.fitting.fit import one_thread, run
+from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.stage import Problem, Stage
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.neuron.declare import Neuron
@@ -58,5 +59,8 @@ def agreement(recording: ef.Recording, fit: ef.Fit, start: float = UNTIL, runs: 
 def fitted(
     recording: ef.Recording, kind: type[Neuron], stages: Sequence[Stage], until: float = UNTIL, **problem: object
 ) -> ef.Fit:
-    """A fit of the beginning of a recording."""
-    return run(Problem(recording.cut(0.0, until), kind, DT, **problem), stages)  # type: ignore[arg-type]
+    """A fit of the beginning of a recording, begun also from the fits of simpler neurons, as `ef.fit` does."""
+    asked = Problem(recording.cut(0.0, until), kind, DT, **problem)  # type: ignore[arg-type]
+    with one_thread():
+        ready = with_starts_from_below(asked)
+    return run(ready, stages)

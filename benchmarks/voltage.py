@@ -19,19 +19,20 @@ import numpy as np
 from held_out import DT, UNTIL, agreement, cells, fitted, judged, loss
 
 import ephysfit as ef
-from ephysfit.fitting.stage import Problem
+from ephysfit.fitting.stage import Problem, Stage
 from ephysfit.fitting.voltage import Voltage, watched
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free
 from ephysfit.simulation.replay import Replay
 
 KINDS = ("GIF", "IGIF", "AGIF", "ALIF")
-#: name of a row: weight of the voltage (0: spikes alone), and whether the electrode is taken out
+#: name of a row: likelihood stages, and whether the electrode is taken out
 WAYS = {
-    "spikes alone": (0.0, True),
-    "voltage as recorded": (1.0, False),
-    "voltage": (1.0, True),
-    "voltage x .03": (0.03, True),
+    "spikes alone": ((ef.stages.Likelihood(),), True),
+    "voltage as recorded": ((ef.stages.Likelihood(voltage=Voltage()),), False),
+    "voltage": ((ef.stages.Likelihood(voltage=Voltage()),), True),
+    "voltage x .03": ((ef.stages.Likelihood(voltage=Voltage(weight=0.03)),), True),
+    "voltage, then spikes alone": ((ef.stages.Likelihood(voltage=Voltage()), ef.stages.Likelihood()), True),
 }
 
 
@@ -44,12 +45,12 @@ def missed(recording: ef.Recording, cell: Neuron) -> float:
     return float(np.sqrt(np.nanmean(errors[sweeps[0].use > 0] ** 2)))
 
 
-def row(raw: ef.Recording, clean: ef.Recording, kind: type[Neuron], weight: float, compensated: bool) -> list[float]:
+def row(
+    raw: ef.Recording, clean: ef.Recording, kind: type[Neuron], stages: tuple[Stage, ...], compensated: bool
+) -> list[float]:
     """Held-out loss, agreement, rms of the voltage, and CPU seconds."""
     begin = time.process_time()
-    how = Voltage(weight) if weight else None
-    stages = (ef.stages.Passive(), ef.stages.Likelihood(voltage=how))
-    fit = fitted(clean if compensated else raw, kind, stages)
+    fit = fitted(clean if compensated else raw, kind, (ef.stages.Passive(), *stages))
     spent = time.process_time() - begin
     return [loss(clean, fit.neuron), agreement(clean, fit), missed(clean, fit.neuron), spent]
 
@@ -75,7 +76,7 @@ def main() -> None:
                 found[way].append(numbers)
                 print(line(name, way, cell, numbers), flush=True)
         for way, rows in found.items():
-            print(line(name, way, "mean", list(np.mean(rows, axis=0))), flush=True)
+            print(line(name, way, "median", list(np.median(rows, axis=0))), flush=True)
 
 
 def line(name: str, way: str, cell: str, numbers: list[float]) -> str:

@@ -26,6 +26,7 @@ from ephysfit.fitting.electrode import bridge
 from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
+from ephysfit.fitting.population import Prior, admit_priors
 from ephysfit.fitting.readout import Readout
 from ephysfit.fitting.refractory import Refractory
 from ephysfit.fitting.search import Search
@@ -227,6 +228,7 @@ def fit(
     stages: Sequence[Stage] | None = None,
     *,
     likelihood: Likelihood | None = None,
+    prior: Prior | Sequence[Prior] = (),
     dt: float | None = None,
     seed: int = 0,
     progress: Progress = silent,
@@ -244,6 +246,9 @@ def fit(
     likelihood : Likelihood, optional
         The likelihood stage of the default chain, where its settings are not the default ones: a drift, the recorded
         voltage (``Likelihood(voltage=Voltage())``).
+    prior : Prior or sequence of Prior, optional
+        Of the population the cell comes from (`ephysfit.population`): where the fit also begins, and what it is drawn
+        to, for as much as the cell's own data leave open. Of several that of the neuron is taken.
     dt : float, optional
         Step in ms; by default the largest multiple of the recorded step up to 0.5 ms.
     seed : int
@@ -260,13 +265,16 @@ def fit(
     FitError
         If the recording holds nothing to fit. A fit that ends badly is a value: see `Fit.status`, `Fit.warnings`.
     """
+    priors = (prior,) if isinstance(prior, Prior) else tuple(prior)
     if isinstance(model, str) and model == "auto":
         from ephysfit.fitting.selection import select
 
-        return select(recording, stages=stages, likelihood=likelihood, dt=dt, seed=seed, progress=progress)
+        return select(recording, stages=stages, likelihood=likelihood, priors=priors, dt=dt, seed=seed,
+                      progress=progress)  # fmt: skip
     kind = _find(model) if isinstance(model, str) else model
     chain = default_stages(kind, likelihood) if stages is None else tuple(stages)
-    problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress)
+    admit_priors(priors, kind)
+    problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress, priors=priors)
     if stages is None:
         with one_thread():
             problem = with_starts_from_below(problem)
@@ -331,7 +339,7 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
             history.append(found)
             estimate = found.with_(details={**estimate.details, **found.details})
     neuron = as_floats(estimate.neuron)
-    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift", "top", "prior", "voltage")
+    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift", "recent", "top", "prior", "voltage", "seen")
     return Fit(
         neuron=neuron,
         cell=problem.recording.cell,
@@ -393,6 +401,7 @@ def provenance(problem: Problem, stages: Sequence[Stage], source: str) -> dict[s
         "sweeps": [s.name for s in problem.recording.sweeps],
         "loaded": _plain(load_report(problem.recording)),
         "seed": problem.seed,
+        **({"prior": repr(problem.prior)} if problem.prior else {}),
         "skip_ms": problem.skip,
         "stages": [{"stage": type(s).__name__, **settings(s)} for s in stages],
         "source": source,

@@ -13,6 +13,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit import Fit, default_stages, default_step, one_thread, run
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
+from ephysfit.fitting.population import Prior, admit_priors
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, silent
 from ephysfit.metrics.trains import mean_defined
 from ephysfit.neuron.declare import Neuron
@@ -53,6 +54,7 @@ def select(
     *,
     among: Sequence[type[Neuron]] = (),
     likelihood: Likelihood | None = None,
+    priors: Sequence[Prior] = (),
     dt: float | None = None,
     seed: int = 0,
     progress: Progress = silent,
@@ -68,6 +70,8 @@ def select(
         Candidates from simple to rich; those of `ephysfit.models.candidates` unless given.
     likelihood : Likelihood, optional
         Settings of the winner's likelihood stage, as in `fit`; candidates are compared without them.
+    priors : sequence of Prior
+        Of populations; each candidate takes its own.
 
     Returns
     -------
@@ -81,7 +85,8 @@ def select(
     for kind in kinds if likelihood is not None else ():
         default_stages(kind, likelihood)  # refuses what it could not keep to
     step = dt or default_step(recording)
-    problems = [Problem(recording, k, step, seed=seed, progress=progress) for k in kinds]
+    admit_priors(priors, *kinds)
+    problems = [Problem(recording, k, step, seed=seed, progress=progress, priors=tuple(priors)) for k in kinds]
     if problems[0].n_spikes < MINIMUM_SPIKES:
         return run(problems[0], stages or default_stages(kinds[0]))
     compile_ahead(*kinds)

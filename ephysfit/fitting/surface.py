@@ -14,7 +14,8 @@ import torch
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit import Fit, fingerprint
-from ephysfit.fitting.likelihood import Ascent, Posterior, ascend, drifts
+from ephysfit.fitting.likelihood import Ascent, Posterior, ascend, drifts, faded
+from ephysfit.fitting.population import unpacked
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
 from ephysfit.fitting.voltage import Voltage, watched
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
@@ -107,6 +108,10 @@ class Surface:
         How the recorded voltage entered the fit, if it did.
     noise : Noise, optional
         Of that voltage.
+    precision : ndarray, optional
+        Inverse covariance of a population's prior, if the fit had one.
+    recent : float, optional
+        Half-life of the data's weight, ms.
     """
 
     problem: Problem
@@ -117,6 +122,8 @@ class Surface:
     names: tuple[str, ...]
     voltage: Voltage | None = None
     noise: Noise | None = None
+    precision: Array | None = None
+    recent: float | None = None
 
     @classmethod
     def of(cls, fit: Fit, recording: Recording) -> Surface:
@@ -159,6 +166,8 @@ class Surface:
             moved,
             how,
             Noise(seen["keep"], seen["spread"], how.weight) if seen and how else None,
+            unpacked(prior["precision"], len(moved)) if "precision" in prior else None,
+            fit.details.get("recent"),
         )
 
     @cached_property
@@ -167,16 +176,18 @@ class Surface:
 
     @cached_property
     def sweeps(self) -> list[Taught]:
-        sweeps = [replace(t, slow=drifts(len(t.spikes), len(self.drift))) for t in self.problem.everything]
+        data = faded(self.problem.everything, self.recent, self.problem.dt)
+        sweeps = [replace(t, slow=drifts(len(t.spikes), len(self.drift))) for t in data]
         return sweeps if self.voltage is None else watched(self.problem, sweeps, self.voltage)
 
     def target(self, base: Neuron, sweeps: Sequence[Taught] | None = None) -> Posterior:
         """The posterior over some sweeps; the prior weighs what it weighs on all of them."""
         replay = Replay(self.free, base, self.problem.dt, self.noise)
         chosen = list(self.sweeps if sweeps is None else sweeps)
-        count = max(sum(s.n_spikes for s in chosen), 1)
-        strength = self.strength * max(self.problem.n_spikes, 1) / count
-        return Posterior(replay, chosen, strength, self.free.place(self.centre), len(self.drift))
+        count, whole = (max(sum(s.n_spikes for s in some), 1) for some in (chosen, self.sweeps))
+        strength = self.strength * whole / count
+        place = self.free.place(self.centre)
+        return Posterior(replay, chosen, strength, place, len(self.drift), precision=self.precision)
 
     @cached_property
     def eye(self) -> Information:
