@@ -82,7 +82,7 @@ class Posterior:
     def _pull(self, q: torch.Tensor) -> tuple[Array, Array]:
         """Gradient of the log-prior (negative) and its curvature."""
         z, d = self.apart(q)
-        off, slopes, n = self._off(z).numpy(), self.replay.free.slopes(z).numpy(), len(z)
+        off, slopes, n = self._off(z).numpy(), self.replay.free.axis_slopes(z).numpy(), len(z)
         pull = np.r_[(self._sure @ off) * slopes, d / self.drift_width**2]
         curvature = np.diag(np.r_[np.zeros(n), np.full(len(d), self.drift_width**-2)])
         curvature[:n, :n] = self._sure * np.outer(slopes, slopes)
@@ -424,9 +424,7 @@ def errors(free: Free, found: Ascent) -> dict[str, Any]:
         spread = np.sqrt(np.clip(np.diag(covariance), 0, None))
         correlation = covariance / np.maximum(np.outer(spread, spread), 1e-300)
     z = found.z[:n].detach()
-    slopes = torch.func.jvp(lambda q: torch.stack(list(free.values(q).values())), (z,), (torch.ones_like(z),))[
-        1
-    ].numpy()
+    slopes = free.slopes(z).numpy()
     pairs = np.argwhere(np.triu(np.abs(correlation) > ALIKE, 1))
     return {
         "standard_errors": {name: float(s) for name, s in zip(free.names, np.abs(slopes) * spread, strict=True)},

@@ -241,7 +241,7 @@ def seen(free: Free, z: torch.Tensor, gradient: Array, information: Array) -> di
     gradient, information : ndarray
         Of the log-likelihood without any prior, by free coordinates.
     """
-    slopes = np.maximum(free.slopes(z).numpy(), 1e-12)
+    slopes = np.maximum(free.axis_slopes(z).numpy(), 1e-12)
     return {
         "names": list(free.names),
         "place": free.axis(z).tolist(),

@@ -94,7 +94,7 @@ class Free:
         low, high = self._range
         return low + (high - low) * torch.sigmoid(z)
 
-    def slopes(self, z: Tensor) -> Tensor:
+    def axis_slopes(self, z: Tensor) -> Tensor:
         """Derivative of `axis` by each coordinate, (..., parameter)."""
         low, high = self._range
         part = torch.sigmoid(z)
@@ -125,6 +125,13 @@ class Free:
         y = self.axis(z)
         x = torch.where(self._log, torch.exp(torch.where(self._log, y, 0.0)), y)
         return {n: x[..., i] for i, n in enumerate(self.names)}
+
+    def slopes(self, z: Tensor) -> Tensor:
+        """Derivative of each parameter's value by its own free coordinate, (parameter,)."""
+        z = z.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            (slopes,) = torch.autograd.grad(torch.stack(list(self.values(z).values())).sum(), z)
+        return slopes
 
     def to_neuron(self, z: Tensor, base: Neuron) -> Neuron:
         """An instance with the moved parameters put into `base`: tensors, with gradients to `z`."""

@@ -200,6 +200,20 @@ class Replay:
     def _coefficients(self, z: torch.Tensor) -> torch.Tensor:
         return coefficients(self.free.to_neuron(z, self.base), self.dt)[0]
 
+    def _slopes(self, z: torch.Tensor, rows: list[int]) -> Array:
+        """Derivatives (row, parameter) of some coefficients: each is taken of a cell of its own, all in one sweep back.
+
+        (torch.func would do it, and import its compiler, which takes a second or two.)
+        """
+        if not rows:
+            return np.zeros((0, len(z)))
+        cells = z.detach().expand(len(rows), -1).clone().requires_grad_()
+        with torch.enable_grad():
+            coefs = coefficients(self.free.to_neuron(cells, self.base), self.dt)
+            own = coefs[torch.arange(len(rows)).clamp(max=len(coefs) - 1), rows]
+            (slopes,) = torch.autograd.grad(own.sum(), cells)
+        return slopes.numpy()
+
     def _steps(self) -> int:
         return round(float(getattr(self.base, "t_ref", 0.0)) / self.dt)
 
@@ -244,7 +258,7 @@ class Replay:
         rows = [names.index(n) for n in moving]
         with torch.no_grad():
             coefs = self._coefficients(z).numpy()
-        slopes = torch.func.jacrev(self._coefficients)(z).detach().numpy()[rows]
+        slopes = self._slopes(z, rows)
         n, extra = len(moving), len(drift)
         grad, gram = np.zeros(n + extra), np.zeros((n + extra, n + extra))
         name = self._name("fisher")

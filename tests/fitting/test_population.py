@@ -108,7 +108,7 @@ def test_a_fit_keeps_the_gradient_and_information_of_its_likelihood_alone(few):
     problem = Problem(data, LIF, DT)
     z = FREE.to_vector(fit.neuron)
     at = Replay(FREE, fit.neuron, DT).information(z, problem.everything)
-    slopes = FREE.slopes(z).numpy()
+    slopes = FREE.axis_slopes(z).numpy()
     np.testing.assert_allclose(kept["gradient"], at.gradient / slopes, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(unpacked(kept["information"], 6), at.fisher / np.outer(slopes, slopes), rtol=1e-3)
 
@@ -116,7 +116,7 @@ def test_a_fit_keeps_the_gradient_and_information_of_its_likelihood_alone(few):
 def test_slopes_of_the_axes_are_those_of_the_axes():
     z = torch.linspace(-3.0, 3.0, len(FREE.names), dtype=torch.float64)
     by_torch = torch.autograd.functional.jacobian(FREE.axis, z).diagonal()
-    torch.testing.assert_close(FREE.slopes(z), by_torch)
+    torch.testing.assert_close(FREE.axis_slopes(z), by_torch)
 
 
 def test_the_posterior_with_a_population_has_the_slopes_of_its_value(few):
