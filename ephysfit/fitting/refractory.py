@@ -44,7 +44,7 @@ class Refractory:
         if problem.n_spikes < MINIMUM_SPIKES:
             return estimate.with_(stage="refractory", status=Status.TOO_FEW_SPIKES)
         found = self._profile(problem, estimate)
-        best = max(found.values(), key=lambda e: -e.train)
+        best = min(found.values(), key=lambda e: loss(problem, e))
         details = {k: v for k, v in best.details.items() if k != "starts"}  # it began where the likelihood had ended
         return best.with_(stage="refractory", details={**details, **mixture(problem, found)})
 
@@ -56,9 +56,9 @@ class Refractory:
         for way in (-1, 1):
             k, last = middle + way, found[middle]
             while 1 <= k <= most:
-                top = min(e.train for e in found.values())
+                top = min(loss(problem, e) for e in found.values())
                 last = found[k] = self._at(problem, last, k)
-                if (last.train - top) * problem.n_spikes > self.fall:
+                if loss(problem, last) - top > self.fall:
                     break
                 k += way
         return found
@@ -79,9 +79,14 @@ class Refractory:
         return found if np.isfinite(found.train) else found.with_(train=np.inf)
 
 
+def loss(problem: Problem, found: Estimate) -> float:
+    """Negative log-likelihood in nats, that of the voltage counted in where it was fitted."""
+    return found.train * problem.n_spikes - float(found.details.get("voltage", {}).get("log_likelihood", 0.0))
+
+
 def mixture(problem: Problem, found: dict[int, Estimate]) -> dict[str, Any]:
     """Standard errors over the profile, and the profile itself: period (ms), share, and the cell fitted at each."""
-    losses = np.array([e.train for e in found.values()]) * problem.n_spikes
+    losses = np.array([loss(problem, e) for e in found.values()])
     share = np.exp(np.nanmin(losses) - losses)
     share = np.nan_to_num(share / np.nansum(share))
     kept = [(k, e, p) for (k, e), p in zip(found.items(), share, strict=True) if p > SLIGHT]

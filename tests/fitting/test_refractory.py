@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fitting_cells import DT, KNOWN, Plain, begun, known, problem, silent_cell
 
-from ephysfit.fitting.fit import NEARBY
+from ephysfit.fitting.fit import nearby
 from ephysfit.fitting.stage import Status
 from ephysfit.fitting.stages import Likelihood, Refractory
 from ephysfit.models import ALIF, GIF
@@ -71,6 +71,6 @@ def test_a_period_several_steps_off_is_found_from_nearby():
     longer = cell.t_ref + 2 * DT
     assert np.diff(data.sweeps[0].spike_times).min() > longer
     before = Likelihood(starts=1, steps=15)(p, begun(p).with_(neuron=cell.replace(t_ref=longer)))
-    after = NEARBY(p, before)
+    after = nearby(Likelihood())(p, before)
     assert abs(after.neuron.t_ref - cell.t_ref) <= DT
     assert (before.train - after.train) * p.n_spikes > 5.0
