@@ -16,10 +16,10 @@ from math import log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import sympy
 
+from ephysfit.neuron.evaluate import of_numbers
+from ephysfit.neuron.kept import kept
 from ephysfit.simulation.layout import Layout, Lists, lanes_for
-from ephysfit.simulation.pieces import pieces
 
 if TYPE_CHECKING:
     from ephysfit.neuron.declare import Neuron
@@ -64,10 +64,21 @@ def memory(problem: Problem) -> float:
 @cache
 def _readings(neuron: type[Neuron]) -> tuple[Callable, Callable]:
     """From coefficients: what each state that decays on its own loses in a step; the states at rest."""
+    lost, rest = _formulas(neuron)
+    return of_numbers(lost), of_numbers(rest)
+
+
+@kept
+def _formulas(neuron: type[Neuron]) -> tuple[str, str]:
+    import sympy
+
+    from ephysfit.neuron.evaluate import formula
+    from ephysfit.simulation.pieces import pieces
+
     p = pieces(neuron)
     slopes = [sympy.sympify(sympy.diff(e, x)) for e, x in zip(p.free, p.x, strict=True)]
     own = [e for e in slopes if e.free_symbols <= set(p.c) and not e.atoms(sympy.Function)]
-    return sympy.lambdify(p.c, own, "math"), sympy.lambdify(p.c, list(p.rest), "math")
+    return formula(p.c, own), formula(p.c, list(p.rest))
 
 
 def _alone(problem: Problem, values: np.ndarray) -> np.ndarray:

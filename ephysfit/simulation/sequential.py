@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ephysfit.errors import SimulationError
 from ephysfit.neuron.affine import refractory_steps
+from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.evaluate import torch_function
-from ephysfit.neuron.stepping import coefficients, newest, step
+from ephysfit.neuron.stepping import newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
 from ephysfit.simulation.surrogate import Surrogate
 

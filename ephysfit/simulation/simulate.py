@@ -18,6 +18,7 @@ from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import as_floats
 from ephysfit.neuron.limits import admit
+from ephysfit.neuron.plan import plan
 
 #: engines by name; the value says what each is for
 ENGINES = {
@@ -289,9 +290,7 @@ def _trains(spikes: torch.Tensor, dt: float) -> list[Train]:
 
 
 def _states(cell: Neuron, states: torch.Tensor, save: tuple[str, ...]) -> dict[str, Trace]:
-    from ephysfit.neuron.symbols import equations
-
-    live = equations(type(cell)).states
+    live = plan(type(cell)).states
     for name in save:
         if name not in live:
             raise SimulationError(f"{type(cell).__name__} has no state {name!r} to save; {near(name, live)}")
