@@ -26,8 +26,8 @@ WINDOWS = {
 
 #: log of the highest hazard (per ms) a likelihood counts with, as in `replay_source`
 HIGHEST = 12.0
-#: what keeps the logarithm of a spike's probability finite
-TINY = 1e-30
+#: what keeps the logarithm of a spike's probability finite, far below any that counts: 1e-30 is felt from 1e-20 on
+TINY = {"float32": 1e-30, "float64": 1e-300}
 
 
 class Writer:
@@ -127,7 +127,7 @@ class Writer:
         """At a spike: the log of its probability instead of minus the spikes expected."""
         if not self.v.escape:
             return []
-        tiny = self.printer.constant(TINY)
+        tiny = self.printer.constant(TINY[self.v.element])
         return [
             f"chance = expected + log(fma(expected, phi1(-expected), {tiny}))",
             "square = square + where(both(s, no(held)), chance, zero)",
@@ -332,7 +332,7 @@ def _source(w: Writer) -> list[str]:
     if v.source == "escape":
         through_margin = sympy.diff(w.hazard(), U) * WEIGHT
         advance, expected = w.printer.program([*p.advance(), (U, p.margin)]), w.expected()
-        tiny = w.printer.constant(TINY)
+        tiny = w.printer.constant(TINY[v.element])
         return [
             *advance,
             *expected,
