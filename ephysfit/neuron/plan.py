@@ -20,6 +20,8 @@ class Plan:
     held : tuple of str
         States that stay put while refractory.
     affine : bool
+    resets : tuple of str
+        States that a spike changes.
     moving : tuple of str
         Parameters that the flow names.
     entries : tuple of (coefficient, operator, row, column)
@@ -39,6 +41,7 @@ class Plan:
     coefs: tuple[str, ...]
     held: tuple[str, ...]
     affine: bool
+    resets: tuple[str, ...]
     moving: tuple[str, ...]
     entries: tuple[tuple[str, str, int, int], ...]
     gathered: tuple[tuple[str, tuple[str, ...]], ...]

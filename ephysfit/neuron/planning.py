@@ -24,6 +24,7 @@ def read(neuron: type[Neuron]) -> Plan:
         coefs=s.coefs,
         held=eq.held,
         affine=s.affine,
+        resets=tuple(n for n, _ in s.jump),
         moving=tuple(sorted({n for e in eq.flow.values() for n in reads(e)})),
         entries=s.entries,
         gathered=tuple((n, reads(e)) for n, e in s.gathered),
