@@ -6,7 +6,7 @@ that no step leaves the bounds and no gradient dies on a clamp.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
@@ -94,6 +94,12 @@ class Free:
         low, high = self._range
         return low + (high - low) * torch.sigmoid(z)
 
+    def axis_slopes(self, z: Tensor) -> Tensor:
+        """Derivative of `axis` by each coordinate, (..., parameter)."""
+        low, high = self._range
+        part = torch.sigmoid(z)
+        return (high - low) * part * (1 - part)
+
     def place(self, neuron: Neuron) -> Tensor:
         """A one-cell instance on the (log) axis, (parameter,)."""
         flat = flatten(neuron.parameters, neuron.values())
@@ -102,9 +108,17 @@ class Free:
 
     def to_vector(self, neuron: Neuron) -> Tensor:
         """Free coordinates (parameter,) of a one-cell instance; values on a bound are moved just inside."""
+        return self.inside(self.place(neuron))
+
+    def inside(self, place: Tensor) -> Tensor:
+        """Free coordinates of places on the (log) axis; what is on a bound or beyond it is moved just inside."""
         low, high = self._range
-        scaled = self.place(neuron)
-        return torch.logit(((scaled - low) / (high - low)).clamp(_INSIDE, 1 - _INSIDE))
+        return torch.logit(((place - low) / (high - low)).clamp(_INSIDE, 1 - _INSIDE))
+
+    @property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Bounds on the (log) axis, (parameter,) each."""
+        return self._range
 
     def values(self, z: Tensor) -> dict[str, Tensor]:
         """Parameter values by flat name from free coordinates (..., parameter)."""
@@ -112,9 +126,20 @@ class Free:
         x = torch.where(self._log, torch.exp(torch.where(self._log, y, 0.0)), y)
         return {n: x[..., i] for i, n in enumerate(self.names)}
 
+    def slopes(self, z: Tensor) -> Tensor:
+        """Derivative of each parameter's value by its own free coordinate, (parameter,)."""
+        z = z.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            (slopes,) = torch.autograd.grad(torch.stack(list(self.values(z).values())).sum(), z)
+        return slopes
+
     def to_neuron(self, z: Tensor, base: Neuron) -> Neuron:
         """An instance with the moved parameters put into `base`: tensors, with gradients to `z`."""
-        flat = {**flatten(base.parameters, base.values()), **self.values(z)}
+        return self.put(self.values(z), base)
+
+    def put(self, values: Mapping[str, Any], base: Neuron) -> Neuron:
+        """`base` with the parameters of these flat names replaced."""
+        flat = {**flatten(base.parameters, base.values()), **values}
         return base.replace(**unflatten(base.parameters, flat))
 
     def drawn(self, neuron: Neuron, spread: float, rng: Any) -> Tensor:

@@ -15,14 +15,18 @@ import numpy as np
 
 from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.affine import refractory_steps
+from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron, cellwise
-from ephysfit.neuron.stepping import coefficients, step
+from ephysfit.neuron.plan import plan
 from ephysfit.simulation import chunks
 from ephysfit.simulation.generate import Variant, kernel
 from ephysfit.simulation.layout import Layout, Lists, arrange, lanes_for
 from ephysfit.simulation.surrogate import Surrogate
 from ephysfit.simulation.templates import scratch
 from ephysfit.simulation.threads import share
+
+#: sharpness and offset (mV) of a noise-free readout, one for all rows or one a trial
+Sharpen = tuple[float, float] | tuple[np.ndarray, np.ndarray]
 
 #: steps between checkpoints
 SEGMENT = 128
@@ -79,7 +83,7 @@ def run(
     *,
     thresholds: Any = None,
     forced: Any = None,
-    sharpen: tuple[float, float] = (1.0, 0.0),
+    sharpen: Sharpen = (1.0, 0.0),
     dtype: Any = np.float64,
     save: Sequence[str] = (),
 ) -> Run:
@@ -98,7 +102,7 @@ def run(
         Escape noise: spike k happens when the hazard integrated since the last spike reaches ``thresholds[..., k]``.
     forced : raster (cell, trial, time) or nested lists ``forced[cell][trial]`` of steps, optional
         Recorded spikes to replay instead of the neuron's own.
-    sharpen : (float, float)
+    sharpen : (float, float) or two arrays (trial,)
         ``(beta, offset)``: the hazard of ``beta * (u - offset)`` is integrated instead of that of u (mV).
     dtype : float32 or float64
     save : sequence of str
@@ -121,7 +125,7 @@ def run(
     problem = Problem.of(neuron, current, dt, **given)
     if save and problem.layout.real.sum() == 1 and problem.steps > LONG:
         problem = Problem.of(neuron, current, dt, lanes=1, **given)
-    names = step(type(neuron)).states
+    names = plan(type(neuron)).states
     for name in save:
         if name not in (*names, "margin"):
             raise SimulationError(
@@ -222,13 +226,17 @@ class Problem:
             coef_cells=coefs.shape[0],
         )
 
-    def numbers(self, sharpen: tuple[float, float] = (1.0, 0.0), tau: float = np.inf, width: float = 1.0) -> np.ndarray:
-        """The scalars kernels read: dt, beta, offset, decay of the van Rossum trace, surrogate width."""
-        return np.array([self.dt, *sharpen, np.exp(-self.dt / tau), width])
+    def numbers(self, sharpen: Sharpen | None = None, tau: float = np.inf, width: float = 1.0) -> np.ndarray:
+        """What kernels read: dt, decay of the van Rossum trace, surrogate width; with noise beta, offset a lane."""
+        common = [self.dt, np.exp(-self.dt / tau), width]
+        if sharpen is None or self.spikes != "drawn":
+            return np.array(common)
+        trial = self.layout.row % self.layout.trials
+        return np.concatenate([common, *(np.broadcast_to(np.float64(s), self.layout.trials)[trial] for s in sharpen)])
 
     @property
     def states(self) -> int:
-        return len(step(self.neuron).states)
+        return len(plan(self.neuron).states)
 
     def forward(
         self,
@@ -236,7 +244,7 @@ class Problem:
         save: tuple[int, ...] = (),
         keep: bool = False,
         tau: float | None = None,
-        sharpen: tuple[float, float] = (1.0, 0.0),
+        sharpen: Sharpen = (1.0, 0.0),
         escape: bool = False,
     ) -> Done:
         """Run; with `tau` (ms) also the van Rossum trace against the lists, or the log-likelihood of forced spikes."""
@@ -250,7 +258,7 @@ class Problem:
         save: tuple[int, ...] = (),
         keep: bool = False,
         tau: float | None = None,
-        sharpen: tuple[float, float] = (1.0, 0.0),
+        sharpen: Sharpen = (1.0, 0.0),
         escape: bool = False,
         start: tuple[np.ndarray, np.ndarray] | None = None,
         since: int = 0,
@@ -426,7 +434,7 @@ def current_axes(current: Any) -> tuple[int, int]:
 def _current(neuron: Neuron, current: Any) -> np.ndarray:
     """(source, input, time), without a copy where memory allows."""
     a = np.asarray(_array(current))
-    inputs = len(step(type(neuron)).inputs)
+    inputs = len(plan(type(neuron)).inputs)
     if a.ndim not in (3, 4):
         raise SimulationError(f"current has {a.ndim} axes; it needs (cell, trial, time) or (cell, trial, time, input)")
     if (a.shape[3] if a.ndim == 4 else 1) != inputs:
