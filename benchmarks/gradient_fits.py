@@ -6,7 +6,7 @@
     python benchmarks/gradient_fits.py --write                       # the table between its marks in docs/accuracy.md
 
 As `benchmarks/search.py`: the likelihood fit of the first 40 s, then the gradient stage in each of the ways, judged on
-the last 20 s. No test file is opened.
+the last 20 s. No test file is opened. `--neurons AIGIF --ways "none,likelihood ratio"` asks the same of the richest neuron.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ NEURONS = ("LIF", "ALIF", "AdLIF")
 WAYS: dict[str, Stage] = {
     "none": Nothing(),
     "likelihood ratio": NoisyGradient(),
+    "likelihood ratio half as long": NoisyGradient(steps=40),
     "survival": NoisyGradient(slope="survival"),
     "in graph": NoisyGradient(slope="in graph"),
     "detached": NoisyGradient(slope="detached"),
