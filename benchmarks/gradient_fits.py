@@ -6,7 +6,8 @@
     python benchmarks/gradient_fits.py --write                       # the table between its marks in docs/accuracy.md
 
 As `benchmarks/search.py`: the likelihood fit of the first 40 s, then the gradient stage in each of the ways, judged on
-the last 20 s. No test file is opened. `--neurons AIGIF --ways "none,likelihood ratio"` asks the same of the richest neuron.
+the last 20 s. No test file is opened. `--neurons AIGIF --ways "none,likelihood ratio" --results build/gradient_aigif`
+asks the same of the richest neuron.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ephysfit.fitting.arena import outcome
 from ephysfit.fitting.losses import VanRossum, within
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.fitting.surrogates import drop_at_spike
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free import Free, as_floats
+from ephysfit.neuron.free import Free
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.compiled import run
 from ephysfit.simulation.surrogate import Surrogate
@@ -66,15 +67,7 @@ class Gradient:
         descent = _Descent(self, problem, estimate.neuron)
         z, curve, held_out = descent.go()
         details = {"curves": [curve], "held_out": held_out, "surrogate_width": descent.surrogate.width, "sharpen": None}
-        if z is None:
-            return estimate.with_(
-                stage="gradient", status=Status.CONVERGED, details={**details, "kept": "the estimate before"}
-            )
-        cell = as_floats(descent.free.to_neuron(z, estimate.neuron))
-        status = Status.AT_BOUND if descent.free.on_bound(cell) else Status.STEPS_USED
-        return estimate.with_(
-            neuron=cell, stage="gradient", status=status, train=np.nan, validation=np.nan, details=details
-        )
+        return outcome(estimate, "gradient", descent.free, None if z is None else z.numpy(), details, Status.STEPS_USED)
 
 
 class _Descent:

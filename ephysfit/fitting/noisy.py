@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.errors import FitError, near
-from ephysfit.fitting.arena import Arena
+from ephysfit.fitting.arena import Arena, outcome
 from ephysfit.fitting.losses import Coincidence, KernelScore
 from ephysfit.fitting.pull import Dense, credit, pull
 from ephysfit.fitting.scales import scales
@@ -18,7 +18,7 @@ from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.fitting.surrogates import drop_at_spike
 from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free import Free, as_floats
+from ephysfit.neuron.free import Free
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.compiled import Run
 from ephysfit.simulation.layout import Lists
@@ -95,15 +95,7 @@ class NoisyGradient:
         z = np.concatenate([descent.free.to_vector(estimate.neuron).numpy()[None], ends])
         best, told = replace(descent.arena, runs=self.judged).better(z)
         details: dict[str, Any] = {"curves": [curve], "slope": self.slope, **told}
-        if not best:
-            return estimate.with_(
-                stage="gradient", status=Status.CONVERGED, details={**details, "kept": "the estimate before"}
-            )
-        cell = as_floats(descent.free.to_neuron(torch.from_numpy(z[best]), estimate.neuron))
-        status = Status.AT_BOUND if descent.free.on_bound(cell) else Status.STEPS_USED
-        return estimate.with_(
-            neuron=cell, stage="gradient", status=status, train=np.nan, validation=np.nan, details=details
-        )
+        return outcome(estimate, "gradient", descent.free, z[best] if best else None, details, Status.STEPS_USED)
 
 
 class _Descent:
