@@ -30,13 +30,15 @@ HELD = (
 #: what does not come back, and why (docs/recovery.md)
 LOST = {
     "ResonateFire": "its published reset puts it right at threshold: none drawn stands still by itself",
-    "Izhikevich2003": "its quadratic upstroke hardly damps: rounding moves spikes, and the search finds no way",
+    "Izhikevich2003": "its quadratic upstroke hardly damps: rounding moves spikes, and the search finds a way by luck",
 }
+#: found by some searches: the draws of another version decide
+BY_LUCK = ("Izhikevich2003",)
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
     slow = [] if name in QUICK else [pytest.mark.slow]
-    return [*slow, pytest.mark.xfail(strict=True, reason=LOST[name])] if name in LOST else slow
+    return [*slow, pytest.mark.xfail(strict=name not in BY_LUCK, reason=LOST[name])] if name in LOST else slow
 
 
 ALL = [pytest.param(n, marks=_marks(n)) for n in recovery_all.fittable() if n not in LONG]
