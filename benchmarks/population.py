@@ -8,7 +8,7 @@ Synthetic: cells of a population (drawn about a neuron's start) with 10 s of rec
 others are fitted with and without it. Loss: negative log-likelihood per spike (nats) on the 30 s that follow. Error:
 median over cells and quantities of the absolute log ratio of fitted to true, for what spikes determine.
 Real: the four training files, one left out in turn; three (fitted to 40 s) make the prior of the fourth, which is
-fitted to its first 5, 10 or 40 s and judged on 40-60 s. No test file is opened.
+fitted to its first 10 or 40 s and judged on 40-60 s. No test file is opened.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def real(name: str) -> None:
     kind = ef.models.find(name)
     data = {cell: ef.load(path) for cell, path in cells()}
     whole = {cell: fitted(r, kind, STAGES) for cell, r in data.items()}
-    for until in (5_000.0, 10_000.0, UNTIL):
+    for until in (10_000.0, UNTIL):
         rows = []
         for cell, r in data.items():
             prior = population(f for other, f in whole.items() if other != cell)

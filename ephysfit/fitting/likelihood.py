@@ -351,8 +351,8 @@ class _Climb:
             assert before is not None
             self.noise = after
             there, found = self._last(there)
-            size = abs(np.log(after.spread / before.spread))
-            if max(size, abs(np.log((1 - after.keep) / (1 - before.keep)))) < SETTLED:
+            pairs = ((after.spread, before.spread), (1 - after.keep, 1 - before.keep), (after.weight, before.weight))
+            if max(abs(np.log(a / b)) for a, b in pairs) < SETTLED:
                 break
         return there, found
 
