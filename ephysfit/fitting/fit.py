@@ -286,6 +286,7 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
 
     A neuron without a hazard has no likelihood and is searched. One of few parameters cannot follow the cell closely,
     so that the most likely parameters are not the ones that spike best on their own: its free runs are searched too.
+    Where a state is held while refractory, the period is tried a step longer and shorter, and on while that gains.
     One that declares its likelihood no guide (`Neuron.searched`) is searched in noise-free runs.
 
     Where the recorded voltage is fitted too, parameters are to mean what they say: nothing is searched after it, and
@@ -311,7 +312,13 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
         admit_voltage(neuron)
         return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), Readout())
     few = len(Free.of(neuron).names) <= FEW
-    return (Passive(), stage, Search(), Readout()) if few else (Passive(), stage, Readout())
+    held = "t_ref" in neuron.parameters and any(name in neuron.states for name in neuron.hold)
+    return (Passive(), stage, *([nearby(stage)] if held else []), *([Search()] if few else []), Readout())
+
+
+def nearby(stage: Likelihood) -> Refractory:
+    """A better refractory period nearby: what intervals tell is steps too long where a spike holds the membrane low."""
+    return Refractory(likelihood=replace(stage, starts=1, first=0, steps=12), fall=-1.0)
 
 
 def default_step(recording: Recording) -> float:

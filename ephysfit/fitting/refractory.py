@@ -30,7 +30,8 @@ class Refractory:
     longest : float
         No period is longer, ms, nor as long as the shortest recorded interval.
     fall : float
-        A direction is given up when the log-likelihood has fallen so far (nats) below the best.
+        A direction is given up when the log-likelihood has fallen so far (nats) below the best found before. Negative:
+        already when it has not gained as much, which finds the best period but no profile to take errors from.
     """
 
     likelihood: Likelihood = field(default_factory=lambda: Likelihood(starts=1, steps=30))
@@ -45,7 +46,8 @@ class Refractory:
         found = self._profile(problem, estimate)
         nats = losses(problem, found)
         best = found[min(found, key=lambda k: nats[k])]
-        return best.with_(stage="refractory", details={**best.details, **mixture(problem, found)})
+        details = {k: v for k, v in best.details.items() if k != "starts"}  # it began where the likelihood had ended
+        return best.with_(stage="refractory", details={**details, **mixture(problem, found)})
 
     def _profile(self, problem: Problem, estimate: Estimate) -> dict[int, Estimate]:
         """Fits by refractory period in steps, from that of the estimate outwards."""
@@ -57,7 +59,7 @@ class Refractory:
             while 1 <= k <= most:
                 last = found[k] = self._at(problem, last, k)
                 nats = losses(problem, found)
-                if nats[k] - min(nats.values()) > self.fall:
+                if nats[k] - min(v for j, v in nats.items() if j != k) > self.fall:
                     break
                 k += way
         return found
