@@ -82,7 +82,7 @@ class Refractory:
 
 def losses(problem: Problem, found: dict[int, Estimate]) -> dict[int, float]:
     """Negative log-likelihoods in nats, that of the voltage counted in where it was fitted, all with one weight."""
-    seen = [e.details.get("voltage", {}) for e in found.values()]
+    seen = [e.details.get("voltage") or {} for e in found.values()]
     weight = seen[0].get("weight", 0.0)
     return {
         k: e.train * problem.n_spikes - weight * v.get("log_likelihood", 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,8 @@ Array = npt.NDArray[np.float64]
 
 #: what the errors of the voltage are taken for
 NOISES = ("thinned", "ar")
+#: share of the voltage's variance under which what a fit says in mV is a compromise
+EXPLAINED = 0.9
 #: fewest watched samples that carry an estimate of their noise
 FEWEST = 50
 #: largest correlation of neighbouring errors; the rest is a drift of the electrode, not of the membrane
@@ -218,3 +220,14 @@ def summary(
         "rms": float(np.sqrt(np.mean(errors**2))),
         "explained": float(1 - np.mean(errors**2) / max(np.var(seen), 1e-12)),
     }
+
+
+def warning(kept: Mapping[str, Any] | None) -> str:
+    """A sentence where a neuron that was fitted to the voltage too leaves much of it unexplained; else ""."""
+    if not kept or kept["explained"] >= EXPLAINED:
+        return ""
+    return (
+        f"the neuron explains {kept['explained']:.0%} of the variance of the voltage away from spikes and misses it by "
+        f"{kept['rms']:.1f} mV rms: its capacitance, conductances and potentials are a compromise of spikes and "
+        "voltage, not measurements; a neuron with the currents that this cell has would explain more"
+    )

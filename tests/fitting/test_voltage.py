@@ -14,7 +14,7 @@ from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.refractory import Refractory
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.surface import Surface
-from ephysfit.fitting.voltage import Voltage, noise_of, watched
+from ephysfit.fitting.voltage import Voltage, noise_of, warning, watched
 from ephysfit.models import AGIF, AIGIF, ALIF, GIF, LIF
 from ephysfit.neuron.free import Free
 from ephysfit.simulation.replay import Noise, Replay
@@ -217,3 +217,21 @@ def test_the_default_chain_with_a_voltage_reads_the_refractory_period_off_it_and
 def test_models_that_no_voltage_helps_are_refused_before_they_are_fitted(model):
     with pytest.raises(FitError, match=r"GIF|likelihood"):
         ef.fit(known(6_000.0), model, likelihood=Likelihood(voltage=Voltage()))
+
+
+def test_a_voltage_that_is_not_explained_is_told(joint):
+    _, fit = joint
+    kept = fit.details["voltage"]
+    assert warning(None) == warning({**kept, "explained": 0.95}) == ""
+    assert "explains 70% of the variance" in warning({**kept, "explained": 0.7})
+    assert bool(warning(kept)) == any("explains" in w for w in fit.warnings)
+
+
+def test_a_fit_that_went_on_by_spikes_alone_is_no_fit_of_the_voltage():
+    """The voltage as a place to begin: what comes of it has the intervals, and the open scale, of spikes alone."""
+    data = cell_of_noise(duration=8_000.0)
+    begin = Likelihood(starts=1, voltage=Voltage())
+    fit = run(Problem(data, ALIF, DT), (Passive(), begin, Likelihood(starts=1)))
+    assert fit.history[1].details["voltage"]
+    assert fit.details["voltage"] is None
+    assert Surface.of(fit, data).noise is None
