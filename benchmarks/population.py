@@ -5,8 +5,8 @@
     python benchmarks/population.py --real
 
 Synthetic: cells of a population (drawn about a neuron's start) with 10 s of recording each; 40 make the prior, 16
-others are fitted with and without it; medians over these. Loss: negative log-likelihood per spike (nats) on the 30 s that follow. Error:
-median over cells and quantities of the absolute log ratio of fitted to true, for what spikes determine.
+others are fitted with and without it, and medians are over these. Loss: negative log-likelihood per spike (nats) on the
+30 s that follow. Error: absolute log ratio of fitted to true, for what spikes determine.
 Real: the four training files, one left out in turn; three (fitted to 40 s) make the prior of the fourth, which is
 fitted to its first 10 or 40 s and judged on 40-60 s. No test file is opened.
 """
