@@ -1,25 +1,57 @@
-"""Symbolic expressions as functions of tensors, with gradients."""
+"""Symbolic expressions as functions of tensors, with gradients, by way of Python text that can be kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import sympy
 import torch
 from torch import Tensor
 
 from ephysfit.neuron.functions import _tensor_phi1
 
+if TYPE_CHECKING:
+    import sympy
+
+#: what a formula may call, for tensors
+_TENSOR: Mapping[str, Callable[..., Any]] = {
+    "exp": torch.exp, "log": torch.log, "tanh": torch.tanh, "sqrt": torch.sqrt, "cos": torch.cos, "sin": torch.sin,
+    "sigmoid": torch.sigmoid, "softplus": lambda x: torch.nn.functional.softplus(x, threshold=36.0),
+    "phi1": lambda z: _tensor_phi1(torch.as_tensor(z)), "dphi1": lambda z: _tensor_dphi1(torch.as_tensor(z)),
+}  # fmt: skip
+
+
+def formula(arguments: list[sympy.Symbol], expressions: Any) -> str:
+    """Python text of a function of the arguments that gives an expression, or a list of them."""
+    import sympy
+
+    return inspect.getsource(sympy.lambdify(arguments, expressions, modules=[dict(_TENSOR), "math"], cse=True))
+
+
+@cache
+def of_tensors(text: str) -> Callable[..., Any]:
+    """A formula as a function of tensors, with gradients."""
+    return _function(text, _TENSOR)
+
+
+@cache
+def of_numbers(text: str) -> Callable[..., Any]:
+    """A formula as a function of floats."""
+    return _function(text, {})
+
+
+def _function(text: str, names: Mapping[str, Callable]) -> Callable[..., Any]:
+    space: dict[str, Any] = {**vars(math), **names}
+    exec(compile(text, "<formula>", "exec"), space)
+    return space["_lambdifygenerated"]
+
 
 def torch_function(arguments: list[sympy.Symbol], expressions: Any) -> Callable[..., Any]:
     """A sympy expression (or list) as a function of tensors, with gradients."""
-    names = {
-        "exp": torch.exp, "log": torch.log, "tanh": torch.tanh, "sqrt": torch.sqrt, "cos": torch.cos, "sin": torch.sin,
-        "sigmoid": torch.sigmoid, "softplus": lambda x: torch.nn.functional.softplus(x, threshold=36.0),
-        "phi1": lambda z: _tensor_phi1(torch.as_tensor(z)), "dphi1": lambda z: _tensor_dphi1(torch.as_tensor(z)),
-    }  # fmt: skip
-    return sympy.lambdify(arguments, expressions, modules=[names, "math"], cse=True)
+    return of_tensors(formula(arguments, expressions))
 
 
 def _tensor_dphi1(z: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ that no step leaves the bounds and no gradient dies on a clamp.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
@@ -135,7 +135,11 @@ class Free:
 
     def to_neuron(self, z: Tensor, base: Neuron) -> Neuron:
         """An instance with the moved parameters put into `base`: tensors, with gradients to `z`."""
-        flat = {**flatten(base.parameters, base.values()), **self.values(z)}
+        return self.put(self.values(z), base)
+
+    def put(self, values: Mapping[str, Any], base: Neuron) -> Neuron:
+        """`base` with the parameters of these flat names replaced."""
+        flat = {**flatten(base.parameters, base.values()), **values}
         return base.replace(**unflatten(base.parameters, flat))
 
     def drawn(self, neuron: Neuron, spread: float, rng: Any) -> Tensor:

@@ -8,25 +8,21 @@ before it: with :math:`f_i` the flow of state i and :math:`d_i = \partial f_i/\p
 
 which is exact for every state whose own flow is linear in it while the others stand still (Hochbruck & Ostermann
 2010, Acta Numerica 19, 209-286). Whatever does not depend on states or inputs is gathered in *coefficients*, computed
-once per cell by torch, with gradients.
+once per cell by torch, with gradients (`coefficients`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from itertools import product
+from operator import and_
 
 import sympy
-import torch
-from torch import Tensor
 
-from ephysfit.neuron.affine import is_affine, operators, tensors
-from ephysfit.neuron.declare import Neuron, cellwise, flatten
-from ephysfit.neuron.evaluate import torch_function
+from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.special import phi1
-from ephysfit.neuron.symbols import MARGIN, Equations, equations, symbol
+from ephysfit.neuron.symbols import MARGIN, Equations, affine, equations, symbol
 
 #: the time step, a symbol that appears in coefficients only
 DT = symbol("dt_step")
@@ -112,8 +108,8 @@ def step(neuron: type[Neuron]) -> Step:
     eq = equations(neuron)
     variables = {symbol(n) for n in (*eq.states, *eq.inputs)} | {newest(n) for n in eq.states} | {MARGIN}
     gather = _Gatherer(frozenset(variables))
-    affine = is_affine(neuron)
-    if affine:
+    linear = affine(eq)
+    if linear:
         entries, advance, held = _affine_step(eq)
     else:
         entries = ()
@@ -128,7 +124,7 @@ def step(neuron: type[Neuron]) -> Step:
         neuron=neuron, states=eq.states, inputs=eq.inputs,
         coefs=tuple(e[0] for e in entries) + tuple(g[0] for g in gathered),
         advance=advance, advance_held=held, margin=margin, jump=jump, hazard=hazard, rest=rest,
-        entries=entries, gathered=gathered, affine=affine,
+        entries=entries, gathered=gathered, affine=linear,
     )  # fmt: skip
 
 
@@ -185,54 +181,30 @@ def _entry(entries: list, operator: str, i: int, j: int) -> sympy.Symbol:
 
 def _structure(eq: Equations, masked: tuple[str, ...]) -> tuple[set, set]:
     """Which entries of (step - identity) and of the drive can differ from zero: reachability in the flow's graph."""
-    d = len(eq.states)
     flows = [sympy.Integer(0) if n in masked else sympy.expand(eq.flow[n]) for n in eq.states]
-    direct = [[sympy.diff(f, symbol(m)) != 0 for m in eq.states] for f in flows]
+    by_state, by_input = _reads(flows, eq.states), _reads(flows, eq.inputs)
     still = {symbol(m): 0 for m in (*eq.states, *eq.inputs)}
-    constant = [f.subs(still) != 0 for f in flows]
-    driven = [[sympy.diff(f, symbol(k)) != 0 for k in eq.inputs] for f in flows]
-    paths = [[direct[i][j] or i == j for j in range(d)] for i in range(d)]
-    for k in range(d):
-        for i in range(d):
-            for j in range(d):
-                paths[i][j] = paths[i][j] or (paths[i][k] and paths[k][j])
-    moves = lambda i, j: any(paths[i][k] and direct[k][j] for k in range(d))  # noqa: E731
-    reach = {(i, j) for i in range(d) for j in range(d) if moves(i, j)}
-    reach |= {(i, d) for i in range(d) if any(paths[i][k] and constant[k] for k in range(d))}
-    drive = {
-        (i, k) for i in range(d) for k in range(len(eq.inputs)) if any(paths[i][j] and driven[j][k] for j in range(d))
-    }
-    return reach, drive
+    constant = [[f.subs(still) != 0] for f in flows]
+    paths = _closed(by_state)
+    beside = {(i, len(flows)) for i, _ in _joined(paths, constant)}
+    return _joined(paths, by_state) | beside, _joined(paths, by_input)
 
 
-def coefficients(neuron: Neuron, dt: float) -> Tensor:
-    """Values of all coefficients, (cell, coefficient), differentiable in the parameters.
-
-    Matrix entries on the diagonal are given less one, so that slow states keep their digits in float32.
-    """
-    s = step(type(neuron))
-    cell = tensors(neuron)
-    cells = cellwise(cell)
-    columns = []
-    if s.entries:
-        op = operators(cell, dt)
-        for _, operator, i, j in s.entries:
-            diagonal = operator in ("free", "held") and i == j
-            columns.append(getattr(op, operator)[:, i, j] - (1.0 if diagonal else 0.0))
-    if s.gathered:
-        flat = flatten(cell.parameters, cell.values())
-        values = gathered_function(s.neuron)(*[flat[n] for n in equations(s.neuron).parameters], _dt(dt))
-        columns += [torch.as_tensor(v, dtype=torch.float64).reshape(-1).expand(cells) for v in values]
-    return torch.stack(columns, -1) if columns else torch.zeros(cells, 0, dtype=torch.float64)
+def _reads(flows: list[sympy.Expr], names: tuple[str, ...]) -> list[list[bool]]:
+    """Whether flow i depends on name j."""
+    return [[sympy.diff(f, symbol(n)) != 0 for n in names] for f in flows]
 
 
-def _dt(dt: float) -> Tensor:
-    return torch.tensor(dt, dtype=torch.float64)
+def _closed(direct: list[list[bool]]) -> list[list[bool]]:
+    """Whether i depends on j at first or at second hand, or is j (Warshall)."""
+    d = range(len(direct))
+    paths = [[direct[i][j] or i == j for j in d] for i in d]
+    for k, i, j in product(d, d, d):
+        paths[i][j] = paths[i][j] or (paths[i][k] and paths[k][j])
+    return paths
 
 
-@cache
-def gathered_function(neuron: type[Neuron]) -> Callable[..., Any]:
-    """Gathered coefficients as a torch function of (parameters..., dt)."""
-    s = step(neuron)
-    arguments = [symbol(n) for n in equations(neuron).parameters]
-    return torch_function([*arguments, DT], [e for _, e in s.gathered])
+def _joined(paths: list[list[bool]], then: list[list[bool]]) -> set[tuple[int, int]]:
+    """Pairs (i, j) for which i depends on some k that reads j."""
+    columns = list(zip(*then, strict=True))
+    return {(i, j) for i, row in enumerate(paths) for j, column in enumerate(columns) if any(map(and_, row, column))}

@@ -133,6 +133,13 @@ def _stays(n: str, symbols: dict, flow: dict, jump: dict, rest: dict, still: dic
     return moves == 0 and jumps == 0
 
 
+def affine(eq: Equations) -> bool:
+    """Whether flow, margin and jump are affine in the states and the input."""
+    variables = [symbol(n) for n in (*eq.states, *eq.inputs)]
+    slopes = [sympy.diff(e, v) for e in (*eq.flow.values(), *eq.jump.values(), eq.margin) for v in variables]
+    return not any(s.has(v) for s in slopes for v in variables)
+
+
 def latex(neuron: type[Neuron]) -> list[str]:
     """The equations as LaTeX lines: flow, threshold condition, jumps, hazard.
 

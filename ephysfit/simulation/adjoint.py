@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from ephysfit.errors import SimulationError
+from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.stepping import coefficients
 from ephysfit.simulation.compiled import Done, Problem
 from ephysfit.simulation.layout import Lists
 from ephysfit.simulation.surrogate import Surrogate

@@ -10,14 +10,13 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from ephysfit.neuron.kept import home
 from ephysfit.simulation.ahead import arrived
 
 
 def folder() -> Path:
-    """Where generated kernels live: ``$EPHYSFIT_CACHE``, else the user's cache folder."""
-    given = os.environ.get("EPHYSFIT_CACHE")
-    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ephysfit"
-    return base / "kernels"
+    """Where generated kernels live."""
+    return home() / "kernels"
 
 
 def written(name: str, source: str) -> Path:

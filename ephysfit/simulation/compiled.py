@@ -15,8 +15,9 @@ import numpy as np
 
 from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.affine import refractory_steps
+from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron, cellwise
-from ephysfit.neuron.stepping import coefficients, step
+from ephysfit.neuron.plan import plan
 from ephysfit.simulation import chunks
 from ephysfit.simulation.generate import Variant, kernel
 from ephysfit.simulation.layout import Layout, Lists, arrange, lanes_for
@@ -124,7 +125,7 @@ def run(
     problem = Problem.of(neuron, current, dt, **given)
     if save and problem.layout.real.sum() == 1 and problem.steps > LONG:
         problem = Problem.of(neuron, current, dt, lanes=1, **given)
-    names = step(type(neuron)).states
+    names = plan(type(neuron)).states
     for name in save:
         if name not in (*names, "margin"):
             raise SimulationError(
@@ -235,7 +236,7 @@ class Problem:
 
     @property
     def states(self) -> int:
-        return len(step(self.neuron).states)
+        return len(plan(self.neuron).states)
 
     def forward(
         self,
@@ -433,7 +434,7 @@ def current_axes(current: Any) -> tuple[int, int]:
 def _current(neuron: Neuron, current: Any) -> np.ndarray:
     """(source, input, time), without a copy where memory allows."""
     a = np.asarray(_array(current))
-    inputs = len(step(type(neuron)).inputs)
+    inputs = len(plan(type(neuron)).inputs)
     if a.ndim not in (3, 4):
         raise SimulationError(f"current has {a.ndim} axes; it needs (cell, trial, time) or (cell, trial, time, input)")
     if (a.shape[3] if a.ndim == 4 else 1) != inputs:

@@ -23,13 +23,13 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.errors import SimulationError
-from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.coefficients import coefficients
+from ephysfit.neuron.declare import POTENTIAL, Neuron
 from ephysfit.neuron.free import Free
-from ephysfit.neuron.stepping import coefficients, step
-from ephysfit.neuron.symbols import equations, symbol
+from ephysfit.neuron.kept import kept
+from ephysfit.neuron.plan import plan
 from ephysfit.simulation.ahead import Order
 from ephysfit.simulation.cache import module, written
-from ephysfit.simulation.replay_source import POTENTIAL, ReplaySource
 
 Array = npt.NDArray[np.float64]
 
@@ -127,9 +127,12 @@ _TYPES = {"value": "d1 d2 b1 d1 q d d2 d1 d1", "fisher": "d1 d2 b1 d1 q d d2 d1 
 _BLOCK = 128
 
 
-@cache
+@kept
 def _source(neuron: type[Neuron], name: str, moving: tuple[str, ...]) -> tuple[str, int]:
     """A kernel's text, and the numbers its `work` holds."""
+    from ephysfit.neuron.stepping import step
+    from ephysfit.simulation.replay_source import ReplaySource
+
     source = ReplaySource(step(neuron), moving)
     return source.write(name), source.memory
 
@@ -152,11 +155,9 @@ def orders(neuron: type[Neuron], groups: Iterable[Sequence[str]]) -> list[Order]
 @cache
 def moving_coefficients(free: Free) -> tuple[str, ...]:
     """Coefficients that can change with the free parameters: matrix entries if the flow names one, and expressions."""
-    s = step(free.neuron)
-    names = {symbol(n) for n in free.names}
-    flows = any(e.free_symbols & names for e in equations(free.neuron).flow.values())
-    entries = tuple(e[0] for e in s.entries) if flows else ()
-    return entries + tuple(n for n, e in s.gathered if e.free_symbols & names)
+    p, names = plan(free.neuron), set(free.names)
+    entries = tuple(e[0] for e in p.entries) if names & set(p.moving) else ()
+    return entries + tuple(n for n, reads in p.gathered if names & set(reads))
 
 
 def has_potential(neuron: type[Neuron]) -> bool:
@@ -201,18 +202,17 @@ class Replay:
         return coefficients(self.free.to_neuron(z, self.base), self.dt)[0]
 
     def _slopes(self, z: torch.Tensor, rows: list[int]) -> Array:
-        """Derivatives (row, parameter) of some coefficients: each is taken of a cell of its own, all in one sweep back.
+        """Derivatives of some coefficients, (coefficient, parameter): each of a copy of the cell, in one pass back.
 
-        (torch.func would do it, and import its compiler, which takes a second or two.)
+        What `torch.func.jacrev` gives, without the second that importing it takes.
         """
         if not rows:
             return np.zeros((0, len(z)))
-        cells = z.detach().expand(len(rows), -1).clone().requires_grad_()
-        with torch.enable_grad():
-            coefs = coefficients(self.free.to_neuron(cells, self.base), self.dt)
-            own = coefs[torch.arange(len(rows)).clamp(max=len(coefs) - 1), rows]
-            (slopes,) = torch.autograd.grad(own.sum(), cells)
-        return slopes.numpy()
+        values = torch.stack(list(self.free.values(z.detach()).values()))
+        copies = values.expand(len(rows), -1).clone().requires_grad_()
+        cell = self.free.put(dict(zip(self.free.names, copies.unbind(-1), strict=True)), self.base)
+        asked = coefficients(cell, self.dt)[range(len(rows)), rows]
+        return (torch.autograd.grad(asked.sum(), copies)[0] * self.free.slopes(z)).numpy()
 
     def _steps(self) -> int:
         return round(float(getattr(self.base, "t_ref", 0.0)) / self.dt)
@@ -253,7 +253,7 @@ class Replay:
 
     def information(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> Information:
         """Log-likelihood, gradient and Fisher information at `z` (parameter,) and drift weights, in that order."""
-        names = step(self.free.neuron).coefs
+        names = plan(self.free.neuron).coefs
         moving = moving_coefficients(self.free)
         rows = [names.index(n) for n in moving]
         with torch.no_grad():

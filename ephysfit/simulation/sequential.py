@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ephysfit.errors import SimulationError
 from ephysfit.neuron.affine import refractory_steps
+from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.evaluate import torch_function
-from ephysfit.neuron.stepping import coefficients, newest, step
+from ephysfit.neuron.stepping import newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
 from ephysfit.simulation.surrogate import Surrogate
 
@@ -98,7 +99,8 @@ def sequential(
     margins : Tensor, (cell, trial, time)
         mV, before the jump; defined also while refractory.
     """
-    m, c = maps(type(neuron)), coefficients(neuron, dt)
+    where = current.device
+    m, c = maps(type(neuron)), coefficients(neuron, dt).to(where)
     if thresholds is not None and m.hazard is None:
         raise SimulationError(f"{type(neuron).__name__} declares no hazard, so it cannot run on thresholds of one")
     coefs = [c[:, k, None] for k in range(c.shape[1])]
@@ -106,11 +108,11 @@ def sequential(
         current = current[..., None]
     cells, trials, steps, inputs = current.shape
     shape = (cells, trials)
-    full = lambda v: torch.as_tensor(v, dtype=torch.float64).expand(shape)  # noqa: E731
+    full = lambda v: torch.as_tensor(v, dtype=torch.float64, device=where).expand(shape)  # noqa: E731
     x = [full(r) for r in m.rest(*coefs)]
-    n_ref = refractory_steps(neuron, dt)[:, None].expand(shape)
-    hold = torch.zeros(shape, dtype=torch.int64)
-    drawn = _Drawn(thresholds, shape)
+    n_ref = refractory_steps(neuron, dt).to(where)[:, None].expand(shape)
+    hold = torch.zeros(shape, dtype=torch.int64, device=where)
+    drawn = _Drawn(None if thresholds is None else thresholds.to(where), shape, where)
     spikes, states, margins = [], [], []
     for n in range(steps):
         drive = [current[:, :, n, k] for k in range(inputs)]
@@ -121,7 +123,7 @@ def sequential(
         ]
         u = full(m.margin(*x, *coefs))
         if forced is not None:
-            s = forced[:, :, n].to(u.dtype)
+            s = forced[:, :, n].to(u)
         elif thresholds is not None:
             s = drawn.spikes(full(m.hazard(u, *coefs)) * dt, held)  # type: ignore[misc]
         else:
@@ -139,10 +141,10 @@ def sequential(
 class _Drawn:
     """Integrated hazard since the last spike, against the threshold drawn for the next one."""
 
-    def __init__(self, thresholds: Tensor | None, shape: tuple[int, int]) -> None:
+    def __init__(self, thresholds: Tensor | None, shape: tuple[int, int], where: torch.device) -> None:
         self.thresholds = thresholds
-        self.count = torch.zeros(shape, dtype=torch.int64)
-        self.total = torch.zeros(shape, dtype=torch.float64)
+        self.count = torch.zeros(shape, dtype=torch.int64, device=where)
+        self.total = torch.zeros(shape, dtype=torch.float64, device=where)
 
     def spikes(self, rate: Tensor, held: Tensor) -> Tensor:
         assert self.thresholds is not None

@@ -18,13 +18,16 @@ from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import as_floats
 from ephysfit.neuron.limits import admit
+from ephysfit.neuron.plan import plan
+from ephysfit.simulation.choosing import choose, device_of
 
 #: (beta, offset) of each noise-free readout
 Settings = npt.NDArray[np.float64]
 
 #: engines by name; the value says what each is for
 ENGINES = {
-    "compiled": "generated kernels, all cores; every neuron (the default on a CPU)",
+    "auto": "the one that suits device, neuron and length (the default; docs/engines.md)",
+    "compiled": "generated kernels, all cores; every neuron",
     "sequential": "the definition: a torch loop over time; every neuron",
     "blocks": "whole refractory blocks at once (seed 000); affine neurons",
     "speculate": "chunks up to the next spike; affine neurons",
@@ -92,7 +95,7 @@ def drives(stimulus: Any, dt: float, recorded_dt: float | None = None) -> tuple[
     arrays = list(stimulus) if isinstance(stimulus, (list, tuple)) else [stimulus]
     out = []
     for k, a in enumerate(arrays):
-        current = np.asarray(a, dtype=np.float64)
+        current = np.asarray(a.detach().cpu() if isinstance(a, torch.Tensor) else a, dtype=np.float64)
         if current.ndim not in (1, 2) or current.size == 0:
             raise SimulationError(f"stimulus {k} has shape {current.shape}; give (time,) in pA, or (time, input)")
         if not np.isfinite(current).all():
@@ -123,7 +126,7 @@ def simulate(
     runs: int = 1,
     noise: str = "none",
     sharpen: tuple[float, float] | Sequence[tuple[float, float]] = (1.0, 0.0),
-    engine: str = "compiled",
+    engine: str = "auto",
     save: Sequence[str] = (),
     seed: int = 0,
     settle: float = 0.0,
@@ -147,7 +150,8 @@ def simulate(
         (beta, offset): use the hazard at beta (margin - offset), offset in mV, instead of at the margin. Of several
         with noise="integrated", each gives a run.
     engine : str
-        One of `ENGINES`.
+        One of `ENGINES`; "auto" takes kernels on a CPU, but for the first short runs of a process, and where the
+        stimulus is a tensor on another device a torch engine there.
     save : sequence of str
         States to keep of the first run.
     seed : int
@@ -193,7 +197,7 @@ def simulate(
     admit(cell)
     given = drives(stimulus, step)
     settings = np.atleast_2d(np.asarray(sharpen, dtype=np.float64))
-    count = {"none": 1, "escape": runs, "integrated": len(settings)}[noise]
+    count, device = {"none": 1, "escape": runs, "integrated": len(settings)}[noise], device_of(stimulus)
     if len(settings) > 1 and noise != "integrated":
         raise SimulationError(f"{len(settings)} settings of sharpen need noise='integrated', not {noise!r}")
     trains, traces = [], {name: [] for name in save}  # type: ignore[var-annotated]
@@ -201,7 +205,7 @@ def simulate(
         before = lead(d.current, step, settle)
         current = np.concatenate([before, d.current]) if len(before) else d.current
         thresholds = _thresholds(cell, len(current), step, count, noise, seed + 7919 * k)
-        found, kept = _run(cell, current, step, thresholds, settings, engine, tuple(save))
+        found, kept = _run(cell, current, step, thresholds, settings, engine, tuple(save), device)
         trains.append(tuple(_after(t, len(before) * step) for t in found))
         for name in save:
             traces[name].append(kept[name][len(before) :])
@@ -246,14 +250,17 @@ def _thresholds(
 
 def _run(
     cell: Neuron, current: npt.NDArray[np.float64], dt: float, thresholds: npt.NDArray[np.float64] | None,
-    sharpen: Settings, engine: str, save: tuple[str, ...],
+    sharpen: Settings, engine: str, save: tuple[str, ...], device: str,
 ) -> tuple[list[Train], dict[str, Trace]]:  # fmt: skip
+    if engine == "auto":
+        plain = thresholds is None and (sharpen == (1.0, 0.0)).all() and "margin" not in save
+        engine = choose(type(cell), device=device, steps=len(current), plain=plain)
     if engine == "compiled":
         return _compiled(cell, current, dt, thresholds, sharpen, save)
     if engine == "sequential":
-        return _sequential(cell, current, dt, thresholds, sharpen, save)
+        return _sequential(cell, torch.from_numpy(current).to(device), dt, thresholds, sharpen, save)
     if engine in ENGINES:
-        return _parallel(engine, cell, current, dt, thresholds, save)
+        return _parallel(engine, cell, torch.from_numpy(current).to(device), dt, thresholds, save)
     raise SimulationError(f"engine {engine!r} is unknown; {near(engine, ENGINES)}")
 
 
@@ -266,38 +273,38 @@ def _compiled(cell: Neuron, current: Any, dt: float, thresholds: Any, sharpen: S
 
 
 def _sequential(
-    cell: Neuron, current: Any, dt: float, thresholds: Any, sharpen: Settings, save: tuple[str, ...]
+    cell: Neuron, current: torch.Tensor, dt: float, thresholds: Any, sharpen: Settings, save: tuple[str, ...]
 ) -> Any:
     from ephysfit.simulation.sequential import sequential
 
     if (sharpen != (1.0, 0.0)).any():
         raise SimulationError("engine 'sequential' has no sharpened readout; use engine='compiled'")
     runs = 1 if thresholds is None else len(thresholds)
-    shared = torch.from_numpy(current)[None, None].expand(1, runs, *current.shape)
+    shared = current[None, None].expand(1, runs, *current.shape)
     drawn = None if thresholds is None else torch.from_numpy(thresholds)[None]
     with torch.no_grad():
         spikes, states, _ = sequential(cell, shared, dt, thresholds=drawn)
     return _trains(spikes, dt), _states(cell, states, save)
 
 
-def _parallel(engine: str, cell: Neuron, current: Any, dt: float, thresholds: Any, save: tuple[str, ...]) -> Any:
+def _parallel(
+    engine: str, cell: Neuron, current: torch.Tensor, dt: float, thresholds: Any, save: tuple[str, ...]
+) -> Any:
     if thresholds is not None:
         raise SimulationError(f"engine {engine!r} runs without noise only; use engine='compiled'")
     function = getattr(import_module(f"ephysfit.simulation.{engine}"), engine)
     with torch.no_grad():
-        spikes, states, _ = function(cell, torch.from_numpy(current)[None, None], dt)
+        spikes, states, _ = function(cell, current[None, None], dt)
     return _trains(spikes, dt), _states(cell, states, save)
 
 
 def _trains(spikes: torch.Tensor, dt: float) -> list[Train]:
-    return [(np.flatnonzero(row).astype(np.float64) + 0.5) * dt for row in spikes[0].numpy()]
+    return [(np.flatnonzero(row).astype(np.float64) + 0.5) * dt for row in spikes[0].cpu().numpy()]
 
 
 def _states(cell: Neuron, states: torch.Tensor, save: tuple[str, ...]) -> dict[str, Trace]:
-    from ephysfit.neuron.symbols import equations
-
-    live = equations(type(cell)).states
+    live = plan(type(cell)).states
     for name in save:
         if name not in live:
             raise SimulationError(f"{type(cell).__name__} has no state {name!r} to save; {near(name, live)}")
-    return {n: states[0, 0, :, live.index(n)].numpy() for n in save}
+    return {n: states[0, 0, :, live.index(n)].cpu().numpy() for n in save}

@@ -16,12 +16,11 @@ from torch import Tensor
 
 from ephysfit.errors import SimulationError
 from ephysfit.neuron.affine import tensors
+from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron, flatten, unflatten
-from ephysfit.neuron.stepping import coefficients
 from ephysfit.simulation.compiled import Problem, apply_tiles
 from ephysfit.simulation.generate import kernel
 from ephysfit.simulation.layout import NARROW, Lists
-from ephysfit.simulation.pieces import pieces
 from ephysfit.simulation.surrogate import Surrogate
 from ephysfit.simulation.threads import share
 
@@ -61,6 +60,8 @@ def gauss_newton(
     dtype: Any = np.float64,
 ) -> GaussNewton:
     """Loss, gradient and Gauss-Newton matrix by the physical parameters; arguments as `adjoint.van_rossum_loss`."""
+    from ephysfit.simulation.pieces import pieces
+
     lists = target_events if isinstance(target_events, Lists) else Lists.of(target_events, current.shape[2])
     size = len(pieces(type(neuron)).tangents(detach).active) * len(pieces(type(neuron)).y)
     if size > MOST:

@@ -108,3 +108,27 @@ def test_what_is_not_affine_is_refused_with_the_way_out() -> None:
     assert not is_affine(Square)
     with pytest.raises(NotAffineError, match="engine='sequential' or 'compiled'"):
         operators(Square.start(), 0.1)
+
+
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e9])
+def test_a_large_gradient_keeps_its_digits(size: float) -> None:
+    """A loss times a number has the gradient times that number: torch's own matrix exponential loses half of it."""
+    cell = {k: torch.tensor(v, dtype=torch.float64, requires_grad=True) for k, v in AdLIF.start().values().items()}
+    op = operators(AdLIF(**cell), 0.1)
+    loss = (op.free * torch.arange(1.0, 10.0, dtype=torch.float64).reshape(3, 3).cos()).sum() + 0.3 * op.drive.sum()
+    plain, scaled = (
+        torch.autograd.grad(k * loss, [cell["C"], cell["g"], cell["tau_w"], cell["a"]], retain_graph=True)
+        for k in (1.0, size)
+    )
+    for a, b in zip(plain, scaled, strict=True):
+        torch.testing.assert_close(b / size, a, rtol=1e-13, atol=0)
+
+
+def test_the_matrix_exponential_has_its_derivative() -> None:
+    from ephysfit.neuron.affine import _Exponential
+
+    a = torch.randn(2, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert torch.autograd.gradcheck(_Exponential.apply, (a,))
+    assert torch.autograd.gradgradcheck(_Exponential.apply, (a,))
+    jacobian = torch.func.jacrev(_Exponential.apply)(a)
+    torch.testing.assert_close(jacobian, torch.func.jacrev(torch.linalg.matrix_exp)(a.detach()))

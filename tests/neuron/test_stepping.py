@@ -12,10 +12,11 @@ from scipy.integrate import solve_ivp
 
 from ephysfit.models import ALIF, LIF, AdLIF
 from ephysfit.neuron.affine import operators
+from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.evaluate import torch_function
 from ephysfit.neuron.functions import exp, phi1
-from ephysfit.neuron.stepping import coefficients, step
+from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import symbol
 from ephysfit.simulation.sequential import sequential
 

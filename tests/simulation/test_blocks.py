@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 import torch
 import twin_neurons as neurons
@@ -52,6 +53,28 @@ def test_gradient_is_that_of_the_definition_with_the_reset_detached(neuron, t_re
         torch.testing.assert_close(
             zero if have is None else have, zero if want is None else want, rtol=1e-8, atol=1e-10
         )
+
+
+@pytest.mark.parametrize("t_ref", [(0.3, 2.0, 7.0), (0.0, 1.0, 5.0), (1.2, 1.2, 20.0)])
+@pytest.mark.parametrize("neuron", [ALIF, neurons.Running, neurons.Partial])
+def test_each_row_keeps_its_own_refractory_period(neuron, t_ref) -> None:
+    """Blocks are as long as the shortest; longer ones last over several blocks, for spikes, states and gradient."""
+    I = current(3, 2, 600, seed=4) + 500
+    got = []
+    for engine in (sequential, blocks):
+        theta = (neuron.start().theta * torch.tensor([1.0, 1.02, 1.01], dtype=torch.float64)).requires_grad_()
+        cell = neuron.start().replace(theta=theta, t_ref=torch.tensor(t_ref, dtype=torch.float64))
+        spikes, states, margins = engine(cell, I, DT, surrogate=Surrogate(10.0), detach=True)
+        ramp = torch.linspace(0, 1, 600, dtype=torch.float64)
+        loss = (spikes * ramp).sum() + (states * ramp[:, None]).tanh().sum() + (margins * ramp).tanh().sum()
+        got.append([spikes.detach(), states.detach(), margins.detach(), *torch.autograd.grad(loss, theta)])
+    assert (got[0][0].sum(2) > 1).all()
+    assert torch.equal(got[0][0], got[1][0])
+    for want, have in zip(got[0][1:], got[1][1:], strict=True):
+        torch.testing.assert_close(have, want, rtol=1e-10, atol=1e-10)
+    for row, hold in zip(got[1][0].flatten(0, 1), np.repeat(t_ref, 2), strict=True):
+        gaps = np.diff(np.flatnonzero(row.numpy()))
+        assert gaps.min() > round(hold / DT)
 
 
 def test_reset_in_the_graph_is_refused_with_the_way_out() -> None:

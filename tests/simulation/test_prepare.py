@@ -15,9 +15,9 @@ from ephysfit.models.lif import LIF
 from ephysfit.simulation import ahead, prepare
 from ephysfit.simulation.ahead import Order
 
-#: runs all a fit, a simulation and a gradient ask for, and says how many kernels this process had to compile itself
+#: runs all a fit, a simulation and a gradient ask for; says how many kernels this process compiled, and if sympy came
 ASK = """
-import numpy as np, torch
+import sys; import numpy as np, torch
 from numba.core.event import install_recorder
 from ephysfit.models.alif import ALIF
 from ephysfit.neuron.free import Free
@@ -40,7 +40,7 @@ with install_recorder("numba:compile") as recorder:
         cell.replace(g=g), torch.tensor(current), [[[3]]], 0.1, 10.0, dtype=torch.float32
     ).sum().backward()
 names = [e.data["dispatcher"].py_func.__module__ for _, e in recorder.buffer if e.is_start]
-print(sum("ephysfit_kernel" in n for n in names))
+print(sum("ephysfit_kernel" in n for n in names), "sympy" in sys.modules)
 """
 
 
@@ -49,12 +49,13 @@ def asking(folder, *, ahead):
         [sys.executable, "-c", ASK.format(ahead=ahead)],
         env={**os.environ, "EPHYSFIT_CACHE": str(folder)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return int(done.stdout)
+    compiled, symbols = done.stdout.split()
+    return int(compiled), symbols == "True"
 
 
 def test_workers_leave_exactly_the_kernels_that_are_asked_for(tmp_path):
-    assert asking(tmp_path, ahead=True) == 0  # whoever asks waits for the worker
-    assert asking(tmp_path, ahead=False) == 0  # and the next process loads
+    assert asking(tmp_path, ahead=True) == (0, True)  # whoever asks waits for the worker
+    assert asking(tmp_path, ahead=False) == (0, False)  # and the next process loads, without reading symbols again
 
 
 def test_warm_up_tells_its_progress_and_leaves_nothing_to_do():

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import sympy
 
-from ephysfit.neuron.stepping import Step, coefficients, newest, step
+from ephysfit.neuron.coefficients import coefficients
+from ephysfit.neuron.stepping import Step, newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
 from ephysfit.reports.export.reading import Reading
 
