@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,7 +88,7 @@ def _write(path: Path, cell: Any, seed: int) -> None:
         nwb.add_intracellular_recording(electrode=electrode, response=response, stimulus=stimulus)
         begin += sweep.duration / 1e3 + 1.0
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.nwb")
     with warnings.catch_warnings(), NWBHDF5IO(partial, "w") as io:
         warnings.simplefilter("ignore")
         io.write(nwb)
@@ -105,11 +107,32 @@ def _shaped(voltage: np.ndarray, spikes: np.ndarray) -> np.ndarray:
     return out
 
 
-def fitted(source: Path, run: Path, model: str, workers: int, timeout: float) -> tuple[float, dict[int, list[float]]]:
-    """Run `ephysfit batch`; wall seconds, and per worker its resident memory (MB) at every look."""
+@dataclass(frozen=True)
+class Watched:
+    """What was seen of a run from outside.
+
+    Attributes
+    ----------
+    wall, cpu : float
+        Seconds: of the clock, and of all its processes together, the runner among them.
+    idle : float
+        Share of the machine's processor time that nobody used.
+    memory : dict
+        Per worker its resident memory (MB) at every look.
+    """
+
+    wall: float
+    cpu: float
+    idle: float
+    memory: dict[int, list[float]]
+
+
+def fitted(source: Path, run: Path, model: str, workers: int, timeout: float) -> Watched:
+    """Run `ephysfit batch` and watch it."""
     command = [sys.executable, "-m", "ephysfit", "batch", str(source), "--model", model, "--output", str(run),
                "--workers", str(workers), "--timeout", f"{timeout:g}"]  # fmt: skip
-    began, seen = time.perf_counter(), defaultdict[int, list[float]](list)
+    began, seen, before = time.perf_counter(), defaultdict[int, list[float]](list), _spent()
+    machine = psutil.cpu_times()
     with subprocess.Popen(command) as process:
         while process.poll() is None:
             for pid, mb in _memory(process.pid):
@@ -117,7 +140,15 @@ def fitted(source: Path, run: Path, model: str, workers: int, timeout: float) ->
             time.sleep(LOOK)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
-    return time.perf_counter() - began, seen
+    after = psutil.cpu_times()
+    idle = (after.idle - machine.idle) / max(sum(after) - sum(machine), 1e-9)
+    return Watched(time.perf_counter() - began, _spent() - before, idle, seen)
+
+
+def _spent() -> float:
+    """CPU seconds of all processes that this one started and that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _memory(pid: int) -> Iterator[tuple[int, float]]:
@@ -135,7 +166,7 @@ def results(run: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda r: r["finished"])
 
 
-def tell(rows: list[dict[str, Any]], wall: float, seen: dict[int, list[float]], run: Path, cores: int) -> None:
+def tell(rows: list[dict[str, Any]], watched: Watched, run: Path, cores: int) -> None:
     """The tables."""
     done = [r for r in rows if r["status"] == "done"]
     if not done:
@@ -143,12 +174,16 @@ def tell(rows: list[dict[str, Any]], wall: float, seen: dict[int, list[float]], 
     cpu = np.array([r["cpu_seconds"] for r in done])
     sizes = [p.stat().st_size for p in (run / "results").rglob("*.json")]
     score = [_score(r) for r in done]
-    print(f"\n{len(rows)} cells: {len(done)} done, {len(rows) - len(done)} not; {wall:.0f} s of wall time in this run")
+    print(
+        f"\n{len(rows)} cells: {len(done)} done, {len(rows) - len(done)} not; {watched.wall:.0f} s of this run's clock"
+    )
+    print(f"cores kept busy: {watched.cpu / watched.wall / cores:.1%} of {cores} by the run itself; "
+          f"the machine was idle {watched.idle:.1%} of the time")  # fmt: skip
     print(f"CPU seconds a cell: median {np.median(cpu):.2f}, 95 % {np.quantile(cpu, 0.95):.2f}")
     hourly = 3600 / cpu.mean()
     print(f"throughput: {hourly:.0f} cells an hour and core")
     print(f"Md* (8 ms, noisy runs, held-out repeats): median {np.nanmedian(score):.2f}")
-    _tell_memory(rows, seen)
+    _tell_memory(watched.memory)
     days = MANY / hourly / 24
     print(f"\n{MANY:,} such cells: {days:.1f} core days; on {cores} cores {days / cores:.2f} days, on 1,000 cores "
           f"{days * 24 / 1000:.1f} h")  # fmt: skip
@@ -165,7 +200,7 @@ def _score(row: dict[str, Any]) -> float:
     return np.nan if not values or values[0] is None else float(values[0])
 
 
-def _tell_memory(rows: list[dict[str, Any]], seen: dict[int, list[float]]) -> None:
+def _tell_memory(seen: dict[int, list[float]]) -> None:
     """Whether memory grows: resident memory of each worker that lived long, by quarters of its life."""
     print("\nresident memory of workers, MB (median by quarter of its life)")
     for pid, values in seen.items():
@@ -189,8 +224,8 @@ def main() -> None:
     if given.only_make:
         return
     run = given.folder / f"run_{given.model}_{given.cells}"
-    wall, seen = fitted(source, run, given.model, given.workers, given.timeout)
-    tell(results(run), wall, seen, run, given.workers)
+    watched = fitted(source, run, given.model, given.workers, given.timeout)
+    tell(results(run), watched, run, given.workers)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import torch
 
 import ephysfit as ef
 from ephysfit.data.recording import Recording
-from ephysfit.errors import near
+from ephysfit.errors import NeuronError, near
 from ephysfit.fitting.fit import run as run_stages
 from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
@@ -222,7 +222,11 @@ def run(results: Path, names: Sequence[str], cells: int, quick: bool) -> None:
         for seed in range(cells):
             path = results / f"{name}_{seed}.json"
             if not path.exists():
-                row = study(name, seed, quick)
+                try:
+                    row = study(name, seed, quick)
+                except NeuronError as refused:  # no cell can be drawn that behaves
+                    print(f"{name} {seed}: {refused}", file=sys.stderr, flush=True)
+                    continue
                 store(path, row)
                 print(f"{name} {seed}: {brief(row)}", file=sys.stderr, flush=True)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ephysfit.batch.schema import TABLES, VERSION, Column
 from ephysfit.batch.store import Store
 from ephysfit.errors import BatchError
+from ephysfit.metrics.cautions import MIN_RELIABILITY
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -127,7 +128,7 @@ def _fit(r: Mapping[str, Any]) -> Row:
         **{k: r.get(k) for k in ("cell", "model", "status", "reason", "seconds", "cpu_seconds", "memory_mb", "finished",
                                  "host", "key")},
         **r.get("sizes", {}),
-        **{name: headline(r.get("scores") or {}, *where) for name, where in _HEADLINES.items()},
+        **_headlines(r.get("scores") or {}),
         "fitted": fit.get("model"),
         "ended": fit.get("status"),
         "nll": fit.get("loss"),
@@ -138,6 +139,15 @@ def _fit(r: Mapping[str, Any]) -> Row:
         "seed": task["settings"]["seed"],
         "schema": VERSION,
     }  # fmt: skip
+
+
+def _headlines(scores: Mapping[str, Any]) -> Row:
+    """The headline scores; a ratio to a reliability that is next to nothing says nothing, and is left out."""
+    out = {name: headline(scores, *where) for name, where in _HEADLINES.items()}
+    reliability = out["reliability_4"]
+    if reliability is not None and reliability < MIN_RELIABILITY:
+        out |= {name: None for name in _HEADLINES if name.endswith("_over_R_4")}
+    return out
 
 
 def headline(scores: Mapping[str, Any], readouts: Iterable[str], names: Iterable[str]) -> float | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ephysfit.metrics.cautions import MIN_RELIABILITY
+
 #: goes up when a column changes its meaning or goes away
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ FITS = (
     Column("test_ms", "number", "ms", "length of the test data"),
     Column("nll", "number", "nats", "negative log-likelihood per training spike"),
     Column("reliability_4", "number", "", "R: mean coincidence of the cell's own repeats, ±4 ms"),
-    Column("gamma_over_R_4", "number", "", "Γ/R of the noise-free run, ±4 ms"),
-    Column("consensus_over_R_4", "number", "", "Γ/R of the consensus prediction, ±4 ms"),
+    Column("gamma_over_R_4", "number", "", f"Γ/R of the noise-free run, ±4 ms; empty where R < {MIN_RELIABILITY:g}"),
+    Column("consensus_over_R_4", "number", "", "Γ/R of the consensus prediction, ±4 ms; empty likewise"),
     Column("md_star_4", "number", "", "Md* of the noisy runs (of the one run, where a neuron has no noise), ±4 ms"),
     Column("md_star_8", "number", "", "the same, ±8 ms"),
     Column("gamma_4", "number", "", "Γ of the noise-free run, ±4 ms: needs no repeats"),

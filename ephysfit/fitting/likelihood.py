@@ -336,9 +336,7 @@ def errors(free: Free, found: Ascent) -> dict[str, Any]:
         spread = np.sqrt(np.clip(np.diag(covariance), 0, None))
         correlation = covariance / np.maximum(np.outer(spread, spread), 1e-300)
     z = found.z[:n].detach()
-    slopes = torch.func.jvp(lambda q: torch.stack(list(free.values(q).values())), (z,), (torch.ones_like(z),))[
-        1
-    ].numpy()
+    slopes = free.slopes(z).numpy()
     pairs = np.argwhere(np.triu(np.abs(correlation) > ALIKE, 1))
     return {
         "standard_errors": {name: float(s) for name, s in zip(free.names, np.abs(slopes) * spread, strict=True)},

@@ -62,9 +62,8 @@ class Readout:
         stretches = self._stretches(problem)
         aims = [self._aim(problem, cell, k, s) for k, s in enumerate(stretches)]
         offsets = np.linspace(*self.offsets) * scale
-        table = np.array(
-            [[self._agreement(problem, cell, (b, o), stretches, aims) for o in offsets] for b in self.betas]
-        )
+        settings = [(b, o) for b in self.betas for o in offsets]
+        table = np.reshape(self._agreements(problem, cell, settings, stretches, aims), (len(self.betas), len(offsets)))
         at = np.unravel_index(int(np.argmax(blurred(table))), table.shape)
         details = {
             **estimate.details,
@@ -91,11 +90,19 @@ class Readout:
         (recorded,) = cut([problem.recording.sweeps[k].spike_times], end - duration, end)
         return list(runs.spike_times[0]), recorded, duration
 
-    def _agreement(
-        self, problem: Problem, cell: Neuron, sharpen: tuple[float, float], stretches: list[Array], aims: list[Any]
-    ) -> float:
-        done = simulate(cell, stretches, dt=problem.dt, noise="integrated", sharpen=sharpen, settle=LEAD)
-        own = [trains[0] for trains in done.spike_times]
+    def _agreements(
+        self,
+        problem: Problem,
+        cell: Neuron,
+        settings: list[tuple[float, float]],
+        stretches: list[Array],
+        aims: list[Any],
+    ) -> list[float]:
+        """How well the run of each setting (beta, offset) agrees, all of them run at once."""
+        done = simulate(cell, stretches, dt=problem.dt, noise="integrated", sharpen=settings, settle=LEAD)
+        return [self._agreement([t[k] for t in done.spike_times], aims) for k in range(len(settings))]
+
+    def _agreement(self, own: list[Train], aims: list[Any]) -> float:
         durations = [duration for _, _, duration in aims]
         value = pooled_gamma([runs for runs, _, _ in aims], own, durations, self.window)
         if self.recorded:

@@ -220,10 +220,7 @@ def standard_errors(surface: Surface, peaks: tuple[Peak, ...]) -> dict[str, floa
     values, spreads = [], []
     for p in peaks:
         at = values_at(surface, p, p.q)
-        z = p.q[:n]
-        one = torch.ones_like(z)
-        call = lambda q: torch.stack(list(surface.free.values(q).values()))  # noqa: E731
-        slopes = torch.func.jvp(call, (z,), (one,))[1].numpy()
+        slopes = surface.free.slopes(p.q[:n]).numpy()
         values.append([at[k] for k in surface.free.names])
         spreads.append(slopes**2 * np.clip(np.diag(p.covariance), 0, None))
     centre = weights @ np.array(values)

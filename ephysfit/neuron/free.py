@@ -112,6 +112,13 @@ class Free:
         x = torch.where(self._log, torch.exp(torch.where(self._log, y, 0.0)), y)
         return {n: x[..., i] for i, n in enumerate(self.names)}
 
+    def slopes(self, z: Tensor) -> Tensor:
+        """Derivative of each parameter's value by its own free coordinate, (parameter,)."""
+        z = z.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            (slopes,) = torch.autograd.grad(torch.stack(list(self.values(z).values())).sum(), z)
+        return slopes
+
     def to_neuron(self, z: Tensor, base: Neuron) -> Neuron:
         """An instance with the moved parameters put into `base`: tensors, with gradients to `z`."""
         return self.put(self.values(z), base)
@@ -120,12 +127,6 @@ class Free:
         """`base` with the parameters of these flat names replaced."""
         flat = {**flatten(base.parameters, base.values()), **values}
         return base.replace(**unflatten(base.parameters, flat))
-
-    def slopes(self, z: Tensor) -> Tensor:
-        """Derivative of each parameter's value by its own free coordinate, (parameter,)."""
-        z = z.detach().requires_grad_()
-        (out,) = torch.autograd.grad(torch.stack(list(self.values(z).values())).sum(), z)
-        return out
 
     def drawn(self, neuron: Neuron, spread: float, rng: Any) -> Tensor:
         """Free coordinates drawn about an instance, `spread` prior widths wide, kept well inside the bounds."""

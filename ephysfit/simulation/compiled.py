@@ -25,6 +25,9 @@ from ephysfit.simulation.surrogate import Surrogate
 from ephysfit.simulation.templates import scratch
 from ephysfit.simulation.threads import share
 
+#: sharpness and offset (mV) of a noise-free readout, one for all rows or one a trial
+Sharpen = tuple[float, float] | tuple[np.ndarray, np.ndarray]
+
 #: steps between checkpoints
 SEGMENT = 128
 #: a single row of more steps saves its states on plain numbers: a tile would hold as many copies as it has lanes
@@ -80,7 +83,7 @@ def run(
     *,
     thresholds: Any = None,
     forced: Any = None,
-    sharpen: tuple[float, float] = (1.0, 0.0),
+    sharpen: Sharpen = (1.0, 0.0),
     dtype: Any = np.float64,
     save: Sequence[str] = (),
 ) -> Run:
@@ -99,7 +102,7 @@ def run(
         Escape noise: spike k happens when the hazard integrated since the last spike reaches ``thresholds[..., k]``.
     forced : raster (cell, trial, time) or nested lists ``forced[cell][trial]`` of steps, optional
         Recorded spikes to replay instead of the neuron's own.
-    sharpen : (float, float)
+    sharpen : (float, float) or two arrays (trial,)
         ``(beta, offset)``: the hazard of ``beta * (u - offset)`` is integrated instead of that of u (mV).
     dtype : float32 or float64
     save : sequence of str
@@ -223,9 +226,13 @@ class Problem:
             coef_cells=coefs.shape[0],
         )
 
-    def numbers(self, sharpen: tuple[float, float] = (1.0, 0.0), tau: float = np.inf, width: float = 1.0) -> np.ndarray:
-        """The scalars kernels read: dt, beta, offset, decay of the van Rossum trace, surrogate width."""
-        return np.array([self.dt, *sharpen, np.exp(-self.dt / tau), width])
+    def numbers(self, sharpen: Sharpen | None = None, tau: float = np.inf, width: float = 1.0) -> np.ndarray:
+        """What kernels read: dt, decay of the van Rossum trace, surrogate width; with noise beta, offset a lane."""
+        common = [self.dt, np.exp(-self.dt / tau), width]
+        if sharpen is None or self.spikes != "drawn":
+            return np.array(common)
+        trial = self.layout.row % self.layout.trials
+        return np.concatenate([common, *(np.broadcast_to(np.float64(s), self.layout.trials)[trial] for s in sharpen)])
 
     @property
     def states(self) -> int:
@@ -237,7 +244,7 @@ class Problem:
         save: tuple[int, ...] = (),
         keep: bool = False,
         tau: float | None = None,
-        sharpen: tuple[float, float] = (1.0, 0.0),
+        sharpen: Sharpen = (1.0, 0.0),
         escape: bool = False,
     ) -> Done:
         """Run; with `tau` (ms) also the van Rossum trace against the lists, or the log-likelihood of forced spikes."""
@@ -251,7 +258,7 @@ class Problem:
         save: tuple[int, ...] = (),
         keep: bool = False,
         tau: float | None = None,
-        sharpen: tuple[float, float] = (1.0, 0.0),
+        sharpen: Sharpen = (1.0, 0.0),
         escape: bool = False,
         start: tuple[np.ndarray, np.ndarray] | None = None,
         since: int = 0,

@@ -27,7 +27,7 @@ from math import exp, log, tanh, sqrt, cos, sin, log1p, expm1
 
 @nb.njit(inline="always")
 def sigmoid(x):
-    return 0.5 * (1.0 + tanh(0.5 * x))
+    return 1.0 / (1.0 + exp(-x))
 
 
 @nb.njit(inline="always")
@@ -156,7 +156,7 @@ class ReplaySource:
     def _kernel(self, name: str, *, tangents: bool) -> str:
         s = self.step
         extra = ", grad, gram, width, work, buffer, slope" if tangents else ", rates"
-        lines = ["", "", "@nb.njit(nogil=True, error_model='numpy', cache=True)",
+        lines = ["", "", "@nb.njit(nogil=True, error_model='numpy', fastmath={'contract'}, cache=True)",
                  f"def {name}(coefs, current, spikes, use, n_ref, log_dt, slow, weights{extra}):"]  # fmt: skip
         body = [f"{c} = coefs[{k}]" for k, c in enumerate(s.coefs)]
         body += [f"{n} = {printed(e)} + 0.0" for n, e in zip(s.states, s.rest, strict=True)]

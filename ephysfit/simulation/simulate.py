@@ -21,6 +21,9 @@ from ephysfit.neuron.limits import admit
 from ephysfit.neuron.plan import plan
 from ephysfit.simulation.choosing import choose, device_of
 
+#: (beta, offset) of each noise-free readout
+Settings = npt.NDArray[np.float64]
+
 #: engines by name; the value says what each is for
 ENGINES = {
     "auto": "the one that suits device, neuron and length (the default; docs/engines.md)",
@@ -122,7 +125,7 @@ def simulate(
     dt: float | None = None,
     runs: int = 1,
     noise: str = "none",
-    sharpen: tuple[float, float] = (1.0, 0.0),
+    sharpen: tuple[float, float] | Sequence[tuple[float, float]] = (1.0, 0.0),
     engine: str = "auto",
     save: Sequence[str] = (),
     seed: int = 0,
@@ -143,8 +146,9 @@ def simulate(
     noise : {"none", "escape", "integrated"}
         "none": a spike where the margin reaches 0. "escape": a spike with the declared hazard. "integrated": a
         spike whenever the hazard integrated since the last one reaches 1: noise-free, but with the soft threshold.
-    sharpen : (float, float)
-        (beta, offset): use the hazard at beta (margin - offset), offset in mV, instead of at the margin.
+    sharpen : (float, float), or a sequence of them
+        (beta, offset): use the hazard at beta (margin - offset), offset in mV, instead of at the margin. Of several
+        with noise="integrated", each gives a run.
     engine : str
         One of `ENGINES`; "auto" takes kernels on a CPU, but for the first short runs of a process, and where the
         stimulus is a tensor on another device a torch engine there.
@@ -192,13 +196,16 @@ def simulate(
     cell = as_floats(neuron)
     admit(cell)
     given = drives(stimulus, step)
-    count, device = runs if noise == "escape" else 1, device_of(stimulus)
+    settings, device = np.atleast_2d(np.asarray(sharpen, dtype=np.float64)), device_of(stimulus)
+    count = {"none": 1, "escape": runs, "integrated": len(settings)}[noise]
+    if len(settings) > 1 and noise != "integrated":
+        raise SimulationError(f"{len(settings)} settings of sharpen need noise='integrated', not {noise!r}")
     trains, traces = [], {name: [] for name in save}  # type: ignore[var-annotated]
     for k, d in enumerate(given):
         before = lead(d.current, step, settle)
         current = np.concatenate([before, d.current]) if len(before) else d.current
         thresholds = _thresholds(cell, len(current), step, count, noise, seed + 7919 * k)
-        found, kept = _run(cell, current, step, thresholds, sharpen, engine, tuple(save), device)
+        found, kept = _run(cell, current, step, thresholds, settings, engine, tuple(save), device)
         trains.append(tuple(_after(t, len(before) * step) for t in found))
         for name in save:
             traces[name].append(kept[name][len(before) :])
@@ -237,16 +244,16 @@ def _thresholds(
     shortest = max(float(getattr(cell, "t_ref", 0.0)), dt)
     most = min(steps, int(steps * dt / shortest) + 2)
     if noise == "integrated":
-        return np.ones((1, most))
+        return np.ones((runs, most))
     return np.random.default_rng(seed).exponential(size=(runs, most))
 
 
 def _run(
     cell: Neuron, current: npt.NDArray[np.float64], dt: float, thresholds: npt.NDArray[np.float64] | None,
-    sharpen: tuple[float, float], engine: str, save: tuple[str, ...], device: str,
+    sharpen: Settings, engine: str, save: tuple[str, ...], device: str,
 ) -> tuple[list[Train], dict[str, Trace]]:  # fmt: skip
     if engine == "auto":
-        plain = thresholds is None and sharpen == (1.0, 0.0) and "margin" not in save
+        plain = thresholds is None and "margin" not in save
         engine = choose(type(cell), device=device, steps=len(current), plain=plain)
     if engine == "compiled":
         return _compiled(cell, current, dt, thresholds, sharpen, save)
@@ -257,22 +264,20 @@ def _run(
     raise SimulationError(f"engine {engine!r} is unknown; {near(engine, ENGINES)}")
 
 
-def _compiled(
-    cell: Neuron, current: Any, dt: float, thresholds: Any, sharpen: tuple[float, float], save: tuple[str, ...]
-) -> Any:
+def _compiled(cell: Neuron, current: Any, dt: float, thresholds: Any, sharpen: Settings, save: tuple[str, ...]) -> Any:
     from ephysfit.simulation.compiled import run
 
     drawn = None if thresholds is None else thresholds[None]
-    done = run(cell, current[None, None], dt, thresholds=drawn, sharpen=sharpen, save=save)
+    done = run(cell, current[None, None], dt, thresholds=drawn, sharpen=(sharpen[:, 0], sharpen[:, 1]), save=save)
     return done.spike_times(dt), {n: np.asarray(done.traces[n])[0, 0] for n in save}
 
 
 def _sequential(
-    cell: Neuron, current: torch.Tensor, dt: float, thresholds: Any, sharpen: tuple[float, float], save: tuple[str, ...]
+    cell: Neuron, current: torch.Tensor, dt: float, thresholds: Any, sharpen: Settings, save: tuple[str, ...]
 ) -> Any:
     from ephysfit.simulation.sequential import sequential
 
-    if sharpen != (1.0, 0.0):
+    if (sharpen != (1.0, 0.0)).any():
         raise SimulationError("engine 'sequential' has no sharpened readout; use engine='compiled'")
     runs = 1 if thresholds is None else len(thresholds)
     shared = current[None, None].expand(1, runs, *current.shape)

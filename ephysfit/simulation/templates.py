@@ -28,7 +28,7 @@ def forward(lo, hi, since, steps, segment, numbers, coefs, refractory, source, c
             line, starts, drawn):
     rows = refractory.shape[0]
     room = events.shape[1]
-    dt, beta, offset, kappa = splat(F(numbers[0])), splat(F(numbers[1])), splat(F(numbers[2])), splat(F(numbers[3]))
+    dt, kappa = splat(F(numbers[0])), splat(F(numbers[1]))
     zero, half, one = splat(F(0)), splat(F(0.5)), splat(F(1))
     $constants
     for tile in range(lo, hi):
@@ -70,7 +70,7 @@ def reverse(lo, hi, steps, segment, numbers, coefs, refractory, source, current,
             dense, dense_flat, kept, woken, later, first, earlier, gradient, driven, drive, marks, asked, pushed,
             entered, flags, line, starts, total):
     rows = refractory.shape[0]
-    dt, kappa, sharp = splat(F(numbers[0])), splat(F(numbers[3])), splat(F(1 / numbers[4]))
+    dt, kappa, sharp = splat(F(numbers[0])), splat(F(numbers[1])), splat(F(1 / numbers[2]))
     zero, half, one = splat(F(0)), splat(F(0.5)), splat(F(1))
     $constants
     parts = (steps + segment - 1) // segment
@@ -120,7 +120,7 @@ TANGENT = """
 def tangent(lo, hi, steps, segment, numbers, coefs, refractory, source, current, current_flat, marked, begin, at, loss,
             gradient, matrix, drive, marks, line, starts):
     rows = refractory.shape[0]
-    kappa, sharp = splat(F(numbers[3])), splat(F(1 / numbers[4]))
+    kappa, sharp = splat(F(numbers[1])), splat(F(1 / numbers[2]))
     zero, half, one = splat(F(0)), splat(F(0.5)), splat(F(1))
     $constants
     for tile in range(lo, hi):

@@ -174,8 +174,11 @@ def weave_forward(w: Writer) -> str:
     v, slots = w.v, w.state_slots()
     summed = v.trace or v.escape
     stored = [f"store(kept, (part * {len(slots)} + {k}) * rows + row, {x})" for k, x in enumerate(slots)]
-    first = ["total = zero", "for l in range(LANES):", "    drawn[l] = 0",
-             "    line[l] = thresholds[drawing[row + l], 0]", "limit = load(line, 0)"]  # fmt: skip
+    lanes = "for l in range(LANES):"
+    first = ["total = zero", lanes, "    drawn[l] = 0", "    line[l] = thresholds[drawing[row + l], 0]",
+             "limit = load(line, 0)"]  # fmt: skip
+    for name, place in (("beta", "3"), ("offset", "3 + rows")):
+        first += [lanes, f"    line[l] = numbers[{place} + row + l]", f"{name} = load(line, 0)"]
     saved = {-1: "u", **{k: f"x{k}" for k in range(len(w.p.states))}}
     filled = {
         "coefs": w.coefs(),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from batch_cells import database, ephysfit, harmful, substance
 
-from ephysfit.batch.collect import collect, fits, query
+from ephysfit.batch.collect import _fit, collect, fits, query
 from ephysfit.batch.executors import Local
 from ephysfit.batch.groups import grouped
 from ephysfit.batch.population import population, write
@@ -104,6 +104,15 @@ def test_tables_agree_and_answer_questions(done):
         query(folder, "select nothing from nowhere")
     with pytest.raises(BatchError, match=r"disabled|not allowed|Permission"):
         query(folder, f"select * from read_csv('{folder}/tables/fits.csv')")
+
+
+@pytest.mark.parametrize(("reliability", "ratio"), [(0.6, 0.9), (0.05, None)])
+def test_a_ratio_to_next_to_nothing_is_left_out_of_the_headlines(reliability, ratio):
+    rows = [{"name": "R_4", "value": reliability}, {"name": "gamma_over_R_4", "value": 0.9}]
+    result = {"cell": "a", "model": "GIF", "task": {"cell": {"files": ["a.nwb"]}, "settings": {"seed": 0}},
+              "scores": {"causal run": rows}}  # fmt: skip
+    assert _fit(result)["gamma_over_R_4"] == ratio
+    assert _fit(result)["reliability_4"] == reliability
 
 
 def test_a_fit_of_a_run_opens_like_any_other(done):

@@ -211,3 +211,19 @@ def test_only_named_parameters_move():
 def test_a_neuron_without_hazard_has_no_likelihood():
     with pytest.raises(SimulationError, match=r"SoftALIF declares no hazard.*add hazard"):
         Replay(Free.of(SoftALIF), SoftALIF.start(), DT)
+
+
+@pytest.mark.parametrize("kind", [LIF, ALIF, AIGIF])
+def test_slopes_of_coefficients_are_their_jacobian(kind):
+    cell, free = cell_of(kind), Free.of(kind, smooth_only=True)
+    replay, z = Replay(free, cell, DT), free.to_vector(cell)
+    whole = torch.autograd.functional.jacobian(replay._coefficients, z).numpy()
+    rows = list(range(len(whole)))
+    np.testing.assert_allclose(replay._slopes(z, rows), whole, rtol=1e-12, atol=1e-14)
+
+
+def test_slopes_of_values_are_their_derivatives():
+    free = Free.of(AIGIF, smooth_only=True)
+    z = free.to_vector(cell_of(AIGIF))
+    call = lambda q: torch.stack(list(free.values(q).values()))  # noqa: E731
+    np.testing.assert_allclose(free.slopes(z), torch.autograd.functional.jacobian(call, z).diagonal(), rtol=1e-12)
