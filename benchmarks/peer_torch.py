@@ -68,7 +68,7 @@ def spikingjelly(rows: int) -> Run:
     from spikingjelly.activation_based import functional, neuron
 
     cell = neuron.LIFNode(
-        tau=1 / (1 - DECAY), decay_input=False, v_threshold=THRESHOLD, v_reset=0.0, step_mode="m", backend="torch",
+        tau=1 / (1 - DECAY), decay_input=False, v_threshold=THRESHOLD, v_reset=0.0, step_mode="m",
         surrogate_function=Triangle.apply,
     )  # fmt: skip
 

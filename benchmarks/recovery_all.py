@@ -29,10 +29,12 @@ import torch
 import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import NeuronError, near
+from ephysfit.fitting.fit import default_stages
 from ephysfit.fitting.fit import run as run_stages
 from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
+from ephysfit.fitting.refractory import Refractory
 from ephysfit.fitting.stage import Problem, measured
 from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
@@ -56,6 +58,8 @@ SPREAD = 0.15
 TOLD = 0.25
 #: a potential's zero and unit: rest and threshold under the names that neurons give them
 REST, THRESHOLD = ("E_L", "V_r"), ("theta", "V_T", "V_t")
+#: stages whose estimate is the most likely one
+LIKELY = ("likelihood", "refractory")
 #: potentials, by name; all other parameters in mV are differences
 POTENTIALS = ("V_", "E_")
 
@@ -133,10 +137,11 @@ def study(name: str, seed: int, quick: bool = False) -> dict[str, Any]:
     cell, data = known_cell(kind, seed)
     train, test = data.split()
     if quick and not kind.searched:
-        found = run_stages(with_starts_from_below(Problem(train, kind, DT)), (Passive(), Likelihood()))
+        stages = [s for s in default_stages(kind) if isinstance(s, (Passive, Likelihood, Refractory))]
+        found = run_stages(with_starts_from_below(Problem(train, kind, DT)), stages)
     else:
         found = ef.fit(train, kind, seed=0)
-    likely = next((e.neuron for e in found.history if e.stage == "likelihood"), found.neuron)
+    likely = next((e.neuron for e in reversed(found.history) if e.stage in LIKELY), found.neuron)
     problem = Problem(train, kind, DT)
     return {
         "neuron": name, "seed": seed, "spikes": problem.n_spikes, "numbers": len(Free.of(kind, smooth_only=True).names),

@@ -16,7 +16,7 @@ GROUPS = {
     "Recordings": ["load", "info", "inspect", "contents", "write", "Recording", "Sweep", "Trials", "compensate"],
     "Neurons": ["Neuron", "Parameter", "State", "check_neuron"],
     "Simulation": ["simulate", "Simulation", "layer"],
-    "Fitting": ["fit", "Fit", "intervals"],
+    "Fitting": ["fit", "Fit", "intervals", "population"],
     "Scores and reports": ["score", "report", "explore", "fit_many"],
 }
 MODULES = [

@@ -31,6 +31,7 @@ _WHERE = {
     "Fit": "ephysfit.fitting.fit",
     "write": "ephysfit.fitting.write_back",
     "intervals": "ephysfit.fitting.uncertainty",
+    "population": "ephysfit.fitting.population",
     "compensate": "ephysfit.fitting.electrode",
     "score": "ephysfit.metrics.score",
     "report": "ephysfit.reports.report",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from ephysfit.fitting import stages
     from ephysfit.fitting.electrode import compensate
     from ephysfit.fitting.fit import Fit, fit
+    from ephysfit.fitting.population import population
     from ephysfit.fitting.uncertainty import intervals
     from ephysfit.fitting.write_back import write
     from ephysfit.metrics.score import score

@@ -403,3 +403,31 @@ def test_plot_of_a_saved_fit(run: Run, files: tuple[Path, Path], fitted: Fitted,
         refused = run("plot", fitted.fit, *files, *wrong, "-o", figure)
         assert refused.code == 2
         assert hint in refused.message
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--drift", "often"), 2, "give auto, or a number of pieces from 0 to 20"),
+        (("--drift", "21"), 2, "give auto, or a number of pieces"),
+        (("--recent", "0"), 2, "recent"),
+        (("--voltage",), 1, "has no membrane potential in mV"),
+        (("--voltage", "-m", "ALIF"), 1, "no sweep has a recorded voltage; fit the spikes alone"),
+        (("--drift", "1", "-m", "AdEx"), 1, "AdEx is not fitted by its likelihood"),
+    ],
+)
+def test_settings_of_the_likelihood_that_cannot_be_kept_are_refused(run: Run, files, tmp_path, options, code, said):
+    found = run("fit", *files, "--test", files[1].name, "-o", tmp_path / "out", *options)
+    assert found.code == code
+    assert said in found.message
+    assert not (tmp_path / "out").exists()
+
+
+def test_settings_of_the_likelihood_reach_it(run: Run, files, tmp_path):
+    out = tmp_path / "out"
+    options = ("-m", "LIF", "--drift", "1", "--recent", "5", "--runs", "10", "--intervals", "none", "--no-report")
+    assert run("fit", *files, "--test", files[1].name, "-o", out, *options).code == 0
+    stage = next(
+        s for s in json.loads((out / "fit.json").read_text())["provenance"]["stages"] if s["stage"] == "Likelihood"
+    )
+    assert (stage["drift"], stage["recent"]) == (1, 5000.0)

@@ -15,6 +15,8 @@ from ephysfit.metrics.cautions import MIN_RELIABILITY
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from ephysfit.fitting.fit import Fit
+
 Row = dict[str, Any]
 Folder = str | PathLike[str]
 #: readouts in the order in which a headline score is looked for
@@ -40,6 +42,23 @@ def results(folder: Folder) -> Iterator[Row]:
         result = store.read(task)
         if result is not None:
             yield result
+
+
+def saved_fits(folder: Folder) -> Iterator[Fit]:
+    """The fits of a run that ended well, as `Fit.load` gives them.
+
+    Raises
+    ------
+    BatchError
+        If the folder is no run.
+    """
+    from ephysfit.fitting.fit import Fit
+
+    store = Store(Path(folder))
+    for task in store.tasks():
+        result = store.read(task)
+        if result is not None and result.get("fit"):
+            yield Fit.load(store.result(task))
 
 
 def fits(folder: Folder) -> DataFrame:

@@ -32,6 +32,7 @@ def fit_many(
     seed: int = 0,
     runs: int = 200,
     reports: bool = False,
+    prior: str | PathLike[str] | None = None,
     watch: Watch | None = None,
     **options: Any,
 ) -> DataFrame:
@@ -59,6 +60,9 @@ def fit_many(
         Of each fit and its scores.
     reports : bool
         Write a page for each fit.
+    prior : path, optional
+        Folder of a finished run: each cell is then fitted with the prior that the cells of that run make, by neuron
+        (`ephysfit.population`).
     watch : callable, optional
         Told a `Tally` after each task.
     **options
@@ -82,7 +86,8 @@ def fit_many(
     from ephysfit.batch.collect import fits
 
     models = expand(model)
-    tasks = tasks_of(find_cells(sources), models, Settings(dt, seed, runs, reports))
+    known = prior_of(prior, Path(folder)) if prior is not None else ""
+    tasks = tasks_of(find_cells(sources), models, Settings(dt, seed, runs, reports, known))
     how = executor_by_name(executor, Path(folder), workers=workers, timeout=timeout, memory=memory, **options)
     run(Path(folder), tasks, executor=how, force=force, retry_failed=retry_failed, watch=watch or _quiet)
     return fits(folder)
@@ -104,6 +109,22 @@ def expand(model: str | Sequence[str]) -> tuple[str, ...]:
         else:
             out[find(name).__name__] = None
     return tuple(out)
+
+
+def prior_of(run: str | PathLike[str], folder: Path) -> str:
+    """The priors of a finished run's fits, written into the folder of another run; the file.
+
+    Raises
+    ------
+    BatchError
+        If the folder is no run.
+    FitError
+        If it holds too few fits of any one neuron.
+    """
+    from ephysfit.batch.collect import saved_fits
+    from ephysfit.fitting.population import priors_of, save_priors
+
+    return str(save_priors(folder / "prior.json", priors_of(saved_fits(run))).resolve())
 
 
 def _quiet(tally: Tally) -> None:

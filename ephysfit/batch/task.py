@@ -28,12 +28,15 @@ class Settings:
         Noisy runs that are scored.
     reports : bool
         Whether each fit writes its own page.
+    prior : str
+        File of the populations' priors (`ephysfit.fitting.population.save_priors`); empty for none.
     """
 
     dt: float | None = None
     seed: int = 0
     runs: int = 200
     reports: bool = False
+    prior: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,10 @@ class Task:
             "files": [_content(f) for f in self.cell.files],
             "model": self.model,
             "source": _content(Path(self.model.rpartition(":")[0])) if ".py" in self.model else "",
-            "settings": {k: v for k, v in vars(self.settings).items() if k != "reports"},
+            "settings": {k: v for k, v in vars(self.settings).items() if k not in ("reports", "prior")},
         }
+        if self.settings.prior:
+            what["prior"] = _content(Path(self.settings.prior))
         return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def drift_warning(found: tuple[Part, ...], modelled: bool = False) -> str:
     done = (
         "the fit takes this in and is of the cell as it was at the end"
         if modelled
-        else "Likelihood(drift=None) fits the cell as it was at the end"
+        else "Likelihood(drift=None), on the command line --drift auto, fits the cell as it was at the end"
     )
     return (
         f"the cell's excitability drifted: against what the fit expects it fired {abs(change):.0%} {more} in the last "

@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,18 +26,18 @@ from ephysfit.fitting.electrode import bridge
 from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
+from ephysfit.fitting.population import Prior, admit_priors
 from ephysfit.fitting.readout import Readout
+from ephysfit.fitting.refractory import Refractory
 from ephysfit.fitting.search import Search
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, silent
+from ephysfit.fitting.voltage import admit_voltage
 from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free import Free, as_floats, declared
 from ephysfit.neuron.limits import admit_start
 from ephysfit.simulation.prepare import start as compile_ahead
 from ephysfit.simulation.simulate import Simulation, simulate
-
-#: what a fit runs unless told otherwise
-STAGES: tuple[Stage, ...] = (Passive(), Likelihood(), Readout())
 
 #: a neuron with no more free parameters than this is also searched in free run
 FEW = 14
@@ -227,6 +227,8 @@ def fit(
     model: str | type[Neuron] = "auto",
     stages: Sequence[Stage] | None = None,
     *,
+    likelihood: Likelihood | None = None,
+    prior: Prior | Sequence[Prior] = (),
     dt: float | None = None,
     seed: int = 0,
     progress: Progress = silent,
@@ -241,6 +243,12 @@ def fit(
         "auto", a name of the catalogue, ``"file.py:Name"``, or a neuron class.
     stages : sequence of Stage, optional
         What to run, in order; by default what is read off the recording, maximum likelihood, and the causal readout.
+    likelihood : Likelihood, optional
+        The likelihood stage of the default chain, where its settings are not the default ones: a drift, the recorded
+        voltage (``Likelihood(voltage=Voltage())``).
+    prior : Prior or sequence of Prior, optional
+        Of the population the cell comes from (`ephysfit.population`): where the fit also begins, and what it is drawn
+        to, for as much as the cell's own data leave open. Of several that of the neuron is taken.
     dt : float, optional
         Step in ms; by default the largest multiple of the recorded step up to 0.5 ms.
     seed : int
@@ -257,30 +265,60 @@ def fit(
     FitError
         If the recording holds nothing to fit. A fit that ends badly is a value: see `Fit.status`, `Fit.warnings`.
     """
+    priors = (prior,) if isinstance(prior, Prior) else tuple(prior)
     if isinstance(model, str) and model == "auto":
         from ephysfit.fitting.selection import select
 
-        return select(recording, stages=stages, dt=dt, seed=seed, progress=progress)
+        return select(recording, stages=stages, likelihood=likelihood, priors=priors, dt=dt, seed=seed,
+                      progress=progress)  # fmt: skip
     kind = _find(model) if isinstance(model, str) else model
-    problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress)
+    chain = default_stages(kind, likelihood) if stages is None else tuple(stages)
+    admit_priors(priors, kind)
+    problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress, priors=priors)
     if stages is None:
         with one_thread():
             problem = with_starts_from_below(problem)
-    chain = default_stages(kind) if stages is None else tuple(stages)
     return run(problem, chain, source=model if isinstance(model, str) and ":" in model else "")
 
 
-def default_stages(neuron: type[Neuron]) -> tuple[Stage, ...]:
+def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -> tuple[Stage, ...]:
     """What a fit runs unless told otherwise.
 
     A neuron without a hazard has no likelihood and is searched. One of few parameters cannot follow the cell closely,
     so that the most likely parameters are not the ones that spike best on their own: its free runs are searched too.
+    Where a state is held while refractory, the period is tried a step longer and shorter, and on while that gains.
     One that declares its likelihood no guide (`Neuron.searched`) is searched in noise-free runs.
+
+    Where the recorded voltage is fitted too, parameters are to mean what they say: nothing is searched after it, and
+    the refractory period is the most likely one.
+
+    Parameters
+    ----------
+    likelihood : Likelihood, optional
+        Settings of the likelihood stage.
+
+    Raises
+    ------
+    FitError
+        If settings are given for a neuron that is not fitted by its likelihood, or a voltage for one without potential.
     """
+    stage = likelihood or Likelihood()
     if neuron.searched or not neuron.stochastic():
+        if likelihood is not None:
+            why = neuron.searched or "it declares no hazard"
+            raise FitError(f"{neuron.__name__} is not fitted by its likelihood ({why}), whose settings were given")
         return (Passive(), Search(evaluations=4800, noisy=False))
+    if stage.voltage is not None:
+        admit_voltage(neuron)
+        return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), Readout())
     few = len(Free.of(neuron).names) <= FEW
-    return (Passive(), Likelihood(), Search(), Readout()) if few else STAGES
+    held = "t_ref" in neuron.parameters and any(name in neuron.states for name in neuron.hold)
+    return (Passive(), stage, *([nearby(stage)] if held else []), *([Search()] if few else []), Readout())
+
+
+def nearby(stage: Likelihood) -> Refractory:
+    """A better refractory period nearby: what intervals tell is steps too long where a spike holds the membrane low."""
+    return Refractory(likelihood=replace(stage, starts=1, first=0, steps=12), fall=-1.0)
 
 
 def default_step(recording: Recording) -> float:
@@ -308,7 +346,7 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
             history.append(found)
             estimate = found.with_(details={**estimate.details, **found.details})
     neuron = as_floats(estimate.neuron)
-    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift", "top", "prior")
+    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift", "recent", "top", "prior", "voltage", "seen")
     return Fit(
         neuron=neuron,
         cell=problem.recording.cell,
@@ -370,6 +408,7 @@ def provenance(problem: Problem, stages: Sequence[Stage], source: str) -> dict[s
         "sweeps": [s.name for s in problem.recording.sweeps],
         "loaded": _plain(load_report(problem.recording)),
         "seed": problem.seed,
+        **({"prior": repr(problem.prior)} if problem.prior else {}),
         "skip_ms": problem.skip,
         "stages": [{"stage": type(s).__name__, **settings(s)} for s in stages],
         "source": source,

@@ -6,18 +6,23 @@ weighted least-squares step, and the prior is a quadratic pull towards the decla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from ephysfit.errors import FitError
+from ephysfit.fitting.population import packed, seen
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.fitting.voltage import Voltage, noise_of, summary, watched
 from ephysfit.neuron.declare import Neuron, scalar_values
 from ephysfit.neuron.free import Free, as_floats
-from ephysfit.simulation.replay import Information, Replay, Taught
+from ephysfit.simulation.replay import Information, Noise, Replay, Taught
 from ephysfit.simulation.threads import count
 
 Array = npt.NDArray[np.float64]
@@ -30,6 +35,8 @@ SLIGHT = 1.0
 STEADY = 20000.0
 #: standard errors from which a drift that nobody asked for is kept
 EVIDENT = 2.0
+#: most turns of neuron and voltage noise, and the change of either measure of the noise under which they stop
+TURNS, SETTLED = 6, 0.02
 #: correlation of two estimates above which they are named as not told apart
 ALIKE = 0.97
 
@@ -39,7 +46,8 @@ class Posterior:
     """Log-likelihood plus log-prior of free coordinates (and drift weights behind them), over some sweeps.
 
     The prior is normal about `centre` with the declared widths, weighted by ``strength`` per recorded spike: light
-    enough to lose against the data, heavy enough to settle what the data leave open. Drift weights are normal about 0.
+    enough to lose against the data, heavy enough to settle what the data leave open. Where a population is known its
+    inverse covariance stands in (`precision`, on the parameters' axes), as it is. Drift weights are normal about 0.
     """
 
     replay: Replay
@@ -48,6 +56,7 @@ class Posterior:
     centre: torch.Tensor
     drift: int = 0
     drift_width: float = 0.5
+    precision: Array | None = None
 
     @property
     def weight(self) -> float:
@@ -62,22 +71,27 @@ class Posterior:
         n = len(self.replay.free.names)
         return q[:n], q[n:].numpy()
 
+    def _off(self, z: torch.Tensor) -> torch.Tensor:
+        return self.replay.free.axis(z) - self.centre
+
+    @cached_property
+    def _sure(self) -> Array:
+        """Curvature of the prior on the axes."""
+        return np.diag(self.weight / self.replay.free.widths.numpy() ** 2) if self.precision is None else self.precision
+
     def _pull(self, q: torch.Tensor) -> tuple[Array, Array]:
-        """Gradient of the log-prior (negative) and its curvature, both with the prior's weight in."""
-        free = self.replay.free
+        """Gradient of the log-prior (negative) and its curvature."""
         z, d = self.apart(q)
-        z = z.detach().requires_grad_()
-        with torch.enable_grad():
-            r = (free.axis(z) - self.centre) / free.widths
-            (slope,) = torch.autograd.grad(r.sum(), z)
-        slopes = slope.numpy()
-        pull = np.r_[self.weight * r.detach().numpy() * slopes, d / self.drift_width**2]
-        return pull, np.r_[self.weight * slopes**2, np.full(len(d), self.drift_width**-2)]
+        off, slopes, n = self._off(z).numpy(), self.replay.free.axis_slopes(z).numpy(), len(z)
+        pull = np.r_[(self._sure @ off) * slopes, d / self.drift_width**2]
+        curvature = np.diag(np.r_[np.zeros(n), np.full(len(d), self.drift_width**-2)])
+        curvature[:n, :n] = self._sure * np.outer(slopes, slopes)
+        return pull, curvature
 
     def _penalty(self, q: torch.Tensor) -> float:
         z, d = self.apart(q)
-        r = (self.replay.free.axis(z) - self.centre) / self.replay.free.widths
-        return 0.5 * self.weight * float(r @ r) + 0.5 * float(d @ d) / self.drift_width**2
+        off = self._off(z).numpy()
+        return 0.5 * float(off @ self._sure @ off) + 0.5 * float(d @ d) / self.drift_width**2
 
     def value(self, q: torch.Tensor) -> float:
         z, d = self.apart(q)
@@ -89,18 +103,26 @@ class Posterior:
         pull, curvature = self._pull(q)
         found = self.replay.information(z, self.sweeps, d)
         value = found.value - self._penalty(q)
-        return Information(value, found.gradient - pull, found.fisher + np.diag(curvature))
+        return Information(value, found.gradient - pull, found.fisher + curvature)
+
+    def seen(self, q: torch.Tensor, at: Information) -> dict[str, Any]:
+        """What the data alone said where a climb ended (`population.seen`)."""
+        pull, curvature = self._pull(q)
+        z, _ = self.apart(q)
+        n = len(z)
+        return seen(self.replay.free, z, (at.gradient + pull)[:n], (at.fisher - curvature)[:n, :n])
 
 
 @dataclass(frozen=True)
 class Ascent:
-    """Where an ascent ended."""
+    """Where an ascent ended, and of what."""
 
     z: torch.Tensor
     value: float
     status: Status
     values: tuple[float, ...]
     information: Information
+    target: Any
 
 
 def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, report: Any = None) -> Ascent:
@@ -108,7 +130,7 @@ def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, 
     damping, here = 1e-2, target.information(z)
     values, small, status = [here.value], 0, Status.STEPS_USED
     if not _usable(here):
-        return Ascent(z, -np.inf, Status.DIVERGED, (-np.inf,), _nothing(here))
+        return Ascent(z, -np.inf, Status.DIVERGED, (-np.inf,), _nothing(here), target)
     for k in range(steps):
         if report is not None:
             report(k / steps, z, here.value)
@@ -125,7 +147,7 @@ def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, 
         if small >= 3:
             status = Status.CONVERGED
             break
-    return Ascent(z, here.value, status, tuple(values), here)
+    return Ascent(z, here.value, status, tuple(values), here, target)
 
 
 def _usable(at: Information) -> bool:
@@ -179,7 +201,7 @@ class Likelihood:
     first, trial : int
         Steps of each start: of the near-linear parameters, then of all.
     prior : float
-        Weight of the prior per recorded spike.
+        Weight of the declared prior per recorded spike; that of a population (`Problem.priors`) counts as it is.
     tolerance : float
         Stop when three steps in a row gain less, in nats.
     names : tuple of str
@@ -189,10 +211,16 @@ class Likelihood:
         cell as it was last. 0 for none. None: one where the training data are a single sweep of 20 s or more (in a
         series of steps order and amplitude cannot be told apart), kept if it is two standard errors from 0. A neuron
         that fits badly takes its own misfit for a drift, so none is modelled unasked; a fit says where a cell drifts.
+    recent : float or None
+        Half-life of the data's weight, ms: a spike or silence so long before the end of the training data counts half
+        as much in the likelihood. For cells that change; costs precision where they do not. None: all count alike.
     spread : float
         Of random starts, in prior widths.
     held_out : bool
         Leave the validation blocks out of the likelihood, so that `Estimate.validation` is that of data never fitted.
+    voltage : Voltage, optional
+        Also fit the recorded voltage away from spikes. Spikes alone leave the mV scale open; with the voltage
+        capacitance, conductances and potentials have values. Losses remain those of the spikes.
     """
 
     steps: int = 120
@@ -203,8 +231,14 @@ class Likelihood:
     tolerance: float = 0.05
     names: tuple[str, ...] = ()
     drift: int | None = 0
+    recent: float | None = None
     spread: float = 0.7
     held_out: bool = False
+    voltage: Voltage | None = None
+
+    def __post_init__(self) -> None:
+        if self.recent is not None and not self.recent > 0:
+            raise FitError(f"Likelihood(recent={self.recent:g}): a half-life is a time above 0 ms")
 
     def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
         if not problem.neuron.stochastic():
@@ -229,13 +263,12 @@ class Likelihood:
                 "steps": len(found.values) - 1,
                 "starts": [-a.value / problem.n_spikes for _, a in begun],
                 "drift": found.z[len(free.names) :].tolist(),
+                "recent": self.recent,
                 "top": scalar_values(cell),
-                "prior": {
-                    "strength": self.prior,
-                    "centre": scalar_values(estimate.neuron),
-                    "names": list(climb.everything),
-                },
+                "prior": climb.prior(),
                 **errors(free, found),
+                **climb.told(cell),
+                "seen": found.target.seen(found.z, found.information),
             },
         )
 
@@ -247,6 +280,8 @@ class Likelihood:
         loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
         free = Free.of(problem.neuron, loose or None, smooth_only=True)
         draws = 0 if problem.neuron.alternatives else self.starts - 1
+        if problem.prior is not None:
+            known.append(problem.prior.cell(cell))
         return known + [as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)) for _ in range(draws)]
 
     def _trials(self, climb: _Climb, starts: list[Neuron]) -> list[tuple[Neuron, Ascent]]:
@@ -269,7 +304,8 @@ class _Climb:
     """Ascents of one problem: which parameters, which data, which prior."""
 
     def __init__(self, stage: Likelihood, problem: Problem, centre: Neuron) -> None:
-        self.stage, self.problem, self.centre = stage, problem, centre
+        self.stage, self.problem = stage, problem
+        self.centre = centre if problem.prior is None else problem.prior.cell(centre)
         self.everything = Free.of(problem.neuron, stage.names or None, smooth_only=True).names
         early = [n for n, p in problem.neuron.parameters.items() if p.early]
         self.early = (
@@ -277,14 +313,51 @@ class _Climb:
             if early
             else ()
         )
-        data = problem.train if stage.held_out else problem.everything
+        data = faded(problem.train if stage.held_out else problem.everything, stage.recent, problem.dt)
         unasked = int(len(data) == 1 and data[0].use.sum() * problem.dt >= STEADY)
         self.pieces = unasked if stage.drift is None else stage.drift
         self.sweeps = [replace(t, slow=drifts(len(t.spikes), self.pieces)) for t in data]
+        self.noise: Noise | None = None
+        if stage.voltage is not None:
+            self.sweeps = watched(problem, self.sweeps, stage.voltage)
+            self.noise = self._noise(centre)
         self.n_spikes = max(sum(t.n_spikes for t in data), 1)
 
+    def _noise(self, cell: Neuron) -> Noise:
+        assert self.stage.voltage is not None
+        free = Free.of(self.problem.neuron, self.everything)
+        return noise_of(free, cell, self.problem.dt, self.sweeps, self.stage.voltage)
+
+    def prior(self) -> dict[str, Any]:
+        """The prior as a fit keeps it."""
+        kept = {"strength": self.stage.prior, "centre": scalar_values(self.centre), "names": list(self.everything)}
+        known = self.problem.prior
+        if known is None:
+            return kept
+        return {**kept, "cells": known.cells, "precision": packed(known.precision(self.everything))}
+
+    def told(self, cell: Neuron) -> dict[str, Any]:
+        """What a fit of the voltage too says of it."""
+        if self.noise is None or self.stage.voltage is None:
+            return {}
+        free = Free.of(self.problem.neuron, self.everything)
+        return {"voltage": summary(free, cell, self.problem.dt, self.sweeps, self.stage.voltage, self.noise)}
+
     def top(self, cell: Neuron) -> tuple[Neuron, Ascent]:
-        """The last ascent, with the drift; without it where nobody asked for one and the data show none."""
+        """The last ascent; with a voltage again and again, until its noise, estimated in between, stays."""
+        there, found = self._last(cell)
+        for _ in range(TURNS if self.noise else 0):
+            before, after = self.noise, self._noise(there)
+            assert before is not None
+            self.noise = after
+            there, found = self._last(there)
+            size = abs(np.log(after.spread / before.spread))
+            if max(size, abs(np.log((1 - after.keep) / (1 - before.keep)))) < SETTLED:
+                break
+        return there, found
+
+    def _last(self, cell: Neuron) -> tuple[Neuron, Ascent]:
+        """An ascent to the top, with the drift; without it where nobody asked for one and the data show none."""
         there, found = self(cell, self.everything, self.stage.steps, self.pieces)
         if not self.pieces or self.stage.drift is not None:
             return there, found
@@ -296,8 +369,10 @@ class _Climb:
 
     def __call__(self, cell: Neuron, names: tuple[str, ...], steps: int, pieces: int = 0) -> tuple[Neuron, Ascent]:
         free = Free.of(self.problem.neuron, names)
-        replay = Replay(free, cell, self.problem.dt)
-        target = Posterior(replay, self.sweeps, self.stage.prior, free.place(self.centre), pieces)
+        replay = Replay(free, cell, self.problem.dt, self.noise)
+        known = self.problem.prior
+        sure = None if known is None else known.precision(names)
+        target = Posterior(replay, self.sweeps, self.stage.prior, free.place(self.centre), pieces, precision=sure)
 
         def report(fraction: float, z: torch.Tensor, value: float) -> None:
             here = lambda: as_floats(free.to_neuron(target.apart(z)[0], cell))  # noqa: E731
@@ -326,6 +401,19 @@ def drifts(steps: int, pieces: int) -> Array | None:
         return None
     place = np.linspace(0.0, pieces, steps)[:, None]
     return np.ascontiguousarray(np.clip(place - np.arange(pieces), 0.0, 1.0) - 1.0)
+
+
+def faded(sweeps: Sequence[Taught], half_life: float | None, dt: float) -> list[Taught]:
+    """The sweeps, taken one after the other, with weights that halve over `half_life` ms back from the last sample."""
+    if half_life is None:
+        return list(sweeps)
+    out: list[Taught] = []
+    after = 0.0  # ms of counted data behind a sweep
+    for s in reversed(sweeps):
+        left = after + dt * (np.cumsum(s.use[::-1])[::-1] - s.use)
+        out.append(replace(s, use=s.use * 0.5 ** (left / half_life)))
+        after += dt * float(s.use.sum())
+    return out[::-1]
 
 
 def errors(free: Free, found: Ascent) -> dict[str, Any]:

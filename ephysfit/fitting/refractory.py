@@ -30,7 +30,8 @@ class Refractory:
     longest : float
         No period is longer, ms, nor as long as the shortest recorded interval.
     fall : float
-        A direction is given up when the log-likelihood has fallen so far (nats) below the best.
+        A direction is given up when the log-likelihood has fallen so far (nats) below the best found before. Negative:
+        already when it has not gained as much, which finds the best period but no profile to take errors from.
     """
 
     likelihood: Likelihood = field(default_factory=lambda: Likelihood(starts=1, steps=30))
@@ -43,8 +44,9 @@ class Refractory:
         if problem.n_spikes < MINIMUM_SPIKES:
             return estimate.with_(stage="refractory", status=Status.TOO_FEW_SPIKES)
         found = self._profile(problem, estimate)
-        best = max(found.values(), key=lambda e: -e.train)
-        return best.with_(stage="refractory", details={**best.details, **mixture(problem, found)})
+        best = min(found.values(), key=lambda e: loss(problem, e))
+        details = {k: v for k, v in best.details.items() if k != "starts"}  # it began where the likelihood had ended
+        return best.with_(stage="refractory", details={**details, **mixture(problem, found)})
 
     def _profile(self, problem: Problem, estimate: Estimate) -> dict[int, Estimate]:
         """Fits by refractory period in steps, from that of the estimate outwards."""
@@ -54,9 +56,9 @@ class Refractory:
         for way in (-1, 1):
             k, last = middle + way, found[middle]
             while 1 <= k <= most:
+                top = min(loss(problem, e) for e in found.values())
                 last = found[k] = self._at(problem, last, k)
-                top = min(e.train for e in found.values())
-                if (last.train - top) * problem.n_spikes > self.fall:
+                if loss(problem, last) - top > self.fall:
                     break
                 k += way
         return found
@@ -77,9 +79,14 @@ class Refractory:
         return found if np.isfinite(found.train) else found.with_(train=np.inf)
 
 
+def loss(problem: Problem, found: Estimate) -> float:
+    """Negative log-likelihood in nats, that of the voltage counted in where it was fitted."""
+    return found.train * problem.n_spikes - float(found.details.get("voltage", {}).get("log_likelihood", 0.0))
+
+
 def mixture(problem: Problem, found: dict[int, Estimate]) -> dict[str, Any]:
     """Standard errors over the profile, and the profile itself: period (ms), share, and the cell fitted at each."""
-    losses = np.array([e.train for e in found.values()]) * problem.n_spikes
+    losses = np.array([loss(problem, e) for e in found.values()])
     share = np.exp(np.nanmin(losses) - losses)
     share = np.nan_to_num(share / np.nansum(share))
     kept = [(k, e, p) for (k, e), p in zip(found.items(), share, strict=True) if p > SLIGHT]

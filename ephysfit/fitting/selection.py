@@ -13,6 +13,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit import Fit, default_stages, default_step, one_thread, run
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
+from ephysfit.fitting.population import Prior, admit_priors
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, silent
 from ephysfit.metrics.trains import mean_defined
 from ephysfit.neuron.declare import Neuron
@@ -52,6 +53,8 @@ def select(
     stages: Sequence[Stage] | None = None,
     *,
     among: Sequence[type[Neuron]] = (),
+    likelihood: Likelihood | None = None,
+    priors: Sequence[Prior] = (),
     dt: float | None = None,
     seed: int = 0,
     progress: Progress = silent,
@@ -65,6 +68,10 @@ def select(
     ----------
     among : sequence of type[Neuron]
         Candidates from simple to rich; those of `ephysfit.models.candidates` unless given.
+    likelihood : Likelihood, optional
+        Settings of the winner's likelihood stage, as in `fit`; candidates are compared without them.
+    priors : sequence of Prior
+        Of populations; each candidate takes its own.
 
     Returns
     -------
@@ -75,8 +82,11 @@ def select(
     from ephysfit.models import candidates
 
     kinds = tuple(among) or candidates()
+    for kind in kinds if likelihood is not None else ():
+        default_stages(kind, likelihood)  # refuses what it could not keep to
     step = dt or default_step(recording)
-    problems = [Problem(recording, k, step, seed=seed, progress=progress) for k in kinds]
+    admit_priors(priors, *kinds)
+    problems = [Problem(recording, k, step, seed=seed, progress=progress, priors=tuple(priors)) for k in kinds]
     if problems[0].n_spikes < MINIMUM_SPIKES:
         return run(problems[0], stages or default_stages(kinds[0]))
     compile_ahead(*kinds)
@@ -94,7 +104,7 @@ def select(
             if row.gain > CONVINCED * row.error:
                 best, kept, best_blocks = k, estimate, blocks
         table.append(row)
-    fitted = _refit(_named(problems[best], " (kept)"), kept, stages)
+    fitted = _refit(_named(problems[best], " (kept)"), kept, stages, likelihood)
     details = {
         **fitted.details,
         "selection": [vars(c) for c in table],
@@ -140,9 +150,9 @@ def _value(replay: Replay, z: Any, sweep: Any) -> float:
     return float(np.clip(mean_defined([replay.value(z, [sweep])]), -1e6, 1e6))
 
 
-def _refit(problem: Problem, kept: Estimate, stages: Sequence[Stage] | None) -> Fit:
+def _refit(problem: Problem, kept: Estimate, stages: Sequence[Stage] | None, likelihood: Likelihood | None) -> Fit:
     """The winner on all training data, from where the held-out fit ended."""
-    chain = tuple(stages or default_stages(problem.neuron))
+    chain = tuple(stages or default_stages(problem.neuron, likelihood))
     chain = tuple(replace(s, starts=1, first=0) if isinstance(s, Likelihood) and stages is None else s for s in chain)
     return run(problem, chain, start=kept.neuron)
 

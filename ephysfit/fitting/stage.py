@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from ephysfit.data.trials import Trials
 from ephysfit.errors import FitError
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.replay import Taught
+
+if TYPE_CHECKING:
+    from ephysfit.fitting.population import Prior
 
 #: fewer recorded spikes than this carry no fit
 MINIMUM_SPIKES = 5
@@ -90,6 +93,8 @@ class Problem:
         Fraction of the counted samples held out in blocks for early stopping and choice.
     also : tuple of Neuron
         Places where a fit may begin beside the declared ones: fits of simpler neurons, lifted (`fitting.ladder`).
+    priors : tuple of Prior
+        Of populations, by neuron; the one of this neuron takes the place of the declared starts and widths.
     """
 
     recording: Recording
@@ -101,6 +106,12 @@ class Problem:
     seed: int = 0
     progress: Progress = silent
     also: tuple[Neuron, ...] = ()
+    priors: tuple[Prior, ...] = ()
+
+    @property
+    def prior(self) -> Prior | None:
+        """The population's prior of this neuron, if there is one."""
+        return next((p for p in self.priors if p.fits(self.neuron)), None)
 
     @cached_property
     def trials(self) -> Trials:

@@ -8,6 +8,7 @@ from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
 from ephysfit.fitting.refractory import Refractory
 from ephysfit.fitting.search import Search
+from ephysfit.fitting.voltage import Voltage
 from ephysfit.fitting.wrappers import BestOf, MultiStart, Only, Rounds
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "Refractory",
     "Rounds",
     "Search",
+    "Voltage",
 ]

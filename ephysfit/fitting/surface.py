@@ -14,11 +14,13 @@ import torch
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit import Fit, fingerprint
-from ephysfit.fitting.likelihood import Ascent, Posterior, ascend, drifts
+from ephysfit.fitting.likelihood import Ascent, Posterior, ascend, drifts, faded
+from ephysfit.fitting.population import unpacked
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
+from ephysfit.fitting.voltage import Voltage, watched
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free import Free, as_floats
-from ephysfit.simulation.replay import Information, Replay, Taught
+from ephysfit.simulation.replay import Information, Noise, Replay, Taught
 from ephysfit.units import dimension
 
 Array = npt.NDArray[np.float64]
@@ -102,6 +104,14 @@ class Surface:
         Weights of the slow drift the fit had; empty without.
     names : tuple of str
         Parameters that moved in the fit.
+    voltage : Voltage, optional
+        How the recorded voltage entered the fit, if it did.
+    noise : Noise, optional
+        Of that voltage.
+    precision : ndarray, optional
+        Inverse covariance of a population's prior, if the fit had one.
+    recent : float, optional
+        Half-life of the data's weight, ms.
     """
 
     problem: Problem
@@ -110,6 +120,10 @@ class Surface:
     strength: float
     drift: tuple[float, ...]
     names: tuple[str, ...]
+    voltage: Voltage | None = None
+    noise: Noise | None = None
+    precision: Array | None = None
+    recent: float | None = None
 
     @classmethod
     def of(cls, fit: Fit, recording: Recording) -> Surface:
@@ -141,6 +155,8 @@ class Surface:
         centre, top = prior.get("centre"), fit.details.get("top")
         every = Free.of(kind, smooth_only=True).names
         moved = tuple(n for n in every if n in prior.get("names", every)) or every
+        seen = fit.details.get("voltage")
+        how = Voltage(**seen["settings"]) if seen else None
         return cls(
             problem,
             kind(**unflatten(kind.parameters, top)) if top else fit.neuron,
@@ -148,6 +164,10 @@ class Surface:
             float(prior.get("strength", PRIOR)),
             tuple(fit.details.get("drift", ())),
             moved,
+            how,
+            Noise(seen["keep"], seen["spread"], how.weight) if seen and how else None,
+            unpacked(prior["precision"], len(moved)) if "precision" in prior else None,
+            fit.details.get("recent"),
         )
 
     @cached_property
@@ -156,20 +176,23 @@ class Surface:
 
     @cached_property
     def sweeps(self) -> list[Taught]:
-        return [replace(t, slow=drifts(len(t.spikes), len(self.drift))) for t in self.problem.everything]
+        data = faded(self.problem.everything, self.recent, self.problem.dt)
+        sweeps = [replace(t, slow=drifts(len(t.spikes), len(self.drift))) for t in data]
+        return sweeps if self.voltage is None else watched(self.problem, sweeps, self.voltage)
 
     def target(self, base: Neuron, sweeps: Sequence[Taught] | None = None) -> Posterior:
         """The posterior over some sweeps; the prior weighs what it weighs on all of them."""
-        replay = Replay(self.free, base, self.problem.dt)
+        replay = Replay(self.free, base, self.problem.dt, self.noise)
         chosen = list(self.sweeps if sweeps is None else sweeps)
-        count = max(sum(s.n_spikes for s in chosen), 1)
-        strength = self.strength * max(self.problem.n_spikes, 1) / count
-        return Posterior(replay, chosen, strength, self.free.place(self.centre), len(self.drift))
+        count, whole = (max(sum(s.n_spikes for s in some), 1) for some in (chosen, self.sweeps))
+        strength = self.strength * whole / count
+        place = self.free.place(self.centre)
+        return Posterior(replay, chosen, strength, place, len(self.drift), precision=self.precision)
 
     @cached_property
     def eye(self) -> Information:
-        """What the spikes alone, without a prior, say about the parameters where the fit ended."""
-        replay = Replay(self.free, self.start, self.problem.dt)
+        """What the spikes (and the voltage, if it was fitted) say, without a prior, where the fit ended."""
+        replay = Replay(self.free, self.start, self.problem.dt, self.noise)
         return replay.information(self.free.to_vector(self.start), self.sweeps, np.array(self.drift))
 
     @cached_property

@@ -17,6 +17,9 @@ from ephysfit.errors import NeuronError, near
 from ephysfit.neuron.functions import Bank, elements
 from ephysfit.units import dimension
 
+#: the state that a recorded voltage is compared with
+POTENTIAL = "V"
+
 
 @dataclass(frozen=True)
 class Parameter:

@@ -94,6 +94,12 @@ class Free:
         low, high = self._range
         return low + (high - low) * torch.sigmoid(z)
 
+    def axis_slopes(self, z: Tensor) -> Tensor:
+        """Derivative of `axis` by each coordinate, (..., parameter)."""
+        low, high = self._range
+        part = torch.sigmoid(z)
+        return (high - low) * part * (1 - part)
+
     def place(self, neuron: Neuron) -> Tensor:
         """A one-cell instance on the (log) axis, (parameter,)."""
         flat = flatten(neuron.parameters, neuron.values())
@@ -102,9 +108,17 @@ class Free:
 
     def to_vector(self, neuron: Neuron) -> Tensor:
         """Free coordinates (parameter,) of a one-cell instance; values on a bound are moved just inside."""
+        return self.inside(self.place(neuron))
+
+    def inside(self, place: Tensor) -> Tensor:
+        """Free coordinates of places on the (log) axis; what is on a bound or beyond it is moved just inside."""
         low, high = self._range
-        scaled = self.place(neuron)
-        return torch.logit(((scaled - low) / (high - low)).clamp(_INSIDE, 1 - _INSIDE))
+        return torch.logit(((place - low) / (high - low)).clamp(_INSIDE, 1 - _INSIDE))
+
+    @property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Bounds on the (log) axis, (parameter,) each."""
+        return self._range
 
     def values(self, z: Tensor) -> dict[str, Tensor]:
         """Parameter values by flat name from free coordinates (..., parameter)."""

@@ -6,14 +6,15 @@ r = hazard dt holds no spike with probability exp(-r), so the log-likelihood of 
     L = sum over spike bins of log(1 - exp(-r)) - sum over the other bins of r,
 
 bins within the refractory period left out (Paninski 2004, Network 15, 243-262; the bin form is exact for a rate that
-is constant over the bin).
+is constant over the bin). Where a neuron has a membrane potential in mV, the recorded voltage away from spikes can be
+added: what it differs from the replayed potential by is taken for Gaussian noise that forgets exponentially (AR(1)).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from math import log
 from typing import Any
 
@@ -23,7 +24,7 @@ import torch
 
 from ephysfit.errors import SimulationError
 from ephysfit.neuron.coefficients import coefficients
-from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.declare import POTENTIAL, Neuron
 from ephysfit.neuron.free import Free
 from ephysfit.neuron.kept import kept
 from ephysfit.neuron.plan import plan
@@ -45,16 +46,35 @@ class Taught:
     current : ndarray, (time, input)
         pA.
     spikes : ndarray of uint8, (time,)
-    use : ndarray of uint8, (time,)
-        How often the bin counts in the likelihood: 0 or 1, and more where a bootstrap drew it several times.
+    use : ndarray, (time,)
+        How much the bin counts in the likelihood: 0 or 1, more where a bootstrap drew it several times, less where
+        old data weigh less.
     slow : ndarray, (time, component), optional
         Slow covariates of the log rate (drift), zero where the fitted state is meant to hold.
+    voltage : ndarray, (time,), optional
+        Recorded potential at the end of each bin, mV; read where `watch` says so.
+    watch : ndarray of uint8, (time,), optional
+        0: the voltage does not count; 1: it does; 2: and the watched sample before it is the last of the same stretch.
     """
 
     current: Array
     spikes: npt.NDArray[np.uint8]
-    use: npt.NDArray[np.uint8]
+    use: npt.NDArray[Any]
     slow: Array | None = None
+    voltage: Array | None = None
+    watch: npt.NDArray[np.uint8] | None = None
+
+    @cached_property
+    def counts(self) -> Array:
+        """`use` as kernels read it."""
+        return np.ascontiguousarray(self.use, dtype=np.float64)
+
+    @property
+    def seen(self) -> tuple[Array, npt.NDArray[np.uint8]]:
+        """Voltage and `watch`; nothing is watched in a sweep without voltage."""
+        if self.voltage is None or self.watch is None:
+            return np.zeros(len(self.spikes)), np.zeros(len(self.spikes), np.uint8)
+        return self.voltage, self.watch
 
     def covariates(self, count: int) -> Array:
         """`slow`, or none where the fit has no drift."""
@@ -69,6 +89,30 @@ Sweeps = list[Taught] | tuple[Taught, ...]
 
 
 @dataclass(frozen=True)
+class Noise:
+    """What the recorded voltage may differ from the replayed one by.
+
+    Parameters
+    ----------
+    keep : float
+        Correlation of the errors of neighbouring watched samples, 0 to below 1.
+    spread : float
+        Standard deviation of an error, mV.
+    weight : float
+        Of the voltage's log-likelihood beside that of the spikes; 1 for the likelihood itself.
+    """
+
+    keep: float
+    spread: float
+    weight: float = 1.0
+
+    @property
+    def precision(self) -> float:
+        """Weight over the variance of what the sample before does not foretell, 1/mV^2."""
+        return self.weight / max(self.spread**2 * (1 - self.keep**2), 1e-12)
+
+
+@dataclass(frozen=True)
 class Information:
     """Log-likelihood (nats) with its gradient and expected (Fisher) information in free coordinates."""
 
@@ -78,7 +122,7 @@ class Information:
 
 
 #: argument types, by name of kernel (letters of `worker.types_of`)
-_TYPES = {"value": "d1 d2 b1 b1 q d d2 d1 d1", "fisher": "d1 d2 b1 b1 q d d2 d1 d1 d2 q d1 d2 d1"}
+_TYPES = {"value": "d1 d2 b1 d1 q d d2 d1 d1", "fisher": "d1 d2 b1 d1 q d d2 d1 d1 d2 q d1 d2 d1"}
 #: bins whose information is gathered at once
 _BLOCK = 128
 
@@ -116,6 +160,11 @@ def moving_coefficients(free: Free) -> tuple[str, ...]:
     return entries + tuple(n for n, reads in p.gathered if names & set(reads))
 
 
+def has_potential(neuron: type[Neuron]) -> bool:
+    """Whether a neuron has a membrane potential in mV that a recorded voltage can be compared with."""
+    return POTENTIAL in neuron.states and neuron.states[POTENTIAL].unit == "mV"
+
+
 @dataclass(frozen=True, eq=False)
 class Replay:
     """The likelihood of recorded sweeps as a function of a neuron's free coordinates.
@@ -128,17 +177,25 @@ class Replay:
         Values of all others; one cell, numbers.
     dt : float
         Step, ms.
+    noise : Noise, optional
+        Of the recorded voltage, whose log-likelihood (up to a constant) is then added to that of the spikes.
     """
 
     free: Free
     base: Neuron
     dt: float
+    noise: Noise | None = None
 
     def __post_init__(self) -> None:
         if not self.free.neuron.stochastic():
             name = self.free.neuron.__name__
             raise SimulationError(
                 f"{name} declares no hazard, so spikes have no likelihood; add hazard(self, u) or fit by search"
+            )
+        if self.noise is not None and not has_potential(self.free.neuron):
+            raise SimulationError(
+                f"{self.free.neuron.__name__} has no state V in mV that a recorded voltage could be compared with; "
+                "fit its spikes alone, or take a neuron with a membrane potential, such as GIF or ALIF"
             )
 
     def _coefficients(self, z: torch.Tensor) -> torch.Tensor:
@@ -164,20 +221,37 @@ class Replay:
 
     def value(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> float:
         """Log-likelihood in nats at free coordinates `z` (parameter,) and drift weights (component,)."""
-        return sum(total for total, _ in self.rates(z, sweeps, drift))
+        return sum(total for total, *_ in self._replayed(z, sweeps, drift))
 
     def rates(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> list[tuple[float, Array]]:
         """Per sweep the log-likelihood and the log hazard (per ms, capped at 12) of every step."""
+        return [(total, rates) for total, rates, _ in self._replayed(z, sweeps, drift)]
+
+    def misses(self, z: torch.Tensor, sweeps: Sweeps) -> list[Array]:
+        """Per sweep what the recorded voltage lies above the replayed one, mV, (time,); NaN where it is not watched."""
+        watched = replace(self, noise=self.noise or Noise(0.0, 1.0))
+        return [misses for _, _, misses in watched._replayed(z, sweeps, NO_DRIFT)]
+
+    def _replayed(self, z: torch.Tensor, sweeps: Sweeps, drift: Array) -> list[tuple[float, Array, Array]]:
+        """Per sweep log-likelihood, log hazards, and errors of the voltage where it counts."""
         with torch.no_grad():
             coefs = self._coefficients(z).numpy()
-        kernel = _kernel(self.free.neuron, "value")
+        kernel = _kernel(self.free.neuron, self._name("value"))
         out = []
         for s in sweeps:
-            rates = np.empty(len(s.spikes))
-            slow = s.covariates(len(drift))
-            total = kernel(coefs, s.current, s.spikes, s.use, self._steps(), log(self.dt), slow, drift, rates)
-            out.append((float(total), rates))
+            rates, misses, slow = np.empty(len(s.spikes)), np.full(len(s.spikes), np.nan), s.covariates(len(drift))
+            watched = (*self._watched(s), misses) if self.noise else ()
+            fixed = (self._steps(), log(self.dt))
+            total = kernel(coefs, s.current, s.spikes, s.counts, *fixed, slow, drift, rates, *watched)
+            out.append((float(total), rates, misses))
         return out
+
+    def _name(self, kernel: str) -> str:
+        return kernel if self.noise is None else f"{kernel}_voltage"
+
+    def _watched(self, s: Taught) -> tuple[Any, ...]:
+        """What kernels with a voltage are given beyond the others."""
+        return () if self.noise is None else (*s.seen, self.noise.keep, self.noise.precision)
 
     def information(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> Information:
         """Log-likelihood, gradient and Fisher information at `z` (parameter,) and drift weights, in that order."""
@@ -189,13 +263,14 @@ class Replay:
         slopes = self._slopes(z, rows)
         n, extra = len(moving), len(drift)
         grad, gram = np.zeros(n + extra), np.zeros((n + extra, n + extra))
-        kernel = _kernel(self.free.neuron, "fisher", moving)
-        _, work = _source(self.free.neuron, "fisher", moving)
+        name = self._name("fisher")
+        kernel = _kernel(self.free.neuron, name, moving)
+        _, work = _source(self.free.neuron, name, moving)
         scratch = (np.empty(work), np.empty((_BLOCK, n + extra)), np.empty(n + extra))
         total, fixed = 0.0, (self._steps(), log(self.dt))
         for s in sweeps:
-            slow = s.covariates(extra)
-            total += kernel(coefs, s.current, s.spikes, s.use, *fixed, slow, drift, grad, gram, n, *scratch)
+            given = (coefs, s.current, s.spikes, s.counts, *fixed, s.covariates(extra), drift, grad, gram, n)
+            total += kernel(*given, *scratch, *self._watched(s))
         full = np.zeros((n + extra, slopes.shape[1] + extra))
         full[:n, : slopes.shape[1]] = slopes
         full[n:, slopes.shape[1] :] = np.eye(extra)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import sympy
 from sympy.printing.pycode import PythonCodePrinter
 
+from ephysfit.neuron.declare import POTENTIAL
 from ephysfit.neuron.stepping import Step, newest
 from ephysfit.neuron.symbols import MARGIN, symbol
 
@@ -44,6 +45,10 @@ def phi1(x):
 def dphi1(x):
     return (exp(x) * (x - 1.0) + 1.0) / (x * x) if abs(x) > 1e-3 else 0.5 + x / 3.0 + x * x / 8.0
 """
+
+
+#: one more row of the buffer is full
+_FILLED = ["filled += 1", "if filled == 128:", "    gram += buffer.T @ buffer", "    filled = 0"]
 
 
 class _Printer(PythonCodePrinter):
@@ -150,17 +155,22 @@ class ReplaySource:
     # the layout of `work`: state rows, then per branch the source rows of items, then the outcome's source row
 
     def write(self, name: str) -> str:
-        """A kernel as module source: ``"value"`` (log-likelihood, log rates) or ``"fisher"``."""
-        return _HEADER + self._kernel(name, tangents=name == "fisher")
+        """A kernel as module source: ``"value"`` (log-likelihood, log rates) or ``"fisher"``.
 
-    def _kernel(self, name: str, *, tangents: bool) -> str:
+        With ``_voltage`` behind: the log-likelihood of the recorded voltage is added to that of the spikes.
+        """
+        return _HEADER + self._kernel(name, tangents=name.startswith("fisher"), voltage=name.endswith("_voltage"))
+
+    def _kernel(self, name: str, *, tangents: bool, voltage: bool) -> str:
         s = self.step
         extra = ", grad, gram, width, work, buffer, slope" if tangents else ", rates"
+        extra += (", potential, watch, keep, precision" + ("" if tangents else ", misses")) if voltage else ""
         lines = ["", "", "@nb.njit(nogil=True, error_model='numpy', fastmath={'contract'}, cache=True)",
                  f"def {name}(coefs, current, spikes, use, n_ref, log_dt, slow, weights{extra}):"]  # fmt: skip
         body = [f"{c} = coefs[{k}]" for k, c in enumerate(s.coefs)]
         body += [f"{n} = {printed(e)} + 0.0" for n, e in zip(s.states, s.rest, strict=True)]
         body += ["hold = 0", "total = 0.0"]
+        body += ["before = 0.0"] if voltage else []
         if tangents:
             body += self._tangent_setup()
         body += ["for t in range(current.shape[0]):"]
@@ -175,6 +185,8 @@ class ReplaySource:
             loop += ["for j in range(weights.shape[0]):", f"    slope[{len(self.moving)} + j] = slow[t, j]"]
         loop += ["if rate > 12.0:", "    rate = 12.0", "clipped = rate + log_dt", "expected = exp(clipped)"]
         loop += ["if use[t] and hold == 0:", *_indent(self._collect(tangents))]
+        if voltage:
+            loop += ["if watch[t]:", *_indent(self._observe(tangents))]
         loop += ["if hold > 0:", "    hold -= 1"]
         loop += ["if spikes[t]:", *_indent([*self._spike(tangents), "hold = n_ref"])]
         if not tangents:
@@ -188,7 +200,7 @@ class ReplaySource:
     @property
     def memory(self) -> int:
         """Numbers of `work`, which the caller of ``"fisher"`` provides: allocating inside costs compile time."""
-        return (len(self.active) + len(self.free.items) + len(self.held.items) + 2) * max(len(self.moving), 1)
+        return (len(self.active) + len(self.free.items) + len(self.held.items) + 3) * max(len(self.moving), 1)
 
     def _tangent_setup(self) -> list[str]:
         nc = max(len(self.moving), 1)
@@ -264,10 +276,36 @@ class ReplaySource:
             "    scale = sqrt(weight)",
             "    for k in range(width + weights.shape[0]):",
             "        buffer[filled, k] = scale * slope[k]",
-            "    filled += 1",
-            "    if filled == 128:",
-            "        gram += buffer.T @ buffer",
-            "        filled = 0",
+            *_indent(_FILLED),
+        ]
+
+    def _observe(self, tangents: bool) -> list[str]:
+        """Add a watched sample of the voltage: the part of its error that the one before does not foretell.
+
+        ``watch`` is 1 for the first sample of a stretch, which is drawn from the noise's own distribution, 2 for one
+        that follows another.
+        """
+        lines = [f"miss = potential[t] - {POTENTIAL}", "share = keep if watch[t] == 2 else 0.0",
+                 "sure = use[t] * precision * (1.0 if watch[t] == 2 else 1.0 - keep * keep)",
+                 "error = miss - share * before", "before = miss", "total -= 0.5 * sure * error * error"]  # fmt: skip
+        if not tangents:
+            return [*lines, "misses[t] = miss"]
+        if POTENTIAL not in self.rows:
+            return lines
+        nc = max(len(self.moving), 1)
+        row, past = self.rows[POTENTIAL] * nc, self.memory - nc
+        return [
+            *lines,
+            "scale = sqrt(sure)",
+            "for k in range(width):",
+            f"    now = work[{row} + k]",
+            f"    moved = now - share * work[{past} + k]",
+            f"    work[{past} + k] = now",
+            "    grad[k] += sure * error * moved",
+            "    buffer[filled, k] = scale * moved",
+            "for k in range(weights.shape[0]):",
+            "    buffer[filled, width + k] = 0.0",
+            *_FILLED,
         ]
 
     def _spike(self, tangents: bool) -> list[str]:

@@ -196,8 +196,8 @@ def simulate(
     cell = as_floats(neuron)
     admit(cell)
     given = drives(stimulus, step)
-    settings, device = np.atleast_2d(np.asarray(sharpen, dtype=np.float64)), device_of(stimulus)
-    count = {"none": 1, "escape": runs, "integrated": len(settings)}[noise]
+    settings = np.atleast_2d(np.asarray(sharpen, dtype=np.float64))
+    count, device = {"none": 1, "escape": runs, "integrated": len(settings)}[noise], device_of(stimulus)
     if len(settings) > 1 and noise != "integrated":
         raise SimulationError(f"{len(settings)} settings of sharpen need noise='integrated', not {noise!r}")
     trains, traces = [], {name: [] for name in save}  # type: ignore[var-annotated]
@@ -253,7 +253,7 @@ def _run(
     sharpen: Settings, engine: str, save: tuple[str, ...], device: str,
 ) -> tuple[list[Train], dict[str, Trace]]:  # fmt: skip
     if engine == "auto":
-        plain = thresholds is None and "margin" not in save
+        plain = thresholds is None and (sharpen == (1.0, 0.0)).all() and "margin" not in save
         engine = choose(type(cell), device=device, steps=len(current), plain=plain)
     if engine == "compiled":
         return _compiled(cell, current, dt, thresholds, sharpen, save)

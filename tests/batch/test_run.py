@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from batch_cells import database, ephysfit, harmful, substance
 
-from ephysfit.batch.collect import _fit, collect, fits, query
+from ephysfit.batch.collect import _fit, collect, fits, query, saved_fits
 from ephysfit.batch.executors import Local
 from ephysfit.batch.groups import grouped
 from ephysfit.batch.population import population, write
@@ -18,6 +19,7 @@ from ephysfit.batch.run import run
 from ephysfit.batch.schema import TABLES
 from ephysfit.batch.source import find_cells
 from ephysfit.batch.status import standing
+from ephysfit.batch.store import Store
 from ephysfit.batch.task import Settings, tasks_of
 from ephysfit.batch.work import attempt
 from ephysfit.errors import BatchError
@@ -280,3 +282,21 @@ class TestCommands:
             main([a.format(run=tmp_path / "run") for a in arguments])
         assert end.value.code == 1
         assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_cells_of_a_run_are_the_prior_of_another(done, tmp_path):
+    folder, *_ = done
+    cells, again = folder.parent / "cells", tmp_path / "again"
+    said = ephysfit(
+        "batch", cells / "cell0.npz", "-m", "BankGIF", "--prior", folder, "-o", again, "-j", 1, "--runs", 20
+    )
+    assert said.wait(timeout=300) == 0, said.stderr.read()
+    (fit,) = saved_fits(again)
+    assert fit.provenance["prior"] == "Prior(BankGIF, 16 parameters, of 3 fits)"
+    assert (again / "prior.json").is_file()
+    (task,) = Store(again).tasks()
+    before = task.key()
+    assert before != replace(task, settings=replace(task.settings, prior="")).key()
+    said = ephysfit("fit", cells / "cell0.npz", "-m", "BankGIF", "--prior", folder, "-o", tmp_path / "fit")
+    assert said.wait(timeout=300) == 1  # its own fit is left out, and two cells are no population
+    assert "found 2 of" in " ".join(said.stderr.read().split())

@@ -8,8 +8,9 @@ import torch
 from fitting_cells import DT, KNOWN, begun, known, problem, spikes_only, steps
 
 from ephysfit.data.recording import Recording, Sweep
+from ephysfit.errors import FitError
 from ephysfit.fitting.fit import default_stages
-from ephysfit.fitting.likelihood import Likelihood, Posterior, ascend, drifts
+from ephysfit.fitting.likelihood import Likelihood, Posterior, ascend, drifts, faded
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.models import AIGIF, ALIF, LIF, find
 from ephysfit.neuron.declare import scalar_values
@@ -189,3 +190,33 @@ def test_a_neuron_whose_likelihood_is_no_guide_is_searched(name):
     kind = find(name)
     assert "needle" in kind.searched
     assert [type(s).__name__ for s in default_stages(kind)] == ["Passive", "Search"]
+
+
+def test_recent_data_weigh_more_across_sweeps():
+    p = problem(steps(3), LIF)
+    plain, weighted = p.everything, faded(p.everything, 300.0, DT)
+    counts = [s.use > 0 for s in plain]
+    assert all(np.array_equal(w.use > 0, c) for w, c in zip(weighted, counts, strict=True))
+    assert weighted[-1].use.max() == 1.0
+    whole = np.concatenate([w.use[c] for w, c in zip(weighted, counts, strict=True)])
+    back = round(300.0 / DT)
+    assert whole[-1 - back] == pytest.approx(0.5)
+    assert whole[-1 - 2 * back] == pytest.approx(0.25)
+    assert all(a is b for a, b in zip(faded(plain, None, DT), plain, strict=True))
+
+
+def test_a_fit_of_recent_data_is_of_the_cell_as_it_was_last():
+    """A Poisson cell whose rate doubles: the fitted rate is nearer that of the end."""
+    rng = np.random.default_rng(3)
+    t = np.arange(0.0, 40_000.0, DT)
+    times = t[rng.random(len(t)) < 0.010 * 2.0 ** (t / t[-1]) * DT] + DT / 2
+    p = problem(Recording.of(np.random.default_rng(4).normal(0.0, 1.0, len(t)), DT, spike_times=times))
+    start = LIF(C=100.0, g=5.0, E_L=-65.0, theta=-55.0, V_reset=-65.0, t_ref=0.0, delta=2.5)
+    rate = lambda c: 1e3 * np.exp((c.E_L - c.theta) / c.delta)  # noqa: E731
+    found = [Likelihood(names=("theta",), starts=1, recent=r)(p, Estimate(start)).neuron for r in (None, 6_000.0)]
+    assert rate(found[0]) < 16.0 < rate(found[1])
+
+
+def test_a_half_life_is_a_time():
+    with pytest.raises(FitError, match="a half-life is a time above 0 ms"):
+        Likelihood(recent=0.0)

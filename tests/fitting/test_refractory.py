@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from fitting_cells import DT, KNOWN, Plain, begun, known, problem, silent_cell
 
+from ephysfit.fitting.fit import nearby
 from ephysfit.fitting.stage import Status
 from ephysfit.fitting.stages import Likelihood, Refractory
-from ephysfit.models import ALIF
+from ephysfit.models import ALIF, GIF
+from ephysfit.synthetic import level_for, recording
 
 STAGE = Refractory(Likelihood(starts=1, steps=20))
 
@@ -55,3 +57,20 @@ def test_what_has_no_period_or_no_spikes_is_left_alone():
     assert STAGE(p, begun(p)).status is Status.TOO_FEW_SPIKES
     q = problem(known(6_000.0), Plain)
     assert STAGE(q, begun(q)).status is Status.NOT_NEEDED
+
+
+def test_a_period_several_steps_off_is_found_from_nearby():
+    """What is read off the intervals is too long where a spike holds the membrane low; each step shorter gains."""
+    cell = GIF(
+        C=106.0, g=5.65, E_L=-67.6, theta=-45.6, eta=(52.3, 90.7, -63.0, 83.8, 73.7), gamma=(9.9, 4.7, -1.0, 9.7, 12.6),
+        V_reset=-51.1, t_ref=2.0, delta=2.2,
+    )  # fmt: skip
+    level = level_for(cell, 10.0, dt=DT, noise="escape", seed=0)
+    data = recording(cell, dt=DT, mean=level, std=level, duration=20_000.0, repeats=0, noise="escape", seed=0)
+    p = problem(data, GIF)
+    longer = cell.t_ref + 2 * DT
+    assert np.diff(data.sweeps[0].spike_times).min() > longer
+    before = Likelihood(starts=1, steps=15)(p, begun(p).with_(neuron=cell.replace(t_ref=longer)))
+    after = nearby(Likelihood())(p, before)
+    assert abs(after.neuron.t_ref - cell.t_ref) <= DT
+    assert (before.train - after.train) * p.n_spikes > 5.0

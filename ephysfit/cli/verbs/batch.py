@@ -41,6 +41,11 @@ Memory = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Do everything again.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Do again what failed, crashed or took too long.")]
 Reports = Annotated[bool, typer.Option("--reports", help="Write a page for each fit.")]
+PriorRun = Annotated[
+    Path | None,
+    typer.Option("--prior", metavar="RUN", file_okay=False, exists=True, show_default=False,
+                 help="Folder of a finished run, whose cells make the prior: helps where recordings are short."),
+]  # fmt: skip
 Name = Annotated[
     str, typer.Option("--executor", metavar="NAME", help="local, dask, submitit or slurm (an array, by submitit).")
 ]
@@ -74,6 +79,7 @@ def batch(
     dt: arguments.StepOption = None,
     seed: arguments.SeedOption = 0,
     reports: Reports = False,
+    prior: PriorRun = None,
     executor: Name = "local",
     address: Address = None,
     part: Part = None,
@@ -95,10 +101,12 @@ def batch(
 
     ephysfit batch -o run --retry-failed
 
+    ephysfit batch cells/ --model AIGIF --prior run -o again
+
     ephysfit batch cells.csv --executor slurm -X slurm_partition=cpu -X timeout_min=240 -o run
     """
     from ephysfit.batch.executors import executor as executor_by_name
-    from ephysfit.batch.many import expand
+    from ephysfit.batch.many import expand, prior_of
     from ephysfit.batch.run import run
     from ephysfit.batch.source import find_cells
     from ephysfit.batch.store import Store
@@ -108,7 +116,8 @@ def batch(
     if sources:
         cells = find_cells(sources)
         models = expand([arguments.find_model(m) if m != "all" else m for m in model or ["auto"]])
-        tasks = tasks_of(cells, models, Settings(dt, seed, runs, reports))
+        known = prior_of(prior, output) if prior is not None else ""
+        tasks = tasks_of(cells, models, Settings(dt, seed, runs, reports, known))
         note(f"{len(cells)} cells, {len(tasks)} tasks; results go to {output}")
     if plan:
         if tasks is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,10 +13,23 @@ from ephysfit.cli.output import as_json, finite, note, paragraph, progress, say
 from ephysfit.cli.sweeps import parts
 from ephysfit.cli.verbs import intervals
 
+#: most pieces of a drift
+MOST_PIECES = 20
+
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
     from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.likelihood import Likelihood
+    from ephysfit.fitting.population import Prior
     from ephysfit.reports.evidence import Evidence
+
+
+def drift_pieces(text: str) -> str:
+    """auto, or a small whole number."""
+    if text != "auto" and not (text.isdecimal() and int(text) <= MOST_PIECES):
+        raise typer.BadParameter(f"{text!r}: give auto, or a number of pieces from 0 to {MOST_PIECES}")
+    return text
+
 
 Folder = Annotated[
     Path | None,
@@ -33,6 +46,29 @@ AecOption = Annotated[
     typer.Option("--aec", metavar="FILE", callback=arguments.existing_or_none, show_default=False,
                  help="Recording of small noise that measures the electrode, which is then taken out of the voltage."),
 ]  # fmt: skip
+VoltageOption = Annotated[
+    bool,
+    typer.Option("--voltage",
+                 help="Fit the recorded voltage away from spikes, too: it measures potentials, conductances and "
+                      "capacitance, which spikes alone leave open. For neurons with a membrane (GIF, ALIF ...)."),
+]  # fmt: skip
+DriftOption = Annotated[
+    str,
+    typer.Option("--drift", metavar="auto|N", callback=drift_pieces,
+                 help="Let excitability drift over the training data in N straight pieces; the fit is of the cell as "
+                      "it was at the end. auto: one piece, kept if the data show it."),
+]  # fmt: skip
+RecentOption = Annotated[
+    float | None,
+    typer.Option("--recent", min=0.01, metavar="S", show_default=False,
+                 help="Training data this many seconds before the end count half, twice as long before a quarter."),
+]  # fmt: skip
+PriorOption = Annotated[
+    list[Path] | None,
+    typer.Option("--prior", metavar="RUN|FIT.json", exists=True, show_default=False,
+                 help="What other cells have in common: folder of a batch, or fits of three cells or more, by giving "
+                      "this several times. Fits of this very cell are left out."),
+]  # fmt: skip
 NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
 
 
@@ -47,6 +83,10 @@ def fit(
     seed: arguments.SeedOption = 0,
     intervals_by: IntervalsOption = "fisher",
     aec: AecOption = None,
+    voltage: VoltageOption = False,
+    prior: PriorOption = None,
+    drift: DriftOption = "0",
+    recent: RecentOption = None,
     spikes: arguments.SpikesOption = "auto",
     sweeps: arguments.SweepsOption = None,
     option: arguments.ReaderOption = None,
@@ -66,6 +106,12 @@ def fit(
     ephysfit fit cell.nwb --model my_neuron.py:MyNeuron --test 0.25
 
     ephysfit fit training.abf test.abf --aec aec.abf --model GIF --intervals profile
+
+    ephysfit fit training.abf test.abf --model GIF --voltage --aec aec.abf
+
+    ephysfit fit short.nwb --model AIGIF --prior run
+
+    ephysfit fit cell.nwb --model AIGIF --drift auto --recent 30
     """
     chosen = arguments.find_model(model)
     recording = arguments.open_recording(files, spikes, sweeps, option)
@@ -73,7 +119,8 @@ def fit(
         recording = _compensated(recording, aec)
     fitted_on, held = parts(recording, train, test)
     note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
-    found = _fit(fitted_on, chosen, dt, seed)
+    priors = _priors(prior, recording.cell) if prior else ()
+    found = _fit(fitted_on, chosen, dt, seed, likelihood=_likelihood(voltage, drift, recent), prior=priors)
     done = {"split": {"train": train, "test": test}, "electrode": recording.facts.get("electrode_compensation", "")}
     found = replace(found, provenance={**found.provenance, **done})
     if intervals_by != "none" and likely(found):
@@ -86,6 +133,8 @@ def fit(
     choosing = found.details.get("selection_seconds")
     after = f", chosen in {choosing:.1f} s before" if choosing is not None else ""
     say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
+    if "voltage" in found.details:
+        paragraph(voltage_sentence(found))
     if "why" in found.details:
         paragraph(f"{found.details['why']}.")
     scoring.show(evidence)
@@ -97,6 +146,15 @@ def likely(fit: Fit) -> bool:
     from ephysfit.fitting.stage import MINIMUM_SPIKES
 
     return type(fit.neuron).stochastic() and int(fit.provenance.get("spikes", 0)) >= MINIMUM_SPIKES
+
+
+def voltage_sentence(fit: Fit) -> str:
+    """What a fit says of the voltage that it was fitted to."""
+    v = fit.details["voltage"]
+    return (
+        f"Voltage away from spikes: {v['explained']:.0%} of its variance explained, {v['rms']:.2f} mV rms left; "
+        f"{v['samples']} samples count as {v['independent']:.0f} independent ones."
+    )
 
 
 def _compensated(recording: Recording, aec: Path) -> Recording:
@@ -115,11 +173,39 @@ def describe(recording: Recording) -> str:
     return f"{n} sweep{'s' * (n != 1)}, {recording.duration / 1e3:g} s, {recording.n_spikes} spikes"
 
 
-def _fit(recording: Recording, model: str, dt: float | None, seed: int) -> Fit:
+def _likelihood(voltage: bool, drift: str, recent: float | None) -> Likelihood | None:
+    """The likelihood stage as the options want it; None where they leave it as it is."""
+    if not voltage and drift == "0" and recent is None:
+        return None
+    from ephysfit.fitting.likelihood import Likelihood
+    from ephysfit.fitting.voltage import Voltage
+
+    return Likelihood(
+        drift=None if drift == "auto" else int(drift),
+        recent=None if recent is None else 1e3 * recent,
+        voltage=Voltage() if voltage else None,
+    )
+
+
+def _priors(paths: list[Path], cell: str) -> tuple[Prior, ...]:
+    """Priors of the fits in runs and files, those of other cells."""
+    from ephysfit.batch.collect import saved_fits
+    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.population import priors_of
+
+    found = [f for path in paths for f in (saved_fits(path) if path.is_dir() else [Fit.load(path)])]
+    others = [f for f in found if f.cell != cell]
+    priors = priors_of(others)
+    own = f" ({len(found) - len(others)} of this cell left out)" if len(found) > len(others) else ""
+    note(f"prior: {', '.join(f'{p.model} of {p.cells} cells' for p in priors)}{own}")
+    return priors
+
+
+def _fit(recording: Recording, model: str, dt: float | None, seed: int, **settings: Any) -> Fit:
     from ephysfit.fitting.fit import fit as run
 
     with progress() as tell:
-        return run(recording, model, dt=dt, seed=seed, progress=tell)
+        return run(recording, model, dt=dt, seed=seed, progress=tell, **settings)
 
 
 def _write(folder: Path, evidence: Evidence, page: bool) -> dict[str, str]:
