@@ -72,7 +72,7 @@ def ours(rows: int, steps: int, element: str, least: int = 40_000) -> tuple[int,
     return spikes, forward * unit, both * unit
 
 
-def main(rounds: int = 3) -> None:
+def main(rounds: int = 2) -> None:
     """Print the table."""
     torch.set_num_threads(1)
     print("| rows x steps | peer | theirs ns: forward, both | ours | ratio | spikes theirs, ours |")
