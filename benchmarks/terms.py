@@ -28,10 +28,10 @@ import numpy as np
 import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import near
+from ephysfit.fitting.arena import Arena
 from ephysfit.fitting.fit import one_thread
 from ephysfit.fitting.likelihood import Likelihood, _Climb
 from ephysfit.fitting.losses import Coincidence
-from ephysfit.fitting.search import Arena
 from ephysfit.fitting.stage import Estimate, Problem
 from ephysfit.models.best import AIGIF, AIGIFBanks
 from ephysfit.neuron.declare import Neuron, Parameter, State, flatten, unflatten

@@ -114,7 +114,7 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         raise RecordingError(f"{path}: a folder or device, not a file; give the files of one cell")
     if path.stat().st_size == 0:
-        raise RecordingError(f"{path.name}: the file is empty")
+        raise RecordingError(f"{path.name}: the file is empty (0 bytes), so its copy or download failed; get it again")
     return path
 
 

@@ -307,7 +307,7 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
         if likelihood is not None:
             why = neuron.searched or "it declares no hazard"
             raise FitError(f"{neuron.__name__} is not fitted by its likelihood ({why}), whose settings were given")
-        return (Passive(), Search(evaluations=4800, noisy=False))
+        return (Passive(), Search(evaluations=4800, population=16, noisy=False))
     if stage.voltage is not None:
         admit_voltage(neuron)
         return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), Readout())
@@ -334,7 +334,8 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
     estimate = Estimate(start or problem.start())
     history: list[Estimate] = []
     if any(isinstance(s, Likelihood) for s in stages):
-        compile_ahead(problem.neuron)
+        searched = any(isinstance(s, Search) for s in stages)
+        compile_ahead(problem.neuron, purposes=("fit", "search") if searched else ("fit",))
     with one_thread():
         for stage in stages:
             begin = time.perf_counter()

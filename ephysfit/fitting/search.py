@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ephysfit.fitting.losses import Coincidence, Loss, within
+from ephysfit.fitting.arena import Arena
+from ephysfit.fitting.losses import Coincidence, KernelScore, Loss
+from ephysfit.fitting.scales import plain, scales
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
-from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free, as_floats
-from ephysfit.simulation.compiled import run
 
 Array = npt.NDArray[np.float64]
-Losses = Callable[[Array], Array]
+Losses = Callable[[Array, int], Array]
 
 
 @dataclass(frozen=True)
 class Search:
     """Evolve parameters so that free runs coincide with the recorded spikes (CMA-ES, Hansen 2006).
 
-    Candidates are the rows of one batch of the compiled engine. A stochastic neuron is judged on noisy runs with the
-    same draws for every candidate. What wins on the training blocks is kept only if it also wins on the validation
-    blocks.
+    Candidates are the rows of one batch of the compiled engine. A stochastic neuron is judged on noisy runs: the
+    candidates of one generation share their draws, the next has fresh ones, so that no candidate wins by the noise it
+    was dealt; what the search ends with is the mean of its last distribution. It is kept only if it beats the estimate
+    the stage was given over many further runs, on the training blocks and where the validation blocks count as much.
 
     Parameters
     ----------
@@ -35,111 +36,99 @@ class Search:
     population : int
         Candidates a generation.
     sigma : float
-        First step size in free coordinates.
+        First step size, in the units of `whiten`.
     runs : int
         Noisy runs a candidate.
-    loss : Loss
+    loss : Loss, optional
+        `KernelScore` of noisy runs and `Coincidence` of the threshold run unless given.
     names : tuple of str
         Parameters to move; all that are not measured unless given.
     noisy : bool
         False: judge the threshold run also of a stochastic neuron; the fit's causal run is then the threshold run.
+    judged : int
+        Noisy runs of the result and of the estimate before, with the same draws, that decide which is kept.
+    whiten : bool
+        Move noisy runs in errors of the likelihood (`scales`), not along the parameters in fifths of free coordinates.
     """
 
-    evaluations: int = 2400
-    population: int = 16
-    sigma: float = 0.4
+    evaluations: int = 1200
+    population: int = 10
+    sigma: float = 2.0
     runs: int = 8
-    loss: Loss = field(default_factory=Coincidence)
+    loss: Loss | None = None
     names: tuple[str, ...] = ()
     noisy: bool = True
+    judged: int = 64
+    whiten: bool = True
 
     def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
         if problem.n_spikes < MINIMUM_SPIKES:
             return estimate.with_(stage="search", status=Status.TOO_FEW_SPIKES)
         free = Free.of(problem.neuron, self.names or None)
-        arena = Arena(problem, free, estimate.neuron, self.loss, self.runs if self.noisy else 0)
+        noisy = self.noisy and problem.neuron.stochastic()
+        loss = self.loss or (KernelScore() if noisy else Coincidence())
+        arena = Arena(problem, free, estimate.neuron, loss, self.runs if noisy else 0)
         start = free.to_vector(estimate.neuron).numpy()
-        best, curve = evolve(
-            lambda z: arena.losses(z)[0], start, self.sigma, self.population, self.evaluations, problem, "search"
-        )
-        both = np.stack([start, best])
-        train, validation = arena.losses(both)
+        axes = scales(problem, free, estimate.neuron) if noisy and self.whiten else plain(free)
+        moved, curve = evolve(
+            lambda w, draw: arena.training(start + w @ axes, draw), np.zeros_like(start), self.sigma, self.population,
+            self.evaluations, problem, "search", noisy,
+        )  # fmt: skip
+        found = start + moved @ axes
+        kept, told = replace(arena, runs=self.judged if noisy else 0).better(np.stack([start, found]))
         details: dict[str, Any] = {} if self.noisy else {"sharpen": None}
         details |= {
             "curves": [curve],
-            "loss": type(self.loss).__name__,
-            "train": train.tolist(),
-            "held_out": validation.tolist(),
+            "loss": type(loss).__name__,
+            **told,
         }
-        if not (train[1] < train[0] and validation[1] <= validation[0]):
+        if not kept:
             return estimate.with_(
                 stage="search", status=Status.CONVERGED, details={**details, "kept": "the estimate before"}
             )
-        cell = as_floats(free.to_neuron(torch.from_numpy(best), estimate.neuron))
+        cell = as_floats(free.to_neuron(torch.from_numpy(found), estimate.neuron))
         status = Status.AT_BOUND if free.on_bound(cell) else Status.CONVERGED
         return estimate.with_(
             neuron=cell, stage="search", status=status, train=np.nan, validation=np.nan, details=details
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Arena:
-    """Free runs of many candidates on the training sweeps, and their losses on training and validation blocks."""
-
-    problem: Problem
-    free: Free
-    base: Neuron
-    loss: Loss
-    runs: int  #: noisy runs a candidate; 0 for the threshold run
-
-    def losses(self, z: Array) -> tuple[Array, Array]:
-        """Training and validation loss of each candidate; `z` is (candidate, parameter)."""
-        p = self.problem
-        totals, weights = np.zeros((2, len(z))), np.zeros(2)
-        for k, current in enumerate(p.trials.current[0].numpy()):
-            done = self._run(z, current, k)
-            masks = (p.counted[k] & ~p.held_out[k], p.held_out[k])
-            for side, mask in enumerate(masks):
-                recorded = within(p.recording.sweeps[k].spike_times, mask, p.dt)
-                duration, weight = float(mask.sum()) * p.dt, float(len(recorded)) + 1e-9
-                weights[side] += weight
-                for c, trains in enumerate(done):
-                    kept = [within(t, mask, p.dt) for t in trains]
-                    totals[side, c] += weight * self.loss(recorded, kept, duration)
-        return totals[0] / weights[0], totals[1] / weights[1]
-
-    def _run(self, z: Array, current: Array, k: int) -> list[list[Array]]:
-        p = self.problem
-        cell = self.free.to_neuron(torch.from_numpy(np.ascontiguousarray(z)), self.base)
-        noisy = self.runs > 0 and p.neuron.stochastic()
-        runs = self.runs if noisy else 1
-        thresholds = None
-        if noisy:
-            most = min(len(current), int(len(current) * p.dt / 1.0) + 2)
-            thresholds = p.rng(k).exponential(size=(1, runs, most))
-        done = run(cell, current[None, None], p.dt, thresholds=thresholds)
-        trains = done.spike_times(p.dt)
-        return [trains[c * runs : (c + 1) * runs] for c in range(len(z))]
-
-
 def evolve(
-    losses: Losses, start: Array, sigma: float, population: int, evaluations: int, problem: Problem, stage: str
+    losses: Losses,
+    start: Array,
+    sigma: float,
+    population: int,
+    evaluations: int,
+    problem: Problem,
+    stage: str,
+    noisy: bool = False,
 ) -> tuple[Array, list[float]]:
-    """CMA-ES from `start` where `cma` is installed, else differential evolution about it."""
+    """CMA-ES from `start` where `cma` is installed, else differential evolution about it.
+
+    Losses are called with the candidates and the number of the generation. Of noisy ones the mean of the last
+    distribution is returned, of others the best of that mean and of all candidates.
+    """
     try:
         import cma
     except ImportError:
         return _differential(losses, start, sigma, population, evaluations, problem, stage)
-    options = {"popsize": population, "maxfevals": evaluations, "seed": problem.seed + 1, "verbose": -9, "tolfun": 1e-4}
+    options: dict[str, Any] = {"popsize": population, "maxfevals": evaluations, "seed": problem.seed + 1, "verbose": -9}
+    if noisy:  # losses that never stand still, but for candidates that are all silent: neither is an end
+        options |= {"tolfun": 0.0, "tolfunhist": 0.0, "tolx": 0.0, "tolflatfitness": evaluations}
+    else:
+        options["tolfun"] = 1e-4
     strategy = cma.CMAEvolutionStrategy(start, sigma, options)
     curve: list[float] = []
     while not strategy.stop():
         candidates = strategy.ask()
-        strategy.tell(candidates, losses(np.asarray(candidates)).tolist())
-        curve.append(float(strategy.result.fbest))
+        values = np.nan_to_num(losses(np.asarray(candidates), len(curve) if noisy else 0), nan=1e6)
+        strategy.tell(candidates, values.tolist())
+        curve.append(float(np.median(values)) if noisy else float(strategy.result.fbest))
         problem.tell(stage, min(strategy.result.evaluations / evaluations, 1.0), curve[-1])
     favourite, best = np.asarray(strategy.result.xfavorite), np.asarray(strategy.result.xbest)
-    values = losses(np.stack([favourite, best, start]))
+    if noisy:
+        return favourite, curve
+    values = losses(np.stack([favourite, best, start]), 0)
     return [favourite, best, start][int(np.argmin(values))], curve
 
 
@@ -152,11 +141,11 @@ def _differential(
     curve: list[float] = []
 
     def watch(x: Array, convergence: float = 0.0) -> None:
-        curve.append(float(losses(x[None])[0]))
+        curve.append(float(losses(x[None], 0)[0]))
         problem.tell(stage, min(len(curve) * population / evaluations, 1.0), curve[-1])
 
     found = differential_evolution(
-        lambda x: losses(np.atleast_2d(x.T)), [(s - 3 * sigma, s + 3 * sigma) for s in start],
+        lambda x: losses(np.atleast_2d(x.T), 0), [(s - 3 * sigma, s + 3 * sigma) for s in start],
         x0=start, vectorized=True,
         updating="deferred", popsize=max(population // len(start), 4), maxiter=max(evaluations // population, 1),
         seed=problem.seed + 1, polish=False, callback=watch,

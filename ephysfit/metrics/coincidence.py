@@ -106,13 +106,13 @@ def weight_table(a: Sequence[Train], b: Sequence[Train], window: float, kernel: 
 
 def mean_weight(a: Sequence[Train], b: Sequence[Train], window: float, kernel: str = "kistler") -> Array:
     """Coincident pairs of each train of a with the mean train of b, (train of a,); b is pooled, so linear in spikes."""
-    pool = np.sort(np.concatenate(b))
+    pool = np.sort(np.concatenate(b), kind="stable")  # timsort merges what is sorted already
     return weight_table(a, [pool], window, kernel)[:, 0] / len(b)
 
 
 def self_weight(trains: Sequence[Train], window: float, kernel: str = "kistler", unbiased: bool = True) -> float:
     """Mean coincident pairs of two trains of one set; unbiased: of two *different* trains (with one train: its own)."""
-    n, pool = len(trains), np.sort(np.concatenate(trains))
+    n, pool = len(trains), np.sort(np.concatenate(trains), kind="stable")
     everything = float(weight_table([pool], [pool], window, kernel)[0, 0])
     if not unbiased or n == 1:
         return everything / n**2

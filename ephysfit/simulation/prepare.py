@@ -20,6 +20,7 @@ from ephysfit.simulation.layout import lanes_for
 PURPOSES = {
     "fit": "maximum likelihood and noisy runs",
     "simulation": "runs without noise",
+    "search": "noisy runs of many candidates, float32",
     "gradient": "the van Rossum loss with its gradient, float32",
 }
 
@@ -39,7 +40,7 @@ def orders(neuron: type[Neuron], purposes: Iterable[str] = ("fit", "simulation")
     >>> [o.function for o in orders(LIF, ["simulation"])]
     ['forward']
     """
-    made = {"fit": _fit, "simulation": _simulation, "gradient": _gradient}
+    made = {"fit": _fit, "simulation": _simulation, "search": _search, "gradient": _gradient}
     out: list[Order] = []
     for purpose in purposes:
         if purpose not in made:
@@ -107,6 +108,10 @@ def _fit(neuron: type[Neuron]) -> list[Order]:
 
 def _simulation(neuron: type[Neuron]) -> list[Order]:
     return [_forward(neuron, "own", rows=1)]
+
+
+def _search(neuron: type[Neuron]) -> list[Order]:
+    return [_forward(neuron, "drawn", np.dtype(np.float32).name)] if neuron.stochastic() else []
 
 
 def _gradient(neuron: type[Neuron]) -> list[Order]:

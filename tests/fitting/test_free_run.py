@@ -10,15 +10,17 @@ from fitting_cells import KNOWN, Plain, altered, begun, known, problem, spikes_o
 
 from ephysfit.data.recording import Recording
 from ephysfit.fitting import search as searching
+from ephysfit.fitting.arena import Arena
 from ephysfit.fitting.gradient import Gradient, _Descent
-from ephysfit.fitting.losses import Coincidence, Gamma, VanRossum, within
+from ephysfit.fitting.losses import Coincidence, Gamma, KernelScore, VanRossum, within
 from ephysfit.fitting.readout import Readout
-from ephysfit.fitting.search import Arena, Search
+from ephysfit.fitting.search import Search
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.models import ALIF, LIF
 from ephysfit.neuron.declare import scalar_values
 from ephysfit.neuron.free import Free
 
+RATES = (0.15, 0.3, 0.45, 0.6)
 FEW = Search(evaluations=64, population=8, runs=2)
 
 
@@ -60,13 +62,37 @@ def test_gamma_loss_is_that_of_the_metric_and_silence_is_worst():
     assert Gamma()(recorded, [np.empty(0)], duration) >= 1.0
 
 
+def test_kernel_score_by_hand():
+    """Window 4: triangles of half base 8. n_dm = (6/8 + 7/8) / 2, n_mm = 7/8 of the pair (12, 13) and nothing else."""
+    loss, recorded = KernelScore((4.0,), rate=0.0), np.array([10.0])
+    runs = [np.array([12.0, 80.0]), np.array([11.0])]
+    n_dm, n_mm = (6 / 8 + 7 / 8) / 2, 7 / 8
+    assert loss(recorded, runs, 100.0) == pytest.approx(1 + n_mm - 2 * n_dm)
+    assert loss(recorded, [np.empty(0)], 100.0) == pytest.approx(1.0)
+    assert loss(recorded, [recorded], 100.0) == pytest.approx(0.0)
+    dearer = replace(loss, rate=2.0)(recorded, [np.array([12.0, 80.0])] * 2, 100.0)
+    assert dearer == pytest.approx(loss(recorded, [np.array([12.0, 80.0])] * 2, 100.0) + 2 * log(2.5 / 1.5) ** 2)
+
+
+def test_kernel_score_is_proper_where_md_is_not():
+    """A cell of independent spikes of known places is predicted best, in the mean, by its own rate and by no other."""
+    rng, places = np.random.default_rng(0), 100.0 * np.arange(1, 200)
+    drawn = lambda chance: places[rng.random(len(places)) < chance]  # noqa: E731
+    score, md = (
+        {c: np.mean([loss(drawn(0.3), [drawn(c) for _ in range(8)], 2e4) for _ in range(60)]) for c in RATES}
+        for loss in (KernelScore((4.0,), rate=0.0), Coincidence(rate=0.0))
+    )
+    assert min(score, key=score.get) == 0.3
+    assert min(md, key=md.get) > 0.3  # n_dd was set to .75 where it is .3: spikes in excess are rewarded
+
+
 def test_within_keeps_the_spikes_of_masked_steps():
     mask = np.array([True, False, True, False])
     assert within(np.array([0.1, 0.6, 1.2, 1.9]), mask, 0.5).tolist() == [0.1, 1.2]
     assert within(np.array([2.0]), mask, 0.5).tolist() == []  # the end of the record belongs to its last step
 
 
-@pytest.mark.parametrize("loss", [Coincidence(), Gamma(), VanRossum()], ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize("loss", [Coincidence(), Gamma(), KernelScore(), VanRossum()], ids=lambda x: type(x).__name__)
 def test_search_never_trains_on_validation_blocks(loss):
     p = problem()
     q = problem(altered(spikes_only(), p.held_out[0]))
@@ -75,6 +101,7 @@ def test_search_never_trains_on_validation_blocks(loss):
     z = free.to_vector(start).numpy()[None]
     (train, held), (train_q, held_q) = (Arena(x, free, start, loss, 3).losses(z) for x in (p, q))
     assert train == train_q
+    assert Arena(p, free, start, loss, 3).training(z, 4) == Arena(q, free, start, loss, 3).training(z, 4)
     assert held != held_q
 
 
@@ -84,9 +111,8 @@ def test_search_lowers_its_loss_and_moves_only_if_that_validates():
     after = replace(FEW, evaluations=160)(p, before)
     (train, found), (held, held_found) = after.details["train"], after.details["held_out"]
     assert found < train
-    assert (repr(after.neuron) != repr(before.neuron)) == (held_found <= held)
+    assert (repr(after.neuron) != repr(before.neuron)) == (train - found + held - held_found > 0)
     assert 20 <= len(after.details["curves"][0]) <= 21  # generations of 8 candidates
-    assert np.all(np.diff(after.details["curves"][0]) <= 0)
 
 
 def test_search_keeps_the_estimate_that_validates_better(monkeypatch):
@@ -94,10 +120,11 @@ def test_search_keeps_the_estimate_that_validates_better(monkeypatch):
     before = begun(p)
     monkeypatch.setattr(searching, "evolve", lambda losses, start, *rest: (start + 0.5, [0.5]))
     monkeypatch.setattr(Arena, "losses", lambda self, z: (worse["train"], worse["held"]))
+    worse["held"][1] = 0.95  # loses there more than it gains on the training blocks
     after = FEW(p, before)
     assert after.neuron is before.neuron
     assert after.details["kept"] == "the estimate before"
-    worse["held"] = np.array([0.6, 0.6])
+    worse["held"][1] = 0.85
     assert repr(FEW(p, before).neuron) != repr(before.neuron)
 
 
@@ -109,6 +136,24 @@ def test_search_is_repeatable_and_moves_named_parameters_alone():
     before = scalar_values(begun(p).neuron)
     moved = {n for n, v in scalar_values(one.neuron).items() if v != pytest.approx(before[n], rel=1e-9)}
     assert moved <= {"theta", "t_ref"}
+
+
+def test_candidates_of_a_generation_share_their_noise_and_the_next_has_its_own():
+    p = problem(spikes_only(6_000.0))
+    start = begun(p).neuron
+    free = Free.of(LIF)
+    z = np.stack([free.to_vector(start).numpy()] * 2)
+    arena = Arena(p, free, start, KernelScore(), 3)
+    one, two, judged = arena.training(z, 0), arena.training(z, 1), arena.losses(z)[0]
+    assert one[0] == one[1] != two[0]
+    assert judged[0] not in (one[0], two[0])
+
+
+def test_search_is_not_stopped_by_candidates_that_are_all_silent():
+    p = problem(spikes_only(6_000.0))
+    after = replace(FEW, evaluations=80, sigma=60.0)(p, begun(p))
+    assert len(after.details["curves"][0]) >= 10
+    assert all(np.isfinite(v) for v in scalar_values(after.neuron).values())
 
 
 def test_search_fits_a_neuron_without_hazard():
@@ -178,11 +223,9 @@ def test_readout_agrees_better_than_the_plain_causal_run():
     after = stage(p, Estimate(KNOWN))
     stretches = stage._stretches(p)
     aims = [stage._aim(p, KNOWN, 0, stretches[0])]
-    plain = stage._agreement(p, KNOWN, (1.0, 0.0), stretches, aims)
+    plain, chosen = stage._agreements(p, KNOWN, [(1.0, 0.0), after.details["sharpen"]], stretches, aims)
     assert after.details["agreement"] >= plain
-    assert after.details["agreement"] == pytest.approx(
-        stage._agreement(p, KNOWN, after.details["sharpen"], stretches, aims)
-    )
+    assert after.details["agreement"] == pytest.approx(chosen)
     assert after.neuron is KNOWN
 
 
