@@ -1,9 +1,10 @@
 """Time per neuron-step of every engine, forward and with gradient, with spike equality checked in the same run.
 
-    python benchmarks/engines.py [--quick] [--markdown docs/table.md]
+    python benchmarks/engines.py [--quick] [--markdown docs/table.md] [--plot docs/pictures/engines.svg]
     python benchmarks/engines.py --hour      # one record of an hour at 0.1 ms: time and peak memory
     python benchmarks/engines.py --cores     # two threads against one, wall time
-    python benchmarks/engines.py --peers     # jax in an environment of its own (made if missing), as ratios
+    python benchmarks/engines.py --peers     # jax, brian2, snntorch, norse, spikingjelly as ratios, each in an
+                                             # environment of its own under $EPHYSFIT_PEERS (made where missing)
 
 CPU time of one thread (`time.thread_time`), median of several runs, ALIF at 10-20 spikes per second, 0.1 ms steps.
 """
@@ -11,13 +12,15 @@ CPU time of one thread (`time.thread_time`), median of several runs, ALIF at 10-
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import os
 import resource
 import subprocess
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("EPHYSFIT_THREADS", "1")
@@ -62,7 +65,56 @@ def clock(run: Callable[[], object], steps: int, repeats: int) -> float:
     return float(np.median(spent)) * 1e9 / steps
 
 
-def compiled_row(rows: int, steps: int, element: str, own: bool, repeats: int) -> tuple[float, float, Problem]:
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: times in ns per neuron-step, peak memory beyond the inputs in MB."""
+
+    rows: int
+    steps: int
+    engine: str
+    precision: str
+    what: str
+    forward: float
+    both: float
+    peak: float
+
+    def line(self) -> str:
+        """As markdown."""
+        digits = 2 if self.forward < 50 else 0
+        times = f"{self.forward:,.{digits}f} | {self.both:,.{digits}f}"
+        size = f"{self.rows} x {self.steps:,}"
+        return f"| {size} | {self.engine} | {self.precision} | {self.what} | {times} | {self.peak:,.3g} |"
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """What a line of the plot has in common."""
+        return self.engine.split(" (")[0], self.precision, self.what
+
+
+def numpy_peak(run: Callable[[], object]) -> float:
+    """MB that numpy allocates at most at once."""
+    tracemalloc.start()
+    run()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak / 1e6
+
+
+def resident_peak(run: Callable[[], object]) -> float:
+    """MB by which the process grows at most (Linux; not a number elsewhere)."""
+    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    if not reset.exists():
+        return float("nan")
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what earlier runs left goes back first
+    reset.write_text("5")  # the peak begins anew
+    read = lambda: {line.split()[0]: line.split()[1] for line in status.read_text().splitlines() if "kB" in line}  # noqa: E731
+    before = float(read()["VmRSS:"])
+    run()
+    return (float(read()["VmHWM:"]) - before) / 1e3
+
+
+def compiled_row(rows: int, steps: int, element: str, own: bool, repeats: int) -> Row:
     """Forward and forward + gradient: one current and the fused loss, or own currents and a dense dL/ds."""
     current = noise(rows if own else 1, steps).astype(element)
     targets = Lists.of([[np.sort(np.random.default_rng(3).integers(0, steps, steps // 1000))]], steps)
@@ -73,10 +125,13 @@ def compiled_row(rows: int, steps: int, element: str, own: bool, repeats: int) -
     done = problem.forward(keep=True, tau=tau)
     ahead = clock(lambda: problem.forward(keep=True, tau=tau), rows * steps, repeats)
     back = clock(lambda: problem.reverse(done, tau=tau, dense=dense, **how), rows * steps, repeats)
-    return ahead, ahead + back, problem
+    peak = numpy_peak(lambda: problem.reverse(problem.forward(keep=True, tau=tau), tau=tau, dense=dense, **how))
+    what = "own input, dense dL/ds" if own else "shared input, fused van Rossum"
+    name = f"compiled + adjoint ({problem.layout.lanes} lanes)"
+    return Row(rows, steps, name, element, what, ahead, ahead + back, peak)
 
 
-def torch_row(engine: Callable, rows: int, steps: int) -> tuple[float, float]:
+def torch_row(name: str, engine: Callable, rows: int, steps: int) -> Row:
     """A torch engine in float64 on a shorter run of own currents (its cost per step does not depend on the length)."""
     current = torch.from_numpy(noise(rows, steps)).double()
     cell = cells(rows)
@@ -90,7 +145,8 @@ def torch_row(engine: Callable, rows: int, steps: int) -> tuple[float, float]:
         how = {"detach": True} if engine is sequential else {}
         engine(cell.replace(theta=theta), current, DT, surrogate=SURROGATE, **how)[0].sum().backward()
 
-    return clock(forward, rows * steps, 1), clock(gradient, rows * steps, 1)
+    times = clock(forward, rows * steps, 1), clock(gradient, rows * steps, 1)
+    return Row(rows, steps, f"{name} (torch)", "float64", "own input, sum", *times, resident_peak(gradient))
 
 
 def agreement(rows: int) -> tuple[int, int, int]:
@@ -106,34 +162,60 @@ def agreement(rows: int) -> tuple[int, int, int]:
     return differ[0], differ[1], int(truth.sum())
 
 
-def table(quick: bool) -> list[str]:
-    """Markdown lines."""
-    lines = [
-        "| rows x steps | engine | precision | input, loss | forward ns | + gradient ns |",
-        "|---|---|---|---|---|---|",
-    ]
-    repeats = 3 if quick else 9
+def table(quick: bool) -> list[Row]:
+    """All rows, printed as they come."""
+    print("| rows x steps | engine | precision | input, loss | forward ns | + gradient ns | peak MB |")
+    print("|---|---|---|---|---|---|---|")
+    out: list[Row] = []
     for rows, steps in SIZES:
         steps_now = steps // 10 if quick and rows > 1 else steps
-        for element in ("float32", "float64"):
-            for own in (False, True):
-                ahead, both, problem = compiled_row(rows, steps_now, element, own, repeats)
-                what = "own input, dense dL/ds" if own else "shared input, fused van Rossum"
-                name = f"compiled + adjoint ({problem.layout.lanes} lanes)"
-                lines.append(f"| {rows} x {steps_now:,} | {name} | {element} | {what} | {ahead:.2f} | {both:.2f} |")
-                print(lines[-1], flush=True)
-        for name, engine in (("sequential", sequential), ("blocks", blocks)):
-            short = max(200, (20_000 if quick else 60_000) // rows if rows < 64 else 200)
-            ahead, both = torch_row(engine, rows, short)
-            lines.append(
-                f"| {rows} x {short:,} | {name} (torch) | float64 | own input, sum | {ahead:,.0f} | {both:,.0f} |"
-            )
-            print(lines[-1], flush=True)
+        made = [
+            lambda e=element, o=own: compiled_row(rows, steps_now, e, o, 3 if quick else 9)  # noqa: B023
+            for element in ("float32", "float64")
+            for own in (False, True)
+        ]
+        short = max(200, (5_000 if quick else 20_000) // rows if rows < 64 else 200)
+        made += [
+            lambda n=name, e=engine: torch_row(n, e, rows, short)  # noqa: B023
+            for name, engine in (("sequential", sequential), ("blocks", blocks))
+            if (rows, steps) != (1, 600_000)  # as 1 x 200,000: the cost of a step is the same
+        ]
+        for make in made:
+            out.append(make())
+            print(out[-1].line(), flush=True)
         double, single, count = agreement(rows)
         print(f"  spikes differing from the definition: float64 {double}, float32 {single}, of {count}", flush=True)
         if double:
             raise SystemExit(f"{rows} rows: float64 spikes differ from the definition")
-    return lines
+    return out
+
+
+def plot(found: list[Row], path: str) -> None:
+    """Time per neuron-step over rows, a line per engine."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams["svg.hashsalt"] = "ephysfit"
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
+    kinds = dict.fromkeys(r.kind for r in found)
+    colours = {"sequential": "#8c8c8c", "blocks": "#c4731a", "shared": "#1b6ca8", "own": "#2a8f66"}
+    for axis, field, title in zip(axes, ("forward", "both"), ("forward", "forward + gradient"), strict=True):
+        for engine, precision, what in kinds:
+            mine = {r.rows: getattr(r, field) for r in found if r.kind == (engine, precision, what)}
+            colour = colours.get(engine, colours[what.split()[0]])
+            label = f"{engine} (torch)" if engine in colours else f"compiled, {what.split(',')[0]}, {precision}"
+            style = "--" if precision == "float64" and engine not in colours else "-"
+            axis.loglog(list(mine), list(mine.values()), style, marker="o", ms=3.5, lw=1.4, color=colour, label=label)
+        axis.set(xlabel="rows", title=title, xticks=sorted({r.rows for r in found}))
+        axis.set_xticklabels([str(t) for t in axis.get_xticks()])
+        axis.minorticks_off()
+        axis.grid(axis="y", lw=0.4, alpha=0.5)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("ns per neuron-step")
+    axes[1].legend(frameon=False, fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
 
 
 def hour() -> None:
@@ -181,12 +263,11 @@ def cores() -> None:
 
 
 def peers() -> None:
-    """jax.lax.scan against the compiled engine, each with own input and a dense dL/ds in float32, in turns."""
-    home = Path(os.environ.get("EPHYSFIT_PEERS", Path.home() / ".cache" / "ephysfit" / "peers"))
-    python = home / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "jax"], check=True)
+    """Other simulators against the compiled engine, own input and dense dL/ds, in turns: jax.lax.scan, then `peers`."""
+    import peers as others
+
+    others.main()
+    python = others.python("engines_peers")
     print("| rows x steps | jax scan forward, both | ours forward, both | ratio forward, both |\n|---|---|---|---|")
     for rows, steps in SIZES[:1] + SIZES[2:]:
         steps = max(steps // 10, 1000)
@@ -197,7 +278,8 @@ def peers() -> None:
                 capture_output=True, text=True, check=True,
             )  # fmt: skip
             theirs.append([float(x) for x in done.stdout.split()])
-            ours.append(compiled_row(rows, steps, "float32", True, 5)[:2])
+            mine = compiled_row(rows, steps, "float32", True, 5)
+            ours.append([mine.forward, mine.both])
         (a, b), (c, d) = np.median(theirs, 0), np.median(ours, 0)
         print(f"| {rows} x {steps:,} | {a:.1f}, {b:.1f} | {c:.2f}, {d:.2f} | {a / c:.0f}, {b / d:.0f} |", flush=True)
 
@@ -209,14 +291,16 @@ def main() -> None:
         parser.add_argument(f"--{option}", action="store_const", const=run, dest="other", help=run.__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter runs, about a minute")
     parser.add_argument("--markdown", help="file to write the table to")
+    parser.add_argument("--plot", help="file to draw the table to")
     arguments = parser.parse_args()
     if arguments.other:
         arguments.other()
         return
-    lines = table(arguments.quick)
+    found = table(arguments.quick)
     if arguments.markdown:
-        with open(arguments.markdown, "w", encoding="utf-8") as f:
-            f.write("\n".join(lines) + "\n")
+        Path(arguments.markdown).write_text("\n".join(r.line() for r in found) + "\n", encoding="utf-8")
+    if arguments.plot:
+        plot(found, arguments.plot)
 
 
 if __name__ == "__main__":

@@ -52,10 +52,10 @@ def from_file(spec: str) -> type[Neuron]:
 def _read(neuron: type[Neuron], path: Path) -> None:
     """Refuse equations that cannot be read, before a fit falls over them."""
     from ephysfit.neuron.dimensions import check_units
-    from ephysfit.neuron.symbols import equations
+    from ephysfit.neuron.plan import plan
 
     try:
-        equations(neuron)
+        plan(neuron)
         check_units(neuron)
     except BREAKS as error:
         where = f"{path.name}{_line(error, path)}, {neuron.__name__}"

@@ -210,9 +210,11 @@ class Replay:
             return np.zeros((0, len(z)))
         values = torch.stack(list(self.free.values(z.detach()).values()))
         copies = values.expand(len(rows), -1).clone().requires_grad_()
-        cell = self.free.put(dict(zip(self.free.names, copies.unbind(-1), strict=True)), self.base)
-        asked = coefficients(cell, self.dt)[range(len(rows)), rows]
-        return (torch.autograd.grad(asked.sum(), copies)[0] * self.free.slopes(z)).numpy()
+        with torch.enable_grad():
+            cell = self.free.put(dict(zip(self.free.names, copies.unbind(-1), strict=True)), self.base)
+            asked = coefficients(cell, self.dt)[range(len(rows)), rows]
+            (slopes,) = torch.autograd.grad(asked.sum(), copies)
+        return (slopes * self.free.slopes(z)).numpy()
 
     def _steps(self) -> int:
         return round(float(getattr(self.base, "t_ref", 0.0)) / self.dt)
