@@ -6,7 +6,7 @@
 AIGIF with one linear drift of the log rate is fitted to the first 40 s (30 s) of a 60 s training file; the last 20 s
 (15 s) are replayed with the drift held at a part of its end value: 0 is its mean over the fitted data, 1 its end.
 Negative log-likelihood per spike, nats. With --recent AIGIF is fitted to the first 40 s with weights that halve every
-10, 20, 40 or 80 s back from their end, or not at all, and judged on the last 20 s. Needs the shared recordings beside
+20 or 40 s back from their end, or not at all, and judged on the last 20 s. Needs the shared recordings beside
 the checkout; no test file is opened.
 """
 
@@ -29,7 +29,7 @@ from ephysfit.simulation.replay import Replay
 SPLITS = ((40_000.0, 40_000.0, 60_000.0), (30_000.0, 45_000.0, 60_000.0))
 HELD = (0.0, 0.5, 1.0, 1.5)
 #: half-lives of weights, s
-HALF_LIVES = (None, 80.0, 40.0, 20.0, 10.0)
+HALF_LIVES = (None, 40.0, 20.0)
 
 
 def held_out(recording: ef.Recording, until: float, start: float, stop: float) -> list[float]:

@@ -1,6 +1,6 @@
 """Does the recorded voltage help to predict spikes? Fits with and without it, on training files alone.
 
-    python benchmarks/voltage.py            # four cells x GIF, IGIF, AGIF, ALIF
+    python benchmarks/voltage.py            # four cells x GIF, AGIF, ALIF, IGIF
     python benchmarks/voltage.py --quick    # GIF alone
 
 Each neuron is fitted to the first 40 s of a 60 s training file, by its spikes alone and jointly with the voltage, as it
@@ -25,13 +25,13 @@ from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free
 from ephysfit.simulation.replay import Replay
 
-KINDS = ("GIF", "IGIF", "AGIF", "ALIF")
+KINDS = ("GIF", "AGIF", "ALIF", "IGIF")
 #: name of a row: likelihood stages, and whether the electrode is taken out
 WAYS = {
     "spikes alone": ((ef.stages.Likelihood(),), True),
     "voltage as recorded": ((ef.stages.Likelihood(voltage=Voltage()),), False),
     "voltage": ((ef.stages.Likelihood(voltage=Voltage()),), True),
-    "voltage x .03": ((ef.stages.Likelihood(voltage=Voltage(weight=0.03)),), True),
+    "voltage, errors AR(1)": ((ef.stages.Likelihood(voltage=Voltage(noise="ar")),), True),
     "voltage, then spikes alone": ((ef.stages.Likelihood(voltage=Voltage()), ef.stages.Likelihood()), True),
 }
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.fitting.losses import Coincidence, KernelScore, Loss, Mask, within
-from ephysfit.fitting.stage import Problem
+from ephysfit.fitting.stage import Estimate, Problem, Status
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free import Free
+from ephysfit.neuron.free import Free, as_floats
 from ephysfit.simulation.compiled import Run, run
 
 Array = npt.NDArray[np.float64]
@@ -88,3 +88,15 @@ class Arena:
             most = min(len(current), int(len(current) * p.dt / 1.0) + 2)
             thresholds, precise = p.rng(k, draw + 1).exponential(size=(1, self.runs, most)), False
         return run(cell, current[None, None], p.dt, thresholds=thresholds, dtype=np.float64 if precise else np.float32)
+
+
+def outcome(
+    estimate: Estimate, stage: str, free: Free, z: Array | None, details: dict[str, Any], ended: Status
+) -> Estimate:
+    """The estimate with the coordinates a stage ended with; as it was, and told so, where it found none (None)."""
+    if z is None:
+        told = {**details, "kept": "the estimate before"}
+        return estimate.with_(stage=stage, status=Status.CONVERGED, details=told)
+    cell = as_floats(free.to_neuron(torch.as_tensor(z), estimate.neuron))
+    status = Status.AT_BOUND if free.on_bound(cell) else ended
+    return estimate.with_(neuron=cell, stage=stage, status=status, train=np.nan, validation=np.nan, details=details)

@@ -32,6 +32,7 @@ from ephysfit.fitting.refractory import Refractory
 from ephysfit.fitting.search import Search
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, silent
 from ephysfit.fitting.voltage import admit_voltage
+from ephysfit.fitting.voltage import warning as voltage_warning
 from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free import Free, as_floats, declared
@@ -384,6 +385,8 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
         return out
     if "V" in problem.neuron.states:
         out += [told for told in [bridge(problem.recording).warning()] if told]
+    seen = [e.details["voltage"] for e in history if "voltage" in e.details]
+    out += [told for told in [voltage_warning(seen[-1] if seen else None)] if told]
     modelled = any(e.details.get("drift") for e in history)
     drifted = drift_warning(parts(problem, neuron), modelled)
     if drifted:

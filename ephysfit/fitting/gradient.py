@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ephysfit.fitting.arena import outcome
 from ephysfit.fitting.losses import VanRossum, within
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.fitting.surrogates import drop_at_spike
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free import Free, as_floats
+from ephysfit.neuron.free import Free
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.compiled import run
 from ephysfit.simulation.surrogate import Surrogate
@@ -65,15 +67,7 @@ class Gradient:
         descent = _Descent(self, problem, estimate.neuron)
         z, curve, held_out = descent.go()
         details = {"curves": [curve], "held_out": held_out, "surrogate_width": descent.surrogate.width, "sharpen": None}
-        if z is None:
-            return estimate.with_(
-                stage="gradient", status=Status.CONVERGED, details={**details, "kept": "the estimate before"}
-            )
-        cell = as_floats(descent.free.to_neuron(z, estimate.neuron))
-        status = Status.AT_BOUND if descent.free.on_bound(cell) else Status.STEPS_USED
-        return estimate.with_(
-            neuron=cell, stage="gradient", status=status, train=np.nan, validation=np.nan, details=details
-        )
+        return outcome(estimate, "gradient", descent.free, None if z is None else z.numpy(), details, Status.STEPS_USED)
 
 
 class _Descent:
@@ -150,15 +144,3 @@ class _Descent:
             found = [measure(recorded, [within(t, later, p.dt)], duration) for t in trains]
             totals += (len(recorded) + 1e-9) * np.array(found)
         return totals / weights
-
-
-def drop_at_spike(problem: Problem, cell: Neuron) -> float:
-    """How far a spike lowers the margin (mV), over the spikes of a replay; at least the softness of the threshold."""
-    current, spikes = problem.trials.current[0, 0], problem.trials.spikes[0, 0].numpy()
-    done = run(cell, current[None, None], problem.dt, forced=spikes[None, None].astype(np.uint8), save=("margin",))
-    margin = np.asarray(done.traces["margin"])[0, 0]
-    after = round(float(getattr(cell, "t_ref", 0.0)) / problem.dt) + 1
-    at = np.flatnonzero(spikes)
-    at = at[at + after < len(margin)]
-    drop = float(np.median(margin[at] - margin[at + after])) if at.size else 0.0
-    return max(drop, 2.0 * float(getattr(cell, "delta", 1.0)), 1e-3)

@@ -337,9 +337,9 @@ class _Climb:
         return {**kept, "cells": known.cells, "precision": packed(known.precision(self.everything))}
 
     def told(self, cell: Neuron) -> dict[str, Any]:
-        """What a fit of the voltage too says of it."""
+        """What a fit of the voltage too says of it; None under its name where a stage before said something."""
         if self.noise is None or self.stage.voltage is None:
-            return {}
+            return {"voltage": None}
         free = Free.of(self.problem.neuron, self.everything)
         return {"voltage": summary(free, cell, self.problem.dt, self.sweeps, self.stage.voltage, self.noise)}
 
@@ -351,8 +351,8 @@ class _Climb:
             assert before is not None
             self.noise = after
             there, found = self._last(there)
-            size = abs(np.log(after.spread / before.spread))
-            if max(size, abs(np.log((1 - after.keep) / (1 - before.keep)))) < SETTLED:
+            pairs = ((after.spread, before.spread), (1 - after.keep, 1 - before.keep), (after.weight, before.weight))
+            if max(abs(np.log(a / b)) for a, b in pairs) < SETTLED:
                 break
         return there, found
 

@@ -44,7 +44,8 @@ class Refractory:
         if problem.n_spikes < MINIMUM_SPIKES:
             return estimate.with_(stage="refractory", status=Status.TOO_FEW_SPIKES)
         found = self._profile(problem, estimate)
-        best = min(found.values(), key=lambda e: loss(problem, e))
+        nats = losses(problem, found)
+        best = found[min(found, key=lambda k: nats[k])]
         details = {k: v for k, v in best.details.items() if k != "starts"}  # it began where the likelihood had ended
         return best.with_(stage="refractory", details={**details, **mixture(problem, found)})
 
@@ -56,9 +57,9 @@ class Refractory:
         for way in (-1, 1):
             k, last = middle + way, found[middle]
             while 1 <= k <= most:
-                top = min(loss(problem, e) for e in found.values())
                 last = found[k] = self._at(problem, last, k)
-                if loss(problem, last) - top > self.fall:
+                nats = losses(problem, found)
+                if nats[k] - min(v for j, v in nats.items() if j != k) > self.fall:
                     break
                 k += way
         return found
@@ -79,15 +80,20 @@ class Refractory:
         return found if np.isfinite(found.train) else found.with_(train=np.inf)
 
 
-def loss(problem: Problem, found: Estimate) -> float:
-    """Negative log-likelihood in nats, that of the voltage counted in where it was fitted."""
-    return found.train * problem.n_spikes - float(found.details.get("voltage", {}).get("log_likelihood", 0.0))
+def losses(problem: Problem, found: dict[int, Estimate]) -> dict[int, float]:
+    """Negative log-likelihoods in nats, that of the voltage counted in where it was fitted, all with one weight."""
+    seen = [e.details.get("voltage") or {} for e in found.values()]
+    weight = seen[0].get("weight", 0.0)
+    return {
+        k: e.train * problem.n_spikes - weight * v.get("log_likelihood", 0.0)
+        for (k, e), v in zip(found.items(), seen, strict=True)
+    }
 
 
 def mixture(problem: Problem, found: dict[int, Estimate]) -> dict[str, Any]:
     """Standard errors over the profile, and the profile itself: period (ms), share, and the cell fitted at each."""
-    losses = np.array([loss(problem, e) for e in found.values()])
-    share = np.exp(np.nanmin(losses) - losses)
+    nats = np.array(list(losses(problem, found).values()))
+    share = np.exp(np.nanmin(nats) - nats)
     share = np.nan_to_num(share / np.nansum(share))
     kept = [(k, e, p) for (k, e), p in zip(found.items(), share, strict=True) if p > SLIGHT]
     weights = np.array([p for _, _, p in kept]) / sum(p for _, _, p in kept)

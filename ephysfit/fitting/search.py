@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from ephysfit.fitting.arena import Arena
+from ephysfit.fitting.arena import Arena, outcome
 from ephysfit.fitting.losses import Coincidence, KernelScore, Loss
 from ephysfit.fitting.scales import plain, scales
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
-from ephysfit.neuron.free import Free, as_floats
+from ephysfit.neuron.free import Free
 
 Array = npt.NDArray[np.float64]
 Losses = Callable[[Array, int], Array]
@@ -82,15 +81,7 @@ class Search:
             "loss": type(loss).__name__,
             **told,
         }
-        if not kept:
-            return estimate.with_(
-                stage="search", status=Status.CONVERGED, details={**details, "kept": "the estimate before"}
-            )
-        cell = as_floats(free.to_neuron(torch.from_numpy(found), estimate.neuron))
-        status = Status.AT_BOUND if free.on_bound(cell) else Status.CONVERGED
-        return estimate.with_(
-            neuron=cell, stage="search", status=status, train=np.nan, validation=np.nan, details=details
-        )
+        return outcome(estimate, "search", free, found if kept else None, details, Status.CONVERGED)
 
 
 def evolve(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ephysfit.fitting.gradient import Gradient
 from ephysfit.fitting.likelihood import Likelihood
+from ephysfit.fitting.noisy import NoisyGradient
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
 from ephysfit.fitting.refractory import Refractory
@@ -16,6 +17,7 @@ __all__ = [
     "Gradient",
     "Likelihood",
     "MultiStart",
+    "NoisyGradient",
     "Only",
     "Passive",
     "Readout",

@@ -165,7 +165,7 @@ class Surface:
             tuple(fit.details.get("drift", ())),
             moved,
             how,
-            Noise(seen["keep"], seen["spread"], how.weight) if seen and how else None,
+            Noise(seen["keep"], seen["spread"], seen["weight"]) if seen else None,
             unpacked(prior["precision"], len(moved)) if "precision" in prior else None,
             fit.details.get("recent"),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit.data.recording import Sweep
-from ephysfit.errors import FitError
+from ephysfit.errors import FitError, near
 from ephysfit.fitting.stage import Problem
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free
@@ -18,6 +18,10 @@ from ephysfit.simulation.replay import Noise, Replay, Taught, has_potential
 
 Array = npt.NDArray[np.float64]
 
+#: what the errors of the voltage are taken for
+NOISES = ("thinned", "ar")
+#: share of the voltage's variance under which what a fit says in mV is a compromise
+EXPLAINED = 0.9
 #: fewest watched samples that carry an estimate of their noise
 FEWEST = 50
 #: largest correlation of neighbouring errors; the rest is a drift of the electrode, not of the membrane
@@ -29,11 +33,10 @@ class Voltage:
     """How the recorded voltage enters the likelihood.
 
     The replay gives the neuron's potential after the recorded spikes. What the recording differs from it by, away from
-    spikes, is taken for Gaussian noise that forgets exponentially (an Ornstein-Uhlenbeck process: what a leaky
-    membrane makes of white current noise), so that neighbouring samples, which err alike, do not count as independent:
-    of a minute's 600,000 samples some hundreds to thousands are left. Its size and memory are estimated with the
-    neuron, in turns. Samples are `every` ms apart, because closer ones bring white noise of the amplifier and cost
-    time, and no more than that.
+    spikes, is taken for Gaussian noise. Neighbouring samples err alike: with a correlation r of neighbours, n samples
+    weigh as n (1 - r) / (1 + r) independent ones, so that a minute's 600,000 samples count as the hundreds to thousands
+    they are and do not drown the spikes. Size and memory of the noise are estimated with the neuron, in turns. Samples
+    are `every` ms apart, because closer ones bring white noise of the amplifier and cost time, and no more than that.
 
     Parameters
     ----------
@@ -44,6 +47,10 @@ class Voltage:
     before, after : float
         Milliseconds around each spike that are left out: the spike itself, and what follows it that no reset to one
         potential can follow.
+    noise : {"thinned", "ar"}
+        "thinned": as said. "ar": the likelihood of errors that forget exponentially (what a leaky membrane makes of
+        white current noise). It is the sharper one for a neuron that is right. A real cell's potential is missed by mV
+        for long, and then it trusts the changes from one sample to the next, and lets go of levels and spikes.
 
     References
     ----------
@@ -65,11 +72,14 @@ class Voltage:
     every: float = 1.0
     before: float = 3.0
     after: float = 10.0
+    noise: str = "thinned"
 
     def __post_init__(self) -> None:
         for name in ("weight", "every"):
             if not getattr(self, name) > 0:
                 raise FitError(f"Voltage({name}={getattr(self, name):g}): give a number above 0")
+        if self.noise not in NOISES:
+            raise FitError(f"Voltage(noise={self.noise!r}); {near(self.noise, NOISES)}")
 
 
 def admit_voltage(neuron: type[Neuron]) -> None:
@@ -159,9 +169,17 @@ def noise_of(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how:
             f"{len(every)} samples of the voltage lie away from spikes and inside the data that count; a fit of the "
             f"voltage needs {FEWEST}: fit the spikes alone, or give Voltage(before=..., after=...) that leave more"
         )
-    keep = float(np.clip(float(before @ after) / max(float(before @ before), 1e-12), 0.0, LONGEST))
+    if how.noise == "thinned":
+        middle = float(np.mean(every))  # a level that is wrong is no memory, and will be fitted
+        alike = _correlation(before - middle, after - middle)
+        return Noise(0.0, float(np.sqrt(np.mean(every**2))), how.weight * (1 - alike) / (1 + alike))
+    keep = _correlation(before, after)
     innovation = float(np.mean((after - keep * before) ** 2)) if len(after) else float(np.mean(every**2))
     return Noise(keep, float(np.sqrt(innovation / (1 - keep**2))), how.weight)
+
+
+def _correlation(before: Array, after: Array) -> float:
+    return float(np.clip(float(before @ after) / max(float(before @ before), 1e-12), 0.0, LONGEST))
 
 
 def _pairs(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage) -> tuple[Array, Array, Array]:
@@ -181,7 +199,10 @@ def _pairs(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: V
 def summary(
     free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage, noise: Noise
 ) -> dict[str, Any]:
-    """What a fit keeps of its voltage: settings, noise, and how much of the voltage the neuron explains."""
+    """What a fit keeps of its voltage: settings, noise, and how much of the voltage the neuron explains.
+
+    The log-likelihood is as of weight 1, so that fits of slightly different weights can be compared under one.
+    """
     before, after, errors = _pairs(free, cell, dt, sweeps, how)
     sure, first = noise.precision / noise.weight, len(errors) - len(after)
     unforetold = after - noise.keep * before
@@ -192,9 +213,21 @@ def summary(
         "settings": vars(how),
         "keep": noise.keep,
         "spread": noise.spread,
+        "weight": noise.weight,
         "samples": len(errors),
-        "independent": len(errors) * (1 - noise.keep) / (1 + noise.keep),
-        "log_likelihood": float(-0.5 * noise.weight * total),
+        "independent": len(errors) * noise.weight / how.weight * (1 - noise.keep) / (1 + noise.keep),
+        "log_likelihood": float(-0.5 * total),
         "rms": float(np.sqrt(np.mean(errors**2))),
         "explained": float(1 - np.mean(errors**2) / max(np.var(seen), 1e-12)),
     }
+
+
+def warning(kept: Mapping[str, Any] | None) -> str:
+    """A sentence where a neuron that was fitted to the voltage too leaves much of it unexplained; else ""."""
+    if not kept or kept["explained"] >= EXPLAINED:
+        return ""
+    return (
+        f"the neuron explains {kept['explained']:.0%} of the variance of the voltage away from spikes and misses it by "
+        f"{kept['rms']:.1f} mV rms: its capacitance, conductances and potentials are a compromise of spikes and "
+        "voltage, not measurements; a neuron with the currents that this cell has would explain more"
+    )

@@ -176,6 +176,42 @@ def escape_loss(
     return _Escape.apply(coefficients(neuron, dt), torch.as_tensor(current), neuron, dt, (forced, dtype))
 
 
+def replayed(
+    neuron: Neuron,
+    current: Tensor,
+    forced: Any,
+    asked: np.ndarray,
+    dt: float,
+    surrogate: Surrogate | None = None,
+    detach: bool = False,
+    *,
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
+    """Sum of `asked` over given spikes, with the gradient that these spikes' surrogates have: for noisy runs.
+
+    A noisy run is drawn first, by `compiled.run` with thresholds; its spikes are then replayed here, so that the states
+    are those of the run, and `asked` is the derivative of any loss by each spike.
+
+    Parameters
+    ----------
+    neuron, current, dt, surrogate, detach, dtype
+        As in `run`.
+    forced : raster (cell, trial, time), nested lists ``forced[cell][trial]`` of steps, or Lists
+        The spikes to replay.
+    asked : ndarray, (cell, trial, time)
+        dL/ds at every step.
+
+    Returns
+    -------
+    Tensor, (cell,)
+        Summed over trials.
+    """
+    current = torch.as_tensor(current)
+    lists = forced if isinstance(forced, Lists) else Lists.of(forced, current.shape[2])
+    settings = (lists, asked, surrogate or Surrogate(), detach, dtype)
+    return _Replayed.apply(coefficients(neuron, dt), current, neuron, dt, settings)
+
+
 def _problem(coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, dtype: torch.dtype, **what: Any) -> Problem:
     return Problem.of(neuron, current, dt, dtype=dtype, coefs=coefs.detach().numpy(), **what)
 
@@ -236,6 +272,26 @@ class _Margins(torch.autograd.Function):
         problem, done = ctx.values
         how = {"source": "margins", "surrogate": Surrogate(), "detach": True, "tau": None}
         return _back(ctx, problem, done, 1.0, dense=grad.contiguous().numpy(), **how)
+
+
+class _Replayed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
+        lists, asked, surrogate, detach, dtype = settings
+        problem = _problem(coefs, current, neuron, dt, dtype, forced=lists)
+        done = problem.forward(keep=any(ctx.needs_input_grad))
+        done.refuse_bad_input()
+        dense = np.ascontiguousarray(asked, problem.element)
+        _remember(ctx, current, problem, done, surrogate, detach, dense)
+        rows = np.repeat(np.arange(len(lists.begin) - 1), np.diff(lists.begin))
+        by_row = np.bincount(rows, dense.reshape(-1, dense.shape[-1])[rows, lists.at], len(lists.begin) - 1)
+        return torch.from_numpy(by_row.reshape(lists.shape).sum(-1).astype(np.float64))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
+        problem, done, surrogate, detach, dense = ctx.values
+        how = {"source": "spikes", "surrogate": surrogate, "detach": detach, "tau": None, "dense": dense}
+        return _back(ctx, problem, done, grad.numpy()[:, None], **how)
 
 
 class _VanRossum(torch.autograd.Function):

@@ -201,7 +201,7 @@ class Problem:
         drive = _current(neuron, current)
         lists = targets
         if forced is not None:
-            lists = Lists.of(_array(forced), drive.shape[-1])
+            lists = forced if isinstance(forced, Lists) else Lists.of(_array(forced), drive.shape[-1])
         drawn = None if thresholds is None else np.asarray(_array(thresholds))
         shapes = [current_axes(current), lists.shape if lists else (1, 1)]
         shapes.append((1, 1) if drawn is None else (drawn.shape[0], drawn.shape[1]))

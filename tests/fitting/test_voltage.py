@@ -14,7 +14,7 @@ from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.refractory import Refractory
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.surface import Surface
-from ephysfit.fitting.voltage import Voltage, noise_of, watched
+from ephysfit.fitting.voltage import Voltage, noise_of, warning, watched
 from ephysfit.models import AGIF, AIGIF, ALIF, GIF, LIF
 from ephysfit.neuron.free import Free
 from ephysfit.simulation.replay import Noise, Replay
@@ -119,9 +119,17 @@ def test_its_information_is_that_of_spikes_and_of_the_errors_slopes():
 def test_noise_is_measured_as_it_was_made():
     data = cell_of_noise(tau=8.0, spread=1.5, duration=40_000.0)
     p = Problem(data, ALIF, DT)
-    found = noise_of(Free.of(ALIF, smooth_only=True), CELL, DT, watched(p, p.everything, Voltage()), Voltage())
-    assert found.keep == pytest.approx(np.exp(-1 / 8.0), abs=0.01)
+    sweeps = watched(p, p.everything, Voltage())
+    found, thinned = (
+        noise_of(Free.of(ALIF, smooth_only=True), CELL, DT, sweeps, Voltage(noise=n)) for n in ("ar", "thinned")
+    )
+    alike = np.exp(-1 / 8.0)
+    assert found.keep == pytest.approx(alike, abs=0.01)
     assert found.spread == pytest.approx(1.5, rel=0.06)
+    assert found.weight == 1.0
+    assert thinned.keep == 0.0
+    assert thinned.spread == pytest.approx(1.5, rel=0.06)
+    assert thinned.weight == pytest.approx((1 - alike) / (1 + alike), rel=0.1)
 
 
 def test_a_cell_comes_back_in_mV_within_its_standard_errors(joint):
@@ -131,8 +139,8 @@ def test_a_cell_comes_back_in_mV_within_its_standard_errors(joint):
     off = {n: (getattr(fit.neuron, n) - getattr(CELL, n)) / errors[n] for n in SCALE}
     assert all(abs(x) < 3.0 for x in off.values()), off
     assert errors["E_L"] < 1.0
-    assert errors["C"] < 0.03 * CELL.C
-    assert errors["g"] < 0.05 * CELL.g
+    assert errors["C"] < 0.1 * CELL.C
+    assert errors["g"] < 0.1 * CELL.g
     assert fit.details["voltage"]["explained"] > 0.7
 
 
@@ -150,17 +158,18 @@ def test_spikes_alone_leave_the_scale_open_and_intervals_say_so(joint):
     assert high - low < 2.0
 
 
-def test_standard_errors_hold_over_cells():
-    """Errors in standard errors, of six recordings: their mean square is about 1."""
+@pytest.mark.parametrize(("noise", "least"), [("ar", 0.4), ("thinned", 0.1)])
+def test_standard_errors_hold_over_cells(noise, least):
+    """Errors in standard errors, of six recordings: their mean square is about 1, less where errors are thinned."""
     off = []
     for seed in range(6):
         data = cell_of_noise(seed, duration=8_000.0)
         p = Problem(data, ALIF, DT)
-        start = p.start().replace(t_ref=CELL.t_ref)
-        fit = run(p, (Passive(t_ref=False), Likelihood(starts=1, voltage=Voltage())), start=start)
+        start, how = p.start().replace(t_ref=CELL.t_ref), Voltage(noise=noise)
+        fit = run(p, (Passive(t_ref=False), Likelihood(starts=1, voltage=how)), start=start)
         errors = fit.details["standard_errors"]
         off += [(getattr(fit.neuron, n) - getattr(CELL, n)) / errors[n] for n in ("C", "g", "E_L", "V_reset")]
-    assert 0.4 < np.mean(np.square(off)) < 2.2
+    assert least < np.mean(np.square(off)) < 2.2
 
 
 def test_a_saved_fit_keeps_what_its_intervals_need(joint, tmp_path):
@@ -181,6 +190,8 @@ def test_what_cannot_be_compared_is_refused():
         Replay(Free.of(AIGIF, smooth_only=True), AIGIF.start(), DT, Noise(0.5, 1.0))
     with pytest.raises(FitError, match="give a number above 0"):
         Voltage(weight=0.0)
+    with pytest.raises(FitError, match="thinned"):
+        Voltage(noise="white")
     q = problem(known(6_000.0), ALIF)
     with pytest.raises(FitError, match="samples of the voltage lie away from spikes"):
         Likelihood(voltage=Voltage(after=1e5))(q, begun(q))
@@ -206,3 +217,21 @@ def test_the_default_chain_with_a_voltage_reads_the_refractory_period_off_it_and
 def test_models_that_no_voltage_helps_are_refused_before_they_are_fitted(model):
     with pytest.raises(FitError, match=r"GIF|likelihood"):
         ef.fit(known(6_000.0), model, likelihood=Likelihood(voltage=Voltage()))
+
+
+def test_a_voltage_that_is_not_explained_is_told(joint):
+    _, fit = joint
+    kept = fit.details["voltage"]
+    assert warning(None) == warning({**kept, "explained": 0.95}) == ""
+    assert "explains 70% of the variance" in warning({**kept, "explained": 0.7})
+    assert bool(warning(kept)) == any("explains" in w for w in fit.warnings)
+
+
+def test_a_fit_that_went_on_by_spikes_alone_is_no_fit_of_the_voltage():
+    """The voltage as a place to begin: what comes of it has the intervals, and the open scale, of spikes alone."""
+    data = cell_of_noise(duration=8_000.0)
+    begin = Likelihood(starts=1, voltage=Voltage())
+    fit = run(Problem(data, ALIF, DT), (Passive(), begin, Likelihood(starts=1)))
+    assert fit.history[1].details["voltage"]
+    assert fit.details["voltage"] is None
+    assert Surface.of(fit, data).noise is None

@@ -133,7 +133,7 @@ def fit(
     choosing = found.details.get("selection_seconds")
     after = f", chosen in {choosing:.1f} s before" if choosing is not None else ""
     say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
-    if "voltage" in found.details:
+    if found.details.get("voltage"):
         paragraph(voltage_sentence(found))
     if "why" in found.details:
         paragraph(f"{found.details['why']}.")

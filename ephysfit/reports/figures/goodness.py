@@ -65,7 +65,8 @@ def loss(ax: Axes, fit: Fit) -> bool:
         if values.max() > high + 3 * (high - low) > low:
             ax.set_ylim(low - 0.05 * (high - low), high + 0.5 * (high - low))
     ax.set_xlabel("step")
-    ax.set_ylabel("loss (nats per spike)" if set(stages) <= set(LIKELIHOODS) else "loss")
+    what = "loss with voltage" if any(e.details.get("voltage") for e in fit.history) else "loss"
+    ax.set_ylabel(f"{what} (nats per spike)" if set(stages) <= set(LIKELIHOODS) else "loss")
     title(ax, "Fit history")
     legend(ax, loc="best")
     return bool(seen)
