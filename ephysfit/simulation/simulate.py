@@ -15,6 +15,7 @@ from ephysfit.arrays import Trace, Train
 from ephysfit.data.holding import lead
 from ephysfit.data.recording import Recording
 from ephysfit.errors import SimulationError, near
+from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import as_floats
 from ephysfit.neuron.limits import admit
@@ -254,7 +255,8 @@ def _run(
 ) -> tuple[list[Train], dict[str, Trace]]:  # fmt: skip
     if engine == "auto":
         plain = thresholds is None and (sharpen == (1.0, 0.0)).all() and "margin" not in save
-        engine = choose(type(cell), device=device, steps=len(current), plain=plain)
+        leap = int(refractory_steps(cell, dt).min()) + 1
+        engine = choose(type(cell), steps=len(current), leap=leap, device=device, plain=plain)
     if engine == "compiled":
         return _compiled(cell, current, dt, thresholds, sharpen, save)
     if engine == "sequential":

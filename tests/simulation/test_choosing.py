@@ -21,13 +21,14 @@ from ephysfit.simulation.simulate import ENGINES, simulate
 def fresh(monkeypatch):
     """A process that has no kernels loaded yet."""
     monkeypatch.setattr(choosing, "_loaded", lambda: False)
-    monkeypatch.setattr(choosing._Lent, "steps", 0)
+    monkeypatch.setattr(choosing._Lent, "blocks", 0)
 
 
 @pytest.mark.parametrize(
     ("neuron", "given", "engine"),
     [
         (LIF, {"steps": 1000}, "blocks"),
+        (LIF, {"steps": 20 * FEW, "leap": 20}, "blocks"),
         (LIF, {"steps": FEW + 1}, "compiled"),
         (LIF, {"steps": 1000, "rows": FEW}, "compiled"),
         (LIF, {"steps": 1000, "plain": False}, "compiled"),
