@@ -28,7 +28,7 @@ from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.population import Prior, admit_priors
 from ephysfit.fitting.readout import Readout
-from ephysfit.fitting.refractory import Refractory
+from ephysfit.fitting.refractory import Barred, Refractory
 from ephysfit.fitting.search import Search
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, silent
 from ephysfit.fitting.voltage import admit_voltage
@@ -287,7 +287,7 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
 
     A neuron without a hazard has no likelihood and is searched. One of few parameters cannot follow the cell closely,
     so that the most likely parameters are not the ones that spike best on their own: its free runs are searched too.
-    Where a state is held while refractory, the period is tried a step longer and shorter, and on while that gains.
+    The refractory period is tried a step longer and, where a state is held meanwhile, shorter, and on while that gains.
     One that declares its likelihood no guide (`Neuron.searched`) is searched in noise-free runs.
 
     Where the recorded voltage is fitted too, parameters are to mean what they say: nothing is searched after it, and
@@ -313,13 +313,17 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
         admit_voltage(neuron)
         return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), Readout())
     few = len(Free.of(neuron).names) <= FEW
-    held = "t_ref" in neuron.parameters and any(name in neuron.states for name in neuron.hold)
-    return (Passive(), stage, *([nearby(stage)] if held else []), *([Search()] if few else []), Readout())
+    period = [nearby(neuron, stage)] if "t_ref" in neuron.parameters else []
+    return (Passive(), stage, *period, *([Search()] if few else []), Readout())
 
 
-def nearby(stage: Likelihood) -> Refractory:
-    """A better refractory period nearby: what intervals tell is steps too long where a spike holds the membrane low."""
-    return Refractory(likelihood=replace(stage, starts=1, first=0, steps=12), fall=-1.0)
+def nearby(neuron: type[Neuron], stage: Likelihood) -> Refractory | Barred:
+    """A better refractory period nearby: intervals tell one steps too long where a spike holds the membrane low, and
+    one too short where they are short for a neuron that is only barred from spiking."""
+    again = replace(stage, starts=1, first=0, steps=12)
+    if any(name in neuron.states for name in neuron.hold):
+        return Refractory(likelihood=again, fall=-1.0)
+    return Barred(likelihood=again)
 
 
 def default_step(recording: Recording) -> float:

@@ -9,8 +9,12 @@ import numpy as np
 
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
-from ephysfit.neuron.declare import scalar_values
+from ephysfit.neuron.declare import Neuron, scalar_values
+from ephysfit.neuron.free import Free
+from ephysfit.simulation.replay import Replay
 
+#: where there are no intervals, ms
+LONGEST = 6.0
 #: share of the profile under which a refractory period is not worth keeping
 SLIGHT = 1e-3
 
@@ -51,7 +55,7 @@ class Refractory:
 
     def _profile(self, problem: Problem, estimate: Estimate) -> dict[int, Estimate]:
         """Fits by refractory period in steps, from that of the estimate outwards."""
-        most = self._most(problem)
+        most = longest(problem, self.longest)
         middle = int(np.clip(round(float(estimate.neuron.t_ref) / problem.dt), 1, most))  # type: ignore[attr-defined]
         found = {middle: self._at(problem, estimate, middle)}
         for way in (-1, 1):
@@ -64,11 +68,6 @@ class Refractory:
                 k += way
         return found
 
-    def _most(self, problem: Problem) -> int:
-        intervals = np.concatenate([np.diff(s.spike_times) for s in problem.recording.sweeps] or [np.empty(0)])
-        shortest = float(intervals.min()) if intervals.size else self.longest
-        return max(int(min(shortest - problem.dt, self.longest) / problem.dt + 1e-9), 1)
-
     def _at(self, problem: Problem, estimate: Estimate, steps: int) -> Estimate:
         cell = estimate.neuron.replace(t_ref=steps * problem.dt)
         quiet = replace(problem, progress=lambda stage, fraction: None)
@@ -76,7 +75,7 @@ class Refractory:
         if stage.drift is None:
             stage = replace(stage, drift=len(estimate.details.get("drift", ())))
         found = stage(quiet, estimate.with_(neuron=cell))
-        problem.progress("refractory", min(steps / max(self._most(problem), 1), 1.0))
+        problem.progress("refractory", min(steps / longest(problem, self.longest), 1.0))
         return found if np.isfinite(found.train) else found.with_(train=np.inf)
 
 
@@ -109,3 +108,54 @@ def mixture(problem: Problem, found: dict[int, Estimate]) -> dict[str, Any]:
     profile = [{"t_ref": float(t), "share": float(p), "parameters": c} for t, p, c in
                zip(periods, weights, cells, strict=True)]  # fmt: skip
     return {"standard_errors": errors, "t_ref_profile": profile}
+
+
+@dataclass(frozen=True)
+class Barred:
+    """Lengthen the refractory period of a neuron that holds nothing meanwhile, for as long as that gains.
+
+    Such a neuron is only barred from spiking, so at the same parameters a longer period always gains what the bins it
+    adds had cost; it takes as many steps as gain `gain` each, and no interval was ever shorter. What was made up for
+    a period too short is then fitted once more.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        How the parameters are fitted again after a step.
+    gain : float
+        What a step has to gain, nats.
+    """
+
+    likelihood: Likelihood = field(default_factory=lambda: Likelihood(starts=1, first=0, steps=12))
+    gain: float = 1.0
+
+    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+        if "t_ref" not in problem.neuron.parameters or not problem.neuron.stochastic():
+            return estimate.with_(stage="refractory", status=Status.NOT_NEEDED)
+        if problem.n_spikes < MINIMUM_SPIKES:
+            return estimate.with_(stage="refractory", status=Status.TOO_FEW_SPIKES)
+        cell = self._longer(problem, estimate.neuron)
+        if cell is estimate.neuron:
+            return estimate.with_(stage="refractory", status=Status.NOT_NEEDED)
+        found = self.likelihood(problem, estimate.with_(neuron=cell))
+        details = {k: v for k, v in found.details.items() if k != "starts"}
+        return found.with_(stage="refractory", details=details)
+
+    def _longer(self, problem: Problem, cell: Neuron) -> Neuron:
+        free = Free.of(problem.neuron, smooth_only=True)
+        z = free.to_vector(cell)
+        here = Replay(free, cell, problem.dt).value(z, problem.everything)
+        for k in range(round(float(cell.t_ref) / problem.dt) + 1, longest(problem) + 1):  # type: ignore[attr-defined]
+            further = cell.replace(t_ref=k * problem.dt)
+            there = Replay(free, further, problem.dt).value(z, problem.everything)
+            if not there - here > self.gain:
+                break
+            cell, here = further, there
+        return cell
+
+
+def longest(problem: Problem, limit: float = np.inf) -> int:
+    """Steps of the longest refractory period that no recorded interval contradicts, at most `limit` ms."""
+    intervals = np.concatenate([np.diff(s.spike_times) for s in problem.recording.sweeps] or [np.empty(0)])
+    shortest = float(intervals.min()) if intervals.size else min(limit, LONGEST)
+    return max(int(min(shortest - problem.dt, limit) / problem.dt + 1e-9), 1)

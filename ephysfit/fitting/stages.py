@@ -7,12 +7,13 @@ from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.noisy import NoisyGradient
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
-from ephysfit.fitting.refractory import Refractory
+from ephysfit.fitting.refractory import Barred, Refractory
 from ephysfit.fitting.search import Search
 from ephysfit.fitting.voltage import Voltage
 from ephysfit.fitting.wrappers import BestOf, MultiStart, Only, Rounds
 
 __all__ = [
+    "Barred",
     "BestOf",
     "Gradient",
     "Likelihood",

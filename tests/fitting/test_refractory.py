@@ -6,8 +6,8 @@ from fitting_cells import DT, KNOWN, Plain, begun, known, problem, silent_cell
 
 from ephysfit.fitting.fit import nearby
 from ephysfit.fitting.stage import Status
-from ephysfit.fitting.stages import Likelihood, Refractory
-from ephysfit.models import ALIF, GIF
+from ephysfit.fitting.stages import Barred, Likelihood, Refractory
+from ephysfit.models import ALIF, GIF, MAT
 from ephysfit.synthetic import level_for, recording
 
 STAGE = Refractory(Likelihood(starts=1, steps=20))
@@ -71,6 +71,20 @@ def test_a_period_several_steps_off_is_found_from_nearby():
     longer = cell.t_ref + 2 * DT
     assert np.diff(data.sweeps[0].spike_times).min() > longer
     before = Likelihood(starts=1, steps=15)(p, begun(p).with_(neuron=cell.replace(t_ref=longer)))
-    after = nearby(Likelihood())(p, before)
+    after = nearby(GIF, Likelihood())(p, before)
     assert abs(after.neuron.t_ref - cell.t_ref) <= DT
     assert (before.train - after.train) * p.n_spikes > 5.0
+
+
+def test_a_period_that_only_bars_is_lengthened_where_the_data_say_so():
+    """The data tell how long a neuron was barred from spiking: no spike where many were due."""
+    drive = {"mean": 130.0, "std": 60.0, "repeats": 0, "noise": "escape", "duration": 12_000.0, "dt": DT}
+    cell = MAT.start().replace(alpha=(2.0, 2.0))
+    data = recording(cell.replace(t_ref=6.0), **drive)
+    p = problem(data, MAT)
+    before = Likelihood(starts=1, steps=15)(p, begun(p).with_(neuron=cell.replace(t_ref=2.0)))
+    after = Barred()(p, before)
+    shortest = np.diff(data.sweeps[0].spike_times).min()
+    assert 2.0 < after.neuron.t_ref < shortest
+    assert after.train < before.train
+    assert Barred(gain=np.inf)(p, before).status is Status.NOT_NEEDED
