@@ -56,8 +56,8 @@ PEERS: tuple[tuple[str, str, tuple[str, str, str], str], ...] = (
 #: the Block-ALIF paper's own way to fit (benchmarks/block_alif.py), flaws and all
 RECIPES = ("Block-ALIF-recipe",)
 
-#: neurons in the README, and the peers beside them
-SHORT = 12
+#: neurons in the README (the best, and those that users know), and the peers beside them
+SHOWN = ("AIGIF", "BankIGIF", "IGIF", "AGIF", "GIF", "GLIF4", "MAT", "ALIF", "BlockALIF", "AdLIF", "AdEx", "LIF")
 FRONT = {
     "iGIF, raphegif toolbox": "iGIF, raphegif toolbox, voltage used (best public peer)",
     "three-time-scale MAT, differential evolution": "MAT, differential evolution",
@@ -299,7 +299,7 @@ def short(rows: Sequence[Row]) -> str:
     whole = {m: c for m, c in by.items() if set(CELLS) <= set(c)}
     best = sorted(whole, key=lambda m: -sum(whole[m][c]["md_star_8"] for c in CELLS))
     keys = ("causal", "consensus", "md_star_4", "md_star_8")
-    body = [(m, *(" · ".join(_two(whole[m][c].get(k)) for k in keys) for c in CELLS)) for m in best[:SHORT]]
+    body = [(m, *(" · ".join(_two(whole[m][c].get(k)) for k in keys) for c in CELLS)) for m in best if m in SHOWN]
     for name, label in FRONT.items():
         found = next(p for p in PEERS if p[0] == name)[2]
         body.append((label, *(" · ".join([a, "–", b, c]) for a, b, c in (f.split() for f in found))))
