@@ -160,9 +160,14 @@ class Problem:
         return self._taught(list(self.counted))
 
     def _taught(self, masks: list[npt.NDArray[np.bool_]]) -> list[Taught]:
-        current = self.trials.current[0].numpy()
-        spikes = self.trials.spikes[0].numpy()
-        return [self._run_up(i, s, m) for i, s, m in zip(current, spikes, masks, strict=True)]
+        current, spikes = self.trials.current[0].numpy(), self.trials.spikes[0].numpy()
+        rows = zip(current, spikes, masks, self.lengths, strict=True)
+        return [self._run_up(i[:n], s[:n], m[:n]) for i, s, m, n in rows]
+
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """Per sweep the steps up to its last usable sample; what follows pads it to the longest sweep."""
+        return tuple(int(np.flatnonzero(v)[-1]) + 1 if v.any() else 1 for v in self.trials.valid[0].numpy())
 
     def _run_up(self, current: npt.NDArray, spikes: npt.NDArray, mask: npt.NDArray) -> Taught:
         """A sweep with its holding level before it, replayed but not counted: the neuron begins where the cell did."""

@@ -108,10 +108,8 @@ def watched(problem: Problem, sweeps: Sequence[Taught], how: Voltage) -> list[Ta
     recorded = problem.recording.sweeps
     if all(s.voltage is None for s in recorded):
         raise FitError(f"{problem.recording.cell}: no sweep has a recorded voltage; fit the spikes alone")
-    longest = problem.trials.shape[2]
-    return [
-        _with_voltage(problem.dt, s, t, len(t.spikes) - longest, how) for s, t in zip(recorded, sweeps, strict=True)
-    ]
+    rows = zip(recorded, sweeps, problem.lengths, strict=True)
+    return [_with_voltage(problem.dt, s, t, len(t.spikes) - n, how) for s, t, n in rows]
 
 
 def _with_voltage(dt: float, sweep: Sweep, taught: Taught, first: int, how: Voltage) -> Taught:
@@ -121,8 +119,9 @@ def _with_voltage(dt: float, sweep: Sweep, taught: Taught, first: int, how: Volt
     steps, apart = len(taught.spikes), max(round(how.every / dt), 1)
     ends = _at_ends(sweep, round(dt / sweep.dt))
     voltage, good = np.full(steps, np.nan), np.zeros(steps, bool)
-    voltage[first : first + len(ends)] = ends
-    good[first : first + len(ends)] = _away(sweep, how, dt, len(ends))
+    known = min(len(ends), steps - first)
+    voltage[first : first + known] = ends[:known]
+    good[first : first + known] = _away(sweep, how, dt, len(ends))[:known]
     good &= np.isfinite(voltage)
     sampled = np.zeros(steps, bool)
     sampled[::apart] = True

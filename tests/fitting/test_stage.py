@@ -8,7 +8,7 @@ from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError, RecordingError
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Status
 from ephysfit.fitting.stages import Gradient, Likelihood, Readout, Search
-from ephysfit.models import AIGIF, LIF
+from ephysfit.models import AIGIF, ALIF, LIF
 
 MOVERS = [Likelihood(), Gradient(steps=2), Search(evaluations=20)]
 
@@ -105,3 +105,11 @@ def test_seeds_and_askers_have_draws_of_their_own():
     p, q = problem(seed=1), problem(seed=2)
     assert p.rng(1).random() == p.rng(1).random()
     assert len({p.rng(1).random(), p.rng(2).random(), q.rng(1).random()}) == 3
+
+
+def test_a_short_sweep_is_not_replayed_to_the_length_of_the_longest():
+    p = problem(steps(), ALIF)
+    lengths = [len(s.current) for s in p.recording.sweeps]
+    assert len(set(lengths)) > 1
+    for taught, n in zip(p.everything, lengths, strict=True):
+        assert n <= len(taught.spikes) <= n + round(1000.0 / DT)  # and its run-up at the holding level
