@@ -43,10 +43,8 @@ class Refractory:
     fall: float = 12.0
 
     def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
-        if "t_ref" not in problem.neuron.parameters or not problem.neuron.stochastic():
-            return estimate.with_(stage="refractory", status=Status.NOT_NEEDED)
-        if problem.n_spikes < MINIMUM_SPIKES:
-            return estimate.with_(stage="refractory", status=Status.TOO_FEW_SPIKES)
+        if (idle := _idle(problem)) is not None:
+            return estimate.with_(stage="refractory", status=idle)
         found = self._profile(problem, estimate)
         nats = losses(problem, found)
         best = found[min(found, key=lambda k: nats[k])]
@@ -77,6 +75,13 @@ class Refractory:
         found = stage(quiet, estimate.with_(neuron=cell))
         problem.progress("refractory", min(steps / longest(problem, self.longest), 1.0))
         return found if np.isfinite(found.train) else found.with_(train=np.inf)
+
+
+def _idle(problem: Problem) -> Status | None:
+    """Why there is nothing to do, if there is not."""
+    if "t_ref" not in problem.neuron.parameters or not problem.neuron.stochastic():
+        return Status.NOT_NEEDED
+    return Status.TOO_FEW_SPIKES if problem.n_spikes < MINIMUM_SPIKES else None
 
 
 def losses(problem: Problem, found: dict[int, Estimate]) -> dict[int, float]:
@@ -130,10 +135,8 @@ class Barred:
     gain: float = 1.0
 
     def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
-        if "t_ref" not in problem.neuron.parameters or not problem.neuron.stochastic():
-            return estimate.with_(stage="refractory", status=Status.NOT_NEEDED)
-        if problem.n_spikes < MINIMUM_SPIKES:
-            return estimate.with_(stage="refractory", status=Status.TOO_FEW_SPIKES)
+        if (idle := _idle(problem)) is not None:
+            return estimate.with_(stage="refractory", status=idle)
         cell = self._longer(problem, estimate.neuron)
         if cell is estimate.neuron:
             return estimate.with_(stage="refractory", status=Status.NOT_NEEDED)
