@@ -14,7 +14,7 @@ from ephysfit.arrays import Trace
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import NeuronError, SimulationError
 from ephysfit.neuron.affine import is_affine, operators
-from ephysfit.neuron.declare import Neuron, Parameter, flatten, pack_state
+from ephysfit.neuron.declare import POTENTIAL, Neuron, Parameter, flatten, has_potential, pack_state
 from ephysfit.simulation.simulate import simulate
 
 #: draws that may be refused in a row before giving up
@@ -184,7 +184,7 @@ def respond(
             f"cannot be recorded synthetically; use simulate() with an array (time, input)"
         )
     current = np.asarray(current, dtype=np.float64)
-    save = ("V",) if "V" in kind.states and kind.states["V"].unit == "mV" else ()
+    save = (POTENTIAL,) if has_potential(kind) else ()
     done = simulate(neuron, current, dt=dt, noise=noise, save=save, seed=seed)
     times = done.spike_times[0][0]
     voltage = None

@@ -53,6 +53,7 @@ class Local:
 
     @property
     def count(self) -> int:
+        """Processes at work."""
         return self.workers or len(os.sched_getaffinity(0))
 
     def __call__(self, jobs: Sequence[Job], folder: Path) -> Iterator[Outcome]:

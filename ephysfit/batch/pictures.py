@@ -45,6 +45,7 @@ def pictures(found: Population) -> Iterator[tuple[str, str, Figure]]:
 
 
 def scores(found: Population) -> Figure:
+    """Every cell's headline scores, a row a model."""
     models = found.models[:MODELS]
     fig = figure(8.6, 0.9 + 0.34 * max(len(models), 2))
     for ax, (column, label) in zip(np.ravel(axes(fig, 1, len(SCORES), sharey=True)), SCORES.items(), strict=True):
@@ -84,6 +85,7 @@ def _strip(ax: Any, values: Any, row: int) -> None:
 
 
 def compared(found: Population) -> Figure:
+    """Md* of each cell under every model it was fitted with."""
     models = found.models[:MODELS]
     wide = found.done.pivot_table(index="cell", columns="model", values="md_star_8")[models]
     wide = wide.dropna().head(400)
@@ -140,6 +142,7 @@ def _grouped(grouping: Grouping) -> str:
 
 
 def clusters(grouping: Grouping) -> Figure:
+    """Cells on the first two principal components of their parameters, coloured by group."""
     fig = figure(8.6, 3.4)
     ax = axes(fig)
     for g in np.unique(grouping.group):

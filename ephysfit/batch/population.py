@@ -46,10 +46,12 @@ class Population:
 
     @property
     def done(self) -> DataFrame:
+        """Tasks that gave a fit."""
         return self.fits[self.fits["status"] == DONE]
 
     @property
     def failed(self) -> DataFrame:
+        """Tasks that gave none, with their reason."""
         return self.fits[self.fits["status"] != DONE]
 
     @property

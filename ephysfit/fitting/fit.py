@@ -307,7 +307,8 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
     if neuron.searched or not neuron.stochastic():
         if likelihood is not None:
             why = neuron.searched or "it declares no hazard"
-            raise FitError(f"{neuron.__name__} is not fitted by its likelihood ({why}), whose settings were given")
+            out = "leave the likelihood's settings (voltage, drift, recent) out"
+            raise FitError(f"{neuron.__name__} is not fitted by its likelihood ({why}); {out}")
         return (Passive(), Search(evaluations=4800, population=16, noisy=False))
     if stage.voltage is not None:
         admit_voltage(neuron)
@@ -318,8 +319,11 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
 
 
 def nearby(neuron: type[Neuron], stage: Likelihood) -> Refractory | Barred:
-    """A better refractory period nearby: intervals tell one steps too long where a spike holds the membrane low, and
-    one too short where they are short for a neuron that is only barred from spiking."""
+    """The search for a better refractory period nearby.
+
+    What intervals tell is too long where a spike holds the membrane low, and may be too short where a neuron is only
+    barred from spiking.
+    """
     again = replace(stage, starts=1, first=0, steps=12)
     if any(name in neuron.states for name in neuron.hold):
         return Refractory(likelihood=again, fall=-1.0)

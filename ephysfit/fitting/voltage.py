@@ -12,9 +12,9 @@ import numpy.typing as npt
 from ephysfit.data.recording import Sweep
 from ephysfit.errors import FitError, near
 from ephysfit.fitting.stage import Problem
-from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.declare import Neuron, has_potential
 from ephysfit.neuron.free import Free
-from ephysfit.simulation.replay import Noise, Replay, Taught, has_potential
+from ephysfit.simulation.replay import Noise, Replay, Taught
 
 Array = npt.NDArray[np.float64]
 

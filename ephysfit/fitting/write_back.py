@@ -15,6 +15,7 @@ from ephysfit.data.writing import Membrane, Prediction, Stored, append, labels, 
 from ephysfit.errors import FitError
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.score import Score, score
+from ephysfit.neuron.declare import POTENTIAL, has_potential
 
 if TYPE_CHECKING:
     from ephysfit.fitting.fit import Fit
@@ -80,7 +81,7 @@ def write(
 
 def gathered(fit: Fit, test: Recording, label: str, *, runs: int = 50, seed: int = 1) -> Stored:
     """What is stored of a fit: its runs on the test stimuli and their scores."""
-    save = ("V",) if "V" in type(fit.neuron).states and type(fit.neuron).states["V"].unit == "mV" else ()
+    save = (POTENTIAL,) if has_potential(type(fit.neuron)) else ()
     done = fit.simulate(test, runs=runs, seed=seed, save=save)
     readouts = {s.readout: s for s in (done, *done.companions.values())}
     scores = {name: score(run, test) for name, run in readouts.items()}

@@ -357,3 +357,8 @@ def scalar_values(neuron: Neuron) -> dict[str, float]:
     """Free parameters of a one-cell instance as floats by flat name."""
     flat = flatten(neuron.parameters, neuron.values())
     return {k: float(v.detach()) if hasattr(v, "detach") else float(v) for k, v in flat.items()}
+
+
+def has_potential(neuron: type[Neuron]) -> bool:
+    """Whether a neuron has a membrane potential in mV that a recorded voltage can be compared with."""
+    return POTENTIAL in neuron.states and neuron.states[POTENTIAL].unit == "mV"

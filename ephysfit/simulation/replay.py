@@ -24,7 +24,7 @@ import torch
 
 from ephysfit.errors import SimulationError
 from ephysfit.neuron.coefficients import coefficients
-from ephysfit.neuron.declare import POTENTIAL, Neuron
+from ephysfit.neuron.declare import Neuron, has_potential
 from ephysfit.neuron.free import Free
 from ephysfit.neuron.kept import kept
 from ephysfit.neuron.plan import plan
@@ -158,11 +158,6 @@ def moving_coefficients(free: Free) -> tuple[str, ...]:
     p, names = plan(free.neuron), set(free.names)
     entries = tuple(e[0] for e in p.entries) if names & set(p.moving) else ()
     return entries + tuple(n for n, reads in p.gathered if names & set(reads))
-
-
-def has_potential(neuron: type[Neuron]) -> bool:
-    """Whether a neuron has a membrane potential in mV that a recorded voltage can be compared with."""
-    return POTENTIAL in neuron.states and neuron.states[POTENTIAL].unit == "mV"
 
 
 @dataclass(frozen=True, eq=False)

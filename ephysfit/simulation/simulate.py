@@ -197,10 +197,8 @@ def simulate(
     cell = as_floats(neuron)
     admit(cell)
     given = drives(stimulus, step)
-    settings = np.atleast_2d(np.asarray(sharpen, dtype=np.float64))
+    settings = _settings(sharpen, noise)
     count, device = {"none": 1, "escape": runs, "integrated": len(settings)}[noise], device_of(stimulus)
-    if len(settings) > 1 and noise != "integrated":
-        raise SimulationError(f"{len(settings)} settings of sharpen need noise='integrated', not {noise!r}")
     trains, traces = [], {name: [] for name in save}  # type: ignore[var-annotated]
     for k, d in enumerate(given):
         before = lead(d.current, step, settle)
@@ -219,6 +217,18 @@ def simulate(
         names=tuple(d.name for d in given),
         traces={k: tuple(v) for k, v in traces.items()},
     )
+
+
+def _settings(sharpen: Any, noise: str) -> Settings:
+    """(beta, offset) a row, checked."""
+    rows = np.atleast_2d(np.asarray(sharpen, dtype=np.float64))
+    if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] != 2 or not np.isfinite(rows).all():
+        raise SimulationError(
+            f"sharpen={sharpen!r}: give (beta, offset) as finite numbers, or a sequence of such pairs"
+        )
+    if len(rows) > 1 and noise != "integrated":
+        raise SimulationError(f"{len(rows)} settings of sharpen need noise='integrated', not {noise!r}")
+    return rows
 
 
 def _after(train: Train, start: float) -> Train:

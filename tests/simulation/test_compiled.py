@@ -98,6 +98,12 @@ def test_settings_of_the_readout_run_together_as_they_run_alone():
         simulate(cell, current, dt=DT, noise="escape", sharpen=settings)
 
 
+@pytest.mark.parametrize("sharpen", [[], [(1.0,)], (1.0, np.nan), (np.inf, 0.0), [(1.0, 0.0, 2.0)]])
+def test_what_is_no_pair_of_numbers_is_refused_as_a_readout(sharpen):
+    with pytest.raises(SimulationError, match=r"sharpen=.*: give \(beta, offset\) as finite numbers"):
+        simulate(LIF.start(), np.full(100, 50.0), dt=DT, noise="integrated", sharpen=sharpen)
+
+
 def test_sharpened_readout_integrates_the_sharpened_hazard():
     cell, current, beta, offset = LIF.start(), noise((1, 1, 2000), 6), 2.0, 1.5
     sharp = cell.replace(delta=cell.delta / beta, theta=cell.theta + offset)
