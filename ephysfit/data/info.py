@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ephysfit.data.recording import Recording, Rejected, Sweep
+from ephysfit.data.rules import Removed
 from ephysfit.data.splitting import why
 from ephysfit.errors import RecordingError
 
@@ -35,6 +36,8 @@ class SweepRow:
         Usable spikes, their mean rate, and whether they were given or detected.
     warnings, notes
         What was odd, and what was done about it on the way in.
+    removed
+        What rules took away on the way in, counted.
     """
 
     name: str
@@ -53,6 +56,7 @@ class SweepRow:
     spike_source: str
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    removed: tuple[Removed, ...] = ()
 
     @classmethod
     def of(cls, sweep: Sweep, group: int, use: str = "") -> SweepRow:
@@ -74,6 +78,7 @@ class SweepRow:
             spike_source=sweep.spike_source,
             warnings=sweep.warnings,
             notes=sweep.notes,
+            removed=sweep.removed,
         )
 
 
@@ -124,6 +129,14 @@ class Report:
     warnings: tuple[str, ...] = ()
     electrode: Mapping[str, float | str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def removed(self) -> tuple[Removed, ...]:
+        """What rules took away from all usable sweeps together."""
+        totals: dict[tuple[str, str], int] = {}
+        for removed in (one for sweep in self.sweeps for one in sweep.removed):
+            totals[removed.rule, removed.of] = totals.get((removed.rule, removed.of), 0) + removed.count
+        return tuple(Removed(rule, count, of) for (rule, of), count in totals.items())
 
     @property
     def usable(self) -> bool:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import kinds
+from ephysfit.data.rules import Removed
 from ephysfit.errors import RecordingError
 
 #: steps outside these are mistakes of many orders of magnitude, ms
@@ -73,6 +74,8 @@ class Sweep:
         What was done on the way in: stretches masked, voltage shifted.
     spike_source
         ``"given"``, ``"detected"``, or ``"none"`` when nobody has looked for spikes yet.
+    removed
+        What rules took away on the way in, counted (`ephysfit.data.rules`).
 
     Raises
     ------
@@ -91,6 +94,7 @@ class Sweep:
     warnings: tuple[str, ...] = ()
     spike_source: str = "given"
     notes: tuple[str, ...] = ()
+    removed: tuple[Removed, ...] = ()
 
     def __post_init__(self) -> None:
         what = f"sweep {self.name!r}" if self.name else "sweep"

@@ -109,6 +109,8 @@ def _show(report: Report, everything: bool) -> None:
     _listed("Not used", ((r.name, r.reason) for r in report.rejected))
     _listed("Notes", ((s.name, note) for s in report.sweeps for note in s.notes))
     _listed("Careful", ((s.name, w) for s in report.sweeps for w in s.warnings), len(report.sweeps))
+    if report.removed:
+        _wrapped(f"Left out on the way in: {', '.join(map(str, report.removed))}; docs/reading.md lists the rules", 2)
     for warning in report.warnings:
         _wrapped(f"! {warning}", 2)
     _sides(report)
