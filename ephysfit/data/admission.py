@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ephysfit.arrays import Trace
 from ephysfit.data import kinds, pulses
 from ephysfit.data.building import Choice
 from ephysfit.data.formats import File, read, reader_of
+from ephysfit.data.leaks import Leak, find_leaks, spike_samples, step_levels
 from ephysfit.data.recording import Recording, Rejected, Sweep
-from ephysfit.data.sanity import checked, leaking
+from ephysfit.data.rules import Removed
+from ephysfit.data.sanity import checked
 from ephysfit.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -38,8 +41,9 @@ def admitted(found: Recording, request: Request, file: File | None) -> Recording
     """
     recording = _of_kind(found, request.choice.kind)
     recording = with_spikes(recording, request.spikes)
-    if request.leak == "replace":
-        recording = _without_leaks(recording, request, file)
+    leaks = find_leaks(recording.sweeps)
+    if leaks and request.leak != "keep":
+        recording, leaks = _without_leaks(recording, leaks, request, file), {}
     if request.test_pulse == "mask":
         recording = pulses.masked(recording)
     recording = _shifted(recording, request.junction_potential)
@@ -49,7 +53,7 @@ def admitted(found: Recording, request: Request, file: File | None) -> Recording
         "leak": request.leak,
         "junction_potential_mV": request.junction_potential,
     }
-    return checked(replace(recording, loaded={**recording.loaded, **asked}))
+    return checked(replace(recording, loaded={**recording.loaded, **asked}), leaks)
 
 
 def _of_kind(recording: Recording, kind: str | None) -> Recording:
@@ -75,30 +79,49 @@ def with_spikes(recording: Recording, spikes: str | Mapping[str, Any]) -> Record
     return recording.with_spikes(only="none")
 
 
-def _without_leaks(recording: Recording, request: Request, file: File | None) -> Recording:
-    """Sweeps whose current follows the spikes get the commanded one, or are refused."""
-    found = leaking(recording)
-    if not found:
-        return recording
-    commands = _commands(file, request, [recording.sweeps[k].name for k in found])
+def _without_leaks(recording: Recording, leaks: Mapping[int, Leak], request: Request, file: File | None) -> Recording:
+    """Sweeps whose current follows the spikes get another one, or are refused."""
+    names = [recording.sweeps[k].name for k in leaks]
+    commands = _commands(file, request, names) if request.leak == "replace" else {}
     kept, rejected = [], list(recording.rejected)
     for k, sweep in enumerate(recording.sweeps):
-        command = commands.get(sweep.name)
-        if k not in found:
+        if k not in leaks:
             kept.append(sweep)
-        elif isinstance(command, Sweep) and command.steps == sweep.steps:
-            kept.append(_commanded(sweep, command, found[k]))
+            continue
+        found = _of_levels(sweep) if request.leak == "step" else _of_command(sweep, commands.get(sweep.name))
+        if isinstance(found, Sweep):
+            kept.append(replace(found, notes=(*sweep.notes, f"{leaks[k]}; {found.notes[-1]}")))
         else:
-            why = command if isinstance(command, str) else "the file holds no commanded current to take instead"
-            rejected.append(Rejected(sweep.name, f"{found[k]}; {why}; leak='keep' takes it all the same"))
+            lost = f"{len(sweep.spike_times)} spikes in {sweep.duration / 1e3:g} s are lost"
+            rejected.append(Rejected(sweep.name, f"{leaks[k]}; {found} ({lost})"))
     return replace(recording, sweeps=tuple(kept), rejected=tuple(rejected))
 
 
-def _commanded(sweep: Sweep, command: Sweep, reason: str) -> Sweep:
-    """The command in place of a recorded current, shifted by the holding current that only the recording knows."""
+def _of_command(sweep: Sweep, command: Sweep | str | None) -> Sweep | str:
+    """The command in place of a recorded current, shifted by the holding current that only the recording knows; or why
+    not."""
+    if not isinstance(command, Sweep) or command.steps != sweep.steps:
+        why = command if isinstance(command, str) else "the file holds no commanded current to take instead"
+        ways = "leak='keep' takes it all the same"
+        if step_levels(sweep.current, sweep.dt, spike_samples(sweep)) is not None:
+            ways = f"leak='step' takes the levels of its steps instead, {ways}"
+        return f"{why}; {ways}"
     holding = float(np.median(sweep.current - command.current))
-    note = f"{reason}; the commanded current is taken instead, with the recorded offset of {holding:.1f} pA"
-    return replace(sweep, current=command.current + holding, notes=(*sweep.notes, note))
+    note = f"the commanded current is taken instead, with the recorded offset of {holding:.1f} pA"
+    return _replaced(sweep, command.current + holding, note)
+
+
+def _of_levels(sweep: Sweep) -> Sweep | str:
+    """The levels of a current in steps in place of it; or why not."""
+    levels = step_levels(sweep.current, sweep.dt, spike_samples(sweep))
+    if levels is None:
+        return "leak='step' takes the levels of steps, and this current does not move in steps"
+    return _replaced(sweep, levels, "the levels of its steps are taken instead")
+
+
+def _replaced(sweep: Sweep, current: Trace, note: str) -> Sweep:
+    took = Removed("leak", int(np.count_nonzero(current != sweep.current)), "samples")
+    return replace(sweep, current=current, notes=(*sweep.notes, note), removed=(*sweep.removed, took))
 
 
 def _commands(file: File | None, request: Request, names: list[str]) -> dict[str, Sweep | str]:

@@ -20,7 +20,7 @@ __all__ = ["Reader", "Request", "info", "load", "read", "readers"]
 
 HOW = ("auto", "detect", "given")
 PULSES = ("mask", "keep")
-LEAKS = ("replace", "keep")
+LEAKS = ("replace", "step", "keep")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def load(
     leak
         What happens to a recorded current that carries an artefact locked to the spikes, which would tell a model
         the answer. ``"replace"``: the commanded current is taken where the file holds it, else the sweep is
-        refused. ``"keep"``: it is taken, with a warning.
+        refused. ``"step"``: the levels of its steps are taken, where it moves in steps. ``"keep"``: it is taken, with
+        a warning.
     isolate
         Read in a process of its own: a damaged file that crashes its parser (libhdf5 can) is then an error like any
         other. Costs about a second.

@@ -1,4 +1,4 @@
-"""Every rule by which reading drops, cuts, replaces, refuses or warns, in one table; docs/reading.md is printed from it.
+"""Every rule by which reading drops, cuts, replaces, refuses or warns, in one table that docs/reading.md prints.
 
 A rule that takes something away says how much in `Sweep.removed`, under its name here; `ephysfit info` adds it up.
 """
@@ -25,8 +25,8 @@ class Removed:
 
     Examples
     --------
-    >>> str(Removed("aborted", 8000, "samples"))
-    '8000 samples (aborted)'
+    >>> str(Removed("test pulse", 800, "samples"))
+    '800 samples (test pulse)'
     """
 
     rule: str
@@ -74,6 +74,29 @@ RULES = MappingProxyType(
             "nearly all sweeps begin with the same pulse, none of it makes the cell spike and other stimuli follow, or "
             "MIES marks it",
             'test_pulse="keep"',
+        ),
+        "leak": Rule(
+            "replaces",
+            "a recorded current that follows the spikes (an amplifier's artefact would tell a model the answer); the "
+            "sweep is refused where no other current is known",
+            "after spikes the current departs from the levels of its steps, from the other repeats or from what its "
+            "own past foretells by more than chance (1 in 1,000 a recording) and by 2 % of its standard deviation, "
+            "also beside moments with a like past and no spike",
+            'leak="keep", or leak="step" for the levels of its steps',
+        ),
+        "not driven": Rule(
+            "refuses",
+            "to fit a recording whose current says nothing (it loads, with a warning)",
+            "the current is the same throughout, or the noise of its recording that the voltage does not follow, or "
+            "most sweeps contradict it",
+            "ef.fit(..., undriven=True), ephysfit fit --undriven",
+        ),
+        "contradicted": Rule(
+            "warns",
+            "of a voltage that does not follow its current, or falls where that rises",
+            "four standard errors above the input resistance, it is still below 2 MOhm although a cell of 20 MOhm "
+            "would have moved five times as much as the rest of the voltage",
+            "nothing is changed; the fit is refused where most sweeps are so",
         ),
     }
 )

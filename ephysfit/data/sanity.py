@@ -5,12 +5,14 @@ Nothing is changed here. A finding is a sentence that says what was seen and wha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from ephysfit.arrays import Trace
+from ephysfit.data.drive import contradiction, undriven
+from ephysfit.data.leaks import Leak
 from ephysfit.data.recording import Recording, Sweep
 
 #: median voltage of a living neuron, mV
@@ -23,20 +25,25 @@ STEPS = (0.002, 1.0)
 CLIPPED = 5
 #: shift of the resting voltage between the first and the last fifth of a sweep, mV
 DRIFT = 10.0
-#: standard errors by which the current may follow the spikes
-LOCKED = 5.0
 #: drop over the electrode that is worth a word, GOhm
 UNBALANCED = 0.005
-#: spikes needed to tell
-ENOUGH = 20
 
 
-def checked(recording: Recording) -> Recording:
-    """The recording with what was found written into the warnings of its sweeps."""
-    leak = leaking(recording)
-    said = [dict.fromkeys([*s.warnings, *findings(s), *filter(None, [leak.get(k)])]) for k, s in enumerate(recording)]
+def checked(recording: Recording, leaks: Mapping[int, Leak] | None = None) -> Recording:
+    """The recording with what was found written into the warnings of its sweeps.
+
+    Parameters
+    ----------
+    recording
+        With its spikes.
+    leaks
+        Sweeps kept although their current follows the spikes, by position.
+    """
+    leak = {k: (str(one),) for k, one in (leaks or {}).items()}
+    said = [dict.fromkeys([*s.warnings, *findings(s), *leak.get(k, ())]) for k, s in enumerate(recording)]
     sweeps = tuple(replace(s, warnings=tuple(w)) for s, w in zip(recording.sweeps, said, strict=True))
-    return replace(recording, sweeps=sweeps, warnings=(*recording.warnings, *_unbalanced(recording)))
+    whole = [*filter(None, [undriven(recording)]), *_unbalanced(recording)]
+    return replace(recording, sweeps=sweeps, warnings=(*recording.warnings, *whole))
 
 
 def findings(sweep: Sweep) -> tuple[str, ...]:
@@ -132,76 +139,6 @@ def _drifts(sweep: Sweep) -> str:
     return f"unstable: the voltage at the same current moved by {gap:.0f} mV over the sweep" if abs(gap) > DRIFT else ""
 
 
-def leaks(sweep: Sweep) -> str:
-    """What is wrong with a recorded current that follows the spikes, and so would tell a model the answer."""
-    score, size = spike_locked(sweep)
-    return _leak(score, size) if score > LOCKED else ""
-
-
-def _leak(score: float, size: float) -> str:
-    return (
-        f"the current carries an artefact of {size:.2g} pA locked to the spikes ({score:.0f} standard errors): "
-        "it would leak the answer to a model"
-    )
-
-
-def leaking(recording: Recording) -> dict[int, str]:
-    """Sweeps whose current follows the spikes, by position, with what is wrong.
-
-    Sweeps of few spikes, as steps have, tell nothing each; they are judged together.
-    """
-    found = {k: reason for k, sweep in enumerate(recording.sweeps) if (reason := leaks(sweep))}
-    few = [k for k, s in enumerate(recording.sweeps) if 0 < len(s.spike_times) < ENOUGH and k not in found]
-    together = spike_locked(*(recording.sweeps[k] for k in few)) if few else (0.0, 0.0)
-    return found | (dict.fromkeys(few, _leak(*together)) if together[0] > LOCKED else {})
-
-
-def spike_locked(*sweeps: Sweep) -> tuple[float, float]:
-    """How much the injected current follows the spikes that it should cause.
-
-    Given the current up to a spike's onset, what it does next cannot depend on the spike, unless the amplifier lets
-    the voltage into its current channel. Increments of the current are predicted from its last three samples, by least
-    squares away from spikes; around onsets the mean of what is left over is compared with its standard error.
-
-    Parameters
-    ----------
-    *sweeps
-        With spikes; those sampled as the first are taken together.
-
-    Returns
-    -------
-    tuple[float, float]
-        Largest mean residual in standard errors, and the size of the artefact, pA. (0, 0) with fewer than 20 spikes.
-    """
-    parts = [part for s in sweeps if abs(s.dt - sweeps[0].dt) < 1e-9 and (part := _left_over(s)) is not None]
-    if sum(len(rest) for rest, _ in parts) < ENOUGH:
-        return 0.0, 0.0
-    rest = np.concatenate([rest for rest, _ in parts])
-    noise = float(np.sqrt(np.mean([noise**2 for _, noise in parts])))
-    spread = np.maximum(np.maximum(rest.std(axis=0), noise), 1e-9 * float(np.std(sweeps[0].current)))
-    mean = rest.mean(axis=0)
-    if not spread.all():
-        return 0.0, 0.0
-    return float((np.abs(mean) / spread).max() * np.sqrt(len(rest))), float(np.ptp(np.cumsum(mean)))
-
-
-def _left_over(sweep: Sweep) -> tuple[np.ndarray, float] | None:
-    """What the past of the current does not say of its increments around each spike, and the noise of that."""
-    steps = np.diff(sweep.current)
-    offsets = np.arange(-1, max(int(1.5 / sweep.dt), 1))
-    near = (sweep.spike_times / sweep.dt).astype(np.int64)[:, None] + offsets
-    near = near[(near[:, 0] > 2) & (near[:, -1] < len(steps))] if near.size else near
-    away = np.ones(len(steps), dtype=bool)
-    away[:3] = False
-    away[near.ravel()] = False
-    quiet = np.flatnonzero(away)
-    if not len(near) or len(quiet) < 100 or not np.any(steps[quiet]):
-        return None
-    weights = np.linalg.lstsq(_past(sweep.current, quiet), steps[quiet], rcond=None)[0]
-    noise = float(np.std(steps[quiet] - _past(sweep.current, quiet) @ weights))
-    return steps[near] - _past(sweep.current, near) @ weights, noise
-
-
 def electrode_drop(sweep: Sweep) -> float:
     """How far the voltage jumps with the current within a sample or two, GOhm: what no bridge took off.
 
@@ -239,10 +176,6 @@ def _unbalanced(recording: Recording) -> list[str]:
     ]
 
 
-def _past(current: Trace, at: np.ndarray) -> np.ndarray:
-    return np.stack([np.ones(at.shape), current[at], current[at - 1], current[at - 2]], axis=-1)
-
-
 CHECKS: tuple[Callable[[Sweep], str], ...] = (
-    _voltage_size, _current_size, _swapped, _step, _rate, _clipped, _drifts, leaks,
+    _voltage_size, _current_size, _swapped, _step, _rate, _clipped, _drifts, contradiction,
 )  # fmt: skip

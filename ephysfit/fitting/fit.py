@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ephysfit.data import drive
 from ephysfit.data.hdf5 import is_hdf5
 from ephysfit.data.holding import LEAD
 from ephysfit.data.recording import Recording
@@ -232,6 +233,7 @@ def fit(
     prior: Prior | Sequence[Prior] = (),
     dt: float | None = None,
     seed: int = 0,
+    undriven: bool = False,
     progress: Progress = silent,
 ) -> Fit:
     """Fit a neuron to the training recording of one cell.
@@ -254,6 +256,8 @@ def fit(
         Step in ms; by default the largest multiple of the recorded step up to 0.5 ms.
     seed : int
         Of everything random.
+    undriven : bool
+        Fit also where the current cannot explain the spikes: it never changes, or the voltage does not follow it.
     progress : callable
         Told (stage name, fraction done).
 
@@ -264,8 +268,11 @@ def fit(
     Raises
     ------
     FitError
-        If the recording holds nothing to fit. A fit that ends badly is a value: see `Fit.status`, `Fit.warnings`.
+        If the recording holds nothing to fit, or its current did not drive the cell. A fit that ends badly is a value:
+        see `Fit.status`, `Fit.warnings`.
     """
+    if not undriven and (why := drive.undriven(recording)):
+        raise FitError(f"{recording.cell}: {why}; undriven=True (--undriven on the shell) fits it all the same")
     priors = (prior,) if isinstance(prior, Prior) else tuple(prior)
     if isinstance(model, str) and model == "auto":
         from ephysfit.fitting.selection import select

@@ -17,10 +17,11 @@ from places import SHARED, SHIPPED, needs_shared
 from ephysfit.data import kinds, pulses
 from ephysfit.data.contents import contents
 from ephysfit.data.isolation import isolated
+from ephysfit.data.leaks import find_leaks
 from ephysfit.data.loading import info, load
 from ephysfit.data.readers import abf
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.data.sanity import electrode_drop, spike_locked
+from ephysfit.data.sanity import electrode_drop
 from ephysfit.errors import RecordingError
 
 
@@ -168,6 +169,7 @@ class TestLeaks:
         assert [r.name for r in recording.rejected] == ["response_00"]
         assert "would leak the answer" in recording.rejected[0].reason
         assert "leak='keep'" in recording.rejected[0].reason
+        assert "527 spikes in 60 s are lost" in recording.rejected[0].reason
         assert len(recording) == 10
         kept = load(leaking, leak="keep")
         assert len(kept) == 11
@@ -190,9 +192,9 @@ class TestLeaks:
         replaced = [s for s in recording if any("commanded current is taken instead" in note for note in s.notes)]
         assert replaced
         assert not recording.rejected
+        assert not find_leaks(recording.sweeps)
         for sweep in replaced:
             ours = next(s for s in sound if s.name == sweep.name)
-            assert spike_locked(sweep)[0] < 5
             assert np.abs(np.median(sweep.current - ours.current)) < 0.5
             np.testing.assert_array_equal(sweep.voltage, ours.voltage)
 

@@ -14,7 +14,7 @@ from places import CELLS, SHARED, SHIPPED, needs_shared
 from ephysfit.data import formats
 from ephysfit.data.loading import info, load
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.data.sanity import findings, spike_locked
+from ephysfit.data.sanity import findings
 from ephysfit.errors import RecordingError
 
 RUBBISH = [
@@ -225,15 +225,6 @@ class TestSanity:
         v = self.sweep().voltage
         assert "clipped" in findings(self.sweep(voltage=np.minimum(v + 3 * np.sin(np.arange(v.size) / 500), -63)))[0]
         assert "unstable" in findings(self.sweep(voltage=v + np.linspace(0, 25, v.size)))[0]
-
-    @pytest.mark.parametrize("cell", CELLS)
-    def test_a_current_that_leaks_the_spikes_is_told_from_one_that_does_not(self, cell):
-        from dataclasses import replace
-
-        sweep = load(SHIPPED / f"{cell}.nwb", sweeps=[0])[0]
-        assert spike_locked(sweep)[0] < 4
-        leak = replace(sweep, current=sweep.current + 0.15 * np.gradient(sweep.voltage, sweep.dt))
-        assert any("leak" in f for f in findings(leak))
 
 
 def test_a_reader_of_ones_own_is_asked_first(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,6 +70,12 @@ PriorOption = Annotated[
                  help="What other cells have in common: folder of a batch, or fits of three cells or more, by giving "
                       "this several times. Fits of this very cell are left out."),
 ]  # fmt: skip
+Undriven = Annotated[
+    bool,
+    typer.Option("--undriven",
+                 help="Fit also where the current cannot explain the spikes: it never changes, or the voltage does not "
+                      "follow it."),
+]  # fmt: skip
 NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
 
 
@@ -90,6 +97,7 @@ def fit(
     spikes: arguments.SpikesOption = "auto",
     sweeps: arguments.SweepsOption = None,
     option: arguments.ReaderOption = None,
+    undriven: Undriven = False,
     no_report: NoReport = False,
     json: arguments.JsonOption = False,
 ) -> None:
@@ -117,10 +125,14 @@ def fit(
     recording = arguments.open_recording(files, spikes, sweeps, option)
     if aec is not None:
         recording = _compensated(recording, aec)
+    if recording.rejected:
+        note(lost_sentence(recording))
     fitted_on, held = parts(recording, train, test)
     note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
     priors = _priors(prior, recording.cell) if prior else ()
-    found = _fit(fitted_on, chosen, dt, seed, likelihood=_likelihood(voltage, drift, recent), prior=priors)
+    found = _fit(fitted_on, chosen, dt, seed, likelihood=_likelihood(voltage, drift, recent), prior=priors,
+                 undriven=undriven)  # fmt: skip
+    check_fitted(found, recording)
     done = {"split": {"train": train, "test": test}, "electrode": recording.facts.get("electrode_compensation", "")}
     found = replace(found, provenance={**found.provenance, **done})
     if intervals_by != "none" and likely(found):
@@ -139,6 +151,32 @@ def fit(
         paragraph(f"{found.details['why']}.")
     scoring.show(evidence)
     say("written: " + "  ".join(written.values()))
+
+
+def lost_sentence(recording: Recording, most: int = 4) -> str:
+    """Which sweeps are not used, and the reasons, the commonest first."""
+    by_reason = Counter(r.reason for r in recording.rejected)
+    total = len(recording.rejected) + len(recording)
+    out = [f"{len(recording.rejected)} of {total} sweeps are not used:"]
+    for reason, count in by_reason.most_common(most):
+        names = [r.name for r in recording.rejected if r.reason == reason]
+        out.append(f"  {', '.join(names[:most])}{f' and {count - most} more' if count > most else ''}: {reason}")
+    if len(by_reason) > most:
+        out.append(f"  and {len(by_reason) - most} further reasons: `ephysfit info` lists them")
+    return "\n".join(out)
+
+
+def check_fitted(fit: Fit, recording: Recording) -> None:
+    """Raise where the start values were kept for want of spikes: that is no fit, and its scores would pass for one."""
+    from ephysfit.errors import FitError
+    from ephysfit.fitting.stage import MINIMUM_SPIKES, Status
+
+    if fit.status is Status.TOO_FEW_SPIKES:
+        lost = f"; {len(recording.rejected)} sweeps were not used (above)" if recording.rejected else ""
+        raise FitError(
+            f"{fit.cell}: {fit.provenance['spikes']} spikes in the training data, {MINIMUM_SPIKES} are needed: nothing "
+            f"was fitted{lost}. `ephysfit inspect` shows every sweep with its spikes"
+        )
 
 
 def likely(fit: Fit) -> bool:

@@ -1,0 +1,551 @@
+"""Does the recorded current follow the spikes that it should cause? An amplifier that lets the voltage into its current
+channel would tell a model the answer.
+
+A current that makes the cell fire is unusual *before* the spike: that is honest, and no evidence. Only what cannot be a
+cause is judged: the current *after* a spike. Three references say what it would have been without the spike:
+
+- steps: the levels between lasting jumps, where the current moves in steps;
+- repeats: the mean of the other repeats, where one current is played three times or more;
+- the past: for all others, what the last samples and the means of the last 1 to 100 ms foretell.
+
+What departs from the reference is whitened by its own past (a prediction fitted to whatever does not follow a spike, so
+that it is independent of the spikes where the current is honest) and compared with waveforms that begin at the spike:
+rectangles and decays of 0.3 to 2 ms, and the cell's own mean spike with its slope where a voltage was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+
+from ephysfit.arrays import Trace
+from ephysfit.data.stimuli import Stimulus, group_repeats
+from ephysfit.data.sweep import Sweep
+
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
+
+#: of all tests on one recording together, the chance that an honest one fails one
+FALSE = 1e-3
+#: a leak is at least this part of the current's standard deviation: less tells a model nothing
+SIZE = 0.02
+#: spikes needed to tell
+ENOUGH = 20
+#: the sample that holds a spike may have caused it, and this long after its detected onset, ms
+ONSET = 0.2
+#: the next one, too, where simulators stamp spikes early: where it stands out by this part of what the one before does
+CAUSAL = 0.5
+#: how long after a spike the current is looked at: ms, and samples at least
+WINDOW, FEWEST = 3.0, 4
+#: samples, and means over ms, of the past that foretell the next sample
+SAMPLES, MEANS = 4, (1.0, 3.0, 10.0, 30.0, 100.0)
+#: increments from which the prediction is fitted, and spikes looked at, at most
+ROWS, MOST = 40_000, 20_000
+#: increments beyond this many usual ones are edges of the stimulus, where they are rare ...
+EDGE, RARE = 8.0, 0.05
+#: ... and as many elsewhere as after spikes, or where the new level lasts after so many of them
+LASTING = 0.7
+#: what is left of a current in steps is noise of the recording: at most so many times the noise of its increments
+FLAT = 2.0
+#: moments with a like past and no spike that each spike is compared with
+CONTROLS = 8
+#: a current is held, over so many samples at most, where this part of its jumps lie on one grid and fill it so far
+HELD, GRID, FULL = 64, 0.98, 0.7
+#: repeats needed for a mean of the others
+REPEATS = 3
+
+REFERENCES = {
+    "steps": "the levels of its steps",
+    "repeats": "the mean of the other repeats",
+    "past": "what its own past foretells",
+}
+
+
+@dataclass(frozen=True)
+class Leak:
+    """An artefact locked to the spikes.
+
+    Parameters
+    ----------
+    score
+        Of the waveform that fits best, standard errors.
+    size
+        Its largest value, pA.
+    reference
+        What the current was compared with, a key of `REFERENCES`.
+    """
+
+    score: float
+    size: float
+    reference: str
+
+    def __str__(self) -> str:
+        return (
+            f"the current carries an artefact of {abs(self.size):.2g} pA locked to the spikes ({abs(self.score):.0f} "
+            f"standard errors from {REFERENCES[self.reference]}): it would leak the answer to a model"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One sweep beside one reference: what departs from it, and the samples that hold its spikes."""
+
+    sweep: Sweep
+    reference: str
+    rest: Trace
+    at: Index
+
+    @property
+    def after(self) -> int:
+        """Samples from that of a spike on which may have caused it."""
+        return 1 + (int(np.ceil(ONSET / self.sweep.dt)) if self.sweep.spike_source == "detected" else 0)
+
+    @property
+    def reach(self) -> int:
+        """Samples from that of a spike which are looked at."""
+        return self.after + max(round(WINDOW / self.sweep.dt), FEWEST)
+
+
+def find_leaks(sweeps: Sequence[Sweep]) -> dict[int, Leak]:
+    """Sweeps whose current follows the spikes, by position.
+
+    Sweeps that repeat a stimulus are judged apart from the others, because usually they test what the others train.
+    A sweep of twenty spikes is judged by itself, and all that remain honest together.
+
+    Parameters
+    ----------
+    sweeps
+        With their spikes.
+
+    Examples
+    --------
+    >>> from ephysfit.synthetic import noise_current
+    >>> current = noise_current(20_000.0, 0.1, 100.0, 50.0)
+    >>> spikes = np.arange(100.0, 19_900.0, 37.0)
+    >>> honest = Sweep(current, 0.1, spike_times=spikes)
+    >>> bump = np.convolve(np.bincount((spikes / 0.1).astype(int), minlength=current.size), np.full(10, 15.0))
+    >>> artefact = Sweep(current + bump[: current.size], 0.1, spike_times=spikes)
+    >>> find_leaks([honest]), list(find_leaks([artefact]))
+    ({}, [0])
+    """
+    place = {id(sweep): k for k, sweep in enumerate(sweeps)}
+    groups = group_repeats(sweeps)
+    found: dict[int, Leak] = {}
+    for repeated in (False, True):
+        side = [group for group in groups if (group.repeats >= REPEATS) == repeated]
+        parts = [part for group in side for part in _parts(group)]
+        found |= {place[key]: leak for key, leak in _judge(parts).items()}
+    return found
+
+
+def _parts(group: Stimulus) -> list[_Part]:
+    """Each sweep with spikes of one stimulus beside every reference that it has."""
+    out = []
+    for sweep in group.sweeps:
+        at = spike_samples(sweep)
+        if not at.size or not np.ptp(sweep.current):
+            continue
+        levels = step_levels(sweep.current, sweep.dt, at)
+        rest = sweep.current if levels is None else sweep.current - levels
+        out.append(_Part(sweep, "past" if levels is None else "steps", rest, at))
+        if group.repeats >= REPEATS:
+            out.append(_Part(sweep, "repeats", sweep.current - _others(group, sweep), at))
+    return out
+
+
+def spike_samples(sweep: Sweep) -> Index:
+    """The samples that hold the spikes of a sweep, each once."""
+    at = np.floor(sweep.spike_times / sweep.dt + 1e-6).astype(np.int64)
+    return np.unique(at[(at >= 0) & (at < sweep.steps)])
+
+
+def _others(group: Stimulus, sweep: Sweep) -> Trace:
+    """Mean current of the other repeats, with the sweep's own offset; its own current where there is no other."""
+    total, count = np.zeros(sweep.steps), np.zeros(sweep.steps)
+    for other in group.sweeps:
+        if other is not sweep:
+            n = min(other.steps, sweep.steps)
+            total[:n] += other.current[:n]
+            count[:n] += 1
+    return np.where(count > 0, total / np.maximum(count, 1), sweep.current)
+
+
+def _judge(parts: list[_Part]) -> dict[int, Leak]:
+    """Leaks by the identity of their sweep."""
+    kind = lambda part: (part.reference, round(part.sweep.dt, 9), part.after)  # noqa: E731
+    pools = [_project(list(pool)) for _, pool in groupby(sorted(parts, key=kind), key=kind)]
+    tests = sum(1 + sum(len(own) >= ENOUGH for own in pool) for pool in pools)
+    found: dict[int, Leak] = {}
+    for pool in pools:
+        for own in pool:
+            if leak := _leak([own], tests):
+                found.setdefault(id(own.part.sweep), leak)
+        honest = [own for own in pool if id(own.part.sweep) not in found]
+        if leak := _leak(honest, tests):
+            found |= {id(own.part.sweep): leak for own in honest}
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Prediction:
+    """How the past foretells an increment, and the waveforms as they look once that is taken off, (waveform, step)."""
+
+    weights: Array
+    means: tuple[int, ...]
+    response: Array
+    peaks: Array
+
+    def past(self, rest: Trace, at: Index) -> Array:
+        """Columns of the past at these samples."""
+        return _past(rest, at, self.means)
+
+    def left(self, rest: Trace, at: Index) -> Array:
+        """What it does not foretell of the increment after each of these samples."""
+        return rest[at + 1] - rest[at] - self.past(rest, at) @ self.weights
+
+
+@dataclass(frozen=True, eq=False)
+class _Projected:
+    """What follows the spikes of one part along each waveform, (spike, waveform), and the power of the waveforms."""
+
+    part: _Part
+    by: _Prediction
+    at: Index
+    own: npt.NDArray[np.bool_]
+    along: Array
+
+    def __len__(self) -> int:
+        return len(self.along)
+
+    @property
+    def power(self) -> Array:
+        """Of the waveforms, as far as the window of each spike is its own."""
+        return self.own @ (self.by.response**2).T
+
+    def beside_controls(self) -> _Projected:
+        """The same less what follows moments with a like past and no spike: a prediction that errs, errs there too."""
+        from scipy.spatial import cKDTree
+
+        part, steps = self.part, self.by.response.shape[1]
+        free = _away(part, ROWS)
+        free = free[free + steps < part.sweep.steps - 1]
+        if len(free) < 10 * CONTROLS:
+            return self
+        columns = self.by.past(part.rest, free)[:, 1:]
+        scale = np.maximum(columns.std(axis=0), 1e-12)
+        tree = cKDTree(columns / scale)
+        near = free[tree.query(self.by.past(part.rest, self.at)[:, 1:] / scale, CONTROLS)[1]]
+        usual = self.by.left(part.rest, near[:, :, None] + np.arange(steps)).mean(axis=1)
+        return replace(self, along=self.along - (usual * self.own) @ self.by.response.T)
+
+
+def _leak(pool: list[_Projected], tests: int) -> Leak | None:
+    """The artefact of these sweeps together, if there is one also beside controls."""
+    first = _strongest(pool, tests)
+    return first and _strongest([own.beside_controls() for own in pool], tests)
+
+
+def _strongest(pool: list[_Projected], tests: int) -> Leak | None:
+    """The waveform that stands out most from honest chance, if one does."""
+    if sum(map(len, pool)) < ENOUGH:
+        return None
+    along, power = (np.concatenate([getattr(own, name) for own in pool]) for name in ("along", "power"))
+    whole = np.maximum(power.sum(axis=0), 1e-300)
+    size = along.sum(axis=0) / whole
+    error = np.sqrt(((along - size * power) ** 2).sum(axis=0)) / whole
+    spread = float(np.sqrt(np.mean([np.var(own.part.sweep.current) for own in pool])))
+    score = size / np.maximum(error, 1e-6 * spread)
+    sizes = size * pool[0].by.peaks
+    limit = stdtrit(len(along) - 1, 1 - FALSE / (2 * tests * len(size)))
+    large = (np.abs(sizes) >= SIZE * spread) & (np.abs(score) >= limit)
+    if not large.any():
+        return None
+    best = int(np.argmax(np.where(large, np.abs(score), 0.0)))
+    return Leak(float(score[best]), float(sizes[best]), pool[0].part.reference)
+
+
+def _project(pool: list[_Part]) -> list[_Projected]:
+    """What the past does not foretell after each spike, along each waveform."""
+    first = pool[0]
+    means = tuple(m for m in (round(ms / first.sweep.dt) for ms in MEANS) if m > SAMPLES)
+    rows = [_away(part, ROWS // len(pool) + 1) for part in pool]
+    past = np.concatenate([_past(part.rest, at, means) for part, at in zip(pool, rows, strict=True)])
+    steps = np.concatenate([part.rest[at + 1] - part.rest[at] for part, at in zip(pool, rows, strict=True)])
+    weights, usual = _fit_past(past, steps)
+    shapes = _waveforms(pool)
+    lead = max(means, default=0) + SAMPLES
+    response = np.stack([_whitened(np.pad(w, (lead, 0)), weights, means, len(w)) for w in shapes])
+    response = response[:, first.after - 1 : first.reach - 1]
+    by = _Prediction(weights, means, response, np.abs(shapes).max(axis=1))
+    left = [_left(part, by) for part in pool]
+    edges = _edges(steps - past @ weights, pool, left, EDGE * usual)
+    early = first.after == 1 and first.reference != "repeats" and _causal(pool, by, left)
+    out = []
+    for part, (at, own, rest) in zip(pool, left, strict=True):
+        own = own & ~_spread(np.abs(rest) > EDGE * usual, round(WINDOW / part.sweep.dt)) if edges else own
+        own[:, :1] &= not early
+        out.append(_Projected(part, by, at, own, (rest * own) @ response.T))
+    return out
+
+
+def _causal(pool: list[_Part], by: _Prediction, left: list[tuple[Index, npt.NDArray[np.bool_], Array]]) -> bool:
+    """Whether the sample after that of the spike looks like a cause: as unusual, upward, as the one before it.
+
+    Where a simulator stamps a spike at the beginning of the step that made it, it is one.
+    """
+    windows = zip(pool, left, strict=True)
+    before = np.concatenate([by.left(part.rest, np.maximum(at - 1, SAMPLES - 1)) for part, (at, _, _) in windows])
+    after = np.concatenate([rest[:, 0] for _, _, rest in left])
+    return bool(after.mean() > CAUSAL * max(before.mean(), 0.0))
+
+
+def _away(part: _Part, most: int) -> Index:
+    """Samples that do not follow a spike. Those before one count: to leave them out would be to look ahead."""
+    free = np.ones(part.sweep.steps - 1, dtype=bool)
+    free[: SAMPLES - 1] = False
+    for shift in range(part.reach):
+        at = part.at + shift
+        free[at[at < free.size]] = False
+    found = np.flatnonzero(free)
+    if found.size < 100:
+        found = np.arange(SAMPLES - 1, part.sweep.steps - 1)
+    return found[:: max(found.size // most, 1)]
+
+
+def _past(rest: Trace, at: Index, means: Sequence[int]) -> Array:
+    """What an increment is foretold from: a constant, the last samples, means of the last stretches; (..., column)."""
+    total = np.concatenate([[0.0], np.cumsum(rest)])
+    columns = [np.ones(at.shape), *(rest[at - k] for k in range(SAMPLES))]
+    for m in means:
+        begin = np.maximum(at + 1 - m, 0)
+        columns.append((total[at + 1] - total[begin]) / (at + 1 - begin))
+    return np.stack(columns, axis=-1)
+
+
+def _fit_past(past: Array, steps: Array) -> tuple[Array, float]:
+    """Weights of the past by least squares, edges of the stimulus left out, and the usual size of what is left."""
+    exact = 1e-9 * float(np.abs(past[:, 1]).max())
+    keep = np.ones(len(steps), dtype=bool)
+    for _ in range(5):
+        weights = np.linalg.lstsq(past[keep], steps[keep], rcond=1e-10)[0]
+        rest = np.abs(steps - past @ weights)
+        usual = max(1.4826 * float(np.median(rest)), exact)
+        keep = rest <= EDGE * usual
+    if np.mean(~keep) <= RARE:
+        return weights, usual
+    # of two kinds, as a rectified current: neither is an edge
+    weights = np.linalg.lstsq(past, steps, rcond=1e-10)[0]
+    return weights, float(np.sqrt(np.mean((steps - past @ weights) ** 2)))
+
+
+def _whitened(shape: Trace, weights: Array, means: Sequence[int], n: int) -> Array:
+    """What the past would not foretell of a current that was zero before this waveform, at all but the last sample."""
+    at = np.arange(len(shape) - n, len(shape) - 1)
+    return shape[at + 1] - shape[at] - _past(shape, at, means)[:, 1:] @ weights[1:]
+
+
+def _left(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[np.bool_], Array]:
+    """Where the window of each spike begins, which steps belong to it, and what the past does not foretell there.
+
+    A sample belongs to the last spike that it cannot have caused.
+    """
+    stride = max(len(part.at) // MOST, 1)
+    ends = np.append(part.at[1:], 2 * part.sweep.steps)[::stride]
+    begin = part.at[::stride] + part.after - 1
+    at = begin[:, None] + np.arange(part.reach - part.after)
+    own = (at + 1 < part.sweep.steps) & (at < ends[:, None] + part.after - 1) & (at >= SAMPLES - 1)
+    begin = np.clip(begin, SAMPLES - 1, part.sweep.steps - 2)
+    rest = by.left(part.rest, np.where(own, at, SAMPLES - 1))
+    return begin, own, np.where(own, rest, 0.0)
+
+
+def _edges(
+    elsewhere: Array, pool: list[_Part], left: list[tuple[Index, npt.NDArray[np.bool_], Array]], limit: float
+) -> bool:
+    """Whether large increments after spikes are edges of the stimulus: it has as many elsewhere, or they last."""
+    sizes, lasting, spikes = [np.empty(0)], 0, 0
+    for part, (begin, _, rest) in zip(pool, left, strict=True):
+        large = np.abs(rest) > limit
+        sizes.append(np.abs(rest[large]))
+        begin = begin[large.any(axis=1)]
+        at = np.minimum(begin[:, None] + np.arange(rest.shape[1] + FEWEST), part.sweep.steps - 1)
+        n = rest.shape[1] // 2
+        slope = (part.rest[begin] - part.rest[np.maximum(begin - n, 0)]) / n
+        away = np.abs(part.rest[at] - part.rest[begin][:, None] - slope[:, None] * (at - begin[:, None]))
+        lasting += int(np.sum(away[:, -1] > away.max(axis=1) / 2))
+        spikes += begin.size
+    followed = np.concatenate(sizes)
+    alike = max(limit, float(np.median(followed)) / 2) if followed.size else limit
+    return bool((np.abs(elsewhere) > alike).sum() >= followed.size / 2 or lasting >= LASTING * spikes)
+
+
+def _spread(mask: npt.NDArray[np.bool_], n: int) -> npt.NDArray[np.bool_]:
+    """Each True kept on for n further steps along the last axis."""
+    out = mask.copy()
+    for k in range(1, n + 1):
+        out[:, k:] |= mask[:, :-k]
+    return out
+
+
+def _waveforms(pool: list[_Part]) -> Array:
+    """Waveforms of artefacts from the sample of the spike on, each of largest value 1, (waveform, sample)."""
+    dt, n = pool[0].sweep.dt, pool[0].reach
+    t = np.arange(n)
+    boxes = [(t <= m).astype(float) for m in sorted({max(round(width / dt), 1) for width in (0.3, 1.0, 2.0)})]
+    decays = [np.exp(-t * dt / tau) * (t > 0) for tau in (0.5, 2.0)]
+    bells = [np.exp(-(((t * dt - at) / width) ** 2)) for at, width in ((0.3, 0.2), (0.5, 0.3), (1.0, 0.6))]
+    bells += [np.diff(bell, prepend=0.0) for bell in bells[1:]]
+    shapes = [shape for shape in (*boxes, *decays, *bells, *_own_spike(pool)) if np.abs(shape).max() > 0]
+    return np.stack([shape / np.abs(shape).max() for shape in shapes])
+
+
+def _own_spike(pool: list[_Part]) -> list[Trace]:
+    """The cell's mean spike from its onset on, and its slope; nothing where no voltage was recorded."""
+    n = pool[0].reach
+    cut = []
+    for part in pool:
+        if part.sweep.voltage is not None:
+            at = part.at[(part.at > 1) & (part.at + n < part.sweep.steps)]
+            at = at[:: max(len(at) // 200, 1)]
+            cut.append(part.sweep.voltage[at[:, None] + np.arange(-1, n)])
+    rows = np.concatenate(cut) if cut else np.empty((0, n + 1))
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    if not len(rows):
+        return []
+    mean = rows.mean(axis=0)
+    return [mean[1:] - mean[0], np.diff(mean)]
+
+
+def step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace | None:
+    """The command of a current that moves in steps: each stretch at its median, pA; None where it does not.
+
+    Parameters
+    ----------
+    current
+        pA, shape (time,), with the noise of its recording.
+    dt
+        Sampling step, ms.
+    spikes
+        Samples of the spikes, sorted. A short stretch that begins within 3 ms after one, at a level that the command
+        takes nowhere else, is an artefact and not a step.
+
+    Examples
+    --------
+    >>> current = np.repeat([0.0, 130.0, 0.0], 500) + np.random.default_rng(0).normal(0, 1, 1500)
+    >>> np.unique(step_levels(current, 0.1).round(0)).size
+    2
+    """
+    noise = 1.4826 * float(np.median(np.abs(np.diff(current)))) / np.sqrt(2)
+    at = np.empty(0, dtype=np.int64) if spikes is None else spikes
+    after = _following(len(current), dt, at)
+    whole = current
+    if noise == 0 and at.size:
+        current = _bridged(current, dt, at, after)
+    d = np.abs(np.diff(current))
+    jumps = 1 + np.flatnonzero(d > max(EDGE * noise * np.sqrt(2), 1e-9 * float(np.ptp(current))))
+    bounds = _grid(current, jumps, after, EDGE * noise)
+    held = bounds is not None
+    if bounds is None:
+        if jumps.size > len(current) * min(dt / WINDOW, 0.1):
+            return None
+        bounds = np.concatenate([[0], jumps, [len(current)]])
+    levels = np.array([np.median(current[a:b]) for a, b in pairwise(bounds)])
+    levels = levels if held else _without_artefacts(levels, bounds, noise, dt, at)
+    command = np.repeat(levels, np.diff(bounds))
+    usual = 1.4826 * float(np.median(np.abs(whole - command)))
+    if usual > FLAT * noise:
+        return None
+    return (
+        command if held or not noise else command + _small_steps(np.where(after, 0.0, whole - command), bounds, usual)
+    )
+
+
+def _following(n: int, dt: float, spikes: Index) -> npt.NDArray[np.bool_]:
+    """Samples within 3 ms after a spike."""
+    after = np.zeros(n, dtype=bool)
+    for shift in range(1, max(round(WINDOW / dt), FEWEST) + 2):
+        after[np.minimum(spikes + shift, n - 1)] = True
+    return after
+
+
+def _small_steps(rest: Trace, bounds: Index, noise: float) -> Trace:
+    """Steps within the noise, found by how long they last: each stretch is parted where its sum departs most."""
+    out = np.zeros_like(rest)
+    todo = [(int(a), int(b)) for a, b in pairwise(bounds)]
+    while todo:
+        a, b = todo.pop()
+        n = b - a
+        if n < 2 * FEWEST:
+            continue
+        part = rest[a:b]
+        k = np.arange(1, n)
+        apart = np.abs(np.cumsum(part)[:-1] - k * part.mean()) / np.sqrt(k * (n - k) / n)
+        best = int(np.argmax(apart))
+        if apart[best] > EDGE * noise and FEWEST <= best + 1 <= n - FEWEST:
+            todo += [(a, a + best + 1), (a + best + 1, b)]
+        else:
+            out[a:b] = float(np.median(part))
+    return out
+
+
+def _bridged(current: Trace, dt: float, spikes: Index, after: npt.NDArray[np.bool_]) -> Trace:
+    """A current of a few exact levels with what follows a spike put back to a level of the command.
+
+    To the level at the spike, where it comes back to that very level over values that it takes nowhere else; to the
+    nearest level that it takes elsewhere, where an edge follows too.
+    """
+    reach = max(round(WINDOW / dt), FEWEST) + 1
+    at = np.minimum(spikes[:, None] + np.arange(1, reach + 1), current.size - 1)
+    known = np.unique(current[~after])
+    if not known.size or known.size > current.size / HELD:
+        return current
+    right = np.clip(np.searchsorted(known, current[at]), 1, max(known.size - 1, 1))
+    low, high = known[right - 1], known[np.minimum(right, known.size - 1)]
+    near = np.where(current[at] - low <= high - current[at], low, high)
+    back = current[spikes] == current[np.minimum(at[:, -1] + 1, current.size - 1)]
+    strange = ~np.isin(current[at], known).all(axis=1)
+    out = current.copy()
+    out[at] = np.where((back & strange)[:, None], current[spikes][:, None], near)
+    return out
+
+
+def _grid(current: Trace, jumps: Index, after: npt.NDArray[np.bool_], noise: float) -> Index | None:
+    """Bounds of the stretches over which a current is held, if its jumps away from spikes keep to a grid."""
+    n, free = len(current), float(np.sum(~after))
+    jumps = jumps[~after[np.minimum(jumps, n - 1)]]
+    if jumps.size < ENOUGH:
+        return None
+    for m in range(HELD, 1, -1):
+        phase = int(np.bincount(jumps % m).argmax())
+        if np.mean(jumps % m == phase) < GRID or jumps.size < FULL * free / m:
+            continue
+        whole = current[phase : phase + (n - phase) // m * m].reshape(-1, m)
+        off = np.abs(whole - np.median(whole, axis=1)[:, None]) > max(noise, 1e-9 * float(np.ptp(current)))
+        off &= ~after[phase : phase + whole.size].reshape(-1, m)
+        if np.mean(off.any(axis=1)) < 1 - GRID:
+            return np.unique(np.concatenate([[0], np.arange(phase, n, m), [n]]))
+    return None
+
+
+def _without_artefacts(levels: Array, bounds: Index, noise: float, dt: float, spikes: Index) -> Array:
+    """Levels with short stretches after spikes put back to the level before, unless theirs is taken elsewhere too."""
+    if not spikes.size:
+        return levels
+    reach = max(round(WINDOW / dt), FEWEST)
+    begins = bounds[:-1]
+    last = np.searchsorted(spikes, begins, side="right") - 1
+    follows = (last >= 0) & (begins - spikes[np.maximum(last, 0)] <= reach)
+    short = follows & (np.diff(bounds) <= reach)
+    known = np.sort(levels[~short])
+    slack = max(5 * noise, 0.01 * float(np.ptp(levels)), 1e-9)
+    levels = levels.copy()
+    for k in np.flatnonzero(short):
+        near = known[max(np.searchsorted(known, levels[k]) - 1, 0) :][:2]
+        if k and not np.any(np.abs(near - levels[k]) <= slack):
+            levels[k] = levels[k - 1]
+    return levels
