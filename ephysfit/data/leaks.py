@@ -182,12 +182,12 @@ def _judge(parts: list[_Part]) -> dict[int, Leak]:
     tests = sum(1 + sum(len(own) >= ENOUGH for own in pool) for pool in pools)
     found: dict[int, Leak] = {}
     for pool in pools:
-        for own in pool:
-            if leak := _leak([own], tests):
-                found.setdefault(id(own.part.sweep), leak)
-        honest = [own for own in pool if id(own.part.sweep) not in found]
+        own = {id(one.part.sweep): leak for one in pool if (leak := _leak([one], tests))}
+        honest = [one for one in pool if id(one.part.sweep) not in own]
         if leak := _leak(honest, tests):
-            found |= {id(own.part.sweep): leak for own in honest}
+            own |= {id(one.part.sweep): leak for one in honest}
+        for key, leak in own.items():  # of two references the one that shows it best
+            found[key] = max(found.get(key, leak), leak, key=lambda one: abs(one.score))
     return found
 
 

@@ -109,7 +109,7 @@ def test_an_artefact_after_spikes_is_found(stimulus, part):
     assert "locked to the spikes" in str(found[0])
 
 
-def test_repeats_betray_an_artefact_of_a_twentieth_that_a_single_sweep_hides():
+def test_repeats_betray_an_artefact_of_a_twentieth():
     """Each repeat carries its own recording noise; the mean of the others tells the command."""
     dt, rng = 0.1, np.random.default_rng(1)
     command = 60 + 100 * coloured(100_000, dt, 3.0, 3)
