@@ -11,6 +11,7 @@ import numpy as np
 from ephysfit.data import kinds, pulses
 from ephysfit.data.building import Choice
 from ephysfit.data.formats import File, read, reader_of
+from ephysfit.data.padding import without_padding
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.data.sanity import checked, leaking
 from ephysfit.errors import RecordingError
@@ -37,6 +38,8 @@ def admitted(found: Recording, request: Request, file: File | None) -> Recording
         Where a commanded current can be read from; None for objects in memory.
     """
     recording = _of_kind(found, request.choice.kind)
+    if request.padding == "cut":
+        recording = without_padding(recording)
     recording = with_spikes(recording, request.spikes)
     if request.leak == "replace":
         recording = _without_leaks(recording, request, file)
@@ -47,6 +50,7 @@ def admitted(found: Recording, request: Request, file: File | None) -> Recording
         "spikes": request.spikes if isinstance(request.spikes, str) else dict(request.spikes),
         "test_pulse": request.test_pulse,
         "leak": request.leak,
+        "padding": request.padding,
         "junction_potential_mV": request.junction_potential,
     }
     return checked(replace(recording, loaded={**recording.loaded, **asked}))
@@ -102,11 +106,12 @@ def _commanded(sweep: Sweep, command: Sweep, reason: str) -> Sweep:
 
 
 def _commands(file: File | None, request: Request, names: list[str]) -> dict[str, Sweep | str]:
-    """The commanded current of each sweep, or why there is none."""
+    """The commanded current of each sweep, cut like the sweep itself, or why there is none."""
     if file is None or COMMAND not in reader_of(file).options:
         return {}
     try:
         found = read(file, Choice(tuple(names)), {**(request.options or {}), COMMAND: True})
+        found = without_padding(found) if request.padding == "cut" else found
     except RecordingError as error:
         return dict.fromkeys(names, str(error))
     return {sweep.name: sweep for sweep in found.sweeps}

@@ -10,6 +10,7 @@ import numpy as np
 from ephysfit.arrays import Trace
 from ephysfit.data import kinds
 from ephysfit.data.recording import Sweep
+from ephysfit.data.rules import Removed
 from ephysfit.errors import RecordingError, StimulusError, near
 
 #: relative error of a sampling rate that still counts as the same rate
@@ -88,7 +89,8 @@ def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus:
     end = int(np.flatnonzero(known)[-1]) + 1 if known.any() else 0
     if not end:
         raise RecordingError("no sample is finite" if current.size else "no samples")
-    notes = () if end == current.size else (f"aborted: cut at {end * dt:g} of {current.size * dt:g} ms",)
+    lost = current.size - end
+    notes = (f"aborted: cut at {end * dt:g} of {current.size * dt:g} ms",) if lost else ()
     if not np.isfinite(current[:end]).all():
         raise StimulusError(
             f"the current is missing (NaN) at {np.flatnonzero(~np.isfinite(current))[0] * dt:g} ms, inside the sweep"
@@ -103,6 +105,7 @@ def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus:
         warnings=notes,
         valid=intervals(known[:end], dt),
         spike_source="none",
+        removed=(Removed("aborted", lost, "samples"),) if lost else (),
     )
 
 

@@ -21,6 +21,7 @@ __all__ = ["Reader", "Request", "info", "load", "read", "readers"]
 HOW = ("auto", "detect", "given")
 PULSES = ("mask", "keep")
 LEAKS = ("replace", "keep")
+PADDING = ("cut", "keep")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Request:
     ----------
     choice
         Sweeps to read.
-    spikes, junction_potential, test_pulse, leak
+    spikes, junction_potential, test_pulse, leak, padding
         As of `load`.
     options
         Of the reader.
@@ -43,12 +44,14 @@ class Request:
     test_pulse: str = "mask"
     leak: str = "replace"
     options: Mapping[str, Any] | None = None
+    padding: str = "cut"
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("spikes", self.spikes, HOW),
             ("test_pulse", self.test_pulse, PULSES),
             ("leak", self.leak, LEAKS),
+            ("padding", self.padding, PADDING),
         ):
             if not (name == "spikes" and isinstance(value, Mapping)) and value not in known:
                 raise RecordingError(f"{name}={value!r}; {near(str(value), known)}")
@@ -65,6 +68,7 @@ def load(
     junction_potential: float | None = None,
     test_pulse: str = "mask",
     leak: str = "replace",
+    padding: str = "cut",
     isolate: bool = False,
     **reader_options: Any,
 ) -> Recording:
@@ -92,6 +96,9 @@ def load(
         What happens to a recorded current that carries an artefact locked to the spikes, which would tell a model
         the answer. ``"replace"``: the commanded current is taken where the file holds it, else the sweep is
         refused. ``"keep"``: it is taken, with a warning.
+    padding
+        ``"cut"``: what was never recorded is cut off (sweeps stopped early and filled up) or marked as not valid
+        (gaps filled with zeros). ``"keep"``: it is taken as recorded.
     isolate
         Read in a process of its own: a damaged file that crashes its parser (libhdf5 can) is then an error like any
         other. Costs about a second.
@@ -118,10 +125,10 @@ def load(
     """
     if objects.is_object(path):
         found, sources = objects.load(path, Choice(sweeps, stimulus, kind), reader_options), None
-        request = Request(Choice(), spikes, junction_potential, test_pulse, leak, {})
+        request = Request(Choice(), spikes, junction_potential, test_pulse, leak, {}, padding)
         return admission.admitted(found, request, sources)
     request = Request(
-        Choice(sweeps, stimulus, kind), spikes, junction_potential, test_pulse, leak, dict(reader_options)
+        Choice(sweeps, stimulus, kind), spikes, junction_potential, test_pulse, leak, dict(reader_options), padding
     )
     sources = _paths(path)
     if isolate:

@@ -75,6 +75,27 @@ RULES = MappingProxyType(
             "MIES marks it",
             'test_pulse="keep"',
         ),
+        "aborted": Rule(
+            "cuts",
+            "the end of a sweep that was stopped early",
+            "samples that are missing (NaN, chunks never written); a voltage that stays at exactly one value for the "
+            "last 5 ms or more, four times longer than anywhere else, and was noisy up to there; a voltage beyond "
+            "200 mV that does not come back",
+            'padding="keep" (not for NaN)',
+        ),
+        "gap": Rule(
+            "masks",
+            "samples inside a sweep that were never recorded",
+            "a voltage at exactly 0 mV, or at one value that is no end of its range, for 5 ms or more, noisy on both "
+            "sides",
+            'padding="keep"',
+        ),
+        "never recorded": Rule(
+            "refuses",
+            "a sweep without a recorded voltage",
+            "exactly 0 mV throughout and no spike times given, or a dataset of which nothing was written",
+            'padding="keep" (not for datasets never written)',
+        ),
     }
 )
 
