@@ -10,6 +10,7 @@ import numpy as np
 
 from ephysfit.data import kinds, pulses
 from ephysfit.data.building import Choice
+from ephysfit.data.clamp_mode import only_current_clamp
 from ephysfit.data.formats import File, read, reader_of
 from ephysfit.data.padding import without_padding
 from ephysfit.data.recording import Recording, Rejected, Sweep
@@ -40,6 +41,8 @@ def admitted(found: Recording, request: Request, file: File | None) -> Recording
     recording = _of_kind(found, request.choice.kind)
     if request.padding == "cut":
         recording = without_padding(recording)
+    if request.clamp is None:
+        recording = only_current_clamp(recording)
     recording = with_spikes(recording, request.spikes)
     if request.leak == "replace":
         recording = _without_leaks(recording, request, file)
@@ -51,6 +54,7 @@ def admitted(found: Recording, request: Request, file: File | None) -> Recording
         "test_pulse": request.test_pulse,
         "leak": request.leak,
         "padding": request.padding,
+        "clamp": request.clamp,
         "junction_potential_mV": request.junction_potential,
     }
     return checked(replace(recording, loaded={**recording.loaded, **asked}))

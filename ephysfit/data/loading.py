@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ HOW = ("auto", "detect", "given")
 PULSES = ("mask", "keep")
 LEAKS = ("replace", "keep")
 PADDING = ("cut", "keep")
+CLAMPS = (None, "current")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Request:
     ----------
     choice
         Sweeps to read.
-    spikes, junction_potential, test_pulse, leak, padding
+    spikes, junction_potential, test_pulse, leak, padding, clamp
         As of `load`.
     options
         Of the reader.
@@ -45,6 +46,7 @@ class Request:
     leak: str = "replace"
     options: Mapping[str, Any] | None = None
     padding: str = "cut"
+    clamp: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -55,6 +57,8 @@ class Request:
         ):
             if not (name == "spikes" and isinstance(value, Mapping)) and value not in known:
                 raise RecordingError(f"{name}={value!r}; {near(str(value), known)}")
+        if self.clamp not in CLAMPS:
+            raise RecordingError(f"clamp={self.clamp!r}; 'current' says that this is current clamp, None asks the file")
         admission.check_junction(self.junction_potential)
 
 
@@ -69,6 +73,7 @@ def load(
     test_pulse: str = "mask",
     leak: str = "replace",
     padding: str = "cut",
+    clamp: str | None = None,
     isolate: bool = False,
     **reader_options: Any,
 ) -> Recording:
@@ -99,6 +104,9 @@ def load(
     padding
         ``"cut"``: what was never recorded is cut off (sweeps stopped early and filled up) or marked as not valid
         (gaps filled with zeros). ``"keep"``: it is taken as recorded.
+    clamp
+        ``"current"``: this is current clamp, whatever the file says or the traces look like. By default the mode is
+        read where the format holds it and told by the traces where it does not, and voltage clamp is refused.
     isolate
         Read in a process of its own: a damaged file that crashes its parser (libhdf5 can) is then an error like any
         other. Costs about a second.
@@ -125,10 +133,17 @@ def load(
     """
     if objects.is_object(path):
         found, sources = objects.load(path, Choice(sweeps, stimulus, kind), reader_options), None
-        request = Request(Choice(), spikes, junction_potential, test_pulse, leak, {}, padding)
+        request = Request(Choice(), spikes, junction_potential, test_pulse, leak, {}, padding, clamp)
         return admission.admitted(found, request, sources)
     request = Request(
-        Choice(sweeps, stimulus, kind), spikes, junction_potential, test_pulse, leak, dict(reader_options), padding
+        Choice(sweeps, stimulus, kind),
+        spikes,
+        junction_potential,
+        test_pulse,
+        leak,
+        dict(reader_options),
+        padding,
+        clamp,
     )
     sources = _paths(path)
     if isolate:
@@ -144,6 +159,8 @@ def _load_all(sources: Sequence[Source], request: Request) -> Recording:
 
 def _load_one(source: Source, request: Request) -> Recording:
     file = as_file(source)
+    if request.clamp is not None and "clamp" in reader_of(file).options:
+        request = replace(request, options={**(request.options or {}), "clamp": request.clamp})
     found = read(file, request.choice, request.options)
     return admission.admitted(found, request, file)
 

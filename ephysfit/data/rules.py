@@ -1,4 +1,4 @@
-"""Every rule by which reading drops, cuts, replaces, refuses or warns, in one table; docs/reading.md is printed from it.
+"""Every rule by which reading drops, cuts, replaces, refuses or warns, in one table that docs/reading.md prints.
 
 A rule that takes something away says how much in `Sweep.removed`, under its name here; `ephysfit info` adds it up.
 """
@@ -89,6 +89,15 @@ RULES = MappingProxyType(
             "a voltage at exactly 0 mV, or at one value that is no end of its range, for 5 ms or more, noisy on both "
             "sides",
             'padding="keep"',
+        ),
+        "voltage clamp": Rule(
+            "refuses",
+            "a sweep whose voltage was imposed",
+            "the format says so (ABF: MultiClamp telegraph, unit of enabled outputs; NWB: type of series); or, where "
+            "it does not, a voltage that is nothing but jumps of 3 mV and more within 0.3 ms between levels it "
+            "holds, exactly while the current is noisy, or with noise while the current overshoots at the jumps; or a "
+            "voltage at one exact value while the current moves by 100 pA",
+            'clamp="current"',
         ),
         "never recorded": Rule(
             "refuses",
