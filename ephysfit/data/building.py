@@ -117,6 +117,34 @@ def intervals(known: np.ndarray, dt: float) -> tuple[tuple[float, float], ...]:
     return tuple((float(a * dt), float(b * dt)) for a, b in edges.reshape(-1, 2))
 
 
+def tidy(dt: float, error: float) -> float:
+    """A step measured on time stamps as it was meant: the shortest decimal within the error, of it or of its rate.
+
+    Parameters
+    ----------
+    dt, error
+        Step and its error, ms.
+
+    Examples
+    --------
+    >>> tidy(0.10000000000000142, 1e-9), round(tidy(0.03333334, 1e-7), 12)
+    (0.1, 0.033333333333)
+    """
+    step, rate = _shortest(dt, error), _shortest(1e3 / dt, 1e3 * error / dt**2)
+    return step if _digits(step) <= _digits(rate) else 1e3 / rate
+
+
+def _shortest(value: float, error: float) -> float:
+    for digits in range(1, 12):
+        if abs(float(f"{value:.{digits}g}") - value) <= max(error, 1e-12 * value):
+            return float(f"{value:.{digits}g}")
+    return value
+
+
+def _digits(value: float) -> int:
+    return len(f"{value:.16e}".split("e")[0].replace(".", "").rstrip("0"))
+
+
 def onto(current: Trace, from_dt: float, to_dt: float) -> Trace:
     """A current on another grid, exactly: averaged into longer steps, or held over shorter ones.
 

@@ -99,6 +99,18 @@ RULES = MappingProxyType(
             "voltage at one exact value while the current moves by 100 pA",
             'clamp="current"',
         ),
+        "template": Rule(
+            "refuses",
+            "an NWB sweep whose icephys row links a template and no stimulus",
+            "always: a template may have been scaled before it was injected",
+            "use_template=True",
+        ),
+        "repeated row": Rule(
+            "drops",
+            "a row of the icephys tables that is another over again",
+            "same samples of the same response and stimulus; rows that share some samples are kept and say so",
+            'sweeps="NAME" of the first; none is lost',
+        ),
         "never recorded": Rule(
             "refuses",
             "a sweep without a recorded voltage",
