@@ -25,8 +25,8 @@ EXACT, STEPPED, NOISE = 1e-4, 0.02, 3.0
 #: in a noisy voltage, the current overshoots at so many of the jumps, by so many standard deviations of its noise and
 #: this part of its change, as the charging of a membrane does
 MOST, OVERSHOOT, ABOVE = 0.6, 6.0, 0.3
-#: a current, pA as means over this time, ms, that no cell bears without moving by a millivolt
-UNMOVED, SLOW = 100.0, 20.0
+#: a current that moves by so much, pA, as means over this time, ms, moves a cell by more than over this, GOhm
+UNMOVED, SLOW, STIFF = 100.0, 20.0, 1e-3
 #: a recorded current differs from the sample before at least so often
 CHANGING = 0.05
 #: samples needed to tell
@@ -100,10 +100,12 @@ def looks_imposed(sweep: Sweep) -> str:
         voltage, current = voltage[finite], current[finite]
     if len(voltage) < ENOUGH:
         return ""
-    if not np.ptp(voltage):
-        moved = _swing(current, sweep.dt)
-        said = f"the voltage stays at exactly {voltage[0]:g} mV while the current moves by {moved:.0f} pA"
-        return _sentence(said) if moved > UNMOVED and sweep.spike_source == "none" else ""
+    moved, answered = _swing(current, sweep.dt), _swing(voltage, sweep.dt)
+    if moved > UNMOVED and answered < STIFF * moved and sweep.spike_source == "none":
+        how = "exactly " if not np.ptp(voltage) else ""
+        return _sentence(
+            f"the voltage stays at {how}{np.median(voltage):.1f} mV while the current moves by {moved:.0f} pA"
+        )
     steps = stepped(voltage, sweep.dt)
     if steps is None or _staircase(steps):
         return ""
@@ -173,11 +175,11 @@ def _lives(current: Trace) -> bool:
     return float(np.mean(np.diff(current) != 0)) > CHANGING
 
 
-def _swing(current: Trace, dt: float) -> float:
-    """How far the current moves slowly, pA."""
+def _swing(trace: Trace, dt: float) -> float:
+    """How far a trace moves slowly, in its unit."""
     width = max(round(SLOW / dt), 1)
-    count = len(current) // width
-    return float(np.ptp(current[: count * width].reshape(count, width).mean(axis=1))) if count > 1 else 0.0
+    count = len(trace) // width
+    return float(np.ptp(trace[: count * width].reshape(count, width).mean(axis=1))) if count > 1 else 0.0
 
 
 def _noise(trace: Trace) -> float:

@@ -26,6 +26,8 @@ BESIDE, BESIDE_SAMPLES, TURNS = 20.0, 60, 5
 LIVELY = 1e-4
 #: a value held to which the trace did not jump, mV, may be a coarse converter at rest: then few samples differ there
 JUMP, MOVING = 5.0, 0.5
+#: a membrane below this, mV, does not come to exactly 0 mV within a sample, with noise or without
+RESTING = -20.0
 #: no membrane is there, and a headstage that came off is, mV
 OFF = 200.0
 
@@ -140,9 +142,11 @@ def _stands_out(one: Stretch, still: list[Stretch], voltage: Trace) -> bool:
 
 
 def _lively(side: Trace, dt: float, stretch: Stretch) -> bool:
-    """Whether a trace that leads up to a stretch is noisy at its end."""
+    """Whether a trace that leads up to a stretch is noisy at its end, or far from the zeros that fill it."""
     near = side[-max(round(BESIDE / dt), BESIDE_SAMPLES) :]
     near = near[np.isfinite(near)]
+    if near.size and not stretch.value and near[-1] < RESTING:
+        return True
     if near.size < FEWEST:
         return False
     steps = np.diff(near)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from abf1_files import abf1
-from lab_files import neo_block
+from lab_files import axograph, neo_block, winwcp
 from nwb_files import amps, volts
 from places import SHIPPED
 from test_padding import membrane, quantised, refractory, simulated_noise_then_rest
@@ -61,7 +61,8 @@ def test_a_voltage_that_was_imposed_is_told(kind):
 def test_held_at_one_voltage_while_the_current_comes_and_goes():
     current = RNG.normal(0, 2, N)
     current[2000:4000] -= 300.0
-    assert "stays at exactly -70 mV while the current moves by 30" in judged(current, np.full(N, -70.0))
+    assert "stays at exactly -70.0 mV while the current moves by 30" in judged(current, np.full(N, -70.0))
+    assert "stays at -70.0 mV" in judged(current, np.random.default_rng(9).normal(-70, 0.1, N))
 
 
 def step(level=200.0, noise=0.0, n=N, seed=0):
@@ -93,6 +94,7 @@ HONEST = {
     "the electrode's drop not taken off": lambda: (step(noise=1), cell(step(), drop=0.1)),
     "the drop, and a noise-free cell": lambda: (step(noise=1), cell(step(), 0, drop=0.1)),
     "a silent cell, hyperpolarised": lambda: (step(-100, 1), cell(step(-100))),
+    "a leaky cell of 10 MOhm": lambda: (step(noise=1), cell(step(), resistance=0.01)),
     "a silent cell, in whole mV": lambda: (np.random.default_rng(7).normal(0, 2, N), np.full(N, -70.0)),
     "a noise-free cell at rest, no current": lambda: (np.zeros(N), np.full(N, -70.0)),
     "a command of exact steps into a resistor": lambda: (step(), cell(step(), 0, drop=0.1, resistance=0.0)),
@@ -166,6 +168,15 @@ def test_neo_objects_are_looked_at_too_and_what_was_clamped_is_said():
     rows = command(-20)
     with pytest.raises(RecordingError, match="looks like voltage clamp"):
         load(neo_block(volt=rows[0] * 1e-3, ampere=answer(rows)[0] * 1e-12))
+
+
+def test_a_format_that_neo_reads_is_looked_at_too(tmp_path, monkeypatch):
+    rows = command(-20, n=2048)
+    monkeypatch.setattr("lab_files.samples", lambda: (rows[0], answer(rows)[0]))
+    for path in (winwcp(tmp_path / "vc.wcp"), axograph(tmp_path / "vc.axgd")):
+        with pytest.raises(RecordingError, match="looks like voltage clamp"):
+            load(path)
+        assert load(path, clamp="current")
 
 
 CHANNELS = [("IN 0", "pA", 10_000.0, answer(STEPS)), ("AO 0", "mV", 1000.0, STEPS)]

@@ -58,6 +58,25 @@ def test_what_fills_up_an_aborted_sweep_is_cut_and_said(kind, dt):
     assert [(r.rule, r.count, r.of) for r in found.removed] == [("aborted", N - found.steps, "samples")]
 
 
+@pytest.mark.parametrize("first", [STOP, 500])
+def test_zeros_after_a_noise_free_voltage_at_rest_are_padding_too(first):
+    voltage = membrane(step_only())
+    voltage[first:] = 0.0
+    assert unpadded(sweep(step_only(), voltage)).steps == first
+
+
+def shifted_units():
+    """A simulation with its rest and reset at 0 mV that falls silent after a spike."""
+    current, v, out = step_only(300.0), 0.0, []
+    for i in current:
+        v += DT / 20 * (0.1 * i - v)
+        v = 0.0 if v > 20.0 else v
+        out.append(v)
+    voltage = np.array(out)
+    voltage[4000:] = 0.0
+    return current, voltage
+
+
 def quantised(voltage, step):
     return np.round(voltage / step) * step
 
@@ -96,6 +115,7 @@ HONEST = {
     "noise-free, printed with two digits": lambda: (step_only(), quantised(membrane(step_only()), 0.01)),
     "noise-free, driven by noise, then at rest": simulated_noise_then_rest,
     "a simulated reset at the end": refractory,
+    "a rest and reset at 0 mV": shifted_units,
     "current zero after the stimulus": live,
     "current zero throughout": lambda: (np.zeros(N), live()[1]),
     "a converter of 1 mV, noise and then silence": lambda: (
