@@ -11,8 +11,10 @@ import numpy as np
 from ephysfit.arrays import Trace
 from ephysfit.data import kinds, pulses
 from ephysfit.data.building import Choice
+from ephysfit.data.clamp_mode import only_current_clamp
 from ephysfit.data.formats import File, read, reader_of
 from ephysfit.data.leaks import Leak, find_leaks, spike_samples, step_levels
+from ephysfit.data.padding import without_padding
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.data.rules import Removed
 from ephysfit.data.sanity import checked
@@ -40,6 +42,10 @@ def admitted(found: Recording, request: Request, file: File | None) -> Recording
         Where a commanded current can be read from; None for objects in memory.
     """
     recording = _of_kind(found, request.choice.kind)
+    if request.padding == "cut":
+        recording = without_padding(recording)
+    if request.clamp is None:
+        recording = only_current_clamp(recording)
     recording = with_spikes(recording, request.spikes)
     leaks = find_leaks(recording.sweeps)
     if leaks and request.leak != "keep":
@@ -51,6 +57,8 @@ def admitted(found: Recording, request: Request, file: File | None) -> Recording
         "spikes": request.spikes if isinstance(request.spikes, str) else dict(request.spikes),
         "test_pulse": request.test_pulse,
         "leak": request.leak,
+        "padding": request.padding,
+        "clamp": request.clamp,
         "junction_potential_mV": request.junction_potential,
     }
     return checked(replace(recording, loaded={**recording.loaded, **asked}), leaks)
@@ -125,11 +133,12 @@ def _replaced(sweep: Sweep, current: Trace, note: str) -> Sweep:
 
 
 def _commands(file: File | None, request: Request, names: list[str]) -> dict[str, Sweep | str]:
-    """The commanded current of each sweep, or why there is none."""
+    """The commanded current of each sweep, cut like the sweep itself, or why there is none."""
     if file is None or COMMAND not in reader_of(file).options:
         return {}
     try:
         found = read(file, Choice(tuple(names)), {**(request.options or {}), COMMAND: True})
+        found = without_padding(found) if request.padding == "cut" else found
     except RecordingError as error:
         return dict.fromkeys(names, str(error))
     return {sweep.name: sweep for sweep in found.sweeps}

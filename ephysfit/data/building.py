@@ -10,6 +10,7 @@ import numpy as np
 from ephysfit.arrays import Trace
 from ephysfit.data import kinds
 from ephysfit.data.recording import Sweep
+from ephysfit.data.rules import Removed
 from ephysfit.errors import RecordingError, StimulusError, near
 
 #: relative error of a sampling rate that still counts as the same rate
@@ -88,7 +89,8 @@ def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus:
     end = int(np.flatnonzero(known)[-1]) + 1 if known.any() else 0
     if not end:
         raise RecordingError("no sample is finite" if current.size else "no samples")
-    notes = () if end == current.size else (f"aborted: cut at {end * dt:g} of {current.size * dt:g} ms",)
+    lost = current.size - end
+    notes = (f"aborted: cut at {end * dt:g} of {current.size * dt:g} ms",) if lost else ()
     if not np.isfinite(current[:end]).all():
         raise StimulusError(
             f"the current is missing (NaN) at {np.flatnonzero(~np.isfinite(current))[0] * dt:g} ms, inside the sweep"
@@ -103,6 +105,7 @@ def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus:
         warnings=notes,
         valid=intervals(known[:end], dt),
         spike_source="none",
+        removed=(Removed("aborted", lost, "samples"),) if lost else (),
     )
 
 
@@ -112,6 +115,34 @@ def intervals(known: np.ndarray, dt: float) -> tuple[tuple[float, float], ...]:
         return ()
     edges = np.flatnonzero(np.diff(np.concatenate([[0], known.astype(np.int8), [0]])))
     return tuple((float(a * dt), float(b * dt)) for a, b in edges.reshape(-1, 2))
+
+
+def tidy(dt: float, error: float) -> float:
+    """A step measured on time stamps as it was meant: the shortest decimal within the error, of it or of its rate.
+
+    Parameters
+    ----------
+    dt, error
+        Step and its error, ms.
+
+    Examples
+    --------
+    >>> tidy(0.10000000000000142, 1e-9), round(tidy(0.03333334, 1e-7), 12)
+    (0.1, 0.033333333333)
+    """
+    step, rate = _shortest(dt, error), _shortest(1e3 / dt, 1e3 * error / dt**2)
+    return step if _digits(step) <= _digits(rate) else 1e3 / rate
+
+
+def _shortest(value: float, error: float) -> float:
+    for digits in range(1, 12):
+        if abs(float(f"{value:.{digits}g}") - value) <= max(error, 1e-12 * value):
+            return float(f"{value:.{digits}g}")
+    return value
+
+
+def _digits(value: float) -> int:
+    return len(f"{value:.16e}".split("e")[0].replace(".", "").rstrip("0"))
 
 
 def onto(current: Trace, from_dt: float, to_dt: float) -> Trace:

@@ -72,6 +72,36 @@ def column(dataset: Any, first: int = 0, stop: int | None = None) -> np.ndarray:
     return np.asarray(dataset[first:stop])
 
 
+def samples(dataset: Any, first: int = 0, stop: int | None = None) -> np.ndarray:
+    """Values of a dataset of samples as floats; NaN where its chunks were never written.
+
+    Raises
+    ------
+    RecordingError
+        If nothing of it was ever written: reading would give its fill value throughout.
+    """
+    stored_elsewhere = dataset.is_virtual or dataset.external
+    if dataset.size and not stored_elsewhere and not dataset.id.get_storage_size():
+        raise RecordingError(f"{dataset.name}: never written; it claims {dataset.size} samples, 0 bytes are stored")
+    values = column(dataset, first, stop).astype(np.float64)
+    if dataset.chunks and not stored_elsewhere:
+        values[_unwritten(dataset)[first:stop]] = np.nan
+    return values
+
+
+def _unwritten(dataset: Any) -> np.ndarray:
+    """Which rows lie in chunks that were never written, shape (rows,)."""
+    rows, there = dataset.chunks[0], dataset.id.get_num_chunks()
+    expected = int(np.prod([-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True)]))
+    missing = np.zeros(dataset.shape[0], dtype=bool)
+    if there < expected:
+        missing[:] = True
+        for k in range(there):
+            at = dataset.id.get_chunk_info(k).chunk_offset[0]
+            missing[at : at + rows] = False
+    return missing
+
+
 def text(value: Any, default: str = "") -> str:
     """A string out of whatever HDF5 holds: bytes, arrays of one string, scalars, datasets."""
     if value is None:

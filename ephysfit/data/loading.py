@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ __all__ = ["Reader", "Request", "info", "load", "read", "readers"]
 HOW = ("auto", "detect", "given")
 PULSES = ("mask", "keep")
 LEAKS = ("replace", "step", "keep")
+PADDING = ("cut", "keep")
+CLAMPS = (None, "current")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Request:
     ----------
     choice
         Sweeps to read.
-    spikes, junction_potential, test_pulse, leak
+    spikes, junction_potential, test_pulse, leak, padding, clamp
         As of `load`.
     options
         Of the reader.
@@ -43,15 +45,20 @@ class Request:
     test_pulse: str = "mask"
     leak: str = "replace"
     options: Mapping[str, Any] | None = None
+    padding: str = "cut"
+    clamp: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("spikes", self.spikes, HOW),
             ("test_pulse", self.test_pulse, PULSES),
             ("leak", self.leak, LEAKS),
+            ("padding", self.padding, PADDING),
         ):
             if not (name == "spikes" and isinstance(value, Mapping)) and value not in known:
                 raise RecordingError(f"{name}={value!r}; {near(str(value), known)}")
+        if self.clamp not in CLAMPS:
+            raise RecordingError(f"clamp={self.clamp!r}; 'current' says that this is current clamp, None asks the file")
         admission.check_junction(self.junction_potential)
 
 
@@ -65,6 +72,8 @@ def load(
     junction_potential: float | None = None,
     test_pulse: str = "mask",
     leak: str = "replace",
+    padding: str = "cut",
+    clamp: str | None = None,
     isolate: bool = False,
     **reader_options: Any,
 ) -> Recording:
@@ -93,6 +102,12 @@ def load(
         the answer. ``"replace"``: the commanded current is taken where the file holds it, else the sweep is
         refused. ``"step"``: the levels of its steps are taken, where it moves in steps. ``"keep"``: it is taken, with
         a warning.
+    padding
+        ``"cut"``: what was never recorded is cut off (sweeps stopped early and filled up) or marked as not valid
+        (gaps filled with zeros). ``"keep"``: it is taken as recorded.
+    clamp
+        ``"current"``: this is current clamp, whatever the file says or the traces look like. By default the mode is
+        read where the format holds it and told by the traces where it does not, and voltage clamp is refused.
     isolate
         Read in a process of its own: a damaged file that crashes its parser (libhdf5 can) is then an error like any
         other. Costs about a second.
@@ -119,10 +134,17 @@ def load(
     """
     if objects.is_object(path):
         found, sources = objects.load(path, Choice(sweeps, stimulus, kind), reader_options), None
-        request = Request(Choice(), spikes, junction_potential, test_pulse, leak, {})
+        request = Request(Choice(), spikes, junction_potential, test_pulse, leak, {}, padding, clamp)
         return admission.admitted(found, request, sources)
     request = Request(
-        Choice(sweeps, stimulus, kind), spikes, junction_potential, test_pulse, leak, dict(reader_options)
+        Choice(sweeps, stimulus, kind),
+        spikes,
+        junction_potential,
+        test_pulse,
+        leak,
+        dict(reader_options),
+        padding,
+        clamp,
     )
     sources = _paths(path)
     if isolate:
@@ -138,6 +160,8 @@ def _load_all(sources: Sequence[Source], request: Request) -> Recording:
 
 def _load_one(source: Source, request: Request) -> Recording:
     file = as_file(source)
+    if request.clamp is not None and "clamp" in reader_of(file).options:
+        request = replace(request, options={**(request.options or {}), "clamp": request.clamp})
     found = read(file, request.choice, request.options)
     return admission.admitted(found, request, file)
 

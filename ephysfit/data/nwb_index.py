@@ -1,85 +1,22 @@
-"""Header index of an NWB 2 file: which series it holds and which stimulus belongs to which response.
+"""Which stimulus belongs to which response of an NWB 2 file, by its headers alone.
 
-Only attributes and scalars are read, no samples, so a file of hundreds of sweeps is indexed in about a second (pynwb
-builds every object first and needs ten times as long).
+No samples are read, so a file of hundreds of sweeps is indexed in about a second (pynwb builds every object first and
+needs ten times as long).
 """
 
 from __future__ import annotations
 
-import json
-from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ephysfit.data import hdf5
-from ephysfit.errors import RecordingError
-
-RESPONSE, STIMULUS = "CurrentClampSeries", "CurrentClampStimulusSeries"
-#: types that are found, named and refused
-REFUSED = {
-    "IZeroClampSeries": "recorded with the current held at zero (I = 0): nothing was injected",
-    "VoltageClampSeries": "voltage clamp: the voltage was imposed, not the current",
-}
-#: where series live
-PLACES = ("acquisition", "stimulus/presentation")
-ICEPHYS = "general/intracellular_ephys"
-
-
-@dataclass(frozen=True)
-class Series:
-    """The header of one series.
-
-    Parameters
-    ----------
-    path, kind
-        Place in the file; neurodata type, with extensions resolved to the core type they extend.
-    key
-        What identifies it.
-    electrode
-        Name of its electrode.
-    start
-        On the session clock, ms; None where the file does not say.
-    dt
-        Sampling step, ms; None where timestamps are given instead.
-    size
-        Number of samples.
-    sweep_number, stimulus, description
-        As found.
-    """
-
-    path: str
-    kind: str
-    key: int
-    electrode: str
-    start: float | None
-    dt: float | None
-    size: int
-    sweep_number: int | None
-    stimulus: str
-    description: str
-
-    @property
-    def name(self) -> str:
-        """Last part of the path."""
-        return self.path.rsplit("/", 1)[-1]
-
-    @property
-    def stop(self) -> float | None:
-        """When it ended, ms on the session clock."""
-        return None if self.start is None or self.dt is None else self.start + self.size * self.dt
-
-
-@dataclass(frozen=True)
-class Part:
-    """A stretch of a series: all of it, or what a table's row points to."""
-
-    series: Series
-    first: int = 0
-    count: int | None = None
+from ephysfit.data.nwb_series import ICEPHYS, IMPOSED_STIMULUS, RESPONSE, STIMULUS, Part, Series, as_current, index
 
 
 @dataclass(frozen=True)
@@ -94,18 +31,36 @@ class Pair:
         What related them: ``"icephys tables"``, ``"sweep number"``, ``"electrode and time"`` or ``"order"``.
     kind
         Stimulus type from the tables, if any.
+    template
+        What the tables link as the template of a stimulus that they do not hold.
+    label
+        Its own name, where the name of its response is that of others too.
+    problem
+        Why it cannot be read; empty otherwise.
+    warnings
+        What was odd.
     """
 
     response: Part | None
     stimulus: Part | None
     how: str
     kind: str = ""
+    template: Part | None = None
+    label: str = ""
+    problem: str = ""
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def part(self) -> Part:
+        """Its response, or its stimulus where it has none."""
+        part = self.response or self.stimulus or self.template
+        assert part is not None
+        return part
 
     @property
     def name(self) -> str:
-        """The name of the sweep: that of its response where there is one."""
-        part = self.response or self.stimulus
-        return part.series.name if part else ""
+        """The name of the sweep: that of its response where there is one, with its number where that repeats."""
+        return self.label or self.part.series.name
 
 
 #: indices of the files seen last, so that sweeps can be read one by one
@@ -113,11 +68,20 @@ _SEEN: OrderedDict[tuple[Any, ...], list[Pair]] = OrderedDict()
 KEPT = 8
 
 
-def pairs_of(path: Any, file: Any) -> list[Pair]:
-    """The pairs of an open file; of a file seen before and not changed since, at once."""
-    key = _identity(path)
+def pairs_of(path: Any, file: Any, current: bool = False) -> list[Pair]:
+    """The pairs of an open file; of a file seen before and not changed since, at once.
+
+    Parameters
+    ----------
+    path, file
+        Where it is; the same, open.
+    current
+        Whether voltage clamp is current clamp by the user's word.
+    """
+    key = (*_identity(path), current)
     if key not in _SEEN:
-        _SEEN[key] = pair(file, index(file))
+        series = index(file)
+        _SEEN[key] = pair(file, [as_current(one) for one in series] if current else series)
         while len(_SEEN) > KEPT:
             _SEEN.popitem(last=False)
     return list(_SEEN[key])
@@ -131,128 +95,32 @@ def _identity(path: Any) -> tuple[Any, ...]:
     return str(path.resolve()), there.st_size, there.st_mtime_ns, there.st_ino
 
 
-def index(file: Any) -> list[Series]:
-    """Headers of all patch-clamp series, in file order."""
-    electrodes = {
-        hdf5.identity(item): name
-        for name, item in _children(file, ICEPHYS)
-        if hdf5.text(item.attrs.get("neurodata_type"))
-    }
-    parents = _extensions(file)
-    found = []
-    for place in PLACES:
-        for name, item in _children(file, place):
-            kind = _core(hdf5.text(item.attrs.get("neurodata_type")), parents)
-            if kind.endswith(("ClampSeries", "ClampStimulusSeries")) and "data" in item:
-                found.append(_header(f"{place}/{name}", item, kind, electrodes))
-    return found
-
-
-def _children(file: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Groups of a place; broken and circular links are left out."""
-    group = file.get(place)
-    for name in group if hasattr(group, "keys") else ():
-        try:
-            item = group[name]
-        except (KeyError, RuntimeError, OSError):
-            continue
-        if hasattr(item, "keys"):
-            yield name, item
-
-
-def _extensions(file: Any) -> dict[str, str]:
-    """Which type extends which, from the specifications cached in the file."""
-    parents: dict[str, str] = {}
-    for namespace, versions in _children(file, "specifications"):
-        if namespace in ("core", "hdmf-common", "hdmf-experimental"):
-            continue
-        for _, version in _children(versions, "."):
-            for source in version:
-                parents |= _spec(hdf5.text(version[source]))
-    return parents
-
-
-def _spec(source: str) -> dict[str, str]:
-    try:
-        groups = json.loads(source).get("groups", [])
-    except (ValueError, AttributeError):
-        return {}
-    return {g["neurodata_type_def"]: g.get("neurodata_type_inc", "") for g in groups if g.get("neurodata_type_def")}
-
-
-def _core(kind: str, parents: dict[str, str]) -> str:
-    for _ in range(len(parents)):
-        kind = parents.get(kind, kind)
-    return kind
-
-
-def _header(path: str, item: Any, kind: str, electrodes: dict[int, str]) -> Series:
-    start, dt = _clock(item)
-    electrode = item.get("electrode")
-    number = item.attrs.get("sweep_number")
-    shape = item["data"].shape
-    return Series(
-        path=path,
-        kind=kind,
-        key=hdf5.identity(item),
-        electrode="" if electrode is None else electrodes.get(hdf5.identity(electrode), electrode.name),
-        start=start,
-        dt=dt,
-        size=shape[0] if shape else 0,
-        sweep_number=None if number is None or int(number) >= 2**32 - 1 else int(number),
-        stimulus=_said(item, "stimulus_description"),
-        description=_said(item, "description"),
-    )
-
-
-def _said(item: Any, name: str) -> str:
-    value = hdf5.text(item.attrs.get(name))
-    return "" if value.lower() in ("no description", "no comments", "n/a", "none", "not available") else value
-
-
-def _clock(item: Any) -> tuple[float | None, float | None]:
-    """Start and step of a series in ms, as far as its header says."""
-    begin = item.get("starting_time")
-    if begin is not None:
-        rate = float(begin.attrs.get("rate", np.nan))
-        start = float(begin[()]) * 1e3
-        return (start if np.isfinite(start) else None), (1e3 / rate if np.isfinite(rate) and rate > 0 else None)
-    stamps = item.get("timestamps")
-    if stamps is not None and stamps.shape and stamps.shape[0] > 1:
-        return float(stamps[0]) * 1e3, None
-    return None, None
-
-
 def pair(file: Any, series: list[Series]) -> list[Pair]:
-    """Stimulus and response of every sweep, by the best evidence in the file.
+    """Stimulus and response of every sweep, by the best evidence in the file, each with a name of its own.
 
     That is its icephys tables, then its sweep table, sweep numbers, electrode and time, and at last the order within
-    one electrode.
+    one electrode. Where the clock of a series has gaps, each stretch is a sweep.
     """
     by_key = {s.key: s for s in series}
+    series = [s for s in series if not s.template]
     pairs = _by_tables(file, by_key)
     rest = _unpaired(series, pairs)
     for group in _numbered(file, rest, by_key):
         pairs += _match(group, "sweep number")
     rest = _unpaired(series, pairs)
     pairs += _match(rest, "electrode and time")
-    used = {id(part.series) for p in pairs for part in (p.response, p.stimulus) if part}
-    pairs += [
-        Pair(Part(s), None, "")
-        for s in series
-        if id(s) not in used and s.kind not in (STIMULUS, "VoltageClampStimulusSeries")
-    ]
-    pairs += _lone_stimuli(series, pairs)
+    rest = _unpaired(series, pairs)
+    pairs += [Pair(Part(s), None, "") for s in rest if s.kind not in (STIMULUS, IMPOSED_STIMULUS)]
+    pairs += [Pair(None, Part(s), "") for s in rest if s.kind == STIMULUS]
+    pairs = [piece for whole in pairs for piece in _split(whole)]
     order = {s.key: k for k, s in enumerate(series)}
-    return sorted(pairs, key=lambda p: _place(p, order))
+    return _overlaps(_named(sorted(pairs, key=lambda p: _place(p, order))))
 
 
 def _place(pair: Pair, order: dict[int, int]) -> tuple[float, int, int]:
-    part = pair.response or pair.stimulus
-    assert part is not None
-    dt = part.series.dt or 0.0
-    start = part.series.start if part.series.start is not None else 0.0
-    return start + part.first * dt, order.get(part.series.key, 0), part.first
+    part = pair.part
+    start = part.start
+    return 0.0 if start is None else start, order.get(part.series.key, 0), part.first
 
 
 def _unpaired(series: list[Series], pairs: list[Pair]) -> list[Series]:
@@ -260,39 +128,130 @@ def _unpaired(series: list[Series], pairs: list[Pair]) -> list[Series]:
     return [s for s in series if s.key not in used]
 
 
-def _lone_stimuli(series: list[Series], pairs: list[Pair]) -> list[Pair]:
-    """Stimuli with no response: usable where the file holds spike times instead of a voltage."""
-    used = {part.series.key for p in pairs for part in (p.response, p.stimulus) if part}
-    return [Pair(None, Part(s), "") for s in series if s.kind == STIMULUS and s.key not in used]
+def _split(pair: Pair) -> list[Pair]:
+    """A pair at the gaps in the time stamps of its response, or of its stimulus where there is no response."""
+    pieces = pair.part.pieces()
+    if len(pieces) == 1:
+        return [pair]
+    said = f"one of {len(pieces)} stretches of {pair.part.series.name!r}, which has gaps in its time stamps"
+    if pair.response is None:
+        return [replace(pair, stimulus=piece, warnings=(*pair.warnings, said)) for piece in pieces]
+    split = []
+    for piece in pieces:
+        stimulus, problem = _beside(piece, pair)
+        split.append(
+            replace(pair, response=piece, stimulus=stimulus, problem=pair.problem or problem,
+                    warnings=(*pair.warnings, said))
+        )  # fmt: skip
+    return split
+
+
+def _beside(piece: Part, pair: Pair) -> tuple[Part | None, str]:
+    """The part of the stimulus that belongs to a piece of the response, or why that is not known."""
+    stimulus, response = pair.stimulus, pair.response
+    assert response is not None
+    if stimulus is None:
+        return None, ""
+    others = stimulus.pieces()
+    if len(others) == 1:
+        return stimulus, (
+            f"time stamps of {response.series.name!r} have gaps and those of its stimulus have none: which samples "
+            "belong together is not known; give both the same time stamps, or icephys rows with first sample and count"
+        )
+    near = [part for part in others if _meet(piece.start, piece.stop, part.start, part.stop)]
+    if len(near) == 1:
+        return near[0], ""
+    return stimulus, f"{len(near)} stretches of its stimulus {stimulus.series.name!r} lie at its time, not one"
+
+
+def _named(pairs: list[Pair]) -> list[Pair]:
+    """Pairs of which each has a name of its own: where a name repeats, it carries a number."""
+    count, seen = Counter(p.part.series.name for p in pairs), Counter[str]()
+    taken, named = set(count), []
+    for one in pairs:
+        name = one.part.series.name
+        if count[name] > 1:
+            label = f"{name}[{seen[name]}]"
+            while label in taken:
+                label += "'"
+            taken.add(label)
+            named.append(replace(one, label=label))
+        else:
+            named.append(one)
+        seen[name] += 1
+    return named
+
+
+def _overlaps(pairs: list[Pair]) -> list[Pair]:
+    """Sweeps that share samples say so, and one that is another over again is not read twice."""
+    rows: dict[int, list[int]] = defaultdict(list)
+    for k, one in enumerate(pairs):
+        if one.response is not None:
+            rows[one.response.series.key].append(k)
+    for group in rows.values():
+        group.sort(key=lambda k: (pairs[k].part.first, pairs[k].part.steps))
+        for earlier, later in pairwise(group):
+            pairs[later] = _compared(pairs[earlier], pairs[later])
+    return pairs
+
+
+def _compared(earlier: Pair, later: Pair) -> Pair:
+    a, b = earlier.part, later.part
+    shared = min(a.first + a.steps, b.first + b.steps) - max(a.first, b.first)
+    if shared <= 0:
+        return later
+    same = (a.first, a.steps) == (b.first, b.steps) and _extent(earlier.stimulus) == _extent(later.stimulus)
+    if same:
+        return replace(later, problem=later.problem or f"the same samples as {earlier.name!r}: a row that is repeated")
+    return replace(later, warnings=(*later.warnings, f"shares {shared} samples with {earlier.name!r}"))
+
+
+def _extent(part: Part | None) -> tuple[int, int, int] | None:
+    return None if part is None else (part.series.key, part.first, part.steps)
 
 
 def _by_tables(file: Any, by_key: dict[int, Series]) -> list[Pair]:
     table = file.get(f"{ICEPHYS}/intracellular_recordings")
-    if table is None or "responses/response" not in table or "stimuli/stimulus" not in table:
+    if table is None or "responses/response" not in table:
         return []
     kinds = _stimulus_types(file)
-    rows = zip(*(hdf5.column(table[name]) for name in ("responses/response", "stimuli/stimulus")), strict=True)
+    responses = hdf5.column(table["responses/response"])
+    columns = [_references(table, f"stimuli/{name}", len(responses)) for name in ("stimulus", "stimulus_template")]
     pairs = []
-    for row, (response, stimulus) in enumerate(rows):
-        parts = _part(file, response, by_key), _part(file, stimulus, by_key)
-        if parts[0] or parts[1]:
-            pairs.append(Pair(*parts, how="icephys tables", kind=kinds.get(row, "")))
-    return pairs
+    for row, references in enumerate(zip(responses, *columns, strict=True)):
+        parts = [None if one is None else _part(file, one, by_key) for one in references]
+        if any(parts):
+            response, stimulus, template = parts
+            problem = next((said for part in parts if (said := _outside(part))), "")
+            pairs.append(
+                Pair(response, stimulus, "icephys tables", kinds.get(row, ""), None if stimulus else template,
+                     problem=problem)
+            )  # fmt: skip
+    return [one for one in pairs if one.response or one.stimulus]
+
+
+def _references(table: Any, name: str, rows: int) -> list[Any]:
+    """A column of references; nothing in each row where the table has none or it is of other length."""
+    found: Any = hdf5.column(table[name]) if name in table else []
+    return list(found) if len(found) == rows else [None] * rows
 
 
 def _part(file: Any, row: Any, by_key: dict[int, Series]) -> Part | None:
-    """What a time series reference points to; -1 says that there is nothing."""
+    """What a time series reference points to; a start of -1 or a count of 0 says that there is nothing."""
     first, count, reference = int(row["idx_start"]), int(row["count"]), row["timeseries"]
-    if first < 0 or count < 0 or not reference:
+    if first < 0 or count <= 0 or not reference:
         return None
     series = by_key.get(hdf5.identity(file[reference]))
-    if series is None:
-        return None
-    if first + count > series.size:
-        raise RecordingError(
-            f"{series.path}: the icephys table points to samples {first} to {first + count}, it has {series.size}"
-        )
-    return Part(series, first, count)
+    return None if series is None else Part(series, first, count)
+
+
+def _outside(part: Part | None) -> str:
+    if part is None or part.first + part.steps <= part.series.size:
+        return ""
+    return (
+        f"the icephys table points to samples {part.first} to {part.first + part.steps} of {part.series.path}, "
+        f"which has {part.series.size}"
+    )
 
 
 def _stimulus_types(file: Any) -> dict[int, str]:
@@ -369,8 +328,13 @@ def _by_time(responses: list[Series], stimuli: list[Series]) -> list[Pair]:
 
 
 def _overlap(a: Series, b: Series) -> bool:
-    if a.start is None or b.start is None:
+    return _meet(a.start, a.stop, b.start, b.stop)
+
+
+def _meet(start: float | None, stop: float | None, other_start: float | None, other_stop: float | None) -> bool:
+    """Whether two spans of time overlap; without their ends, whether they begin together."""
+    if start is None or other_start is None:
         return False
-    if a.stop is None or b.stop is None:
-        return a.start == b.start
-    return min(a.stop, b.stop) - max(a.start, b.start) > 0
+    if stop is None or other_stop is None:
+        return start == other_start
+    return min(stop, other_stop) > max(start, other_start)

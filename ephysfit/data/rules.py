@@ -98,6 +98,51 @@ RULES = MappingProxyType(
             "would have moved five times as much as the rest of the voltage",
             "nothing is changed; the fit is refused where most sweeps are so",
         ),
+        "aborted": Rule(
+            "cuts",
+            "the end of a sweep that was stopped early",
+            "samples that are missing (NaN, chunks never written); a voltage that stays at exactly one value for the "
+            "last 5 ms or more, four times longer than anywhere else, and was noisy up to there; a voltage beyond "
+            "200 mV that does not come back",
+            'padding="keep" (not for NaN)',
+            "0 of 54 made traces that look like it (tests/data/test_padding.py), 0 of 208 real sweeps",
+        ),
+        "gap": Rule(
+            "masks",
+            "samples inside a sweep that were never recorded",
+            "a voltage at exactly 0 mV, or at one value that is no end of its range, for 5 ms or more, noisy on both "
+            "sides",
+            'padding="keep"',
+            "0 of 54 made traces, 0 of 208 real sweeps, as above",
+        ),
+        "voltage clamp": Rule(
+            "refuses",
+            "a sweep whose voltage was imposed",
+            "the format says so (ABF: MultiClamp telegraph, unit of enabled outputs; NWB: type of series); or, where "
+            "it does not, a voltage that is nothing but jumps of 3 mV and more within 0.3 ms between levels it "
+            "holds, exactly while the current is noisy, or with noise while the current overshoots at the jumps; or a "
+            "voltage that moves by less than over 1 MOhm while the mean current of 20 ms moves by 100 pA",
+            'clamp="current"',
+            "0 of 80 made traces that look like it (tests/data/test_clamp_mode.py), 0 of 208 real sweeps",
+        ),
+        "template": Rule(
+            "refuses",
+            "an NWB sweep whose icephys row links a template and no stimulus",
+            "always: a template may have been scaled before it was injected",
+            "use_template=True",
+        ),
+        "repeated row": Rule(
+            "drops",
+            "a row of the icephys tables that is another over again",
+            "same samples of the same response and stimulus; rows that share some samples are kept and say so",
+            'sweeps="NAME" of the first; none is lost',
+        ),
+        "never recorded": Rule(
+            "refuses",
+            "a sweep without a recorded voltage",
+            "exactly 0 mV throughout and no spike times given, or a dataset of which nothing was written",
+            'padding="keep" (not for datasets never written)',
+        ),
     }
 )
 

@@ -55,15 +55,15 @@ def axograph(path):
     return path
 
 
-def neo_block(sweeps=2):
-    """A neo Block of current clamp in V and A."""
+def neo_block(sweeps=2, volt=None, ampere=None):
+    """A neo Block in V and A, of current clamp where no samples are given."""
     import neo
     import quantities as pq
 
     block = neo.Block(name="cell9")
     for k in range(sweeps):
         segment = neo.Segment(name=f"s{k}")
-        for unit, data in (("V", volts()), ("A", amps())):
+        for unit, data in (("V", volts() if volt is None else volt), ("A", amps() if ampere is None else ampere)):
             segment.analogsignals.append(neo.AnalogSignal(data, units=unit, sampling_rate=10 * pq.kHz, name=unit))
         block.segments.append(segment)
     return block

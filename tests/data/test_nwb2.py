@@ -133,11 +133,18 @@ class TestSamples:
         check(recording)
         assert recording[0].start == pytest.approx(3000)
 
-    def test_irregular_time_stamps_are_refused(self, lab):
+    def test_a_gap_in_the_stamps_of_the_response_alone_is_refused(self, lab):
         stamps = np.arange(2000) * 1e-4
         stamps[1000:] += 5e-4
         lab.response("v", volts(), timestamps=stamps, sweep_number=0)
         lab.stimulus("i", amps(), sweep_number=0)
+        with pytest.raises(RecordingError, match=r"time stamps of 'v' have gaps.*which samples belong together"):
+            load(lab.save())
+
+    def test_time_stamps_on_no_grid_are_refused(self, lab):
+        stamps = np.arange(2000) ** 1.2 * 1e-4
+        lab.response("v", volts(), timestamps=stamps, sweep_number=0)
+        lab.stimulus("i", amps(), timestamps=stamps, sweep_number=0)
         with pytest.raises(RecordingError, match="leave a regular grid"):
             load(lab.save())
 

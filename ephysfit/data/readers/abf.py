@@ -17,7 +17,10 @@ import numpy.typing as npt
 from ephysfit import units
 from ephysfit.arrays import Trace
 from ephysfit.data.building import Choice, build
+from ephysfit.data.clamp_mode import CLAMP
 from ephysfit.data.contents import Header
+from ephysfit.data.readers import abf_mode
+from ephysfit.data.readers.abf_mode import COMMANDS, EPISODIC, Mode, Output
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError
 
@@ -46,6 +49,7 @@ def read(
     current_channel: int | None = None,
     command: npt.ArrayLike | None = None,
     use_command: bool = False,
+    clamp: str | None = None,
 ) -> Recording:
     """The sweeps of an ABF file.
 
@@ -61,14 +65,19 @@ def read(
         The injected current, pA, shape (time,) or (sweep, time), where the file does not hold it and you know it.
     use_command
         Take the commanded current, rebuilt from the protocol, also where another was recorded.
+    clamp
+        ``"current"`` where this was current clamp whatever the header says.
     """
     choice = choice or Choice()
     reader = _opened(path)
     channels = [(str(c["units"]), str(c["name"])) for c in reader.header["signal_channels"]]
     volts = _channel(channels, units.TO_MV, voltage_channel, "voltage")
+    amps = None if use_command else _channel(channels, units.TO_PA, current_channel, "current")
+    mode = abf_mode.mode(reader._axon_info, path, (volts, amps))
+    if clamp is None and command is None:
+        _check_mode(mode, recorded=amps is not None)
     if volts is None:
         raise RecordingError(f"no channel has a unit of voltage; channels: {_listed(channels)}")
-    amps = None if use_command else _channel(channels, units.TO_PA, current_channel, "current")
     dt = 1e3 / float(reader.get_signal_sampling_rate(stream_index=0))
     stimulus = PureWindowsPath(str(_text(reader._axon_info.get("sProtocolPath")))).stem
     names = [f"sweep_{k:03d}" for k in range(reader.segment_count(0))]
@@ -86,8 +95,7 @@ def read(
         cell=path.stem,
         source=path.name,
         rejected=tuple(rejected),
-        facts=_facts(reader, channels),
-        warnings=_clamp(reader, amps, command is not None),
+        facts=_facts(reader, channels) | _clamp(mode),
     )
 
 
@@ -185,6 +193,13 @@ def _source(reader: Any, path: Path, amps: int | None, command: npt.ArrayLike | 
 
 def _rebuilt(path: Path) -> Callable[[int], Trace]:
     """The commanded current, pA, of each sweep, from the protocol in the file."""
+    info = _opened(path)._axon_info
+    output = _commanding(abf_mode.outputs(info, path))
+    if "listDACInfo" not in info:
+        raise StimulusError(
+            f"no recorded current; {output} commanded one, and the command of an ABF 1 file is not rebuilt reliably: "
+            "give command= if you have the waveform in pA"
+        )
     try:
         import pyabf
     except ImportError:
@@ -192,29 +207,29 @@ def _rebuilt(path: Path) -> Callable[[int], Trace]:
             "no recorded current, and pyabf, which rebuilds the command, is missing: install ephysfit[abf]"
         ) from None
     abf = pyabf.ABF(str(path), loadData=False)
-    dac = _commanding(abf)
-    factor = units.TO_PA[str(abf.dacUnits[dac])]
-    if abf.abfVersion["major"] != 2:
-        raise StimulusError("no recorded current; the command of an ABF 1 file is not rebuilt reliably: give command=")
-    _check_epochs(abf, dac)
-    waveforms = pyabf.waveform.EpochTable(abf, dac).epochWaveformsBySweep
+    factor = units.TO_PA[output.unit]
+    _check_epochs(abf, output.number)
+    waveforms = pyabf.waveform.EpochTable(abf, output.number).epochWaveformsBySweep
     return lambda k: np.asarray(waveforms[k].getWaveform(), dtype=np.float64) * factor
 
 
-def _commanding(abf: Any) -> int:
+def _commanding(outputs: tuple[Output, ...]) -> Output:
     """The one output that commanded a current."""
-    if abf.abfVersion["major"] != 2:
-        return 0
-    enabled = [k for k, on in enumerate(abf._dacSection.nWaveformEnable) if on and k < len(abf.dacUnits)]
-    amps = [k for k in enabled if str(abf.dacUnits[k]) in units.TO_PA]
+    enabled = [output for output in outputs if output.enabled]
+    amps = [output for output in enabled if output.unit in units.TO_PA]
     if enabled and not amps:
-        raise StimulusError(f"the protocol commands a voltage ({abf.dacUnits[enabled[0]]}): this is voltage clamp")
+        volts = any(COMMANDS.get(output.unit) == "voltage" for output in enabled)
+        why = "a voltage was commanded, as in voltage clamp" if volts else "no output commands a current"
+        raise StimulusError(
+            f"no recorded current, and {why} ({', '.join(map(str, enabled))}): give command=, the injected current in "
+            "pA, if this was current clamp"
+        )
     if not amps:
         raise StimulusError(
             "no recorded current and no commanded waveform: what was injected is not known; give command= if you do"
         )
     if len(amps) > 1:
-        raise StimulusError(f"outputs {amps} all command a current and none is recorded: give command=")
+        raise StimulusError(f"{' and '.join(map(str, amps))} all command a current and none is recorded: give command=")
     return amps[0]
 
 
@@ -237,6 +252,10 @@ def _check_epochs(abf: Any, dac: int) -> None:
         raise StimulusError("outputs alternate between sweeps, which is not rebuilt reliably: give command=")
     epochs = abf._epochPerDacSection
     kinds = {k for k, number in zip(epochs.nEpochType, epochs.nDACNum, strict=False) if number == dac}
+    if abf.nOperationMode != EPISODIC and kinds - {0}:
+        raise StimulusError(
+            "sweeps are not episodes, and the protocol holds epochs that were not played: give command="
+        )
     strange = sorted(OTHER_EPOCHS.get(k, str(k)) for k in kinds - set(EPOCHS))
     if strange:
         raise StimulusError(f"the protocol holds a {', '.join(strange)}, which is not rebuilt reliably: give command=")
@@ -263,18 +282,21 @@ def _facts(reader: Any, channels: list[tuple[str, str]]) -> dict[str, str]:
     return facts | {"protocol": _text(info["sProtocolPath"])} if "sProtocolPath" in info else facts
 
 
-def _clamp(reader: Any, amps: int | None, given: bool) -> tuple[str, ...]:
-    """Refuse recorded voltage clamp; a warning where the file does not say which clamp it was."""
-    if amps is None or given:
-        return ()
-    outputs = [
-        (int(d.get("nWaveformEnable", 0)), _text(d.get("DACChUnits"))) for d in reader._axon_info.get("listDACInfo", [])
-    ]
-    commanded = [unit for on, unit in outputs if on]
-    if (
-        commanded
-        and not any(unit in units.TO_PA for unit in commanded)
-        and any(unit in units.TO_MV for unit in commanded)
-    ):
-        raise RecordingError(f"the protocol commands a voltage ({', '.join(commanded)}): this is voltage clamp")
-    return () if commanded else ("no output is enabled: the file does not say that this is current clamp",)
+def _check_mode(mode: Mode, recorded: bool) -> None:
+    """Refuse voltage clamp, and a command that was not connected."""
+    if mode.clamp == "voltage":
+        raise RecordingError(
+            f"the protocol commands a voltage ({mode.why}): this is voltage clamp, what was injected followed from the "
+            "cell; clamp='current' says that it is current clamp all the same"
+        )
+    if mode.clamp == "zero" and not recorded:
+        raise StimulusError(
+            f"recorded with the current held at zero (I = 0, {mode.why}): the command was not injected; "
+            "clamp='current' says that it was"
+        )
+
+
+def _clamp(mode: Mode) -> dict[str, str]:
+    """What was clamped, in words; nothing where the header does not say."""
+    words = {"current": "current clamp", "zero": "current clamp with the command disconnected (I = 0)"}
+    return {CLAMP: f"{words[mode.clamp]}: {mode.why}"} if mode.clamp in words else {}

@@ -19,6 +19,7 @@ from ephysfit import units
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
 from ephysfit.data.building import Choice, aligned, build, onto
+from ephysfit.data.clamp_mode import CLAMP
 from ephysfit.data.contents import Header
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError
@@ -67,7 +68,10 @@ def read(path: Path, *, choice: Choice | None = None) -> Recording:
             source=path.name,
             electrode=_electrode(file, names),
             rejected=tuple(rejected),
-            facts={"session_description": hdf5.text(file.get("session_description"))},
+            facts={
+                "session_description": hdf5.text(file.get("session_description")),
+                CLAMP: "current clamp by the type of the series",
+            },
         )
 
 
@@ -159,7 +163,7 @@ def _samples(part: Any, factors: dict[str, float], default: str, scaled: bool) -
     if not (np.isfinite(rate) and rate > 0):
         raise RecordingError(f"{series.name}: sampling rate {rate}; it is finite and above 0")
     conversion = float(data.attrs.get("conversion", 1.0)) if scaled else 1.0
-    return hdf5.column(data, first, stop).astype(np.float64) * (conversion * factor), 1e3 / rate
+    return hdf5.samples(data, first, stop) * (conversion * factor), 1e3 / rate
 
 
 def _experiment(file: Any, name: str, sweep: Sweep) -> tuple[tuple[float, float], ...]:

@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 
 from ephysfit import units
-from ephysfit.arrays import Trace, Train
+from ephysfit.arrays import Trace
 from ephysfit.data import hdf5
 from ephysfit.data.building import Choice, aligned, build, onto
+from ephysfit.data.clamp_mode import CLAMP, looks_imposed
 from ephysfit.data.contents import Header
-from ephysfit.data.nwb_index import ICEPHYS, REFUSED, RESPONSE, STIMULUS, Pair, Part, Series, pairs_of
+from ephysfit.data.nwb_index import Pair, pairs_of
 from ephysfit.data.nwb_pulses import marked, pulses_of
+from ephysfit.data.nwb_series import ICEPHYS, JITTER, PLACES, REFUSED, RESPONSE, STIMULUS, Part, Series, resolution
+from ephysfit.data.nwb_units import Unit, given, unit_of
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError, near
 
 NAME = "NWB 2"
-#: time stamps may leave a regular grid by this part of a step
-JITTER = 0.05
 #: facts worth carrying along, by their place in the file
 FACTS = (
     "session_description", "general/notes", "general/data_collection", "general/related_publications",
@@ -50,6 +51,8 @@ class Options:
     electrode: str | None = None
     add_bias: bool = False
     unit: int | None = None
+    use_template: bool = False
+    clamp: str | None = None
 
 
 def read(
@@ -59,6 +62,8 @@ def read(
     electrode: str | None = None,
     add_bias: bool = False,
     unit: int | None = None,
+    use_template: bool = False,
+    clamp: str | None = None,
 ) -> Recording:
     """The current-clamp sweeps of one electrode.
 
@@ -73,25 +78,46 @@ def read(
     add_bias
         Add the amplifier's bias current, which files keep apart from the stimulus, to the injected current.
     unit
-        Row of the units table that holds the spikes, where there is no voltage and several units.
+        Row of the units table that holds the spikes of this cell, where it has several.
+    use_template
+        Take the template that the icephys tables link as the injected current, where they hold no stimulus.
+    clamp
+        ``"current"``: series of voltage clamp hold current clamp all the same, their numbers in volts and amperes.
     """
-    options = Options(choice or Choice(), electrode, add_bias, unit)
+    options = Options(choice or Choice(), electrode, add_bias, unit, use_template, clamp)
     with hdf5.opened(path) as file:
-        pairs = pairs_of(path, file)
+        pairs = pairs_of(path, file, current=clamp == "current")
         if not pairs:
             raise _nothing(file)
         chosen = _electrode(file, pairs, electrode)
-        mine = [p for p in pairs if _of(p).electrode == chosen]
+        mine = [_with_template(p) if use_template else p for p in pairs if _of(p).electrode == chosen]
         options.choice.check([p.name for p in mine], [_stimulus(p) for p in mine])
-        sweeps, rejected, settings = _sweeps(file, mine, options)
+        found, said = _unit(file, pairs, mine, options)
+        sweeps, rejected, settings = _sweeps(file, mine, options, found)
+        sweeps, more = given(sweeps, found)
+        facts = {place.rsplit("/", 1)[-1]: hdf5.text(file[place]) for place in FACTS if place in file} | _fits(file)
         return Recording(
             tuple(sweeps),
             cell=_cell(file, chosen, path),
             source=path.name,
             electrode=_electrode_facts(file, chosen) | settings,
             rejected=tuple(rejected),
-            facts={place.rsplit("/", 1)[-1]: hdf5.text(file[place]) for place in FACTS if place in file} | _fits(file),
+            facts=facts | _clamp(mine),
+            warnings=(*said, *more),
         )
+
+
+def _with_template(pair: Pair) -> Pair:
+    if pair.stimulus is not None or pair.template is None:
+        return pair
+    said = f"the template {pair.template.series.name!r} is taken as the current"
+    return replace(pair, stimulus=pair.template, template=None, warnings=(*pair.warnings, said))
+
+
+def _clamp(pairs: list[Pair]) -> dict[str, str]:
+    """What was clamped, in words; nothing where a type does not say it."""
+    read = [p.response.series for p in pairs if p.response is not None and p.response.series.kind == RESPONSE]
+    return {} if any(series.declared for series in read) else {CLAMP: "current clamp by the type of the series"}
 
 
 def contents(path: Path) -> tuple[Header, ...]:
@@ -107,23 +133,26 @@ def contents(path: Path) -> tuple[Header, ...]:
 
 
 def _header(pair: Pair, position: int, cell: str) -> Header:
-    part = pair.response or pair.stimulus
-    assert part is not None
-    series = part.series
-    count = series.size - part.first if part.count is None else part.count
-    start = None if series.start is None else series.start + part.first * (series.dt or 0.0)
+    part = pair.part
+    dt = part.dt
     return Header(
-        pair.name, _stimulus(pair), position, series.electrode, cell, start,
-        None if series.dt is None else count * series.dt, series.dt, _refused(pair),
+        pair.name, _stimulus(pair), position, part.series.electrode, cell, part.start,
+        None if dt is None else part.steps * dt, dt, _refused(pair),
     )  # fmt: skip
 
 
 def _refused(pair: Pair) -> str:
     """Why a sweep is no current clamp with a known current, as far as headers tell."""
-    if pair.response is None:
-        return ""
-    if pair.response.series.kind != RESPONSE:
-        return REFUSED.get(pair.response.series.kind, f"{pair.response.series.kind} is not current clamp")
+    if pair.problem or pair.response is None:
+        return pair.problem
+    kind = pair.response.series.kind
+    if kind != RESPONSE:
+        return REFUSED.get(kind, f"{kind} is not current clamp")
+    if pair.stimulus is None and pair.template is not None:
+        return (
+            f"a template is linked ({pair.template.series.name}), not what was injected, and it may have been scaled; "
+            "use_template=True takes it as the current"
+        )
     if pair.stimulus is None:
         return "no stimulus series belongs to it (by icephys tables, sweep number, or electrode and time)"
     if pair.stimulus.series.kind != STIMULUS:
@@ -139,7 +168,19 @@ def _nothing(file: Any) -> RecordingError:
             "holds spike times in a units table and no injected current: there is nothing to drive a neuron with; "
             "put the current into stimulus/presentation, or give both as arrays to Recording.of"
         )
-    return RecordingError("holds no patch-clamp series in acquisition or stimulus/presentation")
+    found = [f"{name} ({hdf5.text(item['data'].attrs.get('unit'), 'no unit')})" for name, item in _plain(file)]
+    there = f"; series of other types: {', '.join(found[:6])}" if found else ""
+    more = (
+        "; save them as CurrentClampSeries and CurrentClampStimulusSeries, which say what was clamped" if found else ""
+    )
+    return RecordingError(f"holds no patch-clamp series in acquisition or stimulus/presentation{there}{more}")
+
+
+def _plain(file: Any) -> list[tuple[str, Any]]:
+    """Series that may hold samples and do not say of what."""
+    groups = [(place, file.get(place)) for place in PLACES]
+    items = [(f"{place}/{name}", group.get(name)) for place, group in groups if group is not None for name in group]
+    return [(path, item) for path, item in items if hasattr(item, "keys") and hasattr(item.get("data"), "attrs")]
 
 
 def _fits(file: Any) -> dict[str, str]:
@@ -150,9 +191,7 @@ def _fits(file: Any) -> dict[str, str]:
 
 
 def _of(pair: Pair) -> Series:
-    part = pair.response or pair.stimulus
-    assert part is not None
-    return part.series
+    return pair.part.series
 
 
 def _electrode(file: Any, pairs: list[Pair], wanted: str | None) -> str:
@@ -197,16 +236,22 @@ def _stimulus(pair: Pair) -> str:
 Taken = tuple[list[Sweep], list[Rejected], dict[str, float | str]]
 
 
-def _sweeps(file: Any, pairs: list[Pair], options: Options) -> Taken:
+def _unit(file: Any, pairs: list[Pair], mine: list[Pair], options: Options) -> tuple[Unit | None, tuple[str, ...]]:
+    """The recorded unit that is this cell, and what is to be said where the file holds units and none is taken."""
+    electrodes = {_of(p).electrode for p in pairs if _of(p).kind in (RESPONSE, STIMULUS)}
+    needed = all(p.response is None for p in mine)
+    return unit_of(file, options.unit, needed=needed, alone=len(electrodes) == 1)
+
+
+def _sweeps(file: Any, pairs: list[Pair], options: Options, unit: Unit | None) -> Taken:
     sweeps: list[Sweep] = []
     rejected: list[Rejected] = []
     settings: dict[str, set[float]] = {}
-    train = _units(file, options.unit) if any(p.response is None for p in pairs) else None
     for position, found in enumerate(pairs):
         if not options.choice.takes(position, found.name, _stimulus(found)):
             continue
         try:
-            sweeps.append(_sweep(file, found, options, train))
+            sweeps.append(_sweep(file, found, options, unit))
         except RecordingError as error:
             rejected.append(Rejected(found.name, str(error)))
         else:
@@ -228,30 +273,49 @@ def _amplifier(file: Any, pair: Pair) -> dict[str, float]:
     return {name: value * factor for name, value, factor in found if value is not None}
 
 
-def _sweep(file: Any, pair: Pair, options: Options, train: Train | None) -> Sweep:
+def _sweep(file: Any, pair: Pair, options: Options, unit: Unit | None) -> Sweep:
     if pair.response is None:
-        return _spikes_only(file, pair, train)
+        return _spikes_only(file, pair, unit)
     series, refused = pair.response.series, _refused(pair)
     if refused or pair.stimulus is None:
-        raise RecordingError(refused) if series.kind != RESPONSE else StimulusError(refused)
+        raise RecordingError(refused) if series.kind != RESPONSE or pair.problem else StimulusError(refused)
     voltage, dt, start = _samples(file, pair.response, units.TO_MV, "volts")
     current, current_dt, current_start = _samples(file, pair.stimulus, units.TO_PA, "amperes")
-    if pair.how != "order" and _apart(series, pair.stimulus.series):
-        current_start = (
-            start  # the file pairs them, so their clocks do not count: some writers start every stimulus at 0
-        )
+    if _own_clock(pair, dt, current_dt):
+        current_start = start
     current, voltage, note = aligned(onto(current, current_dt, dt), current_start, voltage, start, dt)
     current, warnings = _with_bias(file, series, current, options.add_bias)
-    sweep = build(current, voltage, dt, pair.name, _stimulus(pair), start=start)
-    sweep = replace(sweep, warnings=(*sweep.warnings, *warnings, *([note] if note else [])))
+    begin = max(start, current_start)
+    sweep = build(current, voltage, dt, pair.name, _stimulus(pair), start=begin)
+    said = (*sweep.warnings, *warnings, *([note] if note else []), *pair.warnings)
+    imposed = looks_imposed(sweep) if not series.declared and options.clamp is None else ""
+    sweep = replace(sweep, warnings=(*said, *([imposed] if imposed else [])))
     return marked(sweep, pulses_of(file, (series.key, pair.stimulus.series.key)))
 
 
-def _apart(response: Series, stimulus: Series) -> bool:
+def _own_clock(pair: Pair, dt: float, stimulus_dt: float) -> bool:
+    """Whether the clock of a stimulus does not count, because the file pairs it with a response at another time.
+
+    Some writers start every stimulus at 0, a template was never played at the time it carries, and icephys rows give
+    the samples themselves where only the response has time stamps with gaps.
+    """
+    response, stimulus = pair.response, pair.stimulus
+    assert response is not None
+    assert stimulus is not None
+    if stimulus.series.template:
+        return True
+    alike = abs(response.steps * dt - stimulus.steps * stimulus_dt) < dt / 2
+    if pair.how == "icephys tables" and alike and len(response.series.stretches) > 1 and not stimulus.series.stretches:
+        return True
+    return pair.how != "order" and _apart(response, stimulus)
+
+
+def _apart(response: Part, stimulus: Part) -> bool:
     """Whether the clocks of a pair exclude each other."""
-    if None in (response.start, response.stop, stimulus.start, stimulus.stop):
+    start, stop, other_start, other_stop = response.start, response.stop, stimulus.start, stimulus.stop
+    if start is None or stop is None or other_start is None or other_stop is None:
         return False
-    return not (response.start < stimulus.stop and stimulus.start < response.stop)  # type: ignore[operator]
+    return not (start < other_stop and other_start < stop)
 
 
 def _with_bias(file: Any, series: Series, current: Trace, add: bool) -> tuple[Trace, list[str]]:
@@ -269,64 +333,51 @@ def _samples(file: Any, part: Part, factors: dict[str, float], default: str) -> 
     data = file[series.path]["data"]
     if len(data.shape) != 1 and not (len(data.shape) == 2 and data.shape[1] == 1):
         raise RecordingError(f"{series.name}: data of shape {data.shape}; one channel, shape (time,), wanted")
-    stop = series.size if part.count is None else part.first + part.count
-    factor = _factor(data, factors, default, series.name)
-    raw = hdf5.column(data, part.first, stop).astype(np.float64).reshape(-1)
-    dt = series.dt if series.dt is not None else _regular(file[series.path], series)
-    return raw * factor[0] + factor[1], dt, (series.start or 0.0) + part.first * dt
+    factor = _factor(data, factors, default, series)
+    raw = hdf5.samples(data, part.first, part.first + part.steps).reshape(-1)
+    dt = _regular(file[series.path], part) if part.dt is None or series.stretches else part.dt
+    start = part.start
+    return raw * factor[0] + factor[1], dt, (series.start or 0.0) + part.first * dt if start is None else start
 
 
-def _factor(data: Any, factors: dict[str, float], default: str, name: str) -> tuple[float, float]:
+def _factor(data: Any, factors: dict[str, float], default: str, series: Series) -> tuple[float, float]:
     """Scale and offset of stored values into our unit."""
     unit = hdf5.text(data.attrs.get("unit"), default)
+    if series.declared and unit in (units.TO_MV | units.TO_PA) and unit not in factors:
+        unit = default  # the user says that the type, and the unit that comes with it, are wrong
     if unit not in factors:
-        raise RecordingError(f"{name}: unit {unit!r} where {default} are wanted; {near(unit, factors)}")
+        raise RecordingError(f"{series.name}: unit {unit!r} where {default} are wanted; {near(unit, factors)}")
     conversion, offset = float(data.attrs.get("conversion", 1.0)), float(data.attrs.get("offset", 0.0))
     if not (np.isfinite(conversion) and conversion and np.isfinite(offset)):
-        raise RecordingError(f"{name}: conversion {conversion}, offset {offset}; a scale is finite and not 0")
+        raise RecordingError(f"{series.name}: conversion {conversion}, offset {offset}; a scale is finite and not 0")
     return conversion * factors[unit], offset * factors[unit]
 
 
-def _regular(item: Any, series: Series) -> float:
+def _regular(item: Any, part: Part) -> float:
     """The step, ms, of time stamps that lie on a grid."""
+    name = part.series.name
     if "timestamps" not in item:
-        raise RecordingError(f"{series.name}: no positive sampling rate and no time stamps")
-    stamps = hdf5.column(item["timestamps"]).astype(np.float64) * 1e3
-    if stamps.size < 2 or not np.isfinite(stamps).all():
-        raise RecordingError(f"{series.name}: time stamps are missing or not finite")
-    dt = (stamps[-1] - stamps[0]) / (stamps.size - 1)
+        raise RecordingError(f"{name}: no positive sampling rate and no time stamps")
+    stamps = item["timestamps"]
+    times = hdf5.column(stamps, part.first, part.first + part.steps).astype(np.float64) * 1e3
+    if times.size < 2 or times.size < part.steps or not np.isfinite(times).all():
+        raise RecordingError(f"{name}: time stamps are missing or not finite")
+    dt = float(times[-1] - times[0]) / (times.size - 1)
     if not dt > 0:
-        raise RecordingError(f"{series.name}: time stamps do not increase")
-    off = np.abs(stamps - stamps[0] - np.arange(stamps.size) * dt).max()
-    if off > JITTER * dt:
+        raise RecordingError(f"{name}: time stamps do not increase")
+    off = float(np.abs(times - times[0] - np.arange(times.size) * dt).max())
+    if off > max(JITTER * dt, 2 * resolution(stamps, float(np.abs(times).max()))):
         raise RecordingError(
-            f"{series.name}: time stamps leave a regular grid of {dt:g} ms by {off:g} ms; resample the file first"
+            f"{name}: time stamps leave a regular grid of {dt:g} ms by {off:g} ms; resample the file first"
         )
-    return float(dt)
+    drift = abs((part.dt or 0.0) - dt) * times.size
+    return part.dt if part.dt is not None and drift < max(2 * off, JITTER * dt) else dt
 
 
-def _units(file: Any, wanted: int | None) -> Train | None:
-    """Spike times, ms on the session clock, of the only unit or the one asked for."""
-    table = file.get("units")
-    if table is None or "spike_times" not in table or "spike_times_index" not in table:
-        return None
-    ends = hdf5.column(table["spike_times_index"]).astype(np.int64)
-    if wanted is None and len(ends) != 1:
-        raise RecordingError(
-            f"{len(ends)} units and no voltage: give unit= a row of the units table, 0 to {len(ends) - 1}"
-        )
-    row = wanted or 0
-    if not 0 <= row < len(ends):
-        raise RecordingError(f"no unit {row}; the units table has {len(ends)} rows, counted from 0")
-    begin = int(ends[row - 1]) if row else 0
-    return np.sort(hdf5.column(table["spike_times"], begin, int(ends[row])).astype(np.float64)) * 1e3
-
-
-def _spikes_only(file: Any, pair: Pair, train: Train | None) -> Sweep:
+def _spikes_only(file: Any, pair: Pair, unit: Unit | None) -> Sweep:
     assert pair.stimulus is not None
-    if train is None:
+    if unit is None:
         raise RecordingError("a stimulus with neither a response nor spike times in a units table")
     current, dt, start = _samples(file, pair.stimulus, units.TO_PA, "amperes")
     sweep = build(current, None, dt, pair.name, _stimulus(pair), start=start)
-    inside = train[(train >= start) & (train < start + sweep.duration)] - start
-    return replace(sweep, spike_times=inside, spike_source="given")
+    return replace(unit.of(sweep), warnings=(*sweep.warnings, *pair.warnings))

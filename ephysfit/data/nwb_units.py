@@ -1,0 +1,118 @@
+"""Spike times of the units table of an NWB file: those of one unit, on the session clock, given to sweeps by time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ephysfit.arrays import Train
+from ephysfit.data import hdf5
+from ephysfit.data.spikes import detect_spikes
+from ephysfit.data.sweep import Sweep
+from ephysfit.errors import RecordingError
+
+#: given and detected spikes of all sweeps may differ by this part and so many before a word is said
+DIFFER, FEW = 0.2, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """One unit.
+
+    Parameters
+    ----------
+    row
+        Of the units table, counted from 0.
+    train
+        Spike times, ms on the session clock, sorted.
+    observed
+        When it was watched, (start, stop) in ms on that clock; empty where the table does not say.
+    """
+
+    row: int
+    train: Train
+    observed: tuple[tuple[float, float], ...] = ()
+
+    def saw(self, sweep: Sweep) -> bool:
+        """Whether the unit was watched throughout a sweep."""
+        end = sweep.start + sweep.duration
+        slack = sweep.dt
+        return not self.observed or any(a <= sweep.start + slack and end - slack <= b for a, b in self.observed)
+
+    def of(self, sweep: Sweep) -> Sweep:
+        """The sweep with the spikes of this unit."""
+        inside = self.train[(self.train >= sweep.start) & (self.train < sweep.start + sweep.duration)] - sweep.start
+        return replace(sweep, spike_times=inside, spike_source="given")
+
+
+def unit_of(file: Any, wanted: int | None, *, needed: bool, alone: bool) -> tuple[Unit | None, tuple[str, ...]]:
+    """The unit of a cell, and what is to be said where units are there and none is taken.
+
+    Parameters
+    ----------
+    file
+        Open NWB file.
+    wanted
+        Row of the units table, or None for the only one.
+    needed
+        Whether nothing else tells the spikes: then several units are an error.
+    alone
+        Whether the file holds one electrode: then the only unit is this cell.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such unit, or several and one is needed.
+    """
+    table = file.get("units")
+    if table is None or "spike_times" not in table or "spike_times_index" not in table:
+        if wanted is not None:
+            raise RecordingError(f"unit={wanted}: the file has no units table with spike times")
+        return None, ()
+    count = int(table["spike_times_index"].shape[0])
+    if wanted is None and count != 1 and needed:
+        raise RecordingError(f"{count} units and no voltage: give unit= a row of the units table, 0 to {count - 1}")
+    if wanted is None and (count != 1 or not alone):
+        why = f"{count} units" if count != 1 else "one unit, and several electrodes"
+        said = (
+            f"the units table holds {why}: unit= (a row from 0) takes one; spikes are detected in the voltage instead"
+        )
+        return None, (said,) if count else ()
+    row = wanted or 0
+    if isinstance(row, bool) or not 0 <= row < count:
+        raise RecordingError(f"no unit {row}; the units table has {count} rows, counted from 0")
+    train = np.sort(_row(table, "spike_times", row).astype(np.float64)) * 1e3
+    return Unit(row, train[np.isfinite(train)], _observed(table, row)), ()
+
+
+def _row(table: Any, name: str, row: int) -> np.ndarray:
+    """The values of one row of an indexed column."""
+    ends = hdf5.column(table[f"{name}_index"]).astype(np.int64)
+    return hdf5.column(table[name], int(ends[row - 1]) if row else 0, int(ends[row]))
+
+
+def _observed(table: Any, row: int) -> tuple[tuple[float, float], ...]:
+    if "obs_intervals" not in table or "obs_intervals_index" not in table:
+        return ()
+    rows = _row(table, "obs_intervals", row).astype(np.float64).reshape(-1, 2) * 1e3
+    return tuple((float(a), float(b)) for a, b in rows)
+
+
+def given(sweeps: list[Sweep], unit: Unit | None) -> tuple[list[Sweep], tuple[str, ...]]:
+    """Sweeps with the spikes of a unit where it was watched, and what was odd."""
+    if unit is None:
+        return sweeps, ()
+    watched = [sweep for sweep in sweeps if sweep.voltage is not None and unit.saw(sweep)]
+    filled = {id(sweep): unit.of(sweep) for sweep in watched}
+    count = sum(len(sweep.spike_times) for sweep in filled.values())
+    if len(unit.train) and watched and not count:
+        return sweeps, (
+            f"none of the {len(unit.train)} spike times of unit {unit.row} lies in a sweep that was read; spikes are "
+            "detected in the voltage instead",
+        )
+    detected = sum(len(detect_spikes(s.voltage, s.dt, current=s.current)) for s in watched if s.voltage is not None)
+    said = f"unit {unit.row} gives {count} spikes, the voltage shows {detected}; spikes='detect' takes those"
+    odd = abs(count - detected) > max(DIFFER * max(count, detected), FEW)
+    return [filled.get(id(sweep), sweep) for sweep in sweeps], (said,) if odd else ()

@@ -1,0 +1,159 @@
+"""What was clamped, as the header of an ABF file holds it: the amplifier's telegraph, and the units of its outputs."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ephysfit import units
+
+#: the instrument whose mode is telegraphed (MultiClamp 700), and its modes
+MULTICLAMP = 24
+MODES = {0: "voltage", 1: "current", 2: "zero"}
+#: outputs command epochs only where sweeps are episodes
+EPISODIC = 5
+#: a voltage clamp is commanded in mV; outputs in V drive lamps and valves
+COMMANDS = {"mV": "voltage"} | dict.fromkeys(units.TO_PA, "current")
+#: fields of ABF 1 that neo leaves out, as (byte, form)
+OUTPUT_NAMES, OUTPUT_UNITS = (1306, "<" + "10s" * 4), (1346, "<" + "8s" * 4)
+OLD_SOURCE, ACTIVE_OUTPUT = (1438, "<h"), (1440, "<h")
+TELEGRAPH = (4512, "<16h"), (4544, "<16h"), (4768, "<16h")
+#: bytes of the header of ABF 1 before it was extended
+SHORT_HEADER = 2048
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of the digitiser: its number, name and unit, and whether it played a waveform."""
+
+    number: int
+    name: str
+    unit: str
+    enabled: bool
+
+    def __str__(self) -> str:
+        return f"output {self.number} {self.name!r} in {self.unit or 'no unit'}"
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What was clamped.
+
+    Parameters
+    ----------
+    clamp
+        ``"current"``, ``"voltage"``, ``"zero"`` (current clamp with the command disconnected), or empty where the
+        header does not say.
+    why
+        How that is known, in words.
+    """
+
+    clamp: str
+    why: str
+
+
+def outputs(info: Any, path: Path) -> tuple[Output, ...]:
+    """The outputs of an ABF file.
+
+    Parameters
+    ----------
+    info
+        Header, as neo parses it.
+    path
+        The file: neo leaves the outputs of ABF 1 out.
+    """
+    if "listDACInfo" in info:
+        return tuple(
+            Output(k, text(d.get("DACChNames")), text(d.get("DACChUnits")), bool(d.get("nWaveformEnable", 0)))
+            for k, d in enumerate(info["listDACInfo"])
+        )
+    head = _head(path)
+    names, spelt = (_fields(head, field) for field in (OUTPUT_NAMES, OUTPUT_UNITS))
+    enabled = _enabled(info, head)
+    return tuple(
+        Output(k, text(name), text(unit), k in enabled) for k, (name, unit) in enumerate(zip(names, spelt, strict=True))
+    )
+
+
+def mode(info: Any, path: Path, channels: tuple[int | None, ...]) -> Mode:
+    """What was clamped while these channels, by position, were recorded.
+
+    What the amplifier telegraphed for a channel says more than the outputs, which may have driven another headstage.
+    Where the two contradict each other, the header does not say.
+
+    Parameters
+    ----------
+    info
+        Header, as neo parses it.
+    path
+        The file.
+    channels
+        Positions among the recorded channels; None for those that there are not.
+    """
+    told = {MODES.get(number, "") for k in channels if k is not None for number in _telegraphed(info, path, k)} - {""}
+    played = [output for output in outputs(info, path) if output.enabled and output.unit in COMMANDS]
+    if _operation(info) != EPISODIC:
+        played = []
+    commanded = {COMMANDS[output.unit] for output in played}
+    if len(told) == 1:
+        clamp = told.pop()
+        if clamp == "voltage" and commanded == {"current"}:
+            return Mode("", f"the amplifier telegraphed voltage clamp, and {played[0]} commands a current")
+        return Mode(clamp, "telegraphed by the amplifier")
+    if len(commanded) == 1:
+        return Mode(commanded.pop(), f"{played[0]} is enabled")
+    if played:
+        return Mode("", f"outputs command both currents and voltages ({', '.join(map(str, played))})")
+    return Mode("", "no output that commands a current or a voltage is enabled")
+
+
+def text(value: Any) -> str:
+    """Letters of a header, without their padding."""
+    if isinstance(value, bytes):
+        return value.split(b"\0")[0].decode("latin-1").strip()
+    return str(value or "").strip()
+
+
+def _operation(info: Any) -> int:
+    return int(info.get("protocol", info).get("nOperationMode", 0))
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(6144)
+
+
+def _fields(head: bytes, field: tuple[int, str]) -> tuple[Any, ...]:
+    """Values of one field; nothing where the header is too short to hold it."""
+    at, form = field
+    return struct.unpack_from(form, head, at) if len(head) >= at + struct.calcsize(form) else ()
+
+
+def _extended(info: Any) -> bool:
+    """Whether an ABF 1 header goes on where older ones end and samples begin."""
+    return int(info.get("lDataSectionPtr", 0)) * 512 > SHORT_HEADER
+
+
+def _enabled(info: Any, head: bytes) -> set[int]:
+    """Numbers of the outputs of an ABF 1 file that played a waveform."""
+    if _extended(info):
+        flags = zip(info.get("nWaveformEnable", ()), info.get("nWaveformSource", ()), strict=False)
+        return {k for k, (on, source) in enumerate(flags) if on and source}
+    source, active = _fields(head, OLD_SOURCE), _fields(head, ACTIVE_OUTPUT)
+    return {int(active[0])} if source and source[0] and active else set()
+
+
+def _telegraphed(info: Any, path: Path, channel: int) -> list[int]:
+    """The mode that a MultiClamp telegraphed for a recorded channel, if it did."""
+    if "listADCInfo" in info:
+        facts = info["listADCInfo"][channel]
+        rows = [(facts["nTelegraphEnable"], facts["nTelegraphInstrument"], facts["nTelegraphMode"])]
+    elif _extended(info):
+        fields = [_fields(_head(path), field) for field in TELEGRAPH]
+        physical = int(info["nADCSamplingSeq"][channel])
+        rows = [tuple(values[physical] for values in fields)] if all(fields) and 0 <= physical < 16 else []
+    else:
+        rows = []
+    return [int(number) for on, instrument, number in rows if on == 1 and instrument == MULTICLAMP]
