@@ -90,7 +90,7 @@ def looks_imposed(sweep: Sweep) -> str:
     --------
     >>> rng, command = np.random.default_rng(0), np.repeat([-70.0, -40.0, -70.0], 1000)
     >>> looks_imposed(Sweep(2 * (command + 70) + rng.normal(size=3000), 0.1, command))[:60]
-    'the voltage goes in jumps between levels that it holds exactl'
+    'the voltage goes in jumps between levels that it holds exact'
     """
     if sweep.voltage is None or sweep.steps < ENOUGH or not _lives(sweep.current):
         return ""
