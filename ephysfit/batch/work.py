@@ -111,7 +111,7 @@ def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
     priors = load_priors(Path(s.prior)) if s.prior else ()
     step, said = (s.dt, "") if s.dt else step_for(train, test)
     if said:
-        print(f"{task.cell.name}: {said}")  # into the log of the task
+        sys.stdout.write(f"{task.cell.name}: {said}\n")  # the log of the task
     found = fit(train, task.model, prior=priors, dt=step, seed=s.seed)
     if found.status is Status.TOO_FEW_SPIKES:  # start values are no fit, and their scores would count as one
         raise BatchError(f"{task.cell.name}: {found.status.value} (recorded: {train.n_spikes})")

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 #: words that tell files of one cell apart, alone or before a number
-PARTS = frozenset(
-    "train training trained test testing tested valid validation held heldout fit fitting fitted repeat repeats rep reps "
-    "frozen noise white wn step steps ramp ramps aec pulse pulses trial trials run runs sweep sweeps part file files "
-    "block protocol series seed set stim stimulus data recording rec cc vc nwb abf control ctrl day".split()
-)
+PARTS = frozenset((
+    "train", "training", "trained", "test", "testing", "tested", "valid", "validation", "held", "heldout", "out", "fit",
+    "fitting", "repeat", "repeats", "rep", "frozen", "noise", "white", "wn", "step", "steps", "ramp", "ramps", "aec",
+    "pulse", "pulses", "trial", "trials", "run", "runs", "sweep", "sweeps", "part", "file", "block", "protocol",
+    "series", "seed", "set", "stim", "stimulus", "data", "recording", "rec", "cc", "control", "ctrl",
+))  # fmt: skip
 #: words after which a number is that of a cell
-CELLS = frozenset("cell cells neuron unit c n patch".split())
+CELLS = frozenset(("cell", "cells", "neuron", "unit", "c", "n", "patch"))
 #: names that say nothing
 NAMELESS = frozenset(("", "cell", "memory", "recording"))
 

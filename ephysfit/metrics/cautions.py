@@ -25,7 +25,7 @@ COVERED = 0.8
 
 
 def identity_warnings(simulated: Any, recorded: Any) -> Iterator[str]:
-    """Whether the model is of the cell that it is scored on, as far as names tell, and what a simulation wants to say."""
+    """Whether the model is of the cell that it is scored on, as far as names tell, and notes of the simulation."""
     fitted, cell = tuple(getattr(simulated, "cells", ())), str(getattr(recorded, "cell", ""))
     if not may_be_one(fitted, (cell, *stems(str(getattr(recorded, "source", ""))))):
         yield (
@@ -78,8 +78,8 @@ def model_warnings(stimuli: Sequence[Scored], stochastic: bool, windows: Sequenc
             yield f"gamma is undefined at +-{w:g} ms for trains of {fastest * 1e3:.0f} Hz: windows cover all time"
         elif 2 * w * fastest >= COVERED:
             yield (
-                f"windows of +-{w:g} ms about spikes at {fastest * 1e3:.0f} Hz cover {2 * w * fastest:.0%} of the time: "
-                "R and gamma there are small differences divided by what is left, and may be anything"
+                f"windows of +-{w:g} ms about spikes at {fastest * 1e3:.0f} Hz cover {2 * w * fastest:.0%} of "
+                "the time: R and gamma there are small differences divided by what is left, and may be anything"
             )
     if dt > min(windows) / 2:
         yield f"the simulation steps by {dt:g} ms, coarse for a window of +-{min(windows):g} ms"
@@ -95,8 +95,8 @@ def _rate(stimuli: Sequence[Scored]) -> Iterator[str]:
     cell = sum(np.mean([t.size for t in s.data]) for s in stimuli)
     model = sum(np.mean([t.size for t in s.runs]) for s in stimuli)
     if cell > 0 and model > 0 and max(cell, model) >= OFF * min(cell, model) and max(cell, model) >= MIN_SPIKES:
-        more = f"{model / cell:.1f} times" if model > cell else f"only {model / cell:.0%}"
-        yield f"the model fires {more} of what the cell fires in the scored stretch: it does not describe this cell there"
+        more = f"{model / cell:.1f} times" if model > cell else f"only {model / cell:.0%} of"
+        yield f"the model fires {more} what the cell fires in the scored stretch: it does not describe the cell there"
 
 
 def _copies(trains: Sequence[Array]) -> int:

@@ -77,15 +77,15 @@ def _rate_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]]) -> 
     used = [(s, n) for s, n in used if len(n) > 1 and n.sum()]
     if not used or sum(n.sum() for _, n in used) < ENOUGH:
         return ""
-    places = [np.arange(len(n)) - (len(n) - 1) / 2 for _, n in used]
+    places: list[Array] = [np.arange(len(n), dtype=float) - (len(n) - 1) / 2 for _, n in used]
     found = sum(float(p @ n) for p, (_, n) in zip(places, used, strict=True))
-    spread = np.sqrt(sum(float(p @ p) * _variance(p, n) for p, (_, n) in zip(places, used, strict=True)))
-    rare, said = abs(found) > FAR * spread, f"{abs(found) / spread:.1f} standard deviations of such counts"
+    spread = float(np.sqrt(sum(float(p @ p) * _variance(p, n) for p, (_, n) in zip(places, used, strict=True))))
+    rare, said = bool(abs(found) > FAR * spread), f"{abs(found) / spread:.1f} standard deviations of such counts"
     if not rare and prod(factorial(min(len(n), 20)) for _, n in used) >= DRAWABLE:
         rng = np.random.default_rng(0)
         drawn = sum(rng.permuted(np.tile(n, (ORDERS, 1)), axis=1) @ p for p, (_, n) in zip(places, used, strict=True))
         chance = (1 + np.count_nonzero(np.abs(drawn) >= abs(found) * (1 - 1e-12))) / (1 + ORDERS)
-        rare, said = chance < RARE, f"1 of {round(1 / chance)} orders of the repeats shows as much"
+        rare, said = bool(chance < RARE), f"1 of {round(1 / chance)} orders of the repeats shows as much"
     time = sum(s.duration for s, _ in used) / 1e3
     ends = [thirds(n) for _, n in used]
     first, last = (sum(e[k] for e in ends) / time for k in (0, 1))
@@ -118,6 +118,11 @@ def _timing_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]], w
         lags.append(np.abs(np.subtract.outer(np.arange(len(chosen)), np.arange(len(chosen)))))
     if prod(factorial(min(len(t), 20)) for t in tables) < 2 * DRAWABLE:  # an order and its reverse are one here
         return ""
+    pairs = [(t[g > 0], g[g > 0] / g.max()) for t, g in zip(tables, lags, strict=True)]
+    gamma, apart = (np.concatenate([p[k] for p in pairs]) for k in (0, 1))
+    near, far = gamma[apart <= 1 / 3], gamma[apart >= 2 / 3]
+    if not (near.size and far.size) or near.mean() - far.mean() < LOSS:
+        return ""
     found = sum(float((t * g).sum()) for t, g in zip(tables, lags, strict=True))
     rng = np.random.default_rng(0)
     below = 0
@@ -126,13 +131,10 @@ def _timing_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]], w
         drawn = sum(float((t[np.ix_(o, o)] * g).sum()) for t, g, o in zip(tables, lags, orders, strict=True))
         below += drawn <= found + 1e-12
     chance = (1 + below) / (1 + ORDERS)
-    pairs = [(t[g > 0], g[g > 0] / g.max()) for t, g in zip(tables, lags, strict=True)]
-    gamma, apart = (np.concatenate([p[k] for p in pairs]) for k in (0, 1))
-    near, far = gamma[apart <= 1 / 3], gamma[apart >= 2 / 3]
-    if chance >= RARE or not (near.size and far.size) or near.mean() - far.mean() < LOSS:
+    if chance >= RARE:
         return ""
     return (
-        f"the cell's spike times drifted over its repeats: Γ at ±{window:g} ms is {near.mean():.2f} between repeats near "
-        f"each other and {far.mean():.2f} between those far apart (1 of {round(1 / chance)} orders shows as much): R "
-        "and scores are of a cell that changed; score repeats that are alike"
+        f"the cell's spike times drifted over its repeats: Γ at ±{window:g} ms is {near.mean():.2f} between "
+        f"repeats near each other and {far.mean():.2f} between those far apart (1 of {round(1 / chance)} orders "
+        "shows as much): R and scores are of a cell that changed; score repeats that are alike"
     )

@@ -1,7 +1,7 @@
 """fit() from end to end on small data: what it returns, saves, loads and refuses."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
