@@ -85,7 +85,7 @@ RULES = MappingProxyType(
         "drift over repeats": Rule(
             "warns",
             "a rate or spike times that go with the order of the repeats, at a score",
-            "3 standard deviations of counts of Fano factor 1.5, or an order that fewer than 4 of 1000 others equal; and "
+            "3 standard deviations of counts of Fano factor 1.5, or an order that fewer than 4 of 1000 equal; and "
             "a change of 20 % of the rate, or .1 of gamma, or more",
             "leave the repeats out: select(), --sweeps, --test",
             "2 of 5100 sets of 2 to 30 Poisson repeats and model runs, 8 of 600 of bursts of three "
