@@ -77,8 +77,9 @@ def with_intervals(fit, train):
     try:
         return ef.intervals(fit, train, "fisher")
     except FitError as refused:
-        assert not type(fit.neuron).stochastic(), refused
-        return fit
+        refusal = str(refused)
+    assert "declares no hazard" in refusal
+    return fit
 
 
 def export(fit, to, folder: Path):
@@ -86,8 +87,9 @@ def export(fit, to, folder: Path):
     try:
         return fit.export(to, folder / f"cell_{to}")
     except ExportError as refused:
-        assert f"{fit.model} cannot go to" in str(refused)
-        return ()
+        refusal = str(refused)
+    assert f"{fit.model} cannot go to" in refusal
+    return ()
 
 
 @pytest.mark.parametrize("name", SEVERAL)

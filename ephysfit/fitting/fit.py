@@ -281,6 +281,11 @@ def fit(
         return select(recording, stages=stages, likelihood=likelihood, priors=priors, dt=dt, seed=seed,
                       progress=progress)  # fmt: skip
     kind = _find(model) if isinstance(model, str) else model
+    if len(kind.inputs) > 1:
+        raise FitError(
+            f"{kind.__name__} has {len(kind.inputs)} inputs ({', '.join(kind.inputs)}) and a recording holds one, the "
+            "injected current; fit a neuron of one input"
+        )
     chain = default_stages(kind, likelihood) if stages is None else tuple(stages)
     admit_priors(priors, kind)
     problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress, priors=priors)

@@ -20,6 +20,8 @@ MIN_SPIKES, MIN_RELIABILITY = 20, 0.2
 COPIES = 5
 #: factor between the rates of model and cell that is worth a word
 OFF = 2.0
+#: ms; no neuron spikes twice within this, and the part of all spikes from which that is no chance
+TWICE, OFTEN = 0.3, 0.05
 #: part of the time that windows cover from which Γ is ill-conditioned
 COVERED = 0.8
 
@@ -54,6 +56,9 @@ def data_warnings(stimuli: Sequence[Scored], rows: Sequence[Row], window: float)
                 f"{s.name}: {copies} of {len(s.data)} repeats are equal to the last digit, so they are copies and no "
                 "repeats: R and standard errors say nothing"
             )
+    twice = sum(int(np.count_nonzero(np.diff(t) < TWICE)) for s in stimuli for t in s.data)
+    if twice > OFTEN * spikes:
+        yield f"{twice} of {spikes} recorded spikes come less than {TWICE:g} ms after another: are spikes there twice?"
     yield from stationarity_warnings(stimuli, window)
     for r in rows:
         wide = (

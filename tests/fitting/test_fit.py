@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from fitting_cells import DT, KNOWN, known, problem, silent_cell, spikes_only, steps
 
-from ephysfit.data.recording import Recording
+from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError, NeuronError
-from ephysfit.fitting.fit import Fit, cautions, default_stages, default_step, fit, run
+from ephysfit.fitting.fit import Fit, cautions, default_stages, default_step, fit, run, step_for
 from ephysfit.fitting.identity import fingerprint
 from ephysfit.fitting.stage import Status
 from ephysfit.fitting.stages import Likelihood, Passive, Readout
@@ -189,3 +189,34 @@ def test_auto_keeps_the_neuron_that_made_the_data():
     assert [r["model"] for r in rows] == ["LIF", "ALIF"]
     assert rows[1]["gain"] > rows[1]["error"] > 0
     assert "ALIF predicts held-out blocks of the training data best" in done.details["why"]
+
+
+@pytest.mark.parametrize(
+    ("spikes", "current", "says"),
+    [
+        ([100.0, 100.1, 300.0, 300.2, 500.0, 700.0, 900.0], 1.0, "2 of 7 training spikes lie in a step"),
+        ([100.0, 300.0, 500.0, 700.0, 900.0, 1100.0], 0.0, "training current is constant"),
+        ([100.0, 300.0, 500.0, 700.0, 900.0, 1100.0], 1e-12, "these look like nA"),
+        ([100.0, 300.0, 500.0, 700.0, 900.0, 1100.0], 1e6, "no pipette passes that"),
+    ],
+)
+def test_data_that_cannot_be_fitted_as_they_stand_are_said(spikes, current, says):
+    noise = 100.0 * np.random.default_rng(0).standard_normal(4000) * current
+    data = Recording.of(noise, DT, spike_times=spikes, cell="odd")
+    assert any(says in w for w in fit(data, LIF, ()).warnings)
+
+
+def test_a_step_that_serves_training_and_test_data():
+    def at(*steps):
+        return Recording(tuple(Sweep(np.ones(100), dt, spike_times=np.empty(0)) for dt in steps), cell="c")
+
+    assert step_for(at(0.1), at(0.1)) == (pytest.approx(0.5), "")
+    step, said = step_for(at(0.1), at(0.2))
+    assert step == pytest.approx(0.4)
+    assert said == "sampled at 0.1 and 0.2 ms: fitted in steps of 0.4 ms, a multiple of each"
+    step, said = step_for(at(0.1), at(0.07))
+    assert step == pytest.approx(0.5)
+    assert "averaged" in said
+    assert default_step(at(0.1, 0.2)) == pytest.approx(0.4)
+    with pytest.raises(FitError, match=r"sampled at 0\.07, 0\.3 ms, steps without a common multiple"):
+        default_step(at(0.07, 0.3))

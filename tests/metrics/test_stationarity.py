@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 from metric_trains import jittered, poisson
 
+from ephysfit.data.recording import Recording
+from ephysfit.fitting.fit import Fit
 from ephysfit.metrics import score
 from ephysfit.metrics.stationarity import dead_repeats, stationarity_warnings
 from ephysfit.metrics.stimuli import Scored
+from ephysfit.models.lif import LIF
+from ephysfit.simulation.simulate import simulate
+from ephysfit.synthetic import noise_current
 
 T = 10_000.0
 
@@ -112,3 +117,34 @@ class TestScore:
             for w in score(data[:1], poisson(rng, 40, T, 3), duration=T).warnings
         )
         assert not any("what the cell fires" in w for w in score(data[:1], data, duration=T).warnings)
+
+    def test_spikes_that_are_there_twice(self):
+        rng = np.random.default_rng(9)
+        data = [np.sort(np.concatenate([t, t[:7] + 0.01])) for t in poisson(rng, 10, T, 3)]
+        found = score(data[:1], data, duration=T)
+        assert any("come less than 0.3 ms after another" in w for w in found.warnings)
+
+    def test_a_fit_of_another_cell_is_told_and_of_another_file_is_not(self):
+        cell = LIF(C=80.0, g=5.0, E_L=-65.0, theta=-48.0, V_reset=-60.0, t_ref=3.0, delta=2.0)
+        current = noise_current(2000.0, 0.5, 70.0, 120.0, 5.0, 1)
+        train = simulate(cell, current, dt=0.5).spike_times[0][0]
+        for cell_name, made, other in (
+            ("DRN164", {}, True),
+            ("DRN158", {}, False),
+            ("alpha", {"recording": "DRN158_train.abf"}, False),
+            ("DRN158_5ht_training", {}, False),
+        ):
+            fit = Fit(cell, cell_name, 0.5, provenance=made)
+            names = {"cell": "DRN158_5ht_test", "source": "DRN158_5ht_test.abf"}
+            recording = Recording.of(current, 0.5, spike_times=train, **names)
+            said = score(fit.simulate(recording, runs=2), recording).warnings
+            assert any("another cell by its name" in w for w in said) == other, cell_name
+
+    def test_steps_that_do_not_divide_are_simulated_and_said(self):
+        cell = LIF(C=80.0, g=5.0, E_L=-65.0, theta=-48.0, V_reset=-60.0, t_ref=3.0, delta=2.0)
+        current = noise_current(4000.0, 0.2, 70.0, 200.0, 5.0, 1)
+        train = simulate(cell, current, dt=0.2).spike_times[0][0]
+        recording = Recording.of(current, 0.2, spike_times=train, cell="c7")
+        found = score(simulate(cell, recording, dt=0.5), recording)
+        assert any("sampled every 0.2 ms and simulated every 0.5 ms" in w for w in found.warnings)
+        assert found["gamma_4"] > 0.8
