@@ -38,7 +38,7 @@ def averaged(samples: npt.NDArray[np.float64], have: float, want: float) -> npt.
 
     Examples
     --------
-    >>> averaged(np.array([0.0, 3.0, 6.0]), 0.2, 0.3).tolist()
+    >>> averaged(np.array([0.0, 3.0, 6.0]), 0.2, 0.3).round(9).tolist()
     [1.0, 5.0]
     """
     k = round(want / have)
