@@ -156,7 +156,7 @@ class TestWrite:
         shutil.copy(CELL, path)
         train, _ = ef.load(path).split()
         cell = ef.models.LIF(C=80.0, g=5.0, E_L=-60.0, theta=-45.0, V_reset=-60.0, t_ref=3.0, delta=2.0)
-        from ephysfit.fitting.fit import fingerprint
+        from ephysfit.fitting.identity import fingerprint
 
         made = {"sweeps": [s.name for s in train], "recording": "cell.nwb", "data_sha256": fingerprint(train)}
         ef.Fit(cell, "DRN158", 0.5, provenance=made).save(tmp_path / "fit.json")

@@ -100,7 +100,7 @@ def attempt(task: Task, store: Store | None = None) -> dict[str, Any]:
 
 def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
     from ephysfit.data.loading import load
-    from ephysfit.fitting.fit import fit
+    from ephysfit.fitting.fit import fit, step_for
     from ephysfit.fitting.population import load_priors
     from ephysfit.fitting.stage import Status
     from ephysfit.reports.evidence import gather
@@ -109,7 +109,10 @@ def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
     recording = load(list(task.cell.files), **task.cell.options)
     train, test = divide(recording, task.cell.train, task.cell.test)
     priors = load_priors(Path(s.prior)) if s.prior else ()
-    found = fit(train, task.model, prior=priors, dt=s.dt, seed=s.seed)
+    step, said = (s.dt, "") if s.dt else step_for(train, test)
+    if said:
+        sys.stdout.write(f"{task.cell.name}: {said}\n")  # the log of the task
+    found = fit(train, task.model, prior=priors, dt=step, seed=s.seed)
     if found.status is Status.TOO_FEW_SPIKES:  # start values are no fit, and their scores would count as one
         raise BatchError(f"{task.cell.name}: {found.status.value} (recorded: {train.n_spikes})")
     split = {"train": task.cell.train or None, "test": task.cell.test}

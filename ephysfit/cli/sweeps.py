@@ -111,7 +111,7 @@ def unseen(recording: Recording, fit: Fit, train: str | None, test: str | None) 
     ScoreError
         If the recording holds sweeps that may have trained the fit and nothing says which.
     """
-    from ephysfit.fitting.fit import fingerprint
+    from ephysfit.fitting.identity import is_of
 
     if train is not None or test is not None:
         return parts(recording, train, test)[1]
@@ -120,7 +120,7 @@ def unseen(recording: Recording, fit: Fit, train: str | None, test: str | None) 
         return recording
     asked = fit.provenance.get("split", {})
     fitted, held = parts(recording, asked.get("train"), asked.get("test"))
-    if fingerprint(fitted) == fit.provenance.get("data_sha256"):
+    if is_of(fit.provenance, fitted):
         return held
     raise ScoreError(
         f"{recording.source}: holds sweeps that go by the names of those the fit was trained on, with other samples or "
@@ -130,10 +130,9 @@ def unseen(recording: Recording, fit: Fit, train: str | None, test: str | None) 
 
 def trained(recording: Recording, fit: Fit, train: str | None, test: str | None) -> Recording:
     """What of a recording a saved fit was trained on: as asked, or as the fit split it; all of it where that is it."""
-    from ephysfit.fitting.fit import fingerprint
+    from ephysfit.fitting.identity import is_of
 
-    known = fit.provenance.get("data_sha256")
-    if train is None and test is None and fingerprint(recording) == known:
+    if train is None and test is None and is_of(fit.provenance, recording):
         return recording
     asked = fit.provenance.get("split", {})
     return parts(recording, train or asked.get("train"), test or asked.get("test"))[0]

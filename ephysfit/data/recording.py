@@ -179,7 +179,7 @@ class Recording:
         steps = sorted({round(sweep.dt, 9) for sweep in self.sweeps})
         if len(steps) > 1:
             raise RecordingError(
-                f"{self.cell}: sweeps are sampled at {steps} ms; select those of one step, or give Trials a dt"
+                f"{self.cell}: sweeps are sampled at {steps} ms; select those of one step, or pass dt="
             )
         return self.sweeps[0].dt
 

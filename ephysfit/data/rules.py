@@ -143,6 +143,29 @@ RULES = MappingProxyType(
             "exactly 0 mV throughout and no spike times given, or a dataset of which nothing was written",
             'padding="keep" (not for datasets never written)',
         ),
+        "dead repeats": Rule(
+            "warns",
+            "repeats of a stimulus without spikes, at a score",
+            "at most 5 % of the spikes of the middle repeat, which holds 16 or more",
+            "leave the repeats out: select(), --sweeps, --test",
+            "none of 4200 sets of Poisson, model and bursting repeats (tests/metrics/test_stationarity.py)",
+        ),
+        "drift over repeats": Rule(
+            "warns",
+            "a rate or spike times that go with the order of the repeats, at a score",
+            "3 standard deviations of counts of Fano factor 1.5, or an order that fewer than 4 of 1000 equal; and "
+            "a change of 20 % of the rate, or .1 of gamma, or more",
+            "leave the repeats out: select(), --sweeps, --test",
+            "2 of 5100 sets of 2 to 30 Poisson repeats and model runs, 8 of 600 of bursts of three "
+            "(tests/metrics/test_stationarity.py)",
+        ),
+        "another cell": Rule(
+            "warns",
+            "a fit that is scored on a recording of another name",
+            "neither names nor files may be of one cell: words such as train, test, noise and numbers of files apart",
+            "none is needed: the score stands",
+            "none of 16 pairs of names of one cell (tests/data/test_cells.py)",
+        ),
     }
 )
 

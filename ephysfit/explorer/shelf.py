@@ -201,7 +201,7 @@ def _files(folder: Path) -> Iterator[Path]:
     def walk(at: Path, depth: int) -> Iterator[Path]:
         for path in sorted(at.iterdir()):
             real = path.resolve()
-            if path.name.startswith(".") or root not in real.parents:
+            if path.name.startswith(".") or root not in real.parents or _collected(path):
                 continue
             if path.is_dir() and depth < DEPTH:
                 yield from walk(path, depth + 1)
@@ -209,6 +209,11 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield path
 
     yield from walk(folder, 0)
+
+
+def _collected(path: Path) -> bool:
+    """Whether a folder holds the tables that `collect` makes of a batch run: numbers of cells, no recordings."""
+    return path.name == "tables" and path.is_dir() and (path.parent / "results").is_dir()
 
 
 def fits_in(path: Path) -> list[Saved]:

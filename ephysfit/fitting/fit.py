@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import time
@@ -21,9 +20,12 @@ from ephysfit.data import drive
 from ephysfit.data.hdf5 import is_hdf5
 from ephysfit.data.holding import LEAD
 from ephysfit.data.recording import Recording
+from ephysfit.data.resampling import common_step, divides
+from ephysfit.data.sanity import findings
 from ephysfit.errors import FitError
 from ephysfit.fitting.diagnosis import drift_warning, parts
 from ephysfit.fitting.electrode import bridge
+from ephysfit.fitting.identity import fingerprint, known_as
 from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
@@ -121,20 +123,25 @@ class Fit:
         dt : float, optional
             Step in ms; that of the fit unless given.
         """
-        step = dt or self.dt
+        step, names = dt or self.dt, known_as(self.cell, self.provenance)
         if not type(self.neuron).stochastic():
-            return simulate(self.neuron, stimulus, dt=step, save=save, settle=LEAD)
+            return replace(simulate(self.neuron, stimulus, dt=step, save=save, settle=LEAD), cells=names)
         noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed, settle=LEAD)
-        causal = self._causal(stimulus, step, save)
-        return _with(noisy, causal=causal, consensus=_consensus(noisy))
+        noisy = replace(noisy, cells=names)
+        causal = replace(self._causal(stimulus, step, save), cells=names)
+        return replace(noisy, companions={"causal": causal, "consensus": _consensus(noisy)})
 
     def _causal(self, stimulus: Any, dt: float, save: Sequence[str]) -> Simulation:
+        return simulate(self.neuron, stimulus, dt=dt, save=save, settle=LEAD, **self.noise_free)
+
+    @property
+    def noise_free(self) -> dict[str, Any]:
+        """What `simulate` takes for the noise-free run: the sharpened hazard integrated to 1, or nothing where the fit
+        found the threshold run the better one or the neuron has no hazard."""
         sharpen = self.details.get("sharpen", (1.0, 0.0))
-        if sharpen is None:
-            return simulate(self.neuron, stimulus, dt=dt, save=save, settle=LEAD)
-        return simulate(
-            self.neuron, stimulus, dt=dt, noise="integrated", sharpen=tuple(sharpen), save=save, settle=LEAD
-        )
+        if sharpen is None or not type(self.neuron).stochastic():
+            return {}
+        return {"noise": "integrated", "sharpen": tuple(sharpen)}
 
     def parameters(self) -> list[dict[str, Any]]:
         """One row a scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
@@ -253,7 +260,8 @@ def fit(
         Of the population the cell comes from (`ephysfit.population`): where the fit also begins, and what it is drawn
         to, for as much as the cell's own data leave open. Of several that of the neuron is taken.
     dt : float, optional
-        Step in ms; by default the largest multiple of the recorded step up to 0.5 ms.
+        Step in ms; by default the largest multiple of the recorded step up to 0.5 ms (`default_step`). Recordings of
+        other steps can be simulated and scored: their currents are averaged over the steps of the fit.
     seed : int
         Of everything random.
     undriven : bool
@@ -280,6 +288,11 @@ def fit(
         return select(recording, stages=stages, likelihood=likelihood, priors=priors, dt=dt, seed=seed,
                       progress=progress)  # fmt: skip
     kind = _find(model) if isinstance(model, str) else model
+    if len(kind.inputs) > 1:
+        raise FitError(
+            f"{kind.__name__} has {len(kind.inputs)} inputs ({', '.join(kind.inputs)}) and a recording holds one, the "
+            "injected current; fit a neuron of one input"
+        )
     chain = default_stages(kind, likelihood) if stages is None else tuple(stages)
     admit_priors(priors, kind)
     problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress, priors=priors)
@@ -337,10 +350,49 @@ def nearby(neuron: type[Neuron], stage: Likelihood) -> Refractory | Barred:
     return Barred(likelihood=again)
 
 
-def default_step(recording: Recording) -> float:
-    """The largest multiple of the recorded step up to 0.5 ms."""
-    have = recording.dt
-    return max(int(COARSEST / have + 1e-9), 1) * have
+def default_step(recording: Recording, *others: Recording) -> float:
+    """The largest step, ms, up to 0.5 ms that all recorded steps of the training data divide, and of the others too.
+
+    Where there is none that serves the others, the training data decide: currents of a simulation are averaged over
+    whatever steps they are given.
+
+    Raises
+    ------
+    FitError
+        If the sweeps of the training data are sampled at steps without a common multiple of up to 1 ms.
+
+    Examples
+    --------
+    >>> def silent(dt): return Recording.of(np.zeros(100), dt, spike_times=[])
+    >>> default_step(silent(0.1)), default_step(silent(0.1), silent(0.2)), default_step(silent(0.1), silent(0.07))
+    (0.5, 0.4, 0.5)
+    """
+    own = [s.dt for s in recording.sweeps]
+    have = common_step(own)
+    if have > max(2 * COARSEST, *own):
+        steps = ", ".join(f"{dt:g}" for dt in sorted(set(own)))
+        raise FitError(
+            f"{recording.cell}: sweeps are sampled at {steps} ms, steps without a common multiple of up to "
+            f"{2 * COARSEST:g} ms; fit sweeps of one step"
+        )
+    shared = common_step([have, *(s.dt for r in others for s in r.sweeps)])
+    step = shared if shared <= max(COARSEST, have) else have
+    return max(int(COARSEST / step + 1e-9), 1) * step
+
+
+def step_for(train: Recording, test: Recording) -> tuple[float, str]:
+    """`default_step` for data to fit and data to score, ms, and a sentence where their sampling steps differ."""
+    step = default_step(train, test)
+    steps = sorted({round(s.dt, 9) for s in (*train.sweeps, *test.sweeps)})
+    if len(steps) == 1:
+        return step, ""
+    sampled = " and ".join(f"{dt:g}" for dt in steps)
+    if all(divides(dt, step) for dt in steps):
+        return step, f"sampled at {sampled} ms: fitted in steps of {step:g} ms, a multiple of each"
+    return step, (
+        f"sampled at {sampled} ms, without a common multiple of up to {COARSEST:g} ms: fitted in steps of {step:g} ms, "
+        "over which the test currents are averaged"
+    )
 
 
 def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, source: str = "") -> Fit:
@@ -388,7 +440,7 @@ def one_thread() -> Iterator[None]:
 
 def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> list[str]:
     """What a user should know before trusting the numbers."""
-    out = []
+    out = odd_data(problem)
     for name, side in Free.of(type(neuron)).on_bound(neuron):
         p = declared(type(neuron))[name]
         limit = p.low if side == "low" else p.high
@@ -396,7 +448,8 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
             f"{name} sits on its {side} bound ({limit:g} {p.unit}): the data do not determine it within its bounds"
         )
     if problem.n_spikes < MINIMUM_SPIKES:
-        out.append(f"only {problem.n_spikes} spikes in the training data; nothing was fitted")
+        found = f"only {problem.n_spikes} spike{'s' * (problem.n_spikes != 1)}"
+        out.append(f"{found} in the training data; nothing was fitted, the parameters are start values")
         return out
     if "V" in problem.neuron.states:
         out += [told for told in [bridge(problem.recording).warning()] if told]
@@ -410,6 +463,26 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
         out.append(f"only {problem.n_spikes} spikes in the training data; expect scores to vary between fits")
     out += [f"stage {e.stage}: {e.status.value}" for e in history if e.status in (Status.DIVERGED, Status.STEPS_USED)]
     return out
+
+
+def odd_data(problem: Problem) -> list[str]:
+    """What of the training data cannot be fitted as it stands: a constant current, spikes that share a step, units."""
+    sweeps, out = problem.recording.sweeps, []
+    if all(np.ptp(s.current) == 0 for s in sweeps) and len({float(s.current[0]) for s in sweeps}) == 1:
+        out.append(
+            f"the training current is constant ({float(sweeps[0].current[0]):g} pA): it does not tell how the cell "
+            "answers a current that varies"
+        )
+    steps = [np.floor(s.valid_spikes / problem.dt + 1e-6) for s in sweeps]
+    shared = sum(len(k) - len(np.unique(k)) for k in steps)
+    if shared:
+        out.append(
+            f"{shared} of {sum(map(len, steps))} training spikes lie in a step of {problem.dt:g} ms that holds another "
+            "and count once with it: is a spike there twice, or is a smaller dt needed?"
+        )
+    told = {f"sweep {s.name!r}: {f}": None for s in sweeps for f in findings(s) if f not in s.warnings}
+    first = list(told)[:1]
+    return out + [f + (f" (and so of {len(told) - 1} more sweeps)" if len(told) > 1 else "") for f in first]
 
 
 def provenance(problem: Problem, stages: Sequence[Stage], source: str) -> dict[str, Any]:
@@ -453,16 +526,6 @@ def settings(stage: Any) -> dict[str, Any]:
     return {f.name: _plain(getattr(stage, f.name)) for f in fields(stage)} if is_dataclass(stage) else {}
 
 
-def fingerprint(recording: Recording) -> str:
-    """SHA-256 of currents, steps and spike times: what a fit depends on."""
-    digest = hashlib.sha256()
-    for s in recording.sweeps:
-        digest.update(np.float64(s.dt).tobytes())
-        digest.update(np.ascontiguousarray(s.current, dtype=np.float64).tobytes())
-        digest.update(np.ascontiguousarray(s.spike_times, dtype=np.float64).tobytes())
-    return digest.hexdigest()
-
-
 def _text(path: Path, label: str | None) -> str:
     """The JSON of a fit, wherever it stands."""
     if not is_hdf5(path):
@@ -478,17 +541,11 @@ def _find(name: str) -> type[Neuron]:
     return find(name)
 
 
-def _with(noisy: Simulation, **companions: Simulation) -> Simulation:
-    from dataclasses import replace
-
-    return replace(noisy, companions=companions)
-
-
 def _consensus(noisy: Simulation) -> Simulation:
     trains = tuple(
         (consensus(list(runs), duration),) for runs, duration in zip(noisy.spike_times, noisy.durations, strict=True)
     )
-    return Simulation(trains, noisy.dt, noisy.durations, stochastic=False, readout="consensus", names=noisy.names)
+    return replace(noisy, spike_times=trains, stochastic=False, readout="consensus", traces={})
 
 
 def _finite(neuron: Neuron) -> bool:

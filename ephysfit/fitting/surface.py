@@ -13,7 +13,8 @@ import torch
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
-from ephysfit.fitting.fit import Fit, fingerprint
+from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.identity import is_of
 from ephysfit.fitting.likelihood import Ascent, Posterior, ascend, drifts, faded
 from ephysfit.fitting.population import unpacked
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
@@ -140,8 +141,7 @@ class Surface:
                 f"{fit.model} declares no hazard, so its spikes have no likelihood and its parameters no intervals; "
                 "add hazard(self, u) to the neuron, or fit the stochastic neuron of the same family"
             )
-        known = fit.provenance.get("data_sha256")
-        if known and known != fingerprint(recording):
+        if fit.provenance.get("data_sha256") and not is_of(fit.provenance, recording):
             raise FitError(
                 f"{fit.cell}: {recording.source} is not what this fit was fitted to (other currents, steps or spikes); "
                 "intervals need the training data: give the same file and the same --train and --test"

@@ -116,14 +116,14 @@ def stored_fit(path: Path, label: str | None) -> str:
 
 def _unseen(fit: Fit, path: Path) -> Recording:
     """The sweeps of the file that the fit was not trained on."""
-    from ephysfit.fitting.fit import fingerprint
+    from ephysfit.fitting.identity import is_of
 
     recording = load(path)
     trained = set(fit.provenance.get("sweeps", ()))
     if not trained & {s.name for s in recording.sweeps}:
         return recording
     train, test = recording.split()
-    if fingerprint(train) == fit.provenance.get("data_sha256"):
+    if is_of(fit.provenance, train):
         return test
     raise FitError(
         f"{path}: nothing says which sweeps the fit has not seen (it was not trained on the training side of "

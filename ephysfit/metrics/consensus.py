@@ -9,13 +9,16 @@ from numba import njit
 
 from ephysfit.arrays import Train, Trains
 from ephysfit.errors import ScoreError
-from ephysfit.metrics.coincidence import gamma_of_counts
+from ephysfit.metrics.coincidence import gamma_of_counts, gamma_table
 from ephysfit.metrics.trains import EDGE, checked, checked_duration, pack, positive
+from ephysfit.metrics.weights import ratio
 
 #: the greedy search goes on until the expected Γ has fallen this far below its best
 PATIENCE = 0.05
 #: candidates a block; only blocks near the last choice are searched anew
 BLOCK = 512
+#: with no more runs than this one of them may agree better with the rest than what the blurred search places
+FEW = 20
 
 
 @njit(cache=True)
@@ -61,7 +64,7 @@ def _greedy(times, owner, counts, duration, window, smooth, step):  # type: igno
     soft = _soft_window(int(np.ceil((window + 4.0 * smooth) / step)), window, smooth, step)
     field = np.zeros(int(duration / step) + 1)
     share = 1.0 / (counts + max(counts.mean(), 1.0))
-    alive = np.ones(times.size, dtype=np.bool_)
+    alive, left = np.ones(times.size, dtype=np.bool_), times.size
     hits = np.zeros(counts.size, dtype=np.int64)
     chosen = np.empty(times.size)
     for k in range(times.size):
@@ -70,8 +73,10 @@ def _greedy(times, owner, counts, duration, window, smooth, step):  # type: igno
     _refresh(field, tops, 0, field.size - 1)
     touched = soft.size + int(window / step) + 2
     n, keep, best = 0, 0, 0.0
-    while n < times.size:
+    while left > 0:
         top = tops[np.argmax(field[tops])]
+        if field[top] == -np.inf:  # a grid so coarse that no candidate is within a window of what is left
+            break
         t = top * step
         gained = 0
         for k in range(np.searchsorted(times, t - window - EDGE), np.searchsorted(times, t + window + EDGE)):
@@ -80,8 +85,11 @@ def _greedy(times, owner, counts, duration, window, smooth, step):  # type: igno
                 gained += 1
                 hits[owner[k]] += 1
                 _spread(field, times[k], -share[owner[k]], soft, step)
-        if gained == 0:
-            break
+        if gained == 0:  # the blur peaks between spikes that are both out of reach: the next peak is looked at
+            field[top] = -np.inf
+            _refresh(field, tops, top, top)
+            continue
+        left -= gained
         _refresh(field, tops, top - touched, top + touched)
         chosen[n] = t
         n += 1
@@ -94,13 +102,14 @@ def _greedy(times, owner, counts, duration, window, smooth, step):  # type: igno
 
 
 def consensus(
-    runs: Trains, duration_ms: float, window: float = 4.0, *, smooth: float = 2.0, step: float = 0.5
+    runs: Trains, duration_ms: float, window: float = 4.0, *, smooth: float | None = None, step: float = 0.5
 ) -> Train:
     """The single train with the highest expected Γ against the runs (greedy).
 
     Where many runs have a spike within one window, a spike of the prediction hits all of them; spikes are placed one by
-    one where they hit most of what is not hit yet, until one more would cost more by chance than it hits. The train
-    looks ahead in time, so it predicts what the runs say but does not simulate: a network cannot use it.
+    one where they hit most of what is not hit yet, until one more would cost more by chance than it hits. Of up to 20
+    runs, one that agrees better with all of them than the train so placed is taken in its place. The train looks ahead
+    in time, so it predicts what the runs say but does not simulate: a network cannot use it.
 
     Parameters
     ----------
@@ -108,8 +117,9 @@ def consensus(
     duration_ms : float
     window : float, ±Δ of the Γ to be optimised, ms
     smooth : float, ms
-        Width of the Gaussian that blurs the counting window, so that few runs do not decide by single spikes.
-    step : float, grid of candidate times, ms
+        Width of the Gaussian that blurs the counting window, so that few runs do not decide by single spikes; 2 ms
+        unless given, or half the window where that is less.
+    step : float, grid of candidate times, ms; at most half the window is used
 
     Returns
     -------
@@ -131,6 +141,16 @@ def consensus(
     counts = np.diff(starts)
     order = np.argsort(times, kind="stable")
     owner = np.repeat(np.arange(counts.size), counts)[order]
-    settings = positive(window, "window"), positive(smooth, "smooth"), positive(step, "step")
-    chosen, keep = _greedy(times[order], owner, counts, duration, *settings)
-    return np.sort(chosen[:keep])
+    wide = positive(window, "window")
+    blur = min(2.0, wide / 2) if smooth is None else positive(smooth, "smooth")
+    chosen, keep = _greedy(times[order], owner, counts, duration, wide, blur, min(positive(step, "step"), wide / 2))
+    found = np.sort(chosen[:keep])
+    return found if len(trains) > FEW else _most_agreed([found, *trains], trains, duration, wide)
+
+
+def _most_agreed(candidates: list[Train], runs: list[Train], duration: float, window: float) -> Train:
+    """The candidate of the highest mean Γ over the runs, undefined pairs left out; the first of equals."""
+    table = gamma_table(runs, candidates, duration, window)
+    known = ~np.isnan(table)
+    mean = ratio(np.where(known, table, 0.0).sum(0), known.sum(0).astype(np.float64))
+    return candidates[0] if np.isnan(mean).all() else candidates[int(np.nanargmax(mean))]

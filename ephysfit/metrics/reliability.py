@@ -66,22 +66,44 @@ def own_gammas(data: Sequence[Train], others: Sequence[Train], duration_ms: floa
     return np.array([gamma_table([d], [o], duration_ms, window)[0, 0] for d, o in zip(data, others, strict=False)])
 
 
-def gamma_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0) -> float:
-    """Γ that a single train can reach on this cell: what the other repeats, summarised, say of each repeat.
+def at_least(found: Array, own: Array) -> Array:
+    """The higher of two values; the second where the first is undefined, undefined where the second is."""
+    return np.where(np.isnan(found), own, np.maximum(found, own))
 
-    Divided by R this is above 1 (1.06 to 1.3 on raphe cells): the practical top for a deterministic model.
+
+def gamma_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0) -> float:
+    """Γ that a single train can reach on this cell: what the other repeats say of each repeat.
+
+    The others are summarised by their consensus, or one of them is taken as it is, whichever does better on the mean.
+    Any one of the others reaches R on the mean over repeats, by the definition of R, so the ceiling is never below R.
+    Divided by R it is 1.06 to 1.3 on raphe cells: the practical top for a deterministic model. NaN where R is.
+
+    Examples
+    --------
+    >>> gamma_ceiling([[100.0, 300.0], [102.0, 300.0]], 1000.0)
+    1.0
     """
     d, duration = checked(data, "data"), checked_duration(duration_ms)
     others = leave_one_out(d, duration, window=window)
-    return mean_defined(own_gammas(d, others, duration, window))
+    found = mean_defined(own_gammas(d, others, duration, window))
+    return float(at_least(np.asarray(found), np.asarray(reliability(d, duration, window=window))))
 
 
 def md_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0, kernel: str = "kistler") -> float:
-    """Md* that a single train can reach: each repeat against the consensus of the others."""
+    """Md* that a single train can reach: each repeat against the consensus of the others, or against one of them
+    where that does better. NaN for a single repeat."""
     d, duration = checked(data, "data"), checked_duration(duration_ms)
     others = leave_one_out(d, duration, window=window)
+    return md_top(d, others, weight_table(d, d, positive(window, "window"), kernel), window, kernel)
+
+
+def md_top(
+    data: Sequence[Train], others: Sequence[Train], count_dd: Array, window: float, kernel: str = "kistler"
+) -> float:
+    """`md_ceiling` from what is known: the consensus of the others for each repeat, the table of coincident pairs."""
     if not others:
         return float("nan")
-    n_dm = np.diag(weight_table(d, others, window, kernel)).mean()
+    n_dm = np.diag(weight_table(data, others, window, kernel)).mean()
     n_mm = np.diag(weight_table(others, others, window, kernel)).mean()
-    return float(md_of(n_dm, mean_over_pairs(weight_table(d, d, window, kernel), np.ones(len(d))), n_mm))
+    n_dd = mean_over_pairs(count_dd, np.ones(len(data)))
+    return float(at_least(md_of(n_dm, n_dd, n_mm), md_of(n_dd, n_dd, np.diag(count_dd).mean())))

@@ -8,7 +8,7 @@ from typing import Any
 
 from ephysfit.errors import ScoreError, near
 from ephysfit.metrics.bench import Bench, Row, plain
-from ephysfit.metrics.cautions import alike, data_warnings, model_warnings
+from ephysfit.metrics.cautions import alike, data_warnings, identity_warnings, model_warnings
 from ephysfit.metrics.rows import coincidence_rows, distance_rows, rate_row, rates, variance_row
 from ephysfit.metrics.stimuli import SKIP, Scored, match, nested, presented
 from ephysfit.metrics.table import render
@@ -169,7 +169,12 @@ def score(
         n_runs=tuple(len(s.runs) for s in stimuli),
         n_spikes=sum(t.size for s in stimuli for t in s.data),
         skipped=_skipped(start, stimuli),
-        warnings=(*notes, *data_warnings(stimuli, rows), *model_warnings(stimuli, noisy, wide, dt)),
+        warnings=(
+            *identity_warnings(simulated, recorded),
+            *notes,
+            *data_warnings(stimuli, rows, wide[0]),
+            *model_warnings(stimuli, noisy, wide, dt),
+        ),
         cell=str(getattr(recorded, "cell", "")),
     )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ephysfit.metrics.coincidence import gamma_table, md_of, mean_weight, self_weight, weight_table
 from ephysfit.metrics.consensus import consensus
-from ephysfit.metrics.reliability import leave_one_out, own_gammas
+from ephysfit.metrics.reliability import at_least, leave_one_out, md_top, own_gammas
 from ephysfit.metrics.stimuli import Scored
 from ephysfit.metrics.trains import pack
 from ephysfit.metrics.van_rossum import van_rossum_table
@@ -36,7 +36,7 @@ class Coincidences:
     gamma_dd, count_dd : (repeat, repeat) arrays
     count_mm : float, of two different runs (of the run with itself when there is one)
     gamma_top : (repeat,) array, Γ of each repeat with the consensus of the others; empty for one repeat
-    md_top : float, Md* of those consensus trains
+    md_top : float, Md* of those consensus trains, or of single repeats where that is higher (`md_ceiling`)
     gamma_consensus : (repeat,) array, Γ of each repeat with the consensus of the runs; empty when not asked for
     """
 
@@ -62,7 +62,7 @@ class Coincidences:
             count_dd=count_dd,
             count_mm=self_weight(runs, window),
             gamma_top=own_gammas(data, others, duration, window),
-            md_top=_md_top(stimulus, others, count_dd, window),
+            md_top=md_top(data, others, count_dd, window),
             gamma_consensus=gamma_table(data, best, duration, window)[:, 0] if best else np.empty(0),
         )
 
@@ -89,22 +89,14 @@ class Coincidences:
         return md_of(mean_over(self.count_dm, weights), mean_over_pairs(self.count_dd, weights), self.count_mm)
 
     def top(self, weights: Array) -> Array:
-        """Γ that a single train reaches: the consensus of the other repeats."""
+        """Γ that a single train reaches: the consensus of the other repeats, or one of them (`gamma_ceiling`)."""
         if not self.gamma_top.size:
             return np.full(weights.shape[:-1], np.nan)
-        return mean_over(self.gamma_top, weights)
+        return at_least(mean_over(self.gamma_top, weights), self.reliability(weights))
 
     def top_over_R(self, weights: Array) -> Array:
         """The same over R."""
         return ratio(self.top(weights), self.reliability(weights))
-
-
-def _md_top(stimulus: Scored, others: Sequence[Array], count_dd: Array, window: float) -> float:
-    if not others:
-        return float("nan")
-    n_dm = np.diag(weight_table(stimulus.data, others, window)).mean()
-    n_mm = np.diag(weight_table(others, others, window)).mean()
-    return float(md_of(n_dm, mean_over_pairs(count_dd, np.ones(len(others))), n_mm))
 
 
 @dataclass(frozen=True, eq=False)

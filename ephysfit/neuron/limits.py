@@ -40,10 +40,15 @@ def outside(cell: Neuron) -> tuple[str, ...]:
     """
     out = []
     for name, p, value in _values(cell):
-        if not p.low <= value <= p.high:
+        if not p.low - _rounding(p.low) <= value <= p.high + _rounding(p.high):
             side = "above" if value > p.high else "below" if value < p.low else "nowhere within"
             out.append(f"{_where(cell, name, p, value)} lies {side} its bounds ({_declared(p)})")
     return tuple(out)
+
+
+def _rounding(bound: float) -> float:
+    """What a value that a fit put on this bound may be off by."""
+    return 1e-9 * abs(bound)
 
 
 def admit(cell: Neuron) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import isnan
 
 from ephysfit.metrics.bench import Row
+from ephysfit.metrics.score import Score
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.tables import number, percent
 
@@ -70,16 +71,34 @@ def _places(evidence: Evidence) -> str:
     )
 
 
+def _no_ceiling(score: Score) -> str:
+    """Why there is nothing of the cell to compare with."""
+    reliability = score["R"]
+    if max(score.n_repeats) < 2:
+        return "Without repeats of a stimulus nobody knows what the cell itself would reach."
+    if not score.n_spikes:
+        return "Without recorded spikes nobody knows what the cell itself would reach."
+    if isnan(reliability):
+        return "The cell fires so fast that windows about its spikes cover all time: what it would reach is undefined."
+    return (
+        f"The cell does not repeat itself beyond chance (R = {number(reliability, 2)}), so there is nothing to "
+        "compare that with."
+    )
+
+
 def _how_well(evidence: Evidence) -> str:
-    row = evidence.scores[evidence.single].row("gamma_over_R")
+    score = evidence.scores[evidence.single]
+    row = score.row("gamma_over_R")
     if isnan(row.value):
-        gamma = evidence.scores[evidence.single].row("gamma")
+        gamma = score.row("gamma")
         if isnan(gamma.value):
+            if score.n_spikes or score.rate_model_hz:
+                return (
+                    "Spikes come so fast that windows about them cover all time, so no coincidence factor is defined."
+                )
             return "There are no spikes to compare, so no score is defined."
-        missing = "recorded spikes" if len(evidence.repeats) > 1 else "repeats of a stimulus"
         return (
-            f"Its coincidence factor is Γ = {number(gamma.value, 2)} (1: every spike, 0: chance). "
-            f"Without {missing} nobody knows what the cell itself would reach."
+            f"Its coincidence factor is Γ = {number(gamma.value, 2)} (1: every spike, 0: chance). {_no_ceiling(score)}"
         )
     top = "" if isnan(row.ceiling) else f"; the best that one train could reach is {number(row.ceiling, 2)}"
     return (

@@ -123,10 +123,7 @@ def step_rates(fit: Fit, low: float, high: float, count: int = 24, length: float
     levels = np.linspace(low, high, count)
     steps = round(length / fit.dt)
     given = [_drive(fit.neuron, np.full(steps, level)) for level in levels]
-    options: dict[str, Any] = {}
-    if type(fit.neuron).stochastic():
-        options = {"noise": "integrated", "sharpen": tuple(fit.details.get("sharpen", (1.0, 0.0)))}
-    done = simulate(fit.neuron, given, dt=fit.dt, **options)
+    done = simulate(fit.neuron, given, dt=fit.dt, **fit.noise_free)
     begin = STEADY * length
     counts = [np.count_nonzero(runs[0] >= begin) for runs in done.spike_times]
     return StepRates(levels, np.array(counts) * 1e3 / (length - begin))

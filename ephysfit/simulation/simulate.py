@@ -14,6 +14,7 @@ import torch
 from ephysfit.arrays import Trace, Train
 from ephysfit.data.holding import lead
 from ephysfit.data.recording import Recording
+from ephysfit.data.resampling import averaged, divides
 from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.declare import Neuron
@@ -58,6 +59,10 @@ class Simulation:
         Saved states of the first run, one array a stimulus.
     companions : mapping of str to Simulation
         Other readouts of the same model on the same stimuli.
+    notes : tuple of str
+        Sentences on how the stimuli were prepared, where that is worth one.
+    cells : tuple of str
+        What the simulated cell is called, by a fit: its own name, and those of the files that it was fitted to.
     """
 
     spike_times: tuple[tuple[Train, ...], ...]
@@ -68,6 +73,8 @@ class Simulation:
     names: tuple[str, ...] = ()
     traces: Mapping[str, tuple[Trace, ...]] = field(default_factory=dict)
     companions: Mapping[str, Simulation] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    cells: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         runs = len(self.spike_times[0]) if self.spike_times else 0
@@ -87,12 +94,13 @@ class Drive:
 
     current: npt.NDArray[np.float64]
     name: str = ""
+    note: str = ""
 
 
 def drives(stimulus: Any, dt: float, recorded_dt: float | None = None) -> tuple[Drive, ...]:
     """Stimuli as currents in steps of `dt`: of a recording (repeats averaged) or of one or several arrays."""
     if isinstance(stimulus, Recording):
-        return tuple(Drive(_stepped(s.current, s.dt, dt, s.name), s.name) for s in stimulus.stimuli())
+        return tuple(_drive(s.current, s.dt, dt, s.name) for s in stimulus.stimuli())
     arrays = list(stimulus) if isinstance(stimulus, (list, tuple)) else [stimulus]
     out = []
     for k, a in enumerate(arrays):
@@ -103,20 +111,22 @@ def drives(stimulus: Any, dt: float, recorded_dt: float | None = None) -> tuple[
             raise SimulationError(
                 f"stimulus {k} holds {np.count_nonzero(~np.isfinite(current))} values that are not finite; cut them out"
             )
-        out.append(Drive(_stepped(current, recorded_dt or dt, dt, str(k)), str(k)))
+        out.append(_drive(current, recorded_dt or dt, dt, str(k)))
     return tuple(out)
 
 
-def _stepped(current: npt.NDArray[np.float64], have: float, want: float, name: str) -> npt.NDArray[np.float64]:
-    ratio = want / have
-    k = round(ratio)
-    if k < 1 or abs(ratio - k) > 1e-6 * max(k, 1):
+def _drive(current: npt.NDArray[np.float64], have: float, want: float, name: str) -> Drive:
+    """A current in steps of `want` ms; what is lost by steps that do not divide each other is said."""
+    stepped = averaged(current, have, want)
+    if not len(stepped):
         raise SimulationError(
-            f"stimulus {name!r} has a step of {have:g} ms, the simulation of {want:g} ms; "
-            "the second must be a whole multiple of the first"
+            f"stimulus {name!r} lasts {len(current) * have:g} ms, less than one step of {want:g} ms; give a smaller dt"
         )
-    n = len(current) // k
-    return current[: n * k].reshape(n, k, *current.shape[1:]).mean(1) if k > 1 else current
+    if divides(have, want):
+        return Drive(stepped, name)
+    how = "held" if want < have else "averaged"
+    said = f"stimulus {name!r} is sampled every {have:g} ms and simulated every {want:g} ms: its current was {how}"
+    return Drive(stepped, name, f"{said} over steps that do not coincide")
 
 
 def simulate(
@@ -216,6 +226,7 @@ def simulate(
         readout={"none": "threshold run", "escape": "noisy runs", "integrated": "causal run"}[noise],
         names=tuple(d.name for d in given),
         traces={k: tuple(v) for k, v in traces.items()},
+        notes=tuple(dict.fromkeys(d.note for d in given if d.note)),
     )
 
 

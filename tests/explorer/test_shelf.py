@@ -28,6 +28,14 @@ def test_folder_of_fits_and_a_recording(tmp_path):
     assert shelf.open(shelf.cells[0].fits[0]).model == "ALIF"
 
 
+def test_tables_that_collect_made_are_no_recordings(tmp_path):
+    run_folder(tmp_path / "run")
+    (tmp_path / "run" / "tables").mkdir()
+    (tmp_path / "run" / "tables" / "fits.csv").write_text("cell,rate_error\nknown,0.1\n")
+    before = [c.name for c in Shelf.of(tmp_path / "run").cells]
+    assert before == ["known"]
+
+
 def test_fit_without_its_recording_says_what_to_give(tmp_path):
     path = fit().save(tmp_path / "fit.json")
     with pytest.raises(RecordingError, match=r"known\.npz .* give it too"):

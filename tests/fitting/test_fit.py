@@ -1,15 +1,16 @@
 """fit() from end to end on small data: what it returns, saves, loads and refuses."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from fitting_cells import DT, KNOWN, known, problem, silent_cell, spikes_only, steps
 
-from ephysfit.data.recording import Recording
+from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError, NeuronError
-from ephysfit.fitting.fit import Fit, cautions, default_stages, default_step, fingerprint, fit, run
+from ephysfit.fitting.fit import Fit, cautions, default_stages, default_step, fit, run, step_for
+from ephysfit.fitting.identity import fingerprint
 from ephysfit.fitting.stage import Status
 from ephysfit.fitting.stages import Likelihood, Passive, Readout
 from ephysfit.models import AIGIF, ALIF, LIF
@@ -137,14 +138,6 @@ def test_provenance_says_of_what_and_how(fitted):
     assert {"version", "date", "torch", "numba", "python", "recording", "sweeps"} <= set(p)
 
 
-def test_fingerprint_follows_current_and_spikes_not_names():
-    (sweep,) = spikes_only(6_000.0)
-    same = Recording((replace(sweep, name="other"),), cell="x")
-    moved = Recording((replace(sweep, spike_times=sweep.spike_times + 0.5),))
-    assert fingerprint(same) == fingerprint(spikes_only(6_000.0))
-    assert fingerprint(moved) != fingerprint(same)
-
-
 def test_the_same_seed_gives_the_same_fit(fitted):
     again = fit(known(6_000.0), ALIF, QUICK, seed=4)
     assert scalar_values(again.neuron) == pytest.approx(scalar_values(fitted.neuron), rel=1e-9)
@@ -196,3 +189,34 @@ def test_auto_keeps_the_neuron_that_made_the_data():
     assert [r["model"] for r in rows] == ["LIF", "ALIF"]
     assert rows[1]["gain"] > rows[1]["error"] > 0
     assert "ALIF predicts held-out blocks of the training data best" in done.details["why"]
+
+
+@pytest.mark.parametrize(
+    ("spikes", "current", "says"),
+    [
+        ([100.0, 100.1, 300.0, 300.2, 500.0, 700.0, 900.0], 1.0, "2 of 7 training spikes lie in a step"),
+        ([100.0, 300.0, 500.0, 700.0, 900.0, 1100.0], 0.0, "training current is constant"),
+        ([100.0, 300.0, 500.0, 700.0, 900.0, 1100.0], 1e-12, "these look like nA"),
+        ([100.0, 300.0, 500.0, 700.0, 900.0, 1100.0], 1e6, "no pipette passes that"),
+    ],
+)
+def test_data_that_cannot_be_fitted_as_they_stand_are_said(spikes, current, says):
+    noise = 100.0 * np.random.default_rng(0).standard_normal(4000) * current
+    data = Recording.of(noise, DT, spike_times=spikes, cell="odd")
+    assert any(says in w for w in fit(data, LIF, ()).warnings)
+
+
+def test_a_step_that_serves_training_and_test_data():
+    def at(*steps):
+        return Recording(tuple(Sweep(np.ones(100), dt, spike_times=np.empty(0)) for dt in steps), cell="c")
+
+    assert step_for(at(0.1), at(0.1)) == (pytest.approx(0.5), "")
+    step, said = step_for(at(0.1), at(0.2))
+    assert step == pytest.approx(0.4)
+    assert said == "sampled at 0.1 and 0.2 ms: fitted in steps of 0.4 ms, a multiple of each"
+    step, said = step_for(at(0.1), at(0.07))
+    assert step == pytest.approx(0.5)
+    assert "averaged" in said
+    assert default_step(at(0.1, 0.2)) == pytest.approx(0.4)
+    with pytest.raises(FitError, match=r"sampled at 0\.07, 0\.3 ms, steps without a common multiple"):
+        default_step(at(0.07, 0.3))

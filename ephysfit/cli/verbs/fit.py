@@ -129,6 +129,8 @@ def fit(
         note(lost_sentence(recording))
     fitted_on, held = parts(recording, train, test)
     note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
+    if dt is None:
+        dt = _step(fitted_on, held)
     priors = _priors(prior, recording.cell) if prior else ()
     found = _fit(fitted_on, chosen, dt, seed, likelihood=_likelihood(voltage, drift, recent), prior=priors,
                  undriven=undriven)  # fmt: skip
@@ -209,6 +211,16 @@ def describe(recording: Recording) -> str:
     """A recording in a few words."""
     n = len(recording)
     return f"{n} sweep{'s' * (n != 1)}, {recording.duration / 1e3:g} s, {recording.n_spikes} spikes"
+
+
+def _step(train: Recording, test: Recording) -> float:
+    """The step that serves the data to fit and to score; said where they are sampled differently."""
+    from ephysfit.fitting.fit import step_for
+
+    step, said = step_for(train, test)
+    if said:
+        note(f"{train.cell}: {said}")
+    return step
 
 
 def _likelihood(voltage: bool, drift: str, recent: float | None) -> Likelihood | None:

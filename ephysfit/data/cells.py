@@ -1,0 +1,94 @@
+"""Whether two names may be those of one cell: of its training file and its test file, of a cell and its file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePath
+
+#: words that tell files of one cell apart, alone or before a number
+PARTS = frozenset((
+    "train", "training", "trained", "test", "testing", "tested", "valid", "validation", "held", "heldout", "out", "fit",
+    "fitting", "repeat", "repeats", "rep", "frozen", "noise", "white", "wn", "step", "steps", "ramp", "ramps", "aec",
+    "pulse", "pulses", "trial", "trials", "run", "runs", "sweep", "sweeps", "part", "file", "block", "protocol",
+    "series", "seed", "set", "stim", "stimulus", "data", "recording", "rec", "cc", "control", "ctrl",
+))  # fmt: skip
+#: words after which a number is that of a cell
+CELLS = frozenset(("cell", "cells", "neuron", "unit", "c", "n", "patch"))
+#: names that say nothing
+NAMELESS = frozenset(("", "cell", "memory", "recording"))
+
+
+def stems(source: str) -> tuple[str, ...]:
+    """The names of the files that a recording came from, without folders and endings.
+
+    Examples
+    --------
+    >>> stems("day/c7_training.abf, c7_test.abf"), stems("memory")
+    (('c7_training', 'c7_test'), ())
+    """
+    names = (PurePath(part.strip().replace("\\", "/")).name.rsplit(".", 1)[0] for part in source.split(","))
+    return tuple(name for name in names if name not in NAMELESS)
+
+
+def may_be_one(names: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether any of the names may be of the same cell as any of the others; True where nothing is known.
+
+    Parameters
+    ----------
+    names, others
+        What each cell is called: its own name, those of its files.
+
+    Examples
+    --------
+    >>> may_be_one(["DRN164_5ht_training"], ["DRN164_5ht_test"]), may_be_one(["DRN164"], ["DRN158"])
+    (True, False)
+    >>> may_be_one(["2024_03_12_0007"], ["2024_03_12_0009"]), may_be_one(["cell_1"], ["cell_2"])
+    (True, False)
+    """
+    first, second = [n for n in names if n not in NAMELESS], [n for n in others if n not in NAMELESS]
+    return not (first and second) or any(_alike(a, b) for a in first for b in second)
+
+
+def _alike(a: str, b: str) -> bool:
+    if a == b:
+        return True
+    one, two = _counted(_words(a)), _counted(_words(b))
+    ids, other_ids = _ids(one), _ids(two)
+    if ids or other_ids:
+        n = min(len(ids), len(other_ids))
+        return n > 0 and ids[:n] == other_ids[:n]
+    plain, other_plain = _plain(one), _plain(two)
+    return not (plain and other_plain) or plain[0] == other_plain[0]
+
+
+def _words(name: str) -> list[str]:
+    return [w for w in re.split(r"[^0-9a-z]+", name.lower()) if w]
+
+
+def _counted(words: list[str]) -> list[str]:
+    """Words without a last number that counts the files of a day or a cell: 2024_03_12_0007, DRN164_2."""
+    counted = (
+        len(words) > 1
+        and words[-1].isdigit()
+        and words[-2] not in CELLS
+        and any(ch.isdigit() for word in words[:-1] for ch in word)
+        and not re.fullmatch(r"(19|20)\d{6}", "".join(words))  # a date is no number of a file
+    )
+    return words[:-1] if counted else words
+
+
+def _ids(words: list[str]) -> list[str]:
+    """The words that hold a number which is not that of a file."""
+    out = []
+    for before, word in zip(["", *words], words, strict=False):
+        stem = word.rstrip("0123456789")
+        if stem != word or any(ch.isdigit() for ch in word):
+            if stem in PARTS or (word.isdigit() and before in PARTS):
+                continue
+            out.append(before + word if word.isdigit() and before in CELLS else word)
+    return out
+
+
+def _plain(words: list[str]) -> list[str]:
+    return [w for w in words if not any(ch.isdigit() for ch in w) and w not in PARTS]
