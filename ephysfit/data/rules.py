@@ -172,8 +172,8 @@ RULES = MappingProxyType(
             "refuses",
             "arrays that may be (time, trial) instead of (trial, time)",
             "as many trials as samples or more, nothing in the file that has one entry a trial or one a sample, and "
-            "the voltage is smooth along the first axis only, or sweeps are shorter than 5 ms (50 ms where there are ten "
-            "times more trials than samples)",
+            "the voltage is smooth along the first axis only, or sweeps are shorter than 5 ms (50 ms where there are "
+            "ten times more trials than samples)",
             "time_axis=1 for (trial, time), time_axis=0 for (time, trial)",
             HONEST_SHAPES,
         ),
