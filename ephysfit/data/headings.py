@@ -42,15 +42,17 @@ def heading(
     ----------
     above
         The lines above the numbers.
-    separator, columns, numeric
+    separator, columns
         Of the rows.
+    numeric
+        Positions of the columns of numbers, without labels of rows.
     given
         Names to use instead.
 
     Raises
     ------
     RecordingError
-        If there are names for another number of columns, and the commas between them may be decimal commas.
+        If the names given are for another number of columns.
 
     Examples
     --------
@@ -65,7 +67,6 @@ def heading(
         return found
     fitting, units = _fitting(above, separator, columns, numeric)
     if not fitting and units is None:
-        _refuse_other_count(above, separator, columns)
         return Heading()
     named = next(((k, cells) for k, cells in fitting if units is None or k < units[0]), None)
     named = named or next(iter(fitting), None)
@@ -126,7 +127,7 @@ def _split(line: str, separator: str, columns: int, numeric: Sequence[int]) -> l
         if len(kept) == columns and any(kept) and not (columns == 1 and re.search(r"[,;\t]", kept[0])):
             return kept
         trimmed = [cell for cell in kept if cell]
-        if _may_spread(trimmed, line, columns, numeric):
+        if _may_spread(trimmed, columns, numeric):
             return _spread(trimmed, columns, numeric)
         if len(trimmed) == columns + 1 and trimmed[-1].lower() in REMARKS:
             return trimmed[:columns]
@@ -135,7 +136,7 @@ def _split(line: str, separator: str, columns: int, numeric: Sequence[int]) -> l
     return None
 
 
-def _may_spread(cells: list[str], line: str, columns: int, numeric: Sequence[int]) -> bool:
+def _may_spread(cells: list[str], columns: int, numeric: Sequence[int]) -> bool:
     """Whether names belong to some columns only: words behind the numbers, or the quoted row names of R before them."""
     if len(cells) != len(numeric) or len(cells) == columns:
         return False
@@ -223,10 +224,16 @@ def _last_word(cells: Sequence[str], k: int) -> str:
     return (cells[k].split() or [""])[-1] if k < len(cells) else ""
 
 
-def _refuse_other_count(above: Sequence[str], separator: str, columns: int) -> None:
-    """Raise where the line above the numbers names fewer columns than its commas make cells."""
+def refuse_other_count(above: Sequence[str], columns: int) -> None:
+    """Raise where the line above numbers between commas names another number of columns than rows have cells.
+
+    Raises
+    ------
+    RecordingError
+        Then commas may mark decimals as well.
+    """
     near = next((line for line in reversed(above) if line.strip()), "")
-    cells = cut(_MARK.sub("", near), ",") if separator == "," else []
+    cells = cut(_MARK.sub("", near), ",")
     named = len([cell for cell in cells if cell.strip()])
     if 2 <= named != columns:
         raise RecordingError(

@@ -17,8 +17,6 @@ Array = npt.NDArray[np.float64]
 
 #: more trials than samples and shorter than this, ms: no sweep
 SHORT = 5.0
-#: so many times more trials than samples and shorter than that, ms: no sweep
-MANY, BRIEF = 10, 50.0
 #: an axis is time where neighbours differ by less than this part of what they differ along the other axis
 SMOOTHER = 0.5
 #: samples needed on both axes to tell by smoothness
@@ -152,18 +150,18 @@ def _check_plausible(current: Array, voltage: Array | None, dt: float | None) ->
     trials, samples = current.shape
     if trials < samples:
         return
-    smooth = None if voltage is None else smooth_axis(voltage)
     length = np.inf if dt is None else samples * dt
-    no_sweeps = length < (BRIEF if trials >= MANY * samples else SHORT) and trials > samples
-    if smooth == 1 or not (smooth == 0 or no_sweeps or trials == samples >= ENOUGH):
-        return
-    why = ""
-    if smooth == 0:
-        why = "the voltage is smooth along the first axis and not along the second"
-    elif no_sweeps:
+    smooth = smooth_axis(current if voltage is None else voltage)
+    if trials > samples and length < SHORT:
         why = f"sweeps of {length:g} ms are none"
+    elif smooth == 0:
+        why = (
+            f"the {'current' if voltage is None else 'voltage'} is smooth along the first axis and not along the second"
+        )
+    elif smooth is None and trials >= ENOUGH:
+        why = "nothing tells which it is"
     else:
-        why = "nothing tells them apart"
+        return
     step = "" if dt is None else f" of {trials * dt:g} ms"
     raise RecordingError(
         f"shape {current.shape}: (trial, time) is wanted, which makes {trials} sweeps of {samples} samples; transposed "
@@ -193,14 +191,13 @@ def smooth_axis(voltage: Array) -> int | None:
 
 def _roughness(lines: Array) -> float:
     """How far neighbours differ along the last axis, as part of how far any two do; 1 where all are equal."""
-    step = max(len(lines) // LINES, 1)
-    some = lines[::step, :LENGTH]
-    shuffled = np.random.default_rng(0).permuted(some, axis=1)
-    near, any_two = (_mean_step(one) for one in (some, shuffled))
-    return near / any_two if any_two > 0 else 1.0
+    some = lines[:: max(len(lines) // LINES, 1)]
+    at = np.unique(np.linspace(0, some.shape[1] - 2, min(some.shape[1] - 1, LENGTH)).astype(int))
+    any_two = _mean_distance(some[:, at], some[:, np.random.default_rng(0).permutation(at)])
+    return _mean_distance(some[:, at], some[:, at + 1]) / any_two if any_two > 0 else 1.0
 
 
-def _mean_step(lines: Array) -> float:
-    steps = np.abs(np.diff(lines, axis=1))
-    known = steps[np.isfinite(steps)]
+def _mean_distance(a: Array, b: Array) -> float:
+    apart = np.abs(a - b)
+    known = apart[np.isfinite(apart)]
     return float(known.mean()) if known.size else 0.0

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ephysfit.data.headings import Heading, cut, heading
+from ephysfit.data.headings import Heading, cut, heading, refuse_other_count
 from ephysfit.errors import RecordingError, some
 
 #: what stands between cells, in this order where a line may be read in several ways; a blank means any white space
@@ -26,9 +26,15 @@ COMMENTS = ("#", "%", "//")
 MISSING = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "none", "--")
 _EXPONENT = r"(?:[eE][-+]?\d+)?"
 NUMBER = {
-    mark: re.compile(rf"[-+]?(?:\d+(?:{re.escape(mark)}\d*)?|{re.escape(mark)}\d+){_EXPONENT}|[-+]?(?:inf|Inf|INF)")
-    for mark in ".,"
+    mark: re.compile(
+        rf"[-+]?(?:\d+(?:{re.escape(mark)}\d{digits})?|{re.escape(mark)}\d+){_EXPONENT}|[-+]?(?:inf|Inf|INF)"
+    )
+    for mark, digits in ((".", "*"), (",", "+"))
 }
+#: cells of a column of words that are numbers cut at the wrong places
+_BROKEN = re.compile(r"[-+]?\d[\d.]*,[\d.,]*(?:[eE][-+]?\d+)?")
+#: 1.234,5 or 1,234.5
+_MIXED = re.compile(r"\d\.\d{3},\d|\d,\d{3}\.\d")
 #: 1,234 or 12.345.678: groups of three behind a first one
 _GROUPED = r"(?<![\d{0}])[-+]?[1-9]\d{{0,2}}(?:{0}\d{{3}})+(?![\d{0}])"
 
@@ -113,6 +119,8 @@ def sniff(
     best = max(r.score for r in readings)
     layouts = [_laid_out(lines, body, r, names) for r in readings if r.score > best - 1e-9]
     layout = _one(layouts, lines, names)
+    if not trust_first:
+        _refuse_numbers_above(lines, layout)
     if not layout.heading.lines and not trust_first:
         _refuse_counting(lines[layout.first], layout)
     if decimal is None:
@@ -179,6 +187,8 @@ def _reading(rows: list[list[str]], separator: str, decimal: str) -> _Reading:
         words = sum(not kind[j] and cells[j] not in MISSING for cells, kind in of_width)
         if numbers and numbers >= words:
             numeric.append(j)
+        elif any(_BROKEN.fullmatch(cells[j]) for cells, _ in of_width):
+            return _Reading(separator, decimal, n, (), 0.0)
     fits = sum(_holds(cells, numeric, decimal) for cells, _ in of_width)
     empty = sum(all(cells[j] in MISSING for cells, _ in of_width) for j in range(n))
     score = fits / len(rows) * len(numeric) / max(n - empty, 1)
@@ -196,11 +206,19 @@ def _laid_out(lines: Sequence[str], body: list[int], reading: _Reading, names: S
     first = _first_row(lines, body, reading)
     if first is None:
         return "no rows of numbers that follow each other"
+    numeric = reading.numeric[1:] if _labelled(lines[first]) else reading.numeric
     try:
-        found = heading(lines[:first], reading.separator, reading.columns, reading.numeric, names)
+        found = heading(lines[:first], reading.separator, reading.columns, numeric, names)
+        if not found.names and reading.separator == "," and not any("." in line for line in lines[first:]):
+            refuse_other_count(lines[:first], reading.columns)
     except RecordingError as error:
         return str(error)
     return Layout(reading.separator, reading.decimal, reading.columns, reading.numeric, first, found)
+
+
+def _labelled(row: str) -> bool:
+    """Whether a row begins with a quoted number, as R labels rows."""
+    return re.match(r'\s*"\d+"', row) is not None and row.count('"') == 2
 
 
 def _first_row(lines: Sequence[str], body: list[int], reading: _Reading) -> int | None:
@@ -222,7 +240,7 @@ def _one(layouts: list[Layout | str], lines: Sequence[str], names: Sequence[str]
     sound = [layout for layout in layouts if isinstance(layout, Layout)]
     if not sound:
         raise RecordingError(next(layout for layout in layouts if isinstance(layout, str)))
-    same = {(s.columns, s.decimal if _marked(lines, s) else ".") for s in sound}
+    same = {(len(s.numeric), s.decimal if _marked(lines, s) else ".") for s in sound}
     if len(same) == 1:
         return sound[0]
     named = [s for s in sound if s.heading.names or names]
@@ -238,6 +256,18 @@ def _one(layouts: list[Layout | str], lines: Sequence[str], names: Sequence[str]
 def _marked(lines: Sequence[str], layout: Layout) -> bool:
     """Whether a decimal mark stands anywhere in the numbers."""
     return any(layout.decimal in line for line in lines[layout.first :])
+
+
+def _refuse_numbers_above(lines: Sequence[str], layout: Layout) -> None:
+    """Raise where the line above the first row is of numbers too, but of another count: a sample must not get lost."""
+    above = [k for k in range(layout.first) if lines[k].strip()]
+    cells = [c for c in cells_of(lines[above[-1]], layout.separator) if c] if above else []
+    if cells and all(is_number(cell, ".") or is_number(cell, ",") or _BROKEN.fullmatch(cell) for cell in cells):
+        k = above[-1]
+        raise RecordingError(
+            f"line {k + 1} ({_short(lines[k])!r}) holds numbers too, but is no row of {layout.columns} as those below "
+            f"it: give skip={k + 1} if it is no sample, or separator= and decimal="
+        )
 
 
 def _refuse_counting(line: str, layout: Layout) -> None:
@@ -293,7 +323,9 @@ def _not_a_table(lines: Sequence[str], body: list[int]) -> str:
             f"no other format recognises the file, and as a table it has 1 line ({shown}); a table needs a line of "
             "column names with units, as time_ms,current_pA,voltage_mV, and rows below it"
         )
-    return f"text, but not a table of numbers in columns (it begins {shown})"
+    grouped = any(_MIXED.search(lines[k]) for k in body[:SAMPLE])
+    why = "; numbers with separators of thousands are not read: save it without them" if grouped else ""
+    return f"text, but not a table of numbers in columns (it begins {shown}{why})"
 
 
 def _short(line: str, most: int = 50) -> str:

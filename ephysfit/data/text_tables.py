@@ -262,10 +262,16 @@ def _words(j: int, layout: Layout, rows: Sequence[str]) -> str:
 def _notes(sorted_: Lines) -> list[str]:
     notes = []
     if sorted_.comments:
-        notes.append(f"{sorted_.comments} comment lines among the numbers left out")
+        notes.append(f"{_counted(sorted_.comments, 'comment line')} among the numbers left out")
     if sorted_.remarks:
-        notes.append(f"{sorted_.remarks} remarks behind rows left out")
+        notes.append(f"{_counted(sorted_.remarks, 'remark')} behind rows left out")
     if sorted_.footer:
         shown = sorted_.footer[0][:40]
-        notes.append(f"{len(sorted_.footer)} lines of words behind the numbers left out, the first {shown!r}")
+        notes.append(
+            f"{_counted(len(sorted_.footer), 'line')} of words behind the numbers left out, the first {shown!r}"
+        )
     return notes
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
