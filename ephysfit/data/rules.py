@@ -173,8 +173,8 @@ RULES = MappingProxyType(
             "neighbours along the second axis differ by more than half as much, against any two samples, as along the "
             "first; or sweeps would be shorter than 5 ms",
             "time_axis=1 for (trial, time), time_axis=0 for (time, trial)",
-            "2 of 15 sets of 60 to 1000 sweeps of 6 to 25 ms refused, both staircases in order (noise, staircases, "
-            "windows of one long sweep: tests/data/test_shapes.py); transposed, all of 12 refused",
+            "of 15 sets of 60 to 1000 sweeps of 6 to 25 ms the 5 refused are staircases in order of 60 steps and more; "
+            "noise and windows of one long sweep are read (tests/data/test_shapes.py); transposed, all 12 sets refused",
         ),
         "words among the numbers": Rule(
             "drops",
