@@ -85,7 +85,7 @@ def parse(name: str) -> Column | None:
         return Column(given, whole, 1.0)
     if whole is not None:
         raise RecordingError(
-            f"column {name!r} has no unit: name it for example {_example(whole)!r}, or give columns= and units="
+            f"column {name!r} has no unit: name it for example {_example(whole)!r}, or give units={{{whole!r}: ...}}"
         )
     if quantity is None or unit is None or quantity not in FACTORS:
         return None

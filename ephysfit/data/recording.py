@@ -198,6 +198,11 @@ class Recording:
         return sum(sweep.duration for sweep in self.sweeps)
 
     @property
+    def planned(self) -> tuple[str, ...]:
+        """Names of the sweeps that nobody has recorded yet: a current, and neither a voltage nor spikes."""
+        return tuple(sweep.name for sweep in self.sweeps if sweep.voltage is None and sweep.spike_source == "none")
+
+    @property
     def n_spikes(self) -> int:
         """Spikes of all sweeps together, valid ones."""
         return sum(len(sweep.valid_spikes) for sweep in self.sweeps)
@@ -334,7 +339,8 @@ class Recording:
 
 def _detected(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
     if sweep.voltage is None:
-        raise RecordingError(f"sweep {sweep.name!r}: no voltage to detect spikes in; it has given spike times only")
+        has = "it is a planned current" if sweep.spike_source == "none" else "it has given spike times only"
+        raise RecordingError(f"sweep {sweep.name!r}: no voltage to detect spikes in; {has}")
     train = detect_spikes(sweep.voltage, sweep.dt, current=sweep.current, **options)
     return replace(sweep, spike_times=train, spike_source="detected")
 

@@ -279,6 +279,11 @@ def fit(
         If the recording holds nothing to fit, or its current did not drive the cell. A fit that ends badly is a value:
         see `Fit.status`, `Fit.warnings`.
     """
+    if recording.planned:
+        raise FitError(
+            f"{recording.cell}: sweep {recording.planned[0]!r} is a planned current that nobody has recorded yet: "
+            "there are no spikes to fit; fit.simulate() runs a fitted cell on it"
+        )
     if not undriven and (why := drive.undriven(recording)):
         raise FitError(f"{recording.cell}: {why}; undriven=True (--undriven on the shell) fits it all the same")
     priors = (prior,) if isinstance(prior, Prior) else tuple(prior)

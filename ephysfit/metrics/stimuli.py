@@ -77,6 +77,8 @@ def _of_sweeps(stimulus: Any, index: int) -> Presented:
 
 def presented(recorded: Any, duration: float | Sequence[float] | None) -> list[Presented]:
     """The stimuli of a Recording, or of trains with their duration."""
+    if getattr(recorded, "planned", ()):
+        raise ScoreError(f"sweep {recorded.planned[0]!r} is a planned current: nobody has recorded it, score others")
     if hasattr(recorded, "stimuli"):
         return [_of_sweeps(s, k) for k, s in enumerate(recorded.stimuli())]
     groups = nested(recorded, "recorded")

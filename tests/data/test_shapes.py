@@ -163,8 +163,8 @@ SHORT = [(200, 150), (400, 100), (1000, 100), (60, 60), (300, 250)]
 
 
 def test_honest_short_sweeps_are_read():
-    """200 sweeps of 15 ms are short, and are sweeps. Only staircases in order, of as many steps as samples or more, are as
-    smooth from sweep to sweep as along time, and are refused: 5 of 15."""
+    """200 sweeps of 15 ms are short, and are sweeps. Only staircases in order, of as many steps as samples or more, are
+    as smooth from sweep to sweep as along time, and are refused: 5 of 15."""
     refused = []
     for trials, samples in SHORT:
         for name, voltage in honest(np.random.default_rng(1), trials, samples).items():

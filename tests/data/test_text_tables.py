@@ -272,7 +272,7 @@ def read_or_told(path):
 
 SEPARATORS = st.sampled_from(["\t", ";", ",", "|", " ", "   ", "; ", ", "])
 PREAMBLES = st.lists(
-    st.sampled_from(["cell 7, slice 2", "", "3\t7", "Recorded at 32.5 C", "# by hand", "12", "a=1;b=2", "Date: 3.4.19"]),
+    st.sampled_from(["cell 7, slice 2", "", "3\t7", "Recorded at 32.5 C", "# by hand", "12", "a=1;b=2", "Day 3.4.19"]),
     max_size=4,
 )  # fmt: skip
 HEADERS = st.sampled_from(["names with units", "names, then units", "quoted", "none", "in a comment"])
