@@ -237,6 +237,11 @@ def test_what_is_no_table_is_told_in_a_sentence(tmp_path, content, says):
     assert not re.search("tokeniz|C error|codec|ParserError", said)
 
 
+def test_samples_side_by_side_are_told(tmp_path):
+    lines = [",".join([name, *map(str, x)]) for name, x in (("time_ms", T), ("current_pA", I), ("voltage_mV", V))]
+    assert "transpose the table" in refused(saved(tmp_path, lines))
+
+
 def test_wavesurfer_and_other_hdf5_are_named(tmp_path):
     import h5py
 

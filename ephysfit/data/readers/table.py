@@ -210,6 +210,8 @@ def _no_current(found: Found) -> str:
     objects = f" ({_objects(found.objects)})" if found.objects else ""
     said = f"; {found.said}" if found.said else ""
     way = "give columns= and units=" + (", or names= for the columns" if found.said else "")
+    if len(found.arrays) > 100 and all(array.size <= 10 for array in found.arrays.values()):
+        way = "samples stand side by side, and one below the other is wanted: transpose the table"
     return f"no column holds a current; found {names}{objects}: {way}{said}"
 
 
