@@ -40,6 +40,8 @@ ENOUGH = 20
 ONSET = 0.2
 #: the next one, too, where simulators stamp spikes early: where it stands out by this part of what the one before does
 CAUSAL = 0.5
+#: and not where it stands out by so much more than they foretell, and so many standard errors; in steps up to this, ms
+LARGE, FINE = (1.5, 4.0), 0.25
 #: how long after a spike the current is looked at: ms, and samples at least
 WINDOW, FEWEST = 3.0, 4
 #: samples, and means over ms, of the past that foretell the next sample
@@ -284,7 +286,7 @@ def _project(pool: list[_Part]) -> list[_Projected]:
     by = _Prediction(weights, means, response, np.abs(shapes).max(axis=1))
     left = [_left(part, by) for part in pool]
     edges = _edges(steps - past @ weights, pool, left, EDGE * usual)
-    early = first.after == 1 and first.reference != "repeats" and _causal(pool, by, left)
+    early = first.after == 1 and first.reference != "repeats" and _causal(pool, by, left, usual)
     out = []
     for part, (at, own, rest) in zip(pool, left, strict=True):
         own = own & ~_spread(np.abs(rest) > EDGE * usual, round(WINDOW / part.sweep.dt)) if edges else own
@@ -293,15 +295,23 @@ def _project(pool: list[_Part]) -> list[_Projected]:
     return out
 
 
-def _causal(pool: list[_Part], by: _Prediction, left: list[tuple[Index, npt.NDArray[np.bool_], Array]]) -> bool:
-    """Whether the sample after that of the spike looks like a cause: as unusual, upward, as the one before it.
+def _causal(
+    pool: list[_Part], by: _Prediction, left: list[tuple[Index, npt.NDArray[np.bool_], Array]], usual: float
+) -> bool:
+    """Whether the sample after that of the spike looks like a cause.
 
-    Where a simulator stamps a spike at the beginning of the step that made it, it is one.
+    Where a simulator stamps a spike at the beginning of the step that made it, it is one. Causes are upward and as
+    unusual as the samples before say, because a membrane integrates: far less, or in fine steps far more, is no cause.
     """
-    windows = zip(pool, left, strict=True)
-    before = np.concatenate([by.left(part.rest, np.maximum(at - 1, SAMPLES - 1)) for part, (at, _, _) in windows])
+    before = np.zeros(2)
+    for k in range(2):
+        rows = [by.left(p.rest, np.maximum(at - 1 - k, SAMPLES - 1)) for p, (at, _, _) in zip(pool, left, strict=True)]
+        before[k] = np.concatenate(rows).mean()
     after = np.concatenate([rest[:, 0] for _, _, rest in left])
-    return bool(after.mean() > CAUSAL * max(before.mean(), 0.0))
+    expected = max(before[0], 2 * before[0] - before[1], 0.0)
+    margin = LARGE[1] * usual / np.sqrt(len(after))
+    large = pool[0].sweep.dt <= FINE and after.mean() > LARGE[0] * expected + margin
+    return bool(after.mean() > CAUSAL * max(before[0], 0.0)) and not large
 
 
 def _away(part: _Part, most: int) -> Index:

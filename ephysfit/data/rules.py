@@ -83,6 +83,8 @@ RULES = MappingProxyType(
             "own past foretells by more than chance (1 in 1,000 a recording) and by 2 % of its standard deviation, "
             "also beside moments with a like past and no spike",
             'leak="keep", or leak="step" for the levels of its steps',
+            "1 of 960 made recordings accused: 20 stimuli, 4 neurons, steps of 0.1 to 1 ms (benchmarks/leaks.py); none "
+            "of the real ones",
         ),
         "not driven": Rule(
             "refuses",
