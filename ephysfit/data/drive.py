@@ -28,6 +28,8 @@ LEAST = 0.002
 TYPICAL, PLAIN = 0.02, 5.0
 #: standard errors of a resistance
 SURE = 4.0
+#: noise of a recording reaches no further than so many of its standard deviations
+NOISE_REACH = 20.0
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,8 @@ def undriven(recording: Recording) -> str:
 
 def _only_noise(recording: Recording) -> bool:
     """Whether no sweep holds more than recording noise about one common level, none of it followed by the voltage."""
+    if max(float(np.ptp(s.current)) for s in recording.sweeps) > NOISE_REACH * QUIET:
+        return False
     sds = [float(np.std(s.current)) for s in recording.sweeps]
     medians = [float(np.median(s.current)) for s in recording.sweeps]
     white = all(abs(_correlation(s.current)) < 0.5 for s in recording.sweeps)

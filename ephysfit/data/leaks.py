@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -24,6 +25,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from ephysfit.arrays import Trace
+from ephysfit.data.spikes import slope_samples
 from ephysfit.data.stimuli import Stimulus, group_repeats
 from ephysfit.data.sweep import Sweep
 
@@ -36,9 +38,8 @@ FALSE = 1e-3
 SIZE = 0.02
 #: spikes needed to tell
 ENOUGH = 20
-#: the sample that holds a spike may have caused it, and this long after its detected onset, ms
-ONSET = 0.2
-#: the next one, too, where simulators stamp spikes early: where it stands out by this part of what the one before does
+#: the sample that holds a spike may have caused it, and the next one, too, where simulators stamp spikes early, which
+#: shows in that it stands out by this part of what the one before does
 CAUSAL = 0.5
 #: and not where it stands out by so much more than they foretell, and so many standard errors; in steps up to this, ms
 LARGE, FINE = (1.5, 4.0), 0.25
@@ -102,10 +103,19 @@ class _Part:
     rest: Trace
     at: Index
 
+    @cached_property
+    def total(self) -> Trace:
+        """Sum of what departs before each sample, (time + 1,)."""
+        out = np.empty(len(self.rest) + 1)
+        out[0] = 0.0
+        np.cumsum(self.rest, out=out[1:])
+        return out
+
     @property
     def after(self) -> int:
         """Samples from that of a spike on which may have caused it."""
-        return 1 + (int(np.ceil(ONSET / self.sweep.dt)) if self.sweep.spike_source == "detected" else 0)
+        detected = self.sweep.spike_source == "detected"
+        return 1 + (int(np.ceil(slope_samples(self.sweep.dt) / 2 + 1)) if detected else 0)
 
     @property
     def reach(self) -> int:
@@ -202,13 +212,13 @@ class _Prediction:
     response: Array
     peaks: Array
 
-    def past(self, rest: Trace, at: Index) -> Array:
+    def past(self, part: _Part, at: Index) -> Array:
         """Columns of the past at these samples."""
-        return _past(rest, at, self.means)
+        return _past(part.rest, part.total, at, self.means)
 
-    def left(self, rest: Trace, at: Index) -> Array:
+    def left(self, part: _Part, at: Index) -> Array:
         """What it does not foretell of the increment after each of these samples."""
-        return rest[at + 1] - rest[at] - self.past(rest, at) @ self.weights
+        return part.rest[at + 1] - part.rest[at] - self.past(part, at) @ self.weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,11 +248,11 @@ class _Projected:
         free = free[free + steps < part.sweep.steps - 1]
         if len(free) < 10 * CONTROLS:
             return self
-        columns = self.by.past(part.rest, free)[:, 1:]
+        columns = self.by.past(part, free)[:, 1:]
         scale = np.maximum(columns.std(axis=0), 1e-12)
         tree = cKDTree(columns / scale)
-        near = free[tree.query(self.by.past(part.rest, self.at)[:, 1:] / scale, CONTROLS)[1]]
-        usual = self.by.left(part.rest, near[:, :, None] + np.arange(steps)).mean(axis=1)
+        near = free[tree.query(self.by.past(part, self.at)[:, 1:] / scale, CONTROLS)[1]]
+        usual = self.by.left(part, near[:, :, None] + np.arange(steps)).mean(axis=1)
         return replace(self, along=self.along - (usual * self.own) @ self.by.response.T)
 
 
@@ -276,7 +286,7 @@ def _project(pool: list[_Part]) -> list[_Projected]:
     first = pool[0]
     means = tuple(m for m in (round(ms / first.sweep.dt) for ms in MEANS) if m > SAMPLES)
     rows = [_away(part, ROWS // len(pool) + 1) for part in pool]
-    past = np.concatenate([_past(part.rest, at, means) for part, at in zip(pool, rows, strict=True)])
+    past = np.concatenate([_past(part.rest, part.total, at, means) for part, at in zip(pool, rows, strict=True)])
     steps = np.concatenate([part.rest[at + 1] - part.rest[at] for part, at in zip(pool, rows, strict=True)])
     weights, usual = _fit_past(past, steps)
     shapes = _waveforms(pool)
@@ -305,7 +315,7 @@ def _causal(
     """
     before = np.zeros(2)
     for k in range(2):
-        rows = [by.left(p.rest, np.maximum(at - 1 - k, SAMPLES - 1)) for p, (at, _, _) in zip(pool, left, strict=True)]
+        rows = [by.left(p, np.maximum(at - 1 - k, SAMPLES - 1)) for p, (at, _, _) in zip(pool, left, strict=True)]
         before[k] = np.concatenate(rows).mean()
     after = np.concatenate([rest[:, 0] for _, _, rest in left])
     expected = max(before[0], 2 * before[0] - before[1], 0.0)
@@ -317,19 +327,17 @@ def _causal(
 def _away(part: _Part, most: int) -> Index:
     """Samples that do not follow a spike. Those before one count: to leave them out would be to look ahead."""
     free = np.ones(part.sweep.steps - 1, dtype=bool)
-    free[: SAMPLES - 1] = False
     for shift in range(part.reach):
         at = part.at + shift
         free[at[at < free.size]] = False
-    found = np.flatnonzero(free)
-    if found.size < 100:
-        found = np.arange(SAMPLES - 1, part.sweep.steps - 1)
-    return found[:: max(found.size // most, 1)]
+    every = max(int(free.sum()) // most, 1)
+    some = np.arange(SAMPLES - 1, free.size, every)
+    found = some[free[some]]
+    return found if found.size >= 100 else some
 
 
-def _past(rest: Trace, at: Index, means: Sequence[int]) -> Array:
+def _past(rest: Trace, total: Trace, at: Index, means: Sequence[int]) -> Array:
     """What an increment is foretold from: a constant, the last samples, means of the last stretches; (..., column)."""
-    total = np.concatenate([[0.0], np.cumsum(rest)])
     columns = [np.ones(at.shape), *(rest[at - k] for k in range(SAMPLES))]
     for m in means:
         begin = np.maximum(at + 1 - m, 0)
@@ -356,7 +364,8 @@ def _fit_past(past: Array, steps: Array) -> tuple[Array, float]:
 def _whitened(shape: Trace, weights: Array, means: Sequence[int], n: int) -> Array:
     """What the past would not foretell of a current that was zero before this waveform, at all but the last sample."""
     at = np.arange(len(shape) - n, len(shape) - 1)
-    return shape[at + 1] - shape[at] - _past(shape, at, means)[:, 1:] @ weights[1:]
+    total = np.concatenate([[0.0], np.cumsum(shape)])
+    return shape[at + 1] - shape[at] - _past(shape, total, at, means)[:, 1:] @ weights[1:]
 
 
 def _left(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[np.bool_], Array]:
@@ -370,7 +379,7 @@ def _left(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[np.bool_], A
     at = begin[:, None] + np.arange(part.reach - part.after)
     own = (at + 1 < part.sweep.steps) & (at < ends[:, None] + part.after - 1) & (at >= SAMPLES - 1)
     begin = np.clip(begin, SAMPLES - 1, part.sweep.steps - 2)
-    rest = by.left(part.rest, np.where(own, at, SAMPLES - 1))
+    rest = by.left(part, np.where(own, at, SAMPLES - 1))
     return begin, own, np.where(own, rest, 0.0)
 
 
@@ -450,14 +459,17 @@ def step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace
     >>> np.unique(step_levels(current, 0.1).round(0)).size
     2
     """
-    noise = 1.4826 * float(np.median(np.abs(np.diff(current)))) / np.sqrt(2)
+    d = np.diff(current)
+    np.abs(d, out=d)
+    noise = 1.4826 * float(np.median(d[:: max(len(d) // ROWS, 1)])) / np.sqrt(2)
     at = np.empty(0, dtype=np.int64) if spikes is None else spikes
     after = _following(len(current), dt, at)
     whole = current
     if noise == 0 and at.size:
         current = _bridged(current, dt, at, after)
-    d = np.abs(np.diff(current))
+        d = np.abs(np.diff(current))
     jumps = 1 + np.flatnonzero(d > max(EDGE * noise * np.sqrt(2), 1e-9 * float(np.ptp(current))))
+    del d
     bounds = _grid(current, jumps, after, EDGE * noise)
     held = bounds is not None
     if bounds is None:
@@ -466,13 +478,14 @@ def step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace
         bounds = np.concatenate([[0], jumps, [len(current)]])
     levels = np.array([np.median(current[a:b]) for a, b in pairwise(bounds)])
     levels = levels if held else _without_artefacts(levels, bounds, noise, dt, at)
-    command = np.repeat(levels, np.diff(bounds))
-    usual = 1.4826 * float(np.median(np.abs(whole - command)))
+    some = np.arange(0, len(whole), max(len(whole) // ROWS, 1))
+    usual = 1.4826 * float(np.median(np.abs(whole[some] - levels[np.searchsorted(bounds, some, side="right") - 1])))
     if usual > FLAT * noise:
         return None
-    return (
-        command if held or not noise else command + _small_steps(np.where(after, 0.0, whole - command), bounds, usual)
-    )
+    command = np.repeat(levels, np.diff(bounds))
+    if held or not noise:
+        return command
+    return command + _small_steps(np.where(after, 0.0, whole - command), bounds, usual)
 
 
 def _following(n: int, dt: float, spikes: Index) -> npt.NDArray[np.bool_]:

@@ -75,6 +75,46 @@ RULES = MappingProxyType(
             "MIES marks it",
             'test_pulse="keep"',
         ),
+        "narrow event": Rule(
+            "drops",
+            "an event like a spike that lasts too short at half height",
+            "under 0.12 ms; one sample where most large events of the sweep last longer and typically three or more",
+            "spikes= of your own, load(..., spikes='given')",
+        ),
+        "small event": Rule(
+            "drops",
+            "an event like a spike that is too small",
+            "mean of rise and fall under a quarter of the cell's large spikes (their 90th percentile); under 10 mV it "
+            "is not counted",
+            'spikes={"height": 12}',
+        ),
+        "no fall": Rule(
+            "drops",
+            "a steep rise that does not fall again within 20 ms",
+            "by a quarter of the rise: the edge of a step over the electrode, an entry into depolarisation block",
+            'spikes={"height": 12} does not change it; spikes= of your own',
+        ),
+        "refractory": Rule(
+            "drops",
+            "the later of two detected spikes",
+            "0.8 ms apart or less from onset to onset",
+            'spikes={"refractory": 0.5}',
+        ),
+        "doubled spikes": Rule(
+            "drops",
+            "spike times that are another one over again",
+            "they follow it within one sample, and within 0.5 ms",
+            "give the times of a finer clock with its step, dt=",
+        ),
+        "missing spike times": Rule(
+            "drops", "spike times that are no number", "NaN or infinite, as tables pad trains with", "none"
+        ),
+        "coarse sampling": Rule(
+            "warns",
+            "of spikes that may have fallen between samples",
+            "half of the spikes last fewer than two samples at half height",
+            "nothing is changed",
+        ),
         "leak": Rule(
             "replaces",
             "a recorded current that follows the spikes (an amplifier's artefact would tell a model the answer); the "

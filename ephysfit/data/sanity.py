@@ -25,6 +25,8 @@ STEPS = (0.002, 1.0)
 CLIPPED = 5
 #: shift of the resting voltage between the first and the last fifth of a sweep, mV
 DRIFT = 10.0
+#: intervals between spikes that no neuron keeps, ms; and the part of all that may be shorter, of so many at least
+NEAR, FEW, ENOUGH = 0.8, 0.02, 20
 #: drop over the electrode that is worth a word, GOhm
 UNBALANCED = 0.005
 
@@ -108,6 +110,17 @@ def _rate(sweep: Sweep) -> str:
     return f"{sweep.rate:.0f} spikes a second: no neuron keeps that up; is the step right?" if sweep.rate > 700 else ""
 
 
+def _too_near(sweep: Sweep) -> str:
+    intervals = np.diff(sweep.spike_times)
+    near = int(np.sum(intervals < NEAR))
+    if len(intervals) < ENOUGH or near <= FEW * len(intervals):
+        return ""
+    return (
+        f"{near} of {len(intervals)} intervals between spikes are shorter than {NEAR:g} ms, in which no neuron fires "
+        "twice: are spikes listed twice, or those of two cells together?"
+    )
+
+
 def _clipped(sweep: Sweep) -> str:
     clipped = _flat_top(sweep.voltage)
     return "voltage clipped: runs of samples stay at the largest or smallest value" if clipped else ""
@@ -140,7 +153,8 @@ def _drifts(sweep: Sweep) -> str:
 
 
 def electrode_drop(sweep: Sweep) -> float:
-    """How far the voltage jumps with the current within a sample or two, GOhm: what no bridge took off.
+    """How far the voltage jumps with the current within a sample or two, GOhm: what no bridge took off, or, where it
+    is negative, took too much.
 
     The electrode answers at once, the membrane needs its time constant; the answer at once is found by least squares
     of the increments of the voltage on those of the current, spikes left out.
@@ -162,20 +176,26 @@ def electrode_drop(sweep: Sweep) -> float:
         return 0.0
     slope = float(dv[sound] @ di[sound] / (di[sound] @ di[sound]))
     error = noise / float(np.sqrt(di[sound] @ di[sound]))
-    return slope if slope > 4 * error else 0.0
+    return slope if abs(slope) > 4 * error else 0.0
 
 
 def _unbalanced(recording: Recording) -> list[str]:
-    """Sweeps whose voltage holds a drop over the electrode."""
-    drops = [drop for drop in map(electrode_drop, recording.sweeps) if drop > UNBALANCED]
+    """What the bridge left of the drop over the electrode, or took too much, in a sentence."""
+    drops = [drop for drop in map(electrode_drop, recording.sweeps) if abs(drop) > UNBALANCED]
     if len(drops) < max(len(recording) / 2, 1):
         return []
+    drop = float(np.median(drops))
+    if drop > 0:
+        return [
+            f"the voltage jumps with the current by {1e3 * drop:.0f} MOhm: the bridge was not balanced, the drop over "
+            "the electrode is in the voltage (spike times hardly suffer; ef.compensate takes it off)"
+        ]
     return [
-        f"the voltage jumps with the current by {1e3 * float(np.median(drops)):.0f} MOhm: the bridge was not balanced, "
-        "the drop over the electrode is in the voltage (spike times hardly suffer)"
+        f"the voltage jumps against the current by {1e3 * drop:.0f} MOhm: the bridge was balanced too far, so that "
+        "edges of the current stand upside down in the voltage (spikes are looked for without them)"
     ]
 
 
 CHECKS: tuple[Callable[[Sweep], str], ...] = (
-    _voltage_size, _current_size, _swapped, _step, _rate, _clipped, _drifts, contradiction,
+    _voltage_size, _current_size, _swapped, _step, _rate, _too_near, _clipped, _drifts, contradiction,
 )  # fmt: skip
