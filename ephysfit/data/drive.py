@@ -70,7 +70,7 @@ def input_resistance(sweep: Sweep) -> Resistance:
     at = np.arange(first, n)
     means = [(total[at + 1] - total[at + 1 - span]) / span for span in SPANS if span <= first + 1]
     drift = np.stack([np.ones(at.size), np.linspace(-1, 1, at.size)], axis=1)
-    kept = np.isfinite(voltage) & _usable(sweep, per, n)[first:]
+    kept = np.flatnonzero(np.isfinite(voltage) & _usable(sweep, per, n)[first:])
     return _regress(drift[kept], np.stack(means, axis=1)[kept], voltage[kept])
 
 

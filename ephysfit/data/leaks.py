@@ -33,7 +33,7 @@ Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
 #: of all tests on one recording together, the chance that an honest one fails one
-FALSE = 1e-3
+FALSE = 1.5e-3
 #: a leak is at least this part of the current's standard deviation: less tells a model nothing
 SIZE = 0.02
 #: spikes needed to tell
@@ -350,14 +350,14 @@ def _fit_past(past: Array, steps: Array) -> tuple[Array, float]:
     exact = 1e-9 * float(np.abs(past[:, 1]).max())
     keep = np.ones(len(steps), dtype=bool)
     for _ in range(5):
-        weights = np.linalg.lstsq(past[keep], steps[keep], rcond=1e-10)[0]
+        weights: Array = np.linalg.lstsq(past[keep], steps[keep], rcond=1e-10)[0].astype(np.float64)
         rest = np.abs(steps - past @ weights)
         usual = max(1.4826 * float(np.median(rest)), exact)
         keep = rest <= EDGE * usual
     if np.mean(~keep) <= RARE:
         return weights, usual
     # of two kinds, as a rectified current: neither is an edge
-    weights = np.linalg.lstsq(past, steps, rcond=1e-10)[0]
+    weights = np.linalg.lstsq(past, steps, rcond=1e-10)[0].astype(np.float64)
     return weights, float(np.sqrt(np.mean((steps - past @ weights) ** 2)))
 
 
@@ -415,7 +415,8 @@ def _waveforms(pool: list[_Part]) -> Array:
     """Waveforms of artefacts from the sample of the spike on, each of largest value 1, (waveform, sample)."""
     dt, n = pool[0].sweep.dt, pool[0].reach
     t = np.arange(n)
-    boxes = [(t <= m).astype(float) for m in sorted({max(round(width / dt), 1) for width in (0.3, 1.0, 2.0)})]
+    widths = sorted({max(round(width / dt), 1) for width in (0.3, 1.0, 2.0)})
+    boxes = [((t > 0) & (t <= m)).astype(float) for m in widths] + [(t < widths[-2 if len(widths) > 2 else -1]) * 1.0]
     decays = [np.exp(-t * dt / tau) * (t > 0) for tau in (0.5, 2.0)]
     bells = [np.exp(-(((t * dt - at) / width) ** 2)) for at, width in ((0.3, 0.2), (0.5, 0.3), (1.0, 0.6))]
     bells += [np.diff(bell, prepend=0.0) for bell in bells[1:]]

@@ -27,6 +27,8 @@ CLIPPED = 5
 DRIFT = 10.0
 #: intervals between spikes that no neuron keeps, ms; and the part of all that may be shorter, of so many at least
 NEAR, FEW, ENOUGH = 0.8, 0.02, 20
+#: samples from which a noise is estimated, at most
+MANY = 1 << 21
 #: drop over the electrode that is worth a word, GOhm
 UNBALANCED = 0.005
 
@@ -145,10 +147,12 @@ def _drifts(sweep: Sweep) -> str:
         return ""
     early, late = slice(None, fifth), slice(-fifth, None)
     level = float(np.median(sweep.current))
-    near = np.abs(sweep.current - level) <= max(0.1 * float(np.std(sweep.current)), 1e-9)
-    if min(near[early].sum(), near[late].sum()) < 50:
+    slack = max(0.1 * float(np.std(sweep.current)), 1e-9)
+    ends = [part[np.abs(sweep.current[when] - level) <= slack] for when, part in
+            ((early, sweep.voltage[early]), (late, sweep.voltage[late]))]  # fmt: skip
+    if min(map(len, ends)) < 50:
         return ""
-    gap = float(np.nanmedian(sweep.voltage[late][near[late]]) - np.nanmedian(sweep.voltage[early][near[early]]))
+    gap = float(np.nanmedian(ends[1]) - np.nanmedian(ends[0]))
     return f"unstable: the voltage at the same current moved by {gap:.0f} mV over the sweep" if abs(gap) > DRIFT else ""
 
 
@@ -168,14 +172,20 @@ def electrode_drop(sweep: Sweep) -> float:
     """
     if sweep.voltage is None or sweep.steps < 1000:
         return 0.0
-    dv, di = np.diff(sweep.voltage), np.diff(sweep.current)
-    noise = 1.4826 * float(np.nanmedian(np.abs(dv)))
-    jumps = np.abs(di) > 4 * max(1.4826 * float(np.median(np.abs(di))), 1e-9)
-    sound = np.isfinite(dv) & jumps
-    if sound.sum() < 2 or not noise:
+    v, current = sweep.voltage, sweep.current
+    some = np.arange(0, sweep.steps - 1, max(sweep.steps // MANY, 1))
+    noise = 1.4826 * float(np.nanmedian(np.abs(v[some + 1] - v[some])))
+    di = np.diff(current)
+    usual = 1.4826 * float(np.median(np.abs(di[some])))
+    np.abs(di, out=di)
+    at = np.flatnonzero(di > 4 * max(usual, 1e-9))
+    dv, di = v[at + 1] - v[at], current[at + 1] - current[at]
+    sound = np.isfinite(dv)
+    dv, di = dv[sound], di[sound]
+    if len(dv) < 2 or not noise:
         return 0.0
-    slope = float(dv[sound] @ di[sound] / (di[sound] @ di[sound]))
-    error = noise / float(np.sqrt(di[sound] @ di[sound]))
+    slope = float(dv @ di / (di @ di))
+    error = noise / float(np.sqrt(di @ di))
     return slope if abs(slope) > 4 * error else 0.0
 
 
