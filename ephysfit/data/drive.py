@@ -75,7 +75,7 @@ def input_resistance(sweep: Sweep) -> Resistance:
 
 
 def _usable(sweep: Sweep, per: int, n: int) -> npt.NDArray[np.bool_]:
-    mask: npt.NDArray[np.bool_] = sweep.mask()[: n * per].reshape(n, per).all(axis=1)
+    mask: npt.NDArray[np.bool_] = np.all(sweep.mask()[: n * per].reshape(n, per), axis=1)
     return mask
 
 
