@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ephysfit.batch.schema import TABLES, VERSION, Column
 from ephysfit.batch.store import Store
 from ephysfit.errors import BatchError
+from ephysfit.files import printable, replacing
 from ephysfit.metrics.cautions import MIN_RELIABILITY
 
 if TYPE_CHECKING:
@@ -95,12 +96,11 @@ def collect(folder: Folder, *, csv: bool = True) -> dict[str, Path]:
     written = {}
     for name, table in tables(folder).items():
         path = Path(folder) / "tables" / f"{name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        table.to_parquet(partial, index=False)
-        partial.replace(path)
+        with replacing(path) as beside:
+            table.to_parquet(beside, index=False)
         if csv:
-            table.to_csv(path.with_suffix(".csv"), index=False)
+            with replacing(path.with_suffix(".csv")) as beside:
+                table.to_csv(beside, index=False)
         written[name] = path
     return written
 
@@ -136,8 +136,13 @@ def _frame(columns: Iterable[Column], rows: list[Row]) -> DataFrame:
 
     kinds = {"text": "string", "number": "float64", "count": "Int64", "flag": "boolean"}
     return pd.DataFrame(
-        {c.name: pd.Series([r.get(c.name) for r in rows], dtype=kinds[c.kind]) for c in columns}
+        {c.name: pd.Series([_cell(r.get(c.name)) for r in rows], dtype=kinds[c.kind]) for c in columns}
     )  # fmt: skip
+
+
+def _cell(value: Any) -> Any:
+    """A value as tables can hold it: a file name that is no text is written out."""
+    return printable(value) if isinstance(value, str) else value
 
 
 def _fit(r: Mapping[str, Any]) -> Row:

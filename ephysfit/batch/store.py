@@ -25,6 +25,7 @@ from typing import Any
 
 from ephysfit.batch.task import Task
 from ephysfit.errors import BatchError
+from ephysfit.files import write_text
 
 #: of result files; goes up when their keys change
 SCHEMA = 1
@@ -155,10 +156,4 @@ def read(path: Path) -> dict[str, Any] | None:
 
 def write(path: Path, value: dict[str, Any]) -> None:
     """JSON into a file: beside it, to the disk, then in its place, so that no moment leaves half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w", encoding="utf-8") as f:
-        json.dump(value, f, allow_nan=False)
-        f.flush()
-        os.fsync(f.fileno())
-    beside.replace(path)
+    write_text(path, json.dumps(value, allow_nan=False))

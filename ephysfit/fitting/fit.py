@@ -23,6 +23,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import common_step, divides
 from ephysfit.data.sanity import findings
 from ephysfit.errors import FitError
+from ephysfit.files import write_text
 from ephysfit.fitting.diagnosis import drift_warning, parts
 from ephysfit.fitting.electrode import bridge
 from ephysfit.fitting.identity import fingerprint, known_as
@@ -180,13 +181,14 @@ class Fit:
         }  # fmt: skip
 
     def save(self, path: str | Path) -> Path:
-        """Write one readable JSON file (beside, then replaced, so that a crash leaves the old file whole)."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        partial.replace(path)
-        return path
+        """Write one readable JSON file, whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written; a file that was there stays as it was.
+        """
+        return write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     def write_nwb(self, path: str | Path, test: Recording | None = None, **options: Any) -> Path:
         """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from ephysfit.cli.output import note, say, table
 
 if TYPE_CHECKING:
     from ephysfit.batch.run import Tally, Watch
+
+#: exit codes of a run that was stopped, as shells know them: by Ctrl-C, by SIGTERM
+INTERRUPTED, TERMINATED = 130, 143
 
 Sources = Annotated[
     list[str] | None,
@@ -129,10 +133,28 @@ def batch(
     how = executor_by_name(
         executor, output, workers=workers, timeout=timeout, memory=memory, address=address, **options
     )
-    with _watching() as watch:
-        again = {"force": force, "retry_failed": retry_failed}
-        tally = run(output, tasks, executor=how, part=_part(part), order=order, watch=watch, **again)
-    _end(tally, output)
+    with _stoppable(output):
+        with _watching() as watch:
+            again = {"force": force, "retry_failed": retry_failed}
+            tally = run(output, tasks, executor=how, part=_part(part), order=order, watch=watch, **again)
+        _end(tally, output)
+
+
+@contextmanager
+def _stoppable(output: Path) -> Iterator[None]:
+    """Ctrl-C and SIGTERM (a cluster's time is up) end a run in order, and say how it goes on."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        note(f"stopped; what is done is kept: `ephysfit batch -o {output}` goes on from there")
+        raise typer.Exit(TERMINATED if stop.args else INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt(number)
 
 
 def _part(text: str | None) -> tuple[int, int]:

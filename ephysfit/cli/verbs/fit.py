@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +15,7 @@ from ephysfit.cli import arguments, scoring
 from ephysfit.cli.output import as_json, finite, note, paragraph, progress, say
 from ephysfit.cli.sweeps import parts
 from ephysfit.cli.verbs import intervals
+from ephysfit.files import check_folder, safe_name, write_text
 
 #: most pieces of a drift
 MOST_PIECES = 20
@@ -123,6 +126,7 @@ def fit(
     """
     chosen = arguments.find_model(model)
     recording = arguments.open_recording(files, spikes, sweeps, option)
+    folder = check_folder(output or Path(f"fit_{safe_name(recording.cell)}"))
     if aec is not None:
         recording = _compensated(recording, aec)
     if recording.rejected:
@@ -139,8 +143,10 @@ def fit(
     found = replace(found, provenance={**found.provenance, **done})
     if intervals_by != "none" and likely(found):
         found = intervals.run(found, fitted_on, intervals_by, seed=seed)
-    evidence = scoring.gather(found, held, fitted_on, runs=runs)
-    written = _write(output or Path(f"fit_{recording.cell}"), evidence, page=not no_report)
+    saved = found.save(folder / "fit.json")
+    with kept(saved):
+        evidence = scoring.gather(found, held, fitted_on, runs=runs)
+        written = {"fit": str(saved), **_write(folder, evidence, page=not no_report)}
     if json:
         as_json({"fit": found.to_dict(), "scores": scoring.to_dict(evidence), "files": written})
         return
@@ -179,6 +185,16 @@ def check_fitted(fit: Fit, recording: Recording) -> None:
             f"{fit.cell}: {fit.provenance['spikes']} spikes in the training data, {MINIMUM_SPIKES} are needed: nothing "
             f"was fitted{lost}. `ephysfit inspect` shows every sweep with its spikes"
         )
+
+
+@contextmanager
+def kept(saved: Path) -> Iterator[None]:
+    """Where what comes after the fit fails, a word that the fit is there."""
+    try:
+        yield
+    except BaseException:
+        note(f"the fit itself is saved: {saved}; `ephysfit score` and `ephysfit report` go on from it")
+        raise
 
 
 def likely(fit: Fit) -> bool:
@@ -259,12 +275,11 @@ def _fit(recording: Recording, model: str, dt: float | None, seed: int, **settin
 
 
 def _write(folder: Path, evidence: Evidence, page: bool) -> dict[str, str]:
-    """The files of a fit: what each is, and where."""
+    """The files beside a fit: what each is, and where."""
     from json import dumps
 
-    written = {"fit": evidence.fit.save(folder / "fit.json"), "scores": folder / "scores.json"}
     text = dumps(finite(scoring.to_dict(evidence)), indent=1, ensure_ascii=False, allow_nan=False)
-    written["scores"].write_text(text + "\n", encoding="utf-8")
+    written = {"scores": write_text(folder / "scores.json", text + "\n")}
     if page:
         from ephysfit.reports.report import write
 

@@ -12,6 +12,7 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.output import as_json, say, table
+from ephysfit.files import replacing, write_text
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
@@ -122,11 +123,10 @@ def to_dict(done: Simulation) -> dict[str, Any]:
 
 def write(done: Simulation, path: Path) -> None:
     """Spike times to a file, as its ending says."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".json":
-        path.write_text(_json.dumps(to_dict(done)) + "\n", encoding="utf-8")
+        write_text(path, _json.dumps(to_dict(done)) + "\n")
         return
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         rows = csv.writer(file)
         rows.writerow(["stimulus", "readout", "run", "spike_time_ms"])
         for readout, run in readouts(done).items():
