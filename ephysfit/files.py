@@ -57,18 +57,27 @@ def write_text(path: str | Path, text: str) -> Path:
     return Path(path)
 
 
-def check_folder(folder: str | Path) -> Path:
-    """Make a folder and see that a file can be written in it, before the work that is to go there.
+@contextmanager
+def ready_folder(folder: str | Path) -> Iterator[Path]:
+    """A folder, made and seen to take a file before the work that is to go there; gone if that comes to nothing.
 
     Raises
     ------
     OutputError
-        If not.
+        If nothing can be written there.
     """
-    with replacing(Path(folder) / ".probe") as beside:
+    folder = Path(folder)
+    there = folder.exists()
+    with replacing(folder / ".probe") as beside:
         beside.write_bytes(b"x" * 4096)
-    (Path(folder) / ".probe").unlink(missing_ok=True)
-    return Path(folder)
+    (folder / ".probe").unlink(missing_ok=True)
+    try:
+        yield folder
+    except BaseException:
+        if not there:
+            with suppress(OSError):  # what holds a file stays
+                folder.rmdir()
+        raise
 
 
 def printable(text: str) -> str:

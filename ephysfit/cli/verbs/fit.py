@@ -15,7 +15,7 @@ from ephysfit.cli import arguments, scoring
 from ephysfit.cli.output import as_json, finite, note, paragraph, progress, say
 from ephysfit.cli.sweeps import parts
 from ephysfit.cli.verbs import intervals
-from ephysfit.files import check_folder, safe_name, write_text
+from ephysfit.files import ready_folder, safe_name, write_text
 
 #: most pieces of a drift
 MOST_PIECES = 20
@@ -126,24 +126,24 @@ def fit(
     """
     chosen = arguments.find_model(model)
     recording = arguments.open_recording(files, spikes, sweeps, option)
-    folder = check_folder(output or Path(f"fit_{safe_name(recording.cell)}"))
-    if aec is not None:
-        recording = _compensated(recording, aec)
-    if recording.rejected:
-        note(lost_sentence(recording))
-    fitted_on, held = parts(recording, train, test)
-    note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
-    if dt is None:
-        dt = _step(fitted_on, held)
-    priors = _priors(prior, recording.cell) if prior else ()
-    found = _fit(fitted_on, chosen, dt, seed, likelihood=_likelihood(voltage, drift, recent), prior=priors,
-                 undriven=undriven)  # fmt: skip
-    check_fitted(found, recording)
-    done = {"split": {"train": train, "test": test}, "electrode": recording.facts.get("electrode_compensation", "")}
-    found = replace(found, provenance={**found.provenance, **done})
-    if intervals_by != "none" and likely(found):
-        found = intervals.run(found, fitted_on, intervals_by, seed=seed)
-    saved = found.save(folder / "fit.json")
+    with ready_folder(output or Path(f"fit_{safe_name(recording.cell)}")) as folder:
+        if aec is not None:
+            recording = _compensated(recording, aec)
+        if recording.rejected:
+            note(lost_sentence(recording))
+        fitted_on, held = parts(recording, train, test)
+        note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
+        if dt is None:
+            dt = _step(fitted_on, held)
+        priors = _priors(prior, recording.cell) if prior else ()
+        found = _fit(fitted_on, chosen, dt, seed, likelihood=_likelihood(voltage, drift, recent), prior=priors,
+                     undriven=undriven)  # fmt: skip
+        check_fitted(found, recording)
+        done = {"split": {"train": train, "test": test}, "electrode": recording.facts.get("electrode_compensation", "")}
+        found = replace(found, provenance={**found.provenance, **done})
+        if intervals_by != "none" and likely(found):
+            found = intervals.run(found, fitted_on, intervals_by, seed=seed)
+        saved = found.save(folder / "fit.json")
     with kept(saved):
         evidence = scoring.gather(found, held, fitted_on, runs=runs)
         written = {"fit": str(saved), **_write(folder, evidence, page=not no_report)}

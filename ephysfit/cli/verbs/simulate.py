@@ -40,6 +40,7 @@ def simulate(
     fit: arguments.FitFile,
     files: arguments.Files,
     model: arguments.NeuronOption = None,
+    trust: arguments.TrustOption = False,
     output: Output = None,
     runs: arguments.RunsOption = 200,
     dt: arguments.StepOption = None,
@@ -59,7 +60,7 @@ def simulate(
 
     ephysfit simulate fit.json planned_current.csv -O dt=0.1 --runs 50 --json
     """
-    fitted = arguments.open_fit(fit, model)
+    fitted = arguments.open_fit(fit, model, trust)
     done = fitted.simulate(_currents(files, sweeps, option), runs=runs, dt=dt, seed=seed)
     if output is not None:
         write(done, output)
