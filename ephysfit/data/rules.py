@@ -109,7 +109,10 @@ RULES = MappingProxyType(
             "give the times of a finer clock with its step, dt=",
         ),
         "missing spike times": Rule(
-            "drops", "spike times that are no number", "NaN or infinite, as tables pad trains with", "none"
+            "drops",
+            "spike times that are no number",
+            "NaN or infinite, between others (at the end of a train they pad it)",
+            "none",
         ),
         "coarse sampling": Rule(
             "warns",
@@ -214,8 +217,8 @@ RULES = MappingProxyType(
             "refuses",
             "arrays that may be (time, trial) instead of (trial, time)",
             "as many trials as samples or more, nothing in the file that has one entry a trial or one a sample, and "
-            "the voltage is smooth along the first axis only, or sweeps are shorter than 5 ms (50 ms where there are ten "
-            "times more trials than samples)",
+            "the voltage is smooth along the first axis only, or sweeps are shorter than 5 ms (50 ms where there are "
+            "ten times more trials than samples)",
             "time_axis=1 for (trial, time), time_axis=0 for (time, trial)",
             HONEST_SHAPES,
         ),

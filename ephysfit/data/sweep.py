@@ -256,14 +256,15 @@ def _doubled(count: int, train: Train, dt: float) -> str:
 
 
 def drop_missing(times: npt.ArrayLike) -> tuple[Train, tuple[Removed, ...]]:
-    """Spike times without missing ones (NaN, as tables pad trains with), sorted, and how many were missing.
+    """Spike times without missing ones, sorted, and how many were missing; NaN at the end only pads a train.
 
     Examples
     --------
-    >>> drop_missing([30.0, float("nan"), 10.0])
+    >>> drop_missing([30.0, float("nan"), 10.0, float("nan")])
     (array([10., 30.]), (Removed(rule='missing spike times', count=1, of='spikes'),))
     """
     given = np.asarray(times, dtype=np.float64).ravel()
+    given = given[: int(np.flatnonzero(np.isfinite(given))[-1]) + 1] if np.isfinite(given).any() else given[:0]
     known = np.isfinite(given)
     lost = int(np.sum(~known))
     return np.sort(given[known]), (Removed("missing spike times", lost, "spikes"),) if lost else ()
