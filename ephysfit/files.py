@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -88,7 +89,8 @@ def printable(text: str) -> str:
     >>> printable("cell_\\udcff.abf")
     'cell_\\\\xff.abf'
     """
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    known = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
+    return known.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def safe_name(text: str) -> str:
