@@ -1,19 +1,26 @@
 """How fast files open, against pynwb on the same files in the same run.
 
     python benchmarks/loading.py [--sweeps 500] [--samples 20000]
+    python benchmarks/loading.py --hour [--minutes 60]
 
 Writes an NWB file of so many current-clamp sweeps (with sweep numbers and no tables, as MIES writes them) in a folder
 of its own, then measures CPU time of this process, the best of three: everything imported, the file in the page cache.
 The sweep read lazily is compared with pynwb's.
+
+--hour: what happens at the door (spikes, leak, sanity) to one sweep of that length at 0.1 ms, the training minute of
+DRN164 over and over: CPU seconds, and the largest memory as a multiple of the record's (its current and voltage). A
+quarter of the length stands beside it, to show that time goes with length.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +29,10 @@ import numpy as np
 
 from ephysfit.data import nwb_index
 from ephysfit.data.contents import contents
+from ephysfit.data.leaks import find_leaks
 from ephysfit.data.loading import load
+from ephysfit.data.recording import Recording
+from ephysfit.data.sanity import checked
 
 RATE = 20_000.0
 
@@ -92,11 +102,51 @@ def measured(path: Path, sweeps: int) -> None:
     assert np.allclose(ours, theirs), "the sweep read lazily differs from pynwb's"
 
 
+def at_the_door(minutes: int) -> None:
+    """CPU seconds and memory of each step on one long sweep, and the seconds on a quarter of it."""
+    quarter, _ = _steps(max(minutes // 4, 1))
+    whole, peak = _steps(minutes)
+    print(f"one sweep of {minutes} min at 0.1 ms; CPU seconds ({minutes} min / {max(minutes // 4, 1)} min)")
+    for label, seconds in whole.items():
+        print(f"  {label:10} {seconds:8.1f} / {quarter[label]:.1f} s")
+    print(
+        f"  {'all':10} {sum(whole.values()):8.1f} / {sum(quarter.values()):.1f} s; {peak:.1f} times the record's memory"
+    )
+
+
+def _steps(minutes: int) -> tuple[dict[str, float], float]:
+    minute = load(Path(__file__).parents[1] / "data" / "DRN164.nwb", sweeps=[0])[0]
+    sweep = replace(minute, current=np.tile(minute.current, minutes), voltage=np.tile(minute.voltage, minutes),
+                    spike_times=np.empty(0), spike_source="none")  # fmt: skip
+    record = sweep.current.nbytes + sweep.voltage.nbytes
+    before = _peak()
+    recording, seconds = Recording((sweep,)), {}
+    for label, work in (
+        ("spikes", lambda r: r.with_spikes()),
+        ("leak", lambda r: (find_leaks(r.sweeps), r)[1]),
+        ("sanity", lambda r: checked(r)),
+    ):
+        begin = time.process_time()
+        recording = work(recording)
+        seconds[label] = time.process_time() - begin
+    return seconds, 1 + (_peak() - before) / record
+
+
+def _peak() -> float:
+    """Most memory of this process so far, bytes."""
+    return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sweeps", type=int, default=500)
     parser.add_argument("--samples", type=int, default=20_000)
+    parser.add_argument("--hour", action="store_true")
+    parser.add_argument("--minutes", type=int, default=60)
     chosen = parser.parse_args()
+    if chosen.hour:
+        at_the_door(chosen.minutes)
+        return
     with tempfile.TemporaryDirectory() as folder:
         path = written(Path(folder) / "many.nwb", chosen.sweeps, chosen.samples)
         with_pynwb(path)  # imports

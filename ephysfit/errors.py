@@ -57,6 +57,10 @@ class ScoreError(EphysfitError, ValueError):
     """Spike trains that cannot be scored."""
 
 
+class OutputError(EphysfitError, OSError):
+    """A file that cannot be written; what was there before stays."""
+
+
 class BatchError(EphysfitError, ValueError):
     """A batch that cannot start; a task of it that fails is a result, not an error."""
 

@@ -28,8 +28,8 @@ DIMENSIONS: dict[str, tuple[int, int, int]] = {
 
 #: what one unit of a file is in ours; keys as files spell them, case kept because mV is not MV
 TO_MV = {
-    "V": 1e3, "volt": 1e3, "volts": 1e3, "mV": 1.0, "millivolt": 1.0, "millivolts": 1.0,
-    "uV": 1e-3, "µV": 1e-3, "μV": 1e-3,
+    "V": 1e3, "volt": 1e3, "volts": 1e3, "mV": 1.0, "millivolt": 1.0, "millivolts": 1.0, "uV": 1e-3,
+    "µV": 1e-3, "μV": 1e-3,
 }  # fmt: skip
 TO_PA = {
     "A": 1e12, "ampere": 1e12, "amperes": 1e12, "amps": 1e12, "mA": 1e9, "uA": 1e6, "µA": 1e6, "μA": 1e6,

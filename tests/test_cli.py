@@ -176,7 +176,10 @@ def test_a_neuron_from_a_users_file_is_fitted_saved_and_found_again(
     assert set(said["fit"]["parameters"]) == {"g", "E_L", "theta", "V_reset"}
     assert said["scores"]["readouts"]["noisy_runs"]["n_repeats"] == [5]
     assert "report" not in said["files"]
-    assert run("score", "out/fit.json", *files, "--runs", 20).code == 0
+    refused = run("score", "out/fit.json", *files, "--runs", 20)
+    assert refused.code == 1
+    assert "never run by itself" in " ".join(refused.err.split())
+    assert run("score", "out/fit.json", *files, "--runs", 20, "--trust").code == 0
     (tmp_path / "mine.py").rename(tmp_path / "moved.py")
     assert run("score", "out/fit.json", *files, "--runs", 20).code == 1
     assert run("score", "out/fit.json", *files, "--runs", 20, "--model", "moved.py:Mine").code == 0

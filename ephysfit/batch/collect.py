@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from ephysfit.batch.schema import TABLES, VERSION, Column
 from ephysfit.batch.store import Store
 from ephysfit.errors import BatchError
+from ephysfit.files import printable, replacing
 from ephysfit.metrics.cautions import MIN_RELIABILITY
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from ephysfit.fitting.fit import Fit
+    from ephysfit.neuron.declare import Neuron
 
 Row = dict[str, Any]
 Folder = str | PathLike[str]
@@ -44,8 +46,15 @@ def results(folder: Folder) -> Iterator[Row]:
             yield result
 
 
-def saved_fits(folder: Folder) -> Iterator[Fit]:
+def saved_fits(folder: Folder, own: Sequence[type[Neuron]] = ()) -> Iterator[Fit]:
     """The fits of a run that ended well, as `Fit.load` gives them.
+
+    Parameters
+    ----------
+    folder : path
+        Of the run.
+    own : sequence of type[Neuron]
+        Neurons that are not in the catalogue; files that a run names are not run.
 
     Raises
     ------
@@ -54,11 +63,11 @@ def saved_fits(folder: Folder) -> Iterator[Fit]:
     """
     from ephysfit.fitting.fit import Fit
 
-    store = Store(Path(folder))
+    store, known = Store(Path(folder)), {kind.__name__: kind for kind in own}
     for task in store.tasks():
         result = store.read(task)
-        if result is not None and result.get("fit"):
-            yield Fit.load(store.result(task))
+        if result is not None and isinstance(result.get("fit"), dict):
+            yield Fit.load(store.result(task), known.get(result["fit"].get("model")))
 
 
 def fits(folder: Folder) -> DataFrame:
@@ -95,12 +104,11 @@ def collect(folder: Folder, *, csv: bool = True) -> dict[str, Path]:
     written = {}
     for name, table in tables(folder).items():
         path = Path(folder) / "tables" / f"{name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        table.to_parquet(partial, index=False)
-        partial.replace(path)
+        with replacing(path) as beside:
+            table.to_parquet(beside, index=False)
         if csv:
-            table.to_csv(path.with_suffix(".csv"), index=False)
+            with replacing(path.with_suffix(".csv")) as beside:
+                table.to_csv(beside, index=False)
         written[name] = path
     return written
 
@@ -136,8 +144,13 @@ def _frame(columns: Iterable[Column], rows: list[Row]) -> DataFrame:
 
     kinds = {"text": "string", "number": "float64", "count": "Int64", "flag": "boolean"}
     return pd.DataFrame(
-        {c.name: pd.Series([r.get(c.name) for r in rows], dtype=kinds[c.kind]) for c in columns}
+        {c.name: pd.Series([_cell(r.get(c.name)) for r in rows], dtype=kinds[c.kind]) for c in columns}
     )  # fmt: skip
+
+
+def _cell(value: Any) -> Any:
+    """A value as tables can hold it: a file name that is no text is written out."""
+    return printable(value) if isinstance(value, str) else value
 
 
 def _fit(r: Mapping[str, Any]) -> Row:

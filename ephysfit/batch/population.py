@@ -13,6 +13,7 @@ from ephysfit.batch.collect import Folder, tables
 from ephysfit.batch.groups import Grouping, grouped, outliers
 from ephysfit.batch.store import DONE
 from ephysfit.errors import BatchError
+from ephysfit.files import write_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -106,9 +107,7 @@ def write(folder: Folder, path: str | PathLike[str] | None = None) -> Path:
         style=Markup(_STYLE.read_text(encoding="utf-8")), run=found.folder.resolve().name, pictures=drawn,
         shown=SHOWN, **_content(found, page),
     )  # fmt: skip
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(text, encoding="utf-8")
-    return page
+    return write_text(page, text)
 
 
 def _content(found: Population, page: Path) -> dict[str, Any]:

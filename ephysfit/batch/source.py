@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import os
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,16 +80,39 @@ def find_cells(sources: str | PathLike[str] | Sequence[str | PathLike[str]]) -> 
 def _cells_of(text: str) -> list[Cell]:
     path = Path(text).expanduser()
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        files = [p for p in _files_below(path) if p.suffix.lower() in SUFFIXES]
         if not files:
             raise BatchError(f"{path}: no recording in this folder (looked for {' '.join(SUFFIXES)}); name the files")
         return [Cell("/".join(f.relative_to(path).with_suffix("").parts), (f.resolve(),)) for f in files]
     if path.is_file():
         return _manifest(path) if is_manifest(path) else [Cell(path.stem, (path.resolve(),))]
-    matched = sorted(glob.glob(str(path), recursive=True))
+    matched = _matching(str(path))
     if not matched:
         raise BatchError(f"{text}: no such file or folder, and no file matches it as a pattern")
     return [cell for m in matched for cell in _cells_of(m)]
+
+
+def _matching(pattern: str) -> list[str]:
+    """Files and folders that match a pattern; ``**`` stands for any folders, links among them, each real one once."""
+    head, stars, tail = pattern.partition("**")
+    if not stars:
+        return sorted(glob.glob(pattern))
+    tail = tail.lstrip("/\\") or "*"
+    tops = [Path(top) for top in glob.glob(head.rstrip("/\\") or ".")]
+    return sorted({str(p) for top in tops if top.is_dir() for p in _files_below(top) if p.relative_to(top).match(tail)})
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """All files below a folder, sorted; links are followed, but no folder is entered twice: links may go in circles."""
+    seen, out = set[str](), []
+    for here, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        out += [path for name in names if (path := Path(here, name)).is_file()]
+    return sorted(out)
 
 
 def is_manifest(path: Path) -> bool:

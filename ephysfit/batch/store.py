@@ -25,6 +25,7 @@ from typing import Any
 
 from ephysfit.batch.task import Task
 from ephysfit.errors import BatchError
+from ephysfit.files import write_text
 
 #: of result files; goes up when their keys change
 SCHEMA = 1
@@ -39,7 +40,10 @@ class Store:
     folder: Path
 
     def path(self, kind: str, task: Task, suffix: str) -> Path:
-        return self.folder / kind / f"{task.cell.name}/{task.slug}{suffix}"
+        inside = Path(f"{task.cell.name}/{task.slug}{suffix}")
+        if inside.is_absolute() or ".." in inside.parts:
+            raise BatchError(f"{self.folder}: a task named {str(inside)!r} would be written outside the run's folder")
+        return self.folder / kind / inside
 
     def result(self, task: Task) -> Path:
         return self.path("results", task, ".json")
@@ -155,10 +159,4 @@ def read(path: Path) -> dict[str, Any] | None:
 
 def write(path: Path, value: dict[str, Any]) -> None:
     """JSON into a file: beside it, to the disk, then in its place, so that no moment leaves half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w", encoding="utf-8") as f:
-        json.dump(value, f, allow_nan=False)
-        f.flush()
-        os.fsync(f.fileno())
-    beside.replace(path)
+    write_text(path, json.dumps(value, allow_nan=False))

@@ -21,6 +21,7 @@ from ephysfit.errors import BatchError, EphysfitError, near
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
+    from ephysfit.reports.evidence import Evidence
 
 #: a task that another process is at
 BUSY = "busy"
@@ -118,16 +119,25 @@ def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
     split = {"train": task.cell.train or None, "test": task.cell.test}
     found = replace(found, cell=task.cell.name, provenance={**found.provenance, "split": split})
     evidence = gather(found, test, train, runs=s.runs)
-    if s.reports and store is not None:
-        from ephysfit.reports.report import write
-
-        write(evidence, store.path("reports", task, ".html"))
+    lost = _reported(evidence, store.path("reports", task, ".html")) if s.reports and store is not None else ""
     sizes = {
         "train_spikes": train.n_spikes, "test_spikes": test.n_spikes, "train_ms": train.duration,
         "test_ms": test.duration, "repeats": max(len(x.sweeps) for x in test.stimuli()),
     }  # fmt: skip
     scores = {name: [row.to_dict() for row in score] for name, score in evidence.scores.items()}
-    return {"fit": found.to_dict(), "scores": scores, "sizes": sizes}
+    return {"fit": found.to_dict(), "scores": scores, "sizes": sizes, **({"report_lost": lost} if lost else {})}
+
+
+def _reported(evidence: Evidence, path: Path) -> str:
+    """Write the page of a task; why it could not be, in words: the fit and its scores stand without it."""
+    from ephysfit.reports.report import write
+
+    try:
+        write(evidence, path)
+    except Exception as e:  # a page may break in any way; it must not take the fit with it
+        traceback.print_exc()
+        return f"{type(e).__name__}: {e}"
+    return ""
 
 
 def divide(recording: Recording, train: str, test: str) -> tuple[Recording, Recording]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ephysfit.cli.output import complain
+from ephysfit.cli.output import complain, forgive_encoding
 from ephysfit.cli.verbs.batch import batch
 from ephysfit.cli.verbs.collect import collect, query
 from ephysfit.cli.verbs.explore import explore
@@ -95,8 +95,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     SystemExit
         Always: 0 done, 1 the data or the fit failed, 2 usage.
     """
+    forgive_encoding()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="ephysfit")
+    except BrokenPipeError:  # who read the answer has seen enough
+        sys.stdout = None
+        sys.exit(DONE)
     except EphysfitError as error:
         complain(str(error))
+        sys.exit(FAILED)
+    except OSError as error:
+        complain(f"{error.filename or 'a file'}: {error.strerror or error}")
         sys.exit(FAILED)

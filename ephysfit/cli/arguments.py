@@ -101,7 +101,12 @@ ModelOption = Annotated[
 NeuronOption = Annotated[
     str | None,
     typer.Option("--model", "-m", metavar="FILE.py:NAME", show_default=False,
-                 help="Where the neuron's own file is now, if the fit used one and it moved."),
+                 help="The file of the fit's own neuron: a file that a fit names is not run by itself."),
+]  # fmt: skip
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust",
+                 help="Run the file in which the fit says its neuron is declared, if it is unchanged since."),
 ]  # fmt: skip
 TrainOption = Annotated[
     str | None,
@@ -210,8 +215,8 @@ def user_neuron(spec: str) -> type[Neuron]:
     return find(spec)
 
 
-def open_fit(path: Path, neuron: str | None = None) -> Fit:
+def open_fit(path: Path, neuron: str | None = None, trust: bool = False) -> Fit:
     """A saved fit, its neuron from the catalogue or from the file given."""
     from ephysfit.fitting.fit import Fit
 
-    return Fit.load(path, user_neuron(neuron) if neuron else None)
+    return Fit.load(path, user_neuron(neuron) if neuron else None, trust=trust)

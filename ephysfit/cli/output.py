@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -16,26 +17,53 @@ if TYPE_CHECKING:
 
 #: columns of text in a message, at most
 WIDTH = 100
+#: columns that text needs, however narrow a terminal says it is
+NARROWEST = 30
+#: control characters as text, but for line ends and tabs
+_CONTROLS = {c: f"\\x{c:02x}" for c in (*range(32), *range(127, 160)) if chr(c) not in "\n\t"}
 #: when the command began
 _BEGIN = time.perf_counter()
 #: columns where stdout is a file or a pipe: tables are as wide as they need to be
 UNLIMITED = 10_000
 
 
+def plain(text: str) -> str:
+    """Text without control characters, which a name in a file could send to the terminal; lines and tabs stay.
+
+    Examples
+    --------
+    >>> plain("cell\x1b[31m\x07")
+    'cell\\x1b[31m\\x07'
+    """
+    return text.translate(_CONTROLS)
+
+
 def say(text: str = "") -> None:
     """A line of the answer."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(plain(text) + "\n")
 
 
 def note(text: str) -> None:
     """A line beside the answer."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(plain(text) + "\n")
+
+
+def columns() -> int:
+    """Columns to fold text to: those of the terminal, within reason."""
+    return max(min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns), NARROWEST) if sys.stdout.isatty() else WIDTH
+
+
+def forgive_encoding() -> None:
+    """Have a terminal that cannot show a character show its number, instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def paragraph(text: str, first: str = "") -> None:
     """Sentences of the answer, folded to the terminal."""
-    columns = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if sys.stdout.isatty() else WIDTH
-    say(textwrap.fill(text, columns, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False))
+    width = columns()
+    say(textwrap.fill(text, width, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False))
 
 
 def complain(message: str) -> None:
@@ -86,7 +114,7 @@ def escaped(value: Any) -> str:
     """Text that rich shows as it is."""
     from rich.markup import escape
 
-    return escape(str(value))
+    return escape(plain(str(value)))
 
 
 @contextmanager

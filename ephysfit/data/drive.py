@@ -28,6 +28,8 @@ LEAST = 0.002
 TYPICAL, PLAIN = 0.02, 5.0
 #: standard errors of a resistance
 SURE = 4.0
+#: noise of a recording reaches no further than so many of its standard deviations
+NOISE_REACH = 20.0
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,12 @@ def input_resistance(sweep: Sweep) -> Resistance:
     at = np.arange(first, n)
     means = [(total[at + 1] - total[at + 1 - span]) / span for span in SPANS if span <= first + 1]
     drift = np.stack([np.ones(at.size), np.linspace(-1, 1, at.size)], axis=1)
-    kept = np.isfinite(voltage) & _usable(sweep, per, n)[first:]
+    kept = np.flatnonzero(np.isfinite(voltage) & _usable(sweep, per, n)[first:])
     return _regress(drift[kept], np.stack(means, axis=1)[kept], voltage[kept])
 
 
 def _usable(sweep: Sweep, per: int, n: int) -> npt.NDArray[np.bool_]:
-    mask: npt.NDArray[np.bool_] = sweep.mask()[: n * per].reshape(n, per).all(axis=1)
+    mask: npt.NDArray[np.bool_] = np.all(sweep.mask()[: n * per].reshape(n, per), axis=1)
     return mask
 
 
@@ -143,6 +145,8 @@ def undriven(recording: Recording) -> str:
 
 def _only_noise(recording: Recording) -> bool:
     """Whether no sweep holds more than recording noise about one common level, none of it followed by the voltage."""
+    if max(float(np.ptp(s.current)) for s in recording.sweeps) > NOISE_REACH * QUIET:
+        return False
     sds = [float(np.std(s.current)) for s in recording.sweeps]
     medians = [float(np.median(s.current)) for s in recording.sweeps]
     white = all(abs(_correlation(s.current)) < 0.5 for s in recording.sweeps)

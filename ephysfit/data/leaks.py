@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -24,6 +25,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from ephysfit.arrays import Trace
+from ephysfit.data.spikes import slope_samples
 from ephysfit.data.stimuli import Stimulus, group_repeats
 from ephysfit.data.sweep import Sweep
 
@@ -31,15 +33,16 @@ Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
 #: of all tests on one recording together, the chance that an honest one fails one
-FALSE = 1e-3
+FALSE = 1.5e-3
 #: a leak is at least this part of the current's standard deviation: less tells a model nothing
 SIZE = 0.02
 #: spikes needed to tell
 ENOUGH = 20
-#: the sample that holds a spike may have caused it, and this long after its detected onset, ms
-ONSET = 0.2
-#: the next one, too, where simulators stamp spikes early: where it stands out by this part of what the one before does
+#: the sample that holds a spike may have caused it, and the next one, too, where simulators stamp spikes early, which
+#: shows in that it stands out by this part of what the one before does
 CAUSAL = 0.5
+#: and not where it stands out by so much more than they foretell, and so many standard errors; in steps up to this, ms
+LARGE, FINE = (1.5, 4.0), 0.25
 #: how long after a spike the current is looked at: ms, and samples at least
 WINDOW, FEWEST = 3.0, 4
 #: samples, and means over ms, of the past that foretell the next sample
@@ -100,10 +103,19 @@ class _Part:
     rest: Trace
     at: Index
 
+    @cached_property
+    def total(self) -> Trace:
+        """Sum of what departs before each sample, (time + 1,)."""
+        out = np.empty(len(self.rest) + 1)
+        out[0] = 0.0
+        np.cumsum(self.rest, out=out[1:])
+        return out
+
     @property
     def after(self) -> int:
         """Samples from that of a spike on which may have caused it."""
-        return 1 + (int(np.ceil(ONSET / self.sweep.dt)) if self.sweep.spike_source == "detected" else 0)
+        detected = self.sweep.spike_source == "detected"
+        return 1 + (int(np.ceil(slope_samples(self.sweep.dt) / 2 + 1)) if detected else 0)
 
     @property
     def reach(self) -> int:
@@ -200,13 +212,13 @@ class _Prediction:
     response: Array
     peaks: Array
 
-    def past(self, rest: Trace, at: Index) -> Array:
+    def past(self, part: _Part, at: Index) -> Array:
         """Columns of the past at these samples."""
-        return _past(rest, at, self.means)
+        return _past(part.rest, part.total, at, self.means)
 
-    def left(self, rest: Trace, at: Index) -> Array:
+    def left(self, part: _Part, at: Index) -> Array:
         """What it does not foretell of the increment after each of these samples."""
-        return rest[at + 1] - rest[at] - self.past(rest, at) @ self.weights
+        return part.rest[at + 1] - part.rest[at] - self.past(part, at) @ self.weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,11 +248,11 @@ class _Projected:
         free = free[free + steps < part.sweep.steps - 1]
         if len(free) < 10 * CONTROLS:
             return self
-        columns = self.by.past(part.rest, free)[:, 1:]
+        columns = self.by.past(part, free)[:, 1:]
         scale = np.maximum(columns.std(axis=0), 1e-12)
         tree = cKDTree(columns / scale)
-        near = free[tree.query(self.by.past(part.rest, self.at)[:, 1:] / scale, CONTROLS)[1]]
-        usual = self.by.left(part.rest, near[:, :, None] + np.arange(steps)).mean(axis=1)
+        near = free[tree.query(self.by.past(part, self.at)[:, 1:] / scale, CONTROLS)[1]]
+        usual = self.by.left(part, near[:, :, None] + np.arange(steps)).mean(axis=1)
         return replace(self, along=self.along - (usual * self.own) @ self.by.response.T)
 
 
@@ -274,7 +286,7 @@ def _project(pool: list[_Part]) -> list[_Projected]:
     first = pool[0]
     means = tuple(m for m in (round(ms / first.sweep.dt) for ms in MEANS) if m > SAMPLES)
     rows = [_away(part, ROWS // len(pool) + 1) for part in pool]
-    past = np.concatenate([_past(part.rest, at, means) for part, at in zip(pool, rows, strict=True)])
+    past = np.concatenate([_past(part.rest, part.total, at, means) for part, at in zip(pool, rows, strict=True)])
     steps = np.concatenate([part.rest[at + 1] - part.rest[at] for part, at in zip(pool, rows, strict=True)])
     weights, usual = _fit_past(past, steps)
     shapes = _waveforms(pool)
@@ -284,7 +296,7 @@ def _project(pool: list[_Part]) -> list[_Projected]:
     by = _Prediction(weights, means, response, np.abs(shapes).max(axis=1))
     left = [_left(part, by) for part in pool]
     edges = _edges(steps - past @ weights, pool, left, EDGE * usual)
-    early = first.after == 1 and first.reference != "repeats" and _causal(pool, by, left)
+    early = first.after == 1 and first.reference != "repeats" and _causal(pool, by, left, usual)
     out = []
     for part, (at, own, rest) in zip(pool, left, strict=True):
         own = own & ~_spread(np.abs(rest) > EDGE * usual, round(WINDOW / part.sweep.dt)) if edges else own
@@ -293,33 +305,39 @@ def _project(pool: list[_Part]) -> list[_Projected]:
     return out
 
 
-def _causal(pool: list[_Part], by: _Prediction, left: list[tuple[Index, npt.NDArray[np.bool_], Array]]) -> bool:
-    """Whether the sample after that of the spike looks like a cause: as unusual, upward, as the one before it.
+def _causal(
+    pool: list[_Part], by: _Prediction, left: list[tuple[Index, npt.NDArray[np.bool_], Array]], usual: float
+) -> bool:
+    """Whether the sample after that of the spike looks like a cause.
 
-    Where a simulator stamps a spike at the beginning of the step that made it, it is one.
+    Where a simulator stamps a spike at the beginning of the step that made it, it is one. Causes are upward and as
+    unusual as the samples before say, because a membrane integrates: far less, or in fine steps far more, is no cause.
     """
-    windows = zip(pool, left, strict=True)
-    before = np.concatenate([by.left(part.rest, np.maximum(at - 1, SAMPLES - 1)) for part, (at, _, _) in windows])
+    before = np.zeros(2)
+    for k in range(2):
+        rows = [by.left(p, np.maximum(at - 1 - k, SAMPLES - 1)) for p, (at, _, _) in zip(pool, left, strict=True)]
+        before[k] = np.concatenate(rows).mean()
     after = np.concatenate([rest[:, 0] for _, _, rest in left])
-    return bool(after.mean() > CAUSAL * max(before.mean(), 0.0))
+    expected = max(before[0], 2 * before[0] - before[1], 0.0)
+    margin = LARGE[1] * usual / np.sqrt(len(after))
+    large = pool[0].sweep.dt <= FINE and after.mean() > LARGE[0] * expected + margin
+    return bool(after.mean() > CAUSAL * max(before[0], 0.0)) and not large
 
 
 def _away(part: _Part, most: int) -> Index:
     """Samples that do not follow a spike. Those before one count: to leave them out would be to look ahead."""
     free = np.ones(part.sweep.steps - 1, dtype=bool)
-    free[: SAMPLES - 1] = False
     for shift in range(part.reach):
         at = part.at + shift
         free[at[at < free.size]] = False
-    found = np.flatnonzero(free)
-    if found.size < 100:
-        found = np.arange(SAMPLES - 1, part.sweep.steps - 1)
-    return found[:: max(found.size // most, 1)]
+    every = max(int(free.sum()) // most, 1)
+    some = np.arange(SAMPLES - 1, free.size, every)
+    found = some[free[some]]
+    return found if found.size >= 100 else some
 
 
-def _past(rest: Trace, at: Index, means: Sequence[int]) -> Array:
+def _past(rest: Trace, total: Trace, at: Index, means: Sequence[int]) -> Array:
     """What an increment is foretold from: a constant, the last samples, means of the last stretches; (..., column)."""
-    total = np.concatenate([[0.0], np.cumsum(rest)])
     columns = [np.ones(at.shape), *(rest[at - k] for k in range(SAMPLES))]
     for m in means:
         begin = np.maximum(at + 1 - m, 0)
@@ -332,21 +350,22 @@ def _fit_past(past: Array, steps: Array) -> tuple[Array, float]:
     exact = 1e-9 * float(np.abs(past[:, 1]).max())
     keep = np.ones(len(steps), dtype=bool)
     for _ in range(5):
-        weights = np.linalg.lstsq(past[keep], steps[keep], rcond=1e-10)[0]
+        weights: Array = np.linalg.lstsq(past[keep], steps[keep], rcond=1e-10)[0].astype(np.float64)
         rest = np.abs(steps - past @ weights)
         usual = max(1.4826 * float(np.median(rest)), exact)
         keep = rest <= EDGE * usual
     if np.mean(~keep) <= RARE:
         return weights, usual
     # of two kinds, as a rectified current: neither is an edge
-    weights = np.linalg.lstsq(past, steps, rcond=1e-10)[0]
+    weights = np.linalg.lstsq(past, steps, rcond=1e-10)[0].astype(np.float64)
     return weights, float(np.sqrt(np.mean((steps - past @ weights) ** 2)))
 
 
 def _whitened(shape: Trace, weights: Array, means: Sequence[int], n: int) -> Array:
     """What the past would not foretell of a current that was zero before this waveform, at all but the last sample."""
     at = np.arange(len(shape) - n, len(shape) - 1)
-    return shape[at + 1] - shape[at] - _past(shape, at, means)[:, 1:] @ weights[1:]
+    total = np.concatenate([[0.0], np.cumsum(shape)])
+    return shape[at + 1] - shape[at] - _past(shape, total, at, means)[:, 1:] @ weights[1:]
 
 
 def _left(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[np.bool_], Array]:
@@ -360,7 +379,7 @@ def _left(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[np.bool_], A
     at = begin[:, None] + np.arange(part.reach - part.after)
     own = (at + 1 < part.sweep.steps) & (at < ends[:, None] + part.after - 1) & (at >= SAMPLES - 1)
     begin = np.clip(begin, SAMPLES - 1, part.sweep.steps - 2)
-    rest = by.left(part.rest, np.where(own, at, SAMPLES - 1))
+    rest = by.left(part, np.where(own, at, SAMPLES - 1))
     return begin, own, np.where(own, rest, 0.0)
 
 
@@ -396,7 +415,8 @@ def _waveforms(pool: list[_Part]) -> Array:
     """Waveforms of artefacts from the sample of the spike on, each of largest value 1, (waveform, sample)."""
     dt, n = pool[0].sweep.dt, pool[0].reach
     t = np.arange(n)
-    boxes = [(t <= m).astype(float) for m in sorted({max(round(width / dt), 1) for width in (0.3, 1.0, 2.0)})]
+    widths = sorted({max(round(width / dt), 1) for width in (0.3, 1.0, 2.0)})
+    boxes = [((t > 0) & (t <= m)).astype(float) for m in widths] + [(t < widths[-2 if len(widths) > 2 else -1]) * 1.0]
     decays = [np.exp(-t * dt / tau) * (t > 0) for tau in (0.5, 2.0)]
     bells = [np.exp(-(((t * dt - at) / width) ** 2)) for at, width in ((0.3, 0.2), (0.5, 0.3), (1.0, 0.6))]
     bells += [np.diff(bell, prepend=0.0) for bell in bells[1:]]
@@ -440,14 +460,17 @@ def step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace
     >>> np.unique(step_levels(current, 0.1).round(0)).size
     2
     """
-    noise = 1.4826 * float(np.median(np.abs(np.diff(current)))) / np.sqrt(2)
+    d = np.diff(current)
+    np.abs(d, out=d)
+    noise = 1.4826 * float(np.median(d[:: max(len(d) // ROWS, 1)])) / np.sqrt(2)
     at = np.empty(0, dtype=np.int64) if spikes is None else spikes
     after = _following(len(current), dt, at)
     whole = current
     if noise == 0 and at.size:
         current = _bridged(current, dt, at, after)
-    d = np.abs(np.diff(current))
+        d = np.abs(np.diff(current))
     jumps = 1 + np.flatnonzero(d > max(EDGE * noise * np.sqrt(2), 1e-9 * float(np.ptp(current))))
+    del d
     bounds = _grid(current, jumps, after, EDGE * noise)
     held = bounds is not None
     if bounds is None:
@@ -456,13 +479,14 @@ def step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace
         bounds = np.concatenate([[0], jumps, [len(current)]])
     levels = np.array([np.median(current[a:b]) for a, b in pairwise(bounds)])
     levels = levels if held else _without_artefacts(levels, bounds, noise, dt, at)
-    command = np.repeat(levels, np.diff(bounds))
-    usual = 1.4826 * float(np.median(np.abs(whole - command)))
+    some = np.arange(0, len(whole), max(len(whole) // ROWS, 1))
+    usual = 1.4826 * float(np.median(np.abs(whole[some] - levels[np.searchsorted(bounds, some, side="right") - 1])))
     if usual > FLAT * noise:
         return None
-    return (
-        command if held or not noise else command + _small_steps(np.where(after, 0.0, whole - command), bounds, usual)
-    )
+    command = np.repeat(levels, np.diff(bounds))
+    if held or not noise:
+        return command
+    return command + _small_steps(np.where(after, 0.0, whole - command), bounds, usual)
 
 
 def _following(n: int, dt: float, spikes: Index) -> npt.NDArray[np.bool_]:

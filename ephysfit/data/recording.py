@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import kinds
 from ephysfit.data.shapes import oriented
-from ephysfit.data.spikes import detect_spikes
+from ephysfit.data.spikes import LEFT_OUT, search_spikes
 from ephysfit.data.stimuli import Stimulus, group_repeats
 from ephysfit.data.sweep import Sweep, check_step
 from ephysfit.errors import RecordingError, StimulusError, near, some
@@ -341,8 +341,10 @@ def _detected(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
     if sweep.voltage is None:
         has = "it is a planned current" if sweep.spike_source == "none" else "it has given spike times only"
         raise RecordingError(f"sweep {sweep.name!r}: no voltage to detect spikes in; {has}")
-    train = detect_spikes(sweep.voltage, sweep.dt, current=sweep.current, **options)
-    return replace(sweep, spike_times=train, spike_source="detected")
+    found = search_spikes(sweep.voltage, sweep.dt, current=sweep.current, **options)
+    removed = (*(one for one in sweep.removed if one.rule not in LEFT_OUT), *found.removed)
+    warnings = (*sweep.warnings, *(w for w in found.warnings if w not in sweep.warnings))
+    return replace(sweep, spike_times=found.spikes.times, spike_source="detected", removed=removed, warnings=warnings)
 
 
 def _rows(

@@ -75,6 +75,49 @@ RULES = MappingProxyType(
             "MIES marks it",
             'test_pulse="keep"',
         ),
+        "narrow event": Rule(
+            "drops",
+            "an event like a spike that lasts too short at half height",
+            "under 0.12 ms; one sample where most large events of the sweep last longer and typically three or more",
+            "spikes= of your own, load(..., spikes='given')",
+        ),
+        "small event": Rule(
+            "drops",
+            "an event like a spike that is too small",
+            "mean of rise and fall under a quarter of the cell's large spikes (their 90th percentile); under 10 mV it "
+            "is not counted",
+            'spikes={"height": 12}',
+        ),
+        "no fall": Rule(
+            "drops",
+            "a steep rise that does not fall again within 20 ms",
+            "by a quarter of the rise: the edge of a step over the electrode, an entry into depolarisation block",
+            'spikes={"height": 12} does not change it; spikes= of your own',
+        ),
+        "refractory": Rule(
+            "drops",
+            "the later of two detected spikes",
+            "0.8 ms apart or less from onset to onset",
+            'spikes={"refractory": 0.5}',
+        ),
+        "doubled spikes": Rule(
+            "drops",
+            "spike times that are another one over again",
+            "they follow it within one sample, and within 0.5 ms",
+            "give the times of a finer clock with its step, dt=",
+        ),
+        "missing spike times": Rule(
+            "drops",
+            "spike times that are no number",
+            "NaN or infinite, between others (at the end of a train they pad it)",
+            "none",
+        ),
+        "coarse sampling": Rule(
+            "warns",
+            "of spikes that may have fallen between samples",
+            "half of the spikes last fewer than two samples at half height",
+            "nothing is changed",
+        ),
         "leak": Rule(
             "replaces",
             "a recorded current that follows the spikes (an amplifier's artefact would tell a model the answer); the "
@@ -83,6 +126,8 @@ RULES = MappingProxyType(
             "own past foretells by more than chance (1 in 1,000 a recording) and by 2 % of its standard deviation, "
             "also beside moments with a like past and no spike",
             'leak="keep", or leak="step" for the levels of its steps',
+            "1 of 960 made recordings accused: 20 stimuli, 4 neurons, steps of 0.1 to 1 ms (benchmarks/leaks.py); none "
+            "of the real ones",
         ),
         "not driven": Rule(
             "refuses",

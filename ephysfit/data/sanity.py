@@ -25,6 +25,10 @@ STEPS = (0.002, 1.0)
 CLIPPED = 5
 #: shift of the resting voltage between the first and the last fifth of a sweep, mV
 DRIFT = 10.0
+#: intervals between spikes that no neuron keeps, ms; and the part of all that may be shorter, of so many at least
+NEAR, FEW, ENOUGH = 0.8, 0.02, 20
+#: samples from which a noise is estimated, at most
+MANY = 1 << 21
 #: drop over the electrode that is worth a word, GOhm
 UNBALANCED = 0.005
 
@@ -117,6 +121,17 @@ def _rate(sweep: Sweep) -> str:
     return f"{sweep.rate:.0f} spikes a second: no neuron keeps that up; is the step right?" if sweep.rate > 700 else ""
 
 
+def _too_near(sweep: Sweep) -> str:
+    intervals = np.diff(sweep.spike_times)
+    near = int(np.sum(intervals < NEAR))
+    if len(intervals) < ENOUGH or near <= FEW * len(intervals):
+        return ""
+    return (
+        f"{near} of {len(intervals)} intervals between spikes are shorter than {NEAR:g} ms, in which no neuron fires "
+        "twice: are spikes listed twice, or those of two cells together?"
+    )
+
+
 def _clipped(sweep: Sweep) -> str:
     clipped = _flat_top(sweep.voltage)
     return "voltage clipped: runs of samples stay at the largest or smallest value" if clipped else ""
@@ -141,15 +156,18 @@ def _drifts(sweep: Sweep) -> str:
         return ""
     early, late = slice(None, fifth), slice(-fifth, None)
     level = float(np.median(sweep.current))
-    near = np.abs(sweep.current - level) <= max(0.1 * float(np.std(sweep.current)), 1e-9)
-    if min(near[early].sum(), near[late].sum()) < 50:
+    slack = max(0.1 * float(np.std(sweep.current)), 1e-9)
+    ends = [part[np.abs(sweep.current[when] - level) <= slack] for when, part in
+            ((early, sweep.voltage[early]), (late, sweep.voltage[late]))]  # fmt: skip
+    if min(map(len, ends)) < 50:
         return ""
-    gap = float(np.nanmedian(sweep.voltage[late][near[late]]) - np.nanmedian(sweep.voltage[early][near[early]]))
+    gap = float(np.nanmedian(ends[1]) - np.nanmedian(ends[0]))
     return f"unstable: the voltage at the same current moved by {gap:.0f} mV over the sweep" if abs(gap) > DRIFT else ""
 
 
 def electrode_drop(sweep: Sweep) -> float:
-    """How far the voltage jumps with the current within a sample or two, GOhm: what no bridge took off.
+    """How far the voltage jumps with the current within a sample or two, GOhm: what no bridge took off, or, where it
+    is negative, took too much.
 
     The electrode answers at once, the membrane needs its time constant; the answer at once is found by least squares
     of the increments of the voltage on those of the current, spikes left out.
@@ -163,28 +181,40 @@ def electrode_drop(sweep: Sweep) -> float:
     """
     if sweep.voltage is None or sweep.steps < 1000:
         return 0.0
-    dv, di = np.diff(sweep.voltage), np.diff(sweep.current)
-    noise = 1.4826 * float(np.nanmedian(np.abs(dv)))
-    jumps = np.abs(di) > 4 * max(1.4826 * float(np.median(np.abs(di))), 1e-9)
-    sound = np.isfinite(dv) & jumps
-    if sound.sum() < 2 or not noise:
+    v, current = sweep.voltage, sweep.current
+    some = np.arange(0, sweep.steps - 1, max(sweep.steps // MANY, 1))
+    noise = 1.4826 * float(np.nanmedian(np.abs(v[some + 1] - v[some])))
+    di = np.diff(current)
+    usual = 1.4826 * float(np.median(np.abs(di[some])))
+    np.abs(di, out=di)
+    at = np.flatnonzero(di > 4 * max(usual, 1e-9))
+    dv, di = v[at + 1] - v[at], current[at + 1] - current[at]
+    sound = np.isfinite(dv)
+    dv, di = dv[sound], di[sound]
+    if len(dv) < 2 or not noise:
         return 0.0
-    slope = float(dv[sound] @ di[sound] / (di[sound] @ di[sound]))
-    error = noise / float(np.sqrt(di[sound] @ di[sound]))
-    return slope if slope > 4 * error else 0.0
+    slope = float(dv @ di / (di @ di))
+    error = noise / float(np.sqrt(di @ di))
+    return slope if abs(slope) > 4 * error else 0.0
 
 
 def _unbalanced(recording: Recording) -> list[str]:
-    """Sweeps whose voltage holds a drop over the electrode."""
-    drops = [drop for drop in map(electrode_drop, recording.sweeps) if drop > UNBALANCED]
+    """What the bridge left of the drop over the electrode, or took too much, in a sentence."""
+    drops = [drop for drop in map(electrode_drop, recording.sweeps) if abs(drop) > UNBALANCED]
     if len(drops) < max(len(recording) / 2, 1):
         return []
+    drop = float(np.median(drops))
+    if drop > 0:
+        return [
+            f"the voltage jumps with the current by {1e3 * drop:.0f} MOhm: the bridge was not balanced, the drop over "
+            "the electrode is in the voltage (spike times hardly suffer; ef.compensate takes it off)"
+        ]
     return [
-        f"the voltage jumps with the current by {1e3 * float(np.median(drops)):.0f} MOhm: the bridge was not balanced, "
-        "the drop over the electrode is in the voltage (spike times hardly suffer)"
+        f"the voltage jumps against the current by {1e3 * drop:.0f} MOhm: the bridge was balanced too far, so that "
+        "edges of the current stand upside down in the voltage (spikes are looked for without them)"
     ]
 
 
 CHECKS: tuple[Callable[[Sweep], str], ...] = (
-    _voltage_size, _current_size, _swapped, _step, _rate, _clipped, _drifts, contradiction,
+    _voltage_size, _current_size, _swapped, _step, _rate, _too_near, _clipped, _drifts, contradiction,
 )  # fmt: skip

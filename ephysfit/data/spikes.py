@@ -9,12 +9,14 @@ The time of a spike is its *onset*: the sub-sample time at which dV/dt passes a 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Trace, Train
+from ephysfit.data.rules import Removed
 from ephysfit.errors import RecordingError
 
 #: dV/dt is the mean slope over this long: longer than the noise of the amplifier, shorter than an upstroke
@@ -37,6 +39,21 @@ FALL = 0.25
 TAPS = 4
 #: narrower than this at half height is a capacitive transient or a glitch
 NARROW = 0.12  # ms
+#: and so is what lasts one sample where the cell's own spikes last three or more
+ONE, RESOLVED = 1.5, 3.0
+#: spikes that last fewer samples than this at half height can fall between samples
+COARSE = 2.0
+#: a bridge that was balanced too far answers with at least this, GOhm; less is the noise of the fit
+OVER = -0.002
+#: largest response of an electrode, GOhm (mV/pA)
+LARGEST = 0.2
+#: samples read at a time, so that an hour's recording needs no copies of itself
+CHUNK = 1 << 20
+#: samples from which a noise is estimated, at most
+ENOUGH = 1 << 21
+
+#: rules by which an event is left out
+LEFT_OUT = ("narrow event", "small event", "no fall", "refractory")
 
 Index = npt.NDArray[np.int64]
 
@@ -60,6 +77,8 @@ class Spikes:
     sizes
         Mean of rise and fall, mV: what is compared with the limit, because a spike that starts from a depolarised
         membrane rises little and still falls far.
+    falls
+        From the peak to the lowest point within 20 ms, mV.
     """
 
     times: Train
@@ -70,6 +89,7 @@ class Spikes:
     slopes: Trace
     widths: Trace
     sizes: Trace
+    falls: Trace
 
     def __len__(self) -> int:
         return len(self.times)
@@ -77,6 +97,25 @@ class Spikes:
     def take(self, which: npt.NDArray[np.bool_]) -> Spikes:
         """Those selected by a mask."""
         return Spikes(**{name: value[which] for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """Detected spikes, and what looked like one and was left out.
+
+    Parameters
+    ----------
+    spikes
+        With their shapes.
+    removed
+        What each rule left out, counted.
+    warnings
+        What to know before trusting them, in sentences.
+    """
+
+    spikes: Spikes
+    removed: tuple[Removed, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def detect_spikes(
@@ -148,17 +187,70 @@ def find_spikes(
     refractory: float = 0.8,
 ) -> Spikes:
     """`detect_spikes` with the shape of every spike; the same parameters."""
+    return search_spikes(
+        voltage, dt, current=current, height=height, slope=slope,
+        min_height=min_height, min_slope=min_slope, refractory=refractory,
+    ).spikes  # fmt: skip
+
+
+def search_spikes(
+    voltage: npt.ArrayLike,
+    dt: float,
+    *,
+    current: npt.ArrayLike | None = None,
+    height: float | None = None,
+    slope: float | None = None,
+    min_height: float = 10.0,
+    min_slope: float = 5.0,
+    refractory: float = 0.8,
+) -> Detection:
+    """`find_spikes` with a count of what was left out; the same parameters."""
     v = _checked(voltage, dt, {"height": height, "slope": slope, "min_height": min_height, "min_slope": min_slope})
     membrane = v if current is None else _without_electrode(v, np.asarray(current, dtype=np.float64))
     rate = _slope(membrane, dt)
     if not rate.size:
-        return _none()
+        return Detection(_none())
     noise = _noise(rate)
     steep = slope if slope is not None else max(min_slope, NOISE * noise)
     spikes = _shapes(membrane, rate, dt, _rises(rate, steep, dt), noise)
     floor = height if height is not None else max(min_height, SHRUNK * _large(spikes.sizes, min_height))
-    spikes = spikes.take(spikes.sizes >= floor)
-    return spikes.take(np.diff(spikes.times, prepend=-np.inf) >= refractory)
+    falls = spikes.falls >= FALL * spikes.heights
+    narrow = _narrow(spikes, dt, falls & (spikes.sizes >= floor))
+    small = falls & ~narrow & (spikes.sizes < floor)
+    kept = spikes.take(falls & ~narrow & (spikes.sizes >= floor))
+    apart = np.diff(kept.times, prepend=-np.inf) >= refractory
+    left = {
+        "narrow event": int(np.sum(falls & narrow & (spikes.sizes >= floor))),
+        "small event": int(np.sum(small & (spikes.sizes >= min_height))),
+        "no fall": int(np.sum(~falls & (spikes.heights >= floor))),
+        "refractory": int(np.sum(~apart)),
+    }
+    removed = tuple(Removed(rule, count, "events") for rule, count in left.items() if count)
+    return Detection(kept.take(apart), removed, _coarse(kept, dt))
+
+
+def _narrow(spikes: Spikes, dt: float, large: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which events last too short for a spike of this cell.
+
+    A single sample is a glitch where the large events of the sweep are resolved, and a spike where all of them last
+    one sample because the sampling is coarse.
+    """
+    wide = large & (spikes.widths >= ONE * dt)
+    resolved = wide.sum() > 0 and float(np.median(spikes.widths[wide])) >= RESOLVED * dt
+    few = wide.sum() < (large & ~wide).sum()
+    least = ONE * dt if resolved and not few else 0.0
+    return spikes.widths < max(NARROW, least)
+
+
+def _coarse(spikes: Spikes, dt: float) -> tuple[str, ...]:
+    """A word where spikes are so short, in samples, that some fall between them."""
+    if not len(spikes) or float(np.median(spikes.widths)) >= COARSE * dt:
+        return ()
+    single = int(np.sum(spikes.widths < ONE * dt))
+    return (
+        f"sampled every {dt:g} ms, which is coarse for this cell: {single} of {len(spikes)} spikes last one sample, so "
+        "that some may have fallen between samples and a glitch cannot be told from a spike",
+    )
 
 
 def _checked(voltage: npt.ArrayLike, dt: float, settings: dict[str, float | None]) -> Trace:
@@ -179,43 +271,84 @@ def _without_electrode(v: Trace, current: Trace) -> Trace:
         raise RecordingError(f"current: {current.size} samples for {v.size} of voltage; they must be equal")
     if len(v) < 2:
         return v
-    dv, di = np.diff(v), np.diff(current)
-    lagged = np.stack([np.concatenate([np.zeros(k), di[: len(di) - k]]) for k in range(min(TAPS, len(di)))])
-    calm = np.isfinite(dv) & np.isfinite(lagged).all(axis=0)
-    power = lagged[:, calm] @ lagged[:, calm].T
-    if not calm.any() or not np.diag(power).all() or not np.isfinite(power).all():
+    taps = _fit_taps(v, current)
+    if not taps.any():
         return v
-    taps = _fit_taps(lagged[:, calm], dv[calm])
-    return v - np.convolve(np.nan_to_num(current - current[0]), taps)[: len(v)]
+    out = v.copy()
+    for k, tap in enumerate(taps):
+        out[k:] -= tap * np.nan_to_num(current[: len(v) - k] - current[0])
+    return out
 
 
-def _fit_taps(lagged: npt.NDArray[np.float64], dv: Trace) -> Trace:
-    """Electrode response by least squares, twice: spikes are outliers of the first fit and left out of the second."""
-    taps = _solve(lagged, dv)
-    rest = np.abs(dv - taps @ lagged)
-    kept = rest <= max(8 * float(np.median(rest)), 1e-9)
-    taps = _solve(lagged[:, kept], dv[kept]) if np.any(lagged[0, kept]) else taps
-    return taps if 0 < taps.sum() < 0.2 else np.zeros_like(taps)  # 0 to 200 MOhm (mV/pA is GOhm)
+def _fit_taps(v: Trace, current: Trace) -> Trace:
+    """Electrode response by least squares, twice: spikes are outliers of the first fit and left out of the second.
+
+    Of either sign: a bridge that was balanced too far answers against the current.
+    """
+    none = np.zeros(min(TAPS, len(v) - 1))
+    first = _solve(v, current, none, np.inf)
+    if first is None:
+        return none
+    limit = max(8 * _usual_residue(v, current, first), 1e-9)
+    taps = _solve(v, current, first, limit)
+    taps = first if taps is None else taps
+    return taps if 0 < taps.sum() < LARGEST or -LARGEST < taps.sum() <= OVER else none
 
 
-def _solve(lagged: npt.NDArray[np.float64], dv: Trace) -> Trace:
-    taps: Trace = np.linalg.lstsq(lagged @ lagged.T, lagged @ dv, rcond=1e-12)[0].astype(np.float64)
+def _chunks(v: Trace, current: Trace, taps: int) -> Iterator[tuple[npt.NDArray[np.float64], Trace]]:
+    """Increments of the current at each lag, (tap, time), and of the voltage, where all of them are known."""
+    for begin in range(0, len(v) - 1, CHUNK):
+        end = min(begin + CHUNK, len(v) - 1)
+        lead = min(begin, taps - 1)
+        di = np.diff(current[begin - lead : end + 1])
+        di = np.concatenate([np.zeros(taps - 1 - lead), di])
+        lagged = np.stack([di[taps - 1 - k : len(di) - k] for k in range(taps)])
+        dv = np.diff(v[begin : end + 1])
+        calm = np.isfinite(dv) & np.isfinite(lagged).all(axis=0)
+        yield (lagged, dv) if calm.all() else (lagged[:, calm], dv[calm])
+
+
+def _solve(v: Trace, current: Trace, before: Trace, limit: float) -> Trace | None:
+    """Taps by the normal equations, over increments that `before` leaves within a limit.
+
+    Summed without BLAS, whose order of sums, and so the last bits of spike times, goes with the number of threads.
+    """
+    n = len(before)
+    power, product = np.zeros((n, n)), np.zeros(n)
+    for lagged, dv in _chunks(v, current, n):
+        if np.isfinite(limit):
+            kept = np.abs(dv - np.einsum("k,kt->t", before, lagged)) <= limit
+            lagged, dv = lagged[:, kept], dv[kept]
+        power += np.einsum("it,jt->ij", lagged, lagged)
+        product += np.einsum("it,t->i", lagged, dv)
+    if not np.diag(power).all() or not np.isfinite(power).all():
+        return None
+    taps: Trace = np.linalg.lstsq(power, product, rcond=1e-12)[0].astype(np.float64)
     return taps
 
 
-def _span(dt: float) -> int:
+def _usual_residue(v: Trace, current: Trace, taps: Trace) -> float:
+    """Median of what the taps leave of the increments of the voltage, mV."""
+    left = [np.abs(dv - np.einsum("k,kt->t", taps, lagged)) for lagged, dv in _chunks(v, current, len(taps))]
+    whole = np.concatenate(left)
+    return float(np.median(whole[:: max(len(whole) // ENOUGH, 1)]))
+
+
+def slope_samples(dt: float) -> int:
+    """Samples over which a slope is taken; an onset may be off by half of them, and one."""
     return max(1, round(SLOPE_WINDOW / dt))
 
 
 def _slope(v: Trace, dt: float) -> Trace:
     """Mean dV/dt, mV/ms, over the window that begins at each sample."""
-    k = _span(dt)
+    k = slope_samples(dt)
     return (v[k:] - v[:-k]) / (k * dt) if len(v) > k else np.empty(0)
 
 
 def _noise(rate: Trace) -> float:
     """Standard deviation of the slope between spikes."""
-    finite = rate[np.isfinite(rate)]
+    some = rate[:: max(len(rate) // ENOUGH, 1)]
+    finite = some[np.isfinite(some)]
     return 1.4826 * float(np.median(np.abs(finite - np.median(finite)))) if finite.size else 0.0
 
 
@@ -226,10 +359,10 @@ def _large(sizes: Trace, least: float) -> float:
 
 def _rises(rate: Trace, steep: float, dt: float) -> list[tuple[int, int]]:
     """Stretches of steep slope, as (first, last) indices; a dip shorter than the window does not part them."""
-    above = np.flatnonzero(np.nan_to_num(rate, nan=-np.inf) >= steep)
+    above = np.flatnonzero(rate >= steep)
     if not above.size:
         return []
-    gaps = np.flatnonzero(np.diff(above) > _span(dt))
+    gaps = np.flatnonzero(np.diff(above) > slope_samples(dt))
     firsts = above[np.concatenate([[0], gaps + 1])]
     lasts = above[np.concatenate([gaps, [len(above) - 1]])]
     return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
@@ -244,11 +377,11 @@ def _shapes(v: Trace, rate: Trace, dt: float, rises: list[tuple[int, int]], nois
 
 
 def _none() -> Spikes:
-    return Spikes(*(np.empty(0) for _ in range(8)))
+    return Spikes(*(np.empty(0) for _ in range(9)))
 
 
 def _shape(v: Trace, rate: Trace, dt: float, first: int, last: int, end: int, noise: float) -> tuple[float, ...] | None:
-    k = _span(dt)
+    k = slope_samples(dt)
     top = first + int(np.nanargmax(rate[first : last + 1]))
     stop = max(last + k + 1, min(end, top + k + round(TO_PEAK / dt)))
     peak = top + int(np.nanargmax(v[top:stop]))
@@ -259,32 +392,39 @@ def _shape(v: Trace, rate: Trace, dt: float, first: int, last: int, end: int, no
     at = onset + k / 2
     threshold = float(np.interp(at, (int(at), int(at) + 1), (v[int(at)], v[min(int(at) + 1, len(v) - 1)])))
     height = float(v[peak]) - threshold
-    width = _width(v, peak, threshold + height / 2) * dt
+    width = _width(v, peak, threshold + height / 2, round(TO_FALL / dt)) * dt
     fall = float(v[peak] - np.nanmin(after))
-    if not height > 0 or fall < FALL * height or width < max(NARROW, 1.5 * dt):
+    if not height > 0:
         return None
-    return at * dt, threshold, peak * dt, float(v[peak]), height, float(rate[top]), width, (height + fall) / 2
+    return at * dt, threshold, peak * dt, float(v[peak]), height, float(rate[top]), width, (height + fall) / 2, fall
 
 
 def _onset(rate: Trace, top: int, noise: float) -> float:
     """Where the slope last rose through a tenth of its maximum, in samples, between samples."""
     steepest = rate[top]
     level = max(ONSET * steepest, min(max(3 * noise, SLOW), steepest / 2))
-    below = np.flatnonzero(~(rate[:top] >= level))
+    reach = 64
+    while True:  # the last sample below is near; a look at the whole sweep for each spike would be quadratic
+        begin = max(top - reach, 0)
+        below = np.flatnonzero(~(rate[begin:top] >= level))
+        if below.size or not begin:
+            break
+        reach *= 4
     if not below.size:
         return 0.0
-    k = int(below[-1])
+    k = begin + int(below[-1])
     low = rate[k] if np.isfinite(rate[k]) else level
     return k + (level - low) / (rate[k + 1] - low) if rate[k + 1] > low else float(k)
 
 
-def _width(v: Trace, peak: int, half: float) -> float:
-    """Samples around the peak above half height, between samples."""
+def _width(v: Trace, peak: int, half: float, most: int) -> float:
+    """Samples around the peak above half height, between samples; no further than `most` to either side."""
+    first, last = max(peak - most, 0), min(peak + most, len(v) - 1)
     left = peak
-    while left > 0 and v[left - 1] >= half:
+    while left > first and v[left - 1] >= half:
         left -= 1
     right = peak
-    while right < len(v) - 1 and v[right + 1] >= half:
+    while right < last and v[right + 1] >= half:
         right += 1
     before = _cross(v, left, left - 1, half) if left > 0 else 0.0
     after = _cross(v, right, right + 1, half) if right < len(v) - 1 else 0.0

@@ -19,6 +19,8 @@ SHORTEST, LONGEST = 1e-6, 1e9
 SINGLE, SHORT_DIGITS = 5e-7, 4
 #: how far, in samples, a spike may lie outside its sweep by rounding
 SLACK = 1e-6
+#: two spike times nearer than a sample, and than this, ms, are one spike: no neuron fires twice in it
+DOUBLED = 0.5
 
 
 def _vector(values: npt.ArrayLike, what: str, unit: str) -> Trace:
@@ -117,7 +119,11 @@ class Sweep:
         put("current", _check_current(_vector(self.current, f"{what}, current", "pA"), what))
         if self.voltage is not None:
             put("voltage", _check_voltage(_vector(self.voltage, f"{what}, voltage", "mV"), self.current, what))
-        put("spike_times", _check_train(_vector(self.spike_times, f"{what}, spike_times", "ms"), self.duration, what))
+        train = _check_train(_vector(self.spike_times, f"{what}, spike_times", "ms"), self.duration, what)
+        put("spike_times", train[_apart(train, self.dt)])
+        if doubled := train.size - self.spike_times.size:
+            put("removed", (*self.removed, Removed("doubled spikes", doubled, "spikes")))
+            put("warnings", (*self.warnings, _doubled(doubled, train, self.dt)))
         put("valid", _check_valid(self.valid, self.duration, what))
 
     def __repr__(self) -> str:
@@ -235,6 +241,33 @@ def _check_train(train: Train, duration: float, what: str) -> Train:
             "spike times count in ms from the start of the sweep: are these seconds, samples or session times?"
         )
     return np.sort(train)
+
+
+def _apart(train: Train, dt: float) -> npt.NDArray[np.bool_]:
+    """Which spikes are not another one over again."""
+    return np.diff(train, prepend=-np.inf) >= min(dt, DOUBLED) * (1 - SLACK)
+
+
+def _doubled(count: int, train: Train, dt: float) -> str:
+    return (
+        f"{count} of {train.size} spike times follow another within {min(dt, DOUBLED):g} ms, so that they are the same "
+        "spike twice; each counts once"
+    )
+
+
+def drop_missing(times: npt.ArrayLike) -> tuple[Train, tuple[Removed, ...]]:
+    """Spike times without missing ones, sorted, and how many were missing; NaN at the end only pads a train.
+
+    Examples
+    --------
+    >>> drop_missing([30.0, float("nan"), 10.0, float("nan")])
+    (array([10., 30.]), (Removed(rule='missing spike times', count=1, of='spikes'),))
+    """
+    given = np.asarray(times, dtype=np.float64).ravel()
+    given = given[: int(np.flatnonzero(np.isfinite(given))[-1]) + 1] if np.isfinite(given).any() else given[:0]
+    known = np.isfinite(given)
+    lost = int(np.sum(~known))
+    return np.sort(given[known]), (Removed("missing spike times", lost, "spikes"),) if lost else ()
 
 
 def _check_valid(valid: Sequence[tuple[float, float]], duration: float, what: str) -> tuple[tuple[float, float], ...]:

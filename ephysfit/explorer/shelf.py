@@ -154,19 +154,28 @@ class Shelf:
         return [(k, fit) for k, cell in enumerate(self.cells) for fit in cell.fits]
 
     def open(self, saved: Saved) -> Fit:
-        """A saved fit as a `Fit`; the file of a user's own neuron is run only if it was given too."""
+        """A saved fit as a `Fit`; the file of a user's own neuron is run only if that very file was given, too."""
         if saved.fit is not None:
             return saved.fit
         if saved.reason:
             raise FitError(f"{saved.cell}, {saved.model}: {saved.status}: {saved.reason}")
         assert saved.path is not None
-        source = str(saved.content.get("provenance", {}).get("source") or "")
-        if source and not self.holds(Path(source.rpartition(":")[0] or source)):
+        made = saved.content.get("provenance", {})
+        source = str(made.get("source") or "") if isinstance(made, Mapping) else ""
+        if not source:
+            return fit_of(saved.content)
+        if not self.gave(Path(source if source.endswith(".py") else source.rpartition(":")[0])):
             raise FitError(
-                f"{saved.path.name}: its neuron is declared in {source}, which is not under the paths that were given; "
-                "give that file too"
+                f"{saved.path.name}: its neuron is declared in {source}, and a file that a fit names is not run on its "
+                "own; give that very file too"
             )
-        return fit_of(saved.content)
+        from ephysfit.models import find
+
+        return fit_of(saved.content, find(source))
+
+    def gave(self, path: Path) -> bool:
+        """Whether this very file was given, links followed."""
+        return path.expanduser().resolve() in self.roots
 
     def holds(self, path: Path) -> bool:
         """Whether a file lies under one of the given paths, links followed."""

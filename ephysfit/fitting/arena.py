@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from ephysfit.arrays import Train
 from ephysfit.fitting.losses import Coincidence, KernelScore, Loss, Mask, within
 from ephysfit.fitting.stage import Estimate, Problem, Status
+from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free, as_floats
 from ephysfit.simulation.compiled import Run, run
 
 Array = npt.NDArray[np.float64]
+
+#: samples of current that one call of the kernel is given, at most
+MOST = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,27 +74,64 @@ class Arena:
         free = replace(self.loss, rate=0.0) if isinstance(self.loss, Coincidence | KernelScore) else self.loss
         losses = [self.loss, free]
         totals, weights = np.zeros((len(sides), len(z))), np.zeros((len(sides), 1))
-        for k in range(len(p.counted)):
-            done = self.drawn(z, k, draw)
-            trains, runs = done.spike_times(p.dt), done.shape[1]
+        for k, trains in self._all_drawn(z, draw):
             for side, masks in enumerate(sides):
                 recorded = within(p.recording.sweeps[k].spike_times, masks[k], p.dt)
                 duration, weight = float(masks[k].sum()) * p.dt, float(len(recorded)) + 1e-9
                 weights[side] += weight
-                for c in range(len(z)):
-                    kept = [within(t, masks[k], p.dt) for t in trains[c * runs : (c + 1) * runs]]
+                for c, runs in enumerate(trains):
+                    kept = [within(t, masks[k], p.dt) for t in runs]
                     totals[side, c] += weight * losses[side](recorded, kept, duration)
         return totals / weights
 
+    def _all_drawn(self, z: Array, draw: int) -> Iterator[tuple[int, list[list[Train]]]]:
+        """Spike trains of the candidates on every sweep, (sweep, candidate, run).
+
+        Coefficients are computed once for all sweeps, and sweeps of one length are run in one call: a protocol of a
+        thousand short sweeps costs what its samples cost.
+        """
+        cell = self._candidates(z)
+        coefs = coefficients(cell, self.problem.dt).detach().numpy()
+        for ks in self._together:
+            done = self._drawn(cell, coefs, ks, draw)
+            trains, runs = done.spike_times(self.problem.dt), done.shape[1] // len(ks)
+            for j, k in enumerate(ks):
+                at = [(c * len(ks) + j) * runs for c in range(len(z))]
+                yield k, [trains[a : a + runs] for a in at]
+
+    @cached_property
+    def _together(self) -> list[list[int]]:
+        """Sweeps of one length, as many as fit into one call."""
+        lengths = [len(m) for m in self.problem.counted]
+        out: list[list[int]] = []
+        for length in dict.fromkeys(lengths):
+            alike = [k for k, n in enumerate(lengths) if n == length]
+            most = max(MOST // (length * max(self.runs, 1)), 1)
+            out += [alike[a : a + most] for a in range(0, len(alike), most)]
+        return out
+
     def drawn(self, z: Array, k: int, draw: int, part: slice = slice(None)) -> Run:
         """Free runs of the candidates on sweep k or a part of it, (candidate, run), in the noise number `draw`."""
+        return self._drawn(self._candidates(z), None, [k], draw, part)
+
+    def _candidates(self, z: Array) -> Neuron:
+        return self.free.to_neuron(torch.from_numpy(np.ascontiguousarray(z)), self.base)
+
+    def _drawn(self, cell: Neuron, coefs: Array | None, ks: list[int], draw: int, part: slice = slice(None)) -> Run:
+        """Free runs on sweeps of one length, (candidate, sweep x run)."""
         p = self.problem
-        cell = self.free.to_neuron(torch.from_numpy(np.ascontiguousarray(z)), self.base)
-        current, thresholds, precise = p.trials.current[0, k, part].numpy(), None, True
-        if self.noisy:  # single precision moves a noisy run as little as another draw would
-            most = min(len(current), int(len(current) * p.dt / 1.0) + 2)
-            thresholds, precise = p.rng(k, draw + 1).exponential(size=(1, self.runs, most)), False
-        return run(cell, current[None, None], p.dt, thresholds=thresholds, dtype=np.float64 if precise else np.float32)
+        current = p.trials.current[0, ks, part].numpy()
+        current = current[:, : len(p.counted[ks[0]])] if part == slice(None) else current
+        if not self.noisy:
+            return run(cell, current[None], p.dt, dtype=np.float64, coefs=coefs)
+        most = min(current.shape[1], int(current.shape[1] * p.dt / 1.0) + 2)
+        thresholds = [p.rng(k, draw + 1).exponential(size=(self.runs, most)) for k in ks]
+        if len(ks) > 1:
+            current = np.repeat(current, self.runs, axis=0)
+        # single precision moves a noisy run as little as another draw would
+        return run(
+            cell, current[None], p.dt, thresholds=np.concatenate(thresholds)[None], dtype=np.float32, coefs=coefs
+        )
 
 
 def outcome(

@@ -23,6 +23,8 @@ from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import common_step, divides
 from ephysfit.data.sanity import findings
 from ephysfit.errors import FitError
+from ephysfit.files import write_text
+from ephysfit.fitting import saved
 from ephysfit.fitting.diagnosis import drift_warning, parts
 from ephysfit.fitting.electrode import bridge
 from ephysfit.fitting.identity import fingerprint, known_as
@@ -48,8 +50,6 @@ FEW = 14
 
 #: coarsest step a fit chooses by itself, ms
 COARSEST = 0.5
-
-_FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +160,7 @@ class Fit:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "format": _FORMAT,
+            "format": saved.FORMAT,
             "model": self.model,
             "cell": self.cell,
             "dt_ms": self.dt,
@@ -180,13 +180,14 @@ class Fit:
         }  # fmt: skip
 
     def save(self, path: str | Path) -> Path:
-        """Write one readable JSON file (beside, then replaced, so that a crash leaves the old file whole)."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        partial.replace(path)
-        return path
+        """Write one readable JSON file, whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written; a file that was there stays as it was.
+        """
+        return write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     def write_nwb(self, path: str | Path, test: Recording | None = None, **options: Any) -> Path:
         """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write`."""
@@ -201,34 +202,52 @@ class Fit:
         return ephysfit.export(self, to, path, **options)
 
     @classmethod
-    def load(cls, path: str | Path, neuron: type[Neuron] | None = None, *, label: str | None = None) -> Fit:
-        """Read a saved fit, from its JSON or from the NWB file it was written into (the last one, or that of `label`);
-        `neuron` names the class of a neuron that is not in the catalogue."""
+    def load(
+        cls, path: str | Path, neuron: type[Neuron] | None = None, *, label: str | None = None, trust: bool = False
+    ) -> Fit:
+        """Read a saved fit. Nothing that the file names is run, unless you say so.
+
+        Parameters
+        ----------
+        path : path
+            Of the JSON file, or of the NWB file it was written into.
+        neuron : type[Neuron], optional
+            The class of a neuron that is not in the catalogue.
+        label : str, optional
+            Which fit of an NWB file; the last one unless given.
+        trust : bool
+            Run the file in which the fit says its neuron is declared, if its content is the very one of the fit.
+
+        Raises
+        ------
+        FitError
+            If there is no such file, it is no saved fit, or its neuron is a user's own and neither given nor trusted.
+        """
         path = Path(path)
         try:
-            saved = json.loads(_text(path, label))
-            saved = saved.get("fit") or saved  # a task's result of a batch holds the fit
-            model, values = saved["model"], dict(saved["parameters"])
-            rest = saved["cell"], saved["dt_ms"], tuple(saved["warnings"]), saved["provenance"], saved["details"]
-            past = [(h["stage"], Status[h["status"]], _number(h["train"]), _number(h["validation"]), h["seconds"],
-                     h["details"]) for h in saved["history"]]  # fmt: skip
+            text = _text(path, label)
         except OSError as e:
             raise FitError(f"{path}: {e.strerror or e}; give the path of a fit saved by ephysfit (a .json file)") from e
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
-            raise FitError(
-                f"{path} is not a fit saved by ephysfit ({type(e).__name__}: {e}); "
-                "save one with fit.save() or `ephysfit fit -o`"
-            ) from e
-        kind = neuron or _find(saved.get("provenance", {}).get("source") or model)
-        missing = set(declared(kind)) ^ set(values)
+        except UnicodeDecodeError as e:
+            raise FitError(f"{path} is not a fit saved by ephysfit (no UTF-8: {e.reason} at byte {e.start})") from None
+        checked, found = saved.parse(text, path)
+        kind = neuron or saved.neuron_of(checked, path, trust)
+        missing = set(declared(kind)) ^ set(checked.parameters)
         if missing:
             raise FitError(
-                f"{path}: {model} of this version differs in {', '.join(sorted(missing))}; "
-                f"refit, or load it with the version {saved.get('provenance', {}).get('version')}"
+                f"{path}: {checked.model} of this version differs in {', '.join(sorted(missing))[:200]}; "
+                f"refit, or load it with the version {checked.provenance.version or 'that wrote it'}"
             )
-        cell, dt, warnings, made, details = rest
-        fitted = kind(**unflatten(kind.parameters, values))
-        return cls(fitted, cell, dt, tuple(Estimate(fitted, *h) for h in past), warnings, made, details)
+        unknown = next((h.status for h in checked.history if h.status not in Status.__members__), None)
+        if unknown is not None:
+            raise FitError(f"{path} is not a fit saved by ephysfit: no stage ends as {unknown[:40]!r}")
+        cell, dt, warnings, made, details = saved.plain(found)
+        fitted = kind(**unflatten(kind.parameters, {n: float(v) for n, v in checked.parameters.items()}))
+        past = tuple(
+            Estimate(fitted, h.stage, Status[h.status], _number(h.train), _number(h.validation), h.seconds, h.details)
+            for h in checked.history
+        )
+        return cls(fitted, cell, dt, past, warnings, made, details)
 
 
 def fit(
@@ -508,7 +527,7 @@ def provenance(problem: Problem, stages: Sequence[Stage], source: str) -> dict[s
         **({"prior": repr(problem.prior)} if problem.prior else {}),
         "skip_ms": problem.skip,
         "stages": [{"stage": type(s).__name__, **settings(s)} for s in stages],
-        "source": source,
+        **saved.source_hash(source),
         "spikes": problem.n_spikes,
     }
 

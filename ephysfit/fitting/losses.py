@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Train
-from ephysfit.metrics.coincidence import gamma, mean_weight, self_weight
+from ephysfit.metrics.coincidence import gamma, mean_weight, pair_weights, self_weight
 from ephysfit.metrics.van_rossum import van_rossum
 
 Mask = npt.NDArray[np.bool_]
@@ -96,10 +96,8 @@ class KernelScore:
     rate: float = 0.3
 
     def __call__(self, recorded: Train, runs: Sequence[Train], duration: float) -> float:
-        found = [
-            self_weight(runs, w, "rectangular") - 2.0 * float(mean_weight([recorded], runs, w, "rectangular")[0])
-            for w in self.windows
-        ]
+        n_dm, n_mm = pair_weights(recorded, runs, self.windows, "rectangular")
+        found = [mm - 2.0 * dm for dm, mm in zip(n_dm.tolist(), n_mm.tolist(), strict=True)]
         score = 1.0 + sum(found) / len(found) / max(len(recorded), 1)
         return score + self.rate * _log_ratio(sum(map(len, runs)) / len(runs), len(recorded)) ** 2
 

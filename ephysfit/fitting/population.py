@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.errors import FitError
+from ephysfit.files import write_text
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free, as_floats, declared
 
@@ -206,10 +207,8 @@ def admit_priors(priors: Sequence[Prior], *kinds: type[Neuron]) -> None:
 
 def save_priors(path: Path, priors: Iterable[Prior]) -> Path:
     """Priors as a JSON file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     whole = {"format": _FORMAT, "priors": [p.to_dict() for p in priors]}
-    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    return path
+    return write_text(path, json.dumps(whole, indent=1) + "\n")
 
 
 def load_priors(path: Path) -> tuple[Prior, ...]:

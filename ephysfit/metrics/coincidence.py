@@ -119,6 +119,22 @@ def self_weight(trains: Sequence[Train], window: float, kernel: str = "kistler",
     return (everything - float(_self_weight(*pack(trains), window, _is_triangle(kernel)))) / (n * (n - 1))
 
 
+def pair_weights(
+    recorded: Train, runs: Sequence[Train], windows: Sequence[float], kernel: str = "kistler"
+) -> tuple[Array, Array]:
+    """`mean_weight` of a train with the runs and `self_weight` of the runs, both (window,): sorted and packed once."""
+    times, starts = pack(runs)
+    pool, n, triangle = np.sort(times, kind="stable"), len(runs), _is_triangle(kernel)
+    whole, one = np.array([0, pool.size]), np.array([0, recorded.size])
+    n_dm, n_mm = np.empty(len(windows)), np.empty(len(windows))
+    for k, window in enumerate(windows):
+        n_dm[k] = _weight_table(recorded, one, pool, whole, window, triangle)[0, 0] / n
+        everything = _weight_table(pool, whole, pool, whole, window, triangle)[0, 0]
+        own = _self_weight(times, starts, window, triangle) if n > 1 else 0.0
+        n_mm[k] = (everything - own) / (n * (n - 1) if n > 1 else 1)
+    return n_dm, n_mm
+
+
 def md_of(n_dm: npt.ArrayLike, n_dd: npt.ArrayLike, n_mm: npt.ArrayLike) -> Array:
     """Md* = 2 n_dm / (n_dd + n_mm), NaN when nothing coincides with anything."""
     return ratio(2.0 * np.asarray(n_dm, dtype=float), np.asarray(n_dd, dtype=float) + np.asarray(n_mm, dtype=float))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ephysfit.data.recording import Recording
+from ephysfit.files import replacing, write_text
 from ephysfit.fitting.fit import Fit
 from ephysfit.reports.evidence import Evidence, gather
 from ephysfit.reports.figures import overview
@@ -52,7 +53,7 @@ def write(evidence: Evidence, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         path = path.with_name(path.name + ".html")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(evidence), encoding="utf-8")
-    overview(evidence).savefig(path.with_suffix(".png"), dpi=160, facecolor="white")
+    write_text(path, render(evidence))
+    with replacing(path.with_suffix(".png")) as beside:
+        overview(evidence).savefig(beside, dpi=160, facecolor="white")
     return path

@@ -86,6 +86,7 @@ def run(
     sharpen: Sharpen = (1.0, 0.0),
     dtype: Any = np.float64,
     save: Sequence[str] = (),
+    coefs: np.ndarray | None = None,
 ) -> Run:
     """Run one or many cells with the compiled kernel; spike for spike as `sequential` in float64.
 
@@ -107,6 +108,8 @@ def run(
     dtype : float32 or float64
     save : sequence of str
         States to return at every step, and ``"margin"``.
+    coefs : ndarray, (cell, coefficient), optional
+        `coefficients` of these cells at this step, where they are known already.
 
     Raises
     ------
@@ -121,7 +124,7 @@ def run(
     >>> out.spike_times(0.1)[0].round(2).tolist()
     [21.95, 42.35, 62.75, 83.15]
     """
-    given: dict[str, Any] = {"thresholds": thresholds, "forced": forced, "dtype": dtype}
+    given: dict[str, Any] = {"thresholds": thresholds, "forced": forced, "dtype": dtype, "coefs": coefs}
     problem = Problem.of(neuron, current, dt, **given)
     if save and problem.layout.real.sum() == 1 and problem.steps > LONG:
         problem = Problem.of(neuron, current, dt, lanes=1, **given)

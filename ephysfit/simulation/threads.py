@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 
+from ephysfit.errors import SimulationError
+
 #: below this many neuron-steps a second thread costs more than it brings
 SMALL = 400_000
 
@@ -16,7 +18,11 @@ def count() -> int:
     """Threads a run may use: ``$EPHYSFIT_THREADS``, else the cores this process may run on."""
     asked = os.environ.get("EPHYSFIT_THREADS")
     if asked:
-        return max(1, int(asked))
+        if not asked.strip().isdecimal() or int(asked) < 1:
+            raise SimulationError(
+                f"EPHYSFIT_THREADS={asked}: a whole number of threads, 1 or more, wanted; or unset it"
+            )
+        return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -93,7 +93,7 @@ def test_a_series_with_gaps_and_no_rows_is_split_there_and_says_so(lab):
     in_one_series(lab, {"timestamps": stamps(0, 11, 22)}, rows=False)
     recording = agree(lab.save())
     three(recording, (0, 11_000, 22_000))
-    assert all("one of 3 stretches of 'response', which has gaps" in ' '.join(s.warnings) for s in recording)
+    assert all("one of 3 stretches of 'response', which has gaps" in " ".join(s.warnings) for s in recording)
 
 
 def test_time_stamps_linked_from_another_series(lab):

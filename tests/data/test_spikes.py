@@ -1,5 +1,8 @@
 """Spike detection against plain crossings on real cells, and against spikes whose times are known."""
 
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -9,7 +12,9 @@ from hypothesis import strategies as st
 from places import CELLS, SHARED, SHIPPED, needs_shared
 
 from ephysfit.data.loading import load
-from ephysfit.data.spikes import detect_spikes, find_spikes
+from ephysfit.data.sanity import findings
+from ephysfit.data.spikes import _onset, detect_spikes, find_spikes, search_spikes
+from ephysfit.data.sweep import Sweep
 from ephysfit.errors import RecordingError
 
 
@@ -176,3 +181,125 @@ def test_against_efel_on_real_cells(cell):
     assert len(only) <= 9
     assert all(peak < 0 for peak in only)
     assert abs(np.median(lags)) < 0.2
+
+
+def _fine(n=400_000, dt=0.05, seed=3, width=0.5, peak=25.0):
+    """A leaky cell on noise, sampled finely, with spikes of this half width (ms) that peak at this potential."""
+    rng = np.random.default_rng(seed)
+    current, v, since = np.empty(n), -70.0, 1e9
+    x, a = 0.0, np.exp(-dt / 5)
+    times, volts, kicks = [], np.empty(n), rng.normal(size=n)
+    shape = np.interp(np.arange(0, 6 * width, dt), [0, 0.8 * width, 2.2 * width, 6 * width], [-45, peak, -60, -62])
+    k = 0
+    while k < n:
+        x = a * x + np.sqrt(1 - a * a) * kicks[k]
+        current[k] = 200 + 120 * x
+        v += dt / 20 * (-70 - v + 0.12 * current[k])
+        volts[k] = v
+        if v > -48 and since > 4:
+            m = min(len(shape), n - k)
+            times.append(k * dt)
+            volts[k : k + m] = shape[:m]
+            for j in range(k + 1, k + m):
+                x = a * x + np.sqrt(1 - a * a) * kicks[j]
+                current[j] = 200 + 120 * x
+            k, v, since = k + m, -62.0, m * dt
+            continue
+        since += dt
+        k += 1
+    return current, volts + 0.2 * rng.normal(size=n), dt, np.array(times)
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+@pytest.mark.parametrize("width", [0.25, 0.5, 1.5])
+@pytest.mark.parametrize("peak", [25.0, -15.0])
+def test_coarse_sampling_loses_no_spike_without_a_word(width, peak, averaged):
+    current, volts, dt, truth = _fine(width=width, peak=peak)
+    for every in (2, 4, 6, 10, 14, 20):
+        step, n = every * dt, len(volts) // every * every
+        coarse = volts[:n].reshape(-1, every).mean(axis=1) if averaged else volts[:n:every]
+        found = search_spikes(coarse, step, current=current[:n].reshape(-1, every).mean(axis=1))
+        lost = len(truth) - len(found.spikes)
+        left = sum(one.count for one in found.removed)
+        assert abs(lost) <= max(0.01 * len(truth), left) or found.warnings, (step, lost, left)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_real_cells_keep_their_spikes_at_coarse_steps_or_it_is_said(cell):
+    sweep = load(SHIPPED / f"{cell}.nwb", sweeps=[0])[0]
+    for every in (2, 5, 10):
+        found = search_spikes(sweep.voltage[::every], every * sweep.dt, current=sweep.current[::every])
+        assert abs(len(found.spikes) - len(sweep.spike_times)) <= 0.01 * len(sweep.spike_times) or found.warnings
+
+
+def test_a_glitch_of_one_sample_among_resolved_spikes_is_left_out_and_counted():
+    peaks = np.arange(50.0, 950.0, 60.0)
+    for dt in (0.05, 0.1, 0.2):
+        v = trace(peaks, dt)
+        v[round(80 / dt)] += 70.0
+        found = search_spikes(v, dt)
+        assert len(found.spikes) == len(peaks)
+        assert [(one.rule, one.count) for one in found.removed] == [("narrow event", 1)]
+
+
+@pytest.mark.parametrize("bridge", [-12.0, -8.0, -6.0, -3.0, 0.0, 8.0, 30.0])
+@pytest.mark.parametrize(("width", "delay"), [(0.5, 0), (1.5, 1), (2.0, 0), (5.0, 2)])
+def test_edges_of_pulses_are_no_spikes_however_the_bridge_is_balanced(bridge, width, delay):
+    """One spike in each pulse of 2 nA; MOhm of the electrode too little (+) or too much (-) taken off, samples late."""
+    dt, rng = 0.05, np.random.default_rng(0)
+    t = np.arange(0, 1300, dt)
+    current = np.where((t % 50 < width) & (t > 49), 2000.0, 0.0)
+    peaks = np.arange(50.0, 1299.0, 50.0) + 1.6
+    v = trace(peaks, dt, 1300, noise=0.1) + np.roll(1e-3 * bridge * current, delay)
+    found = search_spikes(v, dt, current=current + rng.normal(0, 1.0, t.size))
+    assert len(found.spikes) == len(peaks)
+
+
+def test_time_is_linear_in_the_length_of_a_sweep():
+    """Work, not seconds: how many samples the search for onsets reads."""
+    read = []
+
+    class Counted(np.ndarray):
+        def __getitem__(self, key):
+            if isinstance(key, slice):
+                read.append((key.stop or 0) - (key.start or 0))
+            return super().__getitem__(key)
+
+    rate = np.zeros(1_000_000).view(Counted)
+    tops = np.arange(1000, 1_000_000, 1000)
+    rate[tops] = 100.0
+    for top in tops:
+        _onset(rate, int(top), 0.1)
+    assert sum(read) <= 200 * len(tops)
+
+
+def test_spike_times_do_not_depend_on_the_number_of_threads(tmp_path):
+    code = (
+        "import sys, ephysfit as ef\n"
+        "r = ef.load(sys.argv[1], sweeps=[1, 2])\n"
+        "print([t.hex() for s in r for t in s.spike_times.tolist()])"
+    )
+    said = set()
+    for threads in ("1", "2", "4"):
+        env = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        done = subprocess.run([sys.executable, "-c", code, str(SHIPPED / "DRN164.nwb")], env=env, capture_output=True,
+                              text=True, check=True)  # fmt: skip
+        said.add(done.stdout)
+    assert len(said) == 1
+
+
+def test_spike_times_given_twice_count_once_and_it_is_said():
+    train = np.arange(10.0, 900.0, 20.0)
+    sweep = Sweep(np.sin(np.arange(10_000) / 50), 0.1, spike_times=np.r_[train, train + 0.05])
+    np.testing.assert_array_equal(sweep.spike_times, train)
+    assert str(sweep.removed[0]) == f"{len(train)} spikes (doubled spikes)"
+    assert "the same spike twice" in sweep.warnings[0]
+    assert sweep.cut(0, 500).removed == sweep.removed
+
+
+def test_intervals_that_no_neuron_keeps_are_said_and_bursts_are_not():
+    current = np.sin(np.arange(10_000) / 50)
+    train = np.arange(10.0, 900.0, 20.0)
+    assert "listed twice" in " ".join(findings(Sweep(current, 0.1, spike_times=np.r_[train, train + 0.3])))
+    burst = np.r_[train, train + 1.5, train + 3.2]
+    assert not any("listed twice" in f for f in findings(Sweep(current, 0.1, spike_times=burst)))

@@ -8,7 +8,7 @@ from metric_trains import DURATION, jittered, poisson, train, trains, unhurried
 
 from ephysfit.errors import ScoreError
 from ephysfit.metrics import coincidence_factor, gamma, gamma_over_reliability, md_star
-from ephysfit.metrics.coincidence import self_weight, weight_table
+from ephysfit.metrics.coincidence import mean_weight, pair_weights, self_weight, weight_table
 
 
 def plain_gamma(d, m, T, D):
@@ -161,3 +161,13 @@ def test_the_independent_scorer_agrees(scorer, synthetic, D):
     for unbiased in (True, False):
         ours, theirs = md_star(data, model, window=D, unbiased=unbiased), scorer.md_star(data, model, D, unbiased)
         assert ours == pytest.approx(theirs, abs=1e-9)
+
+
+def test_pair_weights_are_mean_weight_and_self_weight_to_the_bit():
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 8):
+        recorded, *runs = (np.sort(rng.uniform(0, 500, size)) for size in rng.integers(0, 40, n + 1))
+        for kernel in ("kistler", "rectangular"):
+            n_dm, n_mm = pair_weights(recorded, runs, (4.0, 16.0), kernel)
+            assert n_dm.tolist() == [mean_weight([recorded], runs, w, kernel)[0] for w in (4.0, 16.0)]
+            assert n_mm.tolist() == [self_weight(runs, w, kernel) for w in (4.0, 16.0)]

@@ -58,6 +58,7 @@ def export(
     dt: arguments.StepOption = None,
     form: Form = "auto",
     model: arguments.NeuronOption = None,
+    trust: arguments.TrustOption = False,
 ) -> None:
     """Write a fitted cell for another simulator: NEST, Brian2, NeuroML, NIR, plain Python, JSON.
 
@@ -74,7 +75,7 @@ def export(
     from ephysfit.reports.export import TARGETS
     from ephysfit.reports.export import export as write
 
-    fitted = arguments.open_fit(fit, model)
+    fitted = arguments.open_fit(fit, model, trust)
     name = "".join(c if c.isalnum() else "_" for c in f"{fitted.model}_{fitted.cell}")
     path = output or fit.with_name(name + ("_brian2" if to == "brian2" else "") + TARGETS[to].ending)
     say("written: " + "  ".join(str(p) for p in write(fitted, to, path, spiking=spiking, dt=dt, form=form)))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +16,7 @@ from ephysfit.cli import arguments, scoring
 from ephysfit.cli.output import as_json, finite, note, paragraph, progress, say
 from ephysfit.cli.sweeps import parts
 from ephysfit.cli.verbs import intervals
+from ephysfit.files import ready_folder, safe_name, write_text
 
 #: most pieces of a drift
 MOST_PIECES = 20
@@ -123,24 +127,27 @@ def fit(
     """
     chosen = arguments.find_model(model)
     recording = arguments.open_recording(files, spikes, sweeps, option)
-    if aec is not None:
-        recording = _compensated(recording, aec)
-    if recording.rejected:
-        note(lost_sentence(recording))
-    fitted_on, held = parts(recording, train, test)
-    note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
-    if dt is None:
-        dt = _step(fitted_on, held)
-    priors = _priors(prior, recording.cell) if prior else ()
-    found = _fit(fitted_on, chosen, dt, seed, likelihood=_likelihood(voltage, drift, recent), prior=priors,
-                 undriven=undriven)  # fmt: skip
-    check_fitted(found, recording)
-    done = {"split": {"train": train, "test": test}, "electrode": recording.facts.get("electrode_compensation", "")}
-    found = replace(found, provenance={**found.provenance, **done})
-    if intervals_by != "none" and likely(found):
-        found = intervals.run(found, fitted_on, intervals_by, seed=seed)
-    evidence = scoring.gather(found, held, fitted_on, runs=runs)
-    written = _write(output or Path(f"fit_{recording.cell}"), evidence, page=not no_report)
+    with ready_folder(output or Path(f"fit_{safe_name(recording.cell)}")) as folder:
+        if aec is not None:
+            recording = _compensated(recording, aec)
+        if recording.rejected:
+            note(lost_sentence(recording))
+        fitted_on, held = parts(recording, train, test)
+        note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
+        if dt is None:
+            dt = _step(fitted_on, held)
+        priors = _priors(prior, recording.cell, chosen) if prior else ()
+        found = _fit(fitted_on, chosen, dt, seed, likelihood=_likelihood(voltage, drift, recent), prior=priors,
+                     undriven=undriven)  # fmt: skip
+        check_fitted(found, recording)
+        done = {"split": {"train": train, "test": test}, "electrode": recording.facts.get("electrode_compensation", "")}
+        found = replace(found, provenance={**found.provenance, **done})
+        if intervals_by != "none" and likely(found):
+            found = intervals.run(found, fitted_on, intervals_by, seed=seed)
+        saved = found.save(folder / "fit.json")
+    with kept(saved):
+        evidence = scoring.gather(found, held, fitted_on, runs=runs)
+        written = {"fit": str(saved), **_write(folder, evidence, page=not no_report)}
     if json:
         as_json({"fit": found.to_dict(), "scores": scoring.to_dict(evidence), "files": written})
         return
@@ -179,6 +186,16 @@ def check_fitted(fit: Fit, recording: Recording) -> None:
             f"{fit.cell}: {fit.provenance['spikes']} spikes in the training data, {MINIMUM_SPIKES} are needed: nothing "
             f"was fitted{lost}. `ephysfit inspect` shows every sweep with its spikes"
         )
+
+
+@contextmanager
+def kept(saved: Path) -> Iterator[None]:
+    """Where what comes after the fit fails, a word that the fit is there."""
+    try:
+        yield
+    except BaseException:
+        note(f"the fit itself is saved: {saved}; `ephysfit score` and `ephysfit report` go on from it")
+        raise
 
 
 def likely(fit: Fit) -> bool:
@@ -237,13 +254,15 @@ def _likelihood(voltage: bool, drift: str, recent: float | None) -> Likelihood |
     )
 
 
-def _priors(paths: list[Path], cell: str) -> tuple[Prior, ...]:
+def _priors(paths: list[Path], cell: str, model: str) -> tuple[Prior, ...]:
     """Priors of the fits in runs and files, those of other cells."""
     from ephysfit.batch.collect import saved_fits
     from ephysfit.fitting.fit import Fit
     from ephysfit.fitting.population import priors_of
 
-    found = [f for path in paths for f in (saved_fits(path) if path.is_dir() else [Fit.load(path)])]
+    mine = arguments.user_neuron(model) if ".py" in model else None
+    runs = [saved_fits(path, [mine] if mine else []) for path in paths if path.is_dir()]
+    found = [*chain.from_iterable(runs), *(Fit.load(path, mine) for path in paths if not path.is_dir())]
     others = [f for f in found if f.cell != cell]
     priors = priors_of(others)
     own = f" ({len(found) - len(others)} of this cell left out)" if len(found) > len(others) else ""
@@ -259,12 +278,11 @@ def _fit(recording: Recording, model: str, dt: float | None, seed: int, **settin
 
 
 def _write(folder: Path, evidence: Evidence, page: bool) -> dict[str, str]:
-    """The files of a fit: what each is, and where."""
+    """The files beside a fit: what each is, and where."""
     from json import dumps
 
-    written = {"fit": evidence.fit.save(folder / "fit.json"), "scores": folder / "scores.json"}
     text = dumps(finite(scoring.to_dict(evidence)), indent=1, ensure_ascii=False, allow_nan=False)
-    written["scores"].write_text(text + "\n", encoding="utf-8")
+    written = {"scores": write_text(folder / "scores.json", text + "\n")}
     if page:
         from ephysfit.reports.report import write
 

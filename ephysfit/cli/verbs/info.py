@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ephysfit.cli import arguments
-from ephysfit.cli.output import WIDTH, as_json, complain, say, table
+from ephysfit.cli.output import NARROWEST, WIDTH, as_json, complain, say, table
 from ephysfit.cli.verbs.inspect import draw
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _title(report: Report) -> str:
 
 
 def _width() -> int:
-    return min(shutil.get_terminal_size((WIDTH, 24)).columns, 120) if sys.stdout.isatty() else WIDTH
+    return max(min(shutil.get_terminal_size((WIDTH, 24)).columns, 120), NARROWEST) if sys.stdout.isatty() else WIDTH
 
 
 def _wrapped(text: str, indent: int, first: str = "") -> None:

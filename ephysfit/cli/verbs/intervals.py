@@ -50,6 +50,7 @@ def intervals(
     train: arguments.TrainOption = None,
     test: arguments.TestOption = None,
     model: arguments.NeuronOption = None,
+    trust: arguments.TrustOption = False,
     seed: arguments.SeedOption = 0,
     spikes: arguments.SpikesOption = "auto",
     sweeps: arguments.SweepsOption = None,
@@ -67,7 +68,7 @@ def intervals(
 
     ephysfit intervals fit.json cell.nwb --how bootstrap --draws 500 --parameters C,g,tau_a
     """
-    fitted = arguments.open_fit(fit, model)
+    fitted = arguments.open_fit(fit, model, trust)
     data = trained(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
     names = [n.strip() for n in parameters.split(",")] if parameters else None
     found = run(fitted, data, how, level=level, names=names, draws=draws, block=block, seed=seed)

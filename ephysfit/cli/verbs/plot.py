@@ -79,6 +79,7 @@ def plot(
     train: arguments.TrainOption = None,
     test: arguments.TestOption = None,
     model: arguments.NeuronOption = None,
+    trust: arguments.TrustOption = False,
     runs: arguments.RunsOption = 200,
     seed: arguments.SeedOption = 1,
     spikes: arguments.SpikesOption = "auto",
@@ -98,7 +99,7 @@ def plot(
     from ephysfit.reports.figures.single import draw, save
 
     within = span(stretch)
-    fitted = arguments.open_fit(fit, model)
+    fitted = arguments.open_fit(fit, model, trust)
     held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
     evidence = scoring.gather(fitted, held, None, runs=runs, seed=seed)
     say(f"written: {save(draw(evidence, kind, within), output)}")

@@ -24,6 +24,7 @@ def report(
     train: arguments.TrainOption = None,
     test: arguments.TestOption = None,
     model: arguments.NeuronOption = None,
+    trust: arguments.TrustOption = False,
     output: Page = None,
     spikes: arguments.SpikesOption = "auto",
     sweeps: arguments.SweepsOption = None,
@@ -39,6 +40,6 @@ def report(
     """
     from ephysfit.reports.report import report as write
 
-    fitted = arguments.open_fit(fit, model)
+    fitted = arguments.open_fit(fit, model, trust)
     held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
     say(f"written: {write(fitted, held, output or fit.with_name('report.html'))}")

@@ -13,6 +13,7 @@ def score(
     train: arguments.TrainOption = None,
     test: arguments.TestOption = None,
     model: arguments.NeuronOption = None,
+    trust: arguments.TrustOption = False,
     runs: arguments.RunsOption = 200,
     dt: arguments.StepOption = None,
     seed: arguments.SeedOption = 1,
@@ -31,7 +32,7 @@ def score(
 
     ephysfit score fit.json another_day.abf --json
     """
-    fitted = arguments.open_fit(fit, model)
+    fitted = arguments.open_fit(fit, model, trust)
     held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
     evidence = scoring.gather(fitted, held, None, runs=runs, seed=seed, dt=dt)
     if json:

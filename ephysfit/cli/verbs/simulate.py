@@ -12,6 +12,7 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.output import as_json, say, table
+from ephysfit.files import replacing, write_text
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
@@ -39,6 +40,7 @@ def simulate(
     fit: arguments.FitFile,
     files: arguments.Files,
     model: arguments.NeuronOption = None,
+    trust: arguments.TrustOption = False,
     output: Output = None,
     runs: arguments.RunsOption = 200,
     dt: arguments.StepOption = None,
@@ -58,7 +60,7 @@ def simulate(
 
     ephysfit simulate fit.json planned_current.csv -O dt=0.1 --runs 50 --json
     """
-    fitted = arguments.open_fit(fit, model)
+    fitted = arguments.open_fit(fit, model, trust)
     done = fitted.simulate(_currents(files, sweeps, option), runs=runs, dt=dt, seed=seed)
     if output is not None:
         write(done, output)
@@ -122,11 +124,10 @@ def to_dict(done: Simulation) -> dict[str, Any]:
 
 def write(done: Simulation, path: Path) -> None:
     """Spike times to a file, as its ending says."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".json":
-        path.write_text(_json.dumps(to_dict(done)) + "\n", encoding="utf-8")
+        write_text(path, _json.dumps(to_dict(done)) + "\n")
         return
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         rows = csv.writer(file)
         rows.writerow(["stimulus", "readout", "run", "spike_time_ms"])
         for readout, run in readouts(done).items():

@@ -35,6 +35,7 @@ def write(
     train: arguments.TrainOption = None,
     test: arguments.TestOption = None,
     model: arguments.NeuronOption = None,
+    trust: arguments.TrustOption = False,
     runs: arguments.RunsOption = 50,
     seed: arguments.SeedOption = 1,
     spikes: arguments.SpikesOption = "auto",
@@ -54,7 +55,7 @@ def write(
     """
     from ephysfit.fitting.write_back import write as append
 
-    fitted = arguments.open_fit(fit, model)
+    fitted = arguments.open_fit(fit, model, trust)
     held = unseen(arguments.open_recording([file], spikes, sweeps, option), fitted, train, test)
     written = append(fitted, file, held, label=label, runs=runs, seed=seed, out=output)
     say(f"written into {written}: {fitted.model} of {fitted.cell}, {runs} noisy runs of {len(held)} sweeps, and scores")

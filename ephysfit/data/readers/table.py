@@ -26,6 +26,7 @@ from ephysfit.data.columns import Column, parse, resolve
 from ephysfit.data.recording import Recording, Rejected, Sweep, check_step
 from ephysfit.data.rules import Removed
 from ephysfit.data.shapes import oriented
+from ephysfit.data.sweep import drop_missing
 from ephysfit.data.text import is_text
 from ephysfit.data.text_tables import read_text
 from ephysfit.errors import RecordingError, StimulusError, some
@@ -314,7 +315,7 @@ def _train(values: Arrays, k: int, n: int) -> Train:
         raise RecordingError(
             f"spike_times of shape {times.shape} for {n} trials: give spike_trial, the trial of each spike"
         )
-    return np.sort(times[np.isfinite(times)].ravel())
+    return times.ravel()
 
 
 def _check_times(times: npt.NDArray[np.float64], current: npt.NDArray[np.float64]) -> None:
@@ -342,8 +343,6 @@ def _long(values: Arrays) -> list[tuple[str, Row]]:
     rows = []
     for number in np.unique(trial[np.isfinite(trial)]):
         row = {q: v[trial == number] if v.shape == trial.shape else v for q, v in values.items() if q != "trial"}
-        if "spike_times" in row:
-            row["spike_times"] = np.sort(row["spike_times"][np.isfinite(row["spike_times"])])
         rows.append((f"{number:g}", row))
     return rows
 
@@ -359,7 +358,10 @@ def _sweep(name: str, row: Row, dt: float | None, planned: bool) -> Sweep:
     sweep = build(current, voltage, step, name)
     if "spike_times" not in row:
         return sweep
-    return replace(sweep, spike_times=row["spike_times"] - start, spike_source="given")
+    train, missing = drop_missing(row["spike_times"])
+    said = tuple(f"{one.count} spike times are missing (NaN) between others: left out" for one in missing)
+    return replace(sweep, spike_times=train - start, spike_source="given", removed=(*sweep.removed, *missing),
+                   warnings=(*sweep.warnings, *said))  # fmt: skip
 
 
 def _step(row: Row, n: int, dt: float | None) -> tuple[float, float]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from types import MappingProxyType
 
 from ephysfit.errors import ExportError, near
+from ephysfit.files import printable, replacing, write_text
 from ephysfit.fitting.fit import Fit
+from ephysfit.reports.export.quoting import identifier
 from ephysfit.reports.export.reading import SPIKING, Reading, read
 
 
@@ -122,15 +125,15 @@ def export(
     if to == "nir":
         from ephysfit.reports.export.nir import nir
 
-        main.parent.mkdir(parents=True, exist_ok=True)
-        nir(reading, main)
+        with replacing(main) as beside:
+            nir(reading, beside)
         return (main,)
     made = _texts(reading, to, form)
-    main.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for ending, text in made.items():
         at = main if ending == TARGETS[to].ending else main.with_name(main.stem + ending)
-        at.write_text(text.replace("{cell}", main.name) if to == "neuroml" else text, encoding="utf-8")
+        own = f'file="{escape(printable(main.name), quote=True)}"'
+        write_text(at, text.replace('file="{cell}"', own) if to == "neuroml" else text)
         written.append(at)
     return tuple(written)
 
@@ -138,7 +141,7 @@ def export(
 def _main(fit: Fit, to: str, path: str | Path | None) -> Path:
     """Where the main file goes: the path with the format's ending, whatever ending it had."""
     if path is None:
-        return Path("".join(c if c.isalnum() else "_" for c in f"{fit.model}_{fit.cell}") + TARGETS[to].ending)
+        return Path(identifier(f"{fit.model}_{fit.cell}") + TARGETS[to].ending)
     path = Path(path)
     return path if path.suffix == TARGETS[to].ending else path.with_name(path.name + TARGETS[to].ending)
 

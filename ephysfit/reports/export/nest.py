@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import sympy
 
 from ephysfit.reports.export.discrete import discrete
 from ephysfit.reports.export.mathtext import NESTML
+from ephysfit.reports.export.quoting import identifier
 from ephysfit.reports.export.reading import Reading, refuse
 from ephysfit.reports.export.templates import fill
 
@@ -31,7 +30,7 @@ def nest(reading: Reading) -> dict[str, str]:
         )  # fmt: skip
     d, name, text = discrete(reading), NESTML.name_of, NESTML.text
     (driven,) = d.step.inputs
-    model = re.sub(r"\W", "_", f"{reading.fit.model}_{reading.fit.cell}").lower() + "_neuron"
+    model = identifier(f"{reading.fit.model}_{reading.fit.cell}").lower() + "_neuron"
     shared = {"about": reading.about, "model": model, "dt": reading.dt}
     rate = None if d.rate is None or reading.spiking == "threshold" else text(d.rate)
     values = d.coefs

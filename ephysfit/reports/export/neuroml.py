@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import sympy
 
 from ephysfit.neuron.symbols import MARGIN, symbol
 from ephysfit.reports.export.discrete import in_order, sharpened
 from ephysfit.reports.export.mathtext import LEMS
+from ephysfit.reports.export.quoting import identifier
 from ephysfit.reports.export.reading import Reading, refuse, used
 from ephysfit.reports.export.templates import fill
 
@@ -40,7 +39,7 @@ def neuroml(reading: Reading) -> dict[str, str]:
     rate = [eq.hazard.xreplace({MARGIN: sharpened(reading)})] if soft and eq.hazard is not None else []
     every = [*eq.flow.values(), eq.margin, *(e for _, e in jump), *map(sympy.sympify, eq.rest.values()), *rate]
     read = {s.name for e in every for s in sympy.sympify(e).free_symbols}
-    kind = re.sub(r"\W", "_", f"{reading.fit.model}_{reading.fit.cell}")
+    kind = identifier(f"{reading.fit.model}_{reading.fit.cell}")
     shared = {"about": reading.about, "kind": kind, "id": kind.lower()}
     (driven,) = eq.inputs
     return {

@@ -12,6 +12,7 @@ from ephysfit.neuron.declare import Neuron, Parameter, flat_names
 from ephysfit.neuron.functions import elements
 from ephysfit.neuron.symbols import Equations, equations, named_equations
 from ephysfit.neuron.symbols import text as equation_text
+from ephysfit.reports.export.quoting import Free
 
 #: how an exported neuron may spike; the readouts of `Fit.simulate` by a short name
 SPIKING = {
@@ -89,8 +90,8 @@ class Reading:
     def meanings(self) -> dict[str, str]:
         """What states and inputs are, by flat name."""
         kind = self.neuron
-        of = {n: s.doc for k, s in kind.states.items() for n in flat_names({k: s})}
-        return of | {n: i.doc or "injected current" for n, i in kind.inputs.items()}
+        of: dict[str, str] = {n: Free(s.doc) for k, s in kind.states.items() for n in flat_names({k: s})}
+        return of | {n: Free(i.doc or "injected current") for n, i in kind.inputs.items()}
 
     @property
     def about(self) -> dict[str, Any]:
@@ -98,16 +99,19 @@ class Reading:
         from ephysfit import __version__
 
         made = self.fit.provenance
-        return {
+        said = {
             "cell": self.fit.cell,
             "model": self.fit.model,
             "version": __version__,
-            "date": str(made.get("date", ""))[:10],
-            "recording": str(made.get("recording", "")),
-            "reference": getattr(self.neuron, "reference", ""),
+            "date": str(made.get("date") or "")[:10],
+            "recording": str(made.get("recording") or ""),
+            "reference": str(getattr(self.neuron, "reference", "") or ""),
             "spiking": f"{self.spiking}: {SPIKING[self.spiking]}",
+        }
+        return {
+            **{name: Free(text) for name, text in said.items()},
             "dt": self.dt,
-            "equations": equation_text(self.neuron),
+            "equations": [Free(line) for line in equation_text(self.neuron)],
         }
 
 
@@ -146,7 +150,7 @@ def _constants(neuron: Neuron) -> list[Constant]:
         values = [float(v) for v in elements(getattr(neuron, name))]
         flat = list(flat_names({name: declared})) if len(values) == declared.size else [name]
         bounds = (declared.low, declared.high) if free else None
-        out += [Constant(f, v, declared.unit, declared.doc, bounds) for f, v in zip(flat, values, strict=True)]
+        out += [Constant(f, v, declared.unit, Free(declared.doc), bounds) for f, v in zip(flat, values, strict=True)]
     needed = {*named_equations(kind).parameters, *equations(kind).parameters, "t_ref"}
     return [c for c in out if c.name in needed]
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ephysfit.errors import ScoreError, near
+from ephysfit.files import replacing
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.figures import PLOTS
 from ephysfit.reports.figures.goodness import loss, time_rescaling
@@ -110,7 +111,6 @@ def save(fig: Figure, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise ScoreError(f"{path}: ends in none of {', '.join(FORMATS)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
-        fig.savefig(path, dpi=DPI, facecolor="white")
+    with replacing(path) as beside, rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
+        fig.savefig(beside, dpi=DPI, facecolor="white")
     return path

@@ -9,6 +9,7 @@ import numpy as np
 
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import RecordingError
+from ephysfit.files import replacing
 from ephysfit.reports.figures.style import CURRENT, GRID, INK, MISSED, MODEL, MUTED, curve, dress, figure, seconds
 
 if TYPE_CHECKING:
@@ -41,23 +42,20 @@ def pages(recording: Recording, per_page: int = PER_PAGE) -> list[Figure]:
 def save(figures: list[Figure], path: Path) -> list[Path]:
     """Write figures: one PDF of several pages, or numbered pictures."""
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix.lower() == ".pdf":
-            return [_pdf(figures, path)]
-        several = len(figures) > 1
-        names = [path.with_stem(f"{path.stem}_{k + 1:02d}") if several else path for k in range(len(figures))]
-        for fig, name in zip(figures, names, strict=True):
-            fig.savefig(name, dpi=130)
-    except OSError as error:
-        raise RecordingError(f"{path}: cannot be written ({error.strerror or error})") from error
+    if path.suffix.lower() == ".pdf":
+        return [_pdf(figures, path)]
+    several = len(figures) > 1
+    names = [path.with_stem(f"{path.stem}_{k + 1:02d}") if several else path for k in range(len(figures))]
+    for fig, name in zip(figures, names, strict=True):
+        with replacing(name) as beside:
+            fig.savefig(beside, dpi=130)
     return names
 
 
 def _pdf(figures: list[Figure], path: Path) -> Path:
     from matplotlib.backends.backend_pdf import PdfPages
 
-    with PdfPages(path) as book:
+    with replacing(path) as beside, PdfPages(beside) as book:
         for fig in figures:
             book.savefig(fig)
     return path

@@ -5,14 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ephysfit.reports.export.quoting import Free, quoting_of
+
 
 def fill(name: str, **values: Any) -> str:
-    """A template of this folder with values put in; a value it reads and does not get is an error."""
+    """A template of this folder with values put in; a value it reads and does not get is an error.
+
+    `Free` text is quoted as the language of the template says.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    quote = quoting_of(name)
     env = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True, autoescape=name.endswith((".xml.j2", ".nml.j2")),
+        keep_trailing_newline=True, autoescape=name.endswith(".xml.j2"),
+        finalize=lambda value: quote(value) if isinstance(value, Free) else value,
     )  # fmt: skip
     env.filters["precise"] = lambda value: repr(float(value))
     return env.get_template(name).render(**values)

@@ -1,0 +1,115 @@
+"""Files that are whole or as they were: written beside, put on the disk, then put in place."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ephysfit.errors import OutputError
+
+#: bytes that a file system allows a name, less what is put around it here
+LONGEST = 200
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path beside this one, of the same ending, that takes its place when all went well; folders are made.
+
+    Parameters
+    ----------
+    path
+        Of the file to write.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written: no permission, a full disk, a folder in its place. What was there stays as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "new" / "cell.txt"
+    >>> with replacing(path) as beside:
+    ...     _ = beside.write_text("whole")
+    >>> path.read_text(), [p.name for p in path.parent.iterdir()]
+    ('whole', ['cell.txt'])
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.stem[:LONGEST]}.{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        _settle(beside)
+        beside.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {_stands(path)}") from error
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a text file whole or not at all; what is no character (a file name of other bytes) is written out."""
+    with replacing(path) as beside:
+        beside.write_text(printable(text), encoding="utf-8", newline="\n")
+    return Path(path)
+
+
+@contextmanager
+def ready_folder(folder: str | Path) -> Iterator[Path]:
+    """A folder, made and seen to take a file before the work that is to go there; gone if that comes to nothing.
+
+    Raises
+    ------
+    OutputError
+        If nothing can be written there.
+    """
+    folder = Path(folder)
+    there = folder.exists()
+    with replacing(folder / ".probe") as beside:
+        beside.write_bytes(b"x" * 4096)
+    (folder / ".probe").unlink(missing_ok=True)
+    try:
+        yield folder
+    except BaseException:
+        if not there:
+            with suppress(OSError):  # what holds a file stays
+                folder.rmdir()
+        raise
+
+
+def printable(text: str) -> str:
+    """Text that every encoding of Unicode can write: bytes of a file name that are no text become ``\\\\xff``.
+
+    Examples
+    --------
+    >>> printable("cell_\\udcff.abf")
+    'cell_\\\\xff.abf'
+    """
+    known = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
+    return known.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def safe_name(text: str) -> str:
+    """A name of a file or folder made of any text: no separators, no control characters, not too long.
+
+    Examples
+    --------
+    >>> safe_name("../a\\nb: c")
+    '.._a_b_ c'
+    """
+    kept = "".join(c if c.isprintable() and c not in '/\\\\<>:"|?*' else "_" for c in printable(text))
+    return kept.strip()[: LONGEST // 4] or "_"
+
+
+def _settle(path: Path) -> None:
+    """Have the bytes on the disk before the name points to them."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _stands(path: Path) -> str:
+    return "what was there is as it was" if path.exists() else "choose another place, or make room"
