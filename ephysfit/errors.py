@@ -54,6 +54,10 @@ class ScoreError(EphysfitError, ValueError):
     """Spike trains that cannot be scored."""
 
 
+class CacheWarning(RuntimeWarning):
+    """Something kept between processes cannot be used; the run goes on, and compiles what it lacks."""
+
+
 class OutputError(EphysfitError, OSError):
     """A file that cannot be written; what was there before stays."""
 
