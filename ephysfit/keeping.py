@@ -46,15 +46,21 @@ def home() -> Path | None:
     """
     given = os.environ.get("EPHYSFIT_CACHE")
     if given:
-        return Path(os.path.expanduser(given)).absolute()
+        return _absolute(given)
     numba = os.environ.get("NUMBA_CACHE_DIR")
     if numba:
-        return Path(numba).absolute() / "ephysfit"
+        return _absolute(numba) / "ephysfit"
     common = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(common):  # others are to be ignored, says its specification
         return Path(common) / "ephysfit"
     own = os.path.expanduser("~")  # stays "~" for a user whom the system does not know
     return Path(own) / ".cache" / "ephysfit" if os.path.isabs(own) and os.path.isdir(own) else None
+
+
+@cache
+def _absolute(folder: str) -> Path:
+    """Where a folder lay when it was first asked for: the process may go elsewhere."""
+    return Path(os.path.expanduser(folder)).absolute()
 
 
 def found(where: str, name: str) -> bytes | None:
@@ -67,9 +73,9 @@ def found(where: str, name: str) -> bytes | None:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            trouble = f"{path}: {error.strerror or error}; what it held is made anew"
+            trouble = trouble or f"{path}: {error.strerror or error}"
     if trouble:
-        _say(trouble)
+        _say(f"{trouble}; it is made anew, as is whatever else cannot be read there", about="damage")
     return None
 
 
@@ -79,12 +85,14 @@ def keep(where: str, name: str, content: bytes) -> Path | None:
     refused = ""
     for place in _trusted(where, make=True):
         if refused:
-            _say(f"{refused}; what is compiled is kept in {place} meanwhile; {_WAY_OUT}")
+            instead = f"what is compiled is kept in {place} meanwhile; make room there, or {_WAY_OUT}"
+            _say(f"{refused}; {instead}", about="refused")
         try:
             return _put(place / where / name, whole)
         except OSError as error:
             refused = f"{place}: cannot be written ({error.strerror or error})"
-    _say(f"{refused or 'no folder can be written'}; nothing is kept, so every process compiles anew; {_WAY_OUT}")
+    _say(f"{refused or 'no folder can be written'}; nothing is kept, so every process compiles anew; {_WAY_OUT}",
+         about="nowhere")  # fmt: skip
     return None
 
 
@@ -162,11 +170,11 @@ def _trusted(where: str, make: bool = False) -> Iterator[Path]:
     if why:
         instead = f"{second} is used" if second else "nothing is kept"
         _say(f"{why}, so what lies there is not run; {instead} meanwhile; take that right away (chmod go-w, chown), "
-             f"or {_WAY_OUT}")  # fmt: skip
+             f"or {_WAY_OUT}", about="trust")  # fmt: skip
     if second is None:
         return
     if first is None and make:
-        _say(f"this user has no home folder; what is compiled is kept in {second}; or {_WAY_OUT}")
+        _say(f"this user has no home folder; what is compiled is kept in {second}; or {_WAY_OUT}", about="home")
     yield second
 
 
@@ -197,7 +205,7 @@ def _spare_root(make: bool) -> Path | None:
         return None
     if stat.S_ISDIR(known.st_mode) and not others(known):
         return root
-    return _unshared() if make else None
+    return _unshared() if make or _unshared.cache_info().currsize else None
 
 
 @cache
@@ -241,10 +249,15 @@ def _make(folder: Path) -> None:
             folder.mkdir(mode=0o755)
 
 
-@cache
-def _say(text: str) -> None:
-    """Each line once a process."""
-    warnings.warn(text, CacheWarning, stacklevel=4)
+#: what this process has said a line about
+_SAID: set[str] = set()
+
+
+def _say(text: str, about: str) -> None:
+    """One line a process about each matter: a folder of fifty damaged files is one."""
+    if about not in _SAID:
+        _SAID.add(about)
+        warnings.warn(text, CacheWarning, stacklevel=4)
 
 
 def _private(gid: int) -> bool:
