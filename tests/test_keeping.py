@@ -76,10 +76,17 @@ def pipe(path):
 
 
 DAMAGE = {
-    "empty": lambda p: p.write_bytes(b""), "cut": half, "one bit": flip,
-    "noise": lambda p: p.write_bytes(os.urandom(500)), "JSON": lambda p: p.write_text('{"a": 1}'), "folder": folder, "folder that holds a file": full_folder,
-    "dangling link": dangling, "link to itself": loop, "pipe": pipe,
-}  # fmt: skip
+    "empty": lambda p: p.write_bytes(b""),
+    "cut": half,
+    "one bit": flip,
+    "noise": lambda p: p.write_bytes(os.urandom(500)),
+    "JSON": lambda p: p.write_text('{"a": 1}'),
+    "folder": folder,
+    "folder that holds a file": full_folder,
+    "dangling link": dangling,
+    "link to itself": loop,
+    "pipe": pipe,
+}
 
 
 @pytest.mark.parametrize("where", WHERE)

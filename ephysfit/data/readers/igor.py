@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ephysfit import units
 from ephysfit.data.building import Choice, aligned, build, onto
 from ephysfit.data.recording import Recording, Rejected, Sweep, check_step
-from ephysfit.errors import RecordingError, StimulusError, near
+from ephysfit.errors import RecordingError, StimulusError, near, needed
 
 NAME = "Igor wave"
 #: versions of the format, little and big endian
@@ -109,10 +109,9 @@ def _partner(path: Path, current: str | Path | Sequence[str] | None) -> Path:
 
 
 def _wave(path: Path) -> Wave:
-    try:
-        from igor2 import binarywave
-    except ImportError:
-        raise RecordingError("Igor waves need igor2: install ephysfit[igor]") from None
+    needed("igor2", "igor", f"{path.name}: a wave of Igor", RecordingError)
+    from igor2 import binarywave
+
     logging.getLogger("igor2").setLevel(logging.CRITICAL)  # it logs whole waves that it cannot read
     wave = binarywave.load(str(path))["wave"]
     header, values = wave["wave_header"], np.asarray(wave["wData"], dtype=np.float64)

@@ -23,7 +23,7 @@ from ephysfit.data import hdf5
 from ephysfit.data.building import Choice, build
 from ephysfit.data.columns import Column, resolve
 from ephysfit.data.recording import Recording, Rejected, Sweep, check_step
-from ephysfit.errors import RecordingError, StimulusError
+from ephysfit.errors import RecordingError, StimulusError, needed
 
 NAME = "table"
 HEAD = 4096
@@ -273,10 +273,9 @@ def _mat73(path: Path) -> Arrays:
 
 
 def _parquet(path: Path) -> Arrays:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise RecordingError("parquet needs pyarrow: install ephysfit[store]") from None
+    needed("pyarrow.parquet", "store", f"{path.name}: a table in Parquet", RecordingError)
+    import pyarrow.parquet as parquet
+
     table = parquet.read_table(str(path))
     return {name: table.column(name).to_numpy() for name in table.column_names}
 
