@@ -99,7 +99,8 @@ def needed(module: str, extra: str, what: str, kind: type[EphysfitError] = Ephys
     try:
         import_module(module)
     except ImportError as error:
-        broken = "" if isinstance(error, ModuleNotFoundError) else f", and it cannot be imported ({error})"
+        gone = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+        broken = "" if gone else f", which is there and cannot be imported ({error})"
         raise kind(f"{what} needs the package {module}{broken}: pip install 'ephysfit[{extra}]'") from None
 
 

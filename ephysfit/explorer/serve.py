@@ -82,8 +82,8 @@ def explore(*what: Any, port: int = 0, models: Sequence[str] = (), show: bool = 
     >>> page = ef.explore("data/DRN164.nwb")  # doctest: +SKIP
     >>> page.stop()  # doctest: +SKIP
     """
-    for module, extra in (("panel", "explore"), ("bokeh", "report")):
-        needed(module, extra, "the explorer", RecordingError)
+    for module in ("bokeh", "panel"):  # panel brings bokeh
+        needed(module, "explore", "the explorer", RecordingError)
     from ephysfit.explorer.session import Session
 
     shelf = Shelf.of(*what)
