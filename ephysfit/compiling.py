@@ -26,7 +26,7 @@ from ephysfit.errors import CacheWarning
 _VERSIONS = f"{sys.version} {numba.__version__} {llvmlite.__version__}"
 
 
-def compiled(**options: Any) -> Callable[[FunctionType], Any]:
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function of a module when it is first called; later processes load its machine code.
 
     Parameters
@@ -40,8 +40,9 @@ def compiled(**options: Any) -> Callable[[FunctionType], Any]:
     3
     """
 
-    def decorate(function: FunctionType) -> Any:
+    def decorate(function: Callable[..., Any]) -> Any:
         dispatcher = numba.njit(**options)(function)
+        assert isinstance(function, FunctionType)
         source = _source(function)
         if source and hasattr(dispatcher, "enable_caching"):  # with NUMBA_DISABLE_JIT=1 it is the function itself
             dispatcher._cache = _Cache(function, source)

@@ -18,6 +18,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
 
+#: names that a hint lists at most
+MOST_KNOWN = 60
+
 
 class EphysfitError(Exception):
     """Base of all errors that ephysfit raises on purpose."""
@@ -116,4 +119,16 @@ def near(name: str, names: Iterable[str]) -> str:
     folded = {k.lower(): k for k in known}
     close = get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
     hint = f"did you mean {folded[close[0]]}? " if close else ""
-    return f"{hint}Known: {', '.join(known)}"
+    return f"{hint}Known: {some(known, MOST_KNOWN)}"
+
+
+def some(names: Iterable[object], most: int = 10, longest: int = 40) -> str:
+    """The first few of many names, none of them long: a message is never longer than a screen.
+
+    Examples
+    --------
+    >>> some(["I", "V", "t"], most=2)
+    'I, V and 1 more'
+    """
+    texts = [text if len(text) <= longest else f"{text[: longest - 1]}…" for text in map(str, names)]
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")

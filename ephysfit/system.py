@@ -66,7 +66,8 @@ def check_bound() -> None:
     """
     if resource is None or sys.platform == "darwin":
         raise EphysfitError(
-            f"a limit on memory needs Linux, and this is {sys.platform}; leave it out (--memory, memory=)"
+            f"this system ({sys.platform}) cannot bound the memory of a process, as Linux does; "
+            "leave the limit out (--memory, memory=)"
         )
 
 

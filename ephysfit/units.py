@@ -27,12 +27,18 @@ DIMENSIONS: dict[str, tuple[int, int, int]] = {
 }
 
 #: what one unit of a file is in ours; keys as files spell them, case kept because mV is not MV
-TO_MV = {"V": 1e3, "volt": 1e3, "volts": 1e3, "mV": 1.0, "millivolt": 1.0, "uV": 1e-3, "µV": 1e-3, "μV": 1e-3}
+TO_MV = {
+    "V": 1e3, "volt": 1e3, "volts": 1e3, "mV": 1.0, "millivolt": 1.0, "millivolts": 1.0, "uV": 1e-3,
+    "µV": 1e-3, "μV": 1e-3,
+}  # fmt: skip
 TO_PA = {
     "A": 1e12, "ampere": 1e12, "amperes": 1e12, "amps": 1e12, "mA": 1e9, "uA": 1e6, "µA": 1e6, "μA": 1e6,
-    "nA": 1e3, "pA": 1.0, "fA": 1e-3,
+    "nA": 1e3, "nanoamps": 1e3, "pA": 1.0, "picoamps": 1.0, "fA": 1e-3,
 }  # fmt: skip
-TO_MS = {"s": 1e3, "sec": 1e3, "seconds": 1e3, "second": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3}
+TO_MS = {
+    "s": 1e3, "sec": 1e3, "secs": 1e3, "seconds": 1e3, "second": 1e3, "ms": 1.0, "msec": 1.0, "milliseconds": 1.0,
+    "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "usec": 1e-3,
+}  # fmt: skip
 
 
 def dimension(unit: str) -> tuple[int, int, int]:

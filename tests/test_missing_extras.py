@@ -118,7 +118,8 @@ REFUSED = [["intervals", "fit.json", "cell.csv"], ["population", "run"], ["write
 #: verbs that need none of them
 OTHERS = [
     ["info", "cell.csv"], ["inspect", "cell.csv", "-o", "page.png"], ["models"], ["status", "run"],
-    ["simulate", "fit.json", "cell.csv"], ["score", "fit.json", "cell.csv"], ["plot", "fit.json", "cell.csv", "-o", "raster.png"],
+    ["simulate", "fit.json", "cell.csv"], ["score", "fit.json", "cell.csv"],
+    ["plot", "fit.json", "cell.csv", "-o", "raster.png"],
     ["report", "fit.json", "cell.csv", "-o", "report.html"], ["export", "fit.json", "--to", "python", "-o", "cell.py"],
     ["warm-up", "LIF"], ["fit", "cell.csv", "--model", "LIF", "-o", "out"],
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from ephysfit.fitting.fit import Fit
+    from ephysfit.neuron.declare import Neuron
 
 Row = dict[str, Any]
 Folder = str | PathLike[str]
@@ -45,8 +46,15 @@ def results(folder: Folder) -> Iterator[Row]:
             yield result
 
 
-def saved_fits(folder: Folder) -> Iterator[Fit]:
+def saved_fits(folder: Folder, own: Sequence[type[Neuron]] = ()) -> Iterator[Fit]:
     """The fits of a run that ended well, as `Fit.load` gives them.
+
+    Parameters
+    ----------
+    folder : path
+        Of the run.
+    own : sequence of type[Neuron]
+        Neurons that are not in the catalogue; files that a run names are not run.
 
     Raises
     ------
@@ -55,11 +63,11 @@ def saved_fits(folder: Folder) -> Iterator[Fit]:
     """
     from ephysfit.fitting.fit import Fit
 
-    store = Store(Path(folder))
+    store, known = Store(Path(folder)), {kind.__name__: kind for kind in own}
     for task in store.tasks():
         result = store.read(task)
-        if result is not None and result.get("fit"):
-            yield Fit.load(store.result(task))
+        if result is not None and isinstance(result.get("fit"), dict):
+            yield Fit.load(store.result(task), known.get(result["fit"].get("model")))
 
 
 def fits(folder: Folder) -> DataFrame:

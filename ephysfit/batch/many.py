@@ -86,7 +86,7 @@ def fit_many(
     from ephysfit.batch.collect import fits
 
     models = expand(model)
-    known = prior_of(prior, Path(folder)) if prior is not None else ""
+    known = prior_of(prior, Path(folder), models) if prior is not None else ""
     tasks = tasks_of(find_cells(sources), models, Settings(dt, seed, runs, reports, known))
     how = executor_by_name(executor, Path(folder), workers=workers, timeout=timeout, memory=memory, **options)
     run(Path(folder), tasks, executor=how, force=force, retry_failed=retry_failed, watch=watch or _quiet)
@@ -111,8 +111,14 @@ def expand(model: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(out)
 
 
-def prior_of(run: str | PathLike[str], folder: Path) -> str:
+def prior_of(run: str | PathLike[str], folder: Path, models: Sequence[str] = ()) -> str:
     """The priors of a finished run's fits, written into the folder of another run; the file.
+
+    Parameters
+    ----------
+    run, folder : path
+    models : sequence of str
+        Of this run: files among them may declare neurons of the fits.
 
     Raises
     ------
@@ -123,8 +129,10 @@ def prior_of(run: str | PathLike[str], folder: Path) -> str:
     """
     from ephysfit.batch.collect import saved_fits
     from ephysfit.fitting.population import priors_of, save_priors
+    from ephysfit.models import find
 
-    return str(save_priors(folder / "prior.json", priors_of(saved_fits(run))).resolve())
+    own = [find(name) for name in models if ".py" in name]
+    return str(save_priors(folder / "prior.json", priors_of(saved_fits(run, own))).resolve())
 
 
 def _quiet(tally: Tally) -> None:

@@ -40,7 +40,10 @@ class Store:
     folder: Path
 
     def path(self, kind: str, task: Task, suffix: str) -> Path:
-        return self.folder / kind / f"{task.cell.name}/{task.slug}{suffix}"
+        inside = Path(f"{task.cell.name}/{task.slug}{suffix}")
+        if inside.is_absolute() or ".." in inside.parts:
+            raise BatchError(f"{self.folder}: a task named {str(inside)!r} would be written outside the run's folder")
+        return self.folder / kind / inside
 
     def result(self, task: Task) -> Path:
         return self.path("results", task, ".json")

@@ -46,7 +46,7 @@ def admitted(found: Recording, request: Request, file: File | None) -> Recording
         recording = without_padding(recording)
     if request.clamp is None:
         recording = only_current_clamp(recording)
-    recording = with_spikes(recording, request.spikes)
+    recording = with_spikes(recording, request.spikes, bool((request.options or {}).get("planned")))
     leaks = find_leaks(recording.sweeps)
     if leaks and request.leak != "keep":
         recording, leaks = _without_leaks(recording, leaks, request, file), {}
@@ -71,8 +71,12 @@ def _of_kind(recording: Recording, kind: str | None) -> Recording:
     return recording.select(kind=kind)
 
 
-def with_spikes(recording: Recording, spikes: str | Mapping[str, Any]) -> Recording:
-    """The recording with spikes as `load` was asked."""
+def with_spikes(recording: Recording, spikes: str | Mapping[str, Any], planned: bool = False) -> Recording:
+    """The recording with spikes as `load` was asked; planned currents that nobody recorded have none to look for."""
+    if planned and spikes in ("auto", "given"):
+        unrecorded = [sweep.voltage is None and sweep.spike_source == "none" for sweep in recording.sweeps]
+        if all(unrecorded):
+            return recording
     if not isinstance(spikes, str):
         return recording.with_spikes(**spikes)
     if spikes == "detect":

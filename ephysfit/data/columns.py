@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ephysfit import units
-from ephysfit.errors import RecordingError
+from ephysfit.errors import RecordingError, near, some
 
 #: words that name a quantity, compared without case and separators
 WORDS = {
@@ -32,13 +32,20 @@ _FORM = re.compile(
 )
 
 
+#: quantities that a column may hold by its unit alone, where no name says one ("Trace #1 (mV)")
+BY_UNIT = ("time", "current", "voltage")
+#: what tells a second column of one name apart
+_COPY = re.compile(r" #\d+$")
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column: its name in the file, what it is, and the factor into our unit."""
+    """A column: its name in the file, what it is, the factor into our unit, and how that is known."""
 
     name: str
     quantity: str
     factor: float
+    how: str = ""
 
 
 def _fold(word: str) -> str:
@@ -61,27 +68,28 @@ def parse(name: str) -> Column | None:
     Examples
     --------
     >>> parse("I (nA)"), parse("animal")
-    (Column(name='I (nA)', quantity='current', factor=1000.0), None)
+    (Column(name='I (nA)', quantity='current', factor=1000.0, how=''), None)
     >>> parse("time (s)")
-    Column(name='time (s)', quantity='time', factor=1000.0)
+    Column(name='time (s)', quantity='time', factor=1000.0, how='')
     """
+    name, given = _COPY.sub("", name), name
     match = _FORM.match(name)
     unit = match and (match["a"] or match["b"] or match["c"])
     quantity = _quantity(match["word"]) if match else None
     if (
         quantity in FACTORS and unit and unit in FACTORS[quantity]
     ):  # before the name as a whole: "time (s)" is not "times"
-        return Column(name, quantity, FACTORS[quantity][unit])
+        return Column(given, quantity, FACTORS[quantity][unit])
     whole = _quantity(name)
     if whole is not None and whole not in FACTORS:
-        return Column(name, whole, 1.0)
+        return Column(given, whole, 1.0)
     if whole is not None:
         raise RecordingError(
             f"column {name!r} has no unit: name it for example {_example(whole)!r}, or give columns= and units="
         )
     if quantity is None or unit is None or quantity not in FACTORS:
         return None
-    return Column(name, quantity, _factor(name, quantity, unit))
+    return Column(given, quantity, _factor(name, quantity, unit))
 
 
 def _example(quantity: str) -> str:
@@ -98,37 +106,98 @@ def _factor(name: str, quantity: str, unit: str) -> float:
 
 
 def resolve(
-    names: Iterable[str], columns: Mapping[str, str | int] | None = None, given: Mapping[str, str] | None = None
+    names: Iterable[str],
+    columns: Mapping[str, str | int | None] | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> dict[str, Column]:
-    """Which column holds which quantity.
+    """Which column holds which quantity: as asked, else by the word in its name, else by its unit.
 
     Parameters
     ----------
     names
         Of the columns in the file.
     columns
-        Quantity to column, as name or position, where names do not say it.
+        Quantity to column, as name or position, where names do not say it; None leaves a quantity out.
     given
-        Quantity to unit, for those.
+        Quantity, or name of a column, to unit: where names do not say it, or say it wrong.
 
     Raises
     ------
     RecordingError
         If a column asked for is missing, a unit is missing, or two columns hold one quantity.
+
+    Examples
+    --------
+    >>> found = resolve(["Time (ms)", "Trace #1 (mV)", "I_nA"], given={"I_nA": "pA"})
+    >>> {quantity: (column.name, column.factor) for quantity, column in found.items()}
+    {'time': ('Time (ms)', 1.0), 'current': ('I_nA', 1.0), 'voltage': ('Trace #1 (mV)', 1.0)}
     """
-    listed, given = list(names), dict(given or {})
-    if columns:
-        return {quantity: _asked(quantity, wanted, listed, given) for quantity, wanted in columns.items()}
-    found: dict[str, Column] = {}
-    for name in listed:
-        column = parse(name) if name not in given else None
-        if column is None:
-            continue
+    listed, asked, given = list(names), dict(columns or {}), dict(given or {})
+    _check_given(given, listed)
+    found = {q: _asked(q, wanted, listed, given) for q, wanted in asked.items() if wanted is not None}
+    left = [name for name in listed if name not in {column.name for column in found.values()}]
+    for column in filter(None, (_named(name, asked, given) for name in left)):
         if column.quantity in found:
-            both = f"{found[column.quantity].name!r} and {name!r}"
+            both = f"{found[column.quantity].name!r} and {column.name!r}"
             raise RecordingError(f"columns {both} both hold a {column.quantity}: give columns= to choose")
         found[column.quantity] = column
+    taken = {column.name for column in found.values()}
+    for quantity in BY_UNIT:
+        if quantity not in found and quantity not in asked:
+            found.update(_by_unit(quantity, [name for name in left if name not in taken], found, given))
     return found
+
+
+def _check_given(given: Mapping[str, str], names: list[str]) -> None:
+    for name in given:
+        if name not in FACTORS and name not in names:
+            raise RecordingError(
+                f"units: {name!r} is neither a quantity nor a column; {near(name, [*FACTORS, *names])}"
+            )
+
+
+def _named(name: str, asked: Mapping[str, object], given: Mapping[str, str]) -> Column | None:
+    """What a column holds by the word in its name, in the unit given for it or in that of its name."""
+    folded = _COPY.sub("", name)
+    match = _FORM.match(folded)
+    by_words = (_quantity(match["word"]) if match else None, _quantity(folded))
+    for quantity in filter(None, by_words):
+        unit = given.get(name, given.get(quantity))
+        if unit is not None and quantity in FACTORS and quantity not in asked:
+            return Column(name, quantity, _factor(name, quantity, unit), f"in {unit}, as units= says")
+    if any(quantity in asked for quantity in by_words):
+        return None
+    column = parse(name)
+    return None if column is None or column.quantity in asked else column
+
+
+def _by_unit(
+    quantity: str, names: list[str], found: Mapping[str, Column], given: Mapping[str, str]
+) -> dict[str, Column]:
+    """The one column that has a unit of a quantity in brackets, where no name says the quantity."""
+    units_of = {name: given.get(name) or bracketed(name) for name in names}
+    fitting = [name for name, unit in units_of.items() if unit in FACTORS[quantity]]
+    if len(fitting) > 1 and not (quantity == "voltage" and "spike_times" in found) and quantity != "time":
+        raise RecordingError(
+            f"columns {some(map(repr, fitting))} are in units of {quantity}, and no name says which is the {quantity}: "
+            f"give columns={{{quantity!r}: ...}}"
+        )
+    if len(fitting) != 1:
+        return {}
+    unit = given.get(quantity) or units_of[fitting[0]] or ""
+    return {quantity: Column(fitting[0], quantity, _factor(fitting[0], quantity, unit), "by its unit")}
+
+
+def bracketed(name: str) -> str:
+    """The unit that a name ends in, in brackets; empty where there is none.
+
+    Examples
+    --------
+    >>> bracketed("Trace #1 (mV)"), bracketed("I-mon[A]"), bracketed("current_pA")
+    ('mV', 'A', '')
+    """
+    match = _FORM.match(_COPY.sub("", name))
+    return (match["a"] or match["b"] or "") if match else ""
 
 
 def _asked(quantity: str, wanted: str | int, names: list[str], given: Mapping[str, str]) -> Column:
@@ -136,14 +205,13 @@ def _asked(quantity: str, wanted: str | int, names: list[str], given: Mapping[st
         raise RecordingError(f"columns: no quantity {quantity!r}; known: {', '.join(WORDS)}")
     missing = wanted not in names if isinstance(wanted, str) else not 0 <= wanted < len(names)
     if missing:
-        raise RecordingError(
-            f"columns: no column {wanted!r} for the {quantity}; the file has {', '.join(map(repr, names))}"
-        )
+        raise RecordingError(f"columns: no column {wanted!r} for the {quantity}; the file has {some(map(repr, names))}")
     name = names[wanted] if isinstance(wanted, int) else wanted
     if quantity not in FACTORS:
         return Column(name, quantity, 1.0)
-    if quantity in given:
-        return Column(name, quantity, _factor(name, quantity, given[quantity]))
+    unit = given.get(name, given.get(quantity)) or bracketed(name)
+    if unit:
+        return Column(name, quantity, _factor(name, quantity, unit))
     parsed = parse(name)
     if parsed is None or parsed.quantity != quantity:
         raise RecordingError(f"column {name!r}: its unit is not known; give units={{{quantity!r}: ...}}")

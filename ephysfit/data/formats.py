@@ -177,12 +177,18 @@ def guarded(reader: Reader, file: File, work: Callable[[], Any]) -> Any:
     try:
         return work()
     except RecordingError as error:
-        error.args = (f"{file.name} ({reader.name}): {error}",) if file.name not in str(error) else error.args
+        said = str(error) if file.name in str(error) else f"{file.name} ({reader.name}): {error}"
+        error.args = (clipped(said), *error.args[1:])
         raise
     except DAMAGE as error:
         raise RecordingError(
             f"{file.name} ({reader.name}): damaged or not as its format says ({brief(error)})"
         ) from error
+
+
+def clipped(message: str, most: int = 1500) -> str:
+    """A message no longer than a screen."""
+    return message if len(message) <= most else f"{message[: most - 60]} … ({len(message)} characters in all)"
 
 
 def check_options(reader: Reader, options: Mapping[str, Any]) -> None:

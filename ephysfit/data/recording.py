@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import kinds
+from ephysfit.data.shapes import oriented
 from ephysfit.data.spikes import LEFT_OUT, search_spikes
 from ephysfit.data.stimuli import Stimulus, group_repeats
 from ephysfit.data.sweep import Sweep, check_step
-from ephysfit.errors import RecordingError, StimulusError, near
+from ephysfit.errors import RecordingError, StimulusError, near, some
 
 __all__ = ["NothingUsableError", "Recording", "Rejected", "Sweep", "check_step", "join"]
 
@@ -44,6 +45,16 @@ class NothingUsableError(StimulusError):
     def __init__(self, message: str, rejected: tuple[Rejected, ...] = ()) -> None:
         super().__init__(message)
         self.rejected = rejected
+
+
+def _reasons(rejected: Sequence[Rejected], most: int = 5) -> str:
+    """Each reason once, with the sweeps it holds for."""
+    by_reason: dict[str, list[str]] = {}
+    for one in rejected:
+        by_reason.setdefault(one.reason, []).append(one.name)
+    listed = [f"{some(names, 5)}: {reason}" for reason, names in by_reason.items()]
+    more = f" (and {len(listed) - most} more reasons)" if len(listed) > most else ""
+    return "; ".join(listed[:most]) + more or "none was found"
 
 
 def _read_only(facts: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -97,9 +108,9 @@ class Recording:
         object.__setattr__(self, "facts", _read_only(self.facts))
         object.__setattr__(self, "loaded", _read_only(self.loaded))
         if not self.sweeps:
-            why = "; ".join(f"{r.name}: {r.reason}" for r in self.rejected[:5]) or "none was found"
-            more = f" (and {len(self.rejected) - 5} more)" if len(self.rejected) > 5 else ""
-            raise NothingUsableError(f"{self.source}: no usable current-clamp sweep: {why}{more}", self.rejected)
+            raise NothingUsableError(
+                f"{self.source}: no usable current-clamp sweep: {_reasons(self.rejected)}", self.rejected
+            )
 
     @classmethod
     def of(
@@ -109,6 +120,7 @@ class Recording:
         voltage: npt.ArrayLike | None = None,
         spike_times: Any = None,
         cell: str = "cell",
+        time_axis: int | None = None,
         **facts: Any,
     ) -> Recording:
         """A recording from arrays.
@@ -125,20 +137,17 @@ class Recording:
             ms: one train for 1-D `current`, a sequence of trains (one a trial) for 2-D.
         cell
             Name of the cell.
+        time_axis
+            0 where 2-D arrays are (time, trial), 1 where they are (trial, time) and look as if they were not.
         **facts
             Further fields of `Recording`.
 
         Raises
         ------
         RecordingError
-            If shapes differ, values are not finite, or there is neither voltage nor spike times.
+            If shapes differ or look transposed, values are not finite, or there is neither voltage nor spike times.
         """
-        currents, single = _rows(current, "current", "pA")
-        voltages: Sequence[Any] = [None] * len(currents) if voltage is None else _rows(voltage, "voltage", "mV")[0]
-        if len(voltages) != len(currents):
-            raise RecordingError(
-                f"{len(voltages)} trials of voltage for {len(currents)} of current; they must be equal"
-            )
+        currents, voltages, single = _rows(current, voltage, spike_times, dt, time_axis)
         trains = _trains(spike_times, len(currents), single)
         if trains is None and voltage is None:
             raise RecordingError(
@@ -332,22 +341,40 @@ def _detected(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
     return replace(sweep, spike_times=found.spikes.times, spike_source="detected", removed=removed, warnings=warnings)
 
 
-def _rows(values: npt.ArrayLike, what: str, unit: str) -> tuple[list[Trace], bool]:
-    """Trials of a 1-D or 2-D array, and whether it was 1-D."""
+def _rows(
+    current: npt.ArrayLike, voltage: npt.ArrayLike | None, spike_times: Any, dt: Any, time_axis: int | None
+) -> tuple[list[Trace], Sequence[Trace | None], bool]:
+    """Trials of current and voltage, and whether there is a single one, given 1-D."""
+    values = {"current": _array(current, "current", "pA")}
+    if voltage is not None:
+        values["voltage"] = _array(voltage, "voltage", "mV")
+    if _nested(spike_times):
+        values["spike_times"] = np.empty((len(spike_times), 0))
+    known = isinstance(dt, int | float | np.number) and np.isfinite(dt) and dt > 0
+    out, turned = oriented(values, float(dt) if known else None, time_axis)
+    if turned and time_axis is None:
+        raise RecordingError(f"{turned}: (trial, time) is wanted; give it transposed, or time_axis=0")
+    currents = list(np.atleast_2d(out["current"]))
+    voltages = list(np.atleast_2d(out["voltage"])) if "voltage" in out else [None] * len(currents)
+    return currents, voltages, out["current"].ndim == 1
+
+
+def _array(values: npt.ArrayLike, what: str, unit: str) -> npt.NDArray[np.float64]:
     try:
-        array = np.asarray(values, dtype=np.float64)
+        return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise RecordingError(f"{what}: not an array of numbers in {unit} ({error})") from None
-    if array.ndim not in (1, 2) or not array.size:
-        raise RecordingError(f"{what}: shape {array.shape}; (time,) or (trial, time) in {unit} wanted, not empty")
-    return list(np.atleast_2d(array)), array.ndim == 1
+
+
+def _nested(spike_times: Any) -> bool:
+    """Whether there is a train for each trial, not one train of times."""
+    return spike_times is not None and not np.isscalar(spike_times) and any(np.ndim(train) for train in spike_times)
 
 
 def _trains(spike_times: Any, n: int, single: bool) -> list[Any] | None:
     if spike_times is None:
         return None
-    nested = not np.isscalar(spike_times) and any(np.ndim(train) for train in spike_times)
-    if single and not nested:
+    if single and not _nested(spike_times):
         return [spike_times]
     trains = list(spike_times)
     if len(trains) != n or any(np.ndim(train) != 1 for train in trains):

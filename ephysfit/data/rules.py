@@ -21,7 +21,7 @@ class Removed:
     count
         How many.
     of
-        Of what: ``"events"``, ``"spikes"``, ``"samples"``, ``"rows"``.
+        Of what: ``"events"``, ``"spikes"``, ``"samples"``, ``"rows"``, ``"lines"``.
 
     Examples
     --------
@@ -66,6 +66,8 @@ class Rule:
     honest: str = ""
 
 
+HONEST_SHAPES = "–"
+
 RULES = MappingProxyType(
     {
         "test pulse": Rule(
@@ -107,7 +109,10 @@ RULES = MappingProxyType(
             "give the times of a finer clock with its step, dt=",
         ),
         "missing spike times": Rule(
-            "drops", "spike times that are no number", "NaN or infinite, as tables pad trains with", "none"
+            "drops",
+            "spike times that are no number",
+            "NaN or infinite, between others (at the end of a train they pad it)",
+            "none",
         ),
         "coarse sampling": Rule(
             "warns",
@@ -207,6 +212,29 @@ RULES = MappingProxyType(
             "neither names nor files may be of one cell: words such as train, test, noise and numbers of files apart",
             "none is needed: the score stands",
             "none of 16 pairs of names of one cell (tests/data/test_cells.py)",
+        ),
+        "transposed": Rule(
+            "refuses",
+            "arrays that may be (time, trial) instead of (trial, time)",
+            "as many trials as samples or more, nothing in the file that has one entry a trial or one a sample, and "
+            "the voltage is smooth along the first axis only, or sweeps are shorter than 5 ms (50 ms where there are "
+            "ten times more trials than samples)",
+            "time_axis=1 for (trial, time), time_axis=0 for (time, trial)",
+            HONEST_SHAPES,
+        ),
+        "words among the numbers": Rule(
+            "drops",
+            "comments among the rows of a text table, remarks behind rows, words below the last row",
+            "lines that begin with #, % or //; a last cell that begins with #; up to 20 lines below the numbers that "
+            "do not begin with a number. Any other line that is no row is refused with its number",
+            "delete them",
+        ),
+        "thousands": Rule(
+            "refuses",
+            "numbers such as 1,234 that may be 1234 or 1.234",
+            "every decimal mark of the table is followed by exactly three digits and stands behind one to three, of "
+            "which the first is no 0; with points, only where a column has whole numbers too",
+            "decimal=',' or decimal='.'",
         ),
     }
 )

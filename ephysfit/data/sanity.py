@@ -62,7 +62,8 @@ def findings(sweep: Sweep) -> tuple[str, ...]:
     --------
     >>> import numpy as np
     >>> findings(Sweep(np.zeros(1000), 0.1, voltage=np.full(1000, -0.065)))
-    ('voltage around -0.065 mV: these look like volts, a factor of 1000 too small',)
+    ("voltage around -0.065 mV: these look like volts, a factor of 1000 too small; if so, in a table units={'voltage': \
+'V'} says it",)
     """
     found = (check(sweep) for check in CHECKS)
     return tuple(sentence for sentence in found if sentence)
@@ -75,12 +76,18 @@ def _voltage_size(sweep: Sweep) -> str:
     if REST[0] <= middle <= REST[1]:
         return ""
     if REST[0] <= middle * 1e3 <= REST[1] and np.nanmax(np.abs(sweep.voltage)) < 1.0:
-        return f"voltage around {middle:g} mV: these look like volts, a factor of 1000 too small"
+        return f"voltage around {middle:g} mV: these look like volts, a factor of 1000 too small{_in('voltage', 'V')}"
     if REST[0] <= middle / 1e3 <= REST[1]:
-        return f"voltage around {middle:g} mV: these look like microvolts, a factor of 1000 too large"
+        way = _in("voltage", "uV")
+        return f"voltage around {middle:g} mV: these look like microvolts, a factor of 1000 too large{way}"
     if REST[0] <= middle / 10 <= REST[1]:
         return f"voltage around {middle:g} mV: the amplifier's gain of 10 is probably not divided out"
     return f"voltage around {middle:g} mV: no neuron rests there (usual is {REST[0]:g} to {REST[1]:g} mV)"
+
+
+def _in(quantity: str, unit: str) -> str:
+    """How to say another unit than the file does."""
+    return f"; if so, in a table units={{{quantity!r}: {unit!r}}} says it"
 
 
 def _current_size(sweep: Sweep) -> str:
@@ -88,7 +95,9 @@ def _current_size(sweep: Sweep) -> str:
     if largest > LARGEST:
         return f"current up to {largest:g} pA: no pipette passes that; are these fA, or a factor of 1000 wrong?"
     if 0 < largest < 1.0 and len(sweep.spike_times):
-        return f"current up to {largest:g} pA only: these look like nA, a factor of 1000 too small"
+        return (
+            f"current up to {largest:g} pA only: these look like nA, a factor of 1000 too small{_in('current', 'nA')}"
+        )
     return ""
 
 

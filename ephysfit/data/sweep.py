@@ -15,6 +15,8 @@ from ephysfit.errors import RecordingError
 
 #: steps outside these are mistakes of many orders of magnitude, ms
 SHORTEST, LONGEST = 1e-6, 1e9
+#: a step stored with single precision is off by this part at most, and was meant with so many digits
+SINGLE, SHORT_DIGITS = 5e-7, 4
 #: how far, in samples, a spike may lie outside its sweep by rounding
 SLACK = 1e-6
 #: two spike times nearer than a sample, and than this, ms, are one spike: no neuron fires twice in it
@@ -47,7 +49,19 @@ def check_step(dt: float, what: str = "sweep") -> float:
         raise RecordingError(f"{what}: dt = {step} ms; a sampling step is finite and above 0")
     if not SHORTEST <= step <= LONGEST:
         raise RecordingError(f"{what}: dt = {step:g} ms; no recording is sampled so; is the unit right?")
-    return step
+    return as_meant(step)
+
+
+def as_meant(step: float) -> float:
+    """A step that was stored with single precision as the short decimal that it was, of it or of its rate.
+
+    Examples
+    --------
+    >>> as_meant(float(np.float32(0.1))), as_meant(0.0999999739), as_meant(1 / 3)
+    (0.1, 0.1, 0.3333333333333333)
+    """
+    short = float(f"{step:.{SHORT_DIGITS}g}")
+    return short if abs(short - step) <= SINGLE * step else step
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,14 +256,15 @@ def _doubled(count: int, train: Train, dt: float) -> str:
 
 
 def drop_missing(times: npt.ArrayLike) -> tuple[Train, tuple[Removed, ...]]:
-    """Spike times without missing ones (NaN, as tables pad trains with), sorted, and how many were missing.
+    """Spike times without missing ones, sorted, and how many were missing; NaN at the end only pads a train.
 
     Examples
     --------
-    >>> drop_missing([30.0, float("nan"), 10.0])
+    >>> drop_missing([30.0, float("nan"), 10.0, float("nan")])
     (array([10., 30.]), (Removed(rule='missing spike times', count=1, of='spikes'),))
     """
     given = np.asarray(times, dtype=np.float64).ravel()
+    given = given[: int(np.flatnonzero(np.isfinite(given))[-1]) + 1] if np.isfinite(given).any() else given[:0]
     known = np.isfinite(given)
     lost = int(np.sum(~known))
     return np.sort(given[known]), (Removed("missing spike times", lost, "spikes"),) if lost else ()

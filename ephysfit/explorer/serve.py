@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import socket
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ephysfit.errors import EphysfitError, RecordingError, needed
@@ -13,6 +16,10 @@ from ephysfit.explorer.shelf import Shelf
 
 #: only this machine reaches the page
 ADDRESS = "127.0.0.1"
+#: leads a browser to the page
+DOOR = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0; url={url}"><title>ephysfit explore</title><a href="{url}">to the page</a></html>
+"""
 
 
 class Explorer:
@@ -21,6 +28,7 @@ class Explorer:
     Attributes
     ----------
     url : str
+        With the token that opens the page; whoever has it can use the page.
     port : int
     """
 
@@ -68,8 +76,9 @@ def explore(*what: Any, port: int = 0, models: Sequence[str] = (), show: bool = 
     Returns
     -------
     Explorer
-        In a notebook it shows itself; the page is served to this machine only and reads nothing but what was given.
-        Where the kernel runs on another machine, forward the port to yours.
+        In a notebook it shows itself; the page is served to this machine only, to whoever has the token in its address,
+        and reads nothing but what was given. Where the kernel runs on another machine, forward the port to the same
+        one of yours.
 
     Raises
     ------
@@ -92,12 +101,9 @@ def explore(*what: Any, port: int = 0, models: Sequence[str] = (), show: bool = 
     chosen = _free(port)
     name = ", ".join(Path(w).name if isinstance(w, str | Path) else getattr(w, "cell", "") for w in what)
     server = _start(shelf, tuple(models), chosen, name)
-    made = Explorer(f"http://localhost:{chosen}", chosen, server)
     if show:
-        import webbrowser
-
-        webbrowser.open(made.url)
-    return made
+        server.show()
+    return Explorer(server.gate.url, chosen, server)
 
 
 def _opens(session: Any) -> None:
@@ -144,14 +150,28 @@ class Server:
     """A server of one page in a thread of its own."""
 
     def __init__(self, make: Callable[[], Any], port: int) -> None:
-        self.make, self.port = make, port
+        from ephysfit.explorer.gate import Gate
+
+        self.make, self.port, self.gate = make, port, Gate(port, self._entered)
         self.loop: Any = None
+        self.application: Any = None
+        self.door: Any = None
+        self.fault: Exception | None = None
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._run, name="ephysfit explore", daemon=True)
         self.thread.start()
         self.ready.wait(60)
+        if self.fault is not None or not self.ready.is_set():
+            raise RecordingError(f"the page cannot be served on port {port} ({self.fault or 'no answer for 60 s'})")
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:  # of a thread: `explore` says it
+            self.fault = error
+            self.ready.set()
+
+    def _serve(self) -> None:
         import asyncio
 
         from panel.io.server import get_server
@@ -159,34 +179,43 @@ class Server:
 
         asyncio.set_event_loop(asyncio.new_event_loop())
         self.loop = IOLoop.current()
-        hosts = [f"localhost:{self.port}", f"{ADDRESS}:{self.port}"]
         server = get_server(
-            {"/": self.make}, port=self.port, address=ADDRESS, websocket_origin=hosts, loop=self.loop, show=False,
-            start=False, verbose=False, title="ephysfit explore", location=False,
+            {"/": self.make}, port=self.port, address=ADDRESS, websocket_origin=self.gate.hosts, loop=self.loop,
+            show=False, start=False, verbose=False, title="ephysfit explore", location=False,
+            include_cookies=[], include_headers=[],  # bokeh would write them into the page, where scripts read them
         )  # fmt: skip
-        only_to(hosts, server._tornado)
+        self.application = server._tornado
+        self.gate.guard(self.application)
         server.start()
         self.loop.add_callback(self.ready.set)
         self.loop.start()
         server.stop()
 
+    def show(self) -> None:
+        """Open a browser. Every user of a machine sees the command lines of its programs, so that the browser is not
+        given the address but a file that leads there and that only this user can read; it is deleted on entering."""
+        import webbrowser
+
+        if os.name == "nt" or "microsoft" in platform.release().lower():
+            webbrowser.open(self.gate.url)  # others do not see command lines there, or (WSL) the browser not the file
+            return
+        # browsers that are snaps see the home folder, and a /tmp of their own
+        folder = Path.home() if Path("/snap/bin").is_dir() else None
+        self.door = NamedTemporaryFile(  # noqa: SIM115  # closing deletes it
+            "w", prefix="ephysfit-explore-", suffix=".html", dir=folder, encoding="utf-8"
+        )
+        self.door.write(DOOR.format(url=self.gate.url))
+        self.door.flush()
+        webbrowser.open(Path(self.door.name).as_uri())
+
+    def _entered(self) -> None:
+        if self.door is not None:
+            self.door.close()
+            self.door = None
+
     def stop(self) -> None:
         """End the thread; pages stop answering."""
+        self._entered()
         if self.thread.is_alive():
             self.loop.add_callback(self.loop.stop)
             self.thread.join(10)
-
-
-def only_to(hosts: Sequence[str], application: Any) -> None:
-    """Refuse requests that name another host. A site whose name was made to point here (DNS rebinding) sends its own
-    name, and its origin equals it, so that a list of allowed origins alone does not keep it out."""
-    from tornado.web import ErrorHandler
-
-    found = application.find_handler
-
-    def guarded(request: Any, **options: Any) -> Any:
-        if request.host.lower() not in hosts:
-            return application.get_handler_delegate(request, ErrorHandler, {"status_code": 403})
-        return found(request, **options)
-
-    application.find_handler = guarded

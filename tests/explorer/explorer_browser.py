@@ -46,4 +46,5 @@ def opened(url: str, width: int = 1280, height: int = 900, scheme: Any = "light"
 
 
 def _local(url: str) -> bool:
-    return url.startswith(("http://localhost:", "http://127.0.0.1:", "ws://localhost:", "data:", "blob:"))
+    hosts = "localhost:", "127.0.0.1:"
+    return url.startswith(("data:", "blob:", "file:", *(f"{way}://{host}" for way in ("http", "ws") for host in hosts)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,7 @@ from ephysfit.cli.output import note, say, table
 
 if TYPE_CHECKING:
     from ephysfit.batch.run import Tally, Watch
+    from ephysfit.batch.task import Task
 
 #: exit codes of a run that was stopped, as shells know them: by Ctrl-C, by SIGTERM
 INTERRUPTED, TERMINATED = 130, 143
@@ -120,7 +121,7 @@ def batch(
     if sources:
         cells = find_cells(sources)
         models = expand([arguments.find_model(m) if m != "all" else m for m in model or ["auto"]])
-        known = prior_of(prior, output) if prior is not None else ""
+        known = prior_of(prior, output, models) if prior is not None else ""
         tasks = tasks_of(cells, models, Settings(dt, seed, runs, reports, known))
         note(f"{len(cells)} cells, {len(tasks)} tasks; results go to {output}")
     if plan:
@@ -133,11 +134,27 @@ def batch(
     how = executor_by_name(
         executor, output, workers=workers, timeout=timeout, memory=memory, address=address, **options
     )
+    if tasks is None and order is None:
+        check_own_neurons(Store(output).tasks(), model or ())
     with _stoppable(output):
         with _watching() as watch:
             again = {"force": force, "retry_failed": retry_failed}
             tally = run(output, tasks, executor=how, part=_part(part), order=order, watch=watch, **again)
         _end(tally, output)
+
+
+def check_own_neurons(tasks: Sequence[Task], given: Sequence[str]) -> None:
+    """Raise where a run that is gone on with names a neuron's file that the caller did not name: it would be run."""
+    from ephysfit.errors import BatchError
+
+    mine = {Path(spec.rpartition(":")[0] if not spec.endswith(".py") else spec).resolve() for spec in given}
+    own = dict.fromkeys(t.model for t in tasks if ".py" in t.model)
+    strange = [m for m in own if Path(m.rpartition(":")[0]).resolve() not in mine]
+    if strange:
+        options = " ".join(f"--model {name}" for name in strange)
+        raise BatchError(
+            f"the run asks for neurons of a file, and a file that a run names is not run by itself: {options} says yes"
+        )
 
 
 @contextmanager

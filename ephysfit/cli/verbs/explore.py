@@ -32,7 +32,8 @@ NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Only say the addr
 def explore(what: What, port: Port = 0, model: Own = None, no_browser: NoBrowser = False) -> None:
     """Look at recording and model on a page: move parameters, see the spikes and scores follow, fit, compare.
 
-    The page is served to this machine only and reads nothing but the paths given. Ctrl-C ends it.
+    The page is served to this machine only, to whoever has the token in the printed address, and reads nothing but the
+    paths given. Ctrl-C ends it.
 
     Examples:
 

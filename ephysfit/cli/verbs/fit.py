@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -135,7 +136,7 @@ def fit(
         note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
         if dt is None:
             dt = _step(fitted_on, held)
-        priors = _priors(prior, recording.cell) if prior else ()
+        priors = _priors(prior, recording.cell, chosen) if prior else ()
         found = _fit(fitted_on, chosen, dt, seed, likelihood=_likelihood(voltage, drift, recent), prior=priors,
                      undriven=undriven)  # fmt: skip
         check_fitted(found, recording)
@@ -253,13 +254,15 @@ def _likelihood(voltage: bool, drift: str, recent: float | None) -> Likelihood |
     )
 
 
-def _priors(paths: list[Path], cell: str) -> tuple[Prior, ...]:
+def _priors(paths: list[Path], cell: str, model: str) -> tuple[Prior, ...]:
     """Priors of the fits in runs and files, those of other cells."""
     from ephysfit.batch.collect import saved_fits
     from ephysfit.fitting.fit import Fit
     from ephysfit.fitting.population import priors_of
 
-    found = [f for path in paths for f in (saved_fits(path) if path.is_dir() else [Fit.load(path)])]
+    mine = arguments.user_neuron(model) if ".py" in model else None
+    runs = [saved_fits(path, [mine] if mine else []) for path in paths if path.is_dir()]
+    found = [*chain.from_iterable(runs), *(Fit.load(path, mine) for path in paths if not path.is_dir())]
     others = [f for f in found if f.cell != cell]
     priors = priors_of(others)
     own = f" ({len(found) - len(others)} of this cell left out)" if len(found) > len(others) else ""

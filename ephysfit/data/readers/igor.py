@@ -7,8 +7,10 @@ So the pair is given, never guessed: ``load("cell_v.ibw", current="cell_i.ibw")`
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,13 @@ import numpy.typing as npt
 from ephysfit import units
 from ephysfit.data.building import Choice, aligned, build, onto
 from ephysfit.data.recording import Recording, Rejected, Sweep, check_step
-from ephysfit.errors import RecordingError, StimulusError, near, needed
+from ephysfit.errors import RecordingError, StimulusError, near, needed, some
 
 NAME = "Igor wave"
+#: waves beside a voltage wave that are opened to find the likely current
+LOOKED_AT = 8
+#: what the parser raises on waves that it cannot read
+DAMAGED = (OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, UnicodeError)
 #: versions of the format, little and big endian
 MAGIC = {bytes(pair) for v in (1, 2, 3, 5) for pair in ((v, 0), (0, v))}
 
@@ -50,8 +56,8 @@ def read(
     choice
         Sweeps to read.
     current
-        The current wave: its path, from the folder of the voltage wave; or two texts, of which the first is replaced by
-        the second in the voltage wave's name.
+        The current wave: its path, from the folder of the voltage wave; or two texts (also one text with a comma
+        between them), of which the first is replaced by the second in the voltage wave's name.
     voltage_unit, current_unit
         Where the waves name none.
     """
@@ -90,9 +96,9 @@ class Wave:
 def _partner(path: Path, current: str | Path | Sequence[str] | None) -> Path:
     """The file of the current wave."""
     if current is None:
-        beside = [p.name for p in sorted(path.parent.glob("*.ibw")) if p != path]
-        more = f"; waves beside it: {', '.join(beside[:6])}" if beside else ""
-        raise StimulusError(f"a voltage wave: which wave is its current is not in the file; give current={more}")
+        raise StimulusError(f"a voltage wave: which wave is its current is not in the file; {_likely(path)}")
+    if isinstance(current, str) and "," in current and not (path.parent / current).is_file():
+        current = tuple(part.strip() for part in current.split(","))
     if isinstance(current, str | Path):
         partner = path.parent / current
     else:
@@ -108,12 +114,47 @@ def _partner(path: Path, current: str | Path | Sequence[str] | None) -> Path:
     return partner
 
 
+def _likely(path: Path) -> str:
+    """How to name the current wave, the likely one first: as long, in a unit of current, and nearest by name."""
+    beside = [p for p in path.parent.glob("*.ibw") if p != path]
+    if not beside:
+        return "give current=, and the wave's file: there is no other .ibw beside it"
+    near = sorted(beside, key=lambda p: (-SequenceMatcher(None, p.stem, path.stem).ratio(), p.name))
+    near = [*sorted(near[:LOOKED_AT], key=lambda p: not _is_current(p)), *near[LOOKED_AT:]]
+    first, old, new = near[0], *_difference(path.stem, near[0].stem)
+    pair = (
+        f", or for all waves named so current=({old!r}, {new!r}) (on the shell -O current={old},{new})" if old else ""
+    )
+    more = f"; waves beside it: {some([p.name for p in near], 6)}" if len(near) > 1 else ""
+    return f"give current={first.name!r}{pair}{more}"
+
+
+def _is_current(path: Path) -> bool:
+    try:
+        return _wave(path).unit in units.TO_PA
+    except (*DAMAGED, RecordingError):
+        return False
+
+
+def _difference(a: str, b: str) -> tuple[str, str]:
+    """What stands in one name in place of what in the other; nothing where they differ in several places."""
+    blocks = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    changed = [(a[i:j], b[k:m], a[:i]) for tag, i, j, k, m in blocks if tag != "equal"]
+    if len(changed) != 1:
+        return "", ""
+    old, new, before = changed[0]
+    lead = (re.search(r"[A-Za-z]*$", before) or [""])[0]
+    return lead + old, lead + new
+
+
 def _wave(path: Path) -> Wave:
     needed("igor2", "igor", f"{path.name}: a wave of Igor", RecordingError)
     from igor2 import binarywave
 
     logging.getLogger("igor2").setLevel(logging.CRITICAL)  # it logs whole waves that it cannot read
     wave = binarywave.load(str(path))["wave"]
+    if not is_signal(wave["wData"]):
+        raise RecordingError(f"wave {path.name} holds text, no samples: it is no signal")
     header, values = wave["wave_header"], np.asarray(wave["wData"], dtype=np.float64)
     if values.ndim not in (1, 2) or not values.size:
         raise RecordingError(f"wave {path.name} of shape {values.shape}; (time,) or (time, sweep) wanted, not empty")
@@ -124,6 +165,11 @@ def _wave(path: Path) -> Wave:
     dt = check_step(float(step) * units.TO_MS[second], f"wave {path.name}")
     unit = _text(header["dataUnits"])
     return Wave(path.name, values.reshape(len(values), -1), unit, dt, float(start) * units.TO_MS[second])
+
+
+def is_signal(values: Any) -> bool:
+    """Whether a wave holds real numbers: text waves and complex ones are no signals."""
+    return np.asarray(values).dtype.kind in "fiu"
 
 
 def _text(letters: Any) -> str:

@@ -115,7 +115,8 @@ def from_segments(
 
 
 def _sweep(segment: Any, name: str, voltage_channel: int | None, current_channel: int | None) -> Sweep:
-    traces = [trace for signal in segment.analogsignals for trace in _split(signal)]
+    signals = [signal for signal in segment.analogsignals if np.asarray(signal.magnitude).dtype.kind in "fiu"]
+    traces = [trace for signal in signals for trace in _split(signal)]
     listed = ", ".join(f"{k}: {unit}" for k, (unit, *_) in enumerate(traces)) or "none"
     amps = _choose(traces, units.TO_PA, current_channel, "current", listed)
     volts = _choose(traces, units.TO_MV, voltage_channel, "voltage", listed)

@@ -1,4 +1,4 @@
-"""Tables of named columns with units: csv, tsv, text, npz, Matlab and parquet.
+"""Tables of named columns with units: text of any program, npz, Matlab and parquet.
 
 One sample a row, `time_ms` (or `dt=`), `current_pA`, and `voltage_mV` or spike times; trials by a `trial` column. In
 npz and Matlab files an array may also be (trial, time), and spikes may come flat: `spike_times_ms` and `spike_trial`.
@@ -6,12 +6,13 @@ npz and Matlab files an array may also be (trial, time), and spikes may come fla
 
 from __future__ import annotations
 
+import fnmatch
 import io
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,23 @@ import numpy.typing as npt
 
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
-from ephysfit.data.building import Choice, build
-from ephysfit.data.columns import Column, resolve
+from ephysfit.data.building import SAME_RATE, Choice, build, tidy
+from ephysfit.data.columns import Column, parse, resolve
 from ephysfit.data.recording import Recording, Rejected, Sweep, check_step
-from ephysfit.errors import RecordingError, StimulusError, needed
+from ephysfit.data.rules import Removed
+from ephysfit.data.shapes import oriented
+from ephysfit.data.sweep import drop_missing
+from ephysfit.data.text import is_text
+from ephysfit.data.text_tables import read_text
+from ephysfit.errors import RecordingError, StimulusError, needed, some
 
 NAME = "table"
 HEAD = 4096
 #: time stamps, often printed with few digits, may leave a regular grid by this part of a step
 JITTER = 0.1
 BINARY = {b"PK\x03\x04": "npz", b"MATLAB 5": "mat", b"MATLAB 7.3": "mat73", b"PAR1": "parquet"}
+#: columns of one kind that are sweeps: "Trace #3 (mV)", "sweep_3_pA"
+_SWEEP = re.compile(r"\b(trace|sweep|trial|episode|repeat|repetition)\s*[#_ ]?\s*(\d+)(?![\d.])", re.IGNORECASE)
 
 #: run by another interpreter: Matlab file in, npz of its numeric arrays out
 MAT_TO_NPZ = """
@@ -38,12 +46,24 @@ import numpy as np
 from scipy.io import loadmat
 found = loadmat(sys.argv[1])
 arrays = {k: v for k, v in found.items() if isinstance(v, np.ndarray) and np.issubdtype(v.dtype, np.number)}
+arrays["objects of the file"] = np.array([k for k in found if k not in arrays and not k.startswith("__")], dtype=str)
 buffer = io.BytesIO()
 np.savez(buffer, **arrays)
 sys.stdout.buffer.write(buffer.getvalue())
 """
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file holds before anything is made of it: arrays by name, how it was understood, what was left out."""
+
+    arrays: Arrays
+    said: str = ""
+    notes: tuple[str, ...] = ()
+    left_out: int = 0
+    objects: tuple[str, ...] = ()
 
 
 def recognises(path: Path) -> bool:
@@ -57,24 +77,24 @@ def _kind(path: Path) -> str | None:
     for magic, kind in BINARY.items():
         if head.startswith(magic):
             return kind
-    if b"\0" in head:
-        return None
-    try:
-        head[: head.rfind(b"\n") + 1 or None].decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return None
-    return "text"
+    return "text" if is_text(head) else None
 
 
 def read(
     path: Path,
     *,
     choice: Choice | None = None,
-    columns: Mapping[str, str | int] | None = None,
+    columns: Mapping[str, Any] | None = None,
     units: Mapping[str, str] | None = None,
     dt: float | None = None,
     cell: str | None = None,
     planned: bool = False,
+    time_axis: int | None = None,
+    skip: int | None = None,
+    names: Sequence[str] | str | None = None,
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
 ) -> Recording:
     """The sweeps of a table.
 
@@ -86,33 +106,152 @@ def read(
         Sweeps to keep.
     columns
         Which column (name or position) holds ``current``, ``voltage``, ``time``, ``spike_times``, ``trial``, where
-        names do not say.
+        names do not say. Several columns, as a list or a pattern (``"I_*"``), are one sweep each. None leaves a
+        quantity out.
     units
-        Units of those columns, for example ``{"current": "nA"}``.
+        Units by quantity or by column, for example ``{"current": "nA"}``: where names do not say them, or say them
+        wrong.
     dt
         Sampling step, ms, where the table has no time.
     cell
         Name of the cell; the file's stem by default.
     planned
         Take currents alone too, with neither voltage nor spikes: what a fitted cell is to be given.
+    time_axis
+        0 for arrays (time, trial), 1 for (trial, time), where nothing in the file tells.
+    skip, names, separator, decimal, encoding
+        Of text, where it does not tell by itself: lines to pass over at the beginning, names of the columns (also one
+        text with commas between them), what stands between cells and before decimals, and the encoding.
     """
-    choice = choice or Choice()
-    arrays = LOADERS[_kind(path) or "text"](path)
+    choice, columns = choice or Choice(), dict(columns or {})
+    text = {"skip": skip, "names": _listed(names), "separator": separator, "decimal": decimal, "encoding": encoding}
+    found = _found(path, text)
+    arrays = _families(found.arrays, columns)
     roles = resolve(arrays, columns, units)
     if "current" not in roles:
-        raise StimulusError(
-            f"no column holds a current; found {', '.join(map(repr, arrays)) or 'no columns'}: give columns= and units="
-        )
+        raise StimulusError(_no_current(found))
     values = {quantity: _numbers(arrays[column.name], column) for quantity, column in roles.items()}
+    values, turned = oriented(values, _known_step(values, dt), time_axis)
     sweeps, rejected = _sweeps(values, dt, choice, planned)
-    return Recording(tuple(sweeps), cell=cell or path.stem, source=path.name, rejected=tuple(rejected))
+    sweeps = _with_notes(sweeps, [*found.notes, *filter(None, [turned])], found.left_out)
+    facts = {"table": found.said, "columns": _taken(roles)} if found.said else {"columns": _taken(roles)}
+    return Recording(tuple(sweeps), cell=cell or path.stem, source=path.name, rejected=tuple(rejected), facts=facts,
+                     loaded=facts)  # fmt: skip
+
+
+def _listed(names: Sequence[str] | str | None) -> list[str] | None:
+    """Names given as a list, or with commas between them as on the shell."""
+    if names is None:
+        return None
+    listed = names.split(",") if isinstance(names, str) else list(names)
+    if not listed or not all(isinstance(name, str) for name in listed):
+        raise RecordingError(f"names={names!r}: give a list of texts, such as ['time_ms', 'current_pA', 'voltage_mV']")
+    return [name.strip() for name in listed]
+
+
+def _found(path: Path, text: Mapping[str, Any]) -> Found:
+    kind = _kind(path) or "text"
+    if kind == "text":
+        table = read_text(path, **text)
+        return Found(table.arrays, table.said, table.notes, table.left_out)
+    asked = [name for name, value in text.items() if value is not None]
+    if asked:
+        raise RecordingError(f"{asked[0]}= is an option of text tables, and this is a file of kind {kind}")
+    return LOADERS[kind](path)
+
+
+def _families(arrays: Arrays, columns: dict[str, Any]) -> Arrays:
+    """The arrays with columns that are one sweep each put together as (trial, time): those asked for as a list or a
+    pattern, which `columns` then holds by name, and those numbered as traces or sweeps."""
+    out = dict(arrays)
+    for quantity, wanted in columns.items():
+        members = _members(wanted, out)
+        if members:
+            label = wanted if isinstance(wanted, str) else f"{members[0]} … {members[-1]}"
+            out[label] = _stacked(label, [arrays[m] for m in members])
+            columns[quantity] = label
+    numbered: dict[str, dict[int, str]] = {}
+    for name, array in arrays.items():
+        match = _SWEEP.search(name)
+        if match and array.ndim == 1 and array.dtype != object:
+            stem = f"{name[: match.start()]}{match[1]}{name[match.end() :]}"
+            numbered.setdefault(stem, {})[int(match[2])] = name
+    for stem, members_of in numbered.items():
+        if len(members_of) > 1 and stem not in out:
+            out = {name: array for name, array in out.items() if name not in members_of.values()}
+            out[stem] = _stacked(stem, [arrays[members_of[k]] for k in sorted(members_of)])
+    return out
+
+
+def _members(wanted: Any, arrays: Arrays) -> list[str]:
+    """The columns that a list, a text with commas or a pattern names; none where it is a single column."""
+    if isinstance(wanted, str) and wanted not in arrays:
+        if any(c in wanted for c in "*?"):
+            named = [name for name in arrays if fnmatch.fnmatchcase(name, wanted.replace("[", "[[]"))]
+            return sorted(named, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
+        parts = [part.strip() for part in wanted.split(",")]
+        wanted = parts if len(parts) > 1 and all(part in arrays for part in parts) else wanted
+    if isinstance(wanted, str | int) or wanted is None:
+        return []
+    listed = list(arrays)
+    missing = [w for w in wanted if not (w in arrays if isinstance(w, str) else 0 <= w < len(listed))]
+    if missing:
+        raise RecordingError(f"columns: no column {missing[0]!r}; the file has {some(map(repr, listed))}")
+    return [w if isinstance(w, str) else listed[w] for w in wanted]
+
+
+def _stacked(label: str, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    if len({array.shape for array in arrays}) > 1 or arrays[0].ndim != 1:
+        raise RecordingError(f"columns {label!r} are of different length, and sweeps side by side are not")
+    return np.stack(arrays)
+
+
+def _no_current(found: Found) -> str:
+    names = some(map(repr, found.arrays)) if found.arrays else "no columns"
+    objects = f" ({_objects(found.objects)})" if found.objects else ""
+    said = f"; {found.said}" if found.said else ""
+    way = "give columns= and units=" + (", or names= for the columns" if found.said else "")
+    return f"no column holds a current; found {names}{objects}: {way}{said}"
+
+
+def _objects(names: Sequence[str]) -> str:
+    what = "holds objects" if len(names) == 1 else "hold objects"
+    return (
+        f"{some(map(repr, names))} {what} (lists of different length, cells, structs, text), not numbers, and objects "
+        "are not opened: save arrays of numbers, spike times as one flat spike_times_ms with spike_trial beside it"
+    )
+
+
+def _taken(roles: Mapping[str, Column]) -> str:
+    """Which column was taken for what, in one line."""
+    return ", ".join(f"{q} from {c.name!r}{f' ({c.how})' if c.how else ''}" for q, c in roles.items())
+
+
+def _with_notes(sweeps: list[Sweep], notes: Sequence[str], left_out: int) -> list[Sweep]:
+    """What was left out or turned, said with every sweep and counted with the first."""
+    out = [replace(sweep, notes=(*sweep.notes, *notes)) for sweep in sweeps] if notes else sweeps
+    if left_out and out:
+        out[0] = replace(out[0], removed=(*out[0].removed, Removed("words among the numbers", left_out, "lines")))
+    return out
 
 
 def _numbers(array: npt.NDArray[Any], column: Column) -> npt.NDArray[np.float64]:
+    if array.dtype == object and array.size == 1 and isinstance(array.flat[0], str):
+        raise RecordingError(f"column {column.name!r} holds something that is not a number: {array.flat[0]}")
     try:
-        return np.asarray(array, dtype=np.float64) * column.factor
+        values = np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError):
         raise RecordingError(f"column {column.name!r} holds something that is not a number") from None
+    if array.dtype == np.float32 and array.size == 1:
+        values = np.full(values.shape, float(str(array.flat[0])))  # 0.1, not 0.10000000149
+    return values * column.factor
+
+
+def _known_step(values: Arrays, dt: float | None) -> float | None:
+    """The step that is given or stored, ms, as far as it can be one; None where times must tell."""
+    stored = {q: float(values[q].flat[0]) for q in ("dt", "rate") if q in values and values[q].size}
+    step = dt if dt is not None else stored.get("dt", 1e3 / stored["rate"] if stored.get("rate") else None)
+    return step if isinstance(step, int | float) and np.isfinite(step) and step > 0 else None
 
 
 def _sweeps(
@@ -137,8 +276,6 @@ Row = dict[str, npt.NDArray[np.float64]]
 def _rows(values: Arrays) -> list[tuple[str, Row]]:
     """The arrays of each trial: rows of 2-D arrays, or parts of columns that share a trial number."""
     current = values["current"]
-    if current.ndim > 2 or not current.size:
-        raise RecordingError(f"current of shape {current.shape}; (time,) or (trial, time) wanted, not empty")
     if current.ndim == 1 and "trial" in values:
         return _long(values)
     trials = np.atleast_2d(current)
@@ -163,6 +300,7 @@ def _row(quantity: str, array: npt.NDArray[np.float64], k: int, n: int) -> npt.N
 
 def _train(values: Arrays, k: int, n: int) -> Train:
     times = values["spike_times"]
+    _check_times(times, values["current"])
     if "spike_trial" in values:
         if values["spike_trial"].shape != times.shape:
             raise RecordingError(
@@ -175,7 +313,24 @@ def _train(values: Arrays, k: int, n: int) -> Train:
         raise RecordingError(
             f"spike_times of shape {times.shape} for {n} trials: give spike_trial, the trial of each spike"
         )
-    return np.sort(times[np.isfinite(times)].ravel())
+    return times.ravel()
+
+
+def _check_times(times: npt.NDArray[np.float64], current: npt.NDArray[np.float64]) -> None:
+    """Raise where spike times are no times, or a matrix of them has a trial a column."""
+    if times.shape == current.shape and times.size > 2 and np.isin(times, (0.0, 1.0)).all():
+        raise RecordingError(
+            f"spike_times of shape {times.shape} hold only 0 and 1: these mark the samples with a spike; give the "
+            "times, in ms"
+        )
+    if times.ndim == 2 and min(times.shape) > 1:
+        down, along = (bool((np.diff(times, axis=axis)[np.isfinite(np.diff(times, axis=axis))] >= 0).all())
+                       for axis in (0, 1))  # fmt: skip
+        if down and not along:
+            raise RecordingError(
+                f"spike_times of shape {times.shape} rise down the columns and not along the rows: a row a trial is "
+                "wanted; transpose them"
+            )
 
 
 def _long(values: Arrays) -> list[tuple[str, Row]]:
@@ -186,8 +341,6 @@ def _long(values: Arrays) -> list[tuple[str, Row]]:
     rows = []
     for number in np.unique(trial[np.isfinite(trial)]):
         row = {q: v[trial == number] if v.shape == trial.shape else v for q, v in values.items() if q != "trial"}
-        if "spike_times" in row:
-            row["spike_times"] = np.sort(row["spike_times"][np.isfinite(row["spike_times"])])
         rows.append((f"{number:g}", row))
     return rows
 
@@ -195,28 +348,45 @@ def _long(values: Arrays) -> list[tuple[str, Row]]:
 def _sweep(name: str, row: Row, dt: float | None, planned: bool) -> Sweep:
     current, voltage = row["current"], row.get("voltage")
     if voltage is None and "spike_times" not in row and not planned:
-        raise RecordingError("neither a voltage nor spike times: give columns= and units=")
+        raise RecordingError(
+            "neither a voltage nor spike times: give columns= and units=, or planned=True for a current that is yet to "
+            "be injected"
+        )
     step, start = _step(row, len(current), dt)
     sweep = build(current, voltage, step, name)
     if "spike_times" not in row:
         return sweep
-    return replace(sweep, spike_times=row["spike_times"] - start, spike_source="given")
+    train, missing = drop_missing(row["spike_times"])
+    said = tuple(f"{one.count} spike times are missing (NaN) between others: left out" for one in missing)
+    return replace(sweep, spike_times=train - start, spike_source="given", removed=(*sweep.removed, *missing),
+                   warnings=(*sweep.warnings, *said))  # fmt: skip
 
 
 def _step(row: Row, n: int, dt: float | None) -> tuple[float, float]:
     """Sampling step and time of the first sample, ms, from what there is: dt given, a dt, a rate, or times."""
     if dt is not None:
         return check_step(dt, "dt="), 0.0
-    if "dt" in row:
-        return check_step(_scalar(row["dt"], "dt")), 0.0
-    if "rate" in row:
-        rate = _scalar(row["rate"], "rate")
-        if not (np.isfinite(rate) and rate > 0):
-            raise RecordingError(f"sampling rate {rate} Hz; it is finite and above 0")
-        return 1e3 / rate, 0.0
+    stored = _stored_step(row)
     if "time" not in row:
-        raise RecordingError("no time column, dt or rate: give dt= in ms")
-    return _regular(row["time"], n)
+        if stored is None:
+            raise RecordingError("no time column, dt or rate: give dt= in ms")
+        return stored, 0.0
+    step, start = _regular(row["time"], n)
+    if stored is not None and abs(step - stored) > JITTER * stored / max(n - 1, 1) + SAME_RATE * stored:
+        raise RecordingError(f"its times are {step:g} ms apart and its step or rate says {stored:g} ms: give dt= in ms")
+    return step if stored is None else stored, start
+
+
+def _stored_step(row: Row) -> float | None:
+    """The step that a dt or a rate says, ms."""
+    if "dt" in row:
+        return check_step(_scalar(row["dt"], "dt"))
+    if "rate" not in row:
+        return None
+    rate = _scalar(row["rate"], "rate")
+    if not (np.isfinite(rate) and rate > 0):
+        raise RecordingError(f"sampling rate {rate} Hz; it is finite and above 0")
+    return check_step(1e3 / rate)
 
 
 def _scalar(values: npt.NDArray[np.float64], what: str) -> float:
@@ -234,91 +404,72 @@ def _regular(time: Trace, n: int) -> tuple[float, float]:
     off = np.abs(time - time[0] - np.arange(n) * dt).max()
     if not dt > 0 or off > JITTER * dt:
         raise RecordingError(
-            f"time is not regular: mean step {dt:g} ms, up to {off:g} ms off the grid; resample it first"
+            f"time is not regular: mean step {dt:g} ms, up to {off:g} ms off the grid; resample it first, or give dt= "
+            "where only its digits are too few"
         )
-    return _clean(dt, off / n), float(time[0])
+    return tidy(dt, off / n), float(time[0])
 
 
-def _clean(dt: float, error: float) -> float:
-    """The shortest decimal within the error of a printed time column: 0.1, not 0.10000000000000142."""
-    for digits in range(1, 12):
-        if abs(float(f"{dt:.{digits}g}") - dt) <= max(error, 1e-12 * dt):
-            return float(f"{dt:.{digits}g}")
-    return dt
-
-
-def _npz(path: Path) -> Arrays:
+def _npz(path: Path) -> Found:
+    arrays, objects = {}, []
     with np.load(path, allow_pickle=False) as file:
-        return {name: np.asarray(file[name]) for name in file.files}
+        for name in file.files:
+            try:
+                arrays[name] = np.asarray(file[name])
+            except ValueError as error:
+                if "Object arrays" not in str(error):
+                    raise
+                objects.append(name)
+    _refuse_needed(objects)
+    return Found(arrays, objects=tuple(objects))
 
 
-def _mat(path: Path) -> Arrays:
+def _quantity_of(name: str) -> bool:
+    """Whether a name says a quantity, with a unit or without."""
+    try:
+        return parse(name) is not None
+    except RecordingError:
+        return True
+
+
+def _refuse_needed(objects: Sequence[str]) -> None:
+    """Raise where an array that cannot be opened holds a quantity, by its name."""
+    needed = [name for name in objects if _quantity_of(name)]
+    if needed:
+        raise RecordingError(_objects(needed))
+
+
+def _mat(path: Path) -> Found:
     """Numeric arrays of a Matlab file, parsed in a process of its own: SciPy's parser crashes on some damaged files."""
     done = subprocess.run([sys.executable, "-c", MAT_TO_NPZ, str(path)], capture_output=True, check=False, timeout=600)
     if done.returncode:
         last = done.stderr.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
         raise RecordingError(f"a damaged Matlab file ({last[:200] or 'the parser crashed'})")
     with np.load(io.BytesIO(done.stdout), allow_pickle=False) as file:
-        return {name: np.squeeze(file[name]) for name in file.files}
+        arrays = {name: np.squeeze(file[name]) for name in file.files}
+    objects = [str(name) for name in np.atleast_1d(arrays.pop("objects of the file"))]
+    _refuse_needed(objects)
+    return Found(arrays, objects=tuple(objects))
 
 
-def _mat73(path: Path) -> Arrays:
+def _mat73(path: Path) -> Found:
     """Numeric arrays of a Matlab 7.3 file, which is HDF5; Matlab keeps them column by column."""
     import h5py
 
     with hdf5.opened(path) as file:
         found = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
         numbers = {name: item for name, item in found.items() if np.issubdtype(item.dtype, np.number) and item.shape}
-        return {name: np.squeeze(hdf5.column(item).T) for name, item in numbers.items()}
+        return Found({name: np.squeeze(hdf5.column(item).T) for name, item in numbers.items()})
 
 
-def _parquet(path: Path) -> Arrays:
+def _parquet(path: Path) -> Found:
     needed("pyarrow.parquet", "store", f"{path.name}: a table in Parquet", RecordingError)
     import pyarrow.parquet as parquet
 
     table = parquet.read_table(str(path))
-    return {name: table.column(name).to_numpy() for name in table.column_names}
+    return Found({name: table.column(name).to_numpy() for name in table.column_names})
 
 
-def _text(path: Path) -> Arrays:
-    import pandas as pd
-
-    with path.open(encoding="utf-8-sig") as file:
-        head = [
-            line for line in (file.readline(10_000) for _ in range(60)) if line.strip() and not line.startswith("#")
-        ]
-    separator, decimal = _format(head)
-    named = bool(head) and not _numeric(head[0], separator)
-    try:
-        frame = pd.read_csv(path, sep=separator, decimal=decimal, comment="#", header=0 if named else None,
-                            encoding="utf-8-sig", skipinitialspace=True, index_col=False)  # fmt: skip
-    except pd.errors.ParserError as error:
-        raise RecordingError(f"text, but not a table of columns ({str(error).strip()})") from None
-    return {str(name).strip(): frame[name].to_numpy() for name in frame.columns}
-
-
-def _format(head: list[str]) -> tuple[str, str]:
-    """Separator and decimal sign of a text table."""
-    if len(head) < 2:
-        raise RecordingError(
-            f"no other format recognises the file, and as a table it has {len(head)} line(s); a table needs a line of "
-            "column names with units, as time_ms,current_pA,voltage_mV, and rows below it"
-        )
-    for separator in ("\t", ";", ","):
-        counts = {line.count(separator) for line in head[:2]}
-        if len(counts) == 1 and counts != {0}:
-            comma = (
-                separator != "," and not any("." in line for line in head[1:]) and any("," in line for line in head[1:])
-            )
-            return separator, "," if comma else "."
-    return r"\s+", "."
-
-
-def _numeric(line: str, separator: str) -> bool:
-    cells = re.split(separator, line.strip())
-    return all(re.fullmatch(r"\s*[-+]?[\d.,]+(e[-+]?\d+)?\s*|\s*nan\s*", cell, re.IGNORECASE) for cell in cells)
-
-
-LOADERS: dict[str, Callable[[Path], Arrays]] = {
-    "npz": _npz, "mat": _mat, "mat73": _mat73, "parquet": _parquet, "text": _text,
+LOADERS: dict[str, Callable[[Path], Found]] = {
+    "npz": _npz, "mat": _mat, "mat73": _mat73, "parquet": _parquet,
 }  # fmt: skip

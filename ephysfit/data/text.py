@@ -1,0 +1,92 @@
+"""Text files of any program: which encoding they are in, and what they say."""
+
+from __future__ import annotations
+
+import codecs
+
+from ephysfit.errors import RecordingError
+
+#: byte order marks, longest first, and what they say
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
+)  # fmt: skip
+#: what Windows programs write in western Europe and America
+WINDOWS = "cp1252"
+#: control characters that text does not hold; tab, line ends, form feed and the end mark of DOS it does
+_CONTROL = {c for c in range(32) if c not in (9, 10, 11, 12, 13, 26)}
+#: part of the bytes of two-byte text that are zero on one side, where numbers and English are written
+_ZEROS = 0.8
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file are text in an encoding that `decoded` tells.
+
+    Examples
+    --------
+    >>> is_text(b"t,I"), is_text("t [µs]".encode("cp1252")), is_text("t,I".encode("utf-16")), is_text(bytes(40))
+    (True, True, True, False)
+    """
+    encoding, mark = _encoding(head)
+    if encoding.startswith("utf-16") or encoding.startswith("utf-32"):
+        cut = len(head) - len(head) % 4
+        text = head[len(mark) : cut].decode(encoding, "replace")
+        return bool(text) and not any(ord(c) in _CONTROL or ord(c) >= 0xFFF0 for c in text)
+    return bool(head) and not any(byte in _CONTROL for byte in head)
+
+
+def decoded(data: bytes, encoding: str | None = None) -> tuple[str, str]:
+    """The text of a file, and the encoding it is in.
+
+    By its mark, else UTF-16 by its zeros, else UTF-8, else what Windows programs write (cp1252).
+
+    Parameters
+    ----------
+    data
+        The whole file.
+    encoding
+        Where it is known.
+
+    Raises
+    ------
+    RecordingError
+        If the bytes are not text in that encoding.
+
+    Examples
+    --------
+    >>> decoded("t [µs]".encode("cp1252")), decoded("t [µs]".encode("utf-16"))
+    (('t [µs]', 'cp1252'), ('t [µs]', 'utf-16-le'))
+    """
+    if encoding is not None:
+        return _as(data, encoding)
+    found, mark = _encoding(data[:4096])
+    if found != "utf-8" or mark:
+        return _as(data[len(mark) :], found)
+    try:
+        return data.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        return _as(data, WINDOWS)
+
+
+def _as(data: bytes, encoding: str) -> tuple[str, str]:
+    try:
+        return data.decode(encoding).lstrip("\ufeff"), encoding
+    except LookupError:
+        raise RecordingError(f"encoding={encoding!r} is not one that Python knows; try 'cp1252' or 'utf-8'") from None
+    except UnicodeDecodeError as error:
+        raise RecordingError(
+            f"text that is not in {encoding} (byte {error.start} does not fit): save it as UTF-8, or give encoding="
+        ) from None
+
+
+def _encoding(head: bytes) -> tuple[str, bytes]:
+    """Encoding by the mark at the beginning or by zeros, and the mark."""
+    for mark, encoding in MARKS:
+        if head.startswith(mark):
+            return encoding, mark
+    low, high = head[0::2], head[1::2]
+    if high and high.count(0) > _ZEROS * len(high) and not low.count(0):
+        return "utf-16-le", b""
+    if low and low.count(0) > _ZEROS * len(low) and not high.count(0):
+        return "utf-16-be", b""
+    return "utf-8", b""

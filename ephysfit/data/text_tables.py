@@ -1,0 +1,271 @@
+"""The numbers of a text table: every line is a row of numbers, accounted for, or refused with its number."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ephysfit.data.sniffing import MISSING, Layout, cells_of, is_comment, is_number, sniff
+from ephysfit.data.text import decoded
+from ephysfit.errors import RecordingError
+
+#: lines of words behind the numbers that are left out and said
+FOOTER = 20
+#: separators that are easier to name than to write on a shell
+WORDS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " ", "bar": "|"}
+#: a line that begins a block of another sweep in files of LabChart
+_KEY = re.compile(r"\s*\w+=")
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """What a text table holds.
+
+    Parameters
+    ----------
+    arrays
+        Name to numbers, shape (row,); a column of words is one text that says so.
+    said
+        How it was understood, in one line.
+    notes
+        What was left out, in sentences.
+    left_out
+        How many lines, or remarks behind rows, that is.
+    """
+
+    arrays: dict[str, npt.NDArray[Any]]
+    said: str
+    notes: tuple[str, ...] = ()
+    left_out: int = 0
+
+
+@dataclass
+class Lines:
+    """The lines of a table sorted: rows of numbers by block, and what else there is."""
+
+    blocks: list[list[str]] = field(default_factory=lambda: [[]])
+    comments: int = 0
+    remarks: int = 0
+    footer: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[str]:
+        """All rows of numbers."""
+        return [row for block in self.blocks for row in block]
+
+    @property
+    def left_out(self) -> int:
+        """What is not read, counted."""
+        return self.comments + self.remarks + len(self.footer)
+
+
+def read_text(
+    path: Path,
+    *,
+    skip: int | None = None,
+    names: Sequence[str] | None = None,
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+) -> TextTable:
+    """The columns of a text table.
+
+    Parameters
+    ----------
+    path
+        The file.
+    skip
+        Lines at its beginning to pass over.
+    names, separator, decimal, encoding
+        Where they are known; otherwise they are told by the lines.
+
+    Raises
+    ------
+    RecordingError
+        If there is no table, it can be read in two ways, or a line among the rows is none.
+    """
+    separator, decimal = _check_marks(separator, decimal)
+    text, encoding = decoded(path.read_bytes(), encoding)
+    lines = text.rstrip("\0\x1a").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    passed = _check_skip(skip, lines)
+    layout = sniff(["" if k < passed else line for k, line in enumerate(lines)] if passed else lines,
+                   separator, decimal, names, trust_first=skip is not None)  # fmt: skip
+    columns, sorted_ = _numbers(lines[layout.first :], layout)
+    arrays = _named(columns, layout, sorted_.rows)
+    notes = _notes(sorted_)
+    if len(sorted_.blocks) > 1:
+        sizes = [len(block) for block in sorted_.blocks]
+        arrays.setdefault("trial", np.repeat(np.arange(len(sizes)), sizes))
+        notes.append(f"its {len(sorted_.blocks)} blocks of rows, each under its own line of names, are taken as sweeps")
+    if layout.heading.step is not None:
+        arrays["dt_ms"] = np.array(layout.heading.step)
+    size = f"{len(sorted_.rows)} rows of {layout.columns} cells"
+    return TextTable(arrays, f"text in {encoding}, {layout} ({size})", tuple(notes), sorted_.left_out)
+
+
+def _check_marks(separator: str | None, decimal: str | None) -> tuple[str | None, str | None]:
+    """Separator and decimal mark as characters, if they can be ones."""
+    between = WORDS.get(separator or "", separator)
+    if between is not None and (len(between) != 1 or between.isalnum()):
+        raise RecordingError(f"separator={separator!r}: give one character, or one of {', '.join(WORDS)}")
+    if decimal not in (None, ".", ","):
+        raise RecordingError(f"decimal={decimal!r}: '.' or ','")
+    return between, decimal
+
+
+def _check_skip(skip: int | None, lines: Sequence[str]) -> int:
+    if skip is None:
+        return 0
+    if isinstance(skip, bool) or not isinstance(skip, int) or not 0 <= skip < len(lines):
+        raise RecordingError(f"skip={skip!r}: the number of lines to pass over, below the {len(lines)} of the file")
+    return skip
+
+
+def _numbers(lines: Sequence[str], layout: Layout) -> tuple[dict[int, npt.NDArray[Any]], Lines]:
+    """The numeric columns by position: parsed as a whole where all lines are rows, else line by line first."""
+    full = [line for line in lines if line.strip()]
+    columns = _parsed(full, layout)
+    if columns is not None and _regular(full, columns, layout):
+        return columns, Lines([full])
+    sorted_ = _sorted(lines, layout)
+    columns = _parsed(sorted_.rows, layout)
+    if columns is None:
+        raise RecordingError("its rows cannot be read as numbers")
+    return columns, sorted_
+
+
+def _parsed(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]] | None:
+    """The numeric columns; None where a cell is no number."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(
+            io.StringIO("\n".join(rows)), sep=r"\s+" if layout.separator == " " else layout.separator,
+            decimal=layout.decimal, header=None, names=list(range(layout.columns)), usecols=list(layout.numeric),
+            dtype=dict.fromkeys(layout.numeric, np.float64), na_values=list(MISSING), keep_default_na=False,
+            skipinitialspace=True, index_col=False, engine="c",
+        )  # fmt: skip
+    except (ValueError, pd.errors.ParserError):
+        return None
+    return {j: frame[j].to_numpy() for j in layout.numeric} if len(frame) == len(rows) else None
+
+
+def _regular(rows: list[str], columns: dict[int, npt.NDArray[Any]], layout: Layout) -> bool:
+    """Whether every row has all its cells: short ones end in a missing number, long ones hold more separators."""
+    if len(layout.numeric) < layout.columns or np.isnan(columns[layout.columns - 1]).any():
+        return False
+    if layout.separator == " ":
+        return all(len(row.split()) == layout.columns for row in rows)
+    return sum(row.count(layout.separator) for row in rows) == len(rows) * (layout.columns - 1)
+
+
+def _sorted(lines: Sequence[str], layout: Layout) -> Lines:
+    """Every line as a row, a comment, a heading of the next block, or words behind the numbers; else refused."""
+    out = Lines()
+    odd: list[tuple[int, str, list[str]]] = []
+    for k, line in enumerate(lines, layout.first + 1):
+        if not line.strip():
+            continue
+        if is_comment(line):
+            out.comments += 1
+            continue
+        cells = cells_of(line, layout.separator)
+        if len(cells) == layout.columns + 1 and cells[-1].startswith("#"):
+            line, cells = line[: line.rindex(layout.separator)], cells[:-1]
+            out.remarks += 1
+        if not layout.is_row(cells):
+            odd.append((k, line, cells))
+            continue
+        if odd:
+            _check_block(odd, layout)
+            out.blocks.append([])
+            odd = []
+        out.blocks[-1].append(line)
+    if odd and (len(odd) > FOOTER or any(_looks_like_row(cells, layout) for *_, cells in odd)):
+        _refuse(odd, layout)
+    out.footer = [line.strip() for _, line, _ in odd]
+    return out
+
+
+def _check_block(odd: list[tuple[int, str, list[str]]], layout: Layout) -> None:
+    """Raise where lines between rows are not a heading like the first one."""
+    lines = [line.strip() for _, line, _ in odd]
+    headed = layout.heading.lines and all(any(line.startswith(h) for line in lines) for h in layout.heading.lines)
+    broken = [one for one in odd if layout.separator != " " and _looks_like_row(one[2], layout)]
+    if not headed or (broken and not all(_KEY.match(line) for _, line, _ in broken)):
+        _refuse(odd, layout)
+
+
+def _looks_like_row(cells: Sequence[str], layout: Layout) -> bool:
+    """Whether a line that is no row begins with a number, as a damaged row does."""
+    return bool(cells) and re.match(r"[-+]?[.,]?\d", cells[0]) is not None
+
+
+def _refuse(odd: list[tuple[int, str, list[str]]], layout: Layout) -> None:
+    k, line, cells = odd[0]
+    more = f"; {len(odd) - 1} more such lines follow" if len(odd) > 1 else ""
+    if len(cells) != layout.columns:
+        why = f"has {len(cells)} cell{'s' * (len(cells) != 1)} where the rows above have {layout.columns}"
+    else:
+        j = next((j for j in layout.numeric if not layout.is_row(_only(cells, j, layout))), 0)
+        why = f"holds {cells[j][:40]!r} where the rows above have a number"
+        if re.fullmatch(r"[-+]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?", cells[j]):
+            why += " (separators of thousands are not read: save it without them)"
+    raise RecordingError(
+        f"line {k} ({line.strip()[:50]!r}) {why}{more}: mend or delete it; skip= passes over first lines"
+    )
+
+
+def _only(cells: Sequence[str], j: int, layout: Layout) -> list[str]:
+    """The cells of a line with numbers in place of all but one."""
+    return [cell if k == j else "0" for k, cell in enumerate(cells)] if cells[j] not in MISSING else ["0"] * len(cells)
+
+
+def _named(columns: dict[int, npt.NDArray[Any]], layout: Layout, rows: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Columns by name, or by position where they have none; nameless empty ones at the end are separators only."""
+    names = list(layout.heading.names or map(str, range(layout.columns)))
+    nameless = [not layout.heading.names or not name for name in names]
+    while names and nameless[len(names) - 1] and _empty(columns, len(names) - 1, layout, rows):
+        names.pop()
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for j, name in enumerate(names):
+        values = columns[j] if j in columns else np.array([_words(j, layout, rows)], dtype=object)
+        stem = re.sub(r" #\d+$", "", name)
+        if name != stem and stem in arrays and np.array_equal(arrays[stem], values, equal_nan=True):
+            name = f"column {j}, equal to an earlier one"  # the time of each trace, as Patchmaster writes it
+        arrays[name or f"column {j}"] = values
+    return arrays
+
+
+def _empty(columns: dict[int, npt.NDArray[Any]], j: int, layout: Layout, rows: Sequence[str]) -> bool:
+    if j in columns:
+        return bool(np.isnan(columns[j]).all())
+    return all(cells_of(row, layout.separator)[j] in MISSING for row in rows)
+
+
+def _words(j: int, layout: Layout, rows: Sequence[str]) -> str:
+    """The first word of a column that holds words."""
+    for row in rows:
+        cell = cells_of(row, layout.separator)[j]
+        if cell not in MISSING and not is_number(cell, layout.decimal):
+            return f"{cell[:40]!r}"
+    return "it is empty"
+
+
+def _notes(sorted_: Lines) -> list[str]:
+    notes = []
+    if sorted_.comments:
+        notes.append(f"{sorted_.comments} comment lines among the numbers left out")
+    if sorted_.remarks:
+        notes.append(f"{sorted_.remarks} remarks behind rows left out")
+    if sorted_.footer:
+        shown = sorted_.footer[0][:40]
+        notes.append(f"{len(sorted_.footer)} lines of words behind the numbers left out, the first {shown!r}")
+    return notes
