@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as PoolTimeout
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -85,6 +86,11 @@ class Local:
                             later.append(job)
                         else:
                             yield outcome
+            except BrokenProcessPool:
+                raise BatchError(
+                    "no worker process could start; each of them reads the script that began the batch: what that does "
+                    'belongs below a line `if __name__ == "__main__":`'
+                ) from None
             finally:
                 for future in running:
                     future.cancel()
