@@ -85,7 +85,7 @@ def keep(where: str, name: str, content: bytes) -> Path | None:
     refused = ""
     for place in _trusted(where, make=True):
         if refused:
-            instead = f"what is compiled is kept in {place} meanwhile; make room there, or {_WAY_OUT}"
+            instead = f"what is compiled is kept in {place} meanwhile; mend that, or {_WAY_OUT}"
             _say(f"{refused}; {instead}", about="refused")
         try:
             return _put(place / where / name, whole)

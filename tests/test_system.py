@@ -28,7 +28,7 @@ class Block:
 sys.meta_path.insert(0, Block())
 for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules.pop(name, None)
-for name in ("sched_getaffinity", "geteuid", "getuid", "fork", "register_at_fork"):
+for name in ("sched_getaffinity", "geteuid"):
     if hasattr(os, name):
         delattr(os, name)
 """
