@@ -2,7 +2,7 @@
 #   make demo   the environment, then the main job on a shipped recording
 #   make test   the environment, then the tests
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint docs browser notebooks executed exports wheel clean
+.PHONY: help demo test slow lint docs browser notebooks executed exports wheel lowest clean
 
 CANDIDATES := python3.11 python3 python3.12 python3.13 python
 PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
@@ -15,11 +15,13 @@ WORKERS ?= 2
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/'
 
+CONSTRAINTS ?= constraints.txt
+
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; say which: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv; on a fresh machine this takes some minutes"
-	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test,docs,dev]'
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[all,test,docs,dev]'
 	@touch $@
 
 demo: $(READY)  ## fit a real cell, print its scores on held-out repeats, write demo/report.html
@@ -76,6 +78,13 @@ wheel: $(READY)  ## build the wheel, install it into a clean environment, fit th
 	cd build/wheel && venv/bin/ephysfit fit ../../$(CELL) --model LIF --output demo
 	build/wheel/venv/bin/ephysfit export build/wheel/demo/fit.json --to python -o build/wheel/cell.py
 	test -s build/wheel/demo/report.html -a -s build/wheel/cell.py
+
+lowest:  ## the lowest versions that pyproject.toml declares, in an environment of their own: load, fit, report, export
+	rm -rf build/lowest && mkdir -p build/lowest
+	$(PYTHON) -m venv build/lowest/venv
+	build/lowest/venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints-lowest.txt \
+	  '.[report,store,batch,search,abf,igor,nix,export]'
+	build/lowest/venv/bin/python tests/lowest.py build/lowest/work
 
 clean:  ## remove what was made, the environment too
 	rm -rf .venv .venv-exports demo build dist docs/_build docs/api docs/notebooks docs/changelog.md

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib import import_module
 
 #: names that a hint lists at most
 MOST_KNOWN = 60
@@ -57,6 +58,10 @@ class ScoreError(EphysfitError, ValueError):
     """Spike trains that cannot be scored."""
 
 
+class CacheWarning(RuntimeWarning):
+    """Something kept between processes cannot be used; the run goes on, and compiles what it lacks."""
+
+
 class OutputError(EphysfitError, OSError):
     """A file that cannot be written; what was there before stays."""
 
@@ -67,6 +72,39 @@ class BatchError(EphysfitError, ValueError):
 
 class ExportError(EphysfitError, ValueError):
     """A neuron that another simulator cannot express, or a file format that does not exist."""
+
+
+def needed(module: str, extra: str, what: str, kind: type[EphysfitError] = EphysfitError) -> None:
+    """See that an optional package is there.
+
+    Parameters
+    ----------
+    module : str
+        As it is imported.
+    extra : str
+        Of ephysfit, which installs it.
+    what : str
+        What needs it, the beginning of the sentence.
+    kind : type of EphysfitError
+        Of the error.
+
+    Raises
+    ------
+    EphysfitError
+        If it is not there or cannot be imported; it says how to install it.
+
+    Examples
+    --------
+    >>> needed("no_such_package", "batch", "a batch")
+    Traceback (most recent call last):
+    ephysfit.errors.EphysfitError: a batch needs the package no_such_package: pip install 'ephysfit[batch]'
+    """
+    try:
+        import_module(module)
+    except ImportError as error:
+        gone = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+        broken = "" if gone else f", which is there and cannot be imported ({error})"
+        raise kind(f"{what} needs the package {module}{broken}: pip install 'ephysfit[{extra}]'") from None
 
 
 def near(name: str, names: Iterable[str]) -> str:

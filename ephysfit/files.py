@@ -93,6 +93,17 @@ def printable(text: str) -> str:
     return known.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def expanded(path: str | Path) -> Path:
+    """A path with ``~`` as the home folder; as it stands where nobody knows that folder, as in some containers.
+
+    Examples
+    --------
+    >>> expanded("~nobody_of_this_name/cell.nwb").name
+    'cell.nwb'
+    """
+    return Path(os.path.expanduser(path))
+
+
 def safe_name(text: str) -> str:
     """A name of a file or folder made of any text: no separators, no control characters, not too long.
 

@@ -102,3 +102,22 @@ def test_executed_notebooks_are_those_of_their_sources(source: Path) -> None:
     code = [c for c in executed.cells if c.cell_type == "code"]
     assert [c.execution_count for c in code] == list(range(1, len(code) + 1)), "make executed"
     assert not [o for c in code for o in c.outputs if o.output_type == "error"]
+
+
+def test_the_lowest_versions_tested_are_those_declared():
+    """`make lowest` installs constraints-lowest.txt; torch is held at the tested version, see there."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    tried = ("abf", "igor", "nix", "search", "report", "store", "export")
+    asked = [*project["dependencies"], *(r for extra in tried for r in project["optional-dependencies"][extra])]
+    asked += [r for r in project["optional-dependencies"]["batch"] if r.startswith("pebble")]
+    floors = dict(r.split(">=") for r in asked)
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert set(tested) == set(floors)
+    numbers = {name: [int(n) for n in v.split(".")] for name, v in floors.items()}
+    for name, v in tested.items():
+        found = [int(n) for n in v.split(".")]
+        whole = numbers[name] + [0] * (len(found) - len(numbers[name]))
+        assert found == whole or name == "torch", name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ephysfit.batch.schema import TABLES, VERSION, Column
 from ephysfit.batch.store import Store
-from ephysfit.errors import BatchError
+from ephysfit.errors import BatchError, needed
 from ephysfit.files import printable, replacing
 from ephysfit.metrics.cautions import MIN_RELIABILITY
 
@@ -101,6 +101,7 @@ def collect(folder: Folder, *, csv: bool = True) -> dict[str, Path]:
     csv : bool
         Also as CSV.
     """
+    needed("pyarrow", "store", "a table in Parquet", BatchError)
     written = {}
     for name, table in tables(folder).items():
         path = Path(folder) / "tables" / f"{name}.parquet"
@@ -125,6 +126,7 @@ def query(folder: Folder, sql: str) -> DataFrame:
     --------
     >>> query("run", "select model, median(md_star_8) from fits group by model")  # doctest: +SKIP
     """
+    needed("duckdb", "store", "a question in SQL", BatchError)
     import duckdb
 
     with duckdb.connect(config={"enable_external_access": "false"}) as base:

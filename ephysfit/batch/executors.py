@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -13,13 +12,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as PoolTimeout
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ephysfit.batch.store import CRASHED, DONE, TIMEOUT, Store
 from ephysfit.batch.work import BUSY, Job, Outcome, perform
-from ephysfit.errors import BatchError, near
+from ephysfit.errors import BatchError, near, needed
+from ephysfit.system import bound_memory, check_bound, cores
 
 #: tasks of one worker before it is replaced by a fresh one: whatever leaks is given back
 LIFETIME = 200
@@ -51,12 +52,17 @@ class Local:
     timeout: float | None = None
     memory: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.memory is not None:
+            check_bound()
+
     @property
     def count(self) -> int:
         """Processes at work."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or cores()
 
     def __call__(self, jobs: Sequence[Job], folder: Path) -> Iterator[Outcome]:
+        needed("pebble", "batch", "a batch by local", BatchError)
         from pebble import ProcessPool
 
         waiting, later, running = deque(jobs), deque[Job](), dict[Future[Outcome], Job]()
@@ -80,6 +86,11 @@ class Local:
                             later.append(job)
                         else:
                             yield outcome
+            except BrokenProcessPool:
+                raise BatchError(
+                    "no worker process could start; each of them reads the script that began the batch: what that does "
+                    'belongs below a line `if __name__ == "__main__":`'
+                ) from None
             finally:
                 for future in running:
                     future.cancel()
@@ -143,7 +154,7 @@ def prepare(memory: float | None) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     if memory is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (int(memory * 2**30),) * 2)
+        bound_memory(memory)
     import torch
 
     torch.set_num_threads(1)
@@ -239,6 +250,11 @@ def by_submitit(folder: Path, cluster: str, options: dict[str, Any]) -> Any:
 
 
 EXECUTORS = ("local", "dask", "submitit", "slurm")
+#: the package of each executor, and the extra that installs it
+NEEDS = {
+    "local": ("pebble", "batch"), "dask": ("distributed", "batch"), "submitit": ("submitit", "slurm"),
+    "slurm": ("submitit", "slurm"),
+}  # fmt: skip
 
 
 def executor(
@@ -259,10 +275,12 @@ def executor(
         Of submitit's jobs: timeout_min, slurm_partition, cpus_per_task ...
     """
     here = Local(workers, timeout, memory)
-    if name == "local":
-        return here
     if name not in EXECUTORS:
         raise BatchError(f"executor {name!r} is unknown; {near(name, EXECUTORS)}")
+    module, extra = NEEDS[name]
+    needed(module, extra, f"a batch by {name}", BatchError)
+    if name == "local":
+        return here
     asked = ("--workers", "1", *(("--timeout", f"{timeout:g}") if timeout else ()))
     asked += ("--memory", f"{memory:g}") if memory else ()
     count = parts or here.count

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ephysfit.errors import BatchError, near
+from ephysfit.files import expanded
 
 #: what a folder is searched for; any other file is taken where it is named
 SUFFIXES = (".nwb", ".abf", ".ibw", ".smr", ".smrx", ".wcp", ".axgd", ".axgx", ".nix", ".mat", ".npz", ".parquet")
@@ -78,7 +79,7 @@ def find_cells(sources: str | PathLike[str] | Sequence[str | PathLike[str]]) -> 
 
 
 def _cells_of(text: str) -> list[Cell]:
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.is_dir():
         files = [p for p in _files_below(path) if p.suffix.lower() in SUFFIXES]
         if not files:

@@ -12,13 +12,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from typing import Any
 from ephysfit.batch.task import Task
 from ephysfit.errors import BatchError
 from ephysfit.files import write_text
+from ephysfit.system import lock, unlock
 
 #: of result files; goes up when their keys change
 SCHEMA = 1
@@ -55,7 +55,7 @@ class Store:
         """Add tasks to what the folder is asked for; those it knows are replaced."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".plan.lock").open("a") as f:  # two runs that begin at once both add theirs
-            fcntl.flock(f.fileno(), fcntl.LOCK_EX)
+            lock(f, wait=True)
             known = {(t.cell.name, t.slug): t for t in (self.tasks() if self.planned else ())}
             known |= {(t.cell.name, t.slug): t for t in tasks}
             write(self.folder / "run.json", {"schema": SCHEMA, "tasks": [t.to_dict() for t in known.values()]})
@@ -101,8 +101,11 @@ class Store:
         path = self.path("claims", task, ".lock")
         if not path.exists():
             return False
-        with path.open() as f:
-            return not _locked(f.fileno())
+        with path.open("a") as f:
+            mine = lock(f)
+            if mine:
+                unlock(f)
+            return not mine
 
     @contextmanager
     def claim(self, task: Task) -> Iterator[bool]:
@@ -110,12 +113,14 @@ class Store:
         path = self.path("claims", task, ".lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as f:
-            mine = _locked(f.fileno()) and _is(path, f.fileno())
+            mine = lock(f) and _is(path, f.fileno())
             try:
                 yield mine
             finally:
                 if mine:
-                    path.unlink(missing_ok=True)
+                    with suppress(OSError):  # Windows removes no open file; an empty one that is left claims nothing
+                        path.unlink(missing_ok=True)
+                    unlock(f)
 
 
 def ordered(path: Path) -> list[tuple[Task, float]]:
@@ -130,14 +135,6 @@ def ordered(path: Path) -> list[tuple[Task, float]]:
     if found is None or "tasks" not in found:
         raise BatchError(f"{path}: no readable order; it is gone once the run that wrote it has ended")
     return [(Task.from_dict(t["task"]), float(t["since"])) for t in found["tasks"]]
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is(path: Path, descriptor: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import resource
 import sys
 import time
 import traceback
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ephysfit.batch.store import CRASHED, DONE, FAILED, Store
 from ephysfit.batch.task import Task
 from ephysfit.errors import BatchError, EphysfitError, near
+from ephysfit.system import peak_memory
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
@@ -94,9 +94,9 @@ def attempt(task: Task, store: Store | None = None) -> dict[str, Any]:
     except Exception as e:  # one task may break in any way; it must stop nobody
         traceback.print_exc()
         found = {"status": CRASHED, "reason": f"{type(e).__name__}: {e}"}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - before, "memory_mb": peak}
-    return {**found, **spent}
+    spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - before}
+    peak = peak_memory()
+    return {**found, **spent, **({} if peak is None else {"memory_mb": peak})}
 
 
 def _fitted(task: Task, store: Store | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ephysfit.cli.output import complain, forgive_encoding
+from ephysfit.cli.output import complain, forgive_encoding, warn_in_a_line
 from ephysfit.cli.verbs.batch import batch
 from ephysfit.cli.verbs.collect import collect, query
 from ephysfit.cli.verbs.explore import explore
@@ -96,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Always: 0 done, 1 the data or the fit failed, 2 usage.
     """
     forgive_encoding()
+    warn_in_a_line()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="ephysfit")
     except BrokenPipeError:  # who read the answer has seen enough

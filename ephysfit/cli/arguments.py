@@ -208,7 +208,7 @@ def user_neuron(spec: str) -> type[Neuron]:
 
     path = Path(spec if spec.endswith(".py") else spec.rpartition(":")[0])
     try:
-        existing(path.expanduser())
+        existing(expanded(path))
     except typer.BadParameter as error:
         error.param_hint = "--model"
         raise

@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,11 @@ def forgive_encoding() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def warn_in_a_line() -> None:
+    """Have what Python warns of shown as a sentence, without the line of code that found it."""
+    warnings.formatwarning = lambda message, *_args, **_options: f"warning: {plain(str(message))}\n"
 
 
 def paragraph(text: str, first: str = "") -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ephysfit.arrays import Trace
 from ephysfit.errors import RecordingError
+from ephysfit.files import expanded
 
 #: names the table of a lab, beside the one in its usual place
 VARIABLE = "EPHYSFIT_STIMULI"
@@ -49,7 +50,7 @@ class Kind:
 def table() -> tuple[Kind, ...]:
     """All kinds, those of the lab's own table first."""
     named = os.environ.get(VARIABLE)
-    own = Path(named).expanduser() if named else USUAL.expanduser()
+    own = expanded(named or USUAL)
     if named and not own.is_file():
         raise RecordingError(f"{VARIABLE}={named}: no such file; it names a TOML table of stimulus kinds")
     return (*(_read(own, own.stat().st_mtime_ns) if own.is_file() else ()), *_built_in())

@@ -12,7 +12,7 @@ from urllib.error import URLError
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies, urlopen
 
-from ephysfit.errors import RecordingError
+from ephysfit.errors import RecordingError, needed
 
 SCHEMES = ("http", "https", "s3", "dandi")
 #: the archive's own interface: where an asset's bytes are
@@ -67,10 +67,9 @@ class Fetched(io.RawIOBase):
     """A remote file as Python's own kind of file: what remfile gives, with its errors as `OSError`."""
 
     def __init__(self, url: str, name: str) -> None:
-        try:
-            import remfile
-        except ImportError:
-            raise RecordingError(f"{name}: reading over the network needs remfile: install ephysfit[dandi]") from None
+        needed("remfile", "dandi", f"{name}: reading over the network", RecordingError)
+        import remfile
+
         self._name = name
         _knock(url, name)
         self._file = self._tried(lambda: remfile.File(url, _min_chunk_size=PIECE))

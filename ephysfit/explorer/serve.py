@@ -7,12 +7,11 @@ import platform
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from ephysfit.errors import EphysfitError, RecordingError
+from ephysfit.errors import EphysfitError, RecordingError, needed
 from ephysfit.explorer.shelf import Shelf
 
 #: only this machine reaches the page
@@ -92,8 +91,8 @@ def explore(*what: Any, port: int = 0, models: Sequence[str] = (), show: bool = 
     >>> page = ef.explore("data/DRN164.nwb")  # doctest: +SKIP
     >>> page.stop()  # doctest: +SKIP
     """
-    if find_spec("panel") is None:
-        raise RecordingError("the explorer needs panel: pip install 'ephysfit[explore]'")
+    for module in ("bokeh", "panel"):  # panel brings bokeh
+        needed(module, "explore", "the explorer", RecordingError)
     from ephysfit.explorer.session import Session
 
     shelf = Shelf.of(*what)

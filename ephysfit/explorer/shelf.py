@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ephysfit.errors import FitError, RecordingError
+from ephysfit.files import expanded
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
@@ -175,11 +176,11 @@ class Shelf:
 
     def gave(self, path: Path) -> bool:
         """Whether this very file was given, links followed."""
-        return path.expanduser().resolve() in self.roots
+        return expanded(path).resolve() in self.roots
 
     def holds(self, path: Path) -> bool:
         """Whether a file lies under one of the given paths, links followed."""
-        real = path.expanduser().resolve()
+        real = expanded(path).resolve()
         return any(real == root or root in real.parents for root in self.roots)
 
 

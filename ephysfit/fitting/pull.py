@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from ephysfit.compiling import compiled
 
 Steps = npt.NDArray[np.int64]
 Dense = npt.NDArray[np.float32]
@@ -21,7 +22,7 @@ class Smooth(Protocol):
     def slopes(self, n_dm: float, n_mm: float, n_m: float, n_d: float) -> tuple[float, float, float]: ...
 
 
-@njit(cache=True)
+@compiled()
 def _smoothed(begin, at, reach, steps):  # type: ignore[no-untyped-def]
     """Trains under a triangle of half base `reach` (steps), (train, steps)."""
     out = np.zeros((begin.size - 1, steps), np.float32)
@@ -32,7 +33,7 @@ def _smoothed(begin, at, reach, steps):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True)
+@compiled()
 def _add(field, use, runs, total, recorded, by_data, by_runs, by_count):  # type: ignore[no-untyped-def]
     """Add the slope of each spike: of the recorded train, of the *other* runs, of the count."""
     n, others = runs.shape[0], max(runs.shape[0] - 1, 1)
@@ -44,7 +45,7 @@ def _add(field, use, runs, total, recorded, by_data, by_runs, by_count):  # type
                 field[r, t] += (by_data * recorded[t] + 2.0 * by_runs * other + by_count) / n
 
 
-@njit(cache=True)
+@compiled()
 def _credit(field, begin, at, length, nref):  # type: ignore[no-untyped-def]
     """Sum of the field over the spikes of [t, t + length), less that of the other runs; 0 while refractory."""
     runs, steps = field.shape

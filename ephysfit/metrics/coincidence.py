@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ephysfit.arrays import Train, Trains
+from ephysfit.compiling import compiled
 from ephysfit.errors import ScoreError, near
 from ephysfit.metrics.trains import EDGE, checked, checked_duration, checked_train, mean_defined, pack, positive
 from ephysfit.metrics.weights import Array, mean_over, mean_over_pairs, ratio
@@ -17,7 +17,7 @@ from ephysfit.metrics.weights import Array, mean_over, mean_over_pairs, ratio
 KERNELS = ("kistler", "rectangular")
 
 
-@njit(cache=True)
+@compiled()
 def count_hits(data, model, reach):  # type: ignore[no-untyped-def]
     """Spikes of data with at least one spike of model within reach; both sorted, one sweep."""
     hits, j = 0, 0
@@ -29,7 +29,7 @@ def count_hits(data, model, reach):  # type: ignore[no-untyped-def]
     return hits
 
 
-@njit(cache=True)
+@compiled()
 def gamma_of_counts(hits, n_data, n_model, duration, window):  # type: ignore[no-untyped-def]
     """Γ of one pair; NaN where it is undefined (two silent trains, or windows that cover all time)."""
     if n_data + n_model == 0:
@@ -42,7 +42,7 @@ def gamma_of_counts(hits, n_data, n_model, duration, window):  # type: ignore[no
     return (hits - covered * n_data) / (0.5 * (n_data + n_model)) / (1.0 - covered)
 
 
-@njit(cache=True)
+@compiled()
 def _gamma_table(times, starts, times2, starts2, duration, window):  # type: ignore[no-untyped-def]
     out = np.empty((starts.size - 1, starts2.size - 1))
     for i in range(out.shape[0]):
@@ -54,7 +54,7 @@ def _gamma_table(times, starts, times2, starts2, duration, window):  # type: ign
     return out
 
 
-@njit(cache=True)
+@compiled()
 def _pair_weight(a, b, window, triangle):  # type: ignore[no-untyped-def]
     """Sum over pairs of spikes of the weight of their distance; b sorted, a sorted."""
     reach = 2.0 * window if triangle else window + EDGE
@@ -69,7 +69,7 @@ def _pair_weight(a, b, window, triangle):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True)
+@compiled()
 def _weight_table(times, starts, times2, starts2, window, triangle):  # type: ignore[no-untyped-def]
     out = np.empty((starts.size - 1, starts2.size - 1))
     for i in range(out.shape[0]):
@@ -79,7 +79,7 @@ def _weight_table(times, starts, times2, starts2, window, triangle):  # type: ig
     return out
 
 
-@njit(cache=True)
+@compiled()
 def _self_weight(times, starts, window, triangle):  # type: ignore[no-untyped-def]
     total = 0.0
     for i in range(starts.size - 1):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import erf
 
 import numpy as np
-from numba import njit
 
 from ephysfit.arrays import Train, Trains
+from ephysfit.compiling import compiled
 from ephysfit.errors import ScoreError
 from ephysfit.metrics.coincidence import gamma_of_counts, gamma_table
 from ephysfit.metrics.trains import EDGE, checked, checked_duration, pack, positive
@@ -21,7 +21,7 @@ BLOCK = 512
 FEW = 20
 
 
-@njit(cache=True)
+@compiled()
 def _soft_window(half, window, smooth, step):  # type: ignore[no-untyped-def]
     """A box of ±window blurred by a Gaussian, at distances 0, step, 2 step, ... (half + 1,)."""
     out = np.empty(half + 1)
@@ -31,7 +31,7 @@ def _soft_window(half, window, smooth, step):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True)
+@compiled()
 def _spread(field, time, amount, window, step):  # type: ignore[no-untyped-def]
     """Add amount, weighted by the soft window, to the candidates around one spike."""
     centre = round(time / step)
@@ -39,14 +39,14 @@ def _spread(field, time, amount, window, step):  # type: ignore[no-untyped-def]
         field[c] += amount * window[abs(c - centre)]
 
 
-@njit(cache=True)
+@compiled()
 def _refresh(field, tops, first, last):  # type: ignore[no-untyped-def]
     """Bring the best candidate of every block that overlaps [first, last] up to date."""
     for k in range(max(first, 0) // BLOCK, min(last, field.size - 1) // BLOCK + 1):
         tops[k] = k * BLOCK + np.argmax(field[k * BLOCK : (k + 1) * BLOCK])
 
 
-@njit(cache=True)
+@compiled()
 def _expected(hits, counts, n_chosen, duration, window):  # type: ignore[no-untyped-def]
     """Mean Γ of the runs against a chosen train of n spikes; NaN when no pair defines it."""
     total, known = 0.0, 0
@@ -58,7 +58,7 @@ def _expected(hits, counts, n_chosen, duration, window):  # type: ignore[no-unty
     return total / known if known else np.nan
 
 
-@njit(cache=True)
+@compiled()
 def _greedy(times, owner, counts, duration, window, smooth, step):  # type: ignore[no-untyped-def]
     """Candidates in order of choice and how many of them to keep. times are sorted, owner[k] is the run of spike k."""
     soft = _soft_window(int(np.ceil((window + 4.0 * smooth) / step)), window, smooth, step)

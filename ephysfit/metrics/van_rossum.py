@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ephysfit.arrays import Trains
+from ephysfit.compiling import compiled
 from ephysfit.metrics.trains import Packed, checked, checked_train, pack, positive
 from ephysfit.metrics.weights import Array
 
 
-@njit(cache=True)
+@compiled()
 def _distance(a, b, tau):  # type: ignore[no-untyped-def]
     """Both trains in one sweep, spikes of a as +1 and of b as -1: O(n), and spikes at one time cancel exactly."""
     i, j, total, trace, last = 0, 0, 0.0, 0.0, 0.0
@@ -31,7 +31,7 @@ def _distance(a, b, tau):  # type: ignore[no-untyped-def]
     return np.sqrt(max(total, 0.0))
 
 
-@njit(cache=True)
+@compiled()
 def _table(times, starts, times2, starts2, tau):  # type: ignore[no-untyped-def]
     out = np.empty((starts.size - 1, starts2.size - 1))
     for i in range(out.shape[0]):

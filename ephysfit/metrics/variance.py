@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from ephysfit.arrays import Train, Trains
+from ephysfit.compiling import compiled
 from ephysfit.metrics.trains import checked, checked_duration, inside, mean_defined, positive
 from ephysfit.metrics.weights import Array, mean_over, ratio
 
@@ -25,7 +25,7 @@ from ephysfit.metrics.weights import Array, mean_over, ratio
 REACH = 5
 
 
-@njit(cache=True)
+@compiled()
 def _scatter(bins, gauss, out):  # type: ignore[no-untyped-def]
     """Add one Gaussian per spike: exact, and cheaper than any convolution because trains are sparse."""
     half = gauss.size // 2

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ephysfit.arrays import Trains
+from ephysfit.compiling import compiled
 from ephysfit.errors import ScoreError
 from ephysfit.metrics.trains import Packed, checked, checked_train, pack
 from ephysfit.metrics.weights import Array
 
 
-@njit(cache=True)
+@compiled()
 def _distance(a, b, cost, row):  # type: ignore[no-untyped-def]
     """n_a + n_b minus the most that moving saves: moving t instead of deleting and adding saves 2 - cost * t.
 
@@ -35,7 +35,7 @@ def _distance(a, b, cost, row):  # type: ignore[no-untyped-def]
     return a.size + b.size - row[high]
 
 
-@njit(cache=True)
+@compiled()
 def _table(times, starts, times2, starts2, cost):  # type: ignore[no-untyped-def]
     out = np.empty((starts.size - 1, starts2.size - 1))
     row = np.empty(times2.size + 1)

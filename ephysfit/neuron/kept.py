@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from functools import cache, wraps
-from pathlib import Path
 from typing import Any
 
+from ephysfit import keeping
 from ephysfit.neuron.content import content
 from ephysfit.neuron.declare import Neuron
-
-
-def home() -> Path:
-    """Where generated things live: ``$EPHYSFIT_CACHE``, else the user's cache folder."""
-    given = os.environ.get("EPHYSFIT_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ephysfit"
 
 
 def kept(read: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,26 +26,25 @@ def kept(read: Callable[..., Any]) -> Callable[..., Any]:
     @cache
     @wraps(read)
     def found(neuron: type[Neuron], *words: Any) -> Any:
-        path = _path(read.__qualname__, neuron, words)
-        if path is None:
-            return _plain(read(neuron, *words))
-        try:
-            return _tuples(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):  # not there yet, or cut off
-            value = _plain(read(neuron, *words))
-            if content.__wrapped__(neuron) == content(neuron):  # else a global it reads was changed since
-                _write(path, json.dumps(value))
-            return value
+        name = _name(read.__qualname__, neuron, words)
+        known = keeping.found(keeping.READINGS, name) if name else None
+        if known is not None:
+            return _tuples(json.loads(known))
+        value = _plain(read(neuron, *words))
+        if name and content.__wrapped__(neuron) == content(neuron):  # else a global it reads was changed since
+            keeping.keep(keeping.READINGS, name, json.dumps(value).encode())
+        return value
 
     return found
 
 
-def _path(what: str, neuron: type[Neuron], words: tuple) -> Path | None:
+def _name(what: str, neuron: type[Neuron], words: tuple) -> str:
+    """Of its file; empty where the declaration has no hash."""
     key = content(neuron)
     if key is None:
-        return None
+        return ""
     digest = hashlib.sha256(f"{key} {words!r}".encode()).hexdigest()[:24]
-    return home() / "readings" / f"{neuron.__name__}_{what.strip('_')}_{digest}.json"
+    return f"{neuron.__name__}_{what.strip('_')}_{digest}.json"
 
 
 def _plain(value: Any) -> Any:
@@ -62,14 +54,3 @@ def _plain(value: Any) -> Any:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
-
-
-def _write(path: Path, text: str) -> None:
-    """All or nothing; a folder that cannot be written to costs time in the next process, not the run."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.tmp")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError:
-        return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,11 @@ FIRST = 2500.0
 
 def available() -> bool:
     """Whether bokeh is installed (``pip install 'ephysfit[report]'``)."""
-    return find_spec("bokeh") is not None
+    try:
+        import bokeh  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def interactive(evidence: Evidence) -> tuple[str, str]:

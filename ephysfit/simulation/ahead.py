@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +17,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
+from ephysfit import keeping
 from ephysfit.simulation.threads import count
 
 #: kernels under way in this process's workers
@@ -53,14 +53,16 @@ class Order:
     @property
     def on_disk(self) -> bool:
         """Whether some process has compiled it on this machine."""
-        version = sysconfig.get_python_version().replace(".", "")
-        name = f"{self.path.stem}.{self.function}-*.py{version}*.nbi"
-        return any((self.path.parent / "__pycache__").glob(name))
+        name = keeping.code_name(self.path.stem, self.function, "*")
+        return any(any(folder.glob(name)) for folder in keeping.folders(keeping.CODE))
 
     @property
     def cost(self) -> int:
         """Compile time grows with the text."""
-        return self.path.stat().st_size
+        try:
+            return self.path.stat().st_size
+        except OSError:  # nowhere to keep it: a worker will not find it either, and who asks compiles
+            return 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,53 +1,64 @@
-"""Generated kernels on disk: one module per content, so that the next process loads instead of compiling."""
+"""Generated kernels as modules: a source by content, on disk for workers and tracebacks, its machine code beside it."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
+import linecache
 import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from ephysfit.neuron.kept import home
+from ephysfit import keeping
 from ephysfit.simulation.ahead import arrived
 
 
-def folder() -> Path:
-    """Where generated kernels live."""
-    return home() / "kernels"
-
-
 def written(name: str, source: str) -> Path:
-    """The file of generated source, written once under a name that holds the hash of its content.
+    """The file of generated source, under a name that holds the hash of its content; it need not have come about."""
+    file = f"ephysfit_kernel_{name}_{hashlib.sha256(source.encode()).hexdigest()[:20]}.py"
+    for folder in keeping.folders(keeping.KERNELS):
+        if _whole(folder / file):
+            return folder / file
+    keeping.found(keeping.KERNELS, file)  # says it, if what is there is damaged
+    kept = keeping.keep(keeping.KERNELS, file, source.encode())
+    return kept or Path(keeping.KERNELS) / file
 
-    The file is what numba keys its own on-disk cache by, so it is never rewritten.
-    """
-    digest = hashlib.sha256(source.encode()).hexdigest()[:20]
-    path = folder() / f"ephysfit_kernel_{name}_{digest}.py"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.tmp")
-        partial.write_text(source, encoding="utf-8")
-        partial.replace(path)
-    return path
+
+def _whole(path: Path) -> bool:
+    try:
+        keeping.read(path)
+    except OSError:
+        return False
+    return True
 
 
 @cache
-def load(path: Path) -> ModuleType:
-    """Import a generated module; its functions compile when first called unless they are on disk."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
+def load(path: Path, source: str | None = None) -> ModuleType:
+    """A generated module; its functions compile when first called unless they are on disk.
+
+    Parameters
+    ----------
+    path : Path
+        As `written` gave it.
+    source : str, optional
+        What is in it; read there unless given.
+
+    Raises
+    ------
+    OSError
+        If it has to be read, and cannot be.
+    """
+    text = keeping.read(path).decode() if source is None else source
+    loaded = ModuleType(path.stem)
+    vars(loaded).update({"__file__": str(path), keeping.DIGEST: hashlib.sha256(text.encode()).hexdigest()})
+    linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))
     sys.modules[path.stem] = loaded
-    spec.loader.exec_module(loaded)
+    exec(compile(text, str(path), "exec"), vars(loaded))
     return loaded
 
 
 def module(name: str, source: str) -> ModuleType:
-    """Import generated source; waits where a worker is compiling it."""
+    """The module of generated source; waits where a worker is compiling it."""
     path = written(name, source)
     arrived(path)
-    return load(path)
+    return load(path, source)

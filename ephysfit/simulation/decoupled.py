@@ -7,11 +7,11 @@ jumps (the parallel resonate-and-fire neuron of the seed) needs no time order at
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
+from ephysfit.compiling import compiled
 from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.linear import Setup, Start
@@ -87,7 +87,7 @@ def _decide(setup: Setup, potential: Tensor) -> Tensor:
     return torch.from_numpy(fired).reshape(cells, trials, steps).to(potential.device)
 
 
-@numba.njit(cache=True)
+@compiled()
 def moving_threshold(potential, step, margin, jump, n_ref, hold, fired):  # type: ignore[no-untyped-def]
     """The scan: the part of the state that past spikes own, and the threshold it moves; writes `fired`, (row, time)."""
     rows, steps = potential.shape

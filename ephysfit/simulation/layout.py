@@ -19,14 +19,14 @@ NARROW, WIDE = 64, 128
 
 #: a kernel in small, kept on disk like the others: whether this numba takes our vector types
 PROBE = """
-from numba import njit
+from ephysfit.compiling import compiled
 from ephysfit.simulation.vectors import floats
 
 v = floats("float32", 16)
 load, store, where, fma = v.load, v.store, v.where, v.fma
 
 
-@njit(cache=True)
+@compiled()
 def probe(x):
     a = load(x, 0)
     store(x, 0, where(a > -a, fma(a, a, a) + a, a))

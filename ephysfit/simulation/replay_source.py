@@ -24,6 +24,7 @@ _HEADER = """
 import numpy as np
 import numba as nb
 from math import exp, log, tanh, sqrt, cos, sin, log1p, expm1
+from ephysfit.compiling import compiled
 
 
 @nb.njit(inline="always")
@@ -165,7 +166,7 @@ class ReplaySource:
         s = self.step
         extra = ", grad, gram, width, work, buffer, slope" if tangents else ", rates"
         extra += (", potential, watch, keep, precision" + ("" if tangents else ", misses")) if voltage else ""
-        lines = ["", "", "@nb.njit(nogil=True, error_model='numpy', fastmath={'contract'}, cache=True)",
+        lines = ["", "", "@compiled(nogil=True, error_model='numpy', fastmath={'contract'})",
                  f"def {name}(coefs, current, spikes, use, n_ref, log_dt, slow, weights{extra}):"]  # fmt: skip
         body = [f"{c} = coefs[{k}]" for k, c in enumerate(s.coefs)]
         body += [f"{n} = {printed(e)} + 0.0" for n, e in zip(s.states, s.rest, strict=True)]

@@ -22,7 +22,7 @@ from ephysfit.data.contents import Header
 from ephysfit.data.readers import abf_mode
 from ephysfit.data.readers.abf_mode import COMMANDS, EPISODIC, Mode, Output
 from ephysfit.data.recording import Recording, Rejected, Sweep
-from ephysfit.errors import RecordingError, StimulusError
+from ephysfit.errors import RecordingError, StimulusError, needed
 
 NAME = "ABF"
 MAGIC = (b"ABF ", b"ABF2")
@@ -200,12 +200,9 @@ def _rebuilt(path: Path) -> Callable[[int], Trace]:
             f"no recorded current; {output} commanded one, and the command of an ABF 1 file is not rebuilt reliably: "
             "give command= if you have the waveform in pA"
         )
-    try:
-        import pyabf
-    except ImportError:
-        raise StimulusError(
-            "no recorded current, and pyabf, which rebuilds the command, is missing: install ephysfit[abf]"
-        ) from None
+    needed("pyabf", "abf", "there is no recorded current, and to rebuild the command", StimulusError)
+    import pyabf
+
     abf = pyabf.ABF(str(path), loadData=False)
     factor = units.TO_PA[output.unit]
     _check_epochs(abf, output.number)

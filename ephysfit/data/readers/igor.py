@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ephysfit import units
 from ephysfit.data.building import Choice, aligned, build, onto
 from ephysfit.data.recording import Recording, Rejected, Sweep, check_step
-from ephysfit.errors import RecordingError, StimulusError, near, some
+from ephysfit.errors import RecordingError, StimulusError, near, needed, some
 
 NAME = "Igor wave"
 #: waves beside a voltage wave that are opened to find the likely current
@@ -148,10 +148,9 @@ def _difference(a: str, b: str) -> tuple[str, str]:
 
 
 def _wave(path: Path) -> Wave:
-    try:
-        from igor2 import binarywave
-    except ImportError:
-        raise RecordingError("Igor waves need igor2: install ephysfit[igor]") from None
+    needed("igor2", "igor", f"{path.name}: a wave of Igor", RecordingError)
+    from igor2 import binarywave
+
     logging.getLogger("igor2").setLevel(logging.CRITICAL)  # it logs whole waves that it cannot read
     wave = binarywave.load(str(path))["wave"]
     if not is_signal(wave["wData"]):

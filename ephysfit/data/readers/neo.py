@@ -19,11 +19,13 @@ from ephysfit.arrays import Trace, Train
 from ephysfit.data.building import Choice, aligned, build, onto
 from ephysfit.data.probing import probe
 from ephysfit.data.recording import Recording, Rejected, Sweep
-from ephysfit.errors import RecordingError, StimulusError
+from ephysfit.errors import RecordingError, StimulusError, needed
 
 NAME = "neo"
 #: suffixes handed to neo; formats that have a reader of their own are not among them
 SUFFIXES = {".wcp", ".edr", ".smr", ".smrx", ".axgx", ".axgd", ".nix", ".pxp"}
+#: the package that neo needs for a kind of file, and the extra that installs it
+_NEEDS = {".nix": ("nixio", "nix"), ".pxp": ("igor2", "igor")}
 #: does a Matlab file hold a neo Block? Run by another interpreter: SciPy's parser crashes on some damaged files
 HOLDS_BLOCK = """
 import sys
@@ -76,16 +78,19 @@ def read(
 def _blocks(path: Path) -> list[Any]:
     import neo
 
+    suffix = path.suffix.lower()
+    if suffix in _NEEDS:
+        needed(*_NEEDS[suffix], f"{path.name}: a file of this kind", RecordingError)
     try:
-        if path.suffix.lower() == ".mat":
+        if suffix == ".mat":
             return list(neo.io.NeoMatlabIO(str(path)).read(lazy=False))
-        if path.suffix.lower() == ".nix":
+        if suffix == ".nix":
             probe(path)
             with neo.io.NixIO(str(path), "ro") as io:
                 return list(io.read(lazy=False))
         return list(neo.io.get_io(str(path)).read(lazy=False))
     except ImportError as error:
-        raise RecordingError(f"neo needs another package for {path.suffix} files: {error}") from None
+        raise RecordingError(f"{path.name}: neo needs another package for {suffix} files: {error}") from None
 
 
 def from_segments(

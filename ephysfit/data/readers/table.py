@@ -29,7 +29,7 @@ from ephysfit.data.shapes import oriented
 from ephysfit.data.sweep import drop_missing
 from ephysfit.data.text import is_text
 from ephysfit.data.text_tables import read_text
-from ephysfit.errors import RecordingError, StimulusError, some
+from ephysfit.errors import RecordingError, StimulusError, needed, some
 
 NAME = "table"
 HEAD = 4096
@@ -465,10 +465,9 @@ def _mat73(path: Path) -> Found:
 
 
 def _parquet(path: Path) -> Found:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise RecordingError("parquet needs pyarrow: install ephysfit[store]") from None
+    needed("pyarrow.parquet", "store", f"{path.name}: a table in Parquet", RecordingError)
+    import pyarrow.parquet as parquet
+
     table = parquet.read_table(str(path))
     return Found({name: table.column(name).to_numpy() for name in table.column_names})
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ephysfit.errors import ExportError
+from ephysfit.errors import ExportError, needed
 from ephysfit.neuron.affine import is_affine, matrices
 from ephysfit.reports.export.reading import Reading, refuse
 
@@ -25,8 +24,7 @@ def nir(reading: Reading, path: Path) -> None:
         escape noise.
     """
     numbers = lif_numbers(reading)
-    if find_spec("nir") is None:
-        raise ExportError("the package nir is not installed: pip install 'ephysfit[export]'")
+    needed("nir", "export", "a graph of NIR", ExportError)
     import nir as library
 
     one = {k: np.array([v]) for k, v in numbers.items()}

@@ -1,0 +1,127 @@
+"""`compiled`: numba's ``njit`` whose machine code is kept as `keeping` keeps things.
+
+numba's own ``cache=True`` writes into the installation, which need not be writable; it ends in a traceback where a file
+is damaged or no folder can be written, and loses entries where two processes write at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import llvmlite
+import numba
+
+from ephysfit import keeping
+from ephysfit.errors import CacheWarning
+
+#: machine code of another of these is another
+_VERSIONS = f"{sys.version} {numba.__version__} {llvmlite.__version__}"
+
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function of a module when it is first called; later processes load its machine code.
+
+    Parameters
+    ----------
+    **options
+        Of ``numba.njit``.
+
+    Examples
+    --------
+    >>> compiled(nogil=True)(lambda x: x + 1)(2)
+    3
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = numba.njit(**options)(function)
+        assert isinstance(function, FunctionType)
+        source = _source(function)
+        if source and hasattr(dispatcher, "enable_caching"):  # with NUMBA_DISABLE_JIT=1 it is the function itself
+            dispatcher._cache = _Cache(function, source)
+        return dispatcher
+
+    return decorate
+
+
+def _source(function: FunctionType) -> str:
+    """A hash of the module's source; empty where it cannot be had, or where the source does not say all."""
+    if function.__closure__ or function.__name__ == "<lambda>":
+        return ""
+    known = function.__globals__.get(keeping.DIGEST)
+    if known:
+        return str(known)
+    with suppress(OSError, AttributeError):
+        loader = function.__globals__["__spec__"].loader
+        return hashlib.sha256(loader.get_data(function.__code__.co_filename)).hexdigest()
+    return ""
+
+
+class _Cache:
+    """What a dispatcher asks before it compiles, and gives what it compiled: one file a function and argument types."""
+
+    def __init__(self, function: FunctionType, source: str) -> None:
+        self._stem, self._function = Path(function.__code__.co_filename).stem, function.__qualname__
+        self._source = source
+        self._enabled = True
+
+    @property
+    def cache_path(self) -> str | None:
+        """Where new code goes, as numba's statistics show it."""
+        home = keeping.home()
+        return None if home is None else str(home / keeping.CODE)
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def flush(self) -> None:
+        """Nothing to do: code of another source has another name."""
+
+    def load_overload(self, types: Any, target: Any) -> Any:
+        """The code for these argument types on this processor; None where there is none."""
+        from numba.core.compiler import CompileResult
+
+        target.refresh()
+        kept = keeping.found(keeping.CODE, self._name(types, target.codegen())) if self._enabled else None
+        if kept is None:
+            return None
+        try:
+            return CompileResult._rebuild(target, *pickle.loads(kept))
+        except Exception as error:  # whole, and yet this numba cannot take it: then it is compiled
+            self._complain(error)
+            return None
+
+    def save_overload(self, types: Any, result: Any) -> None:
+        """Keep code, unless it holds addresses of this process."""
+        from numba.core.serialize import dumps
+
+        lifted = any(not part.can_cache for part in result.lifted)
+        if not self._enabled or lifted or result.library.has_dynamic_globals:
+            return
+        try:
+            content = dumps(result._reduce())
+        except Exception as error:
+            self._complain(error)
+            return
+        keeping.keep(keeping.CODE, self._name(types, result.codegen), content)
+
+    def _name(self, types: Any, codegen: Any) -> str:
+        key = hashlib.sha256(f"{types} {codegen.magic_tuple()} {self._source} {_VERSIONS}".encode()).hexdigest()[:20]
+        return keeping.code_name(self._stem, self._function, key)
+
+    def _complain(self, error: Exception) -> None:
+        what = f"{type(error).__name__}: {str(error)[:200]}"
+        text = (
+            f"numba {numba.__version__} cannot keep or load {self._stem}.{self._function} ({what}); it is compiled anew"
+        )
+        warnings.warn(text, CacheWarning, stacklevel=2)
