@@ -48,6 +48,8 @@ class Remote:
         path = PurePosixPath(unquote(urlsplit(address).path))
         self.name = path.name or address
         self.stem, self.suffix = path.stem or address, path.suffix
+        #: whether it is known to take nothing from other files
+        self.alone = False
 
     def __str__(self) -> str:
         return self.address

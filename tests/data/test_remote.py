@@ -55,7 +55,7 @@ def test_one_sweep_is_fetched_and_equals_that_on_disk(site, path):
 
 def test_headers_are_listed_with_few_bytes_and_kinds_chosen(site, path):
     found = contents(f"{site.root}/d/cell.nwb")
-    assert site.sent < 2e6
+    assert site.sent < 2.2e6  # also whether any dataset has its samples from elsewhere
     assert [h.kind for h in found][:5] == ["noise", "long_square", "long_square", "long_square", "noise"]
     assert [h.duration_ms for h in found] == [20_000.0] * SWEEPS
     noise = load(f"{site.root}/d/cell.nwb", kind="noise")
