@@ -12,7 +12,6 @@ import numpy as np
 
 from ephysfit.data import links
 from ephysfit.data.probing import KEPT, State, probe, state
-from ephysfit.data.remote import Remote
 from ephysfit.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -75,13 +74,20 @@ def opened(path: File) -> Iterator[h5py.File]:
 
     if isinstance(path, Path):
         links.check(path, _outward)
-    with h5py.File(path.open() if isinstance(path, Remote) else path, "r") as file:
-        if isinstance(path, Remote) and not path.alone:
-            from ephysfit.data.outward import outward
+        with h5py.File(path, "r") as file:
+            yield file
+        return
+    try:
+        with h5py.File(path.open(), "r") as file:
+            if not path.alone:
+                from ephysfit.data.outward import outward
 
-            links.refuse_remote(path.name, outward(file))
-            path.alone = True
-        yield file
+                links.refuse_remote(path.name, outward(file))
+                path.alone = True
+            yield file
+    finally:
+        if path.fault is not None:
+            raise path.fault  # libhdf5 says it in its own words, and a reader may have left out a sweep for it
 
 
 def column(dataset: Any, first: int = 0, stop: int | None = None) -> np.ndarray:

@@ -338,7 +338,7 @@ def test_the_command_line_refuses_and_allows(folder):
 
 @KINDS
 def test_a_file_at_an_address_leads_nowhere(folder, kind):
-    pytest.importorskip("remfile")
+    pytest.importorskip("requests")
     path, name = nwb(folder / "cell.nwb")
     moved(path, name, kind, folder.parent / "elsewhere" / "secret.h5")
     with serving({"/cell.nwb": Path(path).read_bytes()}) as site:
