@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = {
     "abf": ["pyabf"], "igor": ["igor2"], "nix": ["nixio"], "search": ["cma"], "report": ["bokeh"],
     "store": ["pyarrow", "duckdb"], "batch": ["pebble", "distributed"], "slurm": ["dask_jobqueue", "submitit"],
-    "explore": ["panel"], "dandi": ["remfile"], "features": ["efel"], "export": ["nir"],
+    "explore": ["panel"], "dandi": ["requests"], "features": ["efel"], "export": ["nir"],
 }  # fmt: skip
 
 #: runs verbs where modules cannot be imported; prints exit code, output and traceback of each
@@ -110,7 +110,7 @@ NEEDED = [
     ("submitit", "slurm", [*BATCH, "--executor", "submitit"]),
     ("panel", "explore", ["explore", "fit.json", "cell.csv", "--no-browser"]),
     ("bokeh", "explore", ["explore", "fit.json", "cell.csv", "--no-browser"]),
-    ("remfile", "dandi", [*FIT, "https://localhost/cell.nwb"]),
+    ("requests", "dandi", [*FIT, "https://localhost/cell.nwb"]),
     ("nir", "export", ["export", "leaky.json", "--to", "nir", "--spiking", "threshold", "-o", "cell.nir"]),
 ]
 #: verbs that refuse this fit or this run for reasons of their own
@@ -170,7 +170,7 @@ def test_verbs_that_need_none_work_without_any(work):
 def test_each_verb_without_each_package(work, module, tmp_path):
     where = shutil.copytree(work, tmp_path / "work")
     cheap = [v for v in OTHERS if v[0] not in ("fit", "intervals", "warm-up")]
-    harmless = [verb for m, _, verb in NEEDED if verb[0] not in ("batch", "explore", "fit") and m != "remfile"]
+    harmless = [verb for m, _, verb in NEEDED if verb[0] not in ("batch", "explore", "fit") and m != "requests"]
     for code, text in run([module], [*cheap, *REFUSED, *harmless], where):
         check(code, text)
 

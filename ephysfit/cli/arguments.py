@@ -132,7 +132,7 @@ ReaderOption = Annotated[
     list[str] | None,
     typer.Option("--option", "-O", metavar="NAME=VALUE", show_default=False,
                  help="Of loading or of the file's reader: kind=noise, junction_potential=14, spikes.height=15, "
-                      "electrode=icephys_1, columns.current=I, units.current=nA ..."),
+                      "electrode=icephys_1, columns.current=I, units.current=nA, timeout=60, allow_links=true ..."),
 ]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of a table.")]
 RunsOption = Annotated[int, typer.Option("--runs", min=1, max=10_000, help="Noisy runs of a stochastic neuron.")]

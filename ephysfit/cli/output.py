@@ -29,7 +29,7 @@ UNLIMITED = 10_000
 
 
 def plain(text: str) -> str:
-    """Text without control characters, which a name in a file could send to the terminal; lines and tabs stay.
+    r"""Text without control characters, which a name in a file could send to the terminal; lines and tabs stay.
 
     Examples
     --------

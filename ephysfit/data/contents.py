@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ephysfit.data import kinds
+from ephysfit.data import access, kinds
 from ephysfit.data.formats import Source, as_file, guarded, reader_of
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import RecordingError, near
@@ -162,11 +162,12 @@ def contents(source: Source, **options: Any) -> Contents:
     RecordingError
         If the file cannot be read. A format whose headers do not stand apart is read as a whole.
     """
-    file = as_file(source)
-    reader = reader_of(file)
-    if reader.contents is not None:
-        listed = reader.contents
-        return Contents(source, reader.name, guarded(reader, file, lambda: listed(file)), options)
+    with access.given(access.wanted(options.get("allow_links"), options.get("timeout"))):
+        file = as_file(source)
+        reader = reader_of(file)
+        if reader.contents is not None:
+            listed = reader.contents
+            return Contents(source, reader.name, guarded(reader, file, lambda: listed(file)), options)
     from ephysfit.data.loading import load
 
     found = load(source, **options)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ephysfit.data.probing import probe
-from ephysfit.data.remote import Remote
+from ephysfit.data import links
+from ephysfit.data.probing import KEPT, State, probe, state
 from ephysfit.errors import RecordingError
 
 if TYPE_CHECKING:
     import h5py
 
     from ephysfit.data.formats import File
+    from ephysfit.data.outward import Found
 
 #: the first bytes of every HDF5 file
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -32,30 +34,60 @@ def is_hdf5(path: File) -> bool:
 
 
 def looked_at(path: File) -> None:
-    """Have the helper go through the headers of a file, if it is HDF5 on disk that can be read.
+    """Look a file through before it is opened, if it is HDF5 on disk that can be read.
 
     Raises
     ------
     RecordingError
-        If the HDF5 library would hang or crash on it.
+        If the HDF5 library would hang or crash on it, or it takes samples from outside its folder.
     """
     try:
         local = isinstance(path, Path) and is_hdf5(path)
     except OSError:
         return  # the reader says it better
     if local and isinstance(path, Path):
-        probe(path)
+        with suppress(OSError):
+            links.check(path, _outward)
+
+
+def _outward(path: Path) -> Found:
+    """What a file takes from others; asked of the helper where there is one."""
+    found = probe(path)
+    return _walked(state(path)) if found is None else found
+
+
+@lru_cache(KEPT)
+def _walked(there: State) -> Found:
+    """The same without a helper."""
+    import h5py
+
+    from ephysfit.data.outward import outward
+
+    with h5py.File(there[0], "r") as file:
+        return outward(file)
 
 
 @contextmanager
 def opened(path: File) -> Iterator[h5py.File]:
-    """The file, open for reading and nothing else; one on disk is gone through by a helper process first."""
+    """The file, open for reading and nothing else, once it is known to hang nobody and to lead nowhere else."""
     import h5py
 
     if isinstance(path, Path):
-        probe(path)
-    with h5py.File(path.open() if isinstance(path, Remote) else path, "r") as file:
-        yield file
+        links.check(path, _outward)
+        with h5py.File(path, "r") as file:
+            yield file
+        return
+    try:
+        with h5py.File(path.open(), "r") as file:
+            if not path.alone:
+                from ephysfit.data.outward import outward
+
+                links.refuse_remote(path.name, outward(file))
+                path.alone = True
+            yield file
+    finally:
+        if path.fault is not None:
+            raise path.fault  # libhdf5 says it in its own words, and a reader may have left out a sweep for it
 
 
 def column(dataset: Any, first: int = 0, stop: int | None = None) -> np.ndarray:
@@ -66,6 +98,8 @@ def column(dataset: Any, first: int = 0, stop: int | None = None) -> np.ndarray:
     RecordingError
         If a damaged header claims far more than what is stored can unpack to.
     """
+    if dataset.is_virtual:
+        return np.asarray(dataset[first:stop])  # stores nothing itself
     claimed, there = int(dataset.size) * dataset.dtype.itemsize, int(dataset.id.get_storage_size())
     if claimed > MOST_COMPRESSED * max(there, 16_384):
         raise RecordingError(f"{dataset.name} claims {claimed} bytes and stores {there}: the file is damaged")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ephysfit.data import admission, hdf5, objects
+from ephysfit.data import access, admission, hdf5, objects
 from ephysfit.data.building import Choice
 from ephysfit.data.formats import Reader, Source, as_file, read, reader_of, readers
 from ephysfit.data.info import Report
@@ -37,6 +37,8 @@ class Request:
         As of `load`.
     options
         Of the reader.
+    reach
+        What reading may reach, and for how long.
     """
 
     choice: Choice
@@ -47,6 +49,7 @@ class Request:
     options: Mapping[str, Any] | None = None
     padding: str = "cut"
     clamp: str | None = None
+    reach: access.Access = field(default_factory=access.Access)
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -74,6 +77,8 @@ def load(
     leak: str = "replace",
     padding: str = "cut",
     clamp: str | None = None,
+    allow_links: bool | None = None,
+    timeout: float | None = None,
     isolate: bool = False,
     **reader_options: Any,
 ) -> Recording:
@@ -108,6 +113,12 @@ def load(
     clamp
         ``"current"``: this is current clamp, whatever the file says or the traces look like. By default the mode is
         read where the format holds it and told by the traces where it does not, and voltage clamp is refused.
+    allow_links
+        Whether an HDF5 file may take samples from files outside its folder, by external links, external storage or
+        virtual datasets; they are refused by default (``EPHYSFIT_ALLOW_LINKS=1`` allows them everywhere).
+    timeout
+        Seconds that a server may take to answer, and to send the next piece; five times as long for one request as a
+        whole. 30 by default, or ``EPHYSFIT_TIMEOUT``.
     isolate
         Read in a process of its own: a damaged file that crashes its parser (libhdf5 can) is then an error like any
         other. Costs about a second.
@@ -145,17 +156,20 @@ def load(
         dict(reader_options),
         padding,
         clamp,
+        access.wanted(allow_links, timeout),
     )
     sources = _paths(path)
     if isolate:
-        for source in sources:
-            hdf5.looked_at(as_file(source))
+        with access.given(request.reach):
+            for source in sources:
+                hdf5.looked_at(as_file(source))
         return isolated(_load_all, sources, request)
     return _load_all(sources, request)
 
 
 def _load_all(sources: Sequence[Source], request: Request) -> Recording:
-    return join([_load_one(source, request) for source in sources])
+    with access.given(request.reach):
+        return join([_load_one(source, request) for source in sources])
 
 
 def _load_one(source: Source, request: Request) -> Recording:
@@ -200,8 +214,9 @@ def surveyed(path: Source | Sequence[Source], **options: Any) -> tuple[Report, R
     """`info` with the recording itself, for whoever draws it; None where nothing is usable."""
     paths = _paths(path)
     if not options.get("isolate"):
-        for one in paths:
-            reader_of(as_file(one))
+        with access.given(access.wanted(options.get("allow_links"), options.get("timeout"))):
+            for one in paths:
+                reader_of(as_file(one))
     try:
         recording = load(paths, **options)
     except RecordingError as error:

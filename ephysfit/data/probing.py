@@ -1,4 +1,5 @@
-"""A helper process goes through the headers of an HDF5 file first: libhdf5 loops or crashes on some damaged files.
+"""A helper process goes through the headers of an HDF5 file first: libhdf5 loops or crashes on some damaged files. It
+also says what the file takes from other files, before anything of them is read.
 
 The helper starts with the first HDF5 file (about half a second) and serves the whole session; where none can be started
 files are opened without it. Where it dies or makes no progress, the file is refused with one clear error and the next
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import inspect
 import json
 import os
 import queue
@@ -18,8 +20,12 @@ import sys
 import threading
 from collections import OrderedDict
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from ephysfit.errors import RecordingError
+
+if TYPE_CHECKING:
+    from ephysfit.data.outward import Found
 
 #: set to 0, files are opened without a helper
 VARIABLE = "EPHYSFIT_PROBE"
@@ -29,7 +35,8 @@ PATIENCE = 20.0
 START = 120.0
 #: sound files that are remembered
 KEPT = 4096
-#: the helper: paths in, a dot now and then, "ok" or "endless" out; what Python can say of damage, the reader says later
+#: the helper: paths in, a dot now and then, "endless", or "ok" with what leads elsewhere out; what Python can say of
+#: damage, the reader says later
 HELPER = """
 import json, sys
 import h5py, numpy as np
@@ -43,7 +50,7 @@ def look(item):
     for name in item.attrs:
         try: item.attrs[name]
         except ERRORS: pass
-    if isinstance(item, h5py.Dataset):
+    if isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external:
         if item.chunks: item.id.get_num_chunks()
         if item.size and item.size * max(item.dtype.itemsize, 1) <= SMALL: item[()]
         elif item.shape and item.shape[0]: item[:1]
@@ -67,7 +74,7 @@ def walk(path):
                         if not isinstance(item.get(name, getlink=True), h5py.ExternalLink): todo.append(item[name])
                     except ERRORS: pass
             except ERRORS: pass
-    return "ok"
+        return "ok " + json.dumps(outward(file))
 say("ready")
 for line in sys.stdin:
     try: say(walk(json.loads(line)))
@@ -79,8 +86,11 @@ class Helper:
     """The helper process and the lines it writes."""
 
     def __init__(self) -> None:
+        from ephysfit.data import outward
+
+        program = inspect.getsource(outward) + HELPER
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             text=True, encoding="utf-8",
         )  # fmt: skip
         self.lines: queue.Queue[str] = queue.Queue()
@@ -101,7 +111,7 @@ class Helper:
         self.lines.put("gone")
 
     def ask(self, path: Path, patience: float) -> str:
-        """ "ok", "endless", "gone" where it died, or "silent" where it made no progress."""
+        """ "ok" and what leads elsewhere, "endless", "gone" where it died, or "silent" where it made no progress."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(str(path)) + "\n")
@@ -124,16 +134,28 @@ class Helper:
 
 _LOCK = threading.Lock()
 _HELPER: list[Helper] = []
-_SOUND: OrderedDict[tuple[str, int, int, int], None] = OrderedDict()
+State: TypeAlias = tuple[str, int, int, int]
+_SOUND: OrderedDict[State, Found | None] = OrderedDict()
 
 
-def probe(path: Path) -> None:
-    """Raise where libhdf5 would hang or crash on the headers of a file.
+def state(path: Path) -> State:
+    """What changes when a file changes."""
+    there = path.stat()
+    return str(path.absolute()), there.st_size, there.st_mtime_ns, there.st_ino
+
+
+def probe(path: Path) -> Found | None:
+    """What a file takes from other files, or an error where libhdf5 would hang or crash on its headers.
 
     Parameters
     ----------
     path
         An HDF5 file.
+
+    Returns
+    -------
+    list of tuple, or None
+        As `outward` gives it; None where no helper can be had, or the file cannot be opened.
 
     Raises
     ------
@@ -141,22 +163,23 @@ def probe(path: Path) -> None:
         If the helper died, went round in circles, or made no progress for a while.
     """
     if os.environ.get(VARIABLE, "1") == "0":
-        return
-    there = path.stat()
-    key = str(path.absolute()), there.st_size, there.st_mtime_ns, there.st_ino
+        return None
+    key = state(path)
     with _LOCK:
         if key in _SOUND:
-            return
+            return _SOUND[key]
         helper = _helper()
         if helper is None:
-            return
+            return None
         said = helper.ask(path.absolute(), PATIENCE)
-        if said != "ok":
+        word, _, listed = said.partition(" ")
+        if word != "ok":
             _end()
             raise RecordingError(f"{path.name}: damaged HDF5: {_WORDS.get(said, said)}")
-        _SOUND[key] = None
+        _SOUND[key] = [tuple(one) for one in json.loads(listed)] if listed else None
         while len(_SOUND) > KEPT:
             _SOUND.popitem(last=False)
+        return _SOUND[key]
 
 
 _WORDS = {

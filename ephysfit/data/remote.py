@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
-import socket
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.error import URLError
 from urllib.parse import quote, unquote, urlsplit
-from urllib.request import getproxies, urlopen
 
+from ephysfit.data import access
 from ephysfit.errors import RecordingError, needed
 
 SCHEMES = ("http", "https", "s3", "dandi")
@@ -19,7 +24,24 @@ SCHEMES = ("http", "https", "s3", "dandi")
 DANDI = "https://api.dandiarchive.org/api"
 #: bytes of one request: headers of NWB files are scattered, so small ones waste less
 PIECE = 64 * 1024
-SECONDS = 60
+#: bytes of the largest request
+MOST = 8 * 2**20
+#: of what one grows to the next while the reading goes straight on
+GROWTH = 1.7
+#: bytes that are kept of one file
+KEPT = 10**9
+#: tries of a request that fails in a way that may pass, and seconds before the second, doubled each time
+TRIES, WAIT = 4, 0.5
+#: how much longer than one silence a whole request may take
+TOTAL = 5
+BUSY = (408, 425, 429, 500, 502, 503, 504)
+REFUSED = {
+    401: "so it wants a password, which cannot be given here: download the file",
+    403: "so it may not be read, or a signed address has run out",
+    404: "so there is no such file",
+    410: "so the file is gone",
+    416: "so the file is empty or shorter than it said",
+}
 
 
 def is_remote(source: object) -> bool:
@@ -48,6 +70,8 @@ class Remote:
         path = PurePosixPath(unquote(urlsplit(address).path))
         self.name = path.name or address
         self.stem, self.suffix = path.stem or address, path.suffix
+        #: whether it is known to take nothing from other files
+        self.alone = False
 
     def __str__(self) -> str:
         return self.address
@@ -57,6 +81,12 @@ class Remote:
         """The file, open for reading; servers must allow range requests."""
         return Fetched(located(self.address), self.name)
 
+    @property
+    def fault(self) -> RecordingError | None:
+        """Of the network, if anything failed."""
+        opened: Fetched | None = self.__dict__.get("file")
+        return None if opened is None else opened.fault
+
     def open(self, mode: str = "rb") -> Fetched:
         """The same file again, at its beginning."""
         self.file.seek(0)
@@ -64,22 +94,16 @@ class Remote:
 
 
 class Fetched(io.RawIOBase):
-    """A remote file as Python's own kind of file: what remfile gives, with its errors as `OSError`."""
+    """A remote file as Python's own kind of file: what is read is fetched in pieces and kept, more at once where the
+    reading goes straight on."""
 
     def __init__(self, url: str, name: str) -> None:
-        needed("remfile", "dandi", f"{name}: reading over the network", RecordingError)
-        import remfile
-
-        self._name = name
-        _knock(url, name)
-        self._file = self._tried(lambda: remfile.File(url, _min_chunk_size=PIECE))
-        self.size = int(self._file.length)
-
-    def _tried(self, fetch: Any) -> Any:
-        try:
-            return fetch()
-        except Exception as error:  # remfile raises bare Exception for whatever the server answered
-            raise RecordingError(f"{self._name}: cannot be fetched ({str(error).splitlines()[0][:200]})") from error
+        self._server = Server(url, name)
+        #: what failed; whoever reads through a library that swallows errors looks here
+        self.fault: RecordingError | None = None
+        self._pieces = {0: self._server.part(0, PIECE - 1)}
+        self.size = self._server.size
+        self._at, self._ahead, self._last = 0, 1, 0
 
     def readable(self) -> bool:
         return True
@@ -91,31 +115,237 @@ class Fetched(io.RawIOBase):
         """Nothing: the bytes fetched serve the next reader."""
 
     def tell(self) -> int:
-        return int(self._file.tell())
+        return self._at
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        self._file.seek(offset, whence)
-        return self.tell()
+        self._at = offset + (0, self._at, self.size)[whence]
+        return self._at
 
     def readinto(self, buffer: Any) -> int:
-        count = min(len(buffer), max(self.size - self.tell(), 0))
-        if count:
-            got = self._tried(lambda: self._file.read(count))
-            buffer[: len(got)] = got
-            return len(got)
-        return 0
+        if self.fault is not None:
+            raise self.fault  # libhdf5 goes on to the next object, which would have to be waited for again
+        count = min(len(buffer), max(self.size - self._at, 0))
+        end = self._at + count
+        for k in range(self._at // PIECE, -(-end // PIECE)):
+            try:
+                piece = self._piece(k, -(-end // PIECE) - k)
+            except RecordingError as error:
+                self.fault = error
+                raise
+            first, last = max(self._at, k * PIECE), min(end, (k + 1) * PIECE)
+            buffer[first - end + count : last - end + count] = piece[first - k * PIECE : last - k * PIECE]
+        self._at = end
+        return count
+
+    def _piece(self, k: int, wanted: int) -> bytes:
+        """The piece at a position, of `wanted` that are read now."""
+        if k not in self._pieces:
+            self._ahead = int(self._ahead * GROWTH + 1) if k == self._last + 1 else max(int(self._ahead / GROWTH), 1)
+            self._ahead = min(max(self._ahead, wanted), MOST // PIECE)
+            count = next((j for j in range(1, self._ahead) if k + j in self._pieces), self._ahead)
+            got = self._server.part(k * PIECE, min((k + count) * PIECE, self.size) - 1)
+            for j in range(-(-len(got) // PIECE)):
+                self._pieces[k + j] = got[j * PIECE : (j + 1) * PIECE]
+            while len(self._pieces) > KEPT // PIECE:
+                self._pieces.pop(next(one for one in self._pieces if one != k))
+            self._last = k + count - 1
+        else:
+            self._last = max(self._last, k)
+        return self._pieces[k]
 
 
-def _knock(url: str, name: str) -> None:
-    """Raise at once where nobody is there: remfile asks for half a minute. Behind a proxy only it can tell."""
-    parts = urlsplit(url)
-    if getproxies() or not parts.hostname:
-        return
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        socket.create_connection((parts.hostname, port), timeout=20).close()
-    except OSError as error:
-        raise RecordingError(f"{name}: {parts.hostname}:{port} does not answer ({error.strerror or error})") from None
+class Server:
+    """Parts of one file on a server, or one sentence on why not.
+
+    What passes by itself (a busy server, a connection that breaks) is tried `TRIES` times; what does not (no such file,
+    no permission, no such host, a certificate that does not fit) fails at once, and so does a server that takes longer
+    than `load(timeout=...)` allows.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        needed("requests", "dandi", f"{name}: reading over the network", RecordingError)
+        import requests
+
+        self.url, self.name, self.size = url, name, -1
+        self.host = urlsplit(url).netloc
+        self._version = ""
+        self._session = requests.Session()
+
+    def part(self, first: int, last: int) -> bytes:
+        """The bytes from the first to the last of these."""
+        return self.whole({"Range": f"bytes={first}-{last}"}, lambda answer: self._check(answer, first, last))
+
+    def whole(
+        self, headers: dict[str, str] | None = None, check: Callable[[Any], int | None] = lambda _: None
+    ) -> bytes:
+        """What the server answers.
+
+        Parameters
+        ----------
+        headers
+            Of the request.
+        check
+            How long an answer has to be, by its headers; None where it may be of any length.
+        """
+        for tried in range(1, TRIES + 1):
+            try:
+                return self._once({"Accept-Encoding": "identity", **(headers or {})}, check)
+            except _PassingError as error:
+                if tried == TRIES:
+                    raise self._fault(f"cannot be fetched, tried {TRIES} times: {error}") from error
+                time.sleep(WAIT * 2 ** (tried - 1))
+        raise AssertionError("unreachable")
+
+    def _fault(self, text: str) -> RecordingError:
+        return RecordingError(f"{self.name}: {text}")
+
+    def _once(self, headers: dict[str, str], check: Callable[[Any], int | None]) -> bytes:
+        """One request. It runs in a thread, because looking up a name and reading headers that trickle in know no
+        timeout of their own."""
+        seconds = access.current().timeout
+        answers: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                answers.put(self._get(headers, seconds, check))
+            except BaseException as error:  # carried over to the caller
+                answers.put(error)
+
+        try:
+            with _collecting.paused():
+                threading.Thread(target=work, name=f"fetch {self.name}", daemon=True).start()
+                got = answers.get(timeout=TOTAL * seconds)
+        except queue.Empty:
+            raise self._fault(
+                f"{self.host} is too slow: one request of at most {MOST // 2**20} MB took more than "
+                f"{TOTAL * seconds:g} s; allow more with timeout= (-O timeout=60), or download the file"
+            ) from None
+        if isinstance(got, BaseException):
+            raise got
+        return got
+
+    def _get(self, headers: dict[str, str], seconds: float, check: Callable[[Any], int | None]) -> bytes:
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        try:
+            with self._session.get(self.url, headers=headers, timeout=seconds, stream=True) as answer:
+                self._status(answer)
+                wanted = check(answer)
+                body = _read(answer.raw, time.monotonic() + TOTAL * seconds)
+        except RecordingError:
+            raise
+        except (requests.exceptions.RequestException, HTTPError, OSError, ValueError) as error:
+            raise self._explained(error, seconds) from error
+        if wanted is not None and len(body) != wanted:
+            raise _PassingError(f"{len(body)} bytes came where {wanted} were asked for")
+        return body
+
+    def _status(self, answer: Any) -> None:
+        code = int(answer.status_code)
+        if code in BUSY:
+            raise _PassingError(f"the server says {code} {answer.reason}")
+        if code not in (200, 206):
+            why = REFUSED.get(code, "")
+            raise self._fault(f"cannot be fetched: the server says {code} {answer.reason}{why and f', {why}'}")
+
+    def _check(self, answer: Any, first: int, last: int) -> int:
+        """How many bytes of this part will come; raises where they would not be what was asked for."""
+        said = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", "").strip())
+        if answer.status_code == 200 or said is None:
+            raise self._fault(f"{self.host} does not send parts of a file (it ignores Range); download the file")
+        begin, end, size = map(int, said.groups())
+        version = f"{size} {answer.headers.get('ETag', '')} {answer.headers.get('Last-Modified', '')}"
+        if self.size < 0:
+            self.size, self._version = size, version
+        if version != self._version:
+            raise self._fault("changed on its server while it was read; load it again")
+        if (begin, end) != (first, min(last, size - 1)):
+            raise self._fault(f"{self.host} sent bytes {begin} to {end} where {first} to {last} were asked for")
+        return end - begin + 1
+
+    def _explained(self, error: BaseException, seconds: float) -> Exception:
+        """What a fault of the network is, and whether it may pass."""
+        import requests
+        import urllib3
+
+        causes = [type(one) for one in _chain(error)]
+        if isinstance(error, _PassingError):
+            return error
+        if any(issubclass(c, requests.exceptions.Timeout | urllib3.exceptions.ReadTimeoutError) for c in causes):
+            return self._fault(
+                f"{self.host} did not answer, or stopped in the middle, for {seconds:g} s; allow more with timeout= "
+                "(-O timeout=60)"
+            )
+        if any(issubclass(c, requests.exceptions.SSLError) for c in causes):
+            return self._fault(f"{self.host} has no certificate that can be trusted ({_last(error)})")
+        if any(issubclass(c, urllib3.exceptions.NewConnectionError) for c in causes):
+            return self._fault(f"{self.host} does not answer ({_last(error)})")
+        broken = requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError
+        if isinstance(error, (*broken, urllib3.exceptions.ProtocolError)):
+            return _PassingError(f"the connection broke ({_last(error)})")
+        return self._fault(f"cannot be fetched ({_last(error)})")
+
+
+class _Collecting:
+    """Python's collection of garbage, paused while somebody waits for a thread.
+
+    libhdf5 reads through us while h5py holds its lock, and the garbage collector, which runs in whichever thread it
+    likes, waits for that lock where it meets an old file of h5py's: in the thread waited for, that is for ever.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._waiting, self._was = threading.Lock(), 0, False
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        with self._lock:
+            if not self._waiting:
+                self._was = gc.isenabled()
+                gc.disable()
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                if not self._waiting and self._was:
+                    gc.enable()
+
+
+_collecting = _Collecting()
+
+
+def _read(raw: Any, until: float) -> bytes:
+    """The body of an answer, as it comes in; the thread ends where it comes in too slowly."""
+    some = getattr(raw, "read1", None)  # of urllib3 from 2.3: what is there, however little
+    blocks = []
+    while block := some(65536) if some is not None else raw.read(256):
+        blocks.append(block)
+        if time.monotonic() > until:
+            break
+    return b"".join(blocks)
+
+
+class _PassingError(OSError):
+    """A fault that may pass by itself."""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what is behind it, as requests and urllib3 wrap them."""
+    now: Any = error
+    for _ in range(10):
+        if not isinstance(now, BaseException):
+            return
+        yield now
+        inside = [one for one in (getattr(now, "reason", None), *now.args) if isinstance(one, BaseException)]
+        now = inside[0] if inside else now.__cause__ or now.__context__
+
+
+def _last(error: BaseException) -> str:
+    """What is behind an error, in a few words."""
+    innermost = list(_chain(error))[-1]
+    return (getattr(innermost, "strerror", None) or str(innermost) or type(innermost).__name__).splitlines()[0][:160]
 
 
 def located(address: str) -> str:
@@ -136,11 +366,11 @@ def _asset(dandiset: str, path: str) -> str:
     """Where the bytes of an asset of the DANDI archive are."""
     number, _, version = dandiset.partition("@")
     query = f"{DANDI}/dandisets/{number}/versions/{version or 'draft'}/assets/?path={quote(unquote(path))}"
+    answer = Server(query, f"dandi://{dandiset}/{path}").whole()
     try:
-        with urlopen(query, timeout=SECONDS) as answer:
-            found = json.load(answer)["results"]
-    except (URLError, OSError, ValueError, KeyError) as error:
-        raise RecordingError(f"dandi://{dandiset}/{path}: the archive does not answer ({error})") from error
+        found = json.loads(answer)["results"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordingError(f"dandi://{dandiset}/{path}: the archive answers what is no list ({error})") from error
     exact = [asset for asset in found if asset["path"] == unquote(path)]
     if not exact:
         near = ", ".join(asset["path"] for asset in found[:3])

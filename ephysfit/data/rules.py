@@ -237,6 +237,14 @@ RULES = MappingProxyType(
             "decimal=',' or decimal='.'",
             "none of 3000 generated tables with a time column refused (tests/data/test_text_tables.py)",
         ),
+        "samples from elsewhere": Rule(
+            "refuses",
+            "an HDF5 file (NWB, NIX, Matlab 7.3) that takes anything from other files",
+            "an external link, external storage or a virtual dataset that leads outside the folder of the file, also "
+            "by .. or a symbolic link, or over the network at all; a virtual dataset whose parts are missing",
+            "allow_links=True (not for missing parts), or put the files into one folder",
+            "0 of 30 files in four formats that lean on files of their folder (tests/data/test_links.py)",
+        ),
     }
 )
 

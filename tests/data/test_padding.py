@@ -178,6 +178,11 @@ def test_a_voltage_that_is_zero_throughout_is_refused_unless_spikes_are_given(tm
     assert unpadded(given).steps == 500
 
 
+def cut_off(data):
+    """What was cut; events that are no spikes are counted beside it."""
+    return [str(r) for r in data.removed if r.rule in ("aborted", "gap")]
+
+
 def test_load_cuts_counts_and_can_be_told_not_to(tmp_path):
     current, voltage = live()
     voltage[STOP:] = 0.0
@@ -186,9 +191,10 @@ def test_load_cuts_counts_and_can_be_told_not_to(tmp_path):
     found = load(path)[0]
     assert (found.duration, len(found.spike_times)) == (600.0, 5)
     assert not any("unstable" in warning for warning in found.warnings)
-    assert [str(r) for r in info(path).removed] == ["4000 samples (aborted)"]
+    assert cut_off(info(path)) == ["4000 samples (aborted)"]
     kept = load(path, padding="keep")[0]
-    assert (kept.duration, kept.removed) == (1000.0, ())
+    assert kept.duration == 1000.0
+    assert not cut_off(kept)
     with pytest.raises(RecordingError, match="padding='leave'"):
         load(path, padding="leave")
 
@@ -213,4 +219,4 @@ def test_spikes_given_for_the_padding_are_left_out_and_counted():
 
 def test_real_recordings_lose_nothing():
     for name in ("DRN158", "DRN164"):
-        assert not info(SHIPPED / f"{name}.nwb").removed
+        assert not cut_off(info(SHIPPED / f"{name}.nwb"))

@@ -12,7 +12,7 @@ from ephysfit.data.contents import contents
 from ephysfit.data.loading import info, load
 from ephysfit.errors import RecordingError
 
-pytest.importorskip("remfile")
+pytest.importorskip("requests")
 
 SWEEPS, SAMPLES = 12, 200_000
 
@@ -55,7 +55,7 @@ def test_one_sweep_is_fetched_and_equals_that_on_disk(site, path):
 
 def test_headers_are_listed_with_few_bytes_and_kinds_chosen(site, path):
     found = contents(f"{site.root}/d/cell.nwb")
-    assert site.sent < 2e6
+    assert site.sent < 2.2e6  # also whether any dataset has its samples from elsewhere
     assert [h.kind for h in found][:5] == ["noise", "long_square", "long_square", "long_square", "noise"]
     assert [h.duration_ms for h in found] == [20_000.0] * SWEEPS
     noise = load(f"{site.root}/d/cell.nwb", kind="noise")
@@ -65,7 +65,7 @@ def test_headers_are_listed_with_few_bytes_and_kinds_chosen(site, path):
 
 
 def test_errors_name_the_address_and_the_reason(site, path):
-    with pytest.raises(RecordingError, match=r"gone\.nwb: cannot be fetched .*404"):
+    with pytest.raises(RecordingError, match=r"gone\.nwb: cannot be fetched: .*404.*no such file"):
         load(f"{site.root}/d/gone.nwb")
     assert not info(f"{site.root}/d/cell.nwb", electrode="nope").usable
     with (
@@ -92,7 +92,7 @@ def test_an_asset_of_the_archive(site, monkeypatch):
     assert (recording[0].name, recording.source) == ("v00", "x.nwb")
     with pytest.raises(RecordingError, match=r"no such asset; paths that begin so: sub-1/x\.nwb_old"):
         load("dandi://000020/sub-1/y.nwb")
-    with pytest.raises(RecordingError, match="does not answer"):
+    with pytest.raises(RecordingError, match=r"dandi://000099/sub-1/y\.nwb: cannot be fetched: .*404"):
         load("dandi://000099/sub-1/y.nwb")
 
 

@@ -12,13 +12,17 @@ class Site(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, pages, ranges=True):
+    def __init__(self, pages, ranges=True, behave=None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.pages, self.ranges, self.sent, self.requests = pages, ranges, 0, 0
+        #: of a server that does not do as it should: (handler, whole body, part asked for) -> whether it has answered
+        self.behave = behave
         self.root = f"http://127.0.0.1:{self.server_port}"
 
 
 class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def do_GET(self):
         site = self.server
         body = site.pages.get(self.path.split("?")[0])
@@ -26,6 +30,7 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(body, str):
             self.send_response(302)
             self.send_header("Location", body)
+            self.send_header("Content-Length", "0")
             self.end_headers()
             return
         if body is None:
@@ -36,8 +41,13 @@ class Handler(BaseHTTPRequestHandler):
         if asked and site.ranges:
             first, _, last = asked.removeprefix("bytes=").partition("-")
             part, status = body[int(first) : int(last) + 1 if last else None], 206
+        if site.behave is not None and site.behave(self, body, part):
+            return
         self.send_response(status)
         self.send_header("Content-Length", str(len(part)))
+        if status == 206:
+            begin = int(asked.removeprefix("bytes=").partition("-")[0])
+            self.send_header("Content-Range", f"bytes {begin}-{begin + len(part) - 1}/{len(body)}")
         self.end_headers()
         if not asked and len(part) > 10**6:
             site.sent += 65536  # the length was wanted: whoever asks hangs up after the headers
@@ -55,8 +65,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(pages, ranges=True):
-    site = Site(pages, ranges)
+def serving(pages, ranges=True, behave=None):
+    site = Site(pages, ranges, behave)
     threading.Thread(target=site.serve_forever, daemon=True).start()
     try:
         yield site

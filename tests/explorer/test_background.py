@@ -51,4 +51,4 @@ def test_an_error_of_the_fit_is_told():
     heard: dict = {}
     while not {"fit", "error"} & set(heard):
         heard = lines.get(timeout=120)
-    assert "the training current is constant" in heard["error"]
+    assert "flat: the current is 1 pA throughout" in heard["error"]

@@ -40,7 +40,8 @@ def test_what_comes_out_is_finite_and_told(count):
     assert all(np.isfinite(t).all() for t in runs.spike_times[0])
     if count < 5:
         assert done.status is Status.TOO_FEW_SPIKES
-        assert f"only {count} spikes in the training data; nothing was fitted" in done.warnings
+        few = f"only {count} spike{'' if count == 1 else 's'} in the training data; nothing was fitted"
+        assert any(few in w for w in done.warnings), done.warnings
     else:
         assert np.isfinite(done.loss)
         assert done.loss <= done.history[1].details["curves"][0][0] + 1e-9
@@ -50,7 +51,5 @@ def test_what_comes_out_is_finite_and_told(count):
 
 def test_one_level_of_current_is_refused_with_the_reason():
     data = Recording.of(np.full(20_000, 50.0), DT, spike_times=np.arange(1000.0, 9000.0, 500.0), cell="flat")
-    with pytest.raises(
-        FitError, match=r"the training current is constant \(50 pA\); a fit needs a current that varies"
-    ):
+    with pytest.raises(FitError, match=r"flat: the current is 50 pA throughout: it never changes.*undriven=True"):
         fit(data, AIGIF, QUICK)

@@ -116,7 +116,8 @@ def test_a_recording_and_a_simulation(cell):
     data, runs, _ = cell
     _, rec = recording(data)
     s = score(Simulated((tuple(runs),), stochastic=True), rec)
-    plain = score(runs, data, duration=6000.0)
+    # two spikes within one sample, here 1 ms, are one for a recording
+    plain = score(runs, [sweep.spike_times for sweep in rec.sweeps], duration=6000.0)
     assert [r.value for r in s] == [r.value for r in plain]
     assert (s.cell, s.stochastic, s.n_runs) == ("c1", True, (200,))
     with pytest.raises(ScoreError, match="2 stimuli, recorded 1"):

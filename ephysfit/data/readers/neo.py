@@ -16,8 +16,8 @@ import numpy as np
 
 from ephysfit import units
 from ephysfit.arrays import Trace, Train
+from ephysfit.data import hdf5
 from ephysfit.data.building import Choice, aligned, build, onto
-from ephysfit.data.probing import probe
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError, needed
 
@@ -85,7 +85,7 @@ def _blocks(path: Path) -> list[Any]:
         if suffix == ".mat":
             return list(neo.io.NeoMatlabIO(str(path)).read(lazy=False))
         if suffix == ".nix":
-            probe(path)
+            hdf5.looked_at(path)
             with neo.io.NixIO(str(path), "ro") as io:
                 return list(io.read(lazy=False))
         return list(neo.io.get_io(str(path)).read(lazy=False))

@@ -1,0 +1,72 @@
+"""What an HDF5 file takes from other files. The helper process runs it too, as text: it imports nothing of ours."""
+
+import h5py
+
+#: kind, name, file that it leads to, what of that file
+Found = list[tuple[str, str, str, str]]
+DAMAGED = OSError, LookupError, ValueError, TypeError, RuntimeError
+
+
+def outward(file: h5py.File) -> Found:
+    """All that a file has from elsewhere; nothing of it is followed.
+
+    Kinds are ``"link"`` (external link), ``"storage"`` (samples in another file, byte by byte), ``"source"`` (a virtual
+    dataset made of others) and ``"unlisted"`` (damaged, so that it cannot be told). Soft links stay inside a file.
+    """
+    found: Found = []
+    seen: set[int] = set()
+    todo = [("", file["/"].id)]
+    while todo:
+        path, group = todo.pop()
+        try:
+            names: list[tuple[bytes, int]] = []
+            group.links.iterate(lambda name, info, names=names: names.append((name, info.type)), info=True)
+        except DAMAGED:
+            found.append(("unlisted", path or "/", "", ""))
+            continue
+        for name, kind in names:
+            here = f"{path}/{_text(name)}"
+            if kind == h5py.h5l.TYPE_EXTERNAL:
+                other, inside = group.links.get_val(name)
+                found.append(("link", here, _text(other), _text(inside)))
+            elif kind == h5py.h5l.TYPE_HARD:
+                try:
+                    item = _unseen(group, name, seen)
+                except DAMAGED:
+                    found.append(("unlisted", here, "", ""))
+                    continue
+                if isinstance(item, h5py.h5g.GroupID):
+                    todo.append((here, item))
+                elif isinstance(item, h5py.h5d.DatasetID):
+                    found += _elsewhere(here, item)
+    return found
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+
+
+def _unseen(group: h5py.h5g.GroupID, name: bytes, seen: set[int]) -> h5py.h5g.GroupID | h5py.h5d.DatasetID | None:
+    """An object that was not seen yet; None where it was, or where nobody can open it."""
+    try:
+        item = h5py.h5o.open(group, name)
+    except DAMAGED:
+        return None
+    address = h5py.h5o.get_info(item).addr
+    if address in seen:
+        return None
+    seen.add(address)
+    return item
+
+
+def _elsewhere(here: str, dataset: h5py.h5d.DatasetID) -> Found:
+    try:
+        made = dataset.get_create_plist()
+        if made.get_layout() == h5py.h5d.VIRTUAL:
+            count = made.get_virtual_count()
+            sources = [(made.get_virtual_filename(k), made.get_virtual_dsetname(k)) for k in range(count)]
+            return [("source", here, _text(a), _text(b)) for a, b in dict.fromkeys(sources) if _text(a) != "."]
+        files = dict.fromkeys(made.get_external(k)[0] for k in range(made.get_external_count()))
+        return [("storage", here, _text(name), "") for name in files]
+    except DAMAGED:
+        return [("unlisted", here, "", "")]
