@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ephysfit.files import expanded
+
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
     from ephysfit.fitting.fit import Fit

@@ -167,7 +167,7 @@ def _parts(group: Stimulus) -> list[_Part]:
         out.append(_Part(sweep, "past" if levels is None else "steps", rest, at))
         if group.repeats >= REPEATS:
             out.append(_Part(sweep, "repeats", sweep.current - _others(group, sweep), at))
-    return out
+    return [part for part in out if part.sweep.steps > SAMPLES + part.reach]
 
 
 def spike_samples(sweep: Sweep) -> Index:
