@@ -61,6 +61,8 @@ CONTROLS = 8
 HELD, GRID, FULL = 64, 0.98, 0.7
 #: repeats needed for a mean of the others
 REPEATS = 3
+#: sweeps play the same noise where their currents correlate so far, over so many samples
+SAME, SAME_SAMPLES = 0.5, 2000
 
 REFERENCES = {
     "steps": "the levels of its steps",
@@ -266,7 +268,11 @@ def _strongest(pool: list[_Projected], tests: int) -> Leak | None:
     """The waveform that stands out most from honest chance, if one does."""
     if sum(map(len, pool)) < ENOUGH:
         return None
-    along, power = (np.concatenate([getattr(own, name) for own in pool]) for name in ("along", "power"))
+    alike = _alike(pool)
+    along, power = (_by_moment(np.concatenate([getattr(own, name) for own in pool]), alike)
+                    for name in ("along", "power"))  # fmt: skip
+    if len(along) < ENOUGH:
+        return None
     whole = np.maximum(power.sum(axis=0), 1e-300)
     size = along.sum(axis=0) / whole
     error = np.sqrt(((along - size * power) ** 2).sum(axis=0)) / whole
@@ -279,6 +285,52 @@ def _strongest(pool: list[_Projected], tests: int) -> Leak | None:
         return None
     best = int(np.argmax(np.where(large, np.abs(score), 0.0)))
     return Leak(float(score[best]), float(sizes[best]), pool[0].part.reference)
+
+
+def _alike(pool: list[_Projected]) -> Index:
+    """A number for each spike, the same where two spikes saw the same stretch of one noise.
+
+    Sweeps that play one noise again, as it was or scaled, spike at the same moments: of that noise they are one piece
+    of evidence, however many they are. Noise of the recording is new in each sweep.
+    """
+    count = sum(map(len, pool))
+    if len(pool) < 2 or pool[0].part.reference == "repeats":
+        return np.arange(count)
+    stimulus = _noises([own.part for own in pool])
+    dt = pool[0].part.sweep.dt
+    moments = np.stack([
+        np.concatenate([np.full(len(own), k) for own, k in zip(pool, stimulus, strict=True)]),
+        np.concatenate([own.at for own in pool]),
+    ])  # fmt: skip
+    span, number, begun = max(round(WINDOW / dt), FEWEST), -1, (-1, 0)
+    alike = np.empty(count, dtype=np.int64)
+    for k in np.lexsort(moments[::-1]):
+        which, at = int(moments[0, k]), int(moments[1, k])
+        if which != begun[0] or at - begun[1] >= span:
+            number, begun = number + 1, (which, at)
+        alike[k] = number
+    return alike
+
+
+def _noises(parts: list[_Part]) -> list[int]:
+    """The noise that each part plays: the position of the first part whose current goes with its own."""
+    steps = min(part.sweep.steps for part in parts)
+    every = max(steps // SAME_SAMPLES, 1)
+    rows = np.stack([part.rest[:steps:every] for part in parts])
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    rows /= np.maximum(np.sqrt(np.einsum("kt,kt->k", rows, rows)), 1e-300)[:, None]
+    first: list[int] = []
+    for k, row in enumerate(rows):
+        same = [j for j in sorted(set(first)) if float(np.einsum("t,t->", rows[j], row)) > SAME]
+        first.append(same[0] if same else k)
+    return first
+
+
+def _by_moment(values: Array, alike: Index) -> Array:
+    """Sums over the spikes of each moment, (moment, waveform)."""
+    out = np.zeros((int(alike.max()) + 1 if alike.size else 0, values.shape[1]))
+    np.add.at(out, alike, values)
+    return out
 
 
 def _project(pool: list[_Part]) -> list[_Projected]:
