@@ -55,6 +55,8 @@ class Layout:
         Position of the first row of numbers among the lines, counted from 0.
     heading
         Names of the columns, and the lines they were found in.
+    empty
+        Positions of the columns of which the lines looked at hold nothing.
     """
 
     separator: str
@@ -63,6 +65,7 @@ class Layout:
     numeric: tuple[int, ...]
     first: int
     heading: Heading
+    empty: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         named = self.heading.said or "no names"
@@ -130,7 +133,7 @@ def sniff(
 
 def is_comment(line: str) -> bool:
     """Whether a line is a comment as a whole; a # inside a line is none."""
-    return line.lstrip().startswith(COMMENTS)
+    return (line.lstrip() if line[:1].isspace() else line).startswith(COMMENTS)
 
 
 def cells_of(line: str, separator: str) -> list[str]:
@@ -160,6 +163,7 @@ class _Reading:
     columns: int
     numeric: tuple[int, ...]
     score: float
+    empty: tuple[int, ...] = ()
 
 
 def _readings(sample: list[str], separator: str | None, decimal: str | None) -> list[_Reading]:
@@ -190,9 +194,9 @@ def _reading(rows: list[list[str]], separator: str, decimal: str) -> _Reading:
         elif any(_BROKEN.fullmatch(cells[j]) for cells, _ in of_width):
             return _Reading(separator, decimal, n, (), 0.0)
     fits = sum(_holds(cells, numeric, decimal) for cells, _ in of_width)
-    empty = sum(all(cells[j] in MISSING for cells, _ in of_width) for j in range(n))
-    score = fits / len(rows) * len(numeric) / max(n - empty, 1)
-    return _Reading(separator, decimal, n, tuple(numeric), score if numeric else 0.0)
+    empty = tuple(j for j in range(n) if all(cells[j] in MISSING for cells, _ in of_width))
+    score = fits / len(rows) * len(numeric) / max(n - len(empty), 1)
+    return _Reading(separator, decimal, n, tuple(numeric), score if numeric else 0.0, empty)
 
 
 def _holds(cells: Sequence[str], numeric: Sequence[int], decimal: str) -> bool:
@@ -213,7 +217,7 @@ def _laid_out(lines: Sequence[str], body: list[int], reading: _Reading, names: S
             refuse_other_count(lines[:first], reading.columns)
     except RecordingError as error:
         return str(error)
-    return Layout(reading.separator, reading.decimal, reading.columns, reading.numeric, first, found)
+    return Layout(reading.separator, reading.decimal, reading.columns, reading.numeric, first, found, reading.empty)
 
 
 def _labelled(row: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,15 +130,26 @@ def _check_skip(skip: int | None, lines: Sequence[str]) -> int:
 
 def _numbers(lines: Sequence[str], layout: Layout) -> tuple[dict[int, npt.NDArray[Any]], Lines]:
     """The numeric columns by position: parsed as a whole where all lines are rows, else line by line first."""
-    full = [line for line in lines if line.strip()]
+    full = [line for line in lines if line and not line.isspace()]
     columns = _parsed(full, layout)
-    if columns is not None and _regular(full, columns, layout):
-        return columns, Lines([full])
-    sorted_ = _sorted(lines, layout)
-    columns = _parsed(sorted_.rows, layout)
+    sorted_ = Lines([full]) if columns is not None and _regular(full, columns, layout) else None
+    if sorted_ is None:
+        sorted_ = _sorted(lines, layout)
+        columns = _parsed(sorted_.rows, layout)
     if columns is None:
         raise RecordingError("its rows cannot be read as numbers")
-    return columns, sorted_
+    return {**columns, **_sparse(sorted_.rows, layout)}, sorted_
+
+
+def _sparse(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]]:
+    """Columns that looked empty where the lines were sampled, and hold numbers elsewhere: a few spike times beside
+    many samples."""
+    found = {}
+    for j in layout.empty:
+        columns = _parsed(rows, replace(layout, numeric=(j,)))
+        if columns is not None and not np.isnan(columns[j]).all():
+            found |= columns
+    return found
 
 
 def _parsed(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]] | None:
@@ -158,12 +169,19 @@ def _parsed(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]] | No
 
 
 def _regular(rows: list[str], columns: dict[int, npt.NDArray[Any]], layout: Layout) -> bool:
-    """Whether every row has all its cells: short ones end in a missing number, long ones hold more separators."""
-    if len(layout.numeric) < layout.columns or np.isnan(columns[layout.columns - 1]).any():
+    """Whether every row has all its cells, and a number in one; where a column holds words, lines of words pass for
+    rows."""
+    if {*layout.numeric, *layout.empty} != {*range(layout.columns)}:
+        return False
+    known = ~np.isnan(columns[layout.numeric[0]])
+    for j in layout.numeric[1:]:
+        known |= ~np.isnan(columns[j])
+    if not known.all():
         return False
     if layout.separator == " ":
         return all(len(row.split()) == layout.columns for row in rows)
-    return sum(row.count(layout.separator) for row in rows) == len(rows) * (layout.columns - 1)
+    wanted = layout.columns - 1
+    return all(row.count(layout.separator) == wanted for row in rows)
 
 
 def _sorted(lines: Sequence[str], layout: Layout) -> Lines:

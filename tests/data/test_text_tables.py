@@ -344,3 +344,25 @@ def test_a_mark_alone_is_no_text():
     with pytest.raises(RecordingError):
         sniff([""])
     assert decoded(codecs.BOM_UTF8)[0] == ""
+
+
+def test_a_few_spike_times_beside_many_samples_are_numbers(tmp_path):
+    """The lines that are looked at to tell the layout hold none of them."""
+    n, spikes = 20_000, [100.0, 350.5, 1200.25]
+    current = np.round(50 * np.sin(np.arange(n) / 50), 3)
+    for where in ([0, 1, 2], [1000, 3505, 12_002]):
+        cells = dict(zip(where, spikes, strict=True))
+        lines = [f"{0.1 * k:.1f},{i:g},{cells.get(k, '')}" for k, i in enumerate(current)]
+        recording = load(saved(tmp_path, ["time_ms,current_pA,spike_times_ms", *lines]))
+        assert recording[0].spike_times == pytest.approx(spikes)
+    with pytest.raises(RecordingError, match="it is empty"):
+        load(saved(tmp_path, ["time_ms,current_pA,spike_times_ms", *[f"{0.1 * k:.1f},{k % 7}," for k in range(n)]]))
+
+
+def test_a_short_row_is_refused_also_where_the_last_column_has_gaps(tmp_path):
+    lines = [f"{t:g},{i:g},{v:g}" for t, i, v in zip(T, I, V, strict=True)]
+    lines[50] = lines[50].rsplit(",", 1)[0] + ","
+    assert np.isnan(load(saved(tmp_path, ["time_ms,current_pA,voltage_mV", *lines]))[0].voltage[50])
+    lines[60] = lines[60].rsplit(",", 1)[0]
+    with pytest.raises(RecordingError, match=r"line 62 .* has 2 cells where the rows above have 3"):
+        load(saved(tmp_path, ["time_ms,current_pA,voltage_mV", *lines]))
