@@ -22,6 +22,8 @@ WORDS = {
     "n_trials": {"ntrials"},
 }
 TO_HZ = {"Hz": 1.0, "kHz": 1e3}
+#: of rates alone the case says nothing: there is no other unit that "hz" could be
+RATES = {name.lower(): name for name in TO_HZ}
 #: units of each quantity, and what one is in ours
 FACTORS: dict[str, Mapping[str, float]] = {
     "time": units.TO_MS, "dt": units.TO_MS, "rate": TO_HZ, "current": units.TO_PA, "voltage": units.TO_MV,
@@ -100,6 +102,8 @@ def _example(quantity: str) -> str:
 
 def _factor(name: str, quantity: str, unit: str) -> float:
     known = FACTORS[quantity]
+    if quantity == "rate" and unit.lower() in RATES:
+        return known[RATES[unit.lower()]]
     if unit not in known:
         raise RecordingError(f"column {name!r}: {unit!r} is not a unit of {quantity}; known: {', '.join(known)}")
     return known[unit]
@@ -198,6 +202,19 @@ def bracketed(name: str) -> str:
     """
     match = _FORM.match(_COPY.sub("", name))
     return (match["a"] or match["b"] or "") if match else ""
+
+
+def unit_of(name: str, quantity: str) -> str:
+    """The unit that a name ends in, in brackets or behind a separator, if it is one of this quantity; else empty.
+
+    Examples
+    --------
+    >>> unit_of("I3 (nA)", "current"), unit_of("V_3_mV", "voltage"), unit_of("I_3", "current")
+    ('nA', 'mV', '')
+    """
+    match = _FORM.match(_COPY.sub("", name))
+    unit = (match["a"] or match["b"] or match["c"] or "") if match else ""
+    return unit if unit in FACTORS.get(quantity, ()) else ""
 
 
 def _asked(quantity: str, wanted: str | int, names: list[str], given: Mapping[str, str]) -> Column:

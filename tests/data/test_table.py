@@ -166,3 +166,23 @@ def test_any_name_is_parsed_or_refused(name):
     except RecordingError:
         return
     assert column is None or column.factor > 0
+
+
+def test_a_pattern_takes_the_unit_that_its_columns_share(tmp_path):
+    head = ["time_ms", "I0 (nA)", "I1 (nA)", "V0 (mV)", "V1 (mV)"]
+    path = write(tmp_path / "wide.csv", head, [T, I / 1e3, I / 1e3, V, V], form="{:.7f}")
+    recording = load(path, columns={"current": "I*", "voltage": "V*"})
+    assert len(recording) == 2
+    check(recording)
+    head[2] = "I1 (pA)"
+    with pytest.raises(RecordingError, match=r"different units \('nA' and 'pA'\)"):
+        load(write(path, head, [T, I, I, V, V]), columns={"current": "I*", "voltage": "V*"})
+
+
+def test_complex_numbers_are_no_samples_and_the_case_of_a_rate_says_nothing(tmp_path):
+    path = tmp_path / "cell.npz"
+    np.savez(path, current_pA=I + 0j, voltage_mV=V, sampling_rate_hz=10_000.0)
+    check(load(path))
+    np.savez(path, current_pA=I + 1j, voltage_mV=V, rate_KHZ=10.0)
+    with pytest.raises(RecordingError, match="'current_pA' holds complex numbers"):
+        load(path)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
 from ephysfit.data.building import SAME_RATE, Choice, build, tidy
-from ephysfit.data.columns import Column, parse, resolve
+from ephysfit.data.columns import Column, parse, resolve, unit_of
 from ephysfit.data.recording import Recording, Rejected, Sweep, check_step
 from ephysfit.data.rules import Removed
 from ephysfit.data.shapes import oriented
@@ -126,7 +126,7 @@ def read(
     choice, columns = choice or Choice(), dict(columns or {})
     text = {"skip": skip, "names": _listed(names), "separator": separator, "decimal": decimal, "encoding": encoding}
     found = _found(path, text)
-    arrays = _families(found.arrays, columns)
+    arrays = _families(found.arrays, columns, units or {})
     roles = resolve(arrays, columns, units)
     if "current" not in roles:
         raise StimulusError(_no_current(found))
@@ -160,7 +160,7 @@ def _found(path: Path, text: Mapping[str, Any]) -> Found:
     return LOADERS[kind](path)
 
 
-def _families(arrays: Arrays, columns: dict[str, Any]) -> Arrays:
+def _families(arrays: Arrays, columns: dict[str, Any], units: Mapping[str, str]) -> Arrays:
     """The arrays with columns that are one sweep each put together as (trial, time): those asked for as a list or a
     pattern, which `columns` then holds by name, and those numbered as traces or sweeps."""
     out = dict(arrays)
@@ -168,6 +168,8 @@ def _families(arrays: Arrays, columns: dict[str, Any]) -> Arrays:
         members = _members(wanted, out)
         if members:
             label = wanted if isinstance(wanted, str) else f"{members[0]} … {members[-1]}"
+            if label not in units and quantity not in units and (unit := _common_unit(quantity, members)):
+                label = f"{label} ({unit})"
             out[label] = _stacked(label, [arrays[m] for m in members])
             columns[quantity] = label
     numbered: dict[str, dict[int, str]] = {}
@@ -181,6 +183,24 @@ def _families(arrays: Arrays, columns: dict[str, Any]) -> Arrays:
             out = {name: array for name, array in out.items() if name not in members_of.values()}
             out[stem] = _stacked(stem, [arrays[members_of[k]] for k in sorted(members_of)])
     return out
+
+
+def _common_unit(quantity: str, members: Sequence[str]) -> str:
+    """The unit in the names of columns that are put together; empty where they have none.
+
+    Raises
+    ------
+    RecordingError
+        If they are in different ones.
+    """
+    found = sorted({unit_of(name, quantity) for name in members})
+    if len(found) > 1:
+        said = " and ".join(repr(unit) if unit else "none" for unit in found)
+        raise RecordingError(
+            f"columns {some(map(repr, members))} are in different units ({said}): give units={{{quantity!r}: ...}} "
+            "or columns of one unit"
+        )
+    return found[0]
 
 
 def _members(wanted: Any, arrays: Arrays) -> list[str]:
@@ -240,6 +260,12 @@ def _with_notes(sweeps: list[Sweep], notes: Sequence[str], left_out: int) -> lis
 def _numbers(array: npt.NDArray[Any], column: Column) -> npt.NDArray[np.float64]:
     if array.dtype == object and array.size == 1 and isinstance(array.flat[0], str):
         raise RecordingError(f"column {column.name!r} holds something that is not a number: {array.flat[0]}")
+    if np.iscomplexobj(array):
+        if np.any(array.imag):
+            raise RecordingError(
+                f"column {column.name!r} holds complex numbers, and samples are real: save their real part"
+            )
+        array = array.real
     try:
         values = np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError):
