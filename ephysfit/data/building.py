@@ -69,7 +69,7 @@ def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus:
     """A sweep from samples of which some may be missing (NaN).
 
     Missing samples at the end (an aborted sweep padded to its planned length) are cut off. Voltage missing elsewhere is
-    marked as not valid. Current missing elsewhere is refused: a neuron remembers it.
+    marked as not valid, which is said. Current missing elsewhere is refused: a neuron remembers it.
 
     Raises
     ------
@@ -95,6 +95,13 @@ def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus:
         raise StimulusError(
             f"the current is missing (NaN) at {np.flatnonzero(~np.isfinite(current))[0] * dt:g} ms, inside the sweep"
         )
+    removed = (Removed("aborted", lost, "samples"),) if lost else ()
+    valid = intervals(known[:end], dt)
+    missing = int(end - known[:end].sum())
+    if missing:
+        notes += (f"{missing * dt:g} ms of voltage missing (NaN) inside the sweep, the first at "
+                  f"{int(np.argmin(known)) * dt:g} ms: masked; the current is taken as it stands",)  # fmt: skip
+        removed += (Removed("gap", missing, "samples"),)
     return Sweep(
         current[:end],
         dt,
@@ -103,9 +110,9 @@ def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus:
         stimulus=stimulus,
         start=start,
         warnings=notes,
-        valid=intervals(known[:end], dt),
+        valid=valid,
         spike_source="none",
-        removed=(Removed("aborted", lost, "samples"),) if lost else (),
+        removed=removed,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ephysfit.arrays import Train
 from ephysfit.data import hdf5
 from ephysfit.data.spikes import detect_spikes
-from ephysfit.data.sweep import Sweep
+from ephysfit.data.sweep import Sweep, drop_missing
 from ephysfit.errors import RecordingError
 
 #: given and detected spikes of all sweeps may differ by this part and so many before a word is said
@@ -83,8 +83,9 @@ def unit_of(file: Any, wanted: int | None, *, needed: bool, alone: bool) -> tupl
     row = wanted or 0
     if isinstance(row, bool) or not 0 <= row < count:
         raise RecordingError(f"no unit {row}; the units table has {count} rows, counted from 0")
-    train = np.sort(_row(table, "spike_times", row).astype(np.float64)) * 1e3
-    return Unit(row, train[np.isfinite(train)], _observed(table, row)), ()
+    train, missing = drop_missing(_row(table, "spike_times", row).astype(np.float64) * 1e3)
+    said = tuple(f"{one.count} spike times of unit {row} are missing (NaN) between others: left out" for one in missing)
+    return Unit(row, train, _observed(table, row)), said
 
 
 def _row(table: Any, name: str, row: int) -> np.ndarray:

@@ -155,9 +155,9 @@ RULES = MappingProxyType(
         "gap": Rule(
             "masks",
             "samples inside a sweep that were never recorded",
-            "a voltage at exactly 0 mV, or at one value that is no end of its range, for 5 ms or more, noisy on both "
-            "sides",
-            'padding="keep"',
+            "a voltage that is no number (NaN), or at exactly 0 mV, or at one value that is no end of its range, for 5 "
+            "ms or more, noisy on both sides",
+            'padding="keep" (not for NaN)',
             "0 of 54 made traces, 0 of 208 real sweeps, as above",
         ),
         "voltage clamp": Rule(

@@ -226,6 +226,13 @@ class TestUnits:
         assert {s.spike_source for s in load(lab.path, spikes="detect")} == {"detected"}
         assert len(load(lab.path, spikes="given")) == 2
 
+    def test_missing_spike_times_are_left_out_and_said(self, lab):
+        self.two(lab)
+        lab.nwb.add_unit(spike_times=[0.0502, np.nan, 0.1502, 5.1502, 5.0502, np.nan])
+        recording = load(lab.save())
+        assert [s.spike_times.round(6).tolist() for s in recording] == [[50.2, 150.2]] * 2
+        assert "1 spike times of unit 0 are missing (NaN) between others: left out" in recording.warnings
+
     def test_several_units_are_asked_about(self, lab):
         self.two(lab)
         lab.nwb.add_unit(spike_times=[0.0502])

@@ -220,3 +220,14 @@ def test_spikes_given_for_the_padding_are_left_out_and_counted():
 def test_real_recordings_lose_nothing():
     for name in ("DRN158", "DRN164"):
         assert not cut_off(info(SHIPPED / f"{name}.nwb"))
+
+
+def test_missing_voltage_inside_a_sweep_is_masked_counted_and_said(tmp_path):
+    current, voltage = live()
+    voltage[300:340] = np.nan
+    np.savez(tmp_path / "cell.npz", current_pA=current, voltage_mV=voltage, dt_ms=DT)
+    found = load(tmp_path / "cell.npz")[0]
+    assert found.steps == N
+    assert len(found.valid) == 2
+    assert [str(one) for one in found.removed] == ["40 samples (gap)"]
+    assert any("of voltage missing (NaN) inside the sweep" in said for said in found.warnings)
