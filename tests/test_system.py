@@ -42,6 +42,7 @@ def like_windows(tmp_path):
     return {**os.environ, "PYTHONPATH": path, "EPHYSFIT_CACHE": str(tmp_path / "cache")}
 
 
+@pytest.mark.slow
 def test_a_batch_runs_where_there_is_no_fcntl_and_no_resource(tmp_path, like_windows):
     (tmp_path / "cell.csv").write_text("time (ms),voltage (mV),current (pA)\n0,-65,0\n0.1,-65,0\n")
     ask = [sys.executable, "-m", "ephysfit"]

@@ -72,6 +72,7 @@ def shown(threads: int, run: Path, cell: Path) -> str:
     return python(threads, "-c", code, run, cell).strip()
 
 
+@pytest.mark.slow
 def test_batch_collect_score_explore_and_report_under_other_numbers_of_threads(cell, tmp_path):
     run = tmp_path / "run"
     ephysfit(2, "batch", cell.parent, "-o", run, "--model", "LIF", "--workers", "1", "--runs", "20", "--reports")

@@ -83,6 +83,7 @@ def test_a_killed_worker_loses_its_task_and_no_other(tmp_path):
     assert standing(tmp_path / "run").counts == {"done": 6}
 
 
+@pytest.mark.slow
 def test_a_task_that_hangs_does_not_outlive_its_runner():
     """Its claim would stop the next run for ever."""
     import psutil

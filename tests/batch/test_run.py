@@ -284,6 +284,7 @@ class TestCommands:
         assert says in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_the_cells_of_a_run_are_the_prior_of_another(done, tmp_path):
     folder, *_ = done
     cells, again = folder.parent / "cells", tmp_path / "again"

@@ -96,6 +96,7 @@ def test_training_and_test_files_of_one_cell():
     assert (recording.cell, train.duration, test.duration) == ("DRN162_5ht", 60_000, 100_000)
 
 
+@pytest.mark.slow
 def test_everything_shared_loads_or_is_refused():
     refused = []
     for path in sorted([*SHARED.rglob("*.abf"), *SHARED.rglob("*.nwb")]):

@@ -232,6 +232,7 @@ def test_a_file_that_changes_while_it_is_read(path):
         load(f"{site.root}/cell.nwb")
 
 
+@pytest.mark.slow
 def test_a_fault_in_the_samples_of_one_sweep_loses_no_sweep_in_silence(path):
     """The reader puts aside sweeps that cannot be read; a network that fails is no such sweep."""
     found = []
@@ -250,6 +251,7 @@ def test_a_fault_in_the_samples_of_one_sweep_loses_no_sweep_in_silence(path):
             load(f"{site.root}/cell.nwb")
 
 
+@pytest.mark.slow
 def test_hosts_that_are_not_there_fail_at_once():
     with within(20), pytest.raises(RecordingError, match=r"x\.nwb: nobody\.invalid does not answer"):
         load("http://nobody.invalid/x.nwb")

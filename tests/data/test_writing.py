@@ -236,6 +236,7 @@ def test_a_full_disk_is_an_error_and_the_original_whole(path, monkeypatch):
     assert digest(path) == before
 
 
+@pytest.mark.slow
 def test_a_fit_of_a_shipped_cell_goes_in_and_comes_back(tmp_path):
     """Predictions and scores of the model itself, written by `ephysfit.write`, on a real file."""
     import ephysfit as ef

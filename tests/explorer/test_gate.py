@@ -287,6 +287,7 @@ class Notebook(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_notebook_at_another_port_or_site_shows_the_page_in_a_frame(served, host):
     """Browsers call `localhost` and 127.0.0.1 different sites, as they do the page of an editor, and keep from frames
@@ -304,6 +305,7 @@ def test_a_notebook_at_another_port_or_site_shows_the_page_in_a_frame(served, ho
         notebook.server_close()
 
 
+@pytest.mark.slow
 def test_a_page_of_another_site_gets_nothing_out_of_a_browser_that_has_the_page_open(served):
     """It asks as a script, an image, a form and a socket may."""
     needed()

@@ -86,6 +86,7 @@ def test_a_report_that_fails_does_not_take_the_fit_with_it(cell, tmp_path, monke
     assert json.loads((tmp_path / "a" / "fit.json").read_text())["model"] == "ALIF"
 
 
+@pytest.mark.slow
 def test_a_batch_keeps_the_fit_whose_page_breaks(cell, tmp_path, monkeypatch):
     from ephysfit.batch import work
     from ephysfit.batch.store import Store
@@ -105,6 +106,7 @@ def test_names_that_are_no_text_are_written_out():
     assert len(files.safe_name("x" * 500)) <= 60
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file system takes UTF-8 names only")
 def test_a_file_whose_name_is_no_text_breaks_no_table(cell, tmp_path):
     odd = os.fsdecode(os.path.join(os.fsencode(tmp_path), b"cell_\xff.npz"))
@@ -159,6 +161,7 @@ def test_links_in_circles_end_and_linked_folders_are_read(tmp_path):
     assert time.process_time() - begin < 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no SIGTERM to a process there")
 def test_sigterm_ends_a_batch_in_order_and_says_how_it_goes_on(cell, tmp_path):
     many = tmp_path / "cells"

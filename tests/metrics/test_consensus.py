@@ -108,6 +108,7 @@ def md_pairs(data, window):
     return (table.sum() - np.trace(table)) / (n * (n - 1)), np.trace(table) / n
 
 
+@pytest.mark.slow
 @settings(unhurried, max_examples=60)
 @given(
     seed=st.integers(0, 10**6),

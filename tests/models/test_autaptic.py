@@ -43,6 +43,7 @@ def test_leak_factor_is_one_with_slope_one_at_rest():
     assert leak_factor(-1e4) == pytest.approx(LEAST_LEAK)
 
 
+@pytest.mark.slow
 def test_an_autaptic_conductance_spares_the_spikes_of_a_burst():
     """A shunt raises the current a burst needs: fewer spikes than without, as with functional autapses."""
     current = noise(6000, 0.1, 220.0, 60.0)
@@ -68,6 +69,7 @@ def test_a_partners_spike_injects_its_exponential_current():
     assert (V - cell.E_L).sum() * 0.1 == pytest.approx(100.0 * 5.0 / cell.g, rel=0.02)
 
 
+@pytest.mark.slow
 def test_coupling_is_found_with_the_partners_train_and_not_with_a_shifted_one():
     """Null test: the likelihood over the coupling peaks near the true one, and near 0 for circularly shifted trains."""
     dt, steps, true = 0.5, 6000, 60.0

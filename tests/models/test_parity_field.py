@@ -135,6 +135,7 @@ def test_gif_margin_between_recorded_spikes_is_the_spike_response():
     np.testing.assert_allclose(margins[after], V[after] - cell.theta - gamma[after], atol=1e-8)
 
 
+@pytest.mark.slow
 def test_agif_is_the_published_rule():
     dt, cell = 0.05, AGIF.start().replace(g_A=60.0)
 
@@ -165,6 +166,7 @@ def test_igif_is_the_published_rule():
     assert_paired(times(spikes, dt), times(gif_by_hand(cell, current, dt, following), dt), 1.0, median=0.15)
 
 
+@pytest.mark.slow
 def test_igif_forgives_a_slow_ramp_and_fires_to_a_fast_one():
     cell = IGIF.start().replace(C=20.0, k_a=4.0, k_i=3.0, tau_theta=40.0, V_i=-58.0)
     top = 150.0
@@ -246,6 +248,7 @@ def adex_by_hand(p, current, dt, V_peak):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NAUD)
 def test_adex_is_the_published_rule(kind):
     """With a rise far above that of any cell; Euler at 0.005 ms there, our steps at 0.02 ms."""
@@ -266,6 +269,7 @@ def test_a_finite_rise_delays_each_spike_by_the_height_over_the_rise():
     assert b - a == pytest.approx(48.0 / 200.0, rel=0.25)
 
 
+@pytest.mark.slow
 def test_izhikevich_2003_is_the_published_rule():
     """Regular spiking, fast spiking and chattering of the paper (b = 0.2), Euler at 0.002 ms there."""
     for a, c, d in ((0.02, -65.0, 8.0), (0.1, -65.0, 2.0), (0.02, -50.0, 2.0)):

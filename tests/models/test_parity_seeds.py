@@ -177,6 +177,7 @@ def test_resonant_lif_with_its_phase_is_every_underdamped_adlif():
     np.testing.assert_allclose(xa, xb, rtol=1e-8, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_brf_is_the_published_rule_at_fine_steps():
     """b_t = p(omega) - b_off - q, explicit Euler with threshold 1 + q (seconds there): spike times within 1 ms."""
     dt, f, offset = 0.05, 0.01, 0.03
@@ -211,6 +212,7 @@ def published_silif(current, step, rate_u, rate_w, a, b):
     return out
 
 
+@pytest.mark.slow
 def test_silif_is_the_published_code_at_fine_steps():
     """There `a` is (1 - beta) a R and the spike's own overshoot enters w once: b in code is b less that."""
     dt, rate_u, rate_w, a, b = 0.02, 1 / 15, 1 / 100, 0.8, 0.3

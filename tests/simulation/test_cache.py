@@ -49,6 +49,7 @@ def test_the_next_process_compiles_nothing(warm):
     assert use(cache) == (0, outcome, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "damage"),
     [("*.nbc", b""), ("*.nbc", b"\x80\x04\x95" + bytes(200)), ("*.py", b"import nothing"), ("*.json", b'{"a": 1}')],
@@ -65,6 +66,7 @@ def test_damage_is_one_line_and_the_same_outcome(warm, tmp_path, pattern, damage
     assert use(cache) == (0, outcome, [])
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_a_file_is_one_line_and_the_second_process_compiles_nothing(tmp_path, warm):
     (tmp_path / "cache").write_text("")
     count, outcome, said = use(tmp_path / "cache")

@@ -217,6 +217,7 @@ def python(code, **environment):
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_without_vectors_kernels_run_row_by_row():
     code = (
         "import numpy as np, torch\n"

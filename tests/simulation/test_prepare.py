@@ -53,6 +53,7 @@ def asking(folder, *, ahead):
     return int(compiled), symbols == "True"
 
 
+@pytest.mark.slow
 def test_workers_leave_exactly_the_kernels_that_are_asked_for(tmp_path):
     assert asking(tmp_path, ahead=True) == (0, True)  # whoever asks waits for the worker
     assert asking(tmp_path, ahead=False) == (0, False)  # and the next process loads, without reading symbols again

@@ -80,6 +80,7 @@ def test_nasty_text_stays_text(text):
     holds(text)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_stays_text(text):
