@@ -90,12 +90,12 @@ def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus:
     if not end:
         raise RecordingError("no sample is finite" if current.size else "no samples")
     lost = current.size - end
-    notes = (f"aborted: cut at {end * dt:g} of {current.size * dt:g} ms",) if lost else ()
+    notes: tuple[str, ...] = (f"aborted: cut at {end * dt:g} of {current.size * dt:g} ms",) if lost else ()
     if not np.isfinite(current[:end]).all():
         raise StimulusError(
             f"the current is missing (NaN) at {np.flatnonzero(~np.isfinite(current))[0] * dt:g} ms, inside the sweep"
         )
-    removed = (Removed("aborted", lost, "samples"),) if lost else ()
+    removed: tuple[Removed, ...] = (Removed("aborted", lost, "samples"),) if lost else ()
     valid = intervals(known[:end], dt)
     missing = int(end - known[:end].sum())
     if missing:

@@ -84,8 +84,8 @@ def unit_of(file: Any, wanted: int | None, *, needed: bool, alone: bool) -> tupl
     if isinstance(row, bool) or not 0 <= row < count:
         raise RecordingError(f"no unit {row}; the units table has {count} rows, counted from 0")
     train, missing = drop_missing(_row(table, "spike_times", row).astype(np.float64) * 1e3)
-    said = tuple(f"{one.count} spike times of unit {row} are missing (NaN) between others: left out" for one in missing)
-    return Unit(row, train, _observed(table, row)), said
+    gaps = tuple(f"{one.count} spike times of unit {row} are missing (NaN) between others: left out" for one in missing)
+    return Unit(row, train, _observed(table, row)), gaps
 
 
 def _row(table: Any, name: str, row: int) -> np.ndarray:

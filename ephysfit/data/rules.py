@@ -94,6 +94,14 @@ RULES = MappingProxyType(
             "by a quarter of the rise: the edge of a step over the electrode, an entry into depolarisation block",
             'spikes={"height": 12} does not change it; spikes= of your own',
         ),
+        "charging": Rule(
+            "drops",
+            "the rise of a membrane that a pulse of current charges, and its fall as the pulse ends",
+            "it rises from the beginning of a pulse of 1 ms or more and falls from its end, both as one exponential "
+            "within a tenth of the rise",
+            "spikes= of your own, load(..., spikes='given')",
+            "0 of 4553 spikes of 20 real recordings, 0 of 1440 spikes painted on pulses of 0.6 to 3 ms",
+        ),
         "refractory": Rule(
             "drops",
             "the later of two detected spikes",

@@ -45,6 +45,9 @@ ONE, RESOLVED = 1.5, 3.0
 COARSE = 2.0
 #: a bridge that was balanced too far answers with at least this, GOhm; less is the noise of the fit
 OVER = -0.002
+#: a pulse of so many ms and samples that only charges the membrane: it rises and falls as one exponential, within this
+#: part of the rise
+CHARGING, FEWEST, PASSIVE = 1.0, 8, 0.1
 #: largest response of an electrode, GOhm (mV/pA)
 LARGEST = 0.2
 #: samples read at a time, so that an hour's recording needs no copies of itself
@@ -53,7 +56,7 @@ CHUNK = 1 << 20
 ENOUGH = 1 << 21
 
 #: rules by which an event is left out
-LEFT_OUT = ("narrow event", "small event", "no fall", "refractory")
+LEFT_OUT = ("narrow event", "small event", "no fall", "charging", "refractory")
 
 Index = npt.NDArray[np.int64]
 
@@ -214,7 +217,8 @@ def search_spikes(
     steep = slope if slope is not None else max(min_slope, NOISE * noise)
     spikes = _shapes(membrane, rate, dt, _rises(rate, steep, dt), noise)
     floor = height if height is not None else max(min_height, SHRUNK * _large(spikes.sizes, min_height))
-    falls = spikes.falls >= FALL * spikes.heights
+    charging = _charging(spikes, membrane, current, dt)
+    falls = (spikes.falls >= FALL * spikes.heights) & ~charging
     narrow = _narrow(spikes, dt, falls & (spikes.sizes >= floor))
     small = falls & ~narrow & (spikes.sizes < floor)
     kept = spikes.take(falls & ~narrow & (spikes.sizes >= floor))
@@ -222,7 +226,8 @@ def search_spikes(
     left = {
         "narrow event": int(np.sum(falls & narrow & (spikes.sizes >= floor))),
         "small event": int(np.sum(small & (spikes.sizes >= min_height))),
-        "no fall": int(np.sum(~falls & (spikes.heights >= floor))),
+        "no fall": int(np.sum(~falls & ~charging & (spikes.heights >= floor))),
+        "charging": int(np.sum(charging & (spikes.sizes >= floor))),
         "refractory": int(np.sum(~apart)),
     }
     removed = tuple(Removed(rule, count, "events") for rule, count in left.items() if count)
@@ -240,6 +245,45 @@ def _narrow(spikes: Spikes, dt: float, large: npt.NDArray[np.bool_]) -> npt.NDAr
     few = wide.sum() < (large & ~wide).sum()
     least = ONE * dt if resolved and not few else 0.0
     return spikes.widths < max(NARROW, least)
+
+
+def _charging(spikes: Spikes, v: Trace, current: npt.ArrayLike | None, dt: float) -> npt.NDArray[np.bool_]:
+    """Which events are the answer of a passive membrane to a pulse: they rise from its beginning and fall from its end,
+    both as one exponential. A spike waits, speeds up before its peak, and falls as fast as it rose."""
+    out = np.zeros(len(spikes), dtype=bool)
+    if current is None or not len(spikes):
+        return out
+    injected = np.asarray(current, dtype=np.float64)
+    jumps = np.diff(injected)
+    large = np.flatnonzero(np.abs(jumps) > np.nan_to_num(np.ptp(injected[np.isfinite(injected)])) / 4)
+    if not large.size:
+        return out
+    peaks = np.rint(spikes.peak_times / dt).astype(np.int64)
+    slack = max(TAPS + 3, round(0.5 / dt))  # noise, and what was taken off for the electrode moves a peak by so much
+    after = np.searchsorted(large, peaks - slack)  # the edge at the peak, and the one before it
+    for k in np.flatnonzero((after > 0) & (after < large.size)):
+        begin, end = int(large[after[k] - 1]), int(large[after[k]])
+        if (
+            jumps[begin] <= 0
+            or jumps[end] >= 0
+            or abs(end - peaks[k]) > slack
+            or end - begin < max(CHARGING / dt, FEWEST)
+        ):
+            continue
+        out[k] = _exponential(v[begin : 2 * end - begin + 1] - v[begin], end - begin)
+    return out
+
+
+def _exponential(answer: Trace, n: int) -> bool:
+    """Whether the answer to a pulse of n samples rises and falls as one exponential: what is left a pulse's length
+    after its end tells the time constant, with which the quarters of the rise must agree."""
+    whole = float(answer[n])
+    if len(answer) <= 2 * n or not 0 < answer[2 * n] < whole:
+        return False
+    left = float(answer[2 * n]) / whole
+    quarters = np.array([n // 4, n // 2, 3 * n // 4])
+    wanted = (1 - left ** (quarters / n)) / (1 - left)
+    return bool(np.all(np.abs(answer[quarters] / whole - wanted) <= PASSIVE))
 
 
 def _coarse(spikes: Spikes, dt: float) -> tuple[str, ...]:

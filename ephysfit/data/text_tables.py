@@ -144,7 +144,7 @@ def _numbers(lines: Sequence[str], layout: Layout) -> tuple[dict[int, npt.NDArra
 def _sparse(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]]:
     """Columns that looked empty where the lines were sampled, and hold numbers elsewhere: a few spike times beside
     many samples."""
-    found = {}
+    found: dict[int, npt.NDArray[Any]] = {}
     for j in layout.empty:
         columns = _parsed(rows, replace(layout, numeric=(j,)))
         if columns is not None and not np.isnan(columns[j]).all():

@@ -303,3 +303,29 @@ def test_intervals_that_no_neuron_keeps_are_said_and_bursts_are_not():
     assert "listed twice" in " ".join(findings(Sweep(current, 0.1, spike_times=np.r_[train, train + 0.3])))
     burst = np.r_[train, train + 1.5, train + 3.2]
     assert not any("listed twice" in f for f in findings(Sweep(current, 0.1, spike_times=burst)))
+
+
+@pytest.mark.parametrize(("amp", "width"), [(1000.0, 2.0), (1500.0, 2.0), (700.0, 5.0)])
+def test_a_passive_membrane_that_a_pulse_charges_does_not_spike(amp, width):
+    dt, n, tau, capacity = 0.05, 20_000, 15.0, 100.0
+    current, voltage, v = np.zeros(n), np.empty(n), 0.0
+    for begin in range(1000, 18_000, 1000):
+        current[begin : begin + round(width / dt)] = amp
+    for k in range(n):
+        v += dt * (current[k] / capacity - v / tau)
+        voltage[k] = v - 70
+    voltage += np.random.default_rng(0).normal(size=n) * 0.08
+    found = search_spikes(voltage, dt, current=current)
+    assert np.ptp(voltage) > 15
+    assert len(found.spikes) == 0
+    assert [(one.rule, one.count) for one in found.removed] == [("charging", 17)]
+
+
+@pytest.mark.parametrize("width", [0.8, 1.0, 1.15, 1.3, 2.0])
+@pytest.mark.parametrize("dt", [0.02, 0.05, 0.1])
+def test_a_spike_that_peaks_as_its_pulse_ends_is_one(width, dt):
+    t = np.arange(0, 60, dt)
+    current = np.where((t >= 20) & (t < 20 + width), 2500.0, 0.0)
+    charge = np.where(t < 20, 0.0, np.minimum(t - 20, width) * 5.0) * np.exp(-np.maximum(t - 20 - width, 0) / 15)
+    shape = np.interp(t - 20.3, [0, 0.25, 0.45, 1.0, 1.8, 4], [0, 60, 85, 60, 30, 0], left=0.0, right=0.0)
+    assert len(search_spikes(charge + shape - 68, dt, current=current).spikes) == 1
