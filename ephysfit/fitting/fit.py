@@ -32,9 +32,11 @@ from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.population import Prior, admit_priors
+from ephysfit.fitting.predictive_check import count_spikes
 from ephysfit.fitting.readout import Readout
 from ephysfit.fitting.refractory import Barred, Refractory
 from ephysfit.fitting.search import Search
+from ephysfit.fitting.softness import Softness
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, silent
 from ephysfit.fitting.voltage import admit_voltage
 from ephysfit.fitting.voltage import warning as voltage_warning
@@ -353,7 +355,7 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
             why = neuron.searched or "it declares no hazard"
             out = "leave the likelihood's settings (voltage, drift, recent) out"
             raise FitError(f"{neuron.__name__} is not fitted by its likelihood ({why}); {out}")
-        return (Passive(), Search(evaluations=4800, population=16, noisy=False))
+        return (Passive(), Search(evaluations=4800, population=16, noisy=False), *([Softness()] * neuron.stochastic()))
     if stage.voltage is not None:
         admit_voltage(neuron)
         return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), Readout())
@@ -439,15 +441,24 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
             history.append(found)
             estimate = found.with_(details={**estimate.details, **found.details})
     neuron = as_floats(estimate.neuron)
-    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift", "recent", "top", "prior", "voltage", "seen")
+    details, missed = dict(estimate.details), tuple[str, ...]()
+    if history and problem.n_spikes >= MINIMUM_SPIKES:
+        with one_thread():
+            counts = count_spikes(problem, neuron, details.get("sharpen", (1.0, 0.0)))
+        details["counts"], missed = counts.to_dict(), counts.warnings()
+        last = max((k for k, e in enumerate(history) if e.status is not Status.NOT_NEEDED), default=-1)
+        if counts.failed and history[last].status in (Status.CONVERGED, Status.AT_BOUND):
+            history[last] = history[last].with_(status=Status.MISSES)
+    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift", "recent", "top", "prior", "voltage", "seen",
+            "counts")  # fmt: skip
     return Fit(
         neuron=neuron,
         cell=problem.recording.cell,
         dt=problem.dt,
         history=tuple(history),
-        warnings=tuple(cautions(problem, neuron, history)),
+        warnings=(*missed, *cautions(problem, neuron, history)),
         provenance=provenance(problem, stages, source),
-        details={k: estimate.details[k] for k in keep if k in estimate.details},
+        details={k: details[k] for k in keep if k in details},
     )
 
 
@@ -480,7 +491,8 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
     seen = [e.details["voltage"] for e in history if "voltage" in e.details]
     out += [told for told in [voltage_warning(seen[-1] if seen else None)] if told]
     modelled = any(e.details.get("drift") for e in history)
-    drifted = drift_warning(parts(problem, neuron), modelled)
+    # a hazard that is no guide to the fit foretells no number of spikes to compare with
+    drifted = "" if problem.neuron.searched else drift_warning(parts(problem, neuron), modelled)
     if drifted:
         out.append(drifted)
     if problem.n_spikes < 100:

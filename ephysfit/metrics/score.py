@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ephysfit.data.holding import SKIP
 from ephysfit.errors import ScoreError, near
 from ephysfit.metrics.bench import Bench, Row, plain
 from ephysfit.metrics.cautions import alike, data_warnings, identity_warnings, model_warnings
 from ephysfit.metrics.rows import coincidence_rows, distance_rows, rate_row, rates, variance_row
-from ephysfit.metrics.stimuli import SKIP, Scored, match, nested, presented
+from ephysfit.metrics.stimuli import Scored, match, nested, presented
 from ephysfit.metrics.table import render
 from ephysfit.metrics.trains import positive
 from ephysfit.metrics.weights import Array
@@ -95,6 +96,8 @@ def _stem(name: str) -> str:
 def _skipped(start: float | None, stimuli: Sequence[Scored]) -> str:
     if start is not None:
         return "as asked"
+    if not any(s.start for s in stimuli):
+        return "from the first sample: the level the cell was held at is known"
     long = any(s.start == SKIP for s in stimuli)
     return (
         f"first {SKIP:g} ms left out, the initial state is unknown"
@@ -122,7 +125,8 @@ def score(
     recorded : Recording, or trains, [repeat] or [stimulus][repeat], ms
     start, stop : float or None, ms
         Scored stretch of every stimulus. By default the first 500 ms of a sweep of 5 s or more, the first 5 % of a
-        shorter one, are left out, because the state of the cell at the start is unknown; the end is that of the sweep.
+        shorter one, are left out, because the state of the cell at the start is unknown; nothing of a shorter one that
+        begins at a steady level (a step after a baseline). The end is that of the sweep.
     windows : ±Δ of Γ, R and Md*, ms
     sigmas : smoothing of the explained variance, ms
     duration : float or one a stimulus, ms; needed when `recorded` is trains
