@@ -2,7 +2,8 @@
 
 EphysfitError
 ├── RecordingError      a file or an array that cannot be taken as a recording
-│   └── StimulusError   the injected current is missing, ambiguous or cannot be rebuilt
+│   ├── StimulusError   the injected current is missing, ambiguous or cannot be rebuilt
+│   └── SelectionError  a text that names no sweeps to train or test with, or the same for both
 ├── NeuronError         a neuron declaration or a parameter value that breaks the rules
 │   ├── UnitsError      a term of an equation has the wrong dimension
 │   └── NotAffineError  an affine-only engine was asked to run a non-affine neuron
@@ -32,6 +33,20 @@ class RecordingError(EphysfitError, ValueError):
 
 class StimulusError(RecordingError):
     """The injected current is missing, ambiguous or cannot be rebuilt."""
+
+
+class SelectionError(RecordingError):
+    """A text that does not say which sweeps train and which test.
+
+    Attributes
+    ----------
+    side : str
+        ``"train"`` or ``"test"``, whichever text is at fault; empty where it is both.
+    """
+
+    def __init__(self, message: str, side: str = "") -> None:
+        super().__init__(message)
+        self.side = side
 
 
 class NeuronError(EphysfitError, ValueError):

@@ -13,11 +13,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ephysfit.data.suffixes import SUFFIXES, is_collected, is_manifest, is_recording
 from ephysfit.errors import BatchError, near
 from ephysfit.files import expanded
 
-#: what a folder is searched for; any other file is taken where it is named
-SUFFIXES = (".nwb", ".abf", ".ibw", ".smr", ".smrx", ".wcp", ".axgd", ".axgx", ".nix", ".mat", ".npz", ".parquet")
 #: what a manifest may say of a cell
 FIELDS = ("cell", "file", "train", "test", "model", "sweeps", "spikes")
 
@@ -81,7 +80,7 @@ def find_cells(sources: str | PathLike[str] | Sequence[str | PathLike[str]]) -> 
 def _cells_of(text: str) -> list[Cell]:
     path = expanded(text)
     if path.is_dir():
-        files = [p for p in _files_below(path) if p.suffix.lower() in SUFFIXES]
+        files = [p for p in _files_below(path) if is_recording(p)]
         if not files:
             raise BatchError(f"{path}: no recording in this folder (looked for {' '.join(SUFFIXES)}); name the files")
         return [Cell("/".join(f.relative_to(path).with_suffix("").parts), (f.resolve(),)) for f in files]
@@ -112,18 +111,9 @@ def _files_below(folder: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
+        folders[:] = [name for name in folders if not is_collected(Path(here, name))]
         out += [path for name in names if (path := Path(here, name)).is_file()]
     return sorted(out)
-
-
-def is_manifest(path: Path) -> bool:
-    """A TOML file, or a CSV whose first line names a column "file"."""
-    if path.suffix.lower() == ".toml":
-        return True
-    if path.suffix.lower() != ".csv":
-        return False
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        return "file" in [c.strip().lower() for c in lines.readline().split(",")]
 
 
 def _manifest(path: Path) -> list[Cell]:

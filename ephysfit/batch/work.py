@@ -10,17 +10,15 @@ import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ephysfit.batch.store import CRASHED, DONE, FAILED, Store
 from ephysfit.batch.task import Task
-from ephysfit.errors import BatchError, EphysfitError, near
+from ephysfit.errors import BatchError, EphysfitError, SelectionError
 from ephysfit.system import peak_memory
 
 if TYPE_CHECKING:
-    from ephysfit.data.recording import Recording
     from ephysfit.reports.evidence import Evidence
 
 #: a task that another process is at
@@ -101,6 +99,7 @@ def attempt(task: Task, store: Store | None = None) -> dict[str, Any]:
 
 def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
     from ephysfit.data.loading import load
+    from ephysfit.data.selection import divide
     from ephysfit.fitting.fit import fit, step_for
     from ephysfit.fitting.prior import load_priors
     from ephysfit.fitting.stage import Status
@@ -108,7 +107,10 @@ def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
 
     s = task.settings
     recording = load(list(task.cell.files), **task.cell.options)
-    train, test = divide(recording, task.cell.train, task.cell.test)
+    try:
+        train, test = divide(recording, task.cell.train or None, task.cell.test or None)
+    except SelectionError as error:
+        raise BatchError(f"{task.cell.name}: {error}") from error
     priors = load_priors(Path(s.prior)) if s.prior else ()
     step, said = (s.dt, "") if s.dt else step_for(train, test)
     if said:
@@ -138,46 +140,6 @@ def _reported(evidence: Evidence, path: Path) -> str:
         traceback.print_exc()
         return f"{type(e).__name__}: {e}"
     return ""
-
-
-def divide(recording: Recording, train: str, test: str) -> tuple[Recording, Recording]:
-    """(train, test) of a recording, as a manifest says it.
-
-    Raises
-    ------
-    BatchError
-        If a name names no sweep, or one is on both sides.
-    """
-    if not train and (test == "repeats" or _is_part(test)):
-        return recording.split(test if test == "repeats" else float(test))
-    held = _matching(recording, test) if test != "repeats" else []
-    fitted = _matching(recording, train) if train else [k for k in range(len(recording)) if k not in held]
-    held = held or [k for k in range(len(recording)) if k not in fitted]
-    both = set(fitted) & set(held)
-    if both or not fitted or not held:
-        what = f"sweep {recording[min(both)].name!r} is on both sides" if both else "one side is empty"
-        raise BatchError(f"{recording.cell}: train {train!r} and test {test!r}: {what}")
-    return recording.select(indices=fitted), recording.select(indices=held)
-
-
-def _is_part(text: str) -> bool:
-    try:
-        return 0 < float(text) < 1
-    except ValueError:
-        return False
-
-
-def _matching(recording: Recording, names: str) -> list[int]:
-    chosen: list[int] = []
-    for name in filter(None, (n.strip() for n in names.split(","))):
-        found = [
-            k for k, s in enumerate(recording.sweeps) if fnmatchcase(s.name, name) or fnmatchcase(s.stimulus, name)
-            or s.name.startswith(f"{name}/")
-        ]  # fmt: skip
-        if not found:
-            raise BatchError(f"{recording.cell}: no sweep {name!r}; {near(name, [s.name for s in recording.sweeps])}")
-        chosen += found
-    return sorted(set(chosen))
 
 
 def headline(scores: Mapping[str, Any] | None) -> float:

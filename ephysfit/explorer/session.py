@@ -12,6 +12,7 @@ from ephysfit.explorer.knobs import carried, turned
 from ephysfit.explorer.scene import Scene, Take, scenes
 from ephysfit.explorer.shelf import Cell, Saved, Shelf, fit_of
 from ephysfit.fitting.fit import Fit, default_step
+from ephysfit.fitting.stage import Problem, operating_point
 from ephysfit.neuron.declare import Neuron
 
 Sharpen = tuple[float, float] | None
@@ -86,7 +87,11 @@ class Session:
     def _begin(self) -> Neuron:
         kind = self.models.get("AIGIF") or next(iter(self.models.values()))
         kind = next((self.models[name] for name in self.own), kind)
-        return measured(kind.start(), self.recording)
+        return measured(kind.start(), self._training())
+
+    def _training(self) -> Recording | None:
+        """What a fit would train on: the start never sees the test sweeps."""
+        return self.recording if self.parts is None else self.parts[0]
 
     def choose_scene(self, index: int) -> None:
         """Another stimulus of the cell."""
@@ -96,7 +101,7 @@ class Session:
         """The start of another neuron; what it shares with the one before keeps its value."""
         kind = self.models[name]
         if kind is not type(self.now.neuron):
-            self.now = Shown(f"start values of {name}", measured(carried(self.now.neuron, kind), self.recording))
+            self.now = Shown(f"start values of {name}", measured(carried(self.now.neuron, kind), self._training()))
 
     def choose_shown(self, index: int) -> None:
         """One of the fits, or what was kept."""
@@ -190,13 +195,11 @@ def _split(recording: Recording) -> tuple[Recording, Recording] | None:
         return None
 
 
-def measured(neuron: Neuron, recording: Recording | None) -> Neuron:
-    """A start with what is read off the recording (mean and spread of the current) put in."""
-    wanted = {n: p.measured for n, p in type(neuron).parameters.items() if p.measured}
-    if not wanted or recording is None:
+def measured(neuron: Neuron, training: Recording | None) -> Neuron:
+    """A start with what a fit would read off the training data put in; as it is where a fit would refuse them."""
+    if training is None:
         return neuron
-    import numpy as np
-
-    current = np.concatenate([s.current for s in recording.sweeps])
-    known = {"current mean": float(current.mean()), "current std": float(current.std()) or 1.0}
-    return neuron.replace(**{name: known[what] for name, what in wanted.items()})
+    try:
+        return neuron.replace(**operating_point(Problem(training, type(neuron), default_step(training))))
+    except EphysfitError:
+        return neuron

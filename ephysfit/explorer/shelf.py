@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from ephysfit.data.suffixes import SUFFIXES, is_collected, is_recording
 from ephysfit.errors import FitError, RecordingError
 from ephysfit.files import expanded
 
@@ -22,22 +23,6 @@ if TYPE_CHECKING:
     from ephysfit.fitting.fit import Fit
     from ephysfit.neuron.declare import Neuron
 
-#: endings of files in a folder that are taken for recordings; a file given by name may end in anything
-SUFFIXES = (
-    ".nwb",
-    ".abf",
-    ".csv",
-    ".tsv",
-    ".npz",
-    ".mat",
-    ".parquet",
-    ".ibw",
-    ".smr",
-    ".smrx",
-    ".wcp",
-    ".axgd",
-    ".axgx",
-)
 #: folders are searched no deeper than this
 DEPTH = 4
 #: a fit's file is no larger than this; other JSON is not read at all
@@ -133,7 +118,7 @@ class Shelf:
         for path in paths:
             if path.is_dir():
                 inside = list(_files(path))
-                cells += [Cell(p.stem, (p,)) for p in inside if p.suffix.lower() in SUFFIXES]
+                cells += [Cell(p.stem, (p,)) for p in inside if is_recording(p)]
                 saved += [s for p in inside if p.suffix == ".json" for s in fits_in(p)]
             elif path.suffix == ".json":
                 saved += fits_in(path) or _no_fit(path)
@@ -211,7 +196,7 @@ def _files(folder: Path) -> Iterator[Path]:
     def walk(at: Path, depth: int) -> Iterator[Path]:
         for path in sorted(at.iterdir()):
             real = path.resolve()
-            if path.name.startswith(".") or root not in real.parents or _collected(path):
+            if path.name.startswith(".") or root not in real.parents or is_collected(path):
                 continue
             if path.is_dir() and depth < DEPTH:
                 yield from walk(path, depth + 1)
@@ -219,11 +204,6 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield path
 
     yield from walk(folder, 0)
-
-
-def _collected(path: Path) -> bool:
-    """Whether a folder holds the tables that `collect` makes of a batch run: numbers of cells, no recordings."""
-    return path.name == "tables" and path.is_dir() and (path.parent / "results").is_dir()
 
 
 def fits_in(path: Path) -> list[Saved]:

@@ -205,7 +205,17 @@ class Stage(Protocol):
 
 def measured(problem: Problem) -> Neuron:
     """The start of a fit: declared starts, `measured` parameters read off the training current."""
-    cell = problem.neuron.start()
+    return problem.neuron.start().replace(**operating_point(problem))
+
+
+def operating_point(problem: Problem) -> dict[str, float]:
+    """What a neuron's `measured` parameters are in the training data, by name.
+
+    Raises
+    ------
+    FitError
+        If no sample counts, or the current never changes.
+    """
     current = np.concatenate([c[m] for c, m in zip(problem.trials.current[0].numpy(), problem.counted, strict=True)])
     if current.size == 0:
         raise FitError(
@@ -213,10 +223,10 @@ def measured(problem: Problem) -> Neuron:
             f"check the valid intervals and the skip of {problem.skip:g} ms"
         )
     known = {"current mean": float(current.mean()), "current std": float(current.std())}
-    changes = {n: known[p.measured] for n, p in problem.neuron.parameters.items() if p.measured}
-    if changes and known["current std"] == 0:
+    values = {n: known[p.measured] for n, p in problem.neuron.parameters.items() if p.measured}
+    if values and known["current std"] == 0:
         raise FitError(
             f"{problem.recording.cell}: the training current is constant ({current[0]:g} pA); "
             "a fit needs a current that varies"
         )
-    return cell.replace(**changes) if changes else cell
+    return values

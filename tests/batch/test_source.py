@@ -84,3 +84,15 @@ def test_two_models_of_one_name_are_refused(tmp_path):
     with pytest.raises(BatchError, match="have one name, and so would their results"):
         tasks_of(cells, ["LIF", "mine.py:LIF"], Settings())
     assert [t.model for t in tasks_of(cells, ["LIF", "ALIF", "LIF"], Settings())] == ["LIF", "ALIF"]
+
+
+def test_a_folder_holds_recordings_beside_what_a_batch_made_of_them(tmp_path):
+    """The page and a batch find the same: no manifest, and no table of a run that lies in the same folder."""
+    from ephysfit.explorer.shelf import Shelf
+
+    for name in ("a.csv", "b.nix", "run/tables/fits.parquet", "run/results/a.json", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}" if name.endswith("json") else "t,I,V\n0,1,2\n", encoding="utf-8")
+    (tmp_path / "cells.csv").write_text("cell,file\na,a.csv\n", encoding="utf-8")
+    assert [c.name for c in find_cells(tmp_path)] == ["a", "b"]
+    assert [c.name for c in Shelf.of(tmp_path).cells] == ["a", "b"]

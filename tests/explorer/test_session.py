@@ -112,3 +112,18 @@ def test_a_cell_that_cannot_be_read_leaves_the_one_before(session, tmp_path):
         both.choose_cell(1)
     assert both.cell.name == "known"
     assert both.scene is not None
+
+
+def test_a_start_is_that_of_a_fit_and_never_saw_the_test():
+    """Parameters that are measured are read off the samples that a fit would count."""
+    from ephysfit.fitting.fit import default_step
+    from ephysfit.fitting.stage import Problem
+
+    made = Session(Shelf.of(recording(), fit()))
+    made.choose_cell(0)
+    train, _ = made.parts
+    made.choose_model("AIGIF")
+    begun = Problem(train, find("AIGIF"), default_step(train)).start()
+    measured = [n for n, p in find("AIGIF").parameters.items() if p.measured]
+    assert measured
+    assert {n: getattr(made.now.neuron, n) for n in measured} == {n: getattr(begun, n) for n in measured}
