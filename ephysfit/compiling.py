@@ -22,8 +22,9 @@ import numba
 from ephysfit import keeping
 from ephysfit.errors import CacheWarning
 
-#: machine code of another of these is another: versions, and this module, which says how numba is asked
+#: this module's source, which says how numba is asked
 _OURS = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+#: machine code of another of these is another
 _VERSIONS = f"{sys.version} {numba.__version__} {llvmlite.__version__} {_OURS}"
 
 
