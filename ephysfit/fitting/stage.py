@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,9 @@ from ephysfit.data.holding import SKIP, holding, lead, unsettled
 from ephysfit.data.recording import Recording
 from ephysfit.data.trials import Trials
 from ephysfit.errors import FitError
+from ephysfit.fitting.prior import Prior
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.replay import Taught
-
-if TYPE_CHECKING:
-    from ephysfit.fitting.population import Prior
 
 #: fewer recorded spikes than this carry no fit
 MINIMUM_SPIKES = 5

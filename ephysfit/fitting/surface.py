@@ -17,7 +17,7 @@ from ephysfit.errors import FitError
 from ephysfit.fitting.fit import Fit
 from ephysfit.fitting.identity import is_of
 from ephysfit.fitting.likelihood import Ascent, Posterior, ascend, drifts, faded
-from ephysfit.fitting.population import unpacked
+from ephysfit.fitting.prior import unpacked
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
 from ephysfit.fitting.voltage import Voltage, watched
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
