@@ -23,7 +23,8 @@ from held_out import DT, UNTIL, agreement, cells, fitted, loss
 
 import ephysfit as ef
 from ephysfit.fitting.fit import run
-from ephysfit.fitting.population import Prior, population
+from ephysfit.fitting.population import population
+from ephysfit.fitting.prior import Prior
 from ephysfit.fitting.stage import Problem
 from ephysfit.neuron.declare import Neuron
 from ephysfit.synthetic import draw, recording

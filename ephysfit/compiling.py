@@ -22,8 +22,10 @@ import numba
 from ephysfit import keeping
 from ephysfit.errors import CacheWarning
 
+#: this module's source, which says how numba is asked
+_OURS = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 #: machine code of another of these is another
-_VERSIONS = f"{sys.version} {numba.__version__} {llvmlite.__version__}"
+_VERSIONS = f"{sys.version} {numba.__version__} {llvmlite.__version__} {_OURS}"
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:

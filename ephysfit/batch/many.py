@@ -128,7 +128,8 @@ def prior_of(run: str | PathLike[str], folder: Path, models: Sequence[str] = ())
         If it holds too few fits of any one neuron.
     """
     from ephysfit.batch.collect import saved_fits
-    from ephysfit.fitting.population import priors_of, save_priors
+    from ephysfit.fitting.population import priors_of
+    from ephysfit.fitting.prior import save_priors
     from ephysfit.models import find
 
     own = [find(name) for name in models if ".py" in name]

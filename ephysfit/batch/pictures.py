@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ephysfit.batch.groups import Grouping
-    from ephysfit.batch.population import Population
+    from ephysfit.batch.summary import Population
 
 SCORES = {
     "md_star_8": "Md*, ±8 ms", "md_star_4": "Md*, ±4 ms", "gamma_over_R_4": "Γ/R of the noise-free run, ±4 ms",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ephysfit.batch.collect import Folder, tables
-from ephysfit.batch.groups import Grouping, grouped, outliers
+from ephysfit.batch.groups import grouped, outliers
 from ephysfit.batch.store import DONE
+from ephysfit.batch.summary import Population
 from ephysfit.errors import BatchError
 from ephysfit.files import write_text
 
@@ -22,44 +22,6 @@ _TEMPLATES = Path(__file__).with_name("templates")
 _STYLE = Path(__file__).parents[1] / "reports" / "templates" / "report.css"
 #: rows of a table before the page sends the reader to the tables
 SHOWN = 200
-
-
-@dataclass(frozen=True, eq=False)
-class Population:
-    """What a run found.
-
-    Attributes
-    ----------
-    folder : Path
-    fits, parameters : DataFrame
-        Tables of the run.
-    groupings : dict of str to Grouping
-        Clusters of cells in the space of the parameters, by fitted neuron.
-    odd : DataFrame
-        Cells that stand apart: cell, model, what, value, z.
-    """
-
-    folder: Path
-    fits: DataFrame
-    parameters: DataFrame
-    groupings: dict[str, Grouping]
-    odd: DataFrame
-
-    @property
-    def done(self) -> DataFrame:
-        """Tasks that gave a fit."""
-        return self.fits[self.fits["status"] == DONE]
-
-    @property
-    def failed(self) -> DataFrame:
-        """Tasks that gave none, with their reason."""
-        return self.fits[self.fits["status"] != DONE]
-
-    @property
-    def models(self) -> list[str]:
-        """Models in the order of their median score, best first."""
-        by = self.done.groupby("model")["md_star_8"].median().sort_values(ascending=False, na_position="last")
-        return list(by.index)
 
 
 def population(folder: Folder) -> Population:

@@ -29,7 +29,7 @@ class Settings:
     reports : bool
         Whether each fit writes its own page.
     prior : str
-        File of the populations' priors (`ephysfit.fitting.population.save_priors`); empty for none.
+        File of the populations' priors (`ephysfit.fitting.prior.save_priors`); empty for none.
     """
 
     dt: float | None = None

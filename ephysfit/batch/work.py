@@ -101,7 +101,7 @@ def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
     from ephysfit.data.loading import load
     from ephysfit.data.selection import divide
     from ephysfit.fitting.fit import fit, step_for
-    from ephysfit.fitting.population import load_priors
+    from ephysfit.fitting.prior import load_priors
     from ephysfit.fitting.stage import Status
     from ephysfit.reports.evidence import gather
 

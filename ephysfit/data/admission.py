@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,19 +12,16 @@ from ephysfit.arrays import Trace
 from ephysfit.data import kinds, pulses
 from ephysfit.data.building import Choice
 from ephysfit.data.clamp_mode import only_current_clamp
-from ephysfit.data.formats import File, read, reader_of
+from ephysfit.data.formats import read, reader_of
 from ephysfit.data.leaks import Leak, find_leaks, spike_samples, step_levels
 from ephysfit.data.padding import without_padding
 from ephysfit.data.recording import Recording, Rejected, Sweep
+from ephysfit.data.request import Request
 from ephysfit.data.rules import Removed
 from ephysfit.data.sanity import checked
+from ephysfit.data.source import File
 from ephysfit.errors import RecordingError
 
-if TYPE_CHECKING:
-    from ephysfit.data.loading import Request
-
-#: liquid junction potentials are a few mV to some 20 mV of either sign
-LARGEST_JUNCTION = 40.0
 #: option by which a reader gives the commanded current where another was recorded
 COMMAND = "use_command"
 
@@ -146,19 +143,6 @@ def _commands(file: File | None, request: Request, names: list[str]) -> dict[str
     except RecordingError as error:
         return dict.fromkeys(names, str(error))
     return {sweep.name: sweep for sweep in found.sweeps}
-
-
-def check_junction(potential: float | None) -> None:
-    """Raise where a junction potential cannot be one."""
-    if potential is None:
-        return
-    if isinstance(potential, bool) or not isinstance(potential, int | float | np.number) or not np.isfinite(potential):
-        raise RecordingError(f"junction_potential={potential!r}: give it in mV, such as 14.0")
-    if abs(potential) > LARGEST_JUNCTION:
-        raise RecordingError(
-            f"junction_potential={potential:g} mV: liquid junction potentials lie within {LARGEST_JUNCTION:g} mV; "
-            "is it in mV?"
-        )
 
 
 def _shifted(recording: Recording, potential: float | None) -> Recording:

@@ -7,43 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ephysfit.data import access, kinds
-from ephysfit.data.formats import Source, as_file, guarded, reader_of
+from ephysfit.data.formats import guarded, reader_of
+from ephysfit.data.header import Header
 from ephysfit.data.recording import Recording, Sweep
+from ephysfit.data.source import Source, as_file
 from ephysfit.errors import RecordingError, near
-
-
-@dataclass(frozen=True)
-class Header:
-    """One sweep as its header tells it.
-
-    Parameters
-    ----------
-    name, stimulus
-        As in the file.
-    position
-        Counted from 0 among the sweeps of its electrode: what ``load(sweeps=...)`` takes.
-    electrode, cell
-        Empty where the format has none.
-    start_ms, duration_ms, dt_ms
-        None where the header does not say.
-    refused
-        Why it cannot be used, as far as the header tells; empty otherwise.
-    """
-
-    name: str
-    stimulus: str = ""
-    position: int = 0
-    electrode: str = ""
-    cell: str = ""
-    start_ms: float | None = None
-    duration_ms: float | None = None
-    dt_ms: float | None = None
-    refused: str = ""
-
-    @property
-    def kind(self) -> str:
-        """Kind of its stimulus by name; empty where the name says none."""
-        return kinds.by_name(self.stimulus)
 
 
 @dataclass(frozen=True)

@@ -10,21 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import entry_points
-from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from ephysfit.data.building import Choice
+from ephysfit.data.header import Header
 from ephysfit.data.recording import Recording
-from ephysfit.data.remote import Remote, is_remote
+from ephysfit.data.remote import Remote
+from ephysfit.data.source import File, Source, as_file
 from ephysfit.errors import RecordingError, near
-
-if TYPE_CHECKING:
-    from ephysfit.data.contents import Header
-
-Source: TypeAlias = str | PathLike[str]
-#: what a reader opens: a path, or an address that behaves like one
-File: TypeAlias = Path | Remote
 
 #: built-in readers, asked in this order
 READERS = ("nwb2", "allen_nwb1", "abf", "igor", "neo", "refused", "table")
@@ -87,35 +81,6 @@ def _own(entry: Any) -> Any:
     if missing:
         raise RecordingError(f"the reader {entry.name!r} ({entry.value}) has no function {' and no '.join(missing)}")
     return item
-
-
-def as_file(source: Source) -> File:
-    """The path or address of a source.
-
-    Raises
-    ------
-    RecordingError
-        If there is no such file.
-    """
-    if is_remote(source):
-        return Remote(str(source))
-    path = Path(source)
-    try:
-        return _existing(path)
-    except OSError as error:
-        raise RecordingError(f"{path}: {error.strerror or error}") from None
-
-
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise RecordingError(f"{path}: no such file")
-    if any((path / name).exists() for name in (".zgroup", "zarr.json")):
-        raise RecordingError(f"{path}: NWB in Zarr form is not read; export it to HDF5 with hdmf-zarr")
-    if not path.is_file():
-        raise RecordingError(f"{path}: a folder or device, not a file; give the files of one cell")
-    if path.stat().st_size == 0:
-        raise RecordingError(f"{path.name}: the file is empty (0 bytes), so its copy or download failed; get it again")
-    return path
 
 
 def reader_of(file: File) -> Reader:

@@ -17,8 +17,8 @@ from ephysfit.errors import RecordingError
 if TYPE_CHECKING:
     import h5py
 
-    from ephysfit.data.formats import File
     from ephysfit.data.outward import Found
+    from ephysfit.data.source import File
 
 #: the first bytes of every HDF5 file
 MAGIC = b"\x89HDF\r\n\x1a\n"

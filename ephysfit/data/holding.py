@@ -12,6 +12,35 @@ STILL = 10.0
 STEADY = 0.02
 #: run-up of a fit and of its simulations, ms: long against membranes and channels
 LEAD = 1000.0
+#: a sweep at least this long loses SKIP ms at its start: what the cell did before is unknown, and little is lost
+LONG, SKIP = 5000.0, 500.0
+#: part of a shorter one that is lost where the level it was held at is unknown too
+SKIP_PART = 0.05
+
+
+def unsettled(duration: float, held: bool, skip: float = SKIP) -> float:
+    """How long after the start of a sweep a model need not do as the cell did, ms.
+
+    Nothing of a short sweep that begins at a steady level: a model runs up at it (`lead`), and the first spikes of a
+    step are much of what it says.
+
+    Parameters
+    ----------
+    duration
+        Of the sweep, ms.
+    held
+        Whether it begins at a steady level (`holding`).
+    skip
+        What a long sweep loses, ms.
+
+    Examples
+    --------
+    >>> unsettled(60_000.0, True), unsettled(2000.0, True), unsettled(2000.0, False)
+    (500.0, 0.0, 100.0)
+    """
+    if duration >= LONG:
+        return min(skip, duration / 2)
+    return 0.0 if held else min(skip, SKIP_PART * duration)
 
 
 def holding(current: Trace, dt: float) -> float | None:

@@ -168,7 +168,7 @@ class Report:
             ),
             rejected=recording.rejected,
             split=split,
-            why=why(recording) if use else "",
+            why=why(recording.sweeps) if use else "",
             loaded=dict(recording.loaded),
             warnings=recording.warnings,
             electrode=dict(recording.electrode),

@@ -3,66 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from ephysfit.data import access, admission, hdf5, objects
 from ephysfit.data.building import Choice
-from ephysfit.data.formats import Reader, Source, as_file, read, reader_of, readers
+from ephysfit.data.formats import Reader, read, reader_of, readers
 from ephysfit.data.info import Report
 from ephysfit.data.isolation import isolated
 from ephysfit.data.recording import Recording, join
-from ephysfit.errors import RecordingError, near
+from ephysfit.data.request import Request
+from ephysfit.data.source import Source, as_file
+from ephysfit.errors import RecordingError
 
 __all__ = ["Reader", "Request", "info", "load", "read", "readers"]
-
-HOW = ("auto", "detect", "given")
-PULSES = ("mask", "keep")
-LEAKS = ("replace", "step", "keep")
-PADDING = ("cut", "keep")
-CLAMPS = (None, "current")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a caller of `load` wants, checked.
-
-    Parameters
-    ----------
-    choice
-        Sweeps to read.
-    spikes, junction_potential, test_pulse, leak, padding, clamp
-        As of `load`.
-    options
-        Of the reader.
-    reach
-        What reading may reach, and for how long.
-    """
-
-    choice: Choice
-    spikes: str | Mapping[str, Any] = "auto"
-    junction_potential: float | None = None
-    test_pulse: str = "mask"
-    leak: str = "replace"
-    options: Mapping[str, Any] | None = None
-    padding: str = "cut"
-    clamp: str | None = None
-    reach: access.Access = field(default_factory=access.Access)
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("spikes", self.spikes, HOW),
-            ("test_pulse", self.test_pulse, PULSES),
-            ("leak", self.leak, LEAKS),
-            ("padding", self.padding, PADDING),
-        ):
-            if not (name == "spikes" and isinstance(value, Mapping)) and value not in known:
-                raise RecordingError(f"{name}={value!r}; {near(str(value), known)}")
-        if self.clamp not in CLAMPS:
-            raise RecordingError(f"clamp={self.clamp!r}; 'current' says that this is current clamp, None asks the file")
-        admission.check_junction(self.junction_potential)
 
 
 def load(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Trace, Train
-from ephysfit.data import kinds
+from ephysfit.data import kinds, splitting
 from ephysfit.data.shapes import oriented
 from ephysfit.data.spikes import LEFT_OUT, search_spikes
 from ephysfit.data.stimuli import Stimulus, group_repeats
@@ -332,9 +332,17 @@ class Recording:
         RecordingError
             If either side would be empty.
         """
-        from ephysfit.data.splitting import split
+        asked = test if isinstance(test, str | int | float | np.floating) else self.select(names=list(test)).sweeps
+        train, held = splitting.split(self.sweeps, asked)
+        return self._side(train, "train"), self._side(held, "test")
 
-        return split(self, test)
+    def _side(self, sweeps: list[Sweep], side: str) -> Recording:
+        if not sweeps:
+            raise RecordingError(
+                f"{self.cell}: the split leaves nothing to {side}; the recording has {len(self)} sweeps of "
+                f"{self.duration:g} ms together: give split(test=...) a number between 0 and 1 or other names"
+            )
+        return self._keep(sweeps)
 
 
 def _detected(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:

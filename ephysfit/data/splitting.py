@@ -1,4 +1,4 @@
-"""Training and test parts of one recording, with no sample in both."""
+"""Training and test parts of the sweeps of one recording, with no sample in both."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from ephysfit.data.recording import Recording, Sweep
-from ephysfit.data.stimuli import Stimulus
+from ephysfit.data.stimuli import Stimulus, group_repeats
+from ephysfit.data.sweep import Sweep
 from ephysfit.errors import RecordingError
 
 #: repeats that make a stimulus a test stimulus: fewer give no usable reliability
@@ -21,36 +21,36 @@ WHOLE = 5
 Item = TypeVar("Item")
 
 
-def split(recording: Recording, test: str | float | Sequence[str] = "repeats") -> tuple[Recording, Recording]:
-    """(train, test) of a recording; see `Recording.split`."""
+def split(sweeps: Sequence[Sweep], test: str | float | Sequence[Sweep] = "repeats") -> tuple[list[Sweep], list[Sweep]]:
+    """(train, test) sweeps, either of which may be none; see `Recording.split`, which knows sweeps by name."""
     if isinstance(test, bool):
         raise RecordingError(f"split(test={test}): give 'repeats', a number between 0 and 1, or names of sweeps")
     if isinstance(test, int | float | np.floating):
-        return _by_time(recording, float(test))
+        return _by_time(sweeps, float(test))
     if not isinstance(test, str):
-        return _by_name(recording, list(test))
+        return _parted(sweeps, test)
     if test != "repeats":
         raise RecordingError(
             f"split(test={test!r}): known is 'repeats'; else a number between 0 and 1, or a list of names"
         )
-    return _by_repeats(recording)
+    return _by_repeats(sweeps)
 
 
-def _by_repeats(recording: Recording) -> tuple[Recording, Recording]:
-    held, _ = _plan(recording)
+def _by_repeats(sweeps: Sequence[Sweep]) -> tuple[list[Sweep], list[Sweep]]:
+    held, _ = _plan(sweeps)
     if held is None:
-        return _by_time(recording, HELD_OUT)
-    return _parted(recording, [sweep for stimulus in held for sweep in stimulus.sweeps])
+        return _by_time(sweeps, HELD_OUT)
+    return _parted(sweeps, [sweep for stimulus in held for sweep in stimulus.sweeps])
 
 
-def why(recording: Recording) -> str:
-    """What `split` goes by in this recording, in a sentence."""
-    return _plan(recording)[1]
+def why(sweeps: Sequence[Sweep]) -> str:
+    """What `split` goes by in these sweeps, in a sentence."""
+    return _plan(sweeps)[1]
 
 
-def _plan(recording: Recording) -> tuple[list[Stimulus] | None, str]:
+def _plan(sweeps: Sequence[Sweep]) -> tuple[list[Stimulus] | None, str]:
     """The stimuli that test, None for the last part of each sweep; and why."""
-    stimuli = list(recording.stimuli())
+    stimuli = list(group_repeats(sweeps))
     repeated = [stimulus for stimulus in stimuli if stimulus.repeats >= REPEATS]
     if repeated and len(repeated) < len(stimuli):
         return repeated, (
@@ -67,13 +67,13 @@ def _spread(items: list[Item]) -> list[Item]:
     return items[2 :: round(1 / HELD_OUT)]
 
 
-def _by_time(recording: Recording, fraction: float) -> tuple[Recording, Recording]:
+def _by_time(sweeps: Sequence[Sweep], fraction: float) -> tuple[list[Sweep], list[Sweep]]:
     if not 0 < fraction < 1:
         raise RecordingError(f"split(test={fraction}): the part of each sweep that tests lies between 0 and 1")
-    cuts = [round(sweep.steps * (1 - fraction)) * sweep.dt for sweep in recording.sweeps]
-    sides = zip(*(_halves(s, c) for s, c in zip(recording.sweeps, cuts, strict=True)), strict=True)
+    cuts = [round(sweep.steps * (1 - fraction)) * sweep.dt for sweep in sweeps]
+    sides = zip(*(_halves(s, c) for s, c in zip(sweeps, cuts, strict=True)), strict=True)
     train, test = ([sweep for sweep in side if sweep is not None] for side in sides)
-    return _filled(recording, train, "train"), _filled(recording, test, "test")
+    return train, test
 
 
 def _halves(sweep: Sweep, cut: float) -> tuple[Sweep | None, Sweep | None]:
@@ -86,20 +86,6 @@ def _part(sweep: Sweep, start: float, stop: float) -> Sweep | None:
     return sweep.cut(start, stop) if usable and stop - start > sweep.dt / 2 else None
 
 
-def _by_name(recording: Recording, names: list[str]) -> tuple[Recording, Recording]:
-    return _parted(recording, list(recording.select(names=names).sweeps))
-
-
-def _parted(recording: Recording, test: list[Sweep]) -> tuple[Recording, Recording]:
+def _parted(sweeps: Sequence[Sweep], test: Sequence[Sweep]) -> tuple[list[Sweep], list[Sweep]]:
     held = {id(sweep) for sweep in test}
-    train = [sweep for sweep in recording.sweeps if id(sweep) not in held]
-    return _filled(recording, train, "train"), _filled(recording, test, "test")
-
-
-def _filled(recording: Recording, sweeps: list[Sweep], side: str) -> Recording:
-    if not sweeps:
-        raise RecordingError(
-            f"{recording.cell}: the split leaves nothing to {side}; the recording has {len(recording)} sweeps of "
-            f"{recording.duration:g} ms together: give split(test=...) a number between 0 and 1 or other names"
-        )
-    return recording._keep(sweeps)
+    return [sweep for sweep in sweeps if id(sweep) not in held], list(test)

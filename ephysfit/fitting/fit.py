@@ -31,10 +31,13 @@ from ephysfit.fitting.identity import fingerprint, known_as
 from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
-from ephysfit.fitting.population import Prior, admit_priors
+from ephysfit.fitting.predictive_check import count_spikes
+from ephysfit.fitting.prior import Prior, admit_priors
 from ephysfit.fitting.readout import Readout
 from ephysfit.fitting.refractory import Barred, Refractory
 from ephysfit.fitting.search import Search
+from ephysfit.fitting.selection import choose, named
+from ephysfit.fitting.softness import Softness
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, silent
 from ephysfit.fitting.voltage import admit_voltage
 from ephysfit.fitting.voltage import warning as voltage_warning
@@ -307,8 +310,6 @@ def fit(
         raise FitError(f"{recording.cell}: {why}; undriven=True (--undriven on the shell) fits it all the same")
     priors = (prior,) if isinstance(prior, Prior) else tuple(prior)
     if isinstance(model, str) and model == "auto":
-        from ephysfit.fitting.selection import select
-
         return select(recording, stages=stages, likelihood=likelihood, priors=priors, dt=dt, seed=seed,
                       progress=progress)  # fmt: skip
     kind = _find(model) if isinstance(model, str) else model
@@ -324,6 +325,58 @@ def fit(
         with one_thread():
             problem = with_starts_from_below(problem)
     return run(problem, chain, source=model if isinstance(model, str) and ":" in model else "")
+
+
+def select(
+    recording: Recording,
+    stages: Sequence[Stage] | None = None,
+    *,
+    among: Sequence[type[Neuron]] = (),
+    likelihood: Likelihood | None = None,
+    priors: Sequence[Prior] = (),
+    dt: float | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Fit:
+    """Fit the neuron that predicts held-out blocks of the training data best (`selection.choose`), on all of them.
+
+    Parameters
+    ----------
+    among : sequence of type[Neuron]
+        Candidates from simple to rich; those of `ephysfit.models.candidates` unless given.
+    likelihood : Likelihood, optional
+        Settings of the winner's likelihood stage, as in `fit`; candidates are compared without them.
+    priors : sequence of Prior
+        Of populations; each candidate takes its own.
+
+    Returns
+    -------
+    Fit
+        Of the winner; ``details["selection"]`` holds the table, ``details["selection_seconds"]`` what it took (not in
+        `Fit.seconds`) and ``details["why"]`` the reason in a sentence.
+    """
+    from ephysfit.models import candidates
+
+    kinds = tuple(among) or candidates()
+    for kind in kinds if likelihood is not None else ():
+        default_stages(kind, likelihood)  # refuses what it could not keep to
+    step = dt or default_step(recording)
+    admit_priors(priors, *kinds)
+    problems = [Problem(recording, k, step, seed=seed, progress=progress, priors=tuple(priors)) for k in kinds]
+    if problems[0].n_spikes < MINIMUM_SPIKES:
+        return run(problems[0], stages or default_stages(kinds[0]))
+    compile_ahead(*kinds)
+    with one_thread():
+        choice = choose(problems)
+    fitted = _refit(named(problems[choice.which], " (kept)"), choice.estimate, stages, likelihood)
+    return replace(fitted, details={**fitted.details, **choice.details})
+
+
+def _refit(problem: Problem, kept: Estimate, stages: Sequence[Stage] | None, likelihood: Likelihood | None) -> Fit:
+    """The winner on all training data, from where the held-out fit ended."""
+    chain = tuple(stages or default_stages(problem.neuron, likelihood))
+    chain = tuple(replace(s, starts=1, first=0) if isinstance(s, Likelihood) and stages is None else s for s in chain)
+    return run(problem, chain, start=kept.neuron)
 
 
 def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -> tuple[Stage, ...]:
@@ -353,7 +406,7 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
             why = neuron.searched or "it declares no hazard"
             out = "leave the likelihood's settings (voltage, drift, recent) out"
             raise FitError(f"{neuron.__name__} is not fitted by its likelihood ({why}); {out}")
-        return (Passive(), Search(evaluations=4800, population=16, noisy=False))
+        return (Passive(), Search(evaluations=4800, population=16, noisy=False), *([Softness()] * neuron.stochastic()))
     if stage.voltage is not None:
         admit_voltage(neuron)
         return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), Readout())
@@ -439,15 +492,24 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
             history.append(found)
             estimate = found.with_(details={**estimate.details, **found.details})
     neuron = as_floats(estimate.neuron)
-    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift", "recent", "top", "prior", "voltage", "seen")
+    details, missed = dict(estimate.details), tuple[str, ...]()
+    if history and problem.n_spikes >= MINIMUM_SPIKES:
+        with one_thread():
+            counts = count_spikes(problem, neuron, details.get("sharpen", (1.0, 0.0)))
+        details["counts"], missed = counts.to_dict(), counts.warnings()
+        last = max((k for k, e in enumerate(history) if e.status is not Status.NOT_NEEDED), default=-1)
+        if counts.failed and history[last].status in (Status.CONVERGED, Status.AT_BOUND):
+            history[last] = history[last].with_(status=Status.MISSES)
+    keep = ("sharpen", "standard_errors", "correlated", "starts", "drift", "recent", "top", "prior", "voltage", "seen",
+            "counts")  # fmt: skip
     return Fit(
         neuron=neuron,
         cell=problem.recording.cell,
         dt=problem.dt,
         history=tuple(history),
-        warnings=tuple(cautions(problem, neuron, history)),
+        warnings=(*missed, *cautions(problem, neuron, history)),
         provenance=provenance(problem, stages, source),
-        details={k: estimate.details[k] for k in keep if k in estimate.details},
+        details={k: details[k] for k in keep if k in details},
     )
 
 
@@ -480,7 +542,8 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
     seen = [e.details["voltage"] for e in history if "voltage" in e.details]
     out += [told for told in [voltage_warning(seen[-1] if seen else None)] if told]
     modelled = any(e.details.get("drift") for e in history)
-    drifted = drift_warning(parts(problem, neuron), modelled)
+    # a hazard that is no guide to the fit foretells no number of spikes to compare with
+    drifted = "" if problem.neuron.searched else drift_warning(parts(problem, neuron), modelled)
     if drifted:
         out.append(drifted)
     if problem.n_spikes < 100:
@@ -552,11 +615,7 @@ def settings(stage: Any) -> dict[str, Any]:
 
 def _text(path: Path, label: str | None) -> str:
     """The JSON of a fit, wherever it stands."""
-    if not is_hdf5(path):
-        return path.read_text(encoding="utf-8")
-    from ephysfit.fitting.write_back import stored_fit
-
-    return stored_fit(path, label)
+    return saved.stored_fit(path, label) if is_hdf5(path) else path.read_text(encoding="utf-8")
 
 
 def _find(name: str) -> type[Neuron]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ephysfit.fitting.arena import outcome
+from ephysfit.fitting.arena import SILENT, outcome
 from ephysfit.fitting.losses import VanRossum, within
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.fitting.surrogates import drop_at_spike
@@ -82,13 +82,15 @@ class _Descent:
     def _part(self, k: int) -> tuple[torch.Tensor, list[list[npt.NDArray[np.int64]]], npt.NDArray[np.bool_]]:
         """Current and events of the part that trains, and the mask of the part that validates."""
         p = self.problem
+        before = p.run_up(k)
         current, counted = p.trials.current[0, k], p.counted[k]
         length = int(p.trials.valid[0, k].nonzero().max()) + 1  # what follows is padding, where nothing was recorded
         cut = round(length * (1 - p.validation))
-        events = np.flatnonzero(p.trials.spikes[0, k, :cut].numpy())
+        events = len(before) + np.flatnonzero(p.trials.spikes[0, k, :cut].numpy())
         later = counted.copy()
         later[:cut] = False
-        return current[None, None, :cut], [[events]], later
+        played = torch.cat([torch.from_numpy(before).to(current), current[:cut]])
+        return played[None, None], [[events]], later
 
     def go(self) -> tuple[torch.Tensor | None, list[float], list[float]]:
         """The best coordinates on the validation part (None where the start was best), the curve, and its values."""
@@ -138,9 +140,12 @@ class _Descent:
         totals, weights = np.zeros(len(z)), 0.0
         for k, (_, _, later) in enumerate(self.parts):
             recorded = within(p.recording.sweeps[k].spike_times, later, p.dt)
-            trains = run(neuron, p.trials.current[0, k][None, None], p.dt).spike_times(p.dt)
-            weights += len(recorded) + 1e-9
+            before = p.run_up(k)
+            played = np.concatenate([before, p.trials.current[0, k].numpy()])
+            trains = [t - len(before) * p.dt for t in run(neuron, played[None, None], p.dt).spike_times(p.dt)]
+            trains = [t[t >= 0] for t in trains]
+            weights += len(recorded) + SILENT
             duration = len(later) * p.dt
             found = [measure(recorded, [within(t, later, p.dt)], duration) for t in trains]
-            totals += (len(recorded) + 1e-9) * np.array(found)
+            totals += (len(recorded) + SILENT) * np.array(found)
         return totals / weights

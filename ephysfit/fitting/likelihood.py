@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.errors import FitError
-from ephysfit.fitting.population import packed, seen
+from ephysfit.fitting.prior import packed, seen
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.fitting.voltage import Voltage, noise_of, summary, watched
 from ephysfit.neuron.declare import Neuron, scalar_values

@@ -111,6 +111,8 @@ class KernelScore:
 class VanRossum:
     """Mean van Rossum distance between the recorded train and the runs, relative to that of an empty train.
 
+    Where the cell was silent it is relative to the distance of one spike from none.
+
     Parameters
     ----------
     tau : float
@@ -120,8 +122,9 @@ class VanRossum:
     tau: float = 10.0
 
     def __call__(self, recorded: Train, runs: Sequence[Train], duration: float) -> float:
-        silence = van_rossum([recorded], [np.empty(0)], duration, tau=self.tau)
-        return float(np.mean([van_rossum([recorded], [r], duration, tau=self.tau) for r in runs])) / max(silence, 1e-9)
+        reference = recorded if len(recorded) else np.array([duration / 2])
+        silence = van_rossum([reference], [np.empty(0)], duration, tau=self.tau)
+        return float(np.mean([van_rossum([recorded], [r], duration, tau=self.tau) for r in runs])) / silence
 
 
 def _log_ratio(model: float, recorded: float) -> float:

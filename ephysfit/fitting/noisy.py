@@ -143,15 +143,19 @@ class _Descent:
         total = torch.zeros(())
         for k, use in enumerate(self.arena.masks):
             part = self._part(k, draw)
+            played = self.arena.played(k, part)
+            before = np.zeros(len(played) - len(self.spikes[k][part]), bool)
             use = use[part].copy()
             use[: round(self.problem.skip / self.problem.dt) if part.start else 0] = False
+            use = np.r_[before, use]
             done = self.arena.drawn(z.detach().numpy(), k, draw, part)
             rows = [done.begin[c * self.stage.runs : (c + 1) * self.stage.runs + 1] for c in range(len(z))]
             trains = [(begin - begin[0], done.at[begin[0] : begin[-1]]) for begin in rows]
-            recorded = np.flatnonzero(self.spikes[k][part])
+            recorded = len(before) + np.flatnonzero(self.spikes[k][part])
             asked = [pull(self.stage.loss, t[0], t[1], recorded, use, self.problem.dt, wide) for t in trains]
             value = self._ratio if self.stage.slope == "likelihood ratio" else self._surrogate
-            total = total + value(neuron, k, part, done, trains, asked) * (counts[k] / max(sum(counts), 1))
+            current, share = torch.from_numpy(played)[None, None], counts[k] / max(sum(counts), 1)
+            total = total + value(neuron, current, done, trains, asked) * share
         total.backward()  # type: ignore[no-untyped-call]
 
     def _part(self, k: int, draw: int) -> slice:
@@ -163,17 +167,17 @@ class _Descent:
         return slice(start, start + most)
 
     def _surrogate(
-        self, neuron: Neuron, k: int, part: slice, done: Run, trains: Any, asked: list[Dense]
+        self, neuron: Neuron, current: torch.Tensor, done: Run, trains: Any, asked: list[Dense]
     ) -> torch.Tensor:
         """The loss's slopes by the spikes, through the window of the surrogate."""
-        lists, current = Lists(done.begin, done.at, done.shape), self.problem.trials.current[:1, k : k + 1, part]
+        lists = Lists(done.begin, done.at, done.shape)
         detach = self.stage.slope != "in graph"
         field = np.stack(asked)
         return adjoint.replayed(
             neuron, current, lists, field, self.problem.dt, self.surrogate, detach, dtype=torch.float32
         ).sum()
 
-    def _ratio(self, neuron: Neuron, k: int, part: slice, done: Run, trains: Any, asked: list[Dense]) -> torch.Tensor:
+    def _ratio(self, neuron: Neuron, current: torch.Tensor, done: Run, trains: Any, asked: list[Dense]) -> torch.Tensor:
         """The log-probability of every step of the runs, weighted by its credit: its gradient is that of the loss."""
         p = self.problem
         nref, length = refractory_steps(neuron, p.dt).tolist(), round(self.stage.memory / p.dt)
@@ -181,7 +185,7 @@ class _Descent:
         weight = torch.from_numpy(
             np.stack([credit(f, t[0], t[1], length, h) for f, t, h in zip(asked, trains, held, strict=True)])
         )
-        lists, current = Lists(done.begin, done.at, done.shape), p.trials.current[:1, k : k + 1, part]
+        lists = Lists(done.begin, done.at, done.shape)
         margin = adjoint.margins(neuron, current, p.dt, lists, dtype=torch.float32).float()
         rate = neuron.hazard(margin.movedim(0, -1)).movedim(-1, 0).float() * p.dt  # type: ignore[attr-defined]
         rate = rate.clamp(1e-12, 1e4)

@@ -121,6 +121,26 @@ def parse(text: str, path: Path) -> tuple[SavedFit, dict[str, Any]]:
         ) from None
 
 
+def stored_fit(path: Path, label: str | None) -> str:
+    """The fit that an NWB file holds, as JSON text: the last one, or that of a label.
+
+    Raises
+    ------
+    FitError
+        If there is none.
+    """
+    from ephysfit.data.writing import stored_in
+
+    found = {s.label: s for s in stored_in(path)}
+    if not found or (label is not None and label not in found):
+        have = f"; it holds {', '.join(found)}" if found else ""
+        raise FitError(f"{path}: no fit {'' if label is None else repr(label) + ' '}in this NWB file{have}")
+    chosen = (
+        found[label] if label is not None else max(found.values(), key=lambda s: (s.facts.get("date", ""), s.label))
+    )
+    return str(chosen.facts["fit_json"])
+
+
 _WAY_OUT = "save one with fit.save() or `ephysfit fit -o`"
 
 

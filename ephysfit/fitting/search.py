@@ -13,6 +13,7 @@ from ephysfit.fitting.arena import Arena, outcome
 from ephysfit.fitting.losses import Coincidence, KernelScore, Loss
 from ephysfit.fitting.scales import plain, scales
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.neuron.declare import SOFTNESS, Neuron
 from ephysfit.neuron.free import Free
 
 Array = npt.NDArray[np.float64]
@@ -63,7 +64,7 @@ class Search:
     def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
         if problem.n_spikes < MINIMUM_SPIKES:
             return estimate.with_(stage="search", status=Status.TOO_FEW_SPIKES)
-        free = Free.of(problem.neuron, self.names or None)
+        free = Free.of(problem.neuron, self.names or self._moved(problem.neuron))
         noisy = self.noisy and problem.neuron.stochastic()
         loss = self.loss or (KernelScore() if noisy else Coincidence())
         arena = Arena(problem, free, estimate.neuron, loss, self.runs if noisy else 0)
@@ -82,6 +83,12 @@ class Search:
             **told,
         }
         return outcome(estimate, "search", free, found if kept else None, details, Status.CONVERGED)
+
+    def _moved(self, neuron: type[Neuron]) -> list[str] | None:
+        """What is searched unless named: all, but for the softness where runs are noise-free and do not know it."""
+        if self.noisy or not neuron.stochastic():
+            return None
+        return [n for n, p in neuron.parameters.items() if not p.measured and n != SOFTNESS]
 
 
 def evolve(

@@ -1,4 +1,4 @@
-"""Model "auto": walk a nested ladder and keep what predicts held-out blocks of the training data best."""
+"""Model "auto": which of a nested ladder of neurons predicts held-out blocks of the training data best."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit import Fit, default_stages, default_step, one_thread, run
 from ephysfit.fitting.likelihood import Likelihood
 from ephysfit.fitting.passive import Passive
-from ephysfit.fitting.population import Prior, admit_priors
-from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, silent
+from ephysfit.fitting.stage import Estimate, Problem, Progress
 from ephysfit.metrics.trains import mean_defined
-from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free
-from ephysfit.simulation.prepare import start as compile_ahead
 from ephysfit.simulation.replay import Replay
 
 #: a richer neuron must gain this many standard errors of the held-out difference
@@ -48,53 +43,42 @@ class Candidate:
     error: float = np.nan
 
 
-def select(
-    recording: Recording,
-    stages: Sequence[Stage] | None = None,
-    *,
-    among: Sequence[type[Neuron]] = (),
-    likelihood: Likelihood | None = None,
-    priors: Sequence[Prior] = (),
-    dt: float | None = None,
-    seed: int = 0,
-    progress: Progress = silent,
-) -> Fit:
-    """Fit every candidate on part of the training data, keep the one that predicts the rest, fit it on all.
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Which neuron to keep.
+
+    Attributes
+    ----------
+    which : int
+        Its place among the candidates.
+    estimate : Estimate
+        Of the kept neuron, from the blocks it was fitted to.
+    details : dict
+        For the fit of the winner: ``"selection"`` holds the table, ``"selection_seconds"`` what it took and ``"why"``
+        the reason in a sentence.
+    """
+
+    which: int
+    estimate: Estimate
+    details: dict[str, Any]
+
+
+def choose(problems: Sequence[Problem]) -> Selection:
+    """Fit every candidate on part of the training data and choose the one that predicts the rest best.
 
     A richer neuron replaces a simpler one only if its held-out log-likelihood is higher by more than its standard
     error. The test data are never looked at.
 
     Parameters
     ----------
-    among : sequence of type[Neuron]
-        Candidates from simple to rich; those of `ephysfit.models.candidates` unless given.
-    likelihood : Likelihood, optional
-        Settings of the winner's likelihood stage, as in `fit`; candidates are compared without them.
-    priors : sequence of Prior
-        Of populations; each candidate takes its own.
-
-    Returns
-    -------
-    Fit
-        Of the winner; ``details["selection"]`` holds the table, ``details["selection_seconds"]`` what it took (not in
-        `Fit.seconds`) and ``details["why"]`` the reason in a sentence.
+    problems : sequence of Problem
+        The same training data for candidates from simple to rich.
     """
-    from ephysfit.models import candidates
-
-    kinds = tuple(among) or candidates()
-    for kind in kinds if likelihood is not None else ():
-        default_stages(kind, likelihood)  # refuses what it could not keep to
-    step = dt or default_step(recording)
-    admit_priors(priors, *kinds)
-    problems = [Problem(recording, k, step, seed=seed, progress=progress, priors=tuple(priors)) for k in kinds]
-    if problems[0].n_spikes < MINIMUM_SPIKES:
-        return run(problems[0], stages or default_stages(kinds[0]))
-    compile_ahead(*kinds)
     table: list[Candidate] = []
     begin = time.perf_counter()
-    with one_thread():
-        found = [_held_out(_named(problem)) for problem in problems]
+    found = [_held_out(named(problem)) for problem in problems]
     spent = time.perf_counter() - begin
+    kinds = [problem.neuron for problem in problems]
     best, kept, best_blocks = 0, *found[0]
     for k, (estimate, blocks) in enumerate(found):
         row = Candidate(kinds[k].__name__, len(Free.of(kinds[k]).names), estimate.validation, estimate.train)
@@ -104,14 +88,12 @@ def select(
             if row.gain > CONVINCED * row.error:
                 best, kept, best_blocks = k, estimate, blocks
         table.append(row)
-    fitted = _refit(_named(problems[best], " (kept)"), kept, stages, likelihood)
     details = {
-        **fitted.details,
         "selection": [vars(c) for c in table],
         "selection_seconds": spent,
         "why": _why(table, kinds[best].__name__),
     }
-    return replace(fitted, details=details)
+    return Selection(best, kept, details)
 
 
 class _Named:
@@ -126,7 +108,8 @@ class _Named:
         self.tell(f"{self.who}: {stage}", fraction)
 
 
-def _named(problem: Problem, note: str = "") -> Problem:
+def named(problem: Problem, note: str = "") -> Problem:
+    """The problem with progress that says of which candidate it is."""
     return replace(problem, progress=_Named(problem.progress, problem.neuron.__name__ + note))
 
 
@@ -148,13 +131,6 @@ def _held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:
 
 def _value(replay: Replay, z: Any, sweep: Any) -> float:
     return float(np.clip(mean_defined([replay.value(z, [sweep])]), -1e6, 1e6))
-
-
-def _refit(problem: Problem, kept: Estimate, stages: Sequence[Stage] | None, likelihood: Likelihood | None) -> Fit:
-    """The winner on all training data, from where the held-out fit ended."""
-    chain = tuple(stages or default_stages(problem.neuron, likelihood))
-    chain = tuple(replace(s, starts=1, first=0) if isinstance(s, Likelihood) and stages is None else s for s in chain)
-    return run(problem, chain, start=kept.neuron)
 
 
 def _why(table: list[Candidate], winner: str) -> str:

@@ -6,20 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.data.holding import lead
+from ephysfit.data.holding import SKIP, holding, lead, unsettled
 from ephysfit.data.recording import Recording
 from ephysfit.data.trials import Trials
 from ephysfit.errors import FitError
+from ephysfit.fitting.prior import Prior
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.replay import Taught
-
-if TYPE_CHECKING:
-    from ephysfit.fitting.population import Prior
 
 #: fewer recorded spikes than this carry no fit
 MINIMUM_SPIKES = 5
@@ -33,6 +31,7 @@ class Status(StrEnum):
     DIVERGED = "left the range of finite numbers; the estimate before it was kept"
     AT_BOUND = "converged with parameters on their bounds; these are not determined by the data"
     TOO_FEW_SPIKES = f"the training data hold fewer than {MINIMUM_SPIKES} spikes; the start values were kept"
+    MISSES = "ended where free runs do not fire as the training data: the fit does not describe the cell"
     NOT_NEEDED = "had nothing to do for this neuron or this recording"
 
 
@@ -88,7 +87,8 @@ class Problem:
     dt : float
         Step in ms.
     skip : float
-        Milliseconds at the start of each sweep that are simulated but not counted (the initial state is unknown).
+        Milliseconds at the start of a long sweep that are simulated but not counted (the initial state is unknown);
+        `ephysfit.data.holding.unsettled` says what shorter ones lose.
     validation : float
         Fraction of the counted samples held out in blocks for early stopping and choice.
     also : tuple of Neuron
@@ -100,7 +100,7 @@ class Problem:
     recording: Recording
     neuron: type[Neuron]
     dt: float
-    skip: float = 500.0
+    skip: float = SKIP
     validation: float = 0.15
     blocks: int = 4
     seed: int = 0
@@ -119,15 +119,20 @@ class Problem:
 
     @cached_property
     def counted(self) -> tuple[npt.NDArray[np.bool_], ...]:
-        """Per sweep the samples that count at all: valid, and past the first `skip` ms."""
+        """Per sweep the samples that count at all: valid, and past what is unsettled of a sweep's start."""
         out = []
-        valid = self.trials.valid[0].numpy()
-        for row in valid:
+        for row, current, n in zip(
+            self.trials.valid[0].numpy(), self.trials.current[0].numpy(), self.lengths, strict=True
+        ):
             mask = row.copy()
-            length = int(mask.sum())
-            mask[: min(round(self.skip / self.dt), length // 20)] = False
+            held = holding(current[:n], self.dt) is not None
+            mask[: round(unsettled(float(mask.sum()) * self.dt, held, self.skip) / self.dt)] = False
             out.append(mask)
         return tuple(out)
+
+    def run_up(self, k: int) -> npt.NDArray[np.float64]:
+        """Current to run up on before sweep k, pA: what `Fit.simulate` and the likelihood run up on too."""
+        return lead(self.trials.current[0, k].numpy()[: self.lengths[k]], self.dt)
 
     @cached_property
     def held_out(self) -> tuple[npt.NDArray[np.bool_], ...]:

@@ -9,6 +9,7 @@ from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.readout import Readout
 from ephysfit.fitting.refractory import Barred, Refractory
 from ephysfit.fitting.search import Search
+from ephysfit.fitting.softness import Softness
 from ephysfit.fitting.voltage import Voltage
 from ephysfit.fitting.wrappers import BestOf, MultiStart, Only, Rounds
 
@@ -25,5 +26,6 @@ __all__ = [
     "Refractory",
     "Rounds",
     "Search",
+    "Softness",
     "Voltage",
 ]

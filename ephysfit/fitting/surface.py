@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ephysfit.data.holding import SKIP
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit import Fit
 from ephysfit.fitting.identity import is_of
 from ephysfit.fitting.likelihood import Ascent, Posterior, ascend, drifts, faded
-from ephysfit.fitting.population import unpacked
+from ephysfit.fitting.prior import unpacked
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
 from ephysfit.fitting.voltage import Voltage, watched
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
@@ -146,7 +147,7 @@ class Surface:
                 f"{fit.cell}: {recording.source} is not what this fit was fitted to (other currents, steps or spikes); "
                 "intervals need the training data: give the same file and the same --train and --test"
             )
-        problem = Problem(recording, kind, fit.dt, skip=float(fit.provenance.get("skip_ms", 500.0)))
+        problem = Problem(recording, kind, fit.dt, skip=float(fit.provenance.get("skip_ms", SKIP)))
         if problem.n_spikes < MINIMUM_SPIKES:
             raise FitError(
                 f"{fit.cell}: {problem.n_spikes} spikes in the training data; intervals need {MINIMUM_SPIKES} or more"

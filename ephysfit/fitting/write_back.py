@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording
-from ephysfit.data.writing import Membrane, Prediction, Stored, append, labels, stored_in
+from ephysfit.data.writing import Membrane, Prediction, Stored, append, labels
 from ephysfit.errors import FitError
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.score import Score, score
-from ephysfit.neuron.declare import POTENTIAL, has_potential
+from ephysfit.neuron.declare import POTENTIAL, Neuron, has_potential
 
 if TYPE_CHECKING:
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.stage import Status
     from ephysfit.simulation.simulate import Simulation
 
 
+class FittedCell(Protocol):
+    """What is written of a `Fit`. The class itself is not imported: it knows this module, by `Fit.write_nwb`."""
+
+    @property
+    def neuron(self) -> Neuron: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def cell(self) -> str: ...
+    @property
+    def dt(self) -> float: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def provenance(self) -> Mapping[str, Any]: ...
+
+    def simulate(self, stimulus: Any, *, runs: int = ..., seed: int = ..., save: Sequence[str] = ...) -> Simulation: ...
+    def parameters(self) -> list[dict[str, Any]]: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+
 def write(
-    fit: Fit,
+    fit: FittedCell,
     path: str | Path,
     test: Recording | None = None,
     *,
@@ -79,7 +102,7 @@ def write(
     return append(path, gathered(fit, held, name, runs=runs, seed=seed), out)
 
 
-def gathered(fit: Fit, test: Recording, label: str, *, runs: int = 50, seed: int = 1) -> Stored:
+def gathered(fit: FittedCell, test: Recording, label: str, *, runs: int = 50, seed: int = 1) -> Stored:
     """What is stored of a fit: its runs on the test stimuli and their scores."""
     save = (POTENTIAL,) if has_potential(type(fit.neuron)) else ()
     done = fit.simulate(test, runs=runs, seed=seed, save=save)
@@ -96,25 +119,7 @@ def gathered(fit: Fit, test: Recording, label: str, *, runs: int = 50, seed: int
     )
 
 
-def stored_fit(path: Path, label: str | None) -> str:
-    """The fit that an NWB file holds, as JSON text: the last one, or that of a label.
-
-    Raises
-    ------
-    FitError
-        If there is none.
-    """
-    found = {s.label: s for s in stored_in(path)}
-    if not found or (label is not None and label not in found):
-        have = f"; it holds {', '.join(found)}" if found else ""
-        raise FitError(f"{path}: no fit {'' if label is None else repr(label) + ' '}in this NWB file{have}")
-    chosen = (
-        found[label] if label is not None else max(found.values(), key=lambda s: (s.facts.get("date", ""), s.label))
-    )
-    return str(chosen.facts["fit_json"])
-
-
-def _unseen(fit: Fit, path: Path) -> Recording:
+def _unseen(fit: FittedCell, path: Path) -> Recording:
     """The sweeps of the file that the fit was not trained on."""
     from ephysfit.fitting.identity import is_of
 
@@ -136,7 +141,7 @@ def _free(name: str, taken: tuple[str, ...]) -> str:
     return next(n for n in names if n not in taken)
 
 
-def _facts(fit: Fit, test: Recording) -> dict[str, str]:
+def _facts(fit: FittedCell, test: Recording) -> dict[str, str]:
     made = fit.provenance
     facts = {
         "model": fit.model, "cell": fit.cell, "status": fit.status.value, "step_ms": f"{fit.dt:g}",
@@ -147,7 +152,7 @@ def _facts(fit: Fit, test: Recording) -> dict[str, str]:
     return {**facts, "fit_json": json.dumps(fit.to_dict(), allow_nan=False)}
 
 
-def _named(fit: Fit) -> Iterator[dict[str, Any]]:
+def _named(fit: FittedCell) -> Iterator[dict[str, Any]]:
     kept = ("value", "unit", "standard_error", "low", "high", "meaning")
     for row in fit.parameters():
         yield {"parameter": row["name"], **{k: row[k] for k in kept}}

@@ -2,99 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from ephysfit.errors import ScoreError, near
-from ephysfit.metrics.bench import Bench, Row, plain
+from ephysfit.data.holding import SKIP
+from ephysfit.errors import ScoreError
+from ephysfit.metrics.bench import Bench
 from ephysfit.metrics.cautions import alike, data_warnings, identity_warnings, model_warnings
+from ephysfit.metrics.result import Score
 from ephysfit.metrics.rows import coincidence_rows, distance_rows, rate_row, rates, variance_row
-from ephysfit.metrics.stimuli import SKIP, Scored, match, nested, presented
-from ephysfit.metrics.table import render
+from ephysfit.metrics.stimuli import Scored, match, nested, presented
 from ephysfit.metrics.trains import positive
 from ephysfit.metrics.weights import Array
-
-
-@dataclass(frozen=True)
-class Score:
-    """Spike-timing scores of a model on a recording.
-
-    `score["md_star_8"]` is a value, `score.row("md_star_8")` its line; a name without window means the first window.
-    Printing gives a table.
-
-    Attributes
-    ----------
-    rows : tuple of Row
-    stochastic : bool, whether the model was run with noise; Γ of noisy and of deterministic runs never compare
-    scored : tuple of (start, stop), ms, one a stimulus
-    rate_data_hz, rate_model_hz : float
-    n_repeats, n_runs : tuple of int, one a stimulus
-    n_spikes : int, recorded spikes in the scored stretches, all repeats
-    skipped : str, why the scored stretch starts where it does
-    warnings : tuple of str
-    cell : str
-    """
-
-    rows: tuple[Row, ...]
-    stochastic: bool
-    scored: tuple[tuple[float, float], ...]
-    rate_data_hz: float
-    rate_model_hz: float
-    n_repeats: tuple[int, ...]
-    n_runs: tuple[int, ...]
-    n_spikes: int
-    skipped: str = ""
-    warnings: tuple[str, ...] = ()
-    cell: str = ""
-
-    def row(self, name: str) -> Row:
-        """The line of that name; without a window, the first of that metric."""
-        by_name = {r.name: r for r in self.rows}
-        stems = {_stem(r.name): r for r in reversed(self.rows)}
-        if name in by_name or name in stems:
-            return by_name.get(name) or stems[name]
-        if self.stochastic and name.startswith("gamma"):
-            raise ScoreError(
-                f"{name!r} is of one deterministic run, these are noisy runs; ask for gamma_over_R_runs, or simulate "
-                f"without noise. {near(name, by_name)}"
-            )
-        raise ScoreError(f"the score has no line {name!r}; {near(name, by_name)}")
-
-    def __getitem__(self, name: str) -> float:
-        return self.row(name).value
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self.rows)
-
-    @property
-    def rate_error(self) -> float:
-        """(model rate - recorded rate) / recorded rate."""
-        return self["rate_error"]
-
-    @property
-    def headline(self) -> Row:
-        """The line to quote: Γ/R of a deterministic run, Md* of noisy runs, at the first window."""
-        return self.row("md_star" if self.stochastic else "gamma_over_R")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        out = {k: plain(v) for k, v in vars(self).items() if k != "rows"}
-        return {**out, "rows": [r.to_dict() for r in self.rows]}
-
-    def __str__(self) -> str:
-        return render(self)
-
-
-def _stem(name: str) -> str:
-    """A line's name without its window."""
-    stem, _, last = name.rpartition("_")
-    return stem if last.replace(".", "").isdigit() else name
 
 
 def _skipped(start: float | None, stimuli: Sequence[Scored]) -> str:
     if start is not None:
         return "as asked"
+    if not any(s.start for s in stimuli):
+        return "from the first sample: the level the cell was held at is known"
     long = any(s.start == SKIP for s in stimuli)
     return (
         f"first {SKIP:g} ms left out, the initial state is unknown"
@@ -122,7 +48,8 @@ def score(
     recorded : Recording, or trains, [repeat] or [stimulus][repeat], ms
     start, stop : float or None, ms
         Scored stretch of every stimulus. By default the first 500 ms of a sweep of 5 s or more, the first 5 % of a
-        shorter one, are left out, because the state of the cell at the start is unknown; the end is that of the sweep.
+        shorter one, are left out, because the state of the cell at the start is unknown; nothing of a shorter one that
+        begins at a steady level (a step after a baseline). The end is that of the sweep.
     windows : ±Δ of Γ, R and Md*, ms
     sigmas : smoothing of the explained variance, ms
     duration : float or one a stimulus, ms; needed when `recorded` is trains

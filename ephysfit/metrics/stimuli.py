@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from ephysfit.arrays import Train
+from ephysfit.data.holding import holding, unsettled
 from ephysfit.errors import ScoreError
 from ephysfit.metrics.trains import checked, checked_duration, cut
 
-#: sweeps at least this long lose SKIP ms at their start, shorter ones the part SKIP_PART: the initial state is unknown
-LONG, SKIP, SKIP_PART = 5000.0, 500.0, 0.05
 #: a repeat that ends before this part of the longest one is left out rather than shorten the scored stretch
 COVER = 0.9
 #: ms; rounding of sweep ends
@@ -27,6 +26,7 @@ class Presented:
     name: str
     trains: tuple[Train, ...]
     usable: tuple[tuple[tuple[float, float], ...], ...]
+    held: bool = False  #: the current begins at a steady level, so that a model can begin where the cell did
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,8 @@ def _of_sweeps(stimulus: Any, index: int) -> Presented:
     sweeps = stimulus.sweeps
     usable = tuple(tuple(s.valid) or ((0.0, s.duration),) for s in sweeps)
     trains = checked([s.spike_times for s in sweeps], f"recorded[{index}]")
-    return Presented(stimulus.name or f"stimulus {index + 1}", tuple(trains), usable)
+    held = all(holding(s.current, s.dt) is not None for s in sweeps)
+    return Presented(stimulus.name or f"stimulus {index + 1}", tuple(trains), usable, held)
 
 
 def presented(recorded: Any, duration: float | Sequence[float] | None) -> list[Presented]:
@@ -98,7 +99,7 @@ def window_of(stimulus: Presented, start: float | None, stop: float | None) -> t
     last = min(e for e in ends if e >= COVER * longest) if stop is None else float(stop)
     if last > longest + SLACK:
         raise ScoreError(f"{stimulus.name}: stop = {last:g} ms, but the sweep ends at {longest:g} ms")
-    first = (SKIP if longest >= LONG else SKIP_PART * longest) if start is None else float(start)
+    first = unsettled(longest, stimulus.held) if start is None else float(start)
     if not (first >= 0 and last > first):
         raise ScoreError(f"{stimulus.name}: window [{first:g}, {last:g}) ms is empty or starts before 0")
     return first, last

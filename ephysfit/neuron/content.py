@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
@@ -29,7 +29,11 @@ _MADE = frozenset(
         "__annotate_func__", "__annotations_cache__", "__static_attributes__", "__firstlineno__",
     }
 )  # fmt: skip
-_HERE = Path(__file__).parents[1]
+#: the package's own folder
+PACKAGE = Path(__file__).parents[1]
+#: modules, and folders with all that lies below, which read declarations and write kernels, or are imported by those
+#: that do: one that is missing here could change and what it made before would still be loaded (a test looks)
+SOURCES = ("errors.py", "keeping.py", "neuron", "simulation", "system.py", "units.py")
 
 
 class _UntoldError(Exception):
@@ -58,9 +62,39 @@ def content(neuron: type[Neuron]) -> str | None:
 
 @cache
 def library() -> str:
-    """A hash of what reads declarations and writes kernels: these packages and sympy's version."""
-    files = sorted(p for part in ("neuron", "simulation") for p in (_HERE / part).glob("*.py"))
-    return hashlib.sha256(b"".join([*(p.read_bytes() for p in files), version("sympy").encode()])).hexdigest()
+    """A hash of what reads declarations and writes kernels: `SOURCES` and sympy's version."""
+    return hashlib.sha256(f"{digest(SOURCES)} {version('sympy')}".encode()).hexdigest()
+
+
+def digest(parts: Iterable[str], root: Path = PACKAGE) -> str:
+    """A hash of sources: of every file's place and content.
+
+    Parameters
+    ----------
+    parts : iterable of str
+        Modules (``"units.py"``) and folders (``"neuron"``, with all modules at any depth) below `root`.
+    root : Path
+        The package, or a copy of it.
+
+    Raises
+    ------
+    OSError
+        If a part is not there: a list that names a moved file would hash nothing in its place.
+    """
+    out = hashlib.sha256()
+    for path in files(parts, root):
+        content = path.read_bytes()
+        out.update(f"{path.relative_to(root).as_posix()} {len(content)}\0".encode() + content)
+    return out.hexdigest()
+
+
+def files(parts: Iterable[str], root: Path = PACKAGE) -> list[Path]:
+    """The modules that `digest` reads, sorted by place."""
+    return sorted(file for part in parts for file in _modules(root / part))
+
+
+def _modules(path: Path) -> list[Path]:
+    return list(path.rglob("*.py")) if path.is_dir() else [path]
 
 
 def _told(value: Any, seen: dict[int, int]) -> Iterator[str]:
@@ -189,7 +223,7 @@ def _known(module: str | None) -> bool:
 @cache
 def _release(module: str) -> str | None:
     top = module.partition(".")[0]
-    if module.startswith(("ephysfit.neuron.", "ephysfit.simulation.")) or top in sys.stdlib_module_names:
+    if _hashed(module) or top in sys.stdlib_module_names:
         return ""
     if top not in ("numpy", "scipy", "sympy", "torch"):
         return None
@@ -197,6 +231,12 @@ def _release(module: str) -> str | None:
         return version(top)
     except PackageNotFoundError:
         return None
+
+
+def _hashed(module: str) -> bool:
+    """Whether `library` holds the content of a module."""
+    homes = [f"ephysfit.{part.removesuffix('.py')}" for part in SOURCES]
+    return any(module == home or module.startswith(f"{home}.") for home in homes)
 
 
 def _foreign(value: Any) -> str:

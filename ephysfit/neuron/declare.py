@@ -19,6 +19,8 @@ from ephysfit.units import dimension
 
 #: the state that a recorded voltage is compared with
 POTENTIAL = "V"
+#: the parameter over which a hazard grows e-fold, mV: how soft a threshold is
+SOFTNESS = "delta"
 
 
 @dataclass(frozen=True)

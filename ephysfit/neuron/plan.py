@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 from ephysfit.neuron.declare import Neuron
@@ -68,4 +68,4 @@ def _plan(neuron: type[Neuron]) -> tuple:
     from ephysfit.neuron.planning import read
 
     made = read(neuron)
-    return tuple(getattr(made, name) for name in Plan.__dataclass_fields__)
+    return tuple(made[f.name] for f in fields(Plan))

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy
 
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.evaluate import formula
-from ephysfit.neuron.plan import Plan
 from ephysfit.neuron.stepping import DT, step
 from ephysfit.neuron.symbols import Equations, equations, symbol
 
 
-def read(neuron: type[Neuron]) -> Plan:
-    """The plan of a neuron class."""
+def read(neuron: type[Neuron]) -> dict[str, Any]:
+    """The fields of a neuron class's `plan.Plan`, by name."""
     eq, s = equations(neuron), step(neuron)
     names = set(eq.parameters)
     reads = lambda e: tuple(sorted(v.name for v in e.free_symbols if v.name in names))  # noqa: E731
     places, entries = _matrices(eq) if s.affine else ((), "")
-    return Plan(
-        states=s.states,
-        parameters=eq.parameters,
-        inputs=s.inputs,
-        coefs=s.coefs,
-        held=eq.held,
-        affine=s.affine,
-        resets=tuple(n for n, _ in s.jump),
-        moving=tuple(sorted({n for e in eq.flow.values() for n in reads(e)})),
-        entries=s.entries,
-        gathered=tuple((n, reads(e)) for n, e in s.gathered),
-        values=formula([*(symbol(n) for n in eq.parameters), DT], [e for _, e in s.gathered]),
-        places=places,
-        matrices=entries,
-    )
+    return {
+        "states": s.states,
+        "parameters": eq.parameters,
+        "inputs": s.inputs,
+        "coefs": s.coefs,
+        "held": eq.held,
+        "affine": s.affine,
+        "resets": tuple(n for n, _ in s.jump),
+        "moving": tuple(sorted({n for e in eq.flow.values() for n in reads(e)})),
+        "entries": s.entries,
+        "gathered": tuple((n, reads(e)) for n, e in s.gathered),
+        "values": formula([*(symbol(n) for n in eq.parameters), DT], [e for _, e in s.gathered]),
+        "places": places,
+        "matrices": entries,
+    }
 
 
 def _matrices(eq: Equations) -> tuple[tuple[tuple[str, int, int], ...], str]:

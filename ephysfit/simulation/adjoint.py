@@ -24,7 +24,8 @@ from torch import Tensor
 from ephysfit.errors import SimulationError
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron
-from ephysfit.simulation.compiled import Done, Problem
+from ephysfit.simulation.compiled import Problem
+from ephysfit.simulation.kernel_run import Done
 from ephysfit.simulation.layout import Lists
 from ephysfit.simulation.surrogate import Surrogate
 

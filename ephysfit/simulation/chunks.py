@@ -19,11 +19,11 @@ import numpy as np
 
 from ephysfit.neuron.evaluate import of_numbers
 from ephysfit.neuron.kept import kept
+from ephysfit.simulation.kernel_run import Done, KernelCall
 from ephysfit.simulation.layout import Layout, Lists, lanes_for
 
 if TYPE_CHECKING:
     from ephysfit.neuron.declare import Neuron
-    from ephysfit.simulation.compiled import Done, Problem
 
 #: most steps before a stretch from which its first state is guessed
 WARM = 65_536
@@ -36,7 +36,7 @@ MOVED = 6.0
 SHORTEST, PART = 1_024, 0.36
 
 
-def worthwhile(problem: Problem) -> bool:
+def worthwhile(problem: KernelCall) -> bool:
     """One row, its own spikes, one input, and long enough for every lane to have work."""
     one = problem.layout.real.sum() == 1 and problem.spikes == "own" and problem.current.shape[1] == 1
     lanes = _lanes(problem)
@@ -45,11 +45,11 @@ def worthwhile(problem: Problem) -> bool:
     return problem.steps >= PART * warm_steps(problem) * lanes
 
 
-def _lanes(problem: Problem) -> int:
+def _lanes(problem: KernelCall) -> int:
     return lanes_for(problem.element, 1)
 
 
-def warm_steps(problem: Problem, more: float = 0.0) -> int:
+def warm_steps(problem: KernelCall, more: float = 0.0) -> int:
     """Steps after which a run no longer tells what it began from: by the slowest state that decays on its own.
 
     Only how often stretches are repeated hangs on it, never what comes out; `more` is in time constants.
@@ -57,7 +57,7 @@ def warm_steps(problem: Problem, more: float = 0.0) -> int:
     return min(WARM, int((SPANS[problem.element] + more) * memory(problem)) + problem.segment)
 
 
-def memory(problem: Problem) -> float:
+def memory(problem: KernelCall) -> float:
     """Steps in which the slowest state that decays on its own falls to 1/e."""
     kept, _ = _readings(problem.neuron)
     rates = [min(abs(1 + float(k)), 1.0) for k in kept(*_alone(problem, problem.coefs).tolist())]
@@ -84,13 +84,13 @@ def _formulas(neuron: type[Neuron]) -> tuple[str, str]:
     return formula(p.c, own), formula(p.c, list(p.rest))
 
 
-def _alone(problem: Problem, values: np.ndarray) -> np.ndarray:
+def _alone(problem: KernelCall, values: np.ndarray) -> np.ndarray:
     """Values (…, lane) of the one row; its tile holds copies."""
     return values.reshape(-1, problem.refractory.size)[:, 0]
 
 
-def forward(problem: Problem, *, keep: bool, tau: float | None) -> Done:
-    """As `Problem.run`, for one row."""
+def forward(problem: KernelCall, *, keep: bool, tau: float | None) -> Done:
+    """As `KernelCall.run`, for one row."""
     body, tail = _split(problem)
     length, lanes, span = body.steps, body.layout.lanes, memory(problem)
     rest = _rest(problem, tau)
@@ -108,7 +108,7 @@ def forward(problem: Problem, *, keep: bool, tau: float | None) -> Done:
     return _joined(problem, done, rested)
 
 
-def _split(problem: Problem) -> tuple[Problem, Problem]:
+def _split(problem: KernelCall) -> tuple[KernelCall, KernelCall]:
     """Stretches of equal length as rows, and what remains as one row; both for the same kernel."""
     lanes = _lanes(problem)
     line = 64 // np.dtype(problem.element).itemsize
@@ -136,7 +136,7 @@ def _split(problem: Problem) -> tuple[Problem, Problem]:
     return body, tail
 
 
-def _cut_lists(problem: Problem, edges: list[int]) -> Lists:
+def _cut_lists(problem: KernelCall, edges: list[int]) -> Lists:
     which = int(problem.layout.sources[1][0])
     lists = problem.lists
     if not lists.at.size:
@@ -148,7 +148,7 @@ def _cut_lists(problem: Problem, edges: list[int]) -> Lists:
     return Lists((places - places[0]).astype(np.int64), inside - begins, (len(edges) - 1, 1))
 
 
-def _rest(problem: Problem, tau: float | None) -> np.ndarray:
+def _rest(problem: KernelCall, tau: float | None) -> np.ndarray:
     _, resting = _readings(problem.neuron)
     rest = [*map(float, resting(*_alone(problem, problem.coefs).tolist())), *[0.0] * (tau is not None)]
     return np.array(rest, problem.element)[:, None]
@@ -167,9 +167,7 @@ def _agree(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], s
     return bool((near | ~np.isfinite(b[0])).all() and (a[1] == b[1]).all())
 
 
-def _joined(problem: Problem, body: Done, tail: Done) -> Done:
-    from ephysfit.simulation.compiled import Done
-
+def _joined(problem: KernelCall, body: Done, tail: Done) -> Done:
     length, lanes = body.problem.steps, body.problem.layout.lanes
     parts = [body.lane_events[k, :n] for k, n in enumerate(body.lane_counts.tolist())]
     at = np.concatenate([*parts, tail.lane_events[0, : tail.lane_counts[0]]])
@@ -183,7 +181,7 @@ def _joined(problem: Problem, body: Done, tail: Done) -> Done:
 
 
 def reverse(done: Done, *, dense: Any, drive: bool, **how: Any) -> tuple[np.ndarray, np.ndarray]:
-    """As `Problem.reverse`, for a run taken in stretches."""
+    """As `KernelCall.run_back`, for a run taken in stretches."""
     assert done.stretches is not None
     first, last = done.stretches
     body, tail = first.problem, last.problem

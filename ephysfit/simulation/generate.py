@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+from ephysfit.neuron.content import digest
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.kept import kept
 from ephysfit.simulation import templates
 from ephysfit.simulation.ahead import Order
 from ephysfit.simulation.cache import module, written
 from ephysfit.simulation.layout import vectors_work
+from ephysfit.simulation.variant import Variant
 
 #: what kernels call, of `vectors.floats` or `scalars.numbers`
 EXPORTED = (
@@ -21,53 +20,8 @@ EXPORTED = (
     "both", "no", "turn", "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1",
     "tanh",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Variant:
-    """What a kernel is asked to do; each variant is compiled on its own, when first used.
-
-    Attributes
-    ----------
-    element : str
-        ``"float32"`` or ``"float64"``.
-    lanes : int
-        Rows in a tile; 1 is plain numbers.
-    shared : bool
-        The rows of a tile have one current (and one list of marked events).
-    spikes : str
-        ``"own"``, ``"forced"`` (recorded events replayed) or ``"drawn"`` (integrated hazard reaches a threshold).
-    trace : bool
-        Carry the filtered difference to the marked events (van Rossum).
-    escape : bool
-        Forward: add up the log-likelihood of the forced spikes.
-    keep : bool
-        Forward: write checkpoints.
-    save : tuple of int
-        Forward: states to write out at every step; -1 is the margin.
-    source : str
-        Reverse: ``"spikes"`` (dense dL/ds), ``"margins"`` (dense dL/du), ``"trace"`` or ``"escape"``.
-    window, detach :
-        Reverse: the surrogate's shape; whether the reset stays out of the graph.
-    drive : bool
-        Reverse: also the derivative with respect to the current.
-    resume : bool
-        Begin from given states (forward) or derivatives (reverse): rows are stretches of one record.
-    """
-
-    element: str = "float64"
-    lanes: int = 1
-    shared: bool = True
-    spikes: str = "own"
-    trace: bool = False
-    escape: bool = False
-    keep: bool = False
-    save: tuple[int, ...] = ()
-    source: str = "spikes"
-    window: str = "triangle"
-    detach: bool = False
-    drive: bool = False
-    resume: bool = False
+#: what a kernel's text imports and numba compiles into it
+INLINED = ("simulation/rows.py", "simulation/scalars.py", "simulation/vectormath.py", "simulation/vectors.py")
 
 
 @cache
@@ -110,6 +64,4 @@ def order(neuron: type[Neuron], name: str, variant: Variant, current: str = "flo
 @cache
 def library() -> str:
     """A hash of the code that kernels inline, so that a changed library never meets a stale kernel."""
-    here = Path(__file__).parent
-    texts = [(here / f"{m}.py").read_bytes() for m in ("vectors", "vectormath", "scalars", "rows")]
-    return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
+    return digest(INLINED)[:16]

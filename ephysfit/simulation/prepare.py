@@ -13,8 +13,9 @@ from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free import Free
 from ephysfit.simulation import replay
 from ephysfit.simulation.ahead import Build, Order, build
-from ephysfit.simulation.generate import Variant, order
+from ephysfit.simulation.generate import order
 from ephysfit.simulation.layout import lanes_for
+from ephysfit.simulation.variant import Variant
 
 #: what kernels can be asked for, and what for
 PURPOSES = {

@@ -18,8 +18,9 @@ from ephysfit.errors import SimulationError
 from ephysfit.neuron.affine import tensors
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron, flatten, unflatten
-from ephysfit.simulation.compiled import Problem, apply_tiles
+from ephysfit.simulation.compiled import Problem
 from ephysfit.simulation.generate import kernel
+from ephysfit.simulation.kernel_run import apply_tiles
 from ephysfit.simulation.layout import NARROW, Lists
 from ephysfit.simulation.surrogate import Surrogate
 from ephysfit.simulation.threads import share

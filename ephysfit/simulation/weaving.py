@@ -15,7 +15,7 @@ from ephysfit.simulation.printing import Printer
 
 if TYPE_CHECKING:
     from ephysfit.neuron.declare import Neuron
-    from ephysfit.simulation.generate import Variant
+    from ephysfit.simulation.variant import Variant
 
 WINDOWS = {
     "triangle": ["z = one - fabs(u) * sharp", "slope = where(z > zero, z, zero) * sharp"],

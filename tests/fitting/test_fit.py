@@ -181,7 +181,7 @@ def test_progress_is_told():
 
 def test_auto_keeps_the_neuron_that_made_the_data():
     """An ALIF cell: LIF must lose on held-out blocks; no richer neuron is offered."""
-    from ephysfit.fitting.selection import select
+    from ephysfit.fitting.fit import select
 
     done = select(spikes_only(20_000.0), QUICK, among=(LIF, ALIF))
     assert done.model == "ALIF"

@@ -10,15 +10,8 @@ from ephysfit.errors import FitError
 from ephysfit.fitting.fit import Fit, run
 from ephysfit.fitting.likelihood import Likelihood, Posterior
 from ephysfit.fitting.passive import Passive
-from ephysfit.fitting.population import (
-    Prior,
-    load_priors,
-    packed,
-    population,
-    priors_of,
-    save_priors,
-    unpacked,
-)
+from ephysfit.fitting.population import population, priors_of
+from ephysfit.fitting.prior import Prior, load_priors, packed, save_priors, unpacked
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.surface import Surface
 from ephysfit.models import ALIF, LIF

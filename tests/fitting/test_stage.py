@@ -31,10 +31,15 @@ def test_the_first_half_second_is_simulated_but_not_counted():
     assert len(p.everything[0].current) == len(use)
 
 
-def test_of_a_short_sweep_only_a_twentieth_is_left_out():
+def test_of_a_short_sweep_nothing_is_left_out_where_its_holding_level_is_known():
     p = problem(steps())
-    lengths = [int(v.sum()) for v in p.trials.valid[0]]
-    assert [int(np.flatnonzero(m)[0]) for m in p.counted] == [n // 20 for n in lengths]
+    assert [int(np.flatnonzero(m)[0]) for m in p.counted] == [0] * len(p.counted)
+
+
+def test_of_a_short_sweep_that_moves_from_the_first_sample_a_twentieth_is_left_out():
+    noise = np.random.default_rng(0).normal(0, 50, (3, 4000))
+    p = problem(Recording.of(noise, DT, spike_times=[np.arange(100.0, 1900.0, 90.0)] * 3))
+    assert [int(np.flatnonzero(m)[0]) for m in p.counted] == [200] * 3
 
 
 def test_padding_and_invalid_stretches_never_count():

@@ -16,6 +16,7 @@ from ephysfit.errors import SimulationError
 from ephysfit.models.adlif import AdLIF
 from ephysfit.models.alif import ALIF
 from ephysfit.models.lif import LIF
+from ephysfit.neuron.declare import cellwise
 from ephysfit.simulation import compiled
 from ephysfit.simulation.layout import Lists, arrange
 from ephysfit.simulation.sequential import sequential
@@ -26,7 +27,7 @@ NEURONS = [LIF, ALIF, AdLIF, Exponential]
 
 
 def definition(cell, current, trials=None, **options):
-    count = max(compiled.cellwise(cell), current.shape[0])
+    count = max(cellwise(cell), current.shape[0])
     full = np.broadcast_to(current, (count, trials or current.shape[1], current.shape[2]))
     with torch.no_grad():
         return sequential(cell, torch.tensor(full), DT, **options)

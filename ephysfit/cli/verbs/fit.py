@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
     from ephysfit.fitting.fit import Fit
     from ephysfit.fitting.likelihood import Likelihood
-    from ephysfit.fitting.population import Prior
+    from ephysfit.fitting.prior import Prior
     from ephysfit.reports.evidence import Evidence
 
 

@@ -18,7 +18,7 @@ from ephysfit import units
 from ephysfit.arrays import Trace
 from ephysfit.data.building import Choice, build
 from ephysfit.data.clamp_mode import CLAMP
-from ephysfit.data.contents import Header
+from ephysfit.data.header import Header
 from ephysfit.data.readers import abf_mode
 from ephysfit.data.readers.abf_mode import COMMANDS, EPISODIC, Mode, Output
 from ephysfit.data.recording import Recording, Rejected, Sweep

@@ -20,7 +20,7 @@ from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
 from ephysfit.data.building import Choice, aligned, build, onto
 from ephysfit.data.clamp_mode import CLAMP
-from ephysfit.data.contents import Header
+from ephysfit.data.header import Header
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError
 

@@ -14,7 +14,7 @@ from ephysfit.arrays import Trace
 from ephysfit.data import hdf5
 from ephysfit.data.building import Choice, aligned, build, onto
 from ephysfit.data.clamp_mode import CLAMP, looks_imposed
-from ephysfit.data.contents import Header
+from ephysfit.data.header import Header
 from ephysfit.data.nwb_index import Pair, pairs_of
 from ephysfit.data.nwb_pulses import marked, pulses_of
 from ephysfit.data.nwb_series import ICEPHYS, JITTER, PLACES, REFUSED, RESPONSE, STIMULUS, Part, Series, resolution

@@ -1,0 +1,74 @@
+"""What a caller of `load` wants, checked before anything is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ephysfit.data import access
+from ephysfit.data.building import Choice
+from ephysfit.errors import RecordingError, near
+
+HOW = ("auto", "detect", "given")
+PULSES = ("mask", "keep")
+LEAKS = ("replace", "step", "keep")
+PADDING = ("cut", "keep")
+CLAMPS = (None, "current")
+#: liquid junction potentials are a few mV to some 20 mV of either sign
+LARGEST_JUNCTION = 40.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller of `load` wants, checked.
+
+    Parameters
+    ----------
+    choice
+        Sweeps to read.
+    spikes, junction_potential, test_pulse, leak, padding, clamp
+        As of `load`.
+    options
+        Of the reader.
+    reach
+        What reading may reach, and for how long.
+    """
+
+    choice: Choice
+    spikes: str | Mapping[str, Any] = "auto"
+    junction_potential: float | None = None
+    test_pulse: str = "mask"
+    leak: str = "replace"
+    options: Mapping[str, Any] | None = None
+    padding: str = "cut"
+    clamp: str | None = None
+    reach: access.Access = field(default_factory=access.Access)
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("spikes", self.spikes, HOW),
+            ("test_pulse", self.test_pulse, PULSES),
+            ("leak", self.leak, LEAKS),
+            ("padding", self.padding, PADDING),
+        ):
+            if not (name == "spikes" and isinstance(value, Mapping)) and value not in known:
+                raise RecordingError(f"{name}={value!r}; {near(str(value), known)}")
+        if self.clamp not in CLAMPS:
+            raise RecordingError(f"clamp={self.clamp!r}; 'current' says that this is current clamp, None asks the file")
+        check_junction(self.junction_potential)
+
+
+def check_junction(potential: float | None) -> None:
+    """Raise where a junction potential cannot be one."""
+    if potential is None:
+        return
+    if isinstance(potential, bool) or not isinstance(potential, int | float | np.number) or not np.isfinite(potential):
+        raise RecordingError(f"junction_potential={potential!r}: give it in mV, such as 14.0")
+    if abs(potential) > LARGEST_JUNCTION:
+        raise RecordingError(
+            f"junction_potential={potential:g} mV: liquid junction potentials lie within {LARGEST_JUNCTION:g} mV; "
+            "is it in mV?"
+        )

@@ -1,0 +1,71 @@
+"""How soft a threshold is, where the rest of a cell was found in noise-free runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ephysfit.fitting.arena import Arena
+from ephysfit.fitting.losses import KernelScore, within
+from ephysfit.fitting.predictive_check import Counts
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.neuron.declare import SOFTNESS
+from ephysfit.neuron.free import Free, as_floats
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Softness:
+    """Choose the softness of the threshold by noisy runs, all else as it is.
+
+    A noise-free search does not know it, and at a softness that nobody fitted noisy runs may fire several times as fast
+    as the noise-free one. Of a grid from bound to bound the value is kept whose noisy runs score best on the training
+    data, among those that fire as the cell did there (`Counts.failed`); where none does, the one with the best counts.
+
+    Parameters
+    ----------
+    values : int
+        Of the grid, geometric between the bounds.
+    runs : int
+        Noisy runs a value; all values share their draws.
+    loss : KernelScore
+    """
+
+    values: int = 16
+    runs: int = 32
+    loss: KernelScore = field(default_factory=KernelScore)
+
+    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+        neuron = problem.neuron
+        if not neuron.stochastic() or SOFTNESS not in neuron.parameters:
+            return estimate.with_(stage="softness", status=Status.NOT_NEEDED)
+        if problem.n_spikes < MINIMUM_SPIKES:
+            return estimate.with_(stage="softness", status=Status.TOO_FEW_SPIKES)
+        declared = neuron.parameters[SOFTNESS]
+        grid = np.geomspace(declared.low, declared.high, self.values)
+        free = Free.of(neuron, (SOFTNESS,))
+        cells = [estimate.neuron.replace(**{SOFTNESS: float(v)}) for v in grid]
+        z = torch.stack([free.to_vector(cell) for cell in cells]).numpy()
+        arena = Arena(problem, free, estimate.neuron, self.loss, self.runs)
+        losses, counts = np.nan_to_num(arena.training(z), nan=np.inf), self._counts(arena, z)
+        fires = np.array([not c.failed for c in counts])
+        order = np.where(fires, losses, np.inf) if fires.any() else [c.error for c in counts]
+        best = int(np.argmin(order))
+        told = {"grid": grid.tolist(), "losses": losses.tolist(), "fires_as_the_cell": fires.tolist()}
+        return estimate.with_(neuron=as_floats(cells[best]), stage="softness", status=Status.CONVERGED, details=told)
+
+    @staticmethod
+    def _counts(arena: Arena, z: Array) -> list[Counts]:
+        """Spikes a sweep of each value."""
+        p = arena.problem
+        sweeps, masks = p.recording.sweeps, p.counted
+        recorded = [float(len(within(s.spike_times, m, p.dt))) for s, m in zip(sweeps, masks, strict=True)]
+        found = np.zeros((len(z), len(sweeps)))
+        for k, trains in arena.all_runs(z, 0):
+            found[:, k] = [np.mean([len(within(t, masks[k], p.dt)) for t in runs]) for runs in trains]
+        names = tuple(s.name for s in sweeps)
+        return [Counts(names, tuple(recorded), tuple(row.tolist()), ()) for row in found]
