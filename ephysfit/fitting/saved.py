@@ -70,7 +70,8 @@ class SavedFit(_Form):
     format: Annotated[int, Field(strict=True)] = FORMAT
     model: StrictStr
     cell: StrictStr
-    dt_ms: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+    #: a simulation of a finer or coarser step would want memory that no machine has, or mean nothing
+    dt_ms: Annotated[float, Field(strict=True, ge=1e-4, le=1000.0, allow_inf_nan=False)]
     parameters: dict[str, Number]
     warnings: list[StrictStr]
     details: _Details
