@@ -47,6 +47,7 @@ def found(tmp_path_factory):
     return json.loads((folder / "found.json").read_text()), own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalogue())
 def test_spikes_alike_without_ephysfit(found, name):
     trains, own = found
