@@ -45,7 +45,8 @@ def fit(model: str = "LIF", cell: str = "known") -> Fit:
 def write_csv(path: Path, cell: Recording) -> Path:
     """One sweep of a recording as a table that the table reader takes."""
     sweep = cell[0]
-    v = np.full(sweep.steps, -65.0)
+    kernel = np.exp(-np.arange(0.0, 100.0, sweep.dt) / 20.0)
+    v = -65.0 + np.convolve(sweep.current, 0.05 * kernel / kernel.sum())[: sweep.steps]  # 50 MOhm, 20 ms
     v[np.floor(sweep.spike_times / sweep.dt).astype(int)] = 30.0
     rows = [f"{k * sweep.dt},{i},{u}" for k, (i, u) in enumerate(zip(sweep.current, v, strict=True))]
     path.write_text("time_ms,current_pA,voltage_mV\n" + "\n".join(rows) + "\n", encoding="utf-8")
