@@ -58,8 +58,8 @@ EXPORTS := build/exports
 
 $(SIMULATORS)/.ready: constraints-exports.txt
 	for need in java cmake g++; do command -v $$need >/dev/null || missing="$$missing $$need"; done; \
-	  test -z "$$missing" -a -f /usr/include/boost/type_index.hpp || { apt-get update -qq && \
-	  apt-get install -y -qq default-jre-headless cmake g++ libboost-dev; }
+	  test -z "$$missing" -a -f /usr/include/boost/type_index.hpp -a -f /usr/include/ltdl.h || { apt-get update -qq && \
+	  apt-get install -y -qq default-jre-headless cmake g++ libboost-dev libltdl-dev; }
 	test -x $(SIMULATORS)/bin/python || $(PYTHON) -m venv $(SIMULATORS)
 	$(SIMULATORS)/bin/python -m pip install --quiet --quiet --disable-pip-version-check -r constraints-exports.txt
 	@touch $@
