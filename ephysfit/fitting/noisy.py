@@ -17,7 +17,7 @@ from ephysfit.fitting.scales import scales
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.fitting.surrogates import drop_at_spike
 from ephysfit.neuron.affine import refractory_steps
-from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.declare import SOFTNESS, Neuron
 from ephysfit.neuron.free import Free
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.compiled import Run
@@ -107,7 +107,7 @@ class _Descent:
         self.arena = Arena(problem, self.free, cell, stage.loss, stage.runs)
         self.spikes = [s.numpy() for s in problem.trials.spikes[0]]
         if stage.slope == "survival":
-            self.surrogate = Surrogate(float(getattr(cell, "delta", 1.0)), "survival")
+            self.surrogate = Surrogate(float(getattr(cell, SOFTNESS, 1.0)), "survival")
         elif stage.slope != "likelihood ratio":
             self.surrogate = Surrogate(drop_at_spike(problem, cell))
 
@@ -143,12 +143,12 @@ class _Descent:
         total = torch.zeros(())
         for k, use in enumerate(self.arena.masks):
             part = self._part(k, draw)
-            played = self.arena.played(k, part)
+            played = self.arena.free_runs.played(k, part)
             before = np.zeros(len(played) - len(self.spikes[k][part]), bool)
             use = use[part].copy()
             use[: round(self.problem.skip / self.problem.dt) if part.start else 0] = False
             use = np.r_[before, use]
-            done = self.arena.drawn(z.detach().numpy(), k, draw, part)
+            done = self.arena.free_runs.on_part(self.arena.candidates(z.detach().numpy()), k, part, draw)
             rows = [done.begin[c * self.stage.runs : (c + 1) * self.stage.runs + 1] for c in range(len(z))]
             trains = [(begin - begin[0], done.at[begin[0] : begin[-1]]) for begin in rows]
             recorded = len(before) + np.flatnonzero(self.spikes[k][part])

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ephysfit.fitting.arena import Arena
-from ephysfit.fitting.losses import KernelScore, within
+from ephysfit.fitting.free_runs import FreeRuns
+from ephysfit.fitting.losses import within
 from ephysfit.fitting.stage import Problem
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free import Free
+
+Array = npt.NDArray[np.float64]
 
 #: noisy runs a sweep
 RUNS = 20
@@ -82,28 +84,24 @@ def count_spikes(problem: Problem, neuron: Neuron, sharpen: Sequence[float] | No
     sharpen
         Of the causal run; None where the threshold run is the noise-free one.
     """
-    free, stochastic = Free.of(type(neuron)), type(neuron).stochastic()
-    arena = Arena(problem, free, neuron, KernelScore(), RUNS if stochastic else 0, element=np.float64)
-    causal = Arena(
-        problem, free, neuron, KernelScore(), 1 if stochastic and sharpen is not None else 0, element=np.float64,
-        sharpen=None if sharpen is None else (float(sharpen[0]), float(sharpen[1])),
-    )  # fmt: skip
+    stochastic = type(neuron).stochastic()
+    causal = None if sharpen is None else (float(sharpen[0]), float(sharpen[1]))
+    double: dict[str, Any] = {"element": np.float64}  # as the fit's own simulations
+    noisy = FreeRuns(problem, RUNS, **double).counts(neuron)[0] if stochastic else None
+    noise_free = FreeRuns(problem, 0, causal, **double).counts(neuron)[0]
+    return counts_of(problem, noisy, noise_free)
+
+
+def counts_of(problem: Problem, noisy: Array | None, noise_free: Array) -> Counts:
+    """Counts of runs, (sweep,), beside those of the cell."""
     sweeps = problem.recording.sweeps
     recorded = [len(within(s.spike_times, m, problem.dt)) for s, m in zip(sweeps, problem.counted, strict=True)]
     return Counts(
         tuple(s.name for s in sweeps),
         tuple(map(float, recorded)),
-        _mean_counts(arena, neuron) if stochastic else None,
-        _mean_counts(causal, neuron),
+        None if noisy is None else tuple(noisy.tolist()),
+        tuple(noise_free.tolist()),
     )
-
-
-def _mean_counts(arena: Arena, neuron: Neuron) -> tuple[float, ...]:
-    p = arena.problem
-    found = {
-        k: float(np.mean([len(within(t, p.counted[k], p.dt)) for t in runs[0]])) for k, runs in arena.runs_of(neuron, 0)
-    }
-    return tuple(found[k] for k in range(len(p.counted)))
 
 
 def _off(recorded: Sequence[float], model: Sequence[float]) -> bool:

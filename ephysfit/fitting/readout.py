@@ -19,7 +19,7 @@ from ephysfit.data.holding import LEAD
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.metrics.coincidence import count_hits
 from ephysfit.metrics.trains import EDGE, cut
-from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.declare import SOFTNESS, Neuron
 from ephysfit.simulation.simulate import simulate
 
 Array = npt.NDArray[np.float64]
@@ -136,7 +136,7 @@ def pooled_gamma(
 
 def softness(cell: Neuron) -> float:
     """The margin over which the hazard grows e-fold, mV: its ``delta`` (declared or pinned), else 1."""
-    return float(getattr(cell, "delta", 1.0))
+    return float(getattr(cell, SOFTNESS, 1.0))
 
 
 def _stop(valid: npt.NDArray[np.bool_]) -> int:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from ephysfit.fitting.arena import Arena
-from ephysfit.fitting.losses import KernelScore, within
-from ephysfit.fitting.predictive_check import Counts
+from ephysfit.fitting.losses import KernelScore
+from ephysfit.fitting.predictive_check import counts_of
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.neuron.declare import SOFTNESS
 from ephysfit.neuron.free import Free, as_floats
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,21 +48,10 @@ class Softness:
         cells = [estimate.neuron.replace(**{SOFTNESS: float(v)}) for v in grid]
         z = torch.stack([free.to_vector(cell) for cell in cells]).numpy()
         arena = Arena(problem, free, estimate.neuron, self.loss, self.runs)
-        losses, counts = np.nan_to_num(arena.training(z), nan=np.inf), self._counts(arena, z)
+        losses = np.nan_to_num(arena.training(z), nan=np.inf)
+        counts = [counts_of(problem, row, row) for row in arena.free_runs.counts(arena.candidates(z))]
         fires = np.array([not c.failed for c in counts])
         order = np.where(fires, losses, np.inf) if fires.any() else [c.error for c in counts]
         best = int(np.argmin(order))
         told = {"grid": grid.tolist(), "losses": losses.tolist(), "fires_as_the_cell": fires.tolist()}
         return estimate.with_(neuron=as_floats(cells[best]), stage="softness", status=Status.CONVERGED, details=told)
-
-    @staticmethod
-    def _counts(arena: Arena, z: Array) -> list[Counts]:
-        """Spikes a sweep of each value."""
-        p = arena.problem
-        sweeps, masks = p.recording.sweeps, p.counted
-        recorded = [float(len(within(s.spike_times, m, p.dt))) for s, m in zip(sweeps, masks, strict=True)]
-        found = np.zeros((len(z), len(sweeps)))
-        for k, trains in arena.all_runs(z, 0):
-            found[:, k] = [np.mean([len(within(t, masks[k], p.dt)) for t in runs]) for runs in trains]
-        names = tuple(s.name for s in sweeps)
-        return [Counts(names, tuple(recorded), tuple(row.tolist()), ()) for row in found]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ephysfit.fitting.stage import Problem
-from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.declare import SOFTNESS, Neuron
 from ephysfit.simulation.compiled import run
 
 
@@ -18,4 +18,4 @@ def drop_at_spike(problem: Problem, cell: Neuron) -> float:
     at = np.flatnonzero(spikes)
     at = at[at + after < len(margin)]
     drop = float(np.median(margin[at] - margin[at + after])) if at.size else 0.0
-    return max(drop, 2.0 * float(getattr(cell, "delta", 1.0)), 1e-3)
+    return max(drop, 2.0 * float(getattr(cell, SOFTNESS, 1.0)), 1e-3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ephysfit.data.holding import SKIP
+from ephysfit.data.holding import SKIP, SKIP_PART
 from ephysfit.errors import ScoreError
 from ephysfit.metrics.bench import Bench
 from ephysfit.metrics.cautions import alike, data_warnings, identity_warnings, model_warnings
@@ -25,7 +25,7 @@ def _skipped(start: float | None, stimuli: Sequence[Scored]) -> str:
     return (
         f"first {SKIP:g} ms left out, the initial state is unknown"
         if long
-        else "first 5 % left out, the initial state is unknown"
+        else f"first {100 * SKIP_PART:g} % left out, the initial state is unknown"
     )
 
 
