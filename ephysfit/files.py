@@ -93,6 +93,18 @@ def printable(text: str) -> str:
     return known.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def split_spec(spec: str) -> tuple[str, str]:
+    """File and class of a user's own neuron, as it is named everywhere: ``FILE.py:NAME``, or ``FILE.py`` alone.
+
+    Examples
+    --------
+    >>> split_spec("models/mine.py:Mine"), split_spec("mine.py")
+    (('models/mine.py', 'Mine'), ('mine.py', ''))
+    """
+    file, _, name = (spec, "", "") if spec.endswith(".py") else spec.rpartition(":")
+    return file, name
+
+
 def expanded(path: str | Path) -> Path:
     """A path with ``~`` as the home folder; as it stands where nobody knows that folder, as in some containers.
 

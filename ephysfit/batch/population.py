@@ -13,7 +13,7 @@ from ephysfit.batch.groups import grouped, outliers
 from ephysfit.batch.store import DONE
 from ephysfit.batch.summary import Population
 from ephysfit.errors import BatchError
-from ephysfit.files import write_text
+from ephysfit.files import split_spec, write_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -105,7 +105,7 @@ def _page(folder: Path, page: Path, row: dict[str, Any]) -> str:
     """Where the page of a fit is, as the population's page sees it; empty if it has none."""
     from os.path import relpath
 
-    slug = row["model"].rpartition(":")[2] if ".py" in row["model"] else row["model"]
+    slug = split_spec(row["model"])[1] if ".py" in row["model"] else row["model"]
     own = folder / "reports" / f"{row['cell']}/{slug}.html"
     return relpath(own, page.parent) if own.is_file() else ""
 

@@ -13,6 +13,7 @@ from typing import Any
 import ephysfit
 from ephysfit.batch.source import Cell
 from ephysfit.errors import BatchError
+from ephysfit.files import split_spec
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Task:
     @property
     def slug(self) -> str:
         """The model as part of a file's name."""
-        return self.model.rpartition(":")[2] if ".py" in self.model else self.model
+        return split_spec(self.model)[1] if ".py" in self.model else self.model
 
     def key(self) -> str:
         """SHA-256 of the recording's bytes, the settings, the model (with its file, if it has one) and the version.
@@ -73,7 +74,7 @@ class Task:
             "cell": {k: v for k, v in self.cell.to_dict().items() if k != "files"},
             "files": [_content(f) for f in self.cell.files],
             "model": self.model,
-            "source": _content(Path(self.model.rpartition(":")[0])) if ".py" in self.model else "",
+            "source": _content(Path(split_spec(self.model)[0])) if ".py" in self.model else "",
             "settings": {k: v for k, v in vars(self.settings).items() if k not in ("reports", "prior")},
         }
         if self.settings.prior:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ephysfit.files import expanded
+from ephysfit.files import expanded, split_spec
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
@@ -201,14 +201,14 @@ def find_model(name: str) -> str:
                 f"no neuron {name!r}; {hint(name, ['auto', *names.values()])}", param_hint="--model"
             )
         return names[name.lower()]
-    return f"{name if name.endswith('.py') else name.rpartition(':')[0]}:{user_neuron(name).__name__}"
+    return f"{split_spec(name)[0]}:{user_neuron(name).__name__}"
 
 
 def user_neuron(spec: str) -> type[Neuron]:
     """The neuron of a user's file; a usage error where the file is missing."""
     from ephysfit.models import find
 
-    path = Path(spec if spec.endswith(".py") else spec.rpartition(":")[0])
+    path = Path(split_spec(spec)[0])
     try:
         existing(expanded(path))
     except typer.BadParameter as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ephysfit.data.suffixes import SUFFIXES, is_collected, is_recording
 from ephysfit.errors import FitError, RecordingError
-from ephysfit.files import expanded
+from ephysfit.files import expanded, split_spec
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
@@ -150,7 +150,7 @@ class Shelf:
         source = str(made.get("source") or "") if isinstance(made, Mapping) else ""
         if not source:
             return fit_of(saved.content)
-        if not self.gave(Path(source if source.endswith(".py") else source.rpartition(":")[0])):
+        if not self.gave(Path(split_spec(source)[0])):
             raise FitError(
                 f"{saved.path.name}: its neuron is declared in {source}, and a file that a fit names is not run on its "
                 "own; give that very file too"

@@ -42,12 +42,15 @@ class Counts:
         Mean over noisy runs; None for a neuron without a hazard.
     noise_free : (sweep,)
         Of the causal run, or of the threshold run where the fit has no other.
+    readout : str
+        Which of the two.
     """
 
     sweeps: tuple[str, ...]
     recorded: tuple[float, ...]
     noisy: tuple[float, ...] | None
     noise_free: tuple[float, ...]
+    readout: str
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -55,8 +58,8 @@ class Counts:
 
     def warnings(self) -> tuple[str, ...]:
         """What is wrong, with the numbers; noise-free runs are judged where there are no noisy ones, or beside them."""
-        out = [] if self.noisy is None else _misses("noisy runs", self.sweeps, self.recorded, self.noisy)
-        return (*out, *_misses("the noise-free run", self.sweeps, self.recorded, self.noise_free))
+        out = [] if self.noisy is None else _misses("its noisy runs", self.sweeps, self.recorded, self.noisy)
+        return (*out, *_misses(f"the {self.readout}", self.sweeps, self.recorded, self.noise_free))
 
     @property
     def error(self) -> float:
@@ -89,10 +92,10 @@ def count_spikes(problem: Problem, neuron: Neuron, sharpen: Sequence[float] | No
     double: dict[str, Any] = {"element": np.float64}  # as the fit's own simulations
     noisy = FreeRuns(problem, RUNS, **double).counts(neuron)[0] if stochastic else None
     noise_free = FreeRuns(problem, 0, causal, **double).counts(neuron)[0]
-    return counts_of(problem, noisy, noise_free)
+    return counts_of(problem, noisy, noise_free, "threshold run" if causal is None or not stochastic else "causal run")
 
 
-def counts_of(problem: Problem, noisy: Array | None, noise_free: Array) -> Counts:
+def counts_of(problem: Problem, noisy: Array | None, noise_free: Array, readout: str = "") -> Counts:
     """Counts of runs, (sweep,), beside those of the cell."""
     sweeps = problem.recording.sweeps
     recorded = [len(within(s.spike_times, m, problem.dt)) for s, m in zip(sweeps, problem.counted, strict=True)]
@@ -101,6 +104,7 @@ def counts_of(problem: Problem, noisy: Array | None, noise_free: Array) -> Count
         tuple(map(float, recorded)),
         None if noisy is None else tuple(noisy.tolist()),
         tuple(noise_free.tolist()),
+        readout,
     )
 
 
@@ -119,18 +123,17 @@ def _wrong(recorded: Sequence[float], model: Sequence[float]) -> tuple[list[int]
     )
 
 
-def _misses(readout: str, names: Sequence[str], recorded: Sequence[float], model: Sequence[float]) -> list[str]:
+def _misses(runs: str, names: Sequence[str], recorded: Sequence[float], model: Sequence[float]) -> list[str]:
     out = []
     if _off(recorded, model):
         out.append(
-            f"on its own training data the fit fires {sum(model):.0f} spikes ({readout}), the cell "
-            f"{sum(recorded):.0f}: it does not describe the cell's rate"
+            f"on its own training data the fit fires {sum(model):.0f} spikes ({runs}), the cell {sum(recorded):.0f}: "
+            "it does not describe the cell's rate"
         )
     silent, dead = _wrong(recorded, model)
-    for sweeps, what in ((silent, "fires in {} where the cell was silent"), (dead, "is silent in {} where it fired")):
+    for sweeps, what in ((silent, "fires where the cell was silent"), (dead, "is silent where the cell fired")):
         if sweeps:
             listed = ", ".join(f"{names[k]!r}: {model[k]:.0f} for {recorded[k]:.0f}" for k in sweeps[:NAMED])
             more = f" and {len(sweeps) - NAMED} more" if len(sweeps) > NAMED else ""
-            number = f"{len(sweeps)} of {len(names)} training sweeps"
-            out.append(f"the fit ({readout}) {what.format(number)} ({listed}{more})")
+            out.append(f"in {len(sweeps)} of {len(names)} training sweeps the fit ({runs}) {what} ({listed}{more})")
     return out

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from ephysfit.errors import FitError, near
-from ephysfit.files import expanded
+from ephysfit.files import expanded, split_spec
 from ephysfit.neuron.declare import Neuron
 
 #: of files that `Fit.save` writes; a higher one is of a later version
@@ -184,7 +184,7 @@ def neuron_of(saved: SavedFit, path: Path, trust: bool) -> type[Neuron]:
                 "is your own, give its class: Fit.load(path, neuron=Mine), on the shell --model FILE.py:NAME"
             )
         return known[name.lower()]
-    file = expanded(source if source.endswith(".py") else source.rpartition(":")[0])
+    file = expanded(split_spec(source)[0])
     ways = f"--model {source} (in Python: neuron=) if it is yours"
     if not trust:
         raise FitError(
@@ -206,7 +206,7 @@ def source_hash(source: str) -> dict[str, str]:
     """What a fit keeps of a user's own neuron: where its file was and what it held; nothing for a neuron of ours."""
     if not source:
         return {"source": ""}
-    file = expanded(source if source.endswith(".py") else source.rpartition(":")[0])
+    file = expanded(split_spec(source)[0])
     return {"source": source, "source_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
 
 

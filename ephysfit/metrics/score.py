@@ -20,7 +20,7 @@ def _skipped(start: float | None, stimuli: Sequence[Scored]) -> str:
     if start is not None:
         return "as asked"
     if not any(s.start for s in stimuli):
-        return "from the first sample: the level the cell was held at is known"
+        return "nothing left out, the level the cell was held at is known"
     long = any(s.start == SKIP for s in stimuli)
     return (
         f"first {SKIP:g} ms left out, the initial state is unknown"

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ephysfit.errors import NeuronError, near
-from ephysfit.files import expanded
+from ephysfit.files import expanded, split_spec
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.reading import BREAKS, told
 
@@ -33,7 +33,7 @@ def from_file(spec: str) -> type[Neuron]:
     NeuronError
         If there is no such file, it does not run, or it declares no (such) neuron.
     """
-    path_text, _, wanted = spec.rpartition(":") if not spec.endswith(".py") else (spec, "", "")
+    path_text, wanted = split_spec(spec)
     path = expanded(path_text)
     if not path.is_file():
         raise NeuronError(f"{path_text!r} is no file; give a neuron's file and class as my_file.py:Mine")

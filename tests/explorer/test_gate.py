@@ -17,8 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from explorer_browser import needed, opened
-from explorer_cells import recording, run_folder, write_csv
+from explorer_browser import READY, needed, opened
 
 import ephysfit as ef
 from ephysfit.errors import RecordingError
@@ -28,21 +27,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
 ]
-READY = ".knobs input[type=range]"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    root = tmp_path_factory.mktemp("guarded")
-    write_csv(run_folder(root / "run") / "known.csv", recording())
-    return root / "run"
-
-
-@pytest.fixture(scope="module")
-def served(folder):
-    page = ef.explore(folder)
-    yield page
-    page.stop()
 
 
 @pytest.fixture

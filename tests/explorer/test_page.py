@@ -3,8 +3,7 @@
 import socket
 
 import pytest
-from explorer_browser import needed, opened
-from explorer_cells import recording, run_folder, write_csv
+from explorer_browser import READY, needed, opened
 
 import ephysfit as ef
 from ephysfit.errors import RecordingError
@@ -14,22 +13,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
 ]
-READY = ".knobs input[type=range]"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    root = tmp_path_factory.mktemp("explored")
-    write_csv(run_folder(root / "run") / "known.csv", recording())
-    return root / "run"
-
-
-@pytest.fixture(scope="module")
-def served(folder):
-    pytest.importorskip("panel")
-    page = ef.explore(folder)
-    yield page
-    page.stop()
 
 
 def sentence(page) -> str:

@@ -101,14 +101,22 @@ def test_counts_are_those_of_the_fits_own_simulation(stepped):
     [
         ([0, 0, 5, 9], False, ""),
         ([1, 0, 6, 11], False, ""),
-        ([0, 0, 12, 22], True, "fires 34 spikes (noisy runs), the cell 15"),
-        ([0, 0, 1, 2], True, "fires 3 spikes (noisy runs), the cell 15"),
-        ([4, 0, 5, 9], True, "fires in 1 of 4 training sweeps where the cell was silent ('a': 4 for 0)"),
-        ([0, 0, 0, 15], True, "is silent in 1 of 4 training sweeps where it fired ('c': 0 for 5)"),
+        ([0, 0, 12, 22], True, "fires 34 spikes (its noisy runs), the cell 15"),
+        ([0, 0, 1, 2], True, "fires 3 spikes (its noisy runs), the cell 15"),
+        (
+            [4, 0, 5, 9],
+            True,
+            "the fit (its noisy runs) fires where the cell was silent ('a': 4 for 0)",
+        ),
+        (
+            [0, 0, 0, 15],
+            True,
+            "the fit (its noisy runs) is silent where the cell fired ('c': 0 for 5)",
+        ),
     ],
 )
 def test_what_fails_is_said_with_the_numbers(model, failed, says):
-    counts = Counts(("a", "b", "c", "d"), (0, 0, 5, 10), tuple(map(float, model)), (0, 0, 5, 10))
+    counts = Counts(("a", "b", "c", "d"), (0, 0, 5, 10), tuple(map(float, model)), (0, 0, 5, 10), "causal run")
     assert counts.failed is failed
     assert len(counts.warnings()) == bool(says)
     assert all(says in w for w in counts.warnings())

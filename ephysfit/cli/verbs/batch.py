@@ -13,6 +13,7 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.output import note, say, table
+from ephysfit.files import split_spec
 
 if TYPE_CHECKING:
     from ephysfit.batch.run import Tally, Watch
@@ -147,9 +148,9 @@ def check_own_neurons(tasks: Sequence[Task], given: Sequence[str]) -> None:
     """Raise where a run that is gone on with names a neuron's file that the caller did not name: it would be run."""
     from ephysfit.errors import BatchError
 
-    mine = {Path(spec.rpartition(":")[0] if not spec.endswith(".py") else spec).resolve() for spec in given}
+    mine = {Path(split_spec(spec)[0]).resolve() for spec in given}
     own = dict.fromkeys(t.model for t in tasks if ".py" in t.model)
-    strange = [m for m in own if Path(m.rpartition(":")[0]).resolve() not in mine]
+    strange = [m for m in own if Path(split_spec(m)[0]).resolve() not in mine]
     if strange:
         options = " ".join(f"--model {name}" for name in strange)
         raise BatchError(
