@@ -105,7 +105,10 @@ def _factor(name: str, quantity: str, unit: str) -> float:
     if quantity == "rate" and unit.lower() in RATES:
         return known[RATES[unit.lower()]]
     if unit not in known:
-        raise RecordingError(f"column {name!r}: {unit!r} is not a unit of {quantity}; known: {', '.join(known)}")
+        raise RecordingError(
+            f"column {name!r}: {unit!r} is not a unit of {quantity}; known: {', '.join(known)}; where the name is wrong, "
+            f"units={{{name!r}: ...}} (-O units.{quantity}=...) says what it is"
+        )
     return known[unit]
 
 

@@ -136,3 +136,24 @@ def test_single_precision_of_a_file_is_the_decimal_it_was(tmp_path):
         np.savez(tmp_path / "a.npz", **arrays, **steps)
         assert load(tmp_path / "a.npz")[0].dt == 0.1
     assert info(tmp_path / "a.npz").sweeps[0].dt_ms == 0.1
+
+
+@pytest.mark.parametrize("name", ["cell.nwb", "cell.abf", "cell.npz", "cell.parquet"])
+@pytest.mark.parametrize("content", [b"x", b"\x07\x00\x1b" * 200])
+def test_a_file_that_is_not_what_its_ending_says(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RecordingError, match=r"does not begin as its ending says.*get it again"):
+        load(tmp_path / name)
+
+
+def test_a_table_under_another_ending_is_still_a_table(tmp_path):
+    rows = "\n".join(f"{0.1 * k:.1f},{k % 7},{-65 + k % 3}" for k in range(500))
+    (tmp_path / "cell.abf").write_text(f"time_ms,current_pA,voltage_mV\n{rows}\n", encoding="utf-8")
+    assert load(tmp_path / "cell.abf")[0].steps == 500
+
+
+def test_a_unit_that_cannot_be_says_how_it_is_overruled(tmp_path):
+    (tmp_path / "cell.csv").write_text("time_ms,current_V,voltage_mV\n0,1,2\n0.1,1,3\n0.2,2,2\n", encoding="utf-8")
+    with pytest.raises(RecordingError, match=r"'V' is not a unit of current.*units=\{'current_V': \.\.\.\}"):
+        load(tmp_path / "cell.csv")
+    assert load(tmp_path / "cell.csv", units={"current_V": "pA"})[0].current.tolist() == [1.0, 1.0, 2.0]

@@ -28,6 +28,9 @@ KNOWN = {
 #: those that are text, before which blanks and a byte order mark may stand
 TEXT = (b'"INFORMATION"', b"<", b"IGOR")
 OF = "give the arrays to Recording.of"
+#: what a reader of that ending looks for
+BEGINNINGS = {".nwb": b"\x89HDF", ".abf": b"ABF", ".npz": b"PK", ".parquet": b"PAR1"}
+MISNAMED = "a file that does not begin as its ending says"
 WAYS = {
     "a HEKA Patchmaster bundle": "its injected current must be rebuilt from the stimulus tree, and no reader could be "
     "checked on a real file here; export it from Patchmaster as Igor waves or Matlab, convert it to NWB, or read it "
@@ -54,6 +57,7 @@ WAYS = {
     "holds all channels side by side, or as Matlab",
     "XML or HTML": "it is no table; save the recording as CSV",
     "Igor text (.itx)": "save the waves as Igor binary (.ibw) or as delimited text with names",
+    MISNAMED: "damaged, half copied, or of another format; get it again, or give it the ending of what it is",
     "JSON": f"it is not read: open it with json.load and {OF}",
 }
 #: JSON, as far as its beginning tells: an object with a key, or a list of numbers, lists or objects
@@ -77,7 +81,15 @@ def _what(path: Path) -> str | None:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
     if _JSON.match(text) and b"\0" not in head:
         return "JSON"
-    return next((what for magic, what in KNOWN.items() if (text if magic in TEXT else head).startswith(magic)), None)
+    known = next((what for magic, what in KNOWN.items() if (text if magic in TEXT else head).startswith(magic)), None)
+    return known or (MISNAMED if _is_misnamed(path, head) else None)
+
+
+def _is_misnamed(path: Path, head: bytes) -> bool:
+    """A file without the beginning that its ending promises, which is no text of several lines either."""
+    begins = BEGINNINGS.get(path.suffix.lower())
+    several = b"\0" not in head and b"\n" in head.strip()
+    return begins is not None and bool(head) and not several and not head.startswith(begins)
 
 
 def _zip(path: Path) -> str | None:
