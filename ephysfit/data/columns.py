@@ -106,8 +106,8 @@ def _factor(name: str, quantity: str, unit: str) -> float:
         return known[RATES[unit.lower()]]
     if unit not in known:
         raise RecordingError(
-            f"column {name!r}: {unit!r} is not a unit of {quantity}; known: {', '.join(known)}; where the name is wrong, "
-            f"units={{{name!r}: ...}} (-O units.{quantity}=...) says what it is"
+            f"column {name!r}: {unit!r} is not a unit of {quantity}; known: {', '.join(known)}; where the name is "
+            f"wrong, units={{{name!r}: ...}} (-O units.{quantity}=...) says what it is"
         )
     return known[unit]
 
