@@ -28,7 +28,7 @@ from ephysfit.fitting.fit import fit
 from ephysfit.fitting.stages import Likelihood, Passive
 from ephysfit.models import ALIF
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free import Free
+from ephysfit.neuron.free_parameters import Free
 from ephysfit.reports.evidence import gather
 from ephysfit.simulation.adjoint import van_rossum_loss
 from ephysfit.simulation.surrogate import Surrogate

@@ -25,7 +25,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.data.trials import Trials
 from ephysfit.models import ALIF
 from ephysfit.neuron.declare import Neuron
-from ephysfit.simulation.blocks import blocks
+from ephysfit.simulation.engines.blocks import blocks
 
 DT, T_REF, TAU = 0.1, 2.0, 10.0
 #: their clamp of raw per-step numbers

@@ -22,7 +22,7 @@ from ephysfit.fitting.fit import run
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stages import Likelihood, Passive
 from ephysfit.models import AIGIF
-from ephysfit.neuron.free import Free
+from ephysfit.neuron.free_parameters import Free
 from ephysfit.simulation.replay import Replay
 
 #: fitted until, judged from and to, ms

@@ -29,11 +29,11 @@ import numpy as np
 import torch
 from scipy.signal import lfilter
 
+from ephysfit.kernels.tiles import Lists
 from ephysfit.models.alif import ALIF
-from ephysfit.simulation.blocks import blocks
-from ephysfit.simulation.compiled import Problem
-from ephysfit.simulation.layout import Lists
-from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.engines.blocks import blocks
+from ephysfit.simulation.engines.compiled import Problem
+from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
 
 DT, TAU, SURROGATE = 0.1, 10.0, Surrogate(20.0)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from search import Nothing, command
 
-from ephysfit.fitting.losses import Coincidence
+from ephysfit.fitting.free_run.losses import Coincidence
 from ephysfit.fitting.stage import Stage
 from ephysfit.fitting.stages import Gradient, NoisyGradient, Search
 

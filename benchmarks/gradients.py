@@ -17,7 +17,8 @@ import torch
 from scipy.signal import lfilter
 
 from ephysfit.models.alif import ALIF
-from ephysfit.simulation import adjoint, compiled
+from ephysfit.simulation import adjoint
+from ephysfit.simulation.engines import compiled
 from ephysfit.simulation.surrogate import Surrogate
 
 DURATION, STEP = 500.0, 0.05

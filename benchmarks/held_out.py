@@ -10,11 +10,11 @@ import numpy as np
 
 import ephysfit as ef
 from ephysfit.fitting.fit import one_thread, run
-from ephysfit.fitting.ladder import with_starts_from_below
 from ephysfit.fitting.stage import Problem, Stage
+from ephysfit.fitting.warm_starts import with_starts_from_below
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free import Free
+from ephysfit.neuron.free_parameters import Free
 from ephysfit.simulation.replay import Replay
 
 RAPHE = Path(__file__).resolve().parents[2] / "shared" / "data" / "raphe"

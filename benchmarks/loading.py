@@ -31,8 +31,8 @@ from ephysfit.data import nwb_index
 from ephysfit.data.contents import contents
 from ephysfit.data.leaks import find_leaks
 from ephysfit.data.loading import load
+from ephysfit.data.quality import checked
 from ephysfit.data.recording import Recording
-from ephysfit.data.sanity import checked
 
 RATE = 20_000.0
 

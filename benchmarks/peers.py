@@ -15,7 +15,7 @@ import torch
 from peer_cell import CAPACITANCE, DT, LEAK, THRESHOLD, WIDTH, current, timed, weights
 
 from ephysfit.models.lif import LIF
-from ephysfit.simulation.compiled import Problem
+from ephysfit.simulation.engines.compiled import Problem
 from ephysfit.simulation.surrogate import Surrogate
 
 HERE = Path(__file__).parent

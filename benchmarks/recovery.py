@@ -16,7 +16,7 @@ from ephysfit.data.recording import Recording, Sweep
 from ephysfit.fitting.fit import Fit, fit
 from ephysfit.fitting.stage import Stage
 from ephysfit.fitting.stages import Likelihood, Passive, Refractory
-from ephysfit.fitting.uncertainty import intervals
+from ephysfit.fitting.uncertainty.intervals import intervals
 from ephysfit.models import ALIF
 from ephysfit.neuron.declare import Neuron
 from ephysfit.synthetic import recording

@@ -31,15 +31,15 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import NeuronError, near
 from ephysfit.fitting.fit import default_stages
 from ephysfit.fitting.fit import run as run_stages
-from ephysfit.fitting.ladder import with_starts_from_below
-from ephysfit.fitting.likelihood import Likelihood
-from ephysfit.fitting.passive import Passive
-from ephysfit.fitting.refractory import Barred, Refractory
 from ephysfit.fitting.stage import Problem, measured
+from ephysfit.fitting.stages.likelihood import Likelihood
+from ephysfit.fitting.stages.passive import Passive
+from ephysfit.fitting.stages.refractory_period import Barred, Refractory
+from ephysfit.fitting.warm_starts import with_starts_from_below
 from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
 from ephysfit.neuron.declare import Neuron, flatten, scalar_values
-from ephysfit.neuron.free import Free, declared
+from ephysfit.neuron.free_parameters import Free, declared
 from ephysfit.simulation.replay import Replay
 from ephysfit.simulation.simulate import simulate
 from ephysfit.synthetic import draw, level_for, recording

@@ -29,7 +29,7 @@ from ephysfit import models
 from ephysfit.data.recording import Recording
 from ephysfit.errors import near
 from ephysfit.fitting.fit import one_thread
-from ephysfit.fitting.losses import Coincidence, KernelScore
+from ephysfit.fitting.free_run.losses import Coincidence, KernelScore
 from ephysfit.fitting.stage import Estimate, Problem, Stage, Status
 from ephysfit.fitting.stages import Likelihood, Passive, Search
 from ephysfit.metrics.coincidence import coincidence_factor, mean_weight, self_weight

@@ -24,14 +24,15 @@ from torch import Tensor
 
 from ephysfit.models import ALIF, PRF, RefractoryLIF, SoftLIF
 from ephysfit.neuron.declare import Neuron
-from ephysfit.simulation import adjoint, compiled
-from ephysfit.simulation.blocks import blocks
-from ephysfit.simulation.decoupled import decoupled, moving_threshold
-from ephysfit.simulation.linear import Setup, set_up
-from ephysfit.simulation.pmbc import passes as pmbc_passes
-from ephysfit.simulation.sequential import sequential
-from ephysfit.simulation.soft import kick, potential_by_fft
-from ephysfit.simulation.speculate import passes as speculate_passes
+from ephysfit.simulation import adjoint
+from ephysfit.simulation.engines import compiled
+from ephysfit.simulation.engines.affine_blocks import Setup, set_up
+from ephysfit.simulation.engines.blocks import blocks
+from ephysfit.simulation.engines.decoupled import decoupled, moving_threshold
+from ephysfit.simulation.engines.pmbc import passes as pmbc_passes
+from ephysfit.simulation.engines.sequential import sequential
+from ephysfit.simulation.engines.soft_reset import kick, potential_by_fft
+from ephysfit.simulation.engines.speculate import passes as speculate_passes
 from ephysfit.simulation.surrogate import Surrogate
 from ephysfit.synthetic import noise_current
 

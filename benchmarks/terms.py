@@ -28,14 +28,14 @@ import numpy as np
 import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import near
-from ephysfit.fitting.arena import Arena
 from ephysfit.fitting.fit import one_thread
-from ephysfit.fitting.likelihood import Likelihood, _Climb
-from ephysfit.fitting.losses import Coincidence
+from ephysfit.fitting.free_run.evaluation import Arena
+from ephysfit.fitting.free_run.losses import Coincidence
 from ephysfit.fitting.stage import Estimate, Problem
-from ephysfit.models.best import AIGIF, AIGIFBanks
+from ephysfit.fitting.stages.likelihood import Likelihood, _Climb
+from ephysfit.models.aigif import AIGIF, AIGIFBanks
 from ephysfit.neuron.declare import Neuron, Parameter, State, flatten, unflatten
-from ephysfit.neuron.free import Free
+from ephysfit.neuron.free_parameters import Free
 from ephysfit.neuron.functions import exp, sigmoid, softplus
 from ephysfit.simulation.replay import Replay
 

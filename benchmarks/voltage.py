@@ -20,9 +20,9 @@ from held_out import DT, UNTIL, agreement, cells, fitted, judged, loss
 
 import ephysfit as ef
 from ephysfit.fitting.stage import Problem, Stage
-from ephysfit.fitting.voltage import Voltage, watched
+from ephysfit.fitting.voltage_likelihood import Voltage, watched
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free import Free
+from ephysfit.neuron.free_parameters import Free
 from ephysfit.simulation.replay import Replay
 
 KINDS = ("GIF", "AGIF", "ALIF", "IGIF")

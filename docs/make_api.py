@@ -21,7 +21,7 @@ GROUPS = {
 }
 MODULES = [
     "ephysfit.models", "ephysfit.fitting.stages", "ephysfit.synthetic", "ephysfit.metrics", "ephysfit.neuron.functions",
-    "ephysfit.models.response", "ephysfit.errors",
+    "ephysfit.models.small_signal", "ephysfit.errors",
 ]  # fmt: skip
 
 

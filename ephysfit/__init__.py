@@ -29,13 +29,13 @@ _WHERE = {
     "Simulation": "ephysfit.simulation.simulate",
     "fit": "ephysfit.fitting.fit",
     "Fit": "ephysfit.fitting.fit",
-    "write": "ephysfit.fitting.write_back",
-    "intervals": "ephysfit.fitting.uncertainty",
-    "population": "ephysfit.fitting.population",
-    "compensate": "ephysfit.fitting.electrode",
+    "write": "ephysfit.fitting.nwb_cell",
+    "intervals": "ephysfit.fitting.uncertainty.intervals",
+    "population": "ephysfit.fitting.population_prior",
+    "compensate": "ephysfit.data.electrode",
     "score": "ephysfit.metrics.score",
     "report": "ephysfit.reports.report",
-    "fit_many": "ephysfit.batch.many",
+    "fit_many": "ephysfit.batch.fit_many",
     "export": "ephysfit.reports.export",
     "layer": "ephysfit.simulation.layer",
     "explore": "ephysfit.explorer.serve",
@@ -46,19 +46,19 @@ __all__ = [*_WHERE, *_MODULES]
 
 if TYPE_CHECKING:
     from ephysfit import models, synthetic
-    from ephysfit.batch.many import fit_many
+    from ephysfit.batch.fit_many import fit_many
     from ephysfit.check import check_neuron
     from ephysfit.data.contents import contents
+    from ephysfit.data.electrode import compensate
     from ephysfit.data.loading import info, load
     from ephysfit.data.recording import Recording, Sweep
     from ephysfit.data.trials import Trials
     from ephysfit.explorer.serve import explore
     from ephysfit.fitting import stages
-    from ephysfit.fitting.electrode import compensate
     from ephysfit.fitting.fit import Fit, fit
-    from ephysfit.fitting.population import population
-    from ephysfit.fitting.uncertainty import intervals
-    from ephysfit.fitting.write_back import write
+    from ephysfit.fitting.nwb_cell import write
+    from ephysfit.fitting.population_prior import population
+    from ephysfit.fitting.uncertainty.intervals import intervals
     from ephysfit.metrics.score import score
     from ephysfit.neuron.declare import Neuron, Parameter, State
     from ephysfit.reports.export import export

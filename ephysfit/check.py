@@ -13,15 +13,15 @@ from torch import Tensor
 
 from ephysfit.errors import NeuronError, NotAffineError, SimulationError, near
 from ephysfit.neuron.affine import is_affine
+from ephysfit.neuron.bounds import impossible, outside
+from ephysfit.neuron.declaration_errors import BREAKS, refuse_undeclared, told
 from ephysfit.neuron.declare import Neuron, flatten, pack_state
 from ephysfit.neuron.dimensions import check_units
-from ephysfit.neuron.free import Free, as_floats
-from ephysfit.neuron.limits import impossible, outside
-from ephysfit.neuron.reading import BREAKS, refuse_undeclared, told
+from ephysfit.neuron.free_parameters import Free, as_floats
 from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import equations
-from ephysfit.simulation.plain import at_rest, integrated, plain, slopes
-from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.engines.sequential import sequential
+from ephysfit.simulation.reference import at_rest, integrated, plain, slopes
 from ephysfit.simulation.surrogate import Surrogate
 
 #: levels of input that are tried to make a neuron spike, pA
@@ -293,9 +293,9 @@ def _engines_agree(neuron: type[Neuron]) -> str:
 
 def _noisy_engines_agree(neuron: type[Neuron]) -> str:
     """For a neuron that only its hazard makes spike: the same drawn thresholds must give the same spikes."""
-    if not find_spec("ephysfit.simulation.compiled"):
+    if not find_spec("ephysfit.simulation.engines.compiled"):
         raise _DoesNotApplyError("only its hazard makes it spike, and no other engine here runs escape noise")
-    from ephysfit.simulation import compiled
+    from ephysfit.simulation.engines import compiled
 
     current = _noise(neuron, 100.0, 3, 700, seed=1)
     drawn = torch.from_numpy(np.random.default_rng(0).exponential(size=(1, 3, 400)))
@@ -307,15 +307,15 @@ def _noisy_engines_agree(neuron: type[Neuron]) -> str:
 
 
 def _engines() -> Iterator[tuple[str, Callable[[Neuron, Tensor], Tensor]]]:
-    from ephysfit.simulation.blocks import blocks
-    from ephysfit.simulation.decoupled import decoupled
-    from ephysfit.simulation.pmbc import pmbc
-    from ephysfit.simulation.speculate import speculate
+    from ephysfit.simulation.engines.blocks import blocks
+    from ephysfit.simulation.engines.decoupled import decoupled
+    from ephysfit.simulation.engines.pmbc import pmbc
+    from ephysfit.simulation.engines.speculate import speculate
 
     for name, engine in {"blocks": blocks, "speculate": speculate, "pmbc": pmbc, "decoupled": decoupled}.items():
         yield name, lambda cell, current, engine=engine: engine(cell, current, DT)[0]  # type: ignore[misc]
-    if find_spec("ephysfit.simulation.compiled"):
-        from ephysfit.simulation import compiled
+    if find_spec("ephysfit.simulation.engines.compiled"):
+        from ephysfit.simulation.engines import compiled
 
         yield (
             "compiled",

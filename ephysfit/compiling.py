@@ -1,4 +1,4 @@
-"""`compiled`: numba's ``njit`` whose machine code is kept as `keeping` keeps things.
+"""`compiled`: numba's ``njit`` whose machine code is kept as `disk_cache` keeps things.
 
 numba's own ``cache=True`` writes into the installation, which need not be writable; it ends in a traceback where a file
 is damaged or no folder can be written, and loses entries where two processes write at once.
@@ -19,7 +19,7 @@ from typing import Any
 import llvmlite
 import numba
 
-from ephysfit import keeping
+from ephysfit import disk_cache
 from ephysfit.errors import CacheWarning
 
 #: this module's source, which says how numba is asked
@@ -57,7 +57,7 @@ def _source(function: FunctionType) -> str:
     """A hash of the module's source; empty where it cannot be had, or where the source does not say all."""
     if function.__closure__ or function.__name__ == "<lambda>":
         return ""
-    known = function.__globals__.get(keeping.DIGEST)
+    known = function.__globals__.get(disk_cache.DIGEST)
     if known:
         return str(known)
     with suppress(OSError, AttributeError):
@@ -77,8 +77,8 @@ class _Cache:
     @property
     def cache_path(self) -> str | None:
         """Where new code goes, as numba's statistics show it."""
-        home = keeping.home()
-        return None if home is None else str(home / keeping.CODE)
+        home = disk_cache.home()
+        return None if home is None else str(home / disk_cache.CODE)
 
     def enable(self) -> None:
         self._enabled = True
@@ -94,7 +94,7 @@ class _Cache:
         from numba.core.compiler import CompileResult
 
         target.refresh()
-        kept = keeping.found(keeping.CODE, self._name(types, target.codegen())) if self._enabled else None
+        kept = disk_cache.found(disk_cache.CODE, self._name(types, target.codegen())) if self._enabled else None
         if kept is None:
             return None
         try:
@@ -115,11 +115,11 @@ class _Cache:
         except Exception as error:
             self._complain(error)
             return
-        keeping.keep(keeping.CODE, self._name(types, result.codegen), content)
+        disk_cache.keep(disk_cache.CODE, self._name(types, result.codegen), content)
 
     def _name(self, types: Any, codegen: Any) -> str:
         key = hashlib.sha256(f"{types} {codegen.magic_tuple()} {self._source} {_VERSIONS}".encode()).hexdigest()[:20]
-        return keeping.code_name(self._stem, self._function, key)
+        return disk_cache.code_name(self._stem, self._function, key)
 
     def _complain(self, error: Exception) -> None:
         what = f"{type(error).__name__}: {str(error)[:200]}"

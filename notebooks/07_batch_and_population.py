@@ -29,8 +29,8 @@ from IPython.display import Image
 import ephysfit as ef
 from ephysfit import synthetic
 from ephysfit.batch.collect import query
-from ephysfit.batch.pictures import compared, parameters, scores
-from ephysfit.batch.population import population, write
+from ephysfit.batch.run_figures import compared, parameters, scores
+from ephysfit.batch.summary_page import population, write
 from ephysfit.models import find
 
 data = next(p / "data" for p in [Path.cwd(), *Path.cwd().parents] if (p / "data" / "DRN164.nwb").exists())

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 
 from ephysfit.models import LIF
-from ephysfit.simulation.blocks import blocks
-from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.engines.blocks import blocks
+from ephysfit.simulation.engines.sequential import sequential
 
 cell = LIF.start().replace(t_ref=4.0)
 dt, steps = 0.1, 3000
@@ -137,7 +137,7 @@ plt.show()
 
 # %% [markdown]
 # ## The engine
-# `ephysfit.simulation.blocks` does this for *any* affine neuron: reset to a value or by a jump, adaptation,
+# `ephysfit.simulation.engines.blocks` does this for *any* affine neuron: reset to a value or by a jump, adaptation,
 # states that move while refractory, many cells and trials at once, in torch, so on any device. It equals the
 # definition spike for spike.
 

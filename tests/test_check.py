@@ -105,7 +105,7 @@ def test_a_step_that_is_not_the_flow_is_named(monkeypatch) -> None:
 
 
 def test_engines_that_differ_are_named(monkeypatch) -> None:
-    import ephysfit.simulation.blocks as blocks
+    import ephysfit.simulation.engines.blocks as blocks
 
     honest = blocks.blocks
     monkeypatch.setattr(blocks, "blocks", lambda cell, *a, **k: honest(cell.replace(theta=cell.theta + 0.05), *a, **k))

@@ -135,7 +135,7 @@ class TestInspect:
         assert run("inspect", CELL, "--zoom", "x")[0] == 2
 
     def test_what_is_drawn_is_what_was_loaded(self):
-        from ephysfit.reports.figures.sweeps import pages
+        from ephysfit.reports.figures.recorded_sweeps import pages
 
         recording = ef.load(CELL, sweeps=[1])
         (fig,) = pages(recording)
@@ -143,7 +143,7 @@ class TestInspect:
         np.testing.assert_array_equal(marks[0].get_xdata(), recording[0].spike_times)
 
     def test_spikes_without_voltage_are_drawn_too(self):
-        from ephysfit.reports.figures.sweeps import pages
+        from ephysfit.reports.figures.recorded_sweeps import pages
 
         recording = ef.Recording.of(np.ones((2, 500)), 0.1, spike_times=[[3.0, 9.0], []])
         assert len(pages(recording)) == 1
@@ -156,7 +156,7 @@ class TestWrite:
         shutil.copy(CELL, path)
         train, _ = ef.load(path).split()
         cell = ef.models.LIF(C=80.0, g=5.0, E_L=-60.0, theta=-45.0, V_reset=-60.0, t_ref=3.0, delta=2.0)
-        from ephysfit.fitting.identity import fingerprint
+        from ephysfit.fitting.recording_identity import fingerprint
 
         made = {"sweeps": [s.name for s in train], "recording": "cell.nwb", "data_sha256": fingerprint(train)}
         ef.Fit(cell, "DRN158", 0.5, provenance=made).save(tmp_path / "fit.json")

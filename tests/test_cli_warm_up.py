@@ -6,7 +6,7 @@ import pytest
 
 from ephysfit.cli import main
 from ephysfit.models.lif import LIF
-from ephysfit.simulation import prepare
+from ephysfit.simulation import warm_up
 
 
 def test_it_says_what_is_ready_and_where(capsys):
@@ -14,7 +14,7 @@ def test_it_says_what_is_ready_and_where(capsys):
         main(["warm-up", "LIF"])
     assert stopped.value.code == 0
     assert "1 neuron ready in" in capsys.readouterr().out
-    assert prepare.start(LIF, purposes=("fit", "simulation")).orders == ()
+    assert warm_up.start(LIF, purposes=("fit", "simulation")).orders == ()
 
 
 def test_an_unknown_neuron_is_refused(capsys):

@@ -13,10 +13,10 @@ import pytest
 
 import ephysfit
 from ephysfit import compiling
+from ephysfit.kernels import generate, likelihood_kernel
+from ephysfit.kernels.variant import Variant
 from ephysfit.models.lif import LIF
-from ephysfit.neuron.content import PACKAGE, SOURCES, digest, files
-from ephysfit.simulation import generate, replay_source
-from ephysfit.simulation.variant import Variant
+from ephysfit.neuron.fingerprint import PACKAGE, SOURCES, digest, files
 
 #: at the top of a module; inside functions, when they are called; for type checkers alone
 KINDS = ("top", "function", "typing")
@@ -195,10 +195,10 @@ class TestHashOfKernels:
 
     def test_whatever_a_kernel_imports_is_inlined_in_its_hash(self):
         texts = [generate.source(LIF, "forward", Variant(lanes=lanes)) for lanes in (1, 8)]
-        texts.append(replay_source._HEADER)
+        texts.append(likelihood_kernel._HEADER)
         modules = modules_of(ROOT)
         named = {nearest(name, modules) for text in texts for name, _ in imported(ast.parse(text))} - {""}
-        assert {"ephysfit.compiling", "ephysfit.simulation.scalars", "ephysfit.simulation.vectors"} <= named
+        assert {"ephysfit.compiling", "ephysfit.kernels.scalar_math", "ephysfit.kernels.simd"} <= named
         own = frozenset({"ephysfit.compiling"})  # in the name of every machine code instead: the next test
         needed = {modules[name] for name in reached(graph_of(ROOT), named, stop=own) - own}
         assert needed - set(files(generate.INLINED)) == set()

@@ -69,7 +69,7 @@ def work(tmp_path_factory):
 
     import ephysfit as ef
     from ephysfit import synthetic
-    from ephysfit.batch.source import find_cells
+    from ephysfit.batch.cell_files import find_cells
     from ephysfit.batch.store import Store
     from ephysfit.batch.task import Settings, tasks_of
     from ephysfit.fitting.stages import Likelihood, Passive, Readout

@@ -63,7 +63,7 @@ def shown(threads: int, run: Path, cell: Path) -> str:
     code = (
         "import sys\n"
         "from ephysfit.explorer.session import Session\n"
-        "from ephysfit.explorer.shelf import Shelf\n"
+        "from ephysfit.explorer.library import Shelf\n"
         "session = Session(Shelf.of(*sys.argv[1:]))\n"
         "session.choose_cell(0)\n"
         "take = session.take()\n"

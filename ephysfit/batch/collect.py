@@ -11,7 +11,7 @@ from ephysfit.batch.schema import TABLES, VERSION, Column
 from ephysfit.batch.store import Store
 from ephysfit.errors import BatchError, needed
 from ephysfit.files import printable, replacing
-from ephysfit.metrics.cautions import MIN_RELIABILITY
+from ephysfit.metrics.score_warnings import MIN_RELIABILITY
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ephysfit.batch.fit_task import BUSY, Job, Outcome, perform
 from ephysfit.batch.store import CRASHED, DONE, TIMEOUT, Store
-from ephysfit.batch.work import BUSY, Job, Outcome, perform
 from ephysfit.errors import BatchError, near, needed
 from ephysfit.system import bound_memory, check_bound, cores
 

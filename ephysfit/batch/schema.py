@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ephysfit.metrics.cautions import MIN_RELIABILITY
+from ephysfit.metrics.score_warnings import MIN_RELIABILITY
 
 #: goes up when a column changes its meaning or goes away
 VERSION = 2

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from ephysfit.batch.fit_task import Outcome
 from ephysfit.batch.store import DONE, Store
-from ephysfit.batch.work import Outcome
 
 #: failures that are listed
 SHOWN = 10

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ephysfit.batch.groups import Grouping
+from ephysfit.batch.clusters import Grouping
 from ephysfit.batch.store import DONE
 
 if TYPE_CHECKING:

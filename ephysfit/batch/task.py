@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ephysfit
-from ephysfit.batch.source import Cell
+from ephysfit.batch.cell_files import Cell
 from ephysfit.errors import BatchError
 from ephysfit.files import split_spec
 

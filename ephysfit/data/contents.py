@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ephysfit.data import access, kinds
-from ephysfit.data.formats import guarded, reader_of
+from ephysfit.data import access, stimulus_kinds
 from ephysfit.data.header import Header
 from ephysfit.data.recording import Recording, Sweep
+from ephysfit.data.registry import guarded, reader_of
 from ephysfit.data.source import Source, as_file
 from ephysfit.errors import RecordingError, near
 
@@ -88,7 +88,7 @@ class Contents:
             h
             for h in self.headers
             if (stimulus is None or stimulus.lower() in h.stimulus.lower())
-            and (kind is None or kinds.is_of(h.kind, kind))
+            and (kind is None or stimulus_kinds.is_of(h.kind, kind))
             and (electrode is None or h.electrode == electrode)
         ]
         if not left:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Trace
-from ephysfit.data.kinds import QUIET
 from ephysfit.data.recording import Recording
+from ephysfit.data.stimulus_kinds import QUIET
 from ephysfit.data.sweep import Sweep
 
 Array = npt.NDArray[np.float64]

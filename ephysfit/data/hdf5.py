@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ephysfit.data import links
-from ephysfit.data.probing import KEPT, State, probe, state
+from ephysfit.data import link_policy
+from ephysfit.data.hdf5_probe import KEPT, State, probe, state
 from ephysfit.errors import RecordingError
 
 if TYPE_CHECKING:
     import h5py
 
-    from ephysfit.data.outward import Found
+    from ephysfit.data.external_links import Found
     from ephysfit.data.source import File
 
 #: the first bytes of every HDF5 file
@@ -47,7 +47,7 @@ def looked_at(path: File) -> None:
         return  # the reader says it better
     if local and isinstance(path, Path):
         with suppress(OSError):
-            links.check(path, _outward)
+            link_policy.check(path, _outward)
 
 
 def _outward(path: Path) -> Found:
@@ -61,7 +61,7 @@ def _walked(there: State) -> Found:
     """The same without a helper."""
     import h5py
 
-    from ephysfit.data.outward import outward
+    from ephysfit.data.external_links import outward
 
     with h5py.File(there[0], "r") as file:
         return outward(file)
@@ -73,16 +73,16 @@ def opened(path: File) -> Iterator[h5py.File]:
     import h5py
 
     if isinstance(path, Path):
-        links.check(path, _outward)
+        link_policy.check(path, _outward)
         with h5py.File(path, "r") as file:
             yield file
         return
     try:
         with h5py.File(path.open(), "r") as file:
             if not path.alone:
-                from ephysfit.data.outward import outward
+                from ephysfit.data.external_links import outward
 
-                links.refuse_remote(path.name, outward(file))
+                link_policy.refuse_remote(path.name, outward(file))
                 path.alone = True
             yield file
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ephysfit.data import kinds
+from ephysfit.data import stimulus_kinds
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,4 @@ class Header:
     @property
     def kind(self) -> str:
         """Kind of its stimulus by name; empty where the name says none."""
-        return kinds.by_name(self.stimulus)
+        return stimulus_kinds.by_name(self.stimulus)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.data.rules import Removed
-from ephysfit.data.splitting import why
+from ephysfit.data.split import why
 from ephysfit.errors import RecordingError
 
 

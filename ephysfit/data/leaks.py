@@ -25,8 +25,8 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from ephysfit.arrays import Trace
+from ephysfit.data.repeats import Stimulus, group_repeats
 from ephysfit.data.spikes import slope_samples
-from ephysfit.data.stimuli import Stimulus, group_repeats
 from ephysfit.data.sweep import Sweep
 
 Array = npt.NDArray[np.float64]

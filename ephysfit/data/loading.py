@@ -8,14 +8,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ephysfit.data import access, admission, hdf5, objects
-from ephysfit.data.building import Choice
-from ephysfit.data.formats import Reader, read, reader_of, readers
+from ephysfit.data import access, hdf5, in_memory, preprocess
+from ephysfit.data.assemble import Choice
 from ephysfit.data.info import Report
-from ephysfit.data.isolation import isolated
 from ephysfit.data.recording import Recording, join
+from ephysfit.data.registry import Reader, read, reader_of, readers
 from ephysfit.data.request import Request
 from ephysfit.data.source import Source, as_file
+from ephysfit.data.subprocess_read import isolated
 from ephysfit.errors import RecordingError
 
 __all__ = ["Reader", "Request", "info", "load", "read", "readers"]
@@ -99,10 +99,10 @@ def load(
     >>> train, test = recording.split()  # doctest: +SKIP
     >>> noise = load("dandi://000020/sub-1/sub-1_icephys.nwb", kind="noise")  # doctest: +SKIP
     """
-    if objects.is_object(path):
-        found, sources = objects.load(path, Choice(sweeps, stimulus, kind), reader_options), None
+    if in_memory.is_object(path):
+        found, sources = in_memory.load(path, Choice(sweeps, stimulus, kind), reader_options), None
         request = Request(Choice(), spikes, junction_potential, test_pulse, leak, {}, padding, clamp)
-        return admission.admitted(found, request, sources)
+        return preprocess.admitted(found, request, sources)
     request = Request(
         Choice(sweeps, stimulus, kind),
         spikes,
@@ -133,7 +133,7 @@ def _load_one(source: Source, request: Request) -> Recording:
     if request.clamp is not None and "clamp" in reader_of(file).options:
         request = replace(request, options={**(request.options or {}), "clamp": request.clamp})
     found = read(file, request.choice, request.options)
-    return admission.admitted(found, request, file)
+    return preprocess.admitted(found, request, file)
 
 
 def _paths(path: Source | Sequence[Source]) -> list[Source]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ephysfit.data import hdf5
-from ephysfit.data.pulses import SETTLE, without
+from ephysfit.data.seal_pulses import SETTLE, without
 from ephysfit.data.sweep import Sweep
 
 EPOCHS = "intervals/epochs"

@@ -15,7 +15,7 @@ import numpy as np
 
 from ephysfit import units
 from ephysfit.data import hdf5
-from ephysfit.data.building import tidy
+from ephysfit.data.assemble import tidy
 
 RESPONSE, STIMULUS = "CurrentClampSeries", "CurrentClampStimulusSeries"
 IMPOSED, IMPOSED_STIMULUS = "VoltageClampSeries", "VoltageClampStimulusSeries"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ephysfit.arrays import Trace
-from ephysfit.data.building import intervals
+from ephysfit.data.assemble import intervals
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.data.rules import Removed
 from ephysfit.errors import RecordingError

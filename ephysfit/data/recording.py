@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Trace, Train
-from ephysfit.data import kinds, splitting
-from ephysfit.data.shapes import oriented
+from ephysfit.data import split, stimulus_kinds
+from ephysfit.data.repeats import Stimulus, group_repeats
 from ephysfit.data.spikes import LEFT_OUT, search_spikes
-from ephysfit.data.stimuli import Stimulus, group_repeats
 from ephysfit.data.sweep import Sweep, check_step
+from ephysfit.data.time_axis import oriented
 from ephysfit.errors import RecordingError, StimulusError, near, some
 
 __all__ = ["NothingUsableError", "Recording", "Rejected", "Sweep", "check_step", "join"]
@@ -256,7 +256,7 @@ class Recording:
         if stimulus is not None:
             picked = [sweep for sweep in picked if stimulus.lower() in sweep.stimulus.lower()]
         if kind is not None:
-            picked = [sweep for sweep in picked if kinds.is_of(sweep.kind, kind)]
+            picked = [sweep for sweep in picked if stimulus_kinds.is_of(sweep.kind, kind)]
         if not picked:
             asked = {"stimulus": stimulus, "kind": kind, "names": names, "indices": indices}
             raise RecordingError(
@@ -333,7 +333,7 @@ class Recording:
             If either side would be empty.
         """
         asked = test if isinstance(test, str | int | float | np.floating) else self.select(names=list(test)).sweeps
-        train, held = splitting.split(self.sweeps, asked)
+        train, held = split.split(self.sweeps, asked)
         return self._side(train, "train"), self._side(held, "test")
 
     def _side(self, sweeps: list[Sweep], side: str) -> Recording:

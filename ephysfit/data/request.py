@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ephysfit.data import access
-from ephysfit.data.building import Choice
+from ephysfit.data.assemble import Choice
 from ephysfit.errors import RecordingError, near
 
 HOW = ("auto", "detect", "given")

@@ -251,7 +251,7 @@ RULES = MappingProxyType(
             "an external link, external storage or a virtual dataset that leads outside the folder of the file, also "
             "by .. or a symbolic link, or over the network at all; a virtual dataset whose parts are missing",
             "allow_links=True (not for missing parts), or put the files into one folder",
-            "0 of 30 files in four formats that lean on files of their folder (tests/data/test_links.py)",
+            "0 of 30 files in four formats that lean on files of their folder (tests/data/test_link_policy.py)",
         ),
     }
 )

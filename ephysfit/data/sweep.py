@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Trace, Train
-from ephysfit.data import kinds
+from ephysfit.data import stimulus_kinds
 from ephysfit.data.rules import Removed
 from ephysfit.errors import RecordingError
 
@@ -149,8 +149,8 @@ class Sweep:
     @property
     def kind(self) -> str:
         """Kind of the stimulus: by its name (``"long_square"``, ``"noise"`` ...; the table can be extended, see
-        `ephysfit.data.kinds`), else by its waveform (``"none"``, ``"step"``, ``"ramp"``, ``"noise"``)."""
-        return kinds.by_name(self.stimulus) or kinds.by_waveform(self.current)
+        `ephysfit.data.stimulus_kinds`), else by its waveform (``"none"``, ``"step"``, ``"ramp"``, ``"noise"``)."""
+        return stimulus_kinds.by_name(self.stimulus) or stimulus_kinds.by_waveform(self.current)
 
     @property
     def valid_duration(self) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit.data.sniffing import MISSING, Layout, cells_of, is_comment, is_number, sniff
-from ephysfit.data.text import decoded
+from ephysfit.data.text_encoding import decoded
 from ephysfit.errors import RecordingError
 
 #: lines of words behind the numbers that are left out and said

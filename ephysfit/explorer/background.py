@@ -32,7 +32,7 @@ class Background:
     def __init__(self, recording: Recording, model: str, dt: float, listener: Listener, seed: int = 0) -> None:
         self.listener, self.stopped = listener, False
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ephysfit.explorer.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-m", "ephysfit.explorer.fit_worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )  # fmt: skip
         self.job = pickle.dumps({"recording": recording, "model": model, "dt": dt, "seed": seed})

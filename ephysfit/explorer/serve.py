@@ -12,7 +12,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ephysfit.errors import EphysfitError, RecordingError, needed
-from ephysfit.explorer.shelf import Shelf
+from ephysfit.explorer.library import Shelf
 
 #: only this machine reaches the page
 ADDRESS = "127.0.0.1"
@@ -133,7 +133,7 @@ def _free(port: int) -> int:
 def _start(shelf: Shelf, models: tuple[str, ...], port: int, name: str) -> Server:
     import panel as pn
 
-    from ephysfit.explorer.page import Page
+    from ephysfit.explorer.browser_page import Page
     from ephysfit.explorer.session import Session
 
     pn.extension("tabulator", design="native", notifications=False)

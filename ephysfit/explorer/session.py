@@ -8,9 +8,9 @@ from typing import Any
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import EphysfitError, FitError
-from ephysfit.explorer.knobs import carried, turned
-from ephysfit.explorer.scene import Scene, Take, scenes
-from ephysfit.explorer.shelf import Cell, Saved, Shelf, fit_of
+from ephysfit.explorer.library import Cell, Saved, Shelf, fit_of
+from ephysfit.explorer.sliders import carried, turned
+from ephysfit.explorer.stimulus import Scene, Take, scenes
 from ephysfit.fitting.fit import Fit, default_step
 from ephysfit.fitting.stage import Problem, operating_point
 from ephysfit.neuron.declare import Neuron

@@ -17,36 +17,36 @@ import numpy as np
 import torch
 
 from ephysfit.data import drive
+from ephysfit.data.electrode import bridge
 from ephysfit.data.hdf5 import is_hdf5
-from ephysfit.data.holding import LEAD
+from ephysfit.data.holding_current import LEAD
+from ephysfit.data.quality import findings
 from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import common_step, divides
-from ephysfit.data.sanity import findings
 from ephysfit.errors import FitError
 from ephysfit.files import write_text
-from ephysfit.fitting import saved
-from ephysfit.fitting.diagnosis import drift_warning, parts
-from ephysfit.fitting.electrode import bridge
-from ephysfit.fitting.identity import fingerprint, known_as
-from ephysfit.fitting.ladder import with_starts_from_below
-from ephysfit.fitting.likelihood import Likelihood
-from ephysfit.fitting.passive import Passive
+from ephysfit.fitting import saved_fit
+from ephysfit.fitting.drift_check import drift_warning, parts
+from ephysfit.fitting.model_selection import choose, named
 from ephysfit.fitting.predictive_check import count_spikes
 from ephysfit.fitting.prior import Prior, admit_priors
-from ephysfit.fitting.readout import Readout
-from ephysfit.fitting.refractory import Barred, Refractory
-from ephysfit.fitting.search import Search
-from ephysfit.fitting.selection import choose, named
-from ephysfit.fitting.softness import Softness
+from ephysfit.fitting.recording_identity import fingerprint, known_as
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, silent
-from ephysfit.fitting.voltage import admit_voltage
-from ephysfit.fitting.voltage import warning as voltage_warning
+from ephysfit.fitting.stages.causal_readout import Readout
+from ephysfit.fitting.stages.likelihood import Likelihood
+from ephysfit.fitting.stages.passive import Passive
+from ephysfit.fitting.stages.refractory_period import Barred, Refractory
+from ephysfit.fitting.stages.search import Search
+from ephysfit.fitting.stages.softness import Softness
+from ephysfit.fitting.voltage_likelihood import admit_voltage
+from ephysfit.fitting.voltage_likelihood import warning as voltage_warning
+from ephysfit.fitting.warm_starts import with_starts_from_below
 from ephysfit.metrics.consensus import consensus
+from ephysfit.neuron.bounds import admit_start
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
-from ephysfit.neuron.free import Free, as_floats, declared
-from ephysfit.neuron.limits import admit_start
-from ephysfit.simulation.prepare import start as compile_ahead
+from ephysfit.neuron.free_parameters import Free, as_floats, declared
 from ephysfit.simulation.simulate import Simulation, simulate
+from ephysfit.simulation.warm_up import start as compile_ahead
 
 #: a neuron with no more free parameters than this is also searched in free run
 FEW = 14
@@ -163,7 +163,7 @@ class Fit:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "format": saved.FORMAT,
+            "format": saved_fit.FORMAT,
             "model": self.model,
             "cell": self.cell,
             "dt_ms": self.dt,
@@ -194,7 +194,7 @@ class Fit:
 
     def write_nwb(self, path: str | Path, test: Recording | None = None, **options: Any) -> Path:
         """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write`."""
-        from ephysfit.fitting.write_back import write
+        from ephysfit.fitting.nwb_cell import write
 
         return write(self, path, test, **options)
 
@@ -233,8 +233,8 @@ class Fit:
             raise FitError(f"{path}: {e.strerror or e}; give the path of a fit saved by ephysfit (a .json file)") from e
         except UnicodeDecodeError as e:
             raise FitError(f"{path} is not a fit saved by ephysfit (no UTF-8: {e.reason} at byte {e.start})") from None
-        checked, found = saved.parse(text, path)
-        kind = neuron or saved.neuron_of(checked, path, trust)
+        checked, found = saved_fit.parse(text, path)
+        kind = neuron or saved_fit.neuron_of(checked, path, trust)
         missing = set(declared(kind)) ^ set(checked.parameters)
         if missing:
             raise FitError(
@@ -244,7 +244,7 @@ class Fit:
         unknown = next((h.status for h in checked.history if h.status not in Status.__members__), None)
         if unknown is not None:
             raise FitError(f"{path} is not a fit saved by ephysfit: no stage ends as {unknown[:40]!r}")
-        cell, dt, warnings, made, details = saved.plain(found)
+        cell, dt, warnings, made, details = saved_fit.plain(found)
         fitted = kind(**unflatten(kind.parameters, {n: float(v) for n, v in checked.parameters.items()}))
         past = tuple(
             Estimate(fitted, h.stage, Status[h.status], _number(h.train), _number(h.validation), h.seconds, h.details)
@@ -590,7 +590,7 @@ def provenance(problem: Problem, stages: Sequence[Stage], source: str) -> dict[s
         **({"prior": repr(problem.prior)} if problem.prior else {}),
         "skip_ms": problem.skip,
         "stages": [{"stage": type(s).__name__, **settings(s)} for s in stages],
-        **saved.source_hash(source),
+        **saved_fit.source_hash(source),
         "spikes": problem.n_spikes,
     }
 
@@ -615,7 +615,7 @@ def settings(stage: Any) -> dict[str, Any]:
 
 def _text(path: Path, label: str | None) -> str:
     """The JSON of a fit, wherever it stands."""
-    return saved.stored_fit(path, label) if is_hdf5(path) else path.read_text(encoding="utf-8")
+    return saved_fit.stored_fit(path, label) if is_hdf5(path) else path.read_text(encoding="utf-8")
 
 
 def _find(name: str) -> type[Neuron]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.fitting.free_runs import FreeRuns
-from ephysfit.fitting.losses import within
+from ephysfit.fitting.free_run.free_runs import FreeRuns
+from ephysfit.fitting.free_run.losses import within
 from ephysfit.fitting.stage import Problem
 from ephysfit.neuron.declare import Neuron
 

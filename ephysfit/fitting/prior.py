@@ -17,7 +17,7 @@ import torch
 from ephysfit.errors import FitError
 from ephysfit.files import write_text
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free import Free, as_floats, declared
+from ephysfit.neuron.free_parameters import Free, as_floats, declared
 
 Array = npt.NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.data.holding import SKIP, holding, lead, unsettled
+from ephysfit.data.holding_current import SKIP, holding, lead, unsettled
 from ephysfit.data.recording import Recording
 from ephysfit.data.trials import Trials
 from ephysfit.errors import FitError
@@ -88,11 +88,11 @@ class Problem:
         Step in ms.
     skip : float
         Milliseconds at the start of a long sweep that are simulated but not counted (the initial state is unknown);
-        `ephysfit.data.holding.unsettled` says what shorter ones lose.
+        `ephysfit.data.holding_current.unsettled` says what shorter ones lose.
     validation : float
         Fraction of the counted samples held out in blocks for early stopping and choice.
     also : tuple of Neuron
-        Places where a fit may begin beside the declared ones: fits of simpler neurons, lifted (`fitting.ladder`).
+        Places where a fit may begin beside the declared ones: fits of simpler neurons, lifted (`fitting.warm_starts`).
     priors : tuple of Prior
         Of populations, by neuron; the one of this neuron takes the place of the declared starts and widths.
     """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ephysfit.metrics.bench import Row
 from ephysfit.metrics.coincidence import coincidence_factor, gamma, gamma_over_reliability, md_star
 from ephysfit.metrics.consensus import consensus
 from ephysfit.metrics.isi import cv, cv2, isi_distance, lv, rate_error, rate_hz
+from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.metric import METRICS, Metric, metric
 from ephysfit.metrics.reliability import gamma_ceiling, leave_one_out, md_ceiling, md_reliability, reliability
 from ephysfit.metrics.score import Score, score

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ephysfit.data.holding import SKIP, SKIP_PART
+from ephysfit.data.holding_current import SKIP, SKIP_PART
 from ephysfit.errors import ScoreError
-from ephysfit.metrics.bench import Bench
-from ephysfit.metrics.cautions import alike, data_warnings, identity_warnings, model_warnings
-from ephysfit.metrics.result import Score
-from ephysfit.metrics.rows import coincidence_rows, distance_rows, rate_row, rates, variance_row
-from ephysfit.metrics.stimuli import Scored, match, nested, presented
+from ephysfit.metrics.jackknife import Bench
+from ephysfit.metrics.matching import Scored, match, nested, presented
+from ephysfit.metrics.score_result import Score
+from ephysfit.metrics.score_rows import coincidence_rows, distance_rows, rate_row, rates, variance_row
+from ephysfit.metrics.score_warnings import alike, data_warnings, identity_warnings, model_warnings
 from ephysfit.metrics.trains import positive
 from ephysfit.metrics.weights import Array
 

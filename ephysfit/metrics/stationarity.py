@@ -13,7 +13,7 @@ from math import factorial, prod
 import numpy as np
 
 from ephysfit.metrics.coincidence import gamma_table
-from ephysfit.metrics.stimuli import Scored
+from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.weights import Array
 
 #: a repeat is dead where it holds at most this part of the spikes of the middle one, and that one holds this many

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from ephysfit.models import finding
+from ephysfit.models import lookup
 from ephysfit.models.adex import EIF, AdEx
 from ephysfit.models.adlif import AdLIF
+from ephysfit.models.afterspike import LIFASC
+from ephysfit.models.aigif import AIGIF, BankGIF, BankIGIF, candidates
 from ephysfit.models.alif import ALIF, BlockALIF, MultiALIF
-from ephysfit.models.asc import LIFASC
 from ephysfit.models.autaptic import STCLIF, AutapticLIF, SpatialSTC, partner_input, spatial_stc
-from ephysfit.models.best import AIGIF, BankGIF, BankIGIF, candidates
 from ephysfit.models.gif import AGIF, GIF, IGIF, FreeAGIF, FreeGIF, FreeIGIF
 from ephysfit.models.glif import GLIF1, GLIF2, GLIF3, GLIF4, GLIF5
 from ephysfit.models.izhikevich import Izhikevich, Izhikevich2003
 from ephysfit.models.lif import LIF, SoftLIF
 from ephysfit.models.mat import MAT, MATV
-from ephysfit.models.nesting import Rung, above, below, ladder, rung
+from ephysfit.models.nested import Rung, above, below, ladder, rung
 from ephysfit.models.refractory import RefractoryCurrentLIF, RefractoryLIF
 from ephysfit.models.resonate import BRF, PRF, ResetPRF, ResonantLIF, ResonateFire
-from ephysfit.models.response import Resonance, impedance, measured_impedance, measured_resonance, resonance
 from ephysfit.models.silif import CSiLIF, SiLIF, c_silif_start, refuse_aliased
+from ephysfit.models.small_signal import Resonance, impedance, measured_impedance, measured_resonance, resonance
 from ephysfit.neuron.declare import Neuron
 
 _CATALOGUE: tuple[type[Neuron], ...] = (
@@ -64,7 +64,7 @@ def find(name: str) -> type[Neuron]:
     ...
     ephysfit.errors.NeuronError: no neuron 'GLIF6' in the catalogue; did you mean GLIF5? Known: ...
     """
-    return finding.pick(name, catalogue())
+    return lookup.pick(name, catalogue())
 
 
 def template_text() -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ephysfit.models.bounded import bounded_margin, capped
-from ephysfit.models.membrane import CAPACITANCE, LEAK, REFRACTORY, RESET, REST
+from ephysfit.models.common import CAPACITANCE, LEAK, REFRACTORY, RESET, REST
+from ephysfit.models.saturation import bounded_margin, capped
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.functions import exp, log, sigmoid, softplus
 

@@ -11,7 +11,7 @@ from math import e, log
 from typing import Any
 
 from ephysfit.errors import NeuronError
-from ephysfit.models.membrane import CAPACITANCE, LEAK, REFRACTORY, RESET, REST, SOFTNESS, THRESHOLD
+from ephysfit.models.common import CAPACITANCE, LEAK, REFRACTORY, RESET, REST, SOFTNESS, THRESHOLD
 from ephysfit.neuron.declare import Input, Neuron, Parameter, State
 from ephysfit.neuron.functions import exp, softplus, tanh
 

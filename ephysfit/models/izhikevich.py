@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ephysfit.models.adex import AdEx
-from ephysfit.models.bounded import bounded_margin, capped, excess
-from ephysfit.models.membrane import REFRACTORY, RESET
+from ephysfit.models.common import REFRACTORY, RESET
+from ephysfit.models.saturation import bounded_margin, capped, excess
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.functions import exp
 

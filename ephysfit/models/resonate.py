@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import pi
 from typing import Any
 
-from ephysfit.models.membrane import CAPACITANCE, REFRACTORY, RESET, REST, SOFTNESS, THRESHOLD
+from ephysfit.models.common import CAPACITANCE, REFRACTORY, RESET, REST, SOFTNESS, THRESHOLD
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.functions import cos, exp, sin
 

@@ -11,7 +11,7 @@ from math import pi
 from typing import Any
 
 from ephysfit.errors import NeuronError
-from ephysfit.models.membrane import CAPACITANCE, DROP, REFRACTORY, REST, SOFTNESS, THRESHOLD
+from ephysfit.models.common import CAPACITANCE, DROP, REFRACTORY, REST, SOFTNESS, THRESHOLD
 from ephysfit.models.resonate import FREQUENCY, SLOW
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.functions import exp

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ephysfit.errors import NotAffineError
 from ephysfit.neuron.declare import Neuron, cellwise, flatten
-from ephysfit.neuron.evaluate import of_tensors
+from ephysfit.neuron.formula import of_tensors
 from ephysfit.neuron.plan import plan
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ephysfit.neuron.affine import operators, tensors
 from ephysfit.neuron.declare import Neuron, cellwise, flatten
-from ephysfit.neuron.evaluate import of_tensors
+from ephysfit.neuron.formula import of_tensors
 from ephysfit.neuron.plan import plan
 
 

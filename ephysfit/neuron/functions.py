@@ -96,9 +96,9 @@ def symbolic(name: str) -> Any:
     """The sympy function of that name (ours are classes with a derivative and a LaTeX form)."""
     import sympy
 
-    from ephysfit.neuron import special
+    from ephysfit.neuron import symbolic_functions
 
-    return getattr(special, name, None) or getattr(sympy, name)
+    return getattr(symbolic_functions, name, None) or getattr(sympy, name)
 
 
 def _tensor_function(name: str) -> Callable[[Any], Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cache
 
+from ephysfit.neuron.declaration_cache import kept
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.kept import kept
 
 
 @dataclass(frozen=True)

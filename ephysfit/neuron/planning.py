@@ -7,7 +7,7 @@ from typing import Any
 import sympy
 
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.evaluate import formula
+from ephysfit.neuron.formula import formula
 from ephysfit.neuron.stepping import DT, step
 from ephysfit.neuron.symbols import Equations, equations, symbol
 

@@ -21,7 +21,7 @@ from operator import and_
 import sympy
 
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.special import phi1
+from ephysfit.neuron.symbolic_functions import phi1
 from ephysfit.neuron.symbols import MARGIN, Equations, affine, equations, symbol
 
 #: the time step, a symbol that appears in coefficients only

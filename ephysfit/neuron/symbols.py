@@ -8,9 +8,9 @@ from typing import Any
 
 import sympy
 
+from ephysfit.neuron.declaration_errors import refuse_undeclared
 from ephysfit.neuron.declare import Neuron, flat_names, flatten, pack_state, unflatten
 from ephysfit.neuron.functions import Bank
-from ephysfit.neuron.reading import refuse_undeclared
 
 
 @dataclass(frozen=True)

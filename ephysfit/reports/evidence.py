@@ -10,7 +10,7 @@ import numpy as np
 
 from ephysfit.arrays import Trace, Train, Trains
 from ephysfit.data.recording import Recording
-from ephysfit.data.stimuli import Stimulus
+from ephysfit.data.repeats import Stimulus
 from ephysfit.fitting.fit import Fit
 from ephysfit.metrics.score import Score, score
 from ephysfit.neuron.symbols import equations

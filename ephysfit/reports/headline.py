@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isnan
 
-from ephysfit.metrics.bench import Row
+from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.score import Score
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.tables import number, percent

@@ -13,7 +13,7 @@ from ephysfit.data.recording import Recording, Sweep
 from ephysfit.fitting.fit import Fit
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.symbols import equations
-from ephysfit.simulation.compiled import run
+from ephysfit.simulation.engines.compiled import run
 from ephysfit.simulation.simulate import simulate
 
 #: samples of whatever float type

@@ -8,7 +8,7 @@ from math import isnan, log
 from typing import Any
 
 from ephysfit.fitting.fit import Fit
-from ephysfit.metrics.bench import Row
+from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.score import Score
 from ephysfit.neuron.declare import Parameter, flat_names

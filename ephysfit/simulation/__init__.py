@@ -1,1 +1,1 @@
-"""Engines: many ways to run a declared neuron, one meaning."""
+"""Running a declared neuron: simulations, gradients, network layers."""

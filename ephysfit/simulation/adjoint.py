@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 
 from ephysfit.errors import SimulationError
+from ephysfit.kernels.tiles import Lists
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron
-from ephysfit.simulation.compiled import Problem
-from ephysfit.simulation.kernel_run import Done
-from ephysfit.simulation.layout import Lists
+from ephysfit.simulation.engines.compiled import Problem
+from ephysfit.simulation.engines.kernel_call import Done
 from ephysfit.simulation.surrogate import Surrogate
 
 

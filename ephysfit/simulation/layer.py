@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from ephysfit.errors import SimulationError
 from ephysfit.neuron.affine import tensors
 from ephysfit.neuron.declare import Neuron, cellwise, flatten, unflatten
-from ephysfit.neuron.free import Free
+from ephysfit.neuron.free_parameters import Free
 from ephysfit.simulation import adjoint
-from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
 
 

@@ -23,13 +23,13 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.errors import SimulationError
+from ephysfit.kernels.background_build import Order
+from ephysfit.kernels.kernel_files import module, written
 from ephysfit.neuron.coefficients import coefficients
+from ephysfit.neuron.declaration_cache import kept
 from ephysfit.neuron.declare import Neuron, has_potential
-from ephysfit.neuron.free import Free
-from ephysfit.neuron.kept import kept
+from ephysfit.neuron.free_parameters import Free
 from ephysfit.neuron.plan import plan
-from ephysfit.simulation.ahead import Order
-from ephysfit.simulation.cache import module, written
 
 Array = npt.NDArray[np.float64]
 
@@ -130,8 +130,8 @@ _BLOCK = 128
 @kept
 def _source(neuron: type[Neuron], name: str, moving: tuple[str, ...]) -> tuple[str, int]:
     """A kernel's text, and the numbers its `work` holds."""
+    from ephysfit.kernels.likelihood_kernel import ReplaySource
     from ephysfit.neuron.stepping import step
-    from ephysfit.simulation.replay_source import ReplaySource
 
     source = ReplaySource(step(neuron), moving)
     return source.write(name), source.memory

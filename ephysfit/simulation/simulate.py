@@ -12,16 +12,16 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.arrays import Trace, Train
-from ephysfit.data.holding import lead
+from ephysfit.data.holding_current import lead
 from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import averaged, divides
 from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.affine import refractory_steps
+from ephysfit.neuron.bounds import admit
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free import as_floats
-from ephysfit.neuron.limits import admit
+from ephysfit.neuron.free_parameters import as_floats
 from ephysfit.neuron.plan import plan
-from ephysfit.simulation.choosing import choose, device_of
+from ephysfit.simulation.engine_choice import choose, device_of
 
 #: (beta, offset) of each noise-free readout
 Settings = npt.NDArray[np.float64]
@@ -168,8 +168,8 @@ def simulate(
     seed : int
         Of the escape noise.
     settle : float
-        Run up for so long, ms, at the level each stimulus begins with (`ephysfit.data.holding`); what spikes and
-        states there are before the stimulus is left out. 0: begin at the declared rest.
+        Run-up, ms, at the level each stimulus begins with (`ephysfit.data.holding_current`); spikes and states before
+        the stimulus are left out. 0: begin at the declared rest.
 
     Returns
     -------
@@ -288,7 +288,7 @@ def _run(
 
 
 def _compiled(cell: Neuron, current: Any, dt: float, thresholds: Any, sharpen: Settings, save: tuple[str, ...]) -> Any:
-    from ephysfit.simulation.compiled import run
+    from ephysfit.simulation.engines.compiled import run
 
     drawn = None if thresholds is None else thresholds[None]
     done = run(cell, current[None, None], dt, thresholds=drawn, sharpen=(sharpen[:, 0], sharpen[:, 1]), save=save)
@@ -298,7 +298,7 @@ def _compiled(cell: Neuron, current: Any, dt: float, thresholds: Any, sharpen: S
 def _sequential(
     cell: Neuron, current: torch.Tensor, dt: float, thresholds: Any, sharpen: Settings, save: tuple[str, ...]
 ) -> Any:
-    from ephysfit.simulation.sequential import sequential
+    from ephysfit.simulation.engines.sequential import sequential
 
     if (sharpen != (1.0, 0.0)).any():
         raise SimulationError("engine 'sequential' has no sharpened readout; use engine='compiled'")
@@ -315,7 +315,7 @@ def _parallel(
 ) -> Any:
     if thresholds is not None:
         raise SimulationError(f"engine {engine!r} runs without noise only; use engine='compiled'")
-    function = getattr(import_module(f"ephysfit.simulation.{engine}"), engine)
+    function = getattr(import_module(f"ephysfit.simulation.engines.{engine}"), engine)
     with torch.no_grad():
         spikes, states, _ = function(cell, current[None, None], dt)
     return _trains(spikes, dt), _states(cell, states, save)

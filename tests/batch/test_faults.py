@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from batch_cells import database, ephysfit, substance
 
+from ephysfit.batch.cell_files import find_cells
 from ephysfit.batch.executors import Local
 from ephysfit.batch.run import run
-from ephysfit.batch.source import find_cells
 from ephysfit.batch.status import standing
 from ephysfit.batch.task import Settings, tasks_of
 

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from batch_cells import database, ephysfit, harmful, substance
 
+from ephysfit.batch.cell_files import find_cells
+from ephysfit.batch.clusters import grouped
 from ephysfit.batch.collect import _fit, collect, fits, query, saved_fits
 from ephysfit.batch.executors import Local
-from ephysfit.batch.groups import grouped
-from ephysfit.batch.population import population, write
+from ephysfit.batch.fit_task import attempt
 from ephysfit.batch.run import run
 from ephysfit.batch.schema import TABLES
-from ephysfit.batch.source import find_cells
 from ephysfit.batch.status import standing
 from ephysfit.batch.store import Store
+from ephysfit.batch.summary_page import population, write
 from ephysfit.batch.task import Settings, tasks_of
-from ephysfit.batch.work import attempt
 from ephysfit.errors import BatchError
 from ephysfit.fitting.stage import Status
 

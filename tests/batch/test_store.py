@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from ephysfit.batch.cell_files import Cell
 from ephysfit.batch.executors import _lost
+from ephysfit.batch.fit_task import Job
 from ephysfit.batch.run import jobs_of
-from ephysfit.batch.source import Cell
 from ephysfit.batch.store import Store, ordered, read, write
 from ephysfit.batch.task import Settings, Task
-from ephysfit.batch.work import Job
 from ephysfit.errors import BatchError
 
 

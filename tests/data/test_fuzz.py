@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nwb_files import Lab, amps, volts
 from places import SHARED
 
-from ephysfit.data import probing
+from ephysfit.data import hdf5_probe
 from ephysfit.data.loading import load
 from ephysfit.errors import RecordingError
 
@@ -22,7 +22,7 @@ SOON = 40.0
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Some damage makes libhdf5 loop; the helper need not be waited for as long as a user's slow disk deserves."""
-    monkeypatch.setattr(probing, "PATIENCE", 8.0)
+    monkeypatch.setattr(hdf5_probe, "PATIENCE", 8.0)
 
 
 def nwb(folder):

@@ -11,10 +11,10 @@ import pytest
 from nwb_files import Lab, amps, volts
 from places import CELLS, SHARED, SHIPPED, needs_shared
 
-from ephysfit.data import formats
+from ephysfit.data import registry
 from ephysfit.data.loading import info, load
+from ephysfit.data.quality import findings
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.data.sanity import findings
 from ephysfit.errors import RecordingError
 
 RUBBISH = [
@@ -240,7 +240,7 @@ def test_a_reader_of_ones_own_is_asked_first(monkeypatch, tmp_path):
         def read(path, *, choice=None, gain=1.0):
             return Recording.of(gain * np.ones(10), 0.1, spike_times=[0.5], source=path.name)
 
-    monkeypatch.setattr(formats, "entry_points", lambda group: [SimpleNamespace(load=lambda: Mine)])
+    monkeypatch.setattr(registry, "entry_points", lambda group: [SimpleNamespace(load=lambda: Mine)])
     path = tmp_path / "a.mine"
     path.write_text("x")
     assert load(path, gain=3.0)[0].current.max() == 3.0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from nwb_files import amps, volts
 
-from ephysfit.data.building import Choice
+from ephysfit.data.assemble import Choice
 from ephysfit.data.loading import load
 from ephysfit.data.readers.neo import from_segments
 from ephysfit.errors import RecordingError

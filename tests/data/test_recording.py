@@ -8,7 +8,7 @@ from places import SHARED, needs_shared
 
 from ephysfit.data.loading import load
 from ephysfit.data.recording import NothingUsableError, Recording, Rejected, Sweep, join
-from ephysfit.data.stimuli import same_current
+from ephysfit.data.repeats import same_current
 from ephysfit.errors import RecordingError, StimulusError
 
 

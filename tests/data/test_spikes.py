@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from places import CELLS, SHARED, SHIPPED, needs_shared
 
 from ephysfit.data.loading import load
-from ephysfit.data.sanity import findings
+from ephysfit.data.quality import findings
 from ephysfit.data.spikes import _onset, detect_spikes, find_spikes, search_spikes
 from ephysfit.data.sweep import Sweep
 from ephysfit.errors import RecordingError

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ephysfit.data.loading import info, load
 from ephysfit.data.sniffing import sniff
-from ephysfit.data.text import decoded
+from ephysfit.data.text_encoding import decoded
 from ephysfit.data.text_tables import read_text
 from ephysfit.errors import RecordingError
 

@@ -8,8 +8,8 @@ from explorer_cells import DT, recording
 
 import ephysfit as ef
 from ephysfit.explorer.background import Background
+from ephysfit.explorer.library import Shelf
 from ephysfit.explorer.session import Session
-from ephysfit.explorer.shelf import Shelf
 
 
 @pytest.mark.slow

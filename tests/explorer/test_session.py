@@ -6,10 +6,10 @@ from explorer_cells import fit, recording, truth
 
 import ephysfit as ef
 from ephysfit.errors import EphysfitError
-from ephysfit.explorer.knobs import carried, groups, turned
-from ephysfit.explorer.scene import LONGEST, scenes
+from ephysfit.explorer.library import Shelf
 from ephysfit.explorer.session import Session
-from ephysfit.explorer.shelf import Shelf
+from ephysfit.explorer.sliders import carried, groups, turned
+from ephysfit.explorer.stimulus import LONGEST, scenes
 from ephysfit.models import catalogue, find
 from ephysfit.reports.agreement import agreement
 

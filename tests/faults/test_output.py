@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from ephysfit import files
-from ephysfit.batch.source import find_cells
+from ephysfit.batch.cell_files import find_cells
 from ephysfit.cli import main, output
 from ephysfit.errors import OutputError
-from ephysfit.simulation import threads
+from ephysfit.kernels import threads
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,13 +88,13 @@ def test_a_report_that_fails_does_not_take_the_fit_with_it(cell, tmp_path, monke
 
 @pytest.mark.slow
 def test_a_batch_keeps_the_fit_whose_page_breaks(cell, tmp_path, monkeypatch):
-    from ephysfit.batch import work
+    from ephysfit.batch import fit_task
     from ephysfit.batch.store import Store
     from ephysfit.batch.task import Settings, tasks_of
 
     monkeypatch.setattr("ephysfit.reports.report.render", lambda evidence: 1 / 0)
     (task,) = tasks_of(find_cells([cell]), ["ALIF"], Settings(None, 0, 20, True, ""))
-    found = work.attempt(task, Store(tmp_path))
+    found = fit_task.attempt(task, Store(tmp_path))
     assert found["status"] == "done"
     assert "ZeroDivisionError" in found["report_lost"]
     assert found["fit"]["model"] == "ALIF"

@@ -15,7 +15,7 @@ from ephysfit.cli import main
 from ephysfit.data.recording import Recording
 from ephysfit.errors import BatchError, EphysfitError, FitError
 from ephysfit.fitting.fit import Fit, fit
-from ephysfit.fitting.saved import source_hash
+from ephysfit.fitting.saved_fit import source_hash
 from ephysfit.models.alif import ALIF
 
 EVIL = "open({mark!r}, 'w').write('ran')\nfrom ephysfit.models import ALIF\nX = ALIF.pin('X', t_ref=2.0)\n"
@@ -86,7 +86,7 @@ def test_a_file_is_trusted_by_an_explicit_yes_and_its_hash(saved, evil, tmp_path
 
 def test_a_run_that_is_gone_on_with_runs_no_file_that_it_names(evil, tmp_path, capsys):
     path, mark = evil
-    from ephysfit.batch.source import Cell
+    from ephysfit.batch.cell_files import Cell
 
     run = tmp_path / "run"
     Store(run).plan([Task(Cell("c", (tmp_path / "c.nwb",)), f"{path}:X", Settings())])
@@ -99,7 +99,7 @@ def test_a_run_that_is_gone_on_with_runs_no_file_that_it_names(evil, tmp_path, c
 
 @pytest.mark.parametrize("name", ["../../out", "/tmp/out"])
 def test_a_run_writes_nothing_outside_its_folder(name, tmp_path):
-    from ephysfit.batch.source import Cell
+    from ephysfit.batch.cell_files import Cell
 
     with pytest.raises(BatchError, match="outside the run's folder"):
         Store(tmp_path).result(Task(Cell(name, (tmp_path / "c.nwb",)), "LIF", Settings()))

@@ -76,7 +76,7 @@ def problem(data: Recording | None = None, kind: type[Neuron] = LIF, **settings)
 
 def begun(p: Problem) -> Estimate:
     """The estimate that a chain starts from: what can be read off the recording."""
-    from ephysfit.fitting.passive import Passive
+    from ephysfit.fitting.stages.passive import Passive
 
     return Passive()(p, Estimate(p.start()))
 

@@ -9,9 +9,9 @@ import pytest
 from fitting_cells import DT, spikes_only
 
 from ephysfit.errors import FitError, NeuronError
-from ephysfit.fitting.criteria import criteria, likelihood_ratio
 from ephysfit.fitting.fit import fit
 from ephysfit.fitting.stages import Likelihood, Passive
+from ephysfit.fitting.uncertainty.criteria import criteria, likelihood_ratio
 from ephysfit.models import ALIF, GIF, LIF
 
 

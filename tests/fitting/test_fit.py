@@ -10,7 +10,7 @@ from fitting_cells import DT, KNOWN, known, problem, silent_cell, spikes_only, s
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit import Fit, cautions, default_stages, default_step, fit, run, step_for
-from ephysfit.fitting.identity import fingerprint
+from ephysfit.fitting.recording_identity import fingerprint
 from ephysfit.fitting.stage import Status
 from ephysfit.fitting.stages import Likelihood, Passive, Readout
 from ephysfit.models import AIGIF, ALIF, LIF

@@ -9,16 +9,16 @@ import torch
 from fitting_cells import KNOWN, Plain, altered, begun, known, problem, spikes_only, steps
 
 from ephysfit.data.recording import Recording
-from ephysfit.fitting import search as searching
-from ephysfit.fitting.arena import Arena
-from ephysfit.fitting.gradient import Gradient, _Descent
-from ephysfit.fitting.losses import Coincidence, Gamma, KernelScore, VanRossum, within
-from ephysfit.fitting.readout import Readout
-from ephysfit.fitting.search import Search
+from ephysfit.fitting.free_run.evaluation import Arena
+from ephysfit.fitting.free_run.losses import Coincidence, Gamma, KernelScore, VanRossum, within
 from ephysfit.fitting.stage import Estimate, Status
+from ephysfit.fitting.stages import search as searching
+from ephysfit.fitting.stages.causal_readout import Readout
+from ephysfit.fitting.stages.gradient import Gradient, _Descent
+from ephysfit.fitting.stages.search import Search
 from ephysfit.models import ALIF, LIF
 from ephysfit.neuron.declare import scalar_values
-from ephysfit.neuron.free import Free
+from ephysfit.neuron.free_parameters import Free
 
 RATES = (0.15, 0.3, 0.45, 0.6)
 FEW = Search(evaluations=64, population=8, runs=2)

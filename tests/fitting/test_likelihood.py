@@ -10,11 +10,11 @@ from fitting_cells import DT, KNOWN, begun, known, problem, spikes_only, steps
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit import default_stages
-from ephysfit.fitting.likelihood import Likelihood, Posterior, ascend, drifts, faded
 from ephysfit.fitting.stage import Estimate, Status
+from ephysfit.fitting.stages.likelihood import Likelihood, Posterior, ascend, drifts, faded
 from ephysfit.models import AIGIF, ALIF, LIF, find
 from ephysfit.neuron.declare import scalar_values
-from ephysfit.neuron.free import Free
+from ephysfit.neuron.free_parameters import Free
 from ephysfit.simulation.replay import Information, Replay
 
 #: what spikes alone determine of a LIF or ALIF cell: not the scale of mV, nor its offset

@@ -9,10 +9,10 @@ from fitting_cells import KNOWN, begun, problem, spikes_only
 
 import ephysfit as ef
 from ephysfit.fitting.fit import fit, run
-from ephysfit.fitting.losses import KernelScore
-from ephysfit.fitting.search import Search
+from ephysfit.fitting.free_run.losses import KernelScore
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stages import Gradient, Likelihood, NoisyGradient, Passive, Readout, Refractory
+from ephysfit.fitting.stages.search import Search
 from ephysfit.metrics.coincidence import mean_weight, self_weight
 from ephysfit.metrics.trains import cut
 from ephysfit.models import AIGIF, ALIF

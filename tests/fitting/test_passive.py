@@ -5,8 +5,8 @@ import pytest
 from fitting_cells import DT, KNOWN, begun, problem, silent_cell, spikes_only
 
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.fitting.passive import Passive
 from ephysfit.fitting.stage import Estimate, Problem, Status
+from ephysfit.fitting.stages.passive import Passive
 from ephysfit.models import AIGIF, ALIF
 from ephysfit.synthetic import recording
 

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 import ephysfit as ef
-from ephysfit.data.holding import LEAD
+from ephysfit.data.holding_current import LEAD
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.fitting.arena import Arena
 from ephysfit.fitting.fit import run
-from ephysfit.fitting.free_runs import FreeRuns
-from ephysfit.fitting.losses import Coincidence, KernelScore, VanRossum
+from ephysfit.fitting.free_run.evaluation import Arena
+from ephysfit.fitting.free_run.free_runs import FreeRuns
+from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, VanRossum
 from ephysfit.fitting.predictive_check import Counts, count_spikes
-from ephysfit.fitting.search import Search
-from ephysfit.fitting.softness import Softness
 from ephysfit.fitting.stage import Estimate, Problem, Status
+from ephysfit.fitting.stages.search import Search
+from ephysfit.fitting.stages.softness import Softness
 from ephysfit.models import find
-from ephysfit.neuron.free import Free
+from ephysfit.neuron.free_parameters import Free
 from ephysfit.simulation.simulate import simulate
 
 DT = 0.5

@@ -7,8 +7,8 @@ from metric_trains import jittered, poisson
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit import Fit
 from ephysfit.metrics import score
+from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.stationarity import dead_repeats, stationarity_warnings
-from ephysfit.metrics.stimuli import Scored
 from ephysfit.models.lif import LIF
 from ephysfit.simulation.simulate import simulate
 from ephysfit.synthetic import noise_current

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.engines.sequential import sequential
 
 
 def noise(steps: int, dt: float, mean: float, std: float, tau: float = 3.0, seed: int = 0) -> np.ndarray:

@@ -10,8 +10,8 @@ from model_runs import noise, run
 from ephysfit.errors import NeuronError
 from ephysfit.models import STCLIF, AutapticLIF, SpatialSTC, partner_input, spatial_stc
 from ephysfit.models.autaptic import LEAST_LEAK, leak_factor
-from ephysfit.simulation import compiled
-from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.engines import compiled
+from ephysfit.simulation.engines.sequential import sequential
 
 
 def test_published_gates_overflow_where_ours_are_bounded():

@@ -305,7 +305,7 @@ def draws(neuron, count, seed):
 @pytest.mark.parametrize("neuron", [AdEx, EIF, Izhikevich, Izhikevich2003], ids=lambda n: n.__name__)
 @pytest.mark.parametrize("mode", ["own", "replayed", "noisy"])
 def test_upstrokes_stay_finite_anywhere_within_bounds(neuron, mode):
-    from ephysfit.simulation import compiled
+    from ephysfit.simulation.engines import compiled
 
     cells, steps = draws(neuron, 48, seed=7), 100_000
     current = noise(steps, DT, 800.0, 800.0, seed=8)[None, None]

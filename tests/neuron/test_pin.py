@@ -8,7 +8,7 @@ import torch
 from ephysfit.errors import NeuronError
 from ephysfit.models import ALIF, LIF, AdLIF
 from ephysfit.neuron.symbols import equations
-from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.engines.sequential import sequential
 
 RAW = torch.randn(1, 2, 60, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 CURRENT = (150 + 200 * RAW).repeat_interleave(10, -1)

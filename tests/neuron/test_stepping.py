@@ -14,11 +14,11 @@ from ephysfit.models import ALIF, LIF, AdLIF
 from ephysfit.neuron.affine import operators
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron, Parameter, State
-from ephysfit.neuron.evaluate import torch_function
+from ephysfit.neuron.formula import torch_function
 from ephysfit.neuron.functions import exp, phi1
 from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import symbol
-from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.engines.sequential import sequential
 
 
 class Sharp(Neuron):
@@ -113,7 +113,7 @@ def test_exponential_euler_converges_to_an_ode_solver() -> None:
 
 def test_functions_keep_their_digits_and_gradients() -> None:
     z = symbol("z")
-    from ephysfit.neuron.special import phi1 as symbolic
+    from ephysfit.neuron.symbolic_functions import phi1 as symbolic
 
     value = torch_function([z], symbolic(z))
     slope = torch_function([z], symbolic(z).diff(z))

@@ -6,7 +6,7 @@ import sympy
 
 from ephysfit.models import ALIF, LIF, AdLIF
 from ephysfit.neuron.declare import Neuron, Parameter, State
-from ephysfit.neuron.special import dphi1, phi1, sigmoid, softplus
+from ephysfit.neuron.symbolic_functions import dphi1, phi1, sigmoid, softplus
 from ephysfit.neuron.symbols import MARGIN, equations, latex, symbol, text
 
 

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from ephysfit.models import catalogue
-from ephysfit.models.best import AIGIF, BankGIF
+from ephysfit.models.aigif import AIGIF, BankGIF
 from ephysfit.models.glif import GLIF1
 from ephysfit.models.izhikevich import Izhikevich2003
 from ephysfit.models.lif import LIF

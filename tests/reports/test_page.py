@@ -17,7 +17,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit import Fit
 from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
-from ephysfit.models.best import AIGIF
+from ephysfit.models.aigif import AIGIF
 from ephysfit.models.lif import LIF
 from ephysfit.reports import page as page_module
 from ephysfit.reports.report import report

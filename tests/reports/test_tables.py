@@ -7,7 +7,7 @@ import pytest
 
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit import Fit
-from ephysfit.models.best import AIGIF
+from ephysfit.models.aigif import AIGIF
 from ephysfit.models.lif import LIF
 from ephysfit.neuron.declare import Parameter
 from ephysfit.reports.evidence import Evidence, gather

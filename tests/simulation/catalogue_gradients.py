@@ -16,10 +16,10 @@ from compiled_cases import noise
 from ephysfit.models import catalogue
 from ephysfit.neuron.affine import tensors
 from ephysfit.neuron.declare import flatten, unflatten
-from ephysfit.neuron.free import declared
+from ephysfit.neuron.free_parameters import declared
 from ephysfit.neuron.stepping import step
 from ephysfit.simulation import adjoint
-from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
 
 STEPS, DT = 80, 0.2

@@ -9,16 +9,16 @@ from compiled_cases import DT, Exponential, noise
 from torch.testing import assert_close
 
 from ephysfit.errors import SimulationError
+from ephysfit.kernels.tiles import Lists
 from ephysfit.models.adlif import AdLIF
 from ephysfit.models.alif import ALIF
 from ephysfit.models.lif import LIF
 from ephysfit.neuron.declare import Neuron, Parameter, State
-from ephysfit.neuron.free import Free
+from ephysfit.neuron.free_parameters import Free
 from ephysfit.simulation import adjoint
-from ephysfit.simulation.compiled import Problem
-from ephysfit.simulation.layout import Lists
+from ephysfit.simulation.engines.compiled import Problem
+from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.replay import Replay, Taught
-from ephysfit.simulation.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
 
 STEPS, CELLS, TRIALS = 300, 9, 2

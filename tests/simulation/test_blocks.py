@@ -11,9 +11,9 @@ import twin_neurons as neurons
 
 from ephysfit.errors import NotAffineError, SimulationError
 from ephysfit.models import ALIF, LIF, AdLIF
-from ephysfit.simulation.blocks import blocks
-from ephysfit.simulation.linear import Start, carry
-from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.engines.affine_blocks import Start, carry
+from ephysfit.simulation.engines.blocks import blocks
+from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
 
 DT = 0.1

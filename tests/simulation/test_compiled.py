@@ -13,13 +13,13 @@ from compiled_cases import DT, Exponential, cells, noise
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ephysfit.errors import SimulationError
+from ephysfit.kernels.tiles import Lists, arrange
 from ephysfit.models.adlif import AdLIF
 from ephysfit.models.alif import ALIF
 from ephysfit.models.lif import LIF
 from ephysfit.neuron.declare import cellwise
-from ephysfit.simulation import compiled
-from ephysfit.simulation.layout import Lists, arrange
-from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.engines import compiled
+from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.simulate import simulate
 from ephysfit.simulation.surrogate import Surrogate
 
@@ -190,7 +190,7 @@ def test_lists_come_from_rasters_and_nested_lists():
 
 def test_the_next_process_loads_instead_of_compiling(tmp_path):
     code = (
-        "import time, numpy as np; from ephysfit.models.lif import LIF; from ephysfit.simulation import compiled\n"
+        "import time, numpy as np; from ephysfit.models.lif import LIF; from ephysfit.simulation.engines import compiled\n"
         "t = time.process_time(); compiled.run(LIF.start(), np.zeros((1, 1, 100)), 0.1); print(time.process_time() - t)"
     )
     first, second = (float(python(code, EPHYSFIT_CACHE=str(tmp_path))) for _ in range(2))
@@ -222,7 +222,8 @@ def python(code, **environment):
 def test_without_vectors_kernels_run_row_by_row():
     code = (
         "import numpy as np, torch\n"
-        "from ephysfit.models.alif import ALIF; from ephysfit.simulation import adjoint, compiled, layout\n"
+        "from ephysfit.models.alif import ALIF; from ephysfit.simulation import adjoint\n"
+        "from ephysfit.simulation.engines import compiled\n"
         "cell = ALIF.start().replace(C=torch.linspace(80, 120, 20, dtype=torch.float64).requires_grad_())\n"
         "current = 200 + 300 * np.sin(np.arange(900) / 30)[None, None]\n"
         "loss = adjoint.van_rossum_loss(cell, torch.tensor(current), [[[100, 400]]], 0.1, 10.0).sum()\n"
@@ -237,18 +238,18 @@ def test_without_vectors_kernels_run_row_by_row():
 
 
 def test_a_numba_that_refuses_vectors_is_noticed(monkeypatch):
-    from ephysfit.simulation import layout, vectors
+    from ephysfit.kernels import simd, tiles
 
     def refuse(element, lanes):
         raise TypeError("no such model")
 
-    layout.vectors_work.cache_clear()
-    monkeypatch.setattr(vectors, "floats", refuse)
+    tiles.vectors_work.cache_clear()
+    monkeypatch.setattr(simd, "floats", refuse)
     with pytest.warns(RuntimeWarning, match="no such model"):
-        assert layout.lanes_for("float32", 100) == 1
+        assert tiles.lanes_for("float32", 100) == 1
     monkeypatch.undo()
-    layout.vectors_work.cache_clear()
-    assert layout.lanes_for("float32", 100) > 1
+    tiles.vectors_work.cache_clear()
+    assert tiles.lanes_for("float32", 100) > 1
 
 
 @pytest.mark.parametrize("shared", [True, False])

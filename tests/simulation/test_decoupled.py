@@ -9,10 +9,10 @@ import twin_neurons as neurons
 from ephysfit.errors import SimulationError
 from ephysfit.models import LIF
 from ephysfit.neuron.affine import operators
-from ephysfit.simulation.decoupled import decoupled
-from ephysfit.simulation.linear import carry, set_up
-from ephysfit.simulation.sequential import sequential
-from ephysfit.simulation.soft import potential_by_fft, potential_by_scan
+from ephysfit.simulation.engines.affine_blocks import carry, set_up
+from ephysfit.simulation.engines.decoupled import decoupled
+from ephysfit.simulation.engines.sequential import sequential
+from ephysfit.simulation.engines.soft_reset import potential_by_fft, potential_by_scan
 from ephysfit.simulation.surrogate import Surrogate
 
 DT = 0.1

@@ -7,8 +7,8 @@ import torch
 
 from ephysfit.errors import SimulationError
 from ephysfit.models import ALIF, GIF, LIF, SoftLIF, SpatialSTC
+from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.layer import layer
-from ephysfit.simulation.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
 
 

@@ -10,9 +10,9 @@ from twin_neurons import SoftALIF
 
 from ephysfit.errors import SimulationError
 from ephysfit.models import AIGIF, ALIF, LIF, AdEx, AdLIF
-from ephysfit.neuron.free import Free
+from ephysfit.neuron.free_parameters import Free
+from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.replay import Replay, Taught
-from ephysfit.simulation.sequential import sequential
 
 DT = 0.5
 NEURONS = [LIF, ALIF, AdLIF, AdEx, AIGIF]

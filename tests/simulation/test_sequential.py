@@ -12,8 +12,8 @@ import twin_neurons as neurons
 from ephysfit.errors import SimulationError
 from ephysfit.models import ALIF, LIF, AdLIF
 from ephysfit.neuron.declare import Neuron
-from ephysfit.simulation.plain import plain
-from ephysfit.simulation.sequential import sequential
+from ephysfit.simulation.engines.sequential import sequential
+from ephysfit.simulation.reference import plain
 from ephysfit.simulation.surrogate import WINDOWS, Surrogate
 
 CELL = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)

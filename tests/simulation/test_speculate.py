@@ -8,9 +8,9 @@ import twin_neurons as neurons
 
 from ephysfit.errors import NotAffineError, SimulationError
 from ephysfit.models import ALIF, LIF
-from ephysfit.simulation.linear import carry
-from ephysfit.simulation.sequential import sequential
-from ephysfit.simulation.speculate import passes, speculate
+from ephysfit.simulation.engines.affine_blocks import carry
+from ephysfit.simulation.engines.sequential import sequential
+from ephysfit.simulation.engines.speculate import passes, speculate
 from ephysfit.simulation.surrogate import Surrogate
 
 DT = 0.1

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ephysfit.models import ALIF, LIF, AdLIF, BlockALIF
 from ephysfit.neuron.declare import Neuron
-from ephysfit.simulation.blocks import blocks
-from ephysfit.simulation.decoupled import decoupled
-from ephysfit.simulation.pmbc import pmbc
-from ephysfit.simulation.sequential import sequential
-from ephysfit.simulation.speculate import speculate
+from ephysfit.simulation.engines.blocks import blocks
+from ephysfit.simulation.engines.decoupled import decoupled
+from ephysfit.simulation.engines.pmbc import pmbc
+from ephysfit.simulation.engines.sequential import sequential
+from ephysfit.simulation.engines.speculate import speculate
 
 DT = 0.1
 AFFINE = (
@@ -28,7 +28,7 @@ Engine = Callable[[Neuron, Tensor, float], Tensor]
 
 
 def _compiled(neuron: Neuron, current: Tensor, dt: float) -> Tensor:
-    from ephysfit.simulation import compiled
+    from ephysfit.simulation.engines import compiled
 
     run = compiled.run(neuron, current, dt)
     spikes = torch.zeros(current.shape[0] * current.shape[1], current.shape[2], dtype=torch.float64)
@@ -45,7 +45,7 @@ ENGINES: dict[str, tuple[Engine, tuple[type[Neuron], ...]]] = {
     "decoupled-fft": (lambda *a: decoupled(*a)[0], SOFT),
     "decoupled-scan": (lambda *a: decoupled(*a, method="scan")[0], SOFT),
 }
-if find_spec("ephysfit.simulation.compiled"):
+if find_spec("ephysfit.simulation.engines.compiled"):
     ENGINES["compiled"] = (_compiled, (*AFFINE, neurons.Exponential))
 
 PAIRS = [pytest.param(e, n, id=f"{name}-{n.__name__}") for name, (e, many) in ENGINES.items() for n in many]

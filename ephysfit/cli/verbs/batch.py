@@ -111,10 +111,10 @@ def batch(
 
     ephysfit batch cells.csv --executor slurm -X slurm_partition=cpu -X timeout_min=240 -o run
     """
+    from ephysfit.batch.cell_files import find_cells
     from ephysfit.batch.executors import executor as executor_by_name
-    from ephysfit.batch.many import expand, prior_of
+    from ephysfit.batch.fit_many import expand, prior_of
     from ephysfit.batch.run import run
-    from ephysfit.batch.source import find_cells
     from ephysfit.batch.store import Store
     from ephysfit.batch.task import Settings, tasks_of
 

@@ -14,7 +14,7 @@ import typer
 
 from ephysfit.cli import arguments, scoring
 from ephysfit.cli.output import as_json, finite, note, paragraph, progress, say
-from ephysfit.cli.sweeps import parts
+from ephysfit.cli.sweep_options import parts
 from ephysfit.cli.verbs import intervals
 from ephysfit.files import ready_folder, safe_name, write_text
 
@@ -24,8 +24,8 @@ MOST_PIECES = 20
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
     from ephysfit.fitting.fit import Fit
-    from ephysfit.fitting.likelihood import Likelihood
     from ephysfit.fitting.prior import Prior
+    from ephysfit.fitting.stages.likelihood import Likelihood
     from ephysfit.reports.evidence import Evidence
 
 
@@ -216,8 +216,8 @@ def voltage_sentence(fit: Fit) -> str:
 
 def _compensated(recording: Recording, aec: Path) -> Recording:
     """The recording without its electrode, which was measured in another file."""
+    from ephysfit.data.electrode import compensate, measure_electrode
     from ephysfit.data.loading import load
-    from ephysfit.fitting.electrode import compensate, measure_electrode
 
     electrode = measure_electrode(load(aec))
     note(f"electrode: {electrode.resistance:.1f} ± {electrode.error:.1f} MOhm, taken out of the voltage")
@@ -244,8 +244,8 @@ def _likelihood(voltage: bool, drift: str, recent: float | None) -> Likelihood |
     """The likelihood stage as the options want it; None where they leave it as it is."""
     if not voltage and drift == "0" and recent is None:
         return None
-    from ephysfit.fitting.likelihood import Likelihood
-    from ephysfit.fitting.voltage import Voltage
+    from ephysfit.fitting.stages.likelihood import Likelihood
+    from ephysfit.fitting.voltage_likelihood import Voltage
 
     return Likelihood(
         drift=None if drift == "auto" else int(drift),
@@ -258,7 +258,7 @@ def _priors(paths: list[Path], cell: str, model: str) -> tuple[Prior, ...]:
     """Priors of the fits in runs and files, those of other cells."""
     from ephysfit.batch.collect import saved_fits
     from ephysfit.fitting.fit import Fit
-    from ephysfit.fitting.population import priors_of
+    from ephysfit.fitting.population_prior import priors_of
 
     mine = arguments.user_neuron(model) if ".py" in model else None
     runs = [saved_fits(path, [mine] if mine else []) for path in paths if path.is_dir()]

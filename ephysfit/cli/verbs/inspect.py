@@ -63,7 +63,7 @@ def _span(text: str) -> tuple[float, float]:
 
 def draw(recording: Recording, output: Path | None) -> list[Path]:
     """The figures of a recording in files; several pages in one PDF, or numbered."""
-    from ephysfit.reports.figures.sweeps import pages, save
+    from ephysfit.reports.figures.recorded_sweeps import pages, save
 
     figures = pages(recording)
     if output is None:

@@ -8,7 +8,7 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.output import as_json, paragraph, progress, say, table
-from ephysfit.cli.sweeps import trained
+from ephysfit.cli.sweep_options import trained
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
@@ -82,7 +82,7 @@ def intervals(
 
 def run(fit: Fit, recording: Recording, how: str, **options: Any) -> Fit:
     """The fit with intervals, under a progress bar."""
-    from ephysfit.fitting.uncertainty import intervals as find
+    from ephysfit.fitting.uncertainty.intervals import intervals as find
 
     with progress() as tell:
         return find(fit, recording, how, progress=tell, **options)

@@ -73,7 +73,7 @@ def _class(name: str) -> type[Neuron]:
 
 def summary(neuron: type[Neuron]) -> dict[str, Any]:
     """A neuron in a row."""
-    from ephysfit.neuron.free import declared
+    from ephysfit.neuron.free_parameters import declared
 
     return {
         "name": neuron.__name__,
@@ -99,7 +99,7 @@ def first_sentence(docstring: str) -> str:
 def full(neuron: type[Neuron]) -> dict[str, Any]:
     """A neuron with all that its declaration says."""
     from ephysfit.neuron.declare import scalar_values
-    from ephysfit.neuron.free import declared
+    from ephysfit.neuron.free_parameters import declared
     from ephysfit.neuron.symbols import text
 
     parameters = [

@@ -9,7 +9,7 @@ import typer
 
 from ephysfit.cli import arguments, scoring
 from ephysfit.cli.output import say
-from ephysfit.cli.sweeps import unseen
+from ephysfit.cli.sweep_options import unseen
 
 #: names of `reports.figures.single.KINDS` (a test compares them), so that help and usage errors stay light
 KINDS = (

@@ -26,6 +26,6 @@ def population(run: Run, output: PagePath = None) -> None:
 
     ephysfit population run -o supplement.html
     """
-    from ephysfit.batch.population import write
+    from ephysfit.batch.summary_page import write
 
     say(f"written: {write(run, output)}")

@@ -9,7 +9,7 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.output import say
-from ephysfit.cli.sweeps import unseen
+from ephysfit.cli.sweep_options import unseen
 
 Page = Annotated[
     Path | None,

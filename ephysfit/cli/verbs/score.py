@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ephysfit.cli import arguments, scoring
 from ephysfit.cli.output import as_json
-from ephysfit.cli.sweeps import unseen
+from ephysfit.cli.sweep_options import unseen
 
 
 def score(

@@ -76,9 +76,9 @@ def simulate(
 
 def _currents(files: list[Path], sweeps: str | None, option: list[str] | None) -> Recording:
     """The files as they are: spikes are not looked for."""
-    from ephysfit.data.building import Choice
-    from ephysfit.data.formats import read
+    from ephysfit.data.assemble import Choice
     from ephysfit.data.recording import join
+    from ephysfit.data.registry import read
 
     options = arguments.load_options("auto", sweeps, option)
     options.pop("spikes")
@@ -89,7 +89,7 @@ def _currents(files: list[Path], sweeps: str | None, option: list[str] | None) -
 
 def _alone(path: Path) -> dict[str, bool]:
     """The option by which a reader takes a current that nobody has recorded yet, where it has one."""
-    from ephysfit.data.formats import reader_of
+    from ephysfit.data.registry import reader_of
 
     return {"planned": True} if "planned" in reader_of(path).options else {}
 

@@ -35,16 +35,18 @@ def warm_up(names: Names = None, gradient: Gradient = False, everything: Everyth
 
     EPHYSFIT_CACHE=/scratch/kernels ephysfit warm-up --all
     """
-    from ephysfit import keeping
+    from ephysfit import disk_cache
     from ephysfit.models import candidates, catalogue, find
-    from ephysfit.simulation.prepare import warm_up as compile_all
+    from ephysfit.simulation.warm_up import warm_up as compile_all
 
     chosen = [find(arguments.find_model(n)) for n in names or ()]
     neurons = chosen or (catalogue().values() if everything else candidates())
     purposes = ("fit", "simulation", *(("gradient",) if gradient else ()))
     with _bar() as told:
         seconds, count = compile_all(*neurons, purposes=purposes, progress=told), len(tuple(neurons))
-    where = ", ".join(str(folder) for folder in keeping.folders(keeping.KERNELS) if folder.is_dir()) or "no folder"
+    where = (
+        ", ".join(str(folder) for folder in disk_cache.folders(disk_cache.KERNELS) if folder.is_dir()) or "no folder"
+    )
     say(f"{count} neuron{'s' * (count > 1)} ready in {seconds:.1f} s; kernels are in {where}")
 
 

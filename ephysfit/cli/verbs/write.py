@@ -9,7 +9,7 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.output import say
-from ephysfit.cli.sweeps import unseen
+from ephysfit.cli.sweep_options import unseen
 
 NwbFile = Annotated[
     Path,
@@ -53,7 +53,7 @@ def write(
 
     ephysfit write fit.json cell.nwb --label alif_march -o cell_with_fit.nwb
     """
-    from ephysfit.fitting.write_back import write as append
+    from ephysfit.fitting.nwb_cell import write as append
 
     fitted = arguments.open_fit(fit, model, trust)
     held = unseen(arguments.open_recording([file], spikes, sweeps, option), fitted, train, test)

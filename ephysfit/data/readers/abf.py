@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ephysfit import units
 from ephysfit.arrays import Trace
-from ephysfit.data.building import Choice, build
+from ephysfit.data.assemble import Choice, build
 from ephysfit.data.clamp_mode import CLAMP
 from ephysfit.data.header import Header
 from ephysfit.data.readers import abf_mode

@@ -18,7 +18,7 @@ import numpy as np
 from ephysfit import units
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
-from ephysfit.data.building import Choice, aligned, build, onto
+from ephysfit.data.assemble import Choice, aligned, build, onto
 from ephysfit.data.clamp_mode import CLAMP
 from ephysfit.data.header import Header
 from ephysfit.data.recording import Recording, Rejected, Sweep

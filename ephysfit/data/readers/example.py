@@ -2,7 +2,7 @@
 
 The format here is made up: a line of JSON, then the samples of current and voltage of one sweep after another, 32-bit
 floats. Change what is marked with *yours*; register the file as ``docs/own_reader.md`` says; inherit the tests from
-`ephysfit.data.contract.ReaderContract`.
+`ephysfit.data.reader_tests.ReaderContract`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ephysfit.data.building import Choice, build
+from ephysfit.data.assemble import Choice, build
 from ephysfit.data.recording import Recording, Rejected
 from ephysfit.errors import RecordingError, StimulusError
 from ephysfit.units import TO_MV, TO_PA

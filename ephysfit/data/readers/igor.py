@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit import units
-from ephysfit.data.building import Choice, aligned, build, onto
+from ephysfit.data.assemble import Choice, aligned, build, onto
 from ephysfit.data.recording import Recording, Rejected, Sweep, check_step
 from ephysfit.errors import RecordingError, StimulusError, near, needed, some
 

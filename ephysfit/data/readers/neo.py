@@ -17,7 +17,7 @@ import numpy as np
 from ephysfit import units
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
-from ephysfit.data.building import Choice, aligned, build, onto
+from ephysfit.data.assemble import Choice, aligned, build, onto
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError, needed
 

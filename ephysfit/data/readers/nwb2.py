@@ -12,7 +12,7 @@ import numpy as np
 from ephysfit import units
 from ephysfit.arrays import Trace
 from ephysfit.data import hdf5
-from ephysfit.data.building import Choice, aligned, build, onto
+from ephysfit.data.assemble import Choice, aligned, build, onto
 from ephysfit.data.clamp_mode import CLAMP, looks_imposed
 from ephysfit.data.header import Header
 from ephysfit.data.nwb_index import Pair, pairs_of

@@ -6,7 +6,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from ephysfit.data.building import Choice
+from ephysfit.data.assemble import Choice
 from ephysfit.data.hdf5 import opened
 from ephysfit.data.recording import Recording
 from ephysfit.errors import RecordingError

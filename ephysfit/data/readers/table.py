@@ -21,14 +21,14 @@ import numpy.typing as npt
 
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
-from ephysfit.data.building import SAME_RATE, Choice, build, tidy
+from ephysfit.data.assemble import SAME_RATE, Choice, build, tidy
 from ephysfit.data.columns import Column, parse, resolve, unit_of
 from ephysfit.data.recording import Recording, Rejected, Sweep, check_step
 from ephysfit.data.rules import Removed
-from ephysfit.data.shapes import oriented
 from ephysfit.data.sweep import drop_missing
-from ephysfit.data.text import is_text
+from ephysfit.data.text_encoding import is_text
 from ephysfit.data.text_tables import read_text
+from ephysfit.data.time_axis import oriented
 from ephysfit.errors import RecordingError, StimulusError, needed, some
 
 NAME = "table"

@@ -8,8 +8,8 @@ from ephysfit.errors import ExportError, near
 from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.symbols import MARGIN, Equations, symbol
 from ephysfit.reports.export.discrete import Discrete, discrete, in_order, sharpened
+from ephysfit.reports.export.exported import Reading, used
 from ephysfit.reports.export.mathtext import BRIAN2
-from ephysfit.reports.export.reading import Reading, used
 from ephysfit.reports.export.templates import fill
 
 FORMS = ("auto", "equations", "steps")

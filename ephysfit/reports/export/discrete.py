@@ -9,7 +9,7 @@ import sympy
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.stepping import Step, newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
-from ephysfit.reports.export.reading import Reading
+from ephysfit.reports.export.exported import Reading
 
 #: the margin, as exported programs call it
 U = symbol("margin_mV")

@@ -6,8 +6,8 @@ import json as _json
 from typing import Any
 
 from ephysfit.neuron.symbols import MARGIN, latex, symbol
+from ephysfit.reports.export.exported import SPIKING, Reading
 from ephysfit.reports.export.mathtext import PLAIN
-from ephysfit.reports.export.reading import SPIKING, Reading
 
 _FORMAT = 1
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sympy
 
 from ephysfit.reports.export.discrete import discrete
+from ephysfit.reports.export.exported import Reading, refuse
 from ephysfit.reports.export.mathtext import NESTML
 from ephysfit.reports.export.quoting import identifier
-from ephysfit.reports.export.reading import Reading, refuse
 from ephysfit.reports.export.templates import fill
 
 

@@ -6,9 +6,9 @@ import sympy
 
 from ephysfit.neuron.symbols import MARGIN, symbol
 from ephysfit.reports.export.discrete import in_order, sharpened
+from ephysfit.reports.export.exported import Reading, refuse, used
 from ephysfit.reports.export.mathtext import LEMS
 from ephysfit.reports.export.quoting import identifier
-from ephysfit.reports.export.reading import Reading, refuse, used
 from ephysfit.reports.export.templates import fill
 
 

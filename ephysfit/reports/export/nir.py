@@ -9,7 +9,7 @@ import numpy as np
 
 from ephysfit.errors import ExportError, needed
 from ephysfit.neuron.affine import is_affine, matrices
-from ephysfit.reports.export.reading import Reading, refuse
+from ephysfit.reports.export.exported import Reading, refuse
 
 _WAY_OUT = "take brian2, nest, neuroml or python"
 

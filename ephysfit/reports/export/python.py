@@ -7,8 +7,8 @@ import sympy
 from ephysfit.neuron.stepping import DT
 from ephysfit.neuron.symbols import MARGIN, Equations, equations, symbol
 from ephysfit.reports.export.discrete import Discrete, U, discrete
+from ephysfit.reports.export.exported import Reading, used
 from ephysfit.reports.export.mathtext import PYTHON
-from ephysfit.reports.export.reading import Reading, used
 from ephysfit.reports.export.templates import fill
 
 

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ephysfit.reports.evidence import Evidence
+from ephysfit.reports.figures.current_response import f_i, responses_of
 from ephysfit.reports.figures.goodness import bounds, fitting
 from ephysfit.reports.figures.misses import misses
 from ephysfit.reports.figures.prediction import all_stimuli, overview
 from ephysfit.reports.figures.rates import intervals, precision
-from ephysfit.reports.figures.response import f_i, responses_of
 from ephysfit.reports.figures.style import axes, figure
 
 if TYPE_CHECKING:

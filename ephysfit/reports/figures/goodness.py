@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ephysfit.fitting.criteria import LIKELIHOODS
 from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.uncertainty.criteria import LIKELIHOODS
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.figures.style import GRID, INK, MISSED, MODEL, MUTED, axes, figure, finite, legend, title
 from ephysfit.reports.rescaling import rescaled

@@ -8,7 +8,7 @@ import numpy as np
 
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures.style import EXTRA, GRID, INK, MISSED, MODEL, READOUT, axes, figure, legend, title
-from ephysfit.reports.misses import Calibration, Triggered, calibration, triggered
+from ephysfit.reports.missed_spikes import Calibration, Triggered, calibration, triggered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

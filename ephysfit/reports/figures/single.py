@@ -11,10 +11,10 @@ from ephysfit.errors import ScoreError, near
 from ephysfit.files import replacing
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.figures import PLOTS
+from ephysfit.reports.figures.current_response import f_i
 from ephysfit.reports.figures.goodness import loss, time_rescaling
 from ephysfit.reports.figures.prediction import marks, membrane, overview, raster, stimulus
 from ephysfit.reports.figures.rates import intervals, precision, psth
-from ephysfit.reports.figures.response import f_i
 from ephysfit.reports.figures.style import axes, figure, seconds
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import ephysfit as ef
 from ephysfit.errors import ExportError
 from ephysfit.models import LIF, catalogue
 from ephysfit.reports.export import TARGETS, texts
+from ephysfit.reports.export.exported import read
 from ephysfit.reports.export.nir import lif_numbers
-from ephysfit.reports.export.reading import read
 from tests.reports.export.cells import assert_same, current, fitted, reference
 
 ONE_INPUT = [n for n, k in catalogue().items() if len(k.inputs) == 1]

@@ -1,0 +1,116 @@
+"""The page of a run: how scores and parameters spread over cells, which model suits which cell, who stands apart."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ephysfit.batch.clusters import grouped, outliers
+from ephysfit.batch.collect import Folder, tables
+from ephysfit.batch.store import DONE
+from ephysfit.batch.summary import Population
+from ephysfit.errors import BatchError
+from ephysfit.files import split_spec, write_text
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_STYLE = Path(__file__).parents[1] / "reports" / "templates" / "report.css"
+#: rows of a table before the page sends the reader to the tables
+SHOWN = 200
+
+
+def population(folder: Folder) -> Population:
+    """Read a run.
+
+    Raises
+    ------
+    BatchError
+        If it is no run, or no task has ended.
+    """
+    all_of = tables(folder)
+    fits, parameters = all_of["fits"], all_of["parameters"]
+    if fits.empty:
+        raise BatchError(f"{folder}: no task has ended yet; ephysfit status {folder} tells how far the run is")
+    groupings = {name: g for name, part in parameters.groupby("fitted") if (g := grouped(part)) is not None}
+    return Population(Path(folder), fits, parameters, groupings, outliers(fits[fits["status"] == DONE], parameters))
+
+
+def write(folder: Folder, path: str | PathLike[str] | None = None) -> Path:
+    """Write the page of a run; its path.
+
+    Parameters
+    ----------
+    folder : path
+        Of the run, finished or not.
+    path : path, optional
+        ``population.html`` in the folder unless given. Links to the pages of cells count from there.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from ephysfit.batch.run_figures import pictures
+    from ephysfit.reports.svg import inline_svg
+
+    found = population(folder)
+    page = Path(path) if path is not None else found.folder / "population.html"
+    env = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    env.filters.update(number=_number)
+    drawn = [(title, caption, Markup(inline_svg(fig, f"p{k}"))) for k, (title, caption, fig) in
+             enumerate(pictures(found))]  # fmt: skip
+    text = env.get_template("population.html.j2").render(
+        style=Markup(_STYLE.read_text(encoding="utf-8")), run=found.folder.resolve().name, pictures=drawn,
+        shown=SHOWN, **_content(found, page),
+    )  # fmt: skip
+    return write_text(page, text)
+
+
+def _content(found: Population, page: Path) -> dict[str, Any]:
+    done = found.done
+    return {
+        "total": len(found.fits),
+        "done": len(done),
+        "cells": done["cell"].nunique(),
+        "models": [_summary(done[done["model"] == m], m) for m in found.models],
+        "rows": [{**r, "page": _page(found.folder, page, r)} for r in _records(done.head(SHOWN))],
+        "more": max(len(done) - SHOWN, 0),
+        "failures": _records(found.failed.head(SHOWN)),
+        "odd": _records(found.odd),
+        "hours": float(done["cpu_seconds"].sum()) / 3600,
+        "versions": ", ".join(sorted(set(done["version"].dropna()))),
+    }
+
+
+def _records(table: DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain values, None for what is missing."""
+    return [{str(k): None if v is None or v != v else v for k, v in r.items()} for r in table.astype(object)
+            .where(table.notna(), None).to_dict("records")]  # fmt: skip
+
+
+def _summary(part: DataFrame, model: str) -> dict[str, Any]:
+    columns = ("md_star_4", "md_star_8", "gamma_over_R_4", "consensus_over_R_4", "ev_ratio_10", "rate_error", "seconds")
+    middle = {c: float(part[c].median()) for c in columns}
+    spread = {c: tuple(np.nanquantile(v, (0.25, 0.75))) if (v := part[c].dropna()).size else None for c in columns}
+    return {"model": model, "cells": len(part), "median": middle, "quartiles": spread}
+
+
+def _page(folder: Path, page: Path, row: dict[str, Any]) -> str:
+    """Where the page of a fit is, as the population's page sees it; empty if it has none."""
+    from os.path import relpath
+
+    slug = split_spec(row["model"])[1] if ".py" in row["model"] else row["model"]
+    own = folder / "reports" / f"{row['cell']}/{slug}.html"
+    return relpath(own, page.parent) if own.is_file() else ""
+
+
+def _number(value: Any, digits: int = 2) -> str:
+    if value is None or value != value:
+        return "–"
+    return f"{value:.{digits}f}".replace("-", "−")

@@ -1,0 +1,73 @@
+"""Which sweeps train and which test, from what a user writes on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import typer
+
+from ephysfit.errors import ScoreError, SelectionError
+
+if TYPE_CHECKING:
+    from ephysfit.data.recording import Recording
+    from ephysfit.fitting.fit import Fit
+
+
+def parts(recording: Recording, train: str | None, test: str | None) -> tuple[Recording, Recording]:
+    """(train, test) as asked; without a word, repeated stimuli test.
+
+    Raises
+    ------
+    typer.BadParameter
+        If a sweep does not exist, or one is on both sides.
+    RecordingError
+        If one side would be empty.
+    """
+    from ephysfit.data.sweep_selection import divide
+
+    try:
+        return divide(recording, train, test)
+    except SelectionError as error:
+        raise typer.BadParameter(str(error), param_hint=f"--{error.side}" if error.side else None) from error
+
+
+def unseen(recording: Recording, fit: Fit, train: str | None, test: str | None) -> Recording:
+    """What of a recording a saved fit has not seen: as asked, or all that it was not trained on.
+
+    Raises
+    ------
+    ScoreError
+        If the recording holds sweeps that may have trained the fit and nothing says which.
+    """
+    from ephysfit.fitting.recording_identity import is_of
+
+    if train is not None or test is not None:
+        return parts(recording, train, test)[1]
+    trained = set(_labels(fit.provenance.get("sweeps", ()), str(fit.provenance.get("recording", ""))))
+    if not trained & set(_labels([s.name for s in recording.sweeps], recording.source)):
+        return recording
+    asked = fit.provenance.get("split", {})
+    fitted, held = parts(recording, asked.get("train"), asked.get("test"))
+    if is_of(fit.provenance, fitted):
+        return held
+    raise ScoreError(
+        f"{recording.source}: holds sweeps that go by the names of those the fit was trained on, with other samples or "
+        "spikes; say which to use, as --test SWEEPS"
+    )
+
+
+def trained(recording: Recording, fit: Fit, train: str | None, test: str | None) -> Recording:
+    """What of a recording a saved fit was trained on: as asked, or as the fit split it; all of it where that is it."""
+    from ephysfit.fitting.recording_identity import is_of
+
+    if train is None and test is None and is_of(fit.provenance, recording):
+        return recording
+    asked = fit.provenance.get("split", {})
+    return parts(recording, train or asked.get("train"), test or asked.get("test"))[0]
+
+
+def _labels(names: Iterable[str], source: str) -> list[str]:
+    """Sweeps named after their file too, as they are where several files are joined."""
+    stem = source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    return [name if "/" in name else f"{stem}/{name}" for name in names]

@@ -1,0 +1,207 @@
+"""A helper process goes through the headers of an HDF5 file first: libhdf5 loops or crashes on some damaged files. It
+also says what the file takes from other files, before anything of them is read.
+
+The helper starts with the first HDF5 file (about half a second) and serves the whole session; where none can be started
+files are opened without it. Where it dies or makes no progress, the file is refused with one clear error and the next
+file gets a new helper. A file found sound is not looked at again until it changes. Where every load runs in a process
+of its own anyway, set ``EPHYSFIT_PROBE=0``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import inspect
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from ephysfit.errors import RecordingError
+
+if TYPE_CHECKING:
+    from ephysfit.data.external_links import Found
+
+#: set to 0, files are opened without a helper
+VARIABLE = "EPHYSFIT_PROBE"
+#: seconds without a sign of life
+PATIENCE = 20.0
+#: seconds that the helper may take to start, on a machine that is busy
+START = 120.0
+#: sound files that are remembered
+KEPT = 4096
+#: the helper: paths in, a dot now and then, "endless", or "ok" with what leads elsewhere out; what Python can say of
+#: damage, the reader says later
+HELPER = """
+import json, sys
+import h5py, numpy as np
+h5py._errors.silence_errors()
+SMALL = 65536
+ERRORS = (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError, ArithmeticError, AttributeError,
+          SystemError)
+def say(word):
+    sys.stdout.write(word + "\\n"); sys.stdout.flush()
+def look(item):
+    for name in item.attrs:
+        try: item.attrs[name]
+        except ERRORS: pass
+    if isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external:
+        if item.chunks: item.id.get_num_chunks()
+        if item.size and item.size * max(item.dtype.itemsize, 1) <= SMALL: item[()]
+        elif item.shape and item.shape[0]: item[:1]
+def walk(path):
+    import os
+    most, seen, count = os.path.getsize(path) // 8 + 1000, set(), 0
+    with h5py.File(path, "r") as file:
+        todo = [file]
+        while todo:
+            item = todo.pop()
+            try:
+                address = h5py.h5o.get_info(item.id).addr
+                if address in seen: continue
+                seen.add(address)
+                look(item)
+                for name in (item if isinstance(item, h5py.Group) else ()):
+                    count += 1
+                    if count % 200 == 0: say(".")
+                    if count > most: return "endless"
+                    try:
+                        if not isinstance(item.get(name, getlink=True), h5py.ExternalLink): todo.append(item[name])
+                    except ERRORS: pass
+            except ERRORS: pass
+        return "ok " + json.dumps(outward(file))
+say("ready")
+for line in sys.stdin:
+    try: say(walk(json.loads(line)))
+    except ERRORS: say("ok")
+"""
+
+
+class Helper:
+    """The helper process and the lines it writes."""
+
+    def __init__(self) -> None:
+        from ephysfit.data import external_links
+
+        program = inspect.getsource(external_links) + HELPER
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, encoding="utf-8",
+        )  # fmt: skip
+        self.lines: queue.Queue[str] = queue.Queue()
+        self.owner = os.getpid()
+        threading.Thread(target=self._listen, daemon=True).start()
+        self.ready = self._next(START) == "ready"
+
+    def _next(self, patience: float) -> str:
+        try:
+            return self.lines.get(timeout=patience)
+        except queue.Empty:
+            return "silent"
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.put(line.strip())
+        self.lines.put("gone")
+
+    def ask(self, path: Path, patience: float) -> str:
+        """ "ok" and what leads elsewhere, "endless", "gone" where it died, or "silent" where it made no progress."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(str(path)) + "\n")
+            self.process.stdin.flush()
+        except OSError:
+            return "gone"
+        while (line := self._next(patience)) == ".":
+            pass
+        return line
+
+    def end(self) -> None:
+        """Stop it."""
+        if self.owner == os.getpid():
+            self.process.kill()
+            self.process.wait()
+            for pipe in (self.process.stdin, self.process.stdout):
+                with contextlib.suppress(OSError, ValueError):
+                    pipe.close()  # type: ignore[union-attr]
+
+
+_LOCK = threading.Lock()
+_HELPER: list[Helper] = []
+State: TypeAlias = tuple[str, int, int, int]
+_SOUND: OrderedDict[State, Found | None] = OrderedDict()
+
+
+def state(path: Path) -> State:
+    """What changes when a file changes."""
+    there = path.stat()
+    return str(path.absolute()), there.st_size, there.st_mtime_ns, there.st_ino
+
+
+def probe(path: Path) -> Found | None:
+    """What a file takes from other files, or an error where libhdf5 would hang or crash on its headers.
+
+    Parameters
+    ----------
+    path
+        An HDF5 file.
+
+    Returns
+    -------
+    list of tuple, or None
+        As `outward` gives it; None where no helper can be had, or the file cannot be opened.
+
+    Raises
+    ------
+    RecordingError
+        If the helper died, went round in circles, or made no progress for a while.
+    """
+    if os.environ.get(VARIABLE, "1") == "0":
+        return None
+    key = state(path)
+    with _LOCK:
+        if key in _SOUND:
+            return _SOUND[key]
+        helper = _helper()
+        if helper is None:
+            return None
+        said = helper.ask(path.absolute(), PATIENCE)
+        word, _, listed = said.partition(" ")
+        if word != "ok":
+            _end()
+            raise RecordingError(f"{path.name}: damaged HDF5: {_WORDS.get(said, said)}")
+        _SOUND[key] = [tuple(one) for one in json.loads(listed)] if listed else None
+        while len(_SOUND) > KEPT:
+            _SOUND.popitem(last=False)
+        return _SOUND[key]
+
+
+_WORDS = {
+    "gone": "the HDF5 library crashes on its headers",
+    "silent": f"the HDF5 library makes no progress on its headers for {PATIENCE:g} s",
+    "endless": "its groups go round in circles",
+}
+
+
+def _helper() -> Helper | None:
+    """The helper of this process; None where no process can be started, as in an embedded interpreter."""
+    if _HELPER and (_HELPER[0].owner != os.getpid() or _HELPER[0].process.poll() is not None):
+        _end()
+    if not _HELPER and sys.executable:
+        with contextlib.suppress(OSError):
+            _HELPER.append(Helper())
+    return _HELPER[0] if _HELPER and _HELPER[0].ready else None
+
+
+def _end() -> None:
+    while _HELPER:
+        _HELPER.pop().end()
+
+
+atexit.register(_end)

@@ -1,0 +1,139 @@
+"""Whether what an HDF5 file takes from other files may be taken: from its own folder, or from anywhere if so told.
+
+HDF5 follows links and opens storage without asking, also on behalf of a stranger's file: `/etc/passwd` in pA.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ephysfit.data import access
+from ephysfit.errors import RecordingError
+
+if TYPE_CHECKING:
+    from ephysfit.data.external_links import Found
+
+WAYS = {"link": "is a link to", "storage": "has its samples in", "source": "is made of parts of"}
+#: where the HDF5 library looks before the folder of the file
+PREFIXES = {"link": "HDF5_EXT_PREFIX", "source": "HDF5_VDS_PREFIX"}
+ALLOW = "if you trust the file: allow_links=True (-O allow_links=true)"
+
+
+def check(path: Path, look: Callable[[Path], Found]) -> None:
+    """Raise where a file, or a file that it leads to, takes something from outside its folder.
+
+    Parameters
+    ----------
+    path
+        An HDF5 file. What lies in its folder or below is its own.
+    look
+        What a file takes from others.
+
+    Raises
+    ------
+    RecordingError
+        That names the dataset, where it leads, and the way out; also where the parts of a virtual dataset are missing,
+        which the HDF5 library would fill with zeros.
+    """
+    roots = {path.absolute().parent.resolve(), path.resolve().parent}
+    todo, seen = [path], {path.resolve()}
+    while todo:
+        here = todo.pop()
+        for kind, name, target, member in _looked(here, path, look):
+            try:
+                other = _led_to(here, kind, name, target, roots)
+            except RecordingError as error:
+                raise RecordingError(f"{here.name}: {name} {error}") from None
+            if other is not None and other.resolve() not in seen:
+                seen.add(other.resolve())
+                todo.append(other)
+            if kind == "source":
+                _there(here, name, target, member, other)
+
+
+def _looked(here: Path, path: Path, look: Callable[[Path], Found]) -> Found:
+    try:
+        return look(here)
+    except OSError as error:
+        if here == path:
+            raise  # the reader says it better
+        raise RecordingError(f"{path.name}: leads to {here.name}, which cannot be opened ({error})") from error
+
+
+def _led_to(here: Path, kind: str, name: str, target: str, roots: set[Path]) -> Path | None:
+    """The HDF5 file that the library would open, if it may; None where there is none."""
+    free = access.current().allow_links
+    if kind == "unlisted":
+        if free:
+            return None
+        raise RecordingError(f"is damaged, so that it cannot be told whether it leads to other files; {ALLOW}")
+    if kind == "source" and "%" in target and not free:
+        raise RecordingError(f"names its parts by a pattern, {target!r}, which is not looked into; {ALLOW}")
+    for candidate in _stored(here, target) if kind == "storage" else _sought(here, target, PREFIXES[kind]):
+        if not os.path.lexists(candidate):
+            continue
+        if not free and not any(candidate.resolve().is_relative_to(root) for root in roots):
+            raise RecordingError(
+                f"{WAYS[kind]} {target}, outside the folder of the file: so could a stranger's file show any of yours; "
+                f"put it beside the file, or, {ALLOW}"
+            )
+        if not candidate.is_file():
+            raise RecordingError(f"{WAYS[kind]} {target}, which is no file")
+        if kind != "storage" and _is_hdf5(candidate):
+            return candidate
+    return None
+
+
+def _sought(here: Path, target: str, variable: str) -> Iterator[Path]:
+    """Where the HDF5 library looks for another HDF5 file, in its order."""
+    name = target
+    if os.path.isabs(target):
+        yield Path(target)
+        name = os.path.basename(target)
+    yield from (Path(folder, name) for folder in os.environ.get(variable, "").split(os.pathsep) if folder)
+    yield here.absolute().parent / name
+    yield Path.cwd() / name
+    yield here.resolve().parent / name
+
+
+def _stored(here: Path, target: str) -> Iterator[Path]:
+    """Where it looks for raw samples: not beside the file, unless told so or run from there."""
+    prefix = os.environ.get("HDF5_EXTFILE_PREFIX", "").replace("${ORIGIN}", str(here.absolute().parent))
+    place, beside = Path(prefix or Path.cwd(), target), here.absolute().parent / target
+    if not os.path.lexists(place) and beside.is_file():
+        raise RecordingError(
+            f"has its samples in {target}, which the HDF5 library looks for in {prefix or 'the current folder'}: "
+            "change to the folder of the file, or set HDF5_EXTFILE_PREFIX='${ORIGIN}'"
+        )
+    yield place
+
+
+def _is_hdf5(path: Path) -> bool:
+    import h5py
+
+    return bool(h5py.is_hdf5(path))
+
+
+def _there(here: Path, name: str, target: str, member: str, other: Path | None) -> None:
+    """Raise where a part of a virtual dataset is missing."""
+    import h5py
+
+    if "%" in target + member:
+        return
+    if other is None:
+        raise RecordingError(f"{here.name}: {name} is made of parts of {target}, which is not there; put it beside it")
+    with h5py.File(other, "r") as file:
+        if member not in file:
+            raise RecordingError(f"{here.name}: {name} is made of {member} of {target}, where there is no such dataset")
+
+
+def refuse_remote(name: str, found: Found) -> None:
+    """Raise where a file at an address takes anything from others: it has no folder here."""
+    for kind, dataset, target, _ in found:
+        if kind in WAYS:
+            raise RecordingError(
+                f"{name}: {dataset} {WAYS[kind]} {target}, which cannot be followed over the network; download both"
+            )

@@ -1,0 +1,76 @@
+"""Work on a suspicious file in a process of its own, so that a parser that crashes takes nobody with it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ephysfit.data.hdf5_probe import VARIABLE
+from ephysfit.errors import RecordingError
+
+#: seconds after which a parser hangs
+PATIENCE = 300.0
+#: run by another interpreter: a pickled call in, its pickled outcome out; parsers may print
+CHILD = """
+import os, pickle, sys
+out = os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)
+function, arguments = pickle.load(sys.stdin.buffer)
+from ephysfit.data.hdf5_probe import VARIABLE
+from ephysfit.errors import EphysfitError
+try:
+    answer = True, function(*arguments)
+except EphysfitError as error:
+    answer = False, error
+out.write(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
+"""
+
+
+def isolated(function: Callable[..., Any], *arguments: Any, patience: float = PATIENCE) -> Any:
+    """What a function returns when run in another process.
+
+    Parameters
+    ----------
+    function
+        Of a module, so that it pickles.
+    *arguments
+        Of it.
+    patience
+        Seconds.
+
+    Raises
+    ------
+    RecordingError
+        If the process crashes or does not end; errors that ephysfit raises on purpose come through as they are.
+    """
+    call = pickle.dumps((function, arguments))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", CHILD], input=call, capture_output=True, timeout=patience,
+            env={**os.environ, VARIABLE: "0"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise RecordingError(f"{_named(arguments)}: the parser did not end within {patience:g} s") from None
+    if done.returncode:
+        raise RecordingError(f"{_named(arguments)}: damaged: the parser crashed ({_how(done)})")
+    ended, value = pickle.loads(done.stdout)
+    if not ended:
+        raise value
+    return value
+
+
+def _named(arguments: tuple[Any, ...]) -> str:
+    first = arguments[0] if arguments else "the file"
+    return ", ".join(str(one) for one in first) if isinstance(first, list | tuple) else str(first)
+
+
+def _how(done: subprocess.CompletedProcess[bytes]) -> str:
+    if done.returncode < 0:
+        return signal.Signals(-done.returncode).name
+    last = done.stderr.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
+    return last[:200] or f"exit code {done.returncode}"

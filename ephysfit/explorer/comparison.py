@@ -1,0 +1,136 @@
+"""Numbers of the page as text: tiles, the sentence above the plots, kept models beside each other, a run's table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from math import isnan
+from typing import Any
+
+from ephysfit.explorer.library import Saved
+from ephysfit.explorer.session import Session
+from ephysfit.neuron.declare import Neuron
+from ephysfit.reports.tables import number, percent
+
+#: name of a number: its label, a note, and whether more is better
+LABELS: dict[str, tuple[str, str, bool | None]] = {
+    "gamma_over_R_4": ("Γ/R, ±4 ms", "1: as the cell itself", True),
+    "gamma_4": ("Γ, ±4 ms", "no repeats: ceiling unknown", True),
+    "md_star_8": ("Md*, ±8 ms", "noisy runs, best 1", True),
+    "predicted": ("spikes predicted", "within ±4 ms", True),
+    "extra": ("extra spikes", "best 0 %", False),
+}
+
+
+def shown(name: str, value: float) -> str:
+    """A number of a take as text."""
+    return percent(value) if name in ("predicted", "extra") else number(value, 2)
+
+
+def tiles(numbers: Mapping[str, float]) -> str:
+    """The scores, large."""
+    cells = [
+        (shown(name, numbers[name]), label, note)
+        for name, (label, note, _) in LABELS.items()
+        if name in numbers and not (isnan(numbers[name]) and name == "md_star_8")
+    ]
+    cells.append((f"{numbers['rate_model_hz']:.1f} / {numbers['rate_data_hz']:.1f}", "rate in Hz", "model / cell"))
+    body = "".join(
+        f'<div class="tile"><b>{value}</b><span>{label}</span><small>{note}</small></div>'
+        for value, label, note in cells
+    )
+    return f'<div class="tiles">{body}</div>'
+
+
+def sentence(session: Session) -> str:
+    """What is seen, in a line."""
+    scene = session.scene
+    assert scene is not None
+    start, stop = (t / 1e3 for t in scene.window)
+    role = session.role(scene)
+    seen = {"held out": "never seen by the fit", "training": "<b>the fit saw this</b>",
+            "partly training": "<b>the fit saw a part of this</b>"}.get(role, "")  # fmt: skip
+    return (
+        f"<b>{escape(session.now.label)}</b> on <b>{escape(scene.name)}</b>"
+        + (f" ({seen})" if seen else "")
+        + f". Scored {start:g} to {stop:g} s."
+    )
+
+
+def progress(stage: str, fraction: float) -> str:
+    """A bar with the name of the stage."""
+    width = 100 * min(max(fraction, 0.0), 1.0)
+    return f'<p class="say">fitting: {escape(stage)}</p><div class="bar"><i style="width:{width:.0f}%"></i></div>'
+
+
+def comparison(rows: Sequence[tuple[str, Neuron, Mapping[str, float]]], where: str) -> str:
+    """Kept models beside each other; the best of each column is bold."""
+    names = [n for n in LABELS if any(n in numbers for _, _, numbers in rows)]
+    best = {n: _best([numbers.get(n, float("nan")) for _, _, numbers in rows], LABELS[n][2]) for n in names}
+    head = "".join(f'<th class="n">{LABELS[n][0]}</th>' for n in names)
+    lines = []
+    for k, (label, neuron, numbers) in enumerate(rows):
+        cells = "".join(
+            f'<td class="n">{"<b>" if best[n] == k else ""}{shown(n, numbers.get(n, float("nan")))}'
+            f"{'</b>' if best[n] == k else ''}</td>"
+            for n in names
+        )
+        count = sum(p.size for p in type(neuron).parameters.values() if not p.measured)
+        lines.append(f'<tr><td>{escape(label)}</td><td class="n">{count}</td>{cells}</tr>')
+    return (
+        f'<h2>Compared on {escape(where)}</h2><div class="scroll"><table class="kept"><thead><tr><th>model</th>'
+        f'<th class="n">numbers</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+    )
+
+
+def _best(values: Sequence[float], more: bool | None) -> int:
+    known = [k for k, v in enumerate(values) if not isnan(v)]
+    if len(known) < 2:
+        return -1
+    return (max if more else min)(known, key=lambda k: values[k])
+
+
+def run_table(fits: Sequence[tuple[int, Saved]], choose: Callable[[int, Saved], None]) -> Any:
+    """A table of saved fits with a filter over each column; a click on a row opens its cell."""
+    import pandas as pd
+    import panel as pn
+
+    from ephysfit.explorer.widgets import text
+
+    rows = [_run_row(saved) for _, saved in fits]
+    frame = pd.DataFrame(rows).dropna(axis=1, how="all")
+    numeric = [c for c in frame.columns if frame[c].dtype.kind in "fi"]
+    filters = {
+        c: {"type": "number", "func": ">=", "placeholder": "at least"} if c in numeric
+        else {"type": "input", "func": "like", "placeholder": "filter"}
+        for c in frame.columns
+    }  # fmt: skip
+    table = pn.widgets.Tabulator(
+        frame, disabled=True, show_index=False, header_filters=filters, pagination="local", page_size=8,
+        selectable=1, sizing_mode="stretch_width", layout="fit_data_table", theme="simple", margin=(0, 0, 10, 0),
+        stylesheets=[text("tabulator.css")], text_align=dict.fromkeys(numeric, "right"),
+        widths={c: 104 if c in numeric else 150 for c in frame.columns},
+        formatters={c: {"type": "money", "precision": 2, "thousand": ""} for c in frame.select_dtypes("float")},
+    )  # fmt: skip
+
+    def clicked(event: Any) -> None:
+        index, saved = fits[event.row]
+        choose(index, saved)
+
+    table.on_click(clicked)
+    return table
+
+
+def _run_row(saved: Saved) -> dict[str, Any]:
+    """What a run's table says of a fit."""
+    content, scores = saved.content, saved.scores
+    return {
+        "cell": saved.cell,
+        "model": saved.model,
+        "status": saved.status or str(content.get("status", "")).lower().replace("_", " "),
+        "Γ/R ±4": scores.get("gamma_over_R_4", float("nan")),
+        "Md* ±8": scores.get("md_star_8", float("nan")),
+        "loss": float(content["loss"]) if content.get("loss") is not None else float("nan"),
+        "seconds": float(content.get("seconds") or 0.0),
+        "warnings": len(content.get("warnings", ())),
+    }

@@ -1,0 +1,202 @@
+"""One stimulus of one cell, ready to be run again and again: what a slider moves is answered from here.
+
+Everything that does not depend on parameters (repeats, current on the grid of the simulation, window of the score) is
+made once, so that a take costs a run of the compiled engine and a few coincidence counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ephysfit.arrays import Trace, Train
+from ephysfit.data.holding_current import LEAD
+from ephysfit.data.recording import Recording
+from ephysfit.data.repeats import Stimulus
+from ephysfit.metrics.coincidence import gamma, gamma_over_reliability, md_star
+from ephysfit.metrics.matching import match, presented
+from ephysfit.metrics.trains import cut
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.symbols import equations
+from ephysfit.reports.agreement import WINDOW, Agreement, agreement
+from ephysfit.simulation.simulate import drives, simulate
+
+#: noisy runs of a stochastic neuron
+RUNS = 12
+#: longest stretch that follows a slider, ms; longer stimuli come in parts
+LONGEST = 60_000.0
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """One run of a neuron on a scene.
+
+    Attributes
+    ----------
+    neuron : Neuron
+    train : (spike,) array, ms
+        Of the causal run of a stochastic neuron, else of the threshold run.
+    noisy : tuple of (spike,) arrays, ms
+    voltage, threshold : (time,) arrays, mV, or None where the neuron has no state V
+    margin : (time,) array, mV
+        Distance to threshold.
+    hits : Agreement
+        The train against the repeats.
+    numbers : mapping of str to float
+        Scores in the scored window: "gamma_over_R_4" or (without repeats) "gamma_4", "md_star_8", "predicted", "extra",
+        "rate_model_hz", "rate_data_hz". NaN where undefined.
+    seconds : float
+        What it took.
+    """
+
+    neuron: Neuron
+    train: Train
+    noisy: tuple[Train, ...]
+    voltage: Trace | None
+    threshold: Trace | None
+    margin: Trace
+    hits: Agreement
+    numbers: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A stimulus with its recorded repeats.
+
+    Attributes
+    ----------
+    name : str
+    sweeps : tuple of str
+        Names of the repeats.
+    current : (time,) or (time, input) array, pA, in steps of `dt`
+    dt : float, ms
+    stimulus : Stimulus
+    window : (start, stop), ms
+        What is scored.
+    """
+
+    name: str
+    sweeps: tuple[str, ...]
+    current: Trace
+    dt: float
+    stimulus: Stimulus
+    window: tuple[float, float]
+
+    @property
+    def duration(self) -> float:
+        """Length in ms."""
+        return len(self.current) * self.dt
+
+    def run(self, neuron: Neuron, sharpen: tuple[float, float] | None = (1.0, 0.0), runs: int = RUNS) -> Take:
+        """Run a neuron and compare it with the repeats.
+
+        Parameters
+        ----------
+        neuron : Neuron
+        sharpen : (float, float) or None
+            Of the causal run, as a fit found it; None takes the threshold run of a stochastic neuron too.
+        runs : int
+            Noisy runs of a stochastic neuron. Their noise is the same at every call, so that a slider moves the spikes
+            and chance does not.
+        """
+        begin = time.perf_counter()
+        kind = type(neuron)
+        save = ("margin", "V") if "V" in equations(kind).states else ("margin",)
+        soft: dict[str, Any] = {}
+        if kind.stochastic() and sharpen is not None:
+            soft = {"noise": "integrated", "sharpen": sharpen}
+        single = simulate(neuron, [self.current], dt=self.dt, save=save, settle=LEAD, **soft)
+        train = single.spike_times[0][0]
+        noisy: tuple[Train, ...] = ()
+        if kind.stochastic() and runs:
+            free = simulate(neuron, [self.current], dt=self.dt, noise="escape", runs=runs, seed=1, settle=LEAD)
+            noisy = free.spike_times[0]
+        u = single.traces["margin"][0]
+        v = single.traces["V"][0] if "V" in single.traces else None
+        hits = agreement(self.stimulus.spike_times, train, WINDOW)
+        return Take(
+            neuron, train, noisy, v, None if v is None else threshold(v, u, train, self.dt), u, hits,
+            self.numbers(train, noisy), time.perf_counter() - begin,
+        )  # fmt: skip
+
+    def numbers(self, train: Train, noisy: tuple[Train, ...]) -> dict[str, float]:
+        """Scores of a run in the scored window."""
+        start, stop = self.window
+        data = cut(list(self.stimulus.spike_times), start, stop)
+        one = cut([train], start, stop)
+        many = cut(list(noisy), start, stop) if noisy else one
+        duration, seconds = stop - start, (stop - start) / 1e3
+        hits = agreement(data, one[0], WINDOW)
+        several = len(data) > 1
+        first = (
+            ("gamma_over_R_4", gamma_over_reliability(data, one, duration, window=4.0))
+            if several
+            else ("gamma_4", gamma(data, one, duration, window=4.0))
+        )
+        return {
+            first[0]: first[1],
+            "md_star_8": md_star(data, many, duration, window=8.0) if several else float("nan"),
+            "predicted": hits.predicted_share,
+            "extra": hits.extra_share,
+            "rate_model_hz": len(one[0]) / seconds,
+            "rate_data_hz": sum(map(len, data)) / len(data) / seconds,
+        }
+
+
+def threshold(v: Trace, u: Trace, train: Train, dt: float) -> Trace:
+    """Where the membrane would spike, mV, (time,): V less the margin; steps of a spike repeat the one before, because
+    there the margin is that before the spike and V that after it."""
+    out = v - u
+    at = np.floor(train / dt).astype(int)
+    out[at] = out[np.maximum(at - 1, 0)]
+    return out
+
+
+def scenes(recording: Recording, dt: float) -> list[Scene]:
+    """Every stimulus of a recording, longer ones in parts of a minute; most repeats first."""
+    found = [scene for stimulus in recording.stimuli() for scene in _parts(recording, stimulus, dt)]
+    return sorted(found, key=lambda s: -s.stimulus.repeats)
+
+
+def _parts(recording: Recording, stimulus: Stimulus, dt: float) -> list[Scene]:
+    names = tuple(s.name for s in stimulus.sweeps)
+    label = stimulus.name or names[0]
+    if stimulus.repeats > 1:
+        label = f"{label} · {stimulus.repeats} repeats"
+    elif stimulus.name and stimulus.name != names[0]:
+        label = f"{label} · {names[0]}"
+    if stimulus.duration <= LONGEST + 1.0:
+        return [_scene(label, names, stimulus, dt)]
+    whole = recording.select(names=names)
+    out = []
+    for start in np.arange(0.0, stimulus.duration - 1000.0, LONGEST):
+        stop = min(start + LONGEST, stimulus.duration)
+        part = whole.cut(float(start), float(stop)).stimuli()[0]
+        out.append(_scene(f"{label} · {start / 1e3:g}–{stop / 1e3:g} s", names, part, dt))
+    return out
+
+
+def _scene(label: str, names: tuple[str, ...], stimulus: Stimulus, dt: float) -> Scene:
+    current = drives([stimulus.current], dt, stimulus.dt)[0].current
+    return Scene(label, names, current, dt, stimulus, _window(stimulus))
+
+
+def _window(stimulus: Stimulus) -> tuple[float, float]:
+    """The stretch that `score` would score."""
+    scored, _ = match([[np.empty(0)]], presented(_One(stimulus), None), None, None)
+    return scored[0].start, scored[0].stop
+
+
+@dataclass(frozen=True)
+class _One:
+    """A stimulus as `presented` wants it: as the only one of a recording."""
+
+    stimulus: Stimulus
+
+    def stimuli(self) -> tuple[Stimulus, ...]:
+        return (self.stimulus,)

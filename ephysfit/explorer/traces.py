@@ -1,0 +1,299 @@
+"""The plots of the page: raster, membrane and current on one time axis, and how a fit converges.
+
+Every mark carries the name of its colour as a tag; the page paints it for light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ephysfit.arrays import Train
+from ephysfit.explorer.stimulus import Scene, Take
+from ephysfit.reports.figures.style import CURRENT, EXTRA, GRID, INK, MISSED, MODEL, NAMES, READOUT, Sampled, thin
+
+#: points of a trace on screen at a time; zooming in asks for more
+POINTS = 2000
+#: shown at first, s
+FIRST = 2.5
+KEPT, NOISY = READOUT["consensus"], READOUT["noisy runs"]
+
+
+class Traces:
+    """Raster, membrane and current of a scene; `show` moves their data and nothing else."""
+
+    def __init__(self) -> None:
+        from bokeh.models import ColumnDataSource, Range1d
+
+        self.span = Range1d(start=0.0, end=FIRST, bounds=(0.0, FIRST))
+        names = ("hit", "missed", "noisy", "model", "extra", "kept")
+        self.ticks = {name: ColumnDataSource({"x": [], "low": [], "high": []}) for name in names}
+        lines = ("recorded", "voltage", "threshold", "current")
+        self.lines = {name: ColumnDataSource({"x": [], "y": []}) for name in lines}
+        self.raster, self.membrane, self.current = self._raster(), self._membrane(), self._current()
+        self.full: dict[str, tuple[Sampled, Sampled]] = {}
+        self.drawn: dict[str, tuple[float, float, float]] = {}
+
+    def layout(self) -> Any:
+        """The plots under each other."""
+        from bokeh.layouts import gridplot
+
+        plots = [self.raster, self.membrane, self.current]
+        return gridplot([[p] for p in plots], sizing_mode="stretch_width", toolbar_location="above",
+                        toolbar_options={"logo": None})  # fmt: skip
+
+    def _raster(self) -> Any:
+        from bokeh.models import Range1d
+
+        p = panel(self.span, "", 200, y_range=Range1d(start=10, end=-1))
+        legends = {"hit": "predicted", "missed": "missed", "model": "model", "extra": "extra"}
+        colours = {
+            "hit": INK,
+            "missed": MISSED,
+            "noisy": READOUT["noisy runs"],
+            "model": MODEL,
+            "extra": EXTRA,
+            "kept": KEPT,
+        }
+        for name, source in self.ticks.items():
+            width = 1.2 if name == "noisy" else 1.8
+            named = {"legend_label": legends[name]} if name in legends else {}
+            made = p.segment(
+                "x", "low", "x", "high", source=source, line_color=colours[name], line_width=width, **named
+            )
+            made.glyph.tags = [NAMES[colours[name]]]
+        p.ygrid.grid_line_color = None
+        p.xaxis.visible = False
+        legend(p)
+        return p
+
+    def _membrane(self) -> Any:
+        from bokeh.models import Range1d
+
+        p = panel(self.span, "membrane (mV)", 220, y_range=Range1d(start=-100.0, end=50.0))
+        line(p, self.lines["recorded"], INK, legend_label="recorded")
+        line(p, self.lines["voltage"], MODEL, legend_label="model")
+        line(p, self.lines["threshold"], MODEL, line_dash="dotted", legend_label="its threshold")
+        p.xaxis.visible = False
+        legend(p)
+        return p
+
+    def _current(self) -> Any:
+        from bokeh.models import Range1d
+
+        p = panel(self.span, "current (pA)", 140, y_range=Range1d(start=-1.0, end=1.0))
+        line(p, self.lines["current"], CURRENT)
+        p.xaxis.axis_label = "time (s)"
+        return p
+
+    def stage(self, scene: Scene) -> None:
+        """Another stimulus: what does not depend on parameters."""
+        end = scene.duration / 1e3
+        start = min(scene.window[0] / 1e3, max(end - FIRST, 0.0))
+        self.span.update(bounds=(0.0, end), start=start, end=min(start + FIRST, end))
+        current = scene.current if scene.current.ndim == 1 else scene.current[:, 0]
+        self.full = {"current": (np.arange(len(current)) * scene.dt / 1e3, current)}
+        sweep = scene.stimulus.sweeps[0]
+        if sweep.voltage is not None:
+            self.full["recorded"] = (sweep.times / 1e3, np.asarray(sweep.voltage))
+        low, high = float(current.min()), float(current.max())
+        pad = 0.06 * (high - low) + 0.5
+        self.current.y_range.update(start=low - pad, end=high + pad)
+        self.drawn, self.frame = {}, None
+
+    def show(self, scene: Scene, take: Take, kept: Mapping[str, Train]) -> None:
+        """One take, and the trains of models kept for comparison."""
+        self._place(scene, take, kept)
+        times = np.arange(len(take.margin)) * scene.dt / 1e3
+        has_v = take.voltage is not None
+        self.full["voltage"] = (times, take.voltage if take.voltage is not None else take.margin)
+        self.full["threshold"] = (
+            (times, take.threshold) if take.threshold is not None else (times[[0, -1]], np.zeros(2))
+        )
+        self.mixed = has_v or "recorded" not in self.full
+        label = "membrane (mV)" if has_v else "to threshold (mV)"
+        if self.membrane.yaxis[0].axis_label != label:
+            self.membrane.yaxis[0].axis_label = label
+        self.zoomed()
+
+    def zoomed(self) -> None:
+        """Fill the plots with as many points as the visible stretch shows."""
+        start, end = self.visible
+        margin = 0.25 * (end - start)
+        for name, source in self.lines.items():
+            if name not in self.full or (name == "recorded" and not self.mixed):
+                if len(source.data["x"]):
+                    source.data = {"x": [], "y": []}
+            elif name in ("recorded", "current"):
+                self._fill_once(name, (start, end, margin))
+            else:
+                source.data = self._seen(name, start - margin, end + margin)
+        for name, trains in self.trains.items():
+            self.ticks[name].data = _segments(trains, start - margin, end + margin)
+        self._fit_range(start, end)
+
+    @property
+    def visible(self) -> tuple[float, float]:
+        """The visible stretch, s."""
+        span: Any = self.span
+        return float(span.start), float(span.end)
+
+    mixed = True
+    trains: Mapping[str, list[tuple[Train, float]]] = {}
+
+    def _fill_once(self, name: str, where: tuple[float, float, float]) -> None:
+        """What no slider moves is sent again only after a zoom."""
+        if self.drawn.get(name) != where:
+            self.drawn[name] = where
+            start, end, margin = where
+            self.lines[name].data = self._seen(name, start - margin, end + margin)
+
+    def _seen(self, name: str, start: float, end: float) -> dict[str, Any]:
+        x, y = self.full[name]
+        inside = slice(np.searchsorted(x, start), np.searchsorted(x, end) + 1)
+        a, b = thin(x[inside], y[inside], POINTS)
+        return {"x": a.astype(np.float32), "y": b.astype(np.float32)}
+
+    def _fit_range(self, start: float, end: float) -> None:
+        """The membrane's axis: all that is visible, and never tighter while sliders move, so that it does not jump."""
+        names = [n for n in ("recorded", "voltage", "threshold") if len(self.lines[n].data["y"])]
+        shown = [(np.asarray(self.lines[n].data["x"]), np.asarray(self.lines[n].data["y"])) for n in names]
+        values = np.concatenate([np.empty(0), *(y[(x >= start) & (x <= end)] for x, y in shown)])
+        values = values[np.isfinite(values)]
+        if not values.size:
+            return
+        low, high = float(values.min()), float(values.max())
+        pad = 0.06 * (high - low) + 0.5
+        if self.frame != (start, end, self.mixed):
+            self.frame, self.limits = (start, end, self.mixed), (low - pad, high + pad)
+        elif low < self.limits[0] or high > self.limits[1]:
+            self.limits = (min(low - pad, self.limits[0]), max(high + pad, self.limits[1]))
+        else:
+            return
+        self.membrane.y_range.update(start=self.limits[0], end=self.limits[1])
+
+    frame: tuple[float, float, bool] | None = None
+    limits = (-100.0, 50.0)
+
+    def _place(self, scene: Scene, take: Take, kept: Mapping[str, Train]) -> None:
+        """Trains on rows: the repeats, the model, what was kept, the noisy runs."""
+        repeats = scene.stimulus.spike_times
+        row = len(repeats) + 1.0
+        names = {(len(repeats) - 1) / 2: f"recorded × {len(repeats)}" if len(repeats) > 1 else "recorded", row: "model"}
+        found: dict[str, list[tuple[Train, float]]] = {name: [] for name in self.ticks}
+        for k, (spikes, seen) in enumerate(zip(repeats, take.hits.predicted, strict=True)):
+            found["hit"].append((spikes[seen], k))
+            found["missed"].append((spikes[~seen], k))
+        found["model"] = [(take.train[take.hits.shared], row)]
+        found["extra"] = [(take.train[~take.hits.shared], row)]
+        for label, train in kept.items():
+            row += 1.5
+            found["kept"].append((train, row))
+            names[row] = label
+        if take.noisy:
+            row += 2.0
+            found["noisy"] = [(t, row + k) for k, t in enumerate(take.noisy)]
+            names[row + (len(take.noisy) - 1) / 2] = "noisy runs"
+            row += len(take.noisy) - 1
+        self.trains = found
+        self._rows(row, names)
+
+    def _rows(self, last: float, names: Mapping[float, str]) -> None:
+        height = int(np.clip(70 + 9.0 * last, 130, 420))
+        labels = {float(k): v for k, v in names.items()}
+        if self.raster.height != height or self.raster.yaxis[0].major_label_overrides != labels:
+            self.raster.y_range.update(start=last + 0.8, end=-0.8)
+            self.raster.yaxis[0].ticker = list(labels)
+            self.raster.yaxis[0].major_label_overrides = labels
+            self.raster.height = height
+
+
+class Convergence:
+    """The loss of a fit against its steps, one line a stage."""
+
+    def __init__(self) -> None:
+        from bokeh.models import ColumnDataSource, Range1d
+
+        self.source = ColumnDataSource({"x": [], "y": []})
+        self.now = ColumnDataSource({"x": [], "y": []})
+        p = panel(Range1d(start=0.0, end=10.0), "loss per spike", 170, y_range=Range1d(start=0.0, end=1.0))
+        p.toolbar_location = None
+        line(p, self.source, MODEL)
+        dot = p.scatter("x", "y", source=self.now, size=7, line_color=MODEL, fill_color=None, line_width=2)
+        dot.glyph.tags = [NAMES[MODEL]]
+        p.xaxis.axis_label = "step of the fit"
+        self.plot = p
+        self.points: list[tuple[float, float]] = []
+        self.stage = ""
+
+    def clear(self) -> None:
+        """Nothing fitted yet."""
+        self.points, self.stage = [], ""
+        self.source.data = self.now.data = {"x": [], "y": []}
+
+    def add(self, stage: str, loss: float) -> bool:
+        """One more step, drawn as the best so far, because several starts climb side by side; another stage, whose loss
+        is of another kind, starts a line of its own. Whether it is the best so far."""
+        if stage != self.stage:
+            self.clear()
+            self.stage = stage
+            unit = "nats per spike" if stage == "likelihood" else f"loss ({stage})"
+            self.plot.yaxis[0].axis_label = unit
+        best = not self.points or loss <= self.points[-1][1]
+        self.points.append((len(self.points) + 1.0, loss if best else self.points[-1][1]))
+        x, y = map(np.array, zip(*self.points, strict=True))
+        self.source.data = {"x": x, "y": y}
+        self.now.data = {"x": x[-1:], "y": y[-1:]}
+        # the last steps decide: a start far off must not press them flat
+        low, high = float(y.min()), float(np.percentile(y, 75.0))
+        pad = 0.08 * (high - low) + 1e-3
+        self.plot.y_range.update(start=low - pad, end=high + pad)
+        self.plot.x_range.update(start=0.0, end=max(len(x) * 1.05, 10.0))
+        return best
+
+
+def panel(span: Any, label: str, height: int, **options: Any) -> Any:
+    """An empty plot in the style of the page."""
+    from bokeh.models import WheelZoomTool
+    from bokeh.plotting import figure
+
+    p = figure(height=height, x_range=span, sizing_mode="stretch_width", tools="xpan,xbox_zoom,reset",
+               output_backend="canvas", **options)  # fmt: skip
+    wheel = WheelZoomTool(dimensions="width")
+    p.add_tools(wheel)
+    p.toolbar.active_scroll = wheel
+    p.toolbar.logo = None
+    p.yaxis.axis_label = label
+    p.yaxis.minor_tick_line_color = p.xaxis.minor_tick_line_color = None
+    p.min_border_left = 96
+    p.background_fill_alpha = p.border_fill_alpha = 0.0
+    p.outline_line_color = None
+    p.grid.grid_line_alpha = 0.35
+    p.grid.grid_line_color = GRID
+    p.axis.tags = ["axis"]
+    p.grid.tags = ["rule"]
+    return p
+
+
+def line(p: Any, source: Any, color: str, **options: Any) -> None:
+    """A line in one of the house's colours."""
+    made = p.line("x", "y", source=source, line_color=color, **{"line_width": 1.3, **options})
+    made.glyph.tags = [NAMES[color]]
+
+
+def legend(p: Any) -> None:
+    """The legend of a plot on one line above it."""
+    item = p.legend[0]
+    item.update(orientation="horizontal", background_fill_alpha=0.0, border_line_alpha=0.0, padding=2, margin=2,
+                label_text_font_size="11px", glyph_height=14, tags=["legend"])  # fmt: skip
+    p.add_layout(item, "above")
+
+
+def _segments(trains: Sequence[tuple[Train, float]], start: float, end: float) -> dict[str, Any]:
+    """Spikes between two times in s as ticks on their rows."""
+    seen = [(t[np.searchsorted(t, 1e3 * start) : np.searchsorted(t, 1e3 * end)], row) for t, row in trains]
+    x = np.concatenate([np.empty(0), *(t for t, _ in seen)]) / 1e3
+    y = np.concatenate([np.empty(0), *(np.full(len(t), row) for t, row in seen)])
+    return {"x": x.astype(np.float32), "low": (y - 0.4).astype(np.float32), "high": (y + 0.4).astype(np.float32)}

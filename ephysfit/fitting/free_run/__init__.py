@@ -1,0 +1,1 @@
+"""Free runs of a candidate: how they are made, judged and differentiated."""

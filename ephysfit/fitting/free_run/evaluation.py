@@ -1,0 +1,98 @@
+"""Where free runs of candidates are compared with the recorded spikes: what every free-running stage judges by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ephysfit.fitting.free_run.free_runs import FreeRuns
+from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss, Mask, within
+from ephysfit.fitting.stage import Estimate, Problem, Status
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.free_parameters import Free, as_floats
+
+Array = npt.NDArray[np.float64]
+
+#: spikes that a sweep counts for beside its own: a spike below rheobase costs although the cell was silent there
+SILENT = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Arena:
+    """Free runs of many candidates on the training sweeps, and their losses on training and validation blocks."""
+
+    problem: Problem
+    free: Free
+    base: Neuron
+    loss: Loss
+    runs: int  #: noisy runs a candidate; 0 for the threshold run
+
+    @cached_property
+    def free_runs(self) -> FreeRuns:
+        return FreeRuns(self.problem, self.runs)
+
+    @property
+    def masks(self) -> list[Mask]:
+        """Per sweep the samples that train."""
+        p = self.problem
+        return [m & ~h for m, h in zip(p.counted, p.held_out, strict=True)]
+
+    def training(self, z: Array, draw: int = 0) -> Array:
+        """Loss of each candidate on the training blocks, in the noise number `draw`; `z` is (candidate, parameter)."""
+        return self._losses(z, draw, [self.masks])[0]
+
+    def losses(self, z: Array) -> tuple[Array, Array]:
+        """Training and validation loss of each candidate, in a noise that no `training` saw.
+
+        The rate costs nothing on validation blocks: of a dozen seconds it says little, and a drift decides it.
+        """
+        both = self._losses(z, -1, [self.masks, list(self.problem.held_out)])
+        return both[0], both[1]
+
+    def better(self, z: Array) -> tuple[int, dict[str, Any]]:
+        """Which of the candidates after the first to keep, 0 for none of them; and losses of the first and of the best.
+
+        It must be better on the training blocks, and still better where these and the validation blocks count alike.
+        """
+        train, held = self.losses(z)
+        best = 1 + int(np.argmin(np.nan_to_num(train[1:], nan=np.inf)))
+        gain, later = train[0] - train[best], held[0] - held[best]
+        told = {"train": train[[0, best]].tolist(), "held_out": held[[0, best]].tolist()}
+        return best if gain > 0 and gain + later > 0 else 0, told
+
+    def _losses(self, z: Array, draw: int, sides: list[list[Mask]]) -> Array:
+        """Means over sweeps, weighted by their spikes and by `SILENT`, (side, candidate)."""
+        p = self.problem
+        free = replace(self.loss, rate=0.0) if isinstance(self.loss, Coincidence | KernelScore) else self.loss
+        losses = [self.loss, free]
+        totals, weights = np.zeros((len(sides), len(z))), np.zeros((len(sides), 1))
+        for k, trains in self.free_runs.of(self.candidates(z), draw):
+            for side, masks in enumerate(sides):
+                recorded = within(p.recording.sweeps[k].spike_times, masks[k], p.dt)
+                duration, weight = float(masks[k].sum()) * p.dt, len(recorded) + SILENT
+                weights[side] += weight
+                for c, runs in enumerate(trains):
+                    kept = [within(t, masks[k], p.dt) for t in runs]
+                    totals[side, c] += weight * losses[side](recorded, kept, duration)
+        return totals / weights
+
+    def candidates(self, z: Array) -> Neuron:
+        """Coordinates as cells of one neuron."""
+        return self.free.to_neuron(torch.from_numpy(np.ascontiguousarray(z)), self.base)
+
+
+def outcome(
+    estimate: Estimate, stage: str, free: Free, z: Array | None, details: dict[str, Any], ended: Status
+) -> Estimate:
+    """The estimate with the coordinates a stage ended with; as it was, and told so, where it found none (None)."""
+    if z is None:
+        told = {**details, "kept": "the estimate before"}
+        return estimate.with_(stage=stage, status=Status.CONVERGED, details=told)
+    cell = as_floats(free.to_neuron(torch.as_tensor(z), estimate.neuron))
+    status = Status.AT_BOUND if free.on_bound(cell) else ended
+    return estimate.with_(neuron=cell, stage=stage, status=status, train=np.nan, validation=np.nan, details=details)

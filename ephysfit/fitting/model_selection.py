@@ -1,0 +1,141 @@
+"""Model "auto": which of a nested ladder of neurons predicts held-out blocks of the training data best."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ephysfit.fitting.stage import Estimate, Problem, Progress
+from ephysfit.fitting.stages.likelihood import Likelihood
+from ephysfit.fitting.stages.passive import Passive
+from ephysfit.metrics.trains import mean_defined
+from ephysfit.neuron.free_parameters import Free
+from ephysfit.simulation.replay import Replay
+
+#: a richer neuron must gain this many standard errors of the held-out difference
+CONVINCED = 1.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a neuron reached on blocks of the training data that it was not fitted to.
+
+    Attributes
+    ----------
+    model : str
+    parameters : int
+    held_out, train : float
+        Negative log-likelihood per spike, nats.
+    gain, error : float
+        How much lower than the best simpler neuron, summed over the held-out spikes, with its standard error over
+        stretches of the held-out blocks; NaN for the first.
+    """
+
+    model: str
+    parameters: int
+    held_out: float
+    train: float
+    gain: float = np.nan
+    error: float = np.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Which neuron to keep.
+
+    Attributes
+    ----------
+    which : int
+        Its place among the candidates.
+    estimate : Estimate
+        Of the kept neuron, from the blocks it was fitted to.
+    details : dict
+        For the fit of the winner: ``"selection"`` holds the table, ``"selection_seconds"`` what it took and ``"why"``
+        the reason in a sentence.
+    """
+
+    which: int
+    estimate: Estimate
+    details: dict[str, Any]
+
+
+def choose(problems: Sequence[Problem]) -> Selection:
+    """Fit every candidate on part of the training data and choose the one that predicts the rest best.
+
+    A richer neuron replaces a simpler one only if its held-out log-likelihood is higher by more than its standard
+    error. The test data are never looked at.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+        The same training data for candidates from simple to rich.
+    """
+    table: list[Candidate] = []
+    begin = time.perf_counter()
+    found = [_held_out(named(problem)) for problem in problems]
+    spent = time.perf_counter() - begin
+    kinds = [problem.neuron for problem in problems]
+    best, kept, best_blocks = 0, *found[0]
+    for k, (estimate, blocks) in enumerate(found):
+        row = Candidate(kinds[k].__name__, len(Free.of(kinds[k]).names), estimate.validation, estimate.train)
+        if k > 0:
+            gains = blocks - best_blocks
+            row = replace(row, gain=float(gains.sum()), error=float(gains.std(ddof=1) * np.sqrt(len(gains))))
+            if row.gain > CONVINCED * row.error:
+                best, kept, best_blocks = k, estimate, blocks
+        table.append(row)
+    details = {
+        "selection": [vars(c) for c in table],
+        "selection_seconds": spent,
+        "why": _why(table, kinds[best].__name__),
+    }
+    return Selection(best, kept, details)
+
+
+class _Named:
+    """Progress that says of which candidate it is."""
+
+    def __init__(self, tell: Progress, who: str) -> None:
+        self.tell, self.who = tell, who
+        if watch := getattr(tell, "watch", None):
+            self.watch = watch
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        self.tell(f"{self.who}: {stage}", fraction)
+
+
+def named(problem: Problem, note: str = "") -> Problem:
+    """The problem with progress that says of which candidate it is."""
+    return replace(problem, progress=_Named(problem.progress, problem.neuron.__name__ + note))
+
+
+def _held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:
+    """An estimate from the training blocks, and the log-likelihood of each stretch of the held-out ones."""
+    estimate = Passive()(problem, Estimate(problem.start()))
+    estimate = Likelihood(starts=2, held_out=True, drift=0)(problem, estimate)
+    free = Free.of(problem.neuron, smooth_only=True)
+    replay, z = Replay(free, estimate.neuron, problem.dt), free.to_vector(estimate.neuron)
+    stretches = []
+    for sweep in problem.validate:
+        where = np.flatnonzero(sweep.use)
+        for part in np.array_split(where, max(len(where) // max(round(1000.0 / problem.dt), 1), 1)):
+            use = np.zeros_like(sweep.use)
+            use[part] = 1
+            stretches.append(replace(sweep, use=use))
+    return estimate, np.array([_value(replay, z, s) for s in stretches])
+
+
+def _value(replay: Replay, z: Any, sweep: Any) -> float:
+    return float(np.clip(mean_defined([replay.value(z, [sweep])]), -1e6, 1e6))
+
+
+def _why(table: list[Candidate], winner: str) -> str:
+    rows = ", ".join(f"{c.model} {c.held_out:.3f}" for c in table)
+    return (
+        f"{winner} predicts held-out blocks of the training data best (negative log-likelihood per spike: {rows}); "
+        "a richer neuron had to gain more than one standard error"
+    )

@@ -1,0 +1,180 @@
+"""A fit written back into the NWB file of its recording: what is predicted, scored and stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ephysfit.data.loading import load
+from ephysfit.data.nwb_write import Membrane, Prediction, Stored, append, labels
+from ephysfit.data.recording import Recording
+from ephysfit.errors import FitError
+from ephysfit.metrics.metric import METRICS
+from ephysfit.metrics.score import Score, score
+from ephysfit.neuron.declare import POTENTIAL, Neuron, has_potential
+
+if TYPE_CHECKING:
+    from ephysfit.fitting.stage import Status
+    from ephysfit.simulation.simulate import Simulation
+
+
+class FittedCell(Protocol):
+    """What is written of a `Fit`. The class itself is not imported: it knows this module, by `Fit.write_nwb`."""
+
+    @property
+    def neuron(self) -> Neuron: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def cell(self) -> str: ...
+    @property
+    def dt(self) -> float: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def provenance(self) -> Mapping[str, Any]: ...
+
+    def simulate(self, stimulus: Any, *, runs: int = ..., seed: int = ..., save: Sequence[str] = ...) -> Simulation: ...
+    def parameters(self) -> list[dict[str, Any]]: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def write(
+    fit: FittedCell,
+    path: str | Path,
+    test: Recording | None = None,
+    *,
+    label: str | None = None,
+    runs: int = 50,
+    seed: int = 1,
+    out: str | Path | None = None,
+) -> Path:
+    """Append a fit, its predicted spikes and its scores to an NWB 2 file.
+
+    Parameters
+    ----------
+    fit
+        The fitted cell.
+    path
+        The NWB file, usually that of the recording. It is replaced in one step when all is written and valid; before
+        that it is as it was, whatever happens.
+    test
+        What is predicted and scored: sweeps that the fit has not seen. None: those of the file, split as `split`
+        does; the fit must then be one of its other side.
+    label
+        Name of the fit in the file; by default the model's in small letters, numbered where it is taken.
+    runs
+        Noisy runs of a stochastic neuron that are stored.
+    seed
+        Of the noisy runs.
+    out
+        Another file to write instead.
+
+    Returns
+    -------
+    Path
+        Of the file written.
+
+    Raises
+    ------
+    RecordingError
+        If the file is not NWB 2 or cannot be written.
+    FitError
+        If `test` is None and nothing says which sweeps the fit has not seen.
+
+    Examples
+    --------
+    >>> import ephysfit as ef
+    >>> train, test = ef.load("cell.nwb").split()  # doctest: +SKIP
+    >>> fit = ef.fit(train, "ALIF")  # doctest: +SKIP
+    >>> ef.write(fit, "cell.nwb", test)  # doctest: +SKIP
+    >>> ef.Fit.load("cell.nwb").neuron  # doctest: +SKIP
+    """
+    path = Path(path)
+    held = _unseen(fit, path) if test is None else test
+    name = label or _free(fit.model.lower(), labels(path) if path.is_file() else ())
+    return append(path, gathered(fit, held, name, runs=runs, seed=seed), out)
+
+
+def gathered(fit: FittedCell, test: Recording, label: str, *, runs: int = 50, seed: int = 1) -> Stored:
+    """What is stored of a fit: its runs on the test stimuli and their scores."""
+    save = (POTENTIAL,) if has_potential(type(fit.neuron)) else ()
+    done = fit.simulate(test, runs=runs, seed=seed, save=save)
+    readouts = {s.readout: s for s in (done, *done.companions.values())}
+    scores = {name: score(run, test) for name, run in readouts.items()}
+    return Stored(
+        label=label,
+        facts=_facts(fit, test),
+        parameters=list(_named(fit)),
+        scores=[row for name, found in scores.items() for row in _scored(name, found)],
+        predictions=tuple(p for run in readouts.values() for p in _trains(run, test)),
+        membranes=tuple(m for run in readouts.values() for m in _membranes(run, test)),
+        step=done.dt,
+    )
+
+
+def _unseen(fit: FittedCell, path: Path) -> Recording:
+    """The sweeps of the file that the fit was not trained on."""
+    from ephysfit.fitting.recording_identity import is_of
+
+    recording = load(path)
+    trained = set(fit.provenance.get("sweeps", ()))
+    if not trained & {s.name for s in recording.sweeps}:
+        return recording
+    train, test = recording.split()
+    if is_of(fit.provenance, train):
+        return test
+    raise FitError(
+        f"{path}: nothing says which sweeps the fit has not seen (it was not trained on the training side of "
+        "recording.split()); give test="
+    )
+
+
+def _free(name: str, taken: tuple[str, ...]) -> str:
+    names = (name if k == 1 else f"{name}_{k}" for k in range(1, len(taken) + 2))
+    return next(n for n in names if n not in taken)
+
+
+def _facts(fit: FittedCell, test: Recording) -> dict[str, str]:
+    made = fit.provenance
+    facts = {
+        "model": fit.model, "cell": fit.cell, "status": fit.status.value, "step_ms": f"{fit.dt:g}",
+        "date": str(made.get("date", "")), "version": str(made.get("version", "")),
+        "trained_on": ", ".join(made.get("sweeps", ())), "tested_on": ", ".join(s.name for s in test.sweeps),
+        "warnings": "; ".join(fit.warnings),
+    }  # fmt: skip
+    return {**facts, "fit_json": json.dumps(fit.to_dict(), allow_nan=False)}
+
+
+def _named(fit: FittedCell) -> Iterator[dict[str, Any]]:
+    kept = ("value", "unit", "standard_error", "low", "high", "meaning")
+    for row in fit.parameters():
+        yield {"parameter": row["name"], **{k: row[k] for k in kept}}
+
+
+def _scored(readout: str, found: Score) -> Iterator[dict[str, Any]]:
+    for row in found.rows:
+        yield {
+            "readout": readout, "score": row.name, "value": row.value, "error": row.error, "cells_own": row.ceiling,
+            "best": row.best, "meaning": METRICS[row.metric].doc if row.metric in METRICS else row.metric,
+        }  # fmt: skip
+
+
+def _trains(run: Simulation, test: Recording) -> Iterator[Prediction]:
+    for stimulus, trains, duration in zip(test.stimuli(), run.spike_times, run.durations, strict=True):
+        names, start = ", ".join(s.name for s in stimulus.sweeps), stimulus.sweeps[0].start
+        for k, train in enumerate(trains):
+            yield Prediction(run.readout, stimulus.name, names, k, start, duration, np.asarray(train, dtype=np.float64))
+
+
+def _membranes(run: Simulation, test: Recording) -> Iterator[Membrane]:
+    if run.stochastic or "V" not in run.traces:
+        return
+    for stimulus, voltage in zip(test.stimuli(), run.traces["V"], strict=True):
+        yield Membrane(stimulus.name, np.asarray(voltage, dtype=np.float64), run.dt, stimulus.sweeps[0].start)

@@ -1,0 +1,144 @@
+"""The causal readout: a noise-free run of a stochastic neuron, sharpened so that it spikes where the noisy runs agree.
+
+A noisy neuron answers with a distribution of trains. The noise-free run integrates the hazard to 1; taken at the fitted
+softness it is ragged, so the hazard is sharpened, lambda(beta (u - offset)), with beta and offset chosen on the
+*training* current: the run must coincide best with the model's own noisy runs and with the recorded training spikes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ephysfit.arrays import Train
+from ephysfit.data.holding_current import LEAD
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.metrics.coincidence import count_hits
+from ephysfit.metrics.trains import EDGE, cut
+from ephysfit.neuron.declare import SOFTNESS, Neuron
+from ephysfit.simulation.simulate import simulate
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Choose the sharpness of the causal run on the training data.
+
+    Parameters
+    ----------
+    betas : tuple of float
+        Sharpness to try.
+    offsets : (float, float, int)
+        Range of the offset in units of the margin's own scale (mV), and how many to try.
+    runs : int
+        Noisy runs to agree with.
+    recorded : float
+        Weight of the recorded training spikes beside the model's own runs.
+    window : float
+        Half width of a coincidence, ms.
+    longest : float
+        At most this many ms at the end of each training sweep are used.
+    """
+
+    betas: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0, 5.0)
+    offsets: tuple[float, float, int] = (-3.0, 2.0, 16)
+    runs: int = 64
+    recorded: float = 0.0
+    window: float = 4.0
+    longest: float = 30000.0
+
+    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+        if not problem.neuron.stochastic():
+            return estimate.with_(stage="readout", status=Status.NOT_NEEDED)
+        if problem.n_spikes < MINIMUM_SPIKES:
+            return estimate.with_(stage="readout", status=Status.TOO_FEW_SPIKES)
+        cell = estimate.neuron
+        scale = softness(cell)
+        stretches = self._stretches(problem)
+        aims = [self._aim(problem, cell, k, s) for k, s in enumerate(stretches)]
+        offsets = np.linspace(*self.offsets) * scale
+        settings = [(b, o) for b in self.betas for o in offsets]
+        table = np.reshape(self._agreements(problem, cell, settings, stretches, aims), (len(self.betas), len(offsets)))
+        at = np.unravel_index(int(np.argmax(blurred(table))), table.shape)
+        details = {
+            **estimate.details,
+            "sharpen": (float(self.betas[at[0]]), float(offsets[at[1]])),
+            "agreement": float(table[at]),
+        }
+        return estimate.with_(stage="readout", status=Status.CONVERGED, details=details)
+
+    def _stretches(self, problem: Problem) -> list[Array]:
+        """The end of every training sweep, in steps of the grid."""
+        n = round(self.longest / problem.dt)
+        return [
+            row[: _stop(valid)][-n:]
+            for row, valid in zip(problem.trials.current[0].numpy(), problem.trials.valid[0].numpy(), strict=True)
+        ]
+
+    def _aim(self, problem: Problem, cell: Neuron, k: int, current: Array) -> tuple[list[Train], Train, float]:
+        """What the noise-free run of a stretch should agree with: the model's noisy runs, the recorded train; ms."""
+        runs = simulate(
+            cell, current, dt=problem.dt, runs=self.runs, noise="escape", seed=problem.seed + k, settle=LEAD
+        )
+        duration = len(current) * problem.dt
+        end = float(_stop(problem.trials.valid[0, k].numpy())) * problem.dt
+        (recorded,) = cut([problem.recording.sweeps[k].spike_times], end - duration, end)
+        return list(runs.spike_times[0]), recorded, duration
+
+    def _agreements(
+        self,
+        problem: Problem,
+        cell: Neuron,
+        settings: list[tuple[float, float]],
+        stretches: list[Array],
+        aims: list[Any],
+    ) -> list[float]:
+        """How well the run of each setting (beta, offset) agrees, all of them run at once."""
+        done = simulate(cell, stretches, dt=problem.dt, noise="integrated", sharpen=settings, settle=LEAD)
+        return [self._agreement([t[k] for t in done.spike_times], aims) for k in range(len(settings))]
+
+    def _agreement(self, own: list[Train], aims: list[Any]) -> float:
+        durations = [duration for _, _, duration in aims]
+        value = pooled_gamma([runs for runs, _, _ in aims], own, durations, self.window)
+        if self.recorded:
+            value += self.recorded * pooled_gamma([[r] for _, r, _ in aims], own, durations, self.window)
+        return value / (1 + self.recorded)
+
+
+def blurred(table: Array) -> Array:
+    """Mean of each entry (sharpness, offset) and its two neighbours in offset, weights 1 2 1; ends repeated."""
+    wide = np.pad(table, ((0, 0), (1, 1)), mode="edge")
+    return (wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]) / 4
+
+
+def pooled_gamma(
+    runs: Sequence[Sequence[Train]], own: Sequence[Train], durations: Sequence[float], window: float
+) -> float:
+    """Γ of one train a sweep against the runs of that sweep, with coincidences, chance and spikes summed over sweeps.
+
+    -1 where it is undefined: no spike anywhere, or a train so fast that its windows cover all time.
+    """
+    beyond, spikes, covered = 0.0, 0.0, 0.0
+    for trains, train, duration in zip(runs, own, durations, strict=True):
+        pool = np.sort(np.concatenate(trains))
+        chance = min(2.0 * window * len(train) / duration, 1.0)
+        beyond += (count_hits(pool, train, window + EDGE) - chance * len(pool)) / len(trains)
+        spikes += 0.5 * (len(pool) / len(trains) + len(train))
+        covered += chance * duration
+    free = 1.0 - covered / sum(durations)
+    return float(beyond / spikes / free) if spikes > 0 and free > 0 else -1.0
+
+
+def softness(cell: Neuron) -> float:
+    """The margin over which the hazard grows e-fold, mV: its ``delta`` (declared or pinned), else 1."""
+    return float(getattr(cell, SOFTNESS, 1.0))
+
+
+def _stop(valid: npt.NDArray[np.bool_]) -> int:
+    """Where the usable part of a sweep ends; what is masked before it (a test pulse) keeps its place in time."""
+    return int(np.flatnonzero(valid)[-1]) + 1 if valid.any() else 0

@@ -1,0 +1,151 @@
+"""Gradient descent in free run: the threshold run's van Rossum distance, through the adjoint of the compiled engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ephysfit.fitting.free_run.evaluation import SILENT, outcome
+from ephysfit.fitting.free_run.losses import VanRossum, within
+from ephysfit.fitting.free_run.surrogates import drop_at_spike
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.free_parameters import Free
+from ephysfit.simulation import adjoint
+from ephysfit.simulation.engines.compiled import run
+from ephysfit.simulation.surrogate import Surrogate
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Lower the van Rossum distance of the noise-free threshold run by Adam, from several starts at once.
+
+    The distance is taken with time constants from coarse to fine, so that a spike first finds its neighbourhood and
+    then its place. The reset stays in the graph, with a surrogate about as wide as the drop of the margin at a spike.
+    The last part of the training data validates: the step that does best there is kept, and only if it beats the
+    estimate the stage was given.
+
+    Parameters
+    ----------
+    steps : int
+    rate : float
+        Adam's step in free coordinates.
+    starts : int
+        Rows of the batch: the estimate and random draws about it.
+    spread : float
+        Of the draws, in prior widths.
+    taus : (float, float)
+        First and last time constant of the distance, ms.
+    detach : bool
+        Keep the reset out of the graph (the gradient of seed 000).
+    width : float
+        Half width of the surrogate, mV; 0 to measure the drop of the margin at a spike.
+    check : int
+        Steps between validations.
+    names : tuple of str
+        Parameters to move; all smooth ones unless given.
+    """
+
+    steps: int = 200
+    rate: float = 0.03
+    starts: int = 8
+    spread: float = 0.15
+    taus: tuple[float, float] = (60.0, 10.0)
+    detach: bool = False
+    width: float = 0.0
+    check: int = 10
+    names: tuple[str, ...] = ()
+
+    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+        if problem.n_spikes < MINIMUM_SPIKES:
+            return estimate.with_(stage="gradient", status=Status.TOO_FEW_SPIKES)
+        descent = _Descent(self, problem, estimate.neuron)
+        z, curve, held_out = descent.go()
+        details = {"curves": [curve], "held_out": held_out, "surrogate_width": descent.surrogate.width, "sharpen": None}
+        return outcome(estimate, "gradient", descent.free, None if z is None else z.numpy(), details, Status.STEPS_USED)
+
+
+class _Descent:
+    """One descent of a batch of starts on one problem."""
+
+    def __init__(self, stage: Gradient, problem: Problem, cell: Neuron) -> None:
+        self.stage, self.problem, self.cell = stage, problem, cell
+        self.free = Free.of(problem.neuron, stage.names or None, smooth_only=True)
+        self.surrogate = Surrogate(width=stage.width or drop_at_spike(problem, cell))
+        self.parts = [self._part(k) for k in range(len(problem.counted))]
+
+    def _part(self, k: int) -> tuple[torch.Tensor, list[list[npt.NDArray[np.int64]]], npt.NDArray[np.bool_]]:
+        """Current and events of the part that trains, and the mask of the part that validates."""
+        p = self.problem
+        before = p.run_up(k)
+        current, counted = p.trials.current[0, k], p.counted[k]
+        length = int(p.trials.valid[0, k].nonzero().max()) + 1  # what follows is padding, where nothing was recorded
+        cut = round(length * (1 - p.validation))
+        events = len(before) + np.flatnonzero(p.trials.spikes[0, k, :cut].numpy())
+        later = counted.copy()
+        later[:cut] = False
+        played = torch.cat([torch.from_numpy(before).to(current), current[:cut]])
+        return played[None, None], [[events]], later
+
+    def go(self) -> tuple[torch.Tensor | None, list[float], list[float]]:
+        """The best coordinates on the validation part (None where the start was best), the curve, and its values."""
+        z = self._batch().requires_grad_()
+        adam = torch.optim.Adam([z], lr=self.stage.rate)
+        best, floor = None, float(self.validate(z[:1])[0])
+        curve, held_out = [], [floor]
+        for n in range(self.stage.steps):
+            adam.zero_grad()
+            loss = self.loss(z, n / max(self.stage.steps - 1, 1))
+            loss.sum().backward()
+            if z.grad is None or not torch.isfinite(z.grad).all():
+                break
+            torch.nn.utils.clip_grad_norm_([z], 10.0 * len(z))
+            adam.step()
+            curve.append(float(loss.detach().min()))
+            if (n + 1) % self.stage.check == 0:
+                now = self.validate(z)
+                held_out.append(float(now.min()))
+                if now.min() < floor:
+                    floor, best = float(now.min()), z.detach()[int(np.argmin(now))].clone()
+                self.problem.tell("gradient", (n + 1) / self.stage.steps, floor)
+        return best, curve, held_out
+
+    def _batch(self) -> torch.Tensor:
+        rng = self.problem.rng(2)
+        rows = [self.free.to_vector(self.cell)]
+        rows += [self.free.drawn(self.cell, self.stage.spread, rng) for _ in range(self.stage.starts - 1)]
+        return torch.stack(rows)
+
+    def loss(self, z: torch.Tensor, done: float) -> torch.Tensor:
+        """Distance per recorded spike of each start, (start,)."""
+        first, last = self.stage.taus
+        tau = first * (last / first) ** done
+        neuron = self.free.to_neuron(z, self.cell)
+        losses = [
+            adjoint.van_rossum_loss(neuron, current, events, self.problem.dt, tau, self.surrogate, self.stage.detach)
+            for current, events, _ in self.parts
+        ]
+        total = torch.stack(losses).sum(0)
+        return total / max(sum(len(e[0][0]) for _, e, _ in self.parts), 1)
+
+    def validate(self, z: torch.Tensor) -> Array:
+        """Relative van Rossum distance of each start on the validation part."""
+        p, measure = self.problem, VanRossum(self.stage.taus[1])
+        neuron = self.free.to_neuron(z.detach(), self.cell)
+        totals, weights = np.zeros(len(z)), 0.0
+        for k, (_, _, later) in enumerate(self.parts):
+            recorded = within(p.recording.sweeps[k].spike_times, later, p.dt)
+            before = p.run_up(k)
+            played = np.concatenate([before, p.trials.current[0, k].numpy()])
+            trains = [t - len(before) * p.dt for t in run(neuron, played[None, None], p.dt).spike_times(p.dt)]
+            trains = [t[t >= 0] for t in trains]
+            weights += len(recorded) + SILENT
+            duration = len(later) * p.dt
+            found = [measure(recorded, [within(t, later, p.dt)], duration) for t in trains]
+            totals += (len(recorded) + SILENT) * np.array(found)
+        return totals / weights

@@ -1,0 +1,437 @@
+"""Maximum likelihood with the recorded spikes replayed: smooth, exact, second order.
+
+Fisher scoring with Levenberg's damping: the expected information replaces the Hessian, so each step is a damped
+weighted least-squares step, and the prior is a quadratic pull towards the declared starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ephysfit.errors import FitError
+from ephysfit.fitting.prior import packed, seen
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.fitting.voltage_likelihood import Voltage, noise_of, summary, watched
+from ephysfit.kernels.threads import count
+from ephysfit.neuron.declare import Neuron, scalar_values
+from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.simulation.replay import Information, Noise, Replay, Taught
+
+Array = npt.NDArray[np.float64]
+
+#: longest step of one free coordinate: a factor of e in the odds of where it lies between its bounds
+LONGEST = 1.0
+#: a gain in nats so small that a shortened step is worth a second try
+SLIGHT = 1.0
+#: shortest uninterrupted training data in which a drift is looked for unasked, ms
+STEADY = 20000.0
+#: standard errors from which a drift that nobody asked for is kept
+EVIDENT = 2.0
+#: most turns of neuron and voltage noise, and the change of either measure of the noise under which they stop
+TURNS, SETTLED = 6, 0.02
+#: correlation of two estimates above which they are named as not told apart
+ALIKE = 0.97
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Log-likelihood plus log-prior of free coordinates (and drift weights behind them), over some sweeps.
+
+    The prior is normal about `centre` with the declared widths, weighted by ``strength`` per recorded spike: light
+    enough to lose against the data, heavy enough to settle what the data leave open. Where a population is known its
+    inverse covariance stands in (`precision`, on the parameters' axes), as it is. Drift weights are normal about 0.
+    """
+
+    replay: Replay
+    sweeps: list[Taught]
+    strength: float
+    centre: torch.Tensor
+    drift: int = 0
+    drift_width: float = 0.5
+    precision: Array | None = None
+
+    @property
+    def weight(self) -> float:
+        return self.strength * max(sum(s.n_spikes for s in self.sweeps), 1)
+
+    def start(self, z: torch.Tensor) -> torch.Tensor:
+        """`z` with drift weights of zero behind it."""
+        return torch.cat([z, z.new_zeros(self.drift)])
+
+    def apart(self, q: torch.Tensor) -> tuple[torch.Tensor, Array]:
+        """Free coordinates and drift weights."""
+        n = len(self.replay.free.names)
+        return q[:n], q[n:].numpy()
+
+    def _off(self, z: torch.Tensor) -> torch.Tensor:
+        return self.replay.free.axis(z) - self.centre
+
+    @cached_property
+    def _sure(self) -> Array:
+        """Curvature of the prior on the axes."""
+        return np.diag(self.weight / self.replay.free.widths.numpy() ** 2) if self.precision is None else self.precision
+
+    def _pull(self, q: torch.Tensor) -> tuple[Array, Array]:
+        """Gradient of the log-prior (negative) and its curvature."""
+        z, d = self.apart(q)
+        off, slopes, n = self._off(z).numpy(), self.replay.free.axis_slopes(z).numpy(), len(z)
+        pull = np.r_[(self._sure @ off) * slopes, d / self.drift_width**2]
+        curvature = np.diag(np.r_[np.zeros(n), np.full(len(d), self.drift_width**-2)])
+        curvature[:n, :n] = self._sure * np.outer(slopes, slopes)
+        return pull, curvature
+
+    def _penalty(self, q: torch.Tensor) -> float:
+        z, d = self.apart(q)
+        off = self._off(z).numpy()
+        return 0.5 * float(off @ self._sure @ off) + 0.5 * float(d @ d) / self.drift_width**2
+
+    def value(self, q: torch.Tensor) -> float:
+        z, d = self.apart(q)
+        total = self.replay.value(z, self.sweeps, d) - self._penalty(q)
+        return total if np.isfinite(total) else -np.inf
+
+    def information(self, q: torch.Tensor) -> Information:
+        z, d = self.apart(q)
+        pull, curvature = self._pull(q)
+        found = self.replay.information(z, self.sweeps, d)
+        value = found.value - self._penalty(q)
+        return Information(value, found.gradient - pull, found.fisher + curvature)
+
+    def seen(self, q: torch.Tensor, at: Information) -> dict[str, Any]:
+        """What the data alone said where a climb ended (`population.seen`)."""
+        pull, curvature = self._pull(q)
+        z, _ = self.apart(q)
+        n = len(z)
+        return seen(self.replay.free, z, (at.gradient + pull)[:n], (at.fisher - curvature)[:n, :n])
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """Where an ascent ended, and of what."""
+
+    z: torch.Tensor
+    value: float
+    status: Status
+    values: tuple[float, ...]
+    information: Information
+    target: Any
+
+
+def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, report: Any = None) -> Ascent:
+    """Damped Fisher scoring from `z`; `tolerance` is the gain in nats under which it stops."""
+    damping, here = 1e-2, target.information(z)
+    values, small, status = [here.value], 0, Status.STEPS_USED
+    if not _usable(here):
+        return Ascent(z, -np.inf, Status.DIVERGED, (-np.inf,), _nothing(here), target)
+    for k in range(steps):
+        if report is not None:
+            report(k / steps, z, here.value)
+        moved, damping = _uphill(target, z, here, damping)
+        if moved is None:
+            status = Status.CONVERGED
+            break
+        there = target.information(moved)
+        if not _usable(there):
+            break
+        small = small + 1 if there.value - here.value < tolerance else 0
+        z, here = moved, there
+        values.append(here.value)
+        if small >= 3:
+            status = Status.CONVERGED
+            break
+    return Ascent(z, here.value, status, tuple(values), here, target)
+
+
+def _usable(at: Information) -> bool:
+    """Whether a step can be made from here: of an upstroke far from the data the slopes overflow."""
+    return bool(np.isfinite(at.value) and np.isfinite(at.gradient).all() and np.isfinite(at.fisher).all())
+
+
+def _nothing(at: Information) -> Information:
+    return Information(-np.inf, np.zeros_like(at.gradient), np.zeros_like(at.fisher))
+
+
+def _uphill(target: Posterior, z: torch.Tensor, here: Information, damping: float) -> tuple[torch.Tensor | None, float]:
+    """The first damped step that gains, and the damping for the next one; None where none does."""
+    for _ in range(14):
+        whole = _solve(here, damping)
+        trial = z + torch.from_numpy(whole / max(1.0, float(np.abs(whole).max()) / LONGEST))
+        gain = target.value(trial) - here.value
+        if gain < max(SLIGHT, 0.02 * abs(here.value)) and np.abs(whole).max() > LONGEST:
+            # one parameter that hardly matters may hold up all others: let each go as far as it may by itself
+            apart = z + torch.from_numpy(np.clip(whole, -LONGEST, LONGEST))
+            further = target.value(apart) - here.value
+            trial, gain = (apart, further) if further > gain else (trial, gain)
+        if gain > 0:
+            return trial, max(damping / 6, 1e-7)
+        damping *= 5
+    return None, damping
+
+
+def _solve(at: Information, damping: float) -> Array:
+    """The damped step of Fisher scoring, in the scale of each parameter's own information."""
+    scale = np.sqrt(np.maximum(np.diag(at.fisher), 1e-12))
+    scaled = at.fisher / np.outer(scale, scale) + damping * np.eye(len(scale))
+    return np.linalg.lstsq(scaled, at.gradient / scale, rcond=1e-12)[0] / scale
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Fit by maximum likelihood with the recorded spikes replayed, from several starts.
+
+    Every start climbs a little: first the parameters in which the log rate is near linear, then all. The start that
+    got highest climbs to the top. Starts are the estimate it was given, the neuron's declared `alternatives`, the
+    fits of simpler neurons that the problem brings (`Problem.also`), then random draws about the estimate.
+
+    Parameters
+    ----------
+    steps : int
+        Most Fisher-scoring steps of the last ascent.
+    starts : int
+        1: the estimate alone. Else all known places; a neuron that declares no alternatives also tries ``starts - 1``
+        random draws.
+    first, trial : int
+        Steps of each start: of the near-linear parameters, then of all.
+    prior : float
+        Weight of the declared prior per recorded spike; that of a population (`Problem.priors`) counts as it is.
+    tolerance : float
+        Stop when three steps in a row gain less, in nats.
+    names : tuple of str
+        Parameters to move; all smooth ones unless given.
+    drift : int or None
+        Pieces of a slow drift of the log rate over the training data, zero at its end: what is fitted is then the
+        cell as it was last. 0 for none. None: one where the training data are a single sweep of 20 s or more (in a
+        series of steps order and amplitude cannot be told apart), kept if it is two standard errors from 0. A neuron
+        that fits badly takes its own misfit for a drift, so none is modelled unasked; a fit says where a cell drifts.
+    recent : float or None
+        Half-life of the data's weight, ms: a spike or silence so long before the end of the training data counts half
+        as much in the likelihood. For cells that change; costs precision where they do not. None: all count alike.
+    spread : float
+        Of random starts, in prior widths.
+    held_out : bool
+        Leave the validation blocks out of the likelihood, so that `Estimate.validation` is that of data never fitted.
+    voltage : Voltage, optional
+        Also fit the recorded voltage away from spikes. Spikes alone leave the mV scale open; with the voltage
+        capacitance, conductances and potentials have values. Losses remain those of the spikes.
+    """
+
+    steps: int = 120
+    starts: int = 3
+    first: int = 6
+    trial: int = 8
+    prior: float = 1e-3
+    tolerance: float = 0.05
+    names: tuple[str, ...] = ()
+    drift: int | None = 0
+    recent: float | None = None
+    spread: float = 0.7
+    held_out: bool = False
+    voltage: Voltage | None = None
+
+    def __post_init__(self) -> None:
+        if self.recent is not None and not self.recent > 0:
+            raise FitError(f"Likelihood(recent={self.recent:g}): a half-life is a time above 0 ms")
+
+    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+        if not problem.neuron.stochastic():
+            return estimate.with_(stage="likelihood", status=Status.NOT_NEEDED)
+        if problem.n_spikes < MINIMUM_SPIKES:
+            return estimate.with_(stage="likelihood", status=Status.TOO_FEW_SPIKES)
+        climb = _Climb(self, problem, estimate.neuron)
+        begun = self._trials(climb, self._starts(problem, estimate.neuron))
+        cell, _ = max(begun, key=lambda b: b[1].value)
+        cell, found = climb.top(cell)
+        free = Free.of(problem.neuron, climb.everything)
+        bounds = free.on_bound(cell)
+        curves = [[-v / problem.n_spikes for v in a.values] for a in (*(a for _, a in begun), found)]
+        return estimate.with_(
+            neuron=cell,
+            stage="likelihood",
+            status=Status.AT_BOUND if bounds and found.status is Status.CONVERGED else found.status,
+            **climb.losses(cell, found),
+            details={
+                "curves": curves,
+                "at_bound": bounds,
+                "steps": len(found.values) - 1,
+                "starts": [-a.value / problem.n_spikes for _, a in begun],
+                "drift": found.z[len(free.names) :].tolist(),
+                "recent": self.recent,
+                "top": scalar_values(cell),
+                "prior": climb.prior(),
+                **errors(free, found),
+                **climb.told(cell),
+                "seen": found.target.seen(found.z, found.information),
+            },
+        )
+
+    def _starts(self, problem: Problem, cell: Neuron) -> list[Neuron]:
+        if self.starts == 1:
+            return [cell]
+        known = [cell, *(cell.replace(**_fitting(cell, a)) for a in problem.neuron.alternatives), *problem.also]
+        rng = problem.rng(1)
+        loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
+        free = Free.of(problem.neuron, loose or None, smooth_only=True)
+        draws = 0 if problem.neuron.alternatives else self.starts - 1
+        if problem.prior is not None:
+            known.append(problem.prior.cell(cell))
+        return known + [as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)) for _ in range(draws)]
+
+    def _trials(self, climb: _Climb, starts: list[Neuron]) -> list[tuple[Neuron, Ascent]]:
+        """Short ascents of all starts, on the threads a run may use (kernels release the interpreter's lock)."""
+
+        def short(cell: Neuron) -> tuple[Neuron, Ascent]:
+            if climb.early:
+                cell, _ = climb(cell, climb.early, self.first)
+            return climb(cell, climb.everything, self.trial)
+
+        if len(starts) == 1:
+            return [short(starts[0])]
+        for names in filter(None, (climb.early, climb.everything)):
+            climb(starts[0], names, 1)  # compiles the kernels once, before threads would each do it
+        with ThreadPoolExecutor(count()) as pool:
+            return list(pool.map(short, starts))
+
+
+class _Climb:
+    """Ascents of one problem: which parameters, which data, which prior."""
+
+    def __init__(self, stage: Likelihood, problem: Problem, centre: Neuron) -> None:
+        self.stage, self.problem = stage, problem
+        self.centre = centre if problem.prior is None else problem.prior.cell(centre)
+        self.everything = Free.of(problem.neuron, stage.names or None, smooth_only=True).names
+        early = [n for n, p in problem.neuron.parameters.items() if p.early]
+        self.early = (
+            tuple(n for n in Free.of(problem.neuron, early, smooth_only=True).names if n in self.everything)
+            if early
+            else ()
+        )
+        data = faded(problem.train if stage.held_out else problem.everything, stage.recent, problem.dt)
+        unasked = int(len(data) == 1 and data[0].use.sum() * problem.dt >= STEADY)
+        self.pieces = unasked if stage.drift is None else stage.drift
+        self.sweeps = [replace(t, slow=drifts(len(t.spikes), self.pieces)) for t in data]
+        self.noise: Noise | None = None
+        if stage.voltage is not None:
+            self.sweeps = watched(problem, self.sweeps, stage.voltage)
+            self.noise = self._noise(centre)
+        self.n_spikes = max(sum(t.n_spikes for t in data), 1)
+
+    def _noise(self, cell: Neuron) -> Noise:
+        assert self.stage.voltage is not None
+        free = Free.of(self.problem.neuron, self.everything)
+        return noise_of(free, cell, self.problem.dt, self.sweeps, self.stage.voltage)
+
+    def prior(self) -> dict[str, Any]:
+        """The prior as a fit keeps it."""
+        kept = {"strength": self.stage.prior, "centre": scalar_values(self.centre), "names": list(self.everything)}
+        known = self.problem.prior
+        if known is None:
+            return kept
+        return {**kept, "cells": known.cells, "precision": packed(known.precision(self.everything))}
+
+    def told(self, cell: Neuron) -> dict[str, Any]:
+        """What a fit of the voltage too says of it; None under its name where a stage before said something."""
+        if self.noise is None or self.stage.voltage is None:
+            return {"voltage": None}
+        free = Free.of(self.problem.neuron, self.everything)
+        return {"voltage": summary(free, cell, self.problem.dt, self.sweeps, self.stage.voltage, self.noise)}
+
+    def top(self, cell: Neuron) -> tuple[Neuron, Ascent]:
+        """The last ascent; with a voltage again and again, until its noise, estimated in between, stays."""
+        there, found = self._last(cell)
+        for _ in range(TURNS if self.noise else 0):
+            before, after = self.noise, self._noise(there)
+            assert before is not None
+            self.noise = after
+            there, found = self._last(there)
+            pairs = ((after.spread, before.spread), (1 - after.keep, 1 - before.keep), (after.weight, before.weight))
+            if max(abs(np.log(a / b)) for a, b in pairs) < SETTLED:
+                break
+        return there, found
+
+    def _last(self, cell: Neuron) -> tuple[Neuron, Ascent]:
+        """An ascent to the top, with the drift; without it where nobody asked for one and the data show none."""
+        there, found = self(cell, self.everything, self.stage.steps, self.pieces)
+        if not self.pieces or self.stage.drift is not None:
+            return there, found
+        weights = found.z[-self.pieces :].numpy()
+        spread = np.sqrt(np.clip(np.diag(np.linalg.pinv(found.information.fisher, hermitian=True)), 0, None))
+        if np.isfinite(found.value) and (np.abs(weights) > EVIDENT * spread[-self.pieces :]).any():
+            return there, found
+        return self(there, self.everything, self.stage.steps)
+
+    def __call__(self, cell: Neuron, names: tuple[str, ...], steps: int, pieces: int = 0) -> tuple[Neuron, Ascent]:
+        free = Free.of(self.problem.neuron, names)
+        replay = Replay(free, cell, self.problem.dt, self.noise)
+        known = self.problem.prior
+        sure = None if known is None else known.precision(names)
+        target = Posterior(replay, self.sweeps, self.stage.prior, free.place(self.centre), pieces, precision=sure)
+
+        def report(fraction: float, z: torch.Tensor, value: float) -> None:
+            here = lambda: as_floats(free.to_neuron(target.apart(z)[0], cell))  # noqa: E731
+            self.problem.tell("likelihood", fraction, -value / self.n_spikes, here)
+
+        start = target.start(free.to_vector(cell))
+        found = ascend(target, start, steps=steps, tolerance=self.stage.tolerance, report=report)
+        return as_floats(free.to_neuron(target.apart(found.z)[0], cell)), found
+
+    def losses(self, cell: Neuron, found: Ascent) -> dict[str, float]:
+        """Negative log-likelihood per spike, on all that was fitted and on its validation blocks."""
+        free = Free.of(self.problem.neuron, self.everything)
+        replay, z = Replay(free, cell, self.problem.dt), found.z[: len(free.names)]
+        drift = found.z[len(free.names) :].numpy()
+        validate = [replace(v, slow=s.slow) for v, s in zip(self.problem.validate, self.sweeps, strict=True)]
+        count = max(sum(v.n_spikes for v in validate), 1)
+        return {
+            "train": -replay.value(z, self.sweeps, drift) / self.n_spikes,
+            "validation": -replay.value(z, validate, drift) / count,
+        }
+
+
+def drifts(steps: int, pieces: int) -> Array | None:
+    """Ramps that end at 0, one a piece of the sweep, (time, piece): their weights are the changes over each piece."""
+    if not pieces:
+        return None
+    place = np.linspace(0.0, pieces, steps)[:, None]
+    return np.ascontiguousarray(np.clip(place - np.arange(pieces), 0.0, 1.0) - 1.0)
+
+
+def faded(sweeps: Sequence[Taught], half_life: float | None, dt: float) -> list[Taught]:
+    """The sweeps, taken one after the other, with weights that halve over `half_life` ms back from the last sample."""
+    if half_life is None:
+        return list(sweeps)
+    out: list[Taught] = []
+    after = 0.0  # ms of counted data behind a sweep
+    for s in reversed(sweeps):
+        left = after + dt * (np.cumsum(s.use[::-1])[::-1] - s.use)
+        out.append(replace(s, use=s.use * 0.5 ** (left / half_life)))
+        after += dt * float(s.use.sum())
+    return out[::-1]
+
+
+def errors(free: Free, found: Ascent) -> dict[str, Any]:
+    """Standard errors from the Fisher information (prior included) and pairs of parameters it cannot tell apart."""
+    n = len(free.names)
+    with np.errstate(invalid="ignore"):
+        covariance = np.linalg.pinv(found.information.fisher, hermitian=True)[:n, :n]
+        spread = np.sqrt(np.clip(np.diag(covariance), 0, None))
+        correlation = covariance / np.maximum(np.outer(spread, spread), 1e-300)
+    z = found.z[:n].detach()
+    slopes = free.slopes(z).numpy()
+    pairs = np.argwhere(np.triu(np.abs(correlation) > ALIKE, 1))
+    return {
+        "standard_errors": {name: float(s) for name, s in zip(free.names, np.abs(slopes) * spread, strict=True)},
+        "correlated": [[free.names[i], free.names[j], float(correlation[i, j])] for i, j in pairs],
+    }
+
+
+def _fitting(cell: Neuron, values: Any) -> dict[str, Any]:
+    """Of an alternative start, what this neuron has free."""
+    return {k: v for k, v in values.items() if k in type(cell).parameters}

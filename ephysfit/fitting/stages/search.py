@@ -1,0 +1,151 @@
+"""Derivative-free search in free run: for what a spike train depends on in jumps, and for neurons without a hazard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ephysfit.fitting.free_run.evaluation import Arena, outcome
+from ephysfit.fitting.free_run.likelihood_axes import plain, scales
+from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.neuron.declare import SOFTNESS, Neuron
+from ephysfit.neuron.free_parameters import Free
+
+Array = npt.NDArray[np.float64]
+Losses = Callable[[Array, int], Array]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Evolve parameters so that free runs coincide with the recorded spikes (CMA-ES, Hansen 2006).
+
+    Candidates are the rows of one batch of the compiled engine. A stochastic neuron is judged on noisy runs: the
+    candidates of one generation share their draws, the next has fresh ones, so that no candidate wins by the noise it
+    was dealt; what the search ends with is the mean of its last distribution. It is kept only if it beats the estimate
+    the stage was given over many further runs, on the training blocks and where the validation blocks count as much.
+
+    Parameters
+    ----------
+    evaluations : int
+        Candidates in all.
+    population : int
+        Candidates a generation.
+    sigma : float
+        First step size, in the units of `whiten`.
+    runs : int
+        Noisy runs a candidate.
+    loss : Loss, optional
+        `KernelScore` of noisy runs and `Coincidence` of the threshold run unless given.
+    names : tuple of str
+        Parameters to move; all that are not measured unless given.
+    noisy : bool
+        False: judge the threshold run also of a stochastic neuron; the fit's causal run is then the threshold run.
+    judged : int
+        Noisy runs of the result and of the estimate before, with the same draws, that decide which is kept.
+    whiten : bool
+        Move noisy runs in errors of the likelihood (`scales`), not along the parameters in fifths of free coordinates.
+    """
+
+    evaluations: int = 1200
+    population: int = 10
+    sigma: float = 2.0
+    runs: int = 8
+    loss: Loss | None = None
+    names: tuple[str, ...] = ()
+    noisy: bool = True
+    judged: int = 64
+    whiten: bool = True
+
+    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+        if problem.n_spikes < MINIMUM_SPIKES:
+            return estimate.with_(stage="search", status=Status.TOO_FEW_SPIKES)
+        free = Free.of(problem.neuron, self.names or self._moved(problem.neuron))
+        noisy = self.noisy and problem.neuron.stochastic()
+        loss = self.loss or (KernelScore() if noisy else Coincidence())
+        arena = Arena(problem, free, estimate.neuron, loss, self.runs if noisy else 0)
+        start = free.to_vector(estimate.neuron).numpy()
+        axes = scales(problem, free, estimate.neuron) if noisy and self.whiten else plain(free)
+        moved, curve = evolve(
+            lambda w, draw: arena.training(start + w @ axes, draw), np.zeros_like(start), self.sigma, self.population,
+            self.evaluations, problem, "search", noisy,
+        )  # fmt: skip
+        found = start + moved @ axes
+        kept, told = replace(arena, runs=self.judged if noisy else 0).better(np.stack([start, found]))
+        details: dict[str, Any] = {} if self.noisy else {"sharpen": None}
+        details |= {
+            "curves": [curve],
+            "loss": type(loss).__name__,
+            **told,
+        }
+        return outcome(estimate, "search", free, found if kept else None, details, Status.CONVERGED)
+
+    def _moved(self, neuron: type[Neuron]) -> list[str] | None:
+        """What is searched unless named: all, but for the softness where runs are noise-free and do not know it."""
+        if self.noisy or not neuron.stochastic():
+            return None
+        return [n for n, p in neuron.parameters.items() if not p.measured and n != SOFTNESS]
+
+
+def evolve(
+    losses: Losses,
+    start: Array,
+    sigma: float,
+    population: int,
+    evaluations: int,
+    problem: Problem,
+    stage: str,
+    noisy: bool = False,
+) -> tuple[Array, list[float]]:
+    """CMA-ES from `start` where `cma` is installed, else differential evolution about it.
+
+    Losses are called with the candidates and the number of the generation. Of noisy ones the mean of the last
+    distribution is returned, of others the best of that mean and of all candidates.
+    """
+    try:
+        import cma
+    except ImportError:
+        return _differential(losses, start, sigma, population, evaluations, problem, stage)
+    options: dict[str, Any] = {"popsize": population, "maxfevals": evaluations, "seed": problem.seed + 1, "verbose": -9}
+    if noisy:  # losses that never stand still, but for candidates that are all silent: neither is an end
+        options |= {"tolfun": 0.0, "tolfunhist": 0.0, "tolx": 0.0, "tolflatfitness": evaluations}
+    else:
+        options["tolfun"] = 1e-4
+    strategy = cma.CMAEvolutionStrategy(start, sigma, options)
+    curve: list[float] = []
+    while not strategy.stop():
+        candidates = strategy.ask()
+        values = np.nan_to_num(losses(np.asarray(candidates), len(curve) if noisy else 0), nan=1e6)
+        strategy.tell(candidates, values.tolist())
+        curve.append(float(np.median(values)) if noisy else float(strategy.result.fbest))
+        problem.tell(stage, min(strategy.result.evaluations / evaluations, 1.0), curve[-1])
+    favourite, best = np.asarray(strategy.result.xfavorite), np.asarray(strategy.result.xbest)
+    if noisy:
+        return favourite, curve
+    values = losses(np.stack([favourite, best, start]), 0)
+    return [favourite, best, start][int(np.argmin(values))], curve
+
+
+def _differential(
+    losses: Losses, start: Array, sigma: float, population: int, evaluations: int, problem: Problem, stage: str
+) -> tuple[Array, list[float]]:
+    """scipy's differential evolution in a box of three sigma about the start."""
+    from scipy.optimize import differential_evolution
+
+    curve: list[float] = []
+
+    def watch(x: Array, convergence: float = 0.0) -> None:
+        curve.append(float(losses(x[None], 0)[0]))
+        problem.tell(stage, min(len(curve) * population / evaluations, 1.0), curve[-1])
+
+    found = differential_evolution(
+        lambda x: losses(np.atleast_2d(x.T), 0), [(s - 3 * sigma, s + 3 * sigma) for s in start],
+        x0=start, vectorized=True,
+        updating="deferred", popsize=max(population // len(start), 4), maxiter=max(evaluations // population, 1),
+        seed=problem.seed + 1, polish=False, callback=watch,
+    )  # fmt: skip
+    return np.asarray(found.x), curve

@@ -1,0 +1,57 @@
+"""How soft a threshold is, where the rest of a cell was found in noise-free runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from ephysfit.fitting.free_run.evaluation import Arena
+from ephysfit.fitting.free_run.losses import KernelScore
+from ephysfit.fitting.predictive_check import counts_of
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.neuron.declare import SOFTNESS
+from ephysfit.neuron.free_parameters import Free, as_floats
+
+
+@dataclass(frozen=True)
+class Softness:
+    """Choose the softness of the threshold by noisy runs, all else as it is.
+
+    A noise-free search does not know it, and at a softness that nobody fitted noisy runs may fire several times as fast
+    as the noise-free one. Of a grid from bound to bound the value is kept whose noisy runs score best on the training
+    data, among those that fire as the cell did there (`Counts.failed`); where none does, the one with the best counts.
+
+    Parameters
+    ----------
+    values : int
+        Of the grid, geometric between the bounds.
+    runs : int
+        Noisy runs a value; all values share their draws.
+    loss : KernelScore
+    """
+
+    values: int = 16
+    runs: int = 32
+    loss: KernelScore = field(default_factory=KernelScore)
+
+    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+        neuron = problem.neuron
+        if not neuron.stochastic() or SOFTNESS not in neuron.parameters:
+            return estimate.with_(stage="softness", status=Status.NOT_NEEDED)
+        if problem.n_spikes < MINIMUM_SPIKES:
+            return estimate.with_(stage="softness", status=Status.TOO_FEW_SPIKES)
+        declared = neuron.parameters[SOFTNESS]
+        grid = np.geomspace(declared.low, declared.high, self.values)
+        free = Free.of(neuron, (SOFTNESS,))
+        cells = [estimate.neuron.replace(**{SOFTNESS: float(v)}) for v in grid]
+        z = torch.stack([free.to_vector(cell) for cell in cells]).numpy()
+        arena = Arena(problem, free, estimate.neuron, self.loss, self.runs)
+        losses = np.nan_to_num(arena.training(z), nan=np.inf)
+        counts = [counts_of(problem, row, row) for row in arena.free_runs.counts(arena.candidates(z))]
+        fires = np.array([not c.failed for c in counts])
+        order = np.where(fires, losses, np.inf) if fires.any() else [c.error for c in counts]
+        best = int(np.argmin(order))
+        told = {"grid": grid.tolist(), "losses": losses.tolist(), "fires_as_the_cell": fires.tolist()}
+        return estimate.with_(neuron=as_floats(cells[best]), stage="softness", status=Status.CONVERGED, details=told)

@@ -1,0 +1,1 @@
+"""What a fit leaves open: intervals, profiles, the surface of the likelihood."""

@@ -1,0 +1,119 @@
+"""What the spikes determine and what they leave open, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ephysfit.fitting.uncertainty.likelihood_surface import BLIND, SCALE, Surface
+from ephysfit.neuron.declare import Neuron
+
+Array = npt.NDArray[np.float64]
+
+#: parts of a direction smaller than this share of its largest are not named
+NAMED = 0.3
+#: most parameters named in one direction
+MOST = 5
+#: most open directions told
+TOLD = 5
+
+#: what spikes determine of a membrane whose mV scale they do not: name, unit, meaning, how it is read, what it needs
+_READINGS: tuple[tuple[str, str, str, Callable[[Any], Any], tuple[str, ...]], ...] = (
+    ("C/g", "ms", "membrane time constant", lambda c: c.C / c.g, ("C", "g")),
+    ("g (theta - E_L)", "pA", "rheobase", lambda c: c.g * (c.theta - c.E_L), ("g", "theta", "E_L")),
+    ("C (theta - E_L)", "fC", "charge of a brief pulse to threshold", lambda c: c.C * (c.theta - c.E_L),
+     ("C", "theta", "E_L")),
+    ("(V_reset - E_L)/(theta - E_L)", "1", "reset, as a part of the way from rest to threshold",
+     lambda c: (c.V_reset - c.E_L) / (c.theta - c.E_L), ("V_reset", "theta", "E_L")),
+    ("d_theta/(theta - E_L)", "1", "rise of the threshold at a spike, as a part of that way",
+     lambda c: c.d_theta / (c.theta - c.E_L), ("d_theta", "theta", "E_L")),
+    ("delta/(theta - E_L)", "1", "softness of the threshold, as a part of that way",
+     lambda c: c.delta / (c.theta - c.E_L), ("delta", "theta", "E_L")),
+)  # fmt: skip
+
+
+def readings(surface: Surface) -> dict[str, tuple[str, str, Callable[[Any], Any]]]:
+    """Quantities that keep their value along the blind directions: unit, meaning, and how each is read off a cell."""
+    kind = surface.problem.neuron
+    single = [n for n, p in kind.parameters.items() if p.size == 1]
+    return {
+        name: (unit, meaning, read)
+        for name, unit, meaning, read, needs in _READINGS
+        if all(n in single or n in kind.pinned for n in needs) and any(n in surface.free.names for n in needs)
+    }
+
+
+def slope_of(surface: Surface, neuron: Neuron, read: Callable[[Any], Any]) -> tuple[float, Array]:
+    """A reading and its gradient with respect to the free coordinates."""
+    z = surface.free.to_vector(neuron).requires_grad_()
+    value = read(surface.free.to_neuron(z, neuron))
+    (slope,) = torch.autograd.grad(torch.as_tensor(value), z, allow_unused=True)
+    return float(torch.as_tensor(value).detach()), np.zeros(len(z)) if slope is None else slope.numpy()
+
+
+def scale_sentence(surface: Surface) -> str:
+    """What the spikes do not see, if it is the mV scale; "" where they see it."""
+    held = [n for n in SCALE if n in surface.held]
+    if not held:
+        return ""
+    at = " and ".join(f"{n} at {getattr(surface.start, n):.4g} mV" for n in held)
+    many = len(held) > 1
+    moves = "shifted and stretched (conductances and capacitance with them)" if many else "shifted"
+    source = (
+        "this scale was read off the recorded voltage, which the likelihood does not use"
+        if "V" in surface.problem.neuron.states and any(s.voltage is not None for s in surface.problem.recording)
+        else "this scale is a convention, not a measurement"
+    )
+    return (
+        f"spikes alone fix no mV: all potentials can be {moves} without moving a spike. {at} "
+        f"{'are' if many else 'is'} held, and {source}; the intervals of the other parameters count in it. What the "
+        f"spikes do determine are time constants, the rheobase and ratios of potentials"
+    )
+
+
+def open_directions(surface: Surface) -> list[dict[str, Any]]:
+    """Combinations that the data narrow by less than the prior does, blindest first: ``text``, ``parts``, ``errors``.
+
+    ``errors`` is the standard error along the direction in prior widths, by the spikes alone; None where they say
+    nothing at all.
+    """
+    free = [k for k, n in enumerate(surface.free.names) if n not in surface.held]
+    values, vectors = _seen(surface, free)
+    names = [surface.free.names[k] for k in free]
+    out = []
+    for value, vector in zip(values[:TOLD], vectors.T[:TOLD], strict=True):
+        if value < 1.0:
+            parts = _parts(names, vector)
+            errors = float(value**-0.5) if value > BLIND else None
+            out.append({"text": _words(parts), "parts": parts, "errors": errors})
+    return out
+
+
+def _seen(surface: Surface, keep: list[int]) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors of the information over some parameters."""
+    values, vectors = surface.seen
+    whole = (vectors * values) @ vectors.T
+    found = np.linalg.eigh(whole[np.ix_(keep, keep)])
+    return found.eigenvalues, found.eigenvectors
+
+
+def _parts(names: list[str], vector: Array) -> dict[str, float]:
+    order = np.argsort(-np.abs(vector))[:MOST]
+    top = vector[order[0]]
+    return {names[k]: float(vector[k] / top) for k in order if abs(vector[k] / top) >= NAMED}
+
+
+def _words(parts: Mapping[str, float]) -> str:
+    up = [n for n, v in parts.items() if v > 0]
+    down = [n for n, v in parts.items() if v < 0]
+    if len(parts) == 1:
+        return f"{up[0]} by itself"
+    return f"{_and(up)} up" + (f" with {_and(down)} down" if down else " together")
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,313 @@
+"""How sure a fit is of its parameters: standard errors, intervals, and what the data leave open."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ephysfit.data.recording import Recording
+from ephysfit.errors import FitError, near
+from ephysfit.fitting.fit import Fit, one_thread
+from ephysfit.fitting.stage import Progress, silent
+from ephysfit.fitting.uncertainty.bootstrap import blocks, bootstrap
+from ephysfit.fitting.uncertainty.identifiability import open_directions, readings, scale_sentence, slope_of
+from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, values_at
+from ephysfit.fitting.uncertainty.profile import EDGE, profile
+
+#: how intervals are come by
+METHODS = ("fisher", "profile", "bootstrap")
+#: largest logarithm of an interval's end over its middle
+FARTHEST = 10.0
+#: fewest blocks a bootstrap may draw from
+FEWEST = 8
+
+
+def intervals(
+    fit: Fit,
+    recording: Recording,
+    how: str = "profile",
+    *,
+    level: float = 0.95,
+    names: Sequence[str] | None = None,
+    draws: int = 200,
+    block: float = 1000.0,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Fit:
+    """The same fit with an interval for every parameter, and what the data leave open in words.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of a neuron with a hazard.
+    recording : Recording
+        What it was fitted to.
+    how : {"fisher", "profile", "bootstrap"}
+        "fisher": the curvature at the top, in a fraction of a second. "profile": each parameter is pushed out, all
+        others following, until the log-likelihood has dropped by half the chi-square quantile; follows bends that the
+        curvature does not see, and says where a bound comes first. "bootstrap": stretches of the recording are drawn
+        again with replacement and the fit climbed again; also covers what the model gets wrong.
+    level : float
+        Coverage, 0 to 1.
+    names : sequence of str, optional
+        Parameters (or banks) to profile; all unless given.
+    draws : int
+        Of the bootstrap.
+    block : float
+        Length of its blocks, ms: long against the memory of the cell.
+    seed : int
+        Of the bootstrap.
+    workers : int, optional
+        Threads; as many as cores unless given.
+    progress : callable
+        Told ("profile", fraction done).
+
+    Returns
+    -------
+    Fit
+        With ``details["intervals"]``: ``parameters`` (name: low, high, None where a bound came first), ``derived``
+        (what spikes determine whatever the mV scale), ``scale``, ``open`` and ``notes`` in words, ``t_ref``.
+        `Fit.parameters` and the report show them.
+
+    Raises
+    ------
+    FitError
+        If the neuron has no likelihood, the recording is another one, or a setting is out of range.
+
+    Notes
+    -----
+    Intervals are of the penalised likelihood about its top. "profile" and "bootstrap" count the refractory period in:
+    an interval, and the standard errors then, are over all refractory periods that are likely; "fisher" holds it. For
+    spikes alone the place and size of the mV scale are open: E_L and theta are then held, named, and get no interval.
+
+    References
+    ----------
+    Venzon & Moolgavkar 1988, Appl. Statist. 37:87 (profile); Künsch 1989, Ann. Statist. 17:1217 (blocks).
+
+    Examples
+    --------
+    >>> import ephysfit as ef
+    >>> from ephysfit.models import LIF
+    >>> cell = LIF(C=100.0, g=5.0, E_L=-65.0, theta=-50.0, V_reset=-60.0, t_ref=2.0, delta=2.0)
+    >>> data = ef.synthetic.recording(cell, duration=5000.0, repeats=0, dt=0.5)
+    >>> sure = intervals(ef.fit(data, "LIF", [ef.stages.Likelihood()]), data, "fisher")
+    >>> low, high = sure.details["intervals"]["parameters"]["g"]
+    >>> bool(low < sure.neuron.g < high)
+    True
+    """
+    if how not in METHODS:
+        raise FitError(f"intervals by {how!r}; {near(how, METHODS)}")
+    if not 0.5 <= level < 1:
+        raise FitError(f"level = {level:g}: the coverage of an interval lies between 0.5 and 1, such as 0.95")
+    begin = time.perf_counter()
+    work = _Work(how, level, draws, block, seed, workers or os.cpu_count() or 1, progress)
+    with one_thread():
+        surface = Surface.of(fit, recording)
+        chosen = _chosen(surface, names)
+        tops = work.peaks(surface)
+        peaks, better = _split(tops)
+        found = work.run(surface, peaks, chosen)
+    found |= {"method": how, "level": level, "seconds": time.perf_counter() - begin}
+    found |= _words(fit, surface, found, peaks[0], better)
+    errors = standard_errors(surface, peaks)
+    return replace(fit, details={**fit.details, "intervals": found, "standard_errors": errors})
+
+
+def _split(tops: tuple[Peak, ...]) -> tuple[tuple[Peak, ...], Peak | None]:
+    """The tops to use, and one at a refractory period that would be preferred if there is."""
+    better = tops[-1] if len(tops) == 2 and tops[-1].value > tops[0].value else None
+    return (tops[:1], better) if better else (tops, None)
+
+
+def _chosen(surface: Surface, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Flat names to give intervals: those asked for, or all that are not held."""
+    from ephysfit.neuron.free_parameters import Free
+
+    asked = surface.free.names if names is None else Free.of(surface.problem.neuron, names).names
+    return tuple(n for n in asked if n in surface.free.names and n not in surface.held)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One way to come by intervals, and its settings."""
+
+    how: str
+    level: float
+    draws: int
+    block: float
+    seed: int
+    workers: int
+    progress: Progress
+
+    def peaks(self, surface: Surface) -> tuple[Peak, ...]:
+        if self.how == "fisher":
+            return (surface.top(),)
+        return surface.peaks(lambda f: self.progress("top of the likelihood", f))
+
+    def run(self, surface: Surface, peaks: tuple[Peak, ...], names: tuple[str, ...]) -> dict[str, Any]:
+        """``parameters``, ``derived`` and ``t_ref``."""
+        report: Callable[[float], None] = lambda f: self.progress(self.how, f)  # noqa: E731
+        report(0.0)
+        if self.how == "bootstrap":
+            return self._bootstrap(surface, peaks, names, report)
+        derived = [_derived(surface, peaks, n, *r, self.level) for n, r in readings(surface).items()]
+        if self.how == "fisher":
+            by_curvature = {n: _by_curvature(surface, peaks[0], n, self.level) for n in names}
+            return {"parameters": by_curvature, "derived": derived}
+        best = peaks[0].value
+        likely = _few(tuple(p for p in peaks if p.value > best - _half(self.level)))
+        ends = profile(surface, likely, best, self.level, names, report, self.workers)
+        return {
+            "parameters": {
+                n: [
+                    None if low.at_bound else _at(surface, n, low.z),
+                    None if high.at_bound else _at(surface, n, high.z),
+                ]
+                for n, (low, high) in ends.items()
+            }
+            | _t_ref(surface, peaks, self.level),
+            "derived": derived,
+        }
+
+    def _bootstrap(
+        self, surface: Surface, peaks: tuple[Peak, ...], names: tuple[str, ...], report: Callable[[float], None]
+    ) -> dict[str, Any]:
+        if self.draws < 20 or blocks(surface, self.block) < FEWEST:
+            raise FitError(
+                f"bootstrap of {self.draws} draws from {blocks(surface, self.block)} blocks of {self.block:g} ms: give "
+                f"20 draws or more and {FEWEST} blocks or more (shorter blocks, more data, or how='profile')"
+            )
+        best = peaks[0].value
+        likely = _few(tuple(p for p in peaks if p.value > best - _half(self.level)))
+        drawn = bootstrap(surface, likely, self.draws, self.block, self.seed, report, self.workers)
+        kind = surface.problem.neuron
+        from ephysfit.neuron.declare import unflatten
+
+        cells = [kind(**unflatten(kind.parameters, d)) for d in drawn]
+        tail = [(1 - self.level) / 2, (1 + self.level) / 2]
+        interval = lambda values: [float(v) for v in np.quantile(values, tail)]  # noqa: E731
+        derived = []
+        for name, (unit, meaning, read) in readings(surface).items():
+            values = [float(read(c)) for c in cells]
+            low, high = interval(values)
+            derived.append({"name": name, "unit": unit, "meaning": meaning, "value": float(read(peaks[0].neuron)),
+                            "low": low, "high": high, "standard_error": float(np.std(values, ddof=1))})  # fmt: skip
+        return {
+            "parameters": {n: interval([d[n] for d in drawn]) for n in (*names, *_stepped(peaks))},
+            "spread": {n: float(np.std([d[n] for d in drawn], ddof=1)) for n in names},
+            "derived": derived,
+            "draws": self.draws,
+            "block_ms": self.block,
+        }
+
+
+def standard_errors(surface: Surface, peaks: tuple[Peak, ...]) -> dict[str, float]:
+    """Standard errors from the Fisher information, the uncertainty of the refractory period counted in.
+
+    Each refractory period weighs what its top is worth; a parameter's variance is the mean of its variances plus the
+    variance of its means.
+    """
+    weights = np.exp([p.value - peaks[0].value for p in peaks])
+    weights /= weights.sum()
+    n = len(surface.free.names)
+    values, spreads = [], []
+    for p in peaks:
+        at = values_at(surface, p, p.q)
+        slopes = surface.free.slopes(p.q[:n]).numpy()
+        values.append([at[k] for k in surface.free.names])
+        spreads.append(slopes**2 * np.clip(np.diag(p.covariance), 0, None))
+    centre = weights @ np.array(values)
+    variance = weights @ (np.array(spreads) + (np.array(values) - centre) ** 2)
+    none = {*surface.held, *(name for name, _ in surface.free.on_bound(peaks[0].neuron))}  # no curvature on a bound
+    return {k: float(np.sqrt(v)) for k, v in zip(surface.free.names, variance, strict=True) if k not in none}
+
+
+def _few(peaks: tuple[Peak, ...]) -> tuple[Peak, ...]:
+    """The best top, the shortest and the longest refractory period, and one between: more tell little more."""
+    spread = sorted(peaks, key=lambda p: p.t_ref)
+    chosen = (peaks[0], spread[0], spread[-1], spread[len(spread) // 2])
+    return tuple({id(p): p for p in chosen}.values())
+
+
+def _half(level: float) -> float:
+    """Drop of the log-likelihood at the end of an interval, nats."""
+    from scipy.stats import chi2
+
+    return float(chi2.ppf(level, 1)) / 2
+
+
+def _at(surface: Surface, name: str, z: float) -> float:
+    q = torch.zeros(len(surface.free.names), dtype=torch.float64)
+    q[surface.free.names.index(name)] = z
+    return float(surface.free.values(q)[name])
+
+
+def _by_curvature(surface: Surface, peak: Peak, name: str, level: float) -> list[float | None]:
+    """Ends that lie the quantile's number of standard errors away on the free axis; None beyond the bounds."""
+    k = surface.free.names.index(name)
+    reach = np.sqrt(2 * _half(level) * max(float(peak.covariance[k, k]), 0.0))
+    if any(n == name for n, _ in surface.free.on_bound(peak.neuron)):
+        return [None, None]
+    ends = (float(peak.q[k]) - reach, float(peak.q[k]) + reach)
+    return [None if abs(z) > EDGE else _at(surface, name, z) for z in ends]
+
+
+def _derived(
+    surface: Surface, peaks: tuple[Peak, ...], name: str, unit: str, meaning: str, read: Any, level: float
+) -> dict[str, Any]:
+    """A reading with its interval, by the delta method on its logarithm where it is positive."""
+    weights = np.exp([p.value - peaks[0].value for p in peaks])
+    weights /= weights.sum()
+    pairs = [(*slope_of(surface, p.neuron, read), p.covariance) for p in peaks]
+    values = np.array([v for v, _, _ in pairs])
+    variance = np.array([s @ c @ s for _, s, c in pairs])
+    error = float(np.sqrt(weights @ (variance + (values - weights @ values) ** 2)))
+    value, reach = values[0], np.sqrt(2 * _half(level))
+    ratio = float(np.exp(min(reach * error / value, FARTHEST))) if value > 0 else np.nan
+    low, high = (value / ratio, value * ratio) if value > 0 else (value - reach * error, value + reach * error)
+    return {"name": name, "unit": unit, "meaning": meaning, "value": float(value), "low": float(low),
+            "high": float(high), "standard_error": error}  # fmt: skip
+
+
+def _t_ref(surface: Surface, peaks: tuple[Peak, ...], level: float) -> dict[str, list[float | None]]:
+    """The refractory periods whose own top is within the drop of the best, shortest and longest."""
+    kept = [p.t_ref for p in peaks if p.value > peaks[0].value - _half(level)]
+    return {n: [min(kept), max(kept)] for n in _stepped(peaks)}
+
+
+def _stepped(peaks: tuple[Peak, ...]) -> tuple[str, ...]:
+    """The refractory period, where more than one was looked at."""
+    return ("t_ref",) if len(peaks) > 1 else ()
+
+
+def _words(fit: Fit, surface: Surface, found: dict[str, Any], best: Peak, better: Peak | None) -> dict[str, Any]:
+    """What the numbers do not say: the scale, open directions, and where the fit is not the top."""
+    notes = []
+    outside = [n for n, (low, high) in found["parameters"].items() if n != "t_ref" and _outside(fit, n, low, high)]
+    if outside:
+        notes.append(
+            f"the fit lies outside the interval of {', '.join(outside)}: a later stage moved it away from the top of "
+            f"the likelihood, to spike better on its own; the intervals are those of the likelihood"
+        )
+    if better is not None:
+        notes.append(
+            f"a refractory period of {better.t_ref:g} ms would be more likely by {better.value - best.value:.1f} nats "
+            f"than the {best.t_ref:g} ms of the fit; the intervals hold it there"
+        )
+    directions = open_directions(surface)
+    return {"scale": scale_sentence(surface), "held": list(surface.held), "open": directions, "notes": notes}
+
+
+def _outside(fit: Fit, name: str, low: float | None, high: float | None) -> bool:
+    row = {r["name"]: r for r in fit.parameters()}[name]
+    value, slack = row["value"], 1e-6 * (row["high"] - row["low"])
+    return not row["at_bound"] and (
+        (low is not None and value < low - slack) or (high is not None and value > high + slack)
+    )

@@ -1,0 +1,333 @@
+"""The likelihood about a finished fit: its tops, one a refractory period, and what it cannot see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ephysfit.data.holding_current import SKIP
+from ephysfit.data.recording import Recording
+from ephysfit.errors import FitError
+from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.prior import unpacked
+from ephysfit.fitting.recording_identity import is_of
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
+from ephysfit.fitting.stages.likelihood import Ascent, Posterior, ascend, drifts, faded
+from ephysfit.fitting.voltage_likelihood import Voltage, watched
+from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
+from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.simulation.replay import Information, Noise, Replay, Taught
+from ephysfit.units import dimension
+
+Array = npt.NDArray[np.float64]
+
+#: squared standard errors in one prior width under which the likelihood does not see a direction at all
+BLIND = 1e-4
+#: and, as a share of the largest eigenvalue, what rounding leaves of 0
+ROUNDING = 1e-13
+#: least eigenvalue of an information that is scaled to a diagonal of ones
+FLAT = 1e-10
+#: gain in nats under which a climb stops: small, because narrow valleys are followed by many small gains
+CLOSE = 2e-3
+#: parameters that carry the place and the size of the mV scale
+SCALE = ("E_L", "theta")
+#: weight of the prior per spike where the fit does not say
+PRIOR = 1e-3
+#: gain in nats from which another refractory period is preferred to the fit's (the end of a 95 % interval)
+PREFERRED = 1.92
+#: most refractory periods to look at on either side
+MOST = 8
+#: a refractory period this much less likely (nats) than the best one is left out
+UNLIKELY = 6.0
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A posterior with some coordinates held where they are: their gradient is 0, so no step moves them."""
+
+    target: Posterior
+    where: npt.NDArray[np.bool_]
+
+    def value(self, q: torch.Tensor) -> float:
+        return self.target.value(q)
+
+    def information(self, q: torch.Tensor) -> Information:
+        found = self.target.information(q)
+        fisher = np.where(self.where[:, None] | self.where[None, :], 0.0, found.fisher) + np.diag(self.where * 1.0)
+        return Information(found.value, np.where(self.where, 0.0, found.gradient), fisher)
+
+
+@dataclass(frozen=True, eq=False)
+class Peak:
+    """The top of the posterior at one refractory period.
+
+    Attributes
+    ----------
+    t_ref : float
+        ms; NaN for a neuron that has none to choose.
+    neuron : Neuron
+    q : Tensor, (coordinate,)
+        Free coordinates, and drift weights behind them.
+    value : float
+        Log-posterior, nats.
+    target : Posterior
+    covariance : ndarray, (parameter, parameter)
+        Of the free coordinates, with those that are held at 0.
+    """
+
+    t_ref: float
+    neuron: Neuron
+    q: torch.Tensor
+    value: float
+    target: Posterior
+    covariance: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """The posterior of a finished fit on the data it was fitted to.
+
+    Parameters
+    ----------
+    problem : Problem
+    start : Neuron
+        Where the likelihood stage ended, or the fit where there is no telling.
+    centre : Neuron
+        Of the prior.
+    strength : float
+        Of the prior per spike.
+    drift : tuple of float
+        Weights of the slow drift the fit had; empty without.
+    names : tuple of str
+        Parameters that moved in the fit.
+    voltage : Voltage, optional
+        How the recorded voltage entered the fit, if it did.
+    noise : Noise, optional
+        Of that voltage.
+    precision : ndarray, optional
+        Inverse covariance of a population's prior, if the fit had one.
+    recent : float, optional
+        Half-life of the data's weight, ms.
+    """
+
+    problem: Problem
+    start: Neuron
+    centre: Neuron
+    strength: float
+    drift: tuple[float, ...]
+    names: tuple[str, ...]
+    voltage: Voltage | None = None
+    noise: Noise | None = None
+    precision: Array | None = None
+    recent: float | None = None
+
+    @classmethod
+    def of(cls, fit: Fit, recording: Recording) -> Surface:
+        """Of a fit and the recording it was fitted to.
+
+        Raises
+        ------
+        FitError
+            If the neuron has no likelihood, the recording is another one, or it holds too few spikes.
+        """
+        kind = type(fit.neuron)
+        if not kind.stochastic():
+            raise FitError(
+                f"{fit.model} declares no hazard, so its spikes have no likelihood and its parameters no intervals; "
+                "add hazard(self, u) to the neuron, or fit the stochastic neuron of the same family"
+            )
+        if fit.provenance.get("data_sha256") and not is_of(fit.provenance, recording):
+            raise FitError(
+                f"{fit.cell}: {recording.source} is not what this fit was fitted to (other currents, steps or spikes); "
+                "intervals need the training data: give the same file and the same --train and --test"
+            )
+        problem = Problem(recording, kind, fit.dt, skip=float(fit.provenance.get("skip_ms", SKIP)))
+        if problem.n_spikes < MINIMUM_SPIKES:
+            raise FitError(
+                f"{fit.cell}: {problem.n_spikes} spikes in the training data; intervals need {MINIMUM_SPIKES} or more"
+            )
+        prior = fit.details.get("prior", {})
+        centre, top = prior.get("centre"), fit.details.get("top")
+        every = Free.of(kind, smooth_only=True).names
+        moved = tuple(n for n in every if n in prior.get("names", every)) or every
+        seen = fit.details.get("voltage")
+        how = Voltage(**seen["settings"]) if seen else None
+        return cls(
+            problem,
+            kind(**unflatten(kind.parameters, top)) if top else fit.neuron,
+            kind(**unflatten(kind.parameters, centre)) if centre else problem.start(),
+            float(prior.get("strength", PRIOR)),
+            tuple(fit.details.get("drift", ())),
+            moved,
+            how,
+            Noise(seen["keep"], seen["spread"], seen["weight"]) if seen else None,
+            unpacked(prior["precision"], len(moved)) if "precision" in prior else None,
+            fit.details.get("recent"),
+        )
+
+    @cached_property
+    def free(self) -> Free:
+        return Free.of(self.problem.neuron, self.names)
+
+    @cached_property
+    def sweeps(self) -> list[Taught]:
+        data = faded(self.problem.everything, self.recent, self.problem.dt)
+        sweeps = [replace(t, slow=drifts(len(t.spikes), len(self.drift))) for t in data]
+        return sweeps if self.voltage is None else watched(self.problem, sweeps, self.voltage)
+
+    def target(self, base: Neuron, sweeps: Sequence[Taught] | None = None) -> Posterior:
+        """The posterior over some sweeps; the prior weighs what it weighs on all of them."""
+        replay = Replay(self.free, base, self.problem.dt, self.noise)
+        chosen = list(self.sweeps if sweeps is None else sweeps)
+        count, whole = (max(sum(s.n_spikes for s in some), 1) for some in (chosen, self.sweeps))
+        strength = self.strength * whole / count
+        place = self.free.place(self.centre)
+        return Posterior(replay, chosen, strength, place, len(self.drift), precision=self.precision)
+
+    @cached_property
+    def eye(self) -> Information:
+        """What the spikes (and the voltage, if it was fitted) say, without a prior, where the fit ended."""
+        replay = Replay(self.free, self.start, self.problem.dt, self.noise)
+        return replay.information(self.free.to_vector(self.start), self.sweeps, np.array(self.drift))
+
+    @cached_property
+    def seen(self) -> tuple[Array, Array]:
+        """Eigenvalues and eigenvectors (parameter, direction) of the information, blindest first.
+
+        Parameters count in prior widths, so that an eigenvalue is how many squared standard errors one prior width
+        is worth along its direction.
+        """
+        n = len(self.free.names)
+        z = self.free.to_vector(self.start)
+        (slopes,) = (torch.autograd.functional.jacobian(self.free.axis, z).diagonal().numpy(),)
+        scale = self.free.widths.numpy() / np.maximum(np.abs(slopes), 1e-12)
+        found = np.linalg.eigh(self.eye.fisher[:n, :n] * np.outer(scale, scale))
+        return found.eigenvalues, found.eigenvectors
+
+    @cached_property
+    def held(self) -> tuple[str, ...]:
+        """Parameters of the mV scale to hold where the likelihood is blind to it, so that the others have a meaning.
+
+        E_L where all potentials could be shifted, theta where they could be stretched about E_L, and conductances and
+        capacitance with them, without moving a spike.
+        """
+        if not set(SCALE) <= set(self.free.names):
+            return ()
+        moves = {"E_L": self._shift(), "theta": self._stretch()}
+        return tuple(n for n in SCALE if self._blind(moves[n]))
+
+    def _shift(self) -> dict[str, float]:
+        """All potentials up by 1 mV: change of each parameter on its axis."""
+        return {n: 1.0 for n in self.free.names if _potential(n)}
+
+    def _stretch(self) -> dict[str, float]:
+        """All mV larger, potentials about E_L: change of each parameter on its axis."""
+        inside = self.free.to_neuron(self.free.to_vector(self.start), self.start)  # values on a bound are moved inside
+        values = scalar_values(as_floats(inside))
+        moves = {}
+        for n, p in zip(self.free.names, self.free.parameters, strict=True):
+            power = dimension(p.unit)[1]
+            value = values[n] - values["E_L"] if _potential(n) else values[n]
+            moves[n] = power * (1.0 if p.logarithmic else value)
+        return moves
+
+    def _blind(self, moves: dict[str, float]) -> bool:
+        """Whether the information along a direction is nothing but rounding."""
+        values, vectors = self.seen
+        v = np.array([moves.get(n, 0.0) for n in self.free.names]) / self.free.widths.numpy()
+        along = float(values @ (vectors.T @ v) ** 2) / max(float(v @ v), 1e-300)
+        return along < max(BLIND, ROUNDING * float(values[-1]))
+
+    @cached_property
+    def fixed(self) -> npt.NDArray[np.bool_]:
+        """Which coordinates, drift weights included, are held."""
+        return np.array([n in self.held for n in self.free.names] + [False] * len(self.drift))
+
+    def climb(
+        self, target: Posterior, q: torch.Tensor, steps: int = 60, fixed: npt.NDArray[np.bool_] | None = None
+    ) -> Ascent:
+        """To the top from `q`, with the blind directions held and, if said, more."""
+        where = self.fixed if fixed is None else self.fixed | fixed
+        return ascend(Held(target, where), q, steps=steps, tolerance=CLOSE)  # type: ignore[arg-type]
+
+    def peak(self, base: Neuron, q: torch.Tensor) -> Peak:
+        """The top with the refractory period of `base`."""
+        target = self.target(base)
+        found = self.climb(target, q)
+        n = len(self.free.names)
+        neuron = as_floats(self.free.to_neuron(found.z[:n], base))
+        t_ref = float(base.t_ref) if self.chooses_t_ref else float("nan")  # type: ignore[attr-defined]
+        return Peak(
+            t_ref, neuron, found.z, found.value, target, covariance(found.information.fisher, self.fixed)[:n, :n]
+        )
+
+    @property
+    def chooses_t_ref(self) -> bool:
+        return "t_ref" in self.problem.neuron.parameters
+
+    def top(self) -> Peak:
+        """The top at the refractory period of the fit."""
+        z = self.free.to_vector(self.start)
+        return self.peak(self.start, torch.cat([z, torch.tensor(self.drift, dtype=z.dtype)]))
+
+    def peaks(self, report: Any = None) -> tuple[Peak, ...]:
+        """The tops at every refractory period about that of the fit that is likely, the highest first.
+
+        Where a neighbour is clearly more likely than that of the fit, the fit took another one on purpose (an interval
+        never contradicts a longer refractory period until it is as long): then the fit's alone, and the neighbour last.
+        """
+        first = self.top()
+        if not self.chooses_t_ref:
+            return (first,)
+        found, limit, better = [first], self._shortest(), None
+        for way in (-1, 1):
+            here, k, tried = first, round(first.t_ref / self.problem.dt), 0
+            while 0 < k + way <= limit and here.value > first.value - UNLIKELY and tried < MOST:
+                tried += 1
+                k = max(min(k + way * (1 + tried // 3), limit), 1)  # a refractory period that hardly matters has many
+                here = self.peak(here.neuron.replace(t_ref=k * self.problem.dt), here.q)
+                if here.value > first.value + PREFERRED:
+                    better = here
+                    break
+                found.append(here)
+                if report is not None:
+                    report(min(len(found) / 10, 1.0))
+        if better is not None:
+            return (first, better)
+        return tuple(sorted((p for p in found if p.value > first.value - UNLIKELY), key=lambda p: -p.value))
+
+    def _shortest(self) -> int:
+        """The longest refractory period that no recorded interval contradicts, in steps."""
+        dt = self.problem.dt
+        gaps = [np.diff(np.flatnonzero(s.spikes)).min(initial=np.iinfo(np.int64).max) for s in self.sweeps]
+        return int(min(min(gaps) - 1, round(20.0 / dt)))
+
+
+def _potential(name: str) -> bool:
+    """Whether a parameter is a place on the mV axis (E_L, theta, V_reset) and not a distance on it."""
+    return name == "theta" or name.startswith(("E_", "V_"))
+
+
+def covariance(fisher: Array, held: npt.NDArray[np.bool_]) -> Array:
+    """Inverse of the information over what is not held; 0 for what is.
+
+    Each parameter counts in its own information, so that a direction of little is not taken for one of none.
+    """
+    out = np.zeros_like(fisher)
+    free = np.ix_(~held, ~held)
+    scale = np.sqrt(np.maximum(np.diag(fisher)[~held], 1e-12))
+    values, vectors = np.linalg.eigh(fisher[free] / np.outer(scale, scale))
+    out[free] = (vectors / np.maximum(values, FLAT)) @ vectors.T / np.outer(scale, scale)
+    return out
+
+
+def values_at(surface: Surface, peak: Peak, q: torch.Tensor) -> dict[str, float]:
+    """All scalar parameters at coordinates `q` of a peak."""
+    n = len(surface.free.names)
+    return scalar_values(as_floats(surface.free.to_neuron(q[:n], peak.neuron)))

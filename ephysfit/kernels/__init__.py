@@ -1,0 +1,1 @@
+"""Kernels: a symbolic step becomes machine code, kept on disk."""

@@ -1,0 +1,55 @@
+"""Compiles kernels of generated modules into the cache on disk: ``python -m ephysfit.kernels.compile_worker ORDERS``.
+
+Knows neither torch nor sympy, so that it begins within half a second; `background_build` starts it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+#: letters of argument types: numbers and elements of arrays
+LETTERS = {"i": "int32", "q": "int64", "f": "float32", "d": "float64", "b": "uint8"}
+
+
+def types_of(text: str) -> tuple[Any, ...]:
+    """Numba types of arguments: a letter is a number, with a digit a C-ordered array of so many axes.
+
+    Examples
+    --------
+    >>> types_of("q d2")
+    (int64, Array(float64, 2, 'C', False, aligned=True))
+    """
+    from numba import types
+
+    out = []
+    for word in text.split():
+        element = getattr(types, LETTERS[word[0]])
+        out.append(types.Array(element, int(word[1:]), "C") if word[1:] else element)
+    return tuple(out)
+
+
+def compile_one(path: Path, function: str, types: str) -> None:
+    """Compile one function of a module and leave it in the cache."""
+    from ephysfit.kernels.kernel_files import load
+
+    getattr(load(path), function).compile(types_of(types))
+
+
+def main(orders: str) -> None:
+    """Compile in order; a line per kernel, whether it went well or not: who asks for it will see."""
+    from numba.core.errors import NumbaError
+
+    for path, function, types in json.loads(orders):
+        try:
+            compile_one(Path(path), function, types)
+        except (NumbaError, OSError) as error:
+            sys.stderr.write(f"{path}: {error}\n")
+        sys.stdout.write(path + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,67 @@
+"""Kernel source from a declaration, kept in a cache folder under its content's hash and compiled once per machine."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from ephysfit.kernels import templates
+from ephysfit.kernels.background_build import Order
+from ephysfit.kernels.kernel_files import module, written
+from ephysfit.kernels.tiles import vectors_work
+from ephysfit.kernels.variant import Variant
+from ephysfit.neuron.declaration_cache import kept
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.fingerprint import digest
+
+#: what kernels call, of `vectors.floats` or `scalars.numbers`
+EXPORTED = (
+    "F", "LANES", "SQUARE", "load", "store", "loadi", "storei", "splat", "splati", "where", "bits", "lowest", "mask",
+    "both", "no", "turn", "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1",
+    "tanh",
+)  # fmt: skip
+#: what a kernel's text imports and numba compiles into it
+INLINED = ("kernels/tile_memory.py", "kernels/scalar_math.py", "kernels/simd_math.py", "kernels/simd.py")
+
+
+@cache
+def source(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
+    """Source of one kernel (``"forward"``, ``"reverse"`` or ``"tangent"``) of a neuron class."""
+    vector = variant.lanes > 1
+    given = f'"{variant.element}", {variant.lanes}' if vector else f'"{variant.element}", {not vectors_work()}'
+    header = templates.HEADER.format(
+        neuron=neuron.__name__,
+        variant=variant,
+        library=library(),
+        module="simd" if vector else "scalar_math",
+        factory="floats" if vector else "numbers",
+        arguments=given,
+        imports="\n".join(f"{n} = v.{n}" for n in EXPORTED),
+    )
+    return header.rstrip("\n") + "\n" + _woven(neuron, kernel, variant)
+
+
+@kept
+def _woven(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
+    from ephysfit.kernels.writer import woven
+
+    return woven(neuron, kernel, variant)
+
+
+@cache
+def kernel(neuron: type[Neuron], name: str, variant: Variant) -> Any:
+    """The compiled kernel; its first call on a machine compiles it, later processes load it."""
+    return getattr(module(name, source(neuron, name, variant)), name)
+
+
+def order(neuron: type[Neuron], name: str, variant: Variant, current: str = "float64") -> Order:
+    """What a worker needs to compile a kernel for currents of this type."""
+    letter = {"float32": "f", "float64": "d"}
+    types = templates.TYPES[name].replace("F", letter[variant.element]).replace("C", letter[current])
+    return Order(written(name, source(neuron, name, variant)), name, types)
+
+
+@cache
+def library() -> str:
+    """A hash of the code that kernels inline, so that a changed library never meets a stale kernel."""
+    return digest(INLINED)[:16]

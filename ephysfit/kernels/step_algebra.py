@@ -1,0 +1,233 @@
+"""The pieces of a kernel that depend on the neuron: its step, spike, jump and their reverse, as definitions.
+
+In kernels state i is ``x{i}`` entering a step and ``y{i}`` after it, input k is ``i{k}``, coefficient k ``c{k}``, the
+margin ``u``; ``held`` and ``s`` are flags; ``l{i}`` is the derivative of the loss with respect to state i.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import sympy
+
+from ephysfit.kernels.expressions import Definition, choose
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.stepping import Step, newest, step
+from ephysfit.neuron.symbols import MARGIN, symbol
+
+HELD, SPIKE, SLOPE, SOURCE, AT_MARGIN, U, RATE, WEIGHT = (
+    symbol(n) for n in ("held", "s", "slope", "asked_now", "at_margin", "u", "rate", "weight")
+)
+
+
+def names(prefix: str, count: int) -> list[sympy.Symbol]:
+    """``x0, x1, ...``"""
+    return [symbol(f"{prefix}{k}") for k in range(count)]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A neuron's step in kernel names; `free` and `held` are the increments of each state."""
+
+    states: tuple[str, ...]
+    inputs: int
+    coefs: int
+    free: tuple[sympy.Expr, ...]
+    held: tuple[sympy.Expr, ...]
+    margin: sympy.Expr
+    jump: tuple[sympy.Expr, ...]
+    hazard: sympy.Expr | None
+    rest: tuple[sympy.Expr, ...]
+
+    @property
+    def x(self) -> list[sympy.Symbol]:
+        return names("x", len(self.states))
+
+    @property
+    def y(self) -> list[sympy.Symbol]:
+        return names("y", len(self.states))
+
+    @property
+    def c(self) -> list[sympy.Symbol]:
+        return names("c", self.coefs)
+
+    @property
+    def i(self) -> list[sympy.Symbol]:
+        return names("i", self.inputs)
+
+    def advance(self) -> list[Definition]:
+        """``y`` from ``x``, the inputs and the flag ``held``; states move by increments, which keeps their digits."""
+        out: list[Definition] = []
+        for k, (x, y) in enumerate(zip(self.x, self.y, strict=True)):
+            after, free = _moved(x, self.free[k], f"move{k}")
+            out += free
+            if self.free[k] == self.held[k]:
+                out.append((y, after))
+            elif self.held[k] == 0:
+                out.append((y, choose(HELD, x, after)))
+            else:
+                rested, held = _moved(x, self.held[k], f"rest{k}")
+                out += [*held, (y, choose(HELD, rested, after))]
+        return out
+
+    def jumps(self) -> list[Definition]:
+        """``j`` for the states a spike changes."""
+        return [(j, e) for j, e, y in zip(names("j", len(self.y)), self.jump, self.y, strict=True) if e != y]
+
+    def falls(self) -> list[Definition]:
+        """``fall``: what a spike takes from each state it changes."""
+        return [(symbol(f"fall{k}"), j - y) for k, (j, y) in enumerate(zip(self.jump, self.y, strict=True)) if j != y]
+
+    def tangents(self, detach: bool) -> Tangents:
+        """Forward mode over one step."""
+        return _tangents(self, detach)
+
+    def through_reset(self) -> list[Definition]:
+        """``at_margin`` with the reset in the graph: what a spike changes directly and through the states it moves.
+
+        The slope goes into each factor first, off the chain from step to step.
+        """
+        total = SLOPE * SOURCE
+        out: list[Definition] = []
+        for k, (j, y) in enumerate(zip(self.jump, self.y, strict=True)):
+            if j != y:
+                out.append((symbol(f"fall{k}"), SLOPE * (j - y)))
+                total = total + symbol(f"fall{k}") * symbol(f"l{k}")
+        return [*out, (AT_MARGIN, total)]
+
+    def before_jump(self) -> tuple[list[Definition], list[tuple[int, sympy.Expr]]]:
+        """At a spike: ``n`` = derivative with respect to the states before the jump, and what coefficients gain."""
+        l = names("l", len(self.y))
+        pulled = [
+            (n, choose(SPIKE, sympy.Add(*(a * sympy.diff(j, y) for a, j in zip(l, self.jump, strict=True))), old))
+            for n, y, old in zip(names("n", len(self.y)), self.y, l, strict=True)
+        ]
+        gains = [sympy.Add(*(a * sympy.diff(j, c) for a, j in zip(l, self.jump, strict=True))) for c in self.c]
+        return pulled, [(k, choose(SPIKE, g, sympy.Float(0))) for k, g in enumerate(gains) if g != 0]
+
+    def by_hazard(self) -> tuple[list[Definition], list[tuple[int, sympy.Expr]]]:
+        """What a hazard reads besides the margin: its share in ``l`` (as ``n``) and in the coefficients' gains."""
+        assert self.hazard is not None
+        l, n = names("l", len(self.y)), names("n", len(self.y))
+        slopes = [sympy.diff(self.hazard, y) for y in self.y]
+        direct = [(b, a + WEIGHT * e) for a, b, e in zip(l, n, slopes, strict=True) if e != 0]
+        gains = [sympy.diff(self.hazard, c) for c in self.c]
+        return direct, [(k, WEIGHT * e) for k, e in enumerate(gains) if e != 0]
+
+    def reverse(self) -> tuple[list[Definition], list[tuple[int, sympy.Expr]], list[sympy.Expr]]:
+        """One step backward: definitions of ``n`` (derivative by the entering states), coefficients' and inputs' gains.
+
+        Reads ``l`` (by the states before the jump) and ``at_margin`` (by the margin).
+        """
+        d = len(self.y)
+        after = [l + AT_MARGIN * sympy.diff(self.margin, y) for l, y in zip(names("l", d), self.y, strict=True)]
+        before = [sympy.Integer(0)] * d
+        gains = [AT_MARGIN * sympy.diff(self.margin, c) for c in self.c]
+        drives = [sympy.Integer(0)] * self.inputs
+        out: list[Definition] = []
+        for k in reversed(range(d)):
+            a, free, held = (symbol(f"{p}{k}") for p in ("a", "af", "ah"))
+            out.append((a, after[k]))
+            before[k] = before[k] + a
+            if self.free[k] == self.held[k]:
+                rules = [(a, self.free[k])]
+            else:
+                zero = sympy.Float(0)
+                rules = [(free, self.free[k])] + ([(held, self.held[k])] if self.held[k] != 0 else [])
+                out.append((free, choose(HELD, zero, a)))
+                if self.held[k] != 0:
+                    out.append((held, choose(HELD, a, zero)))
+            for weight, rule in rules:
+                for m in range(d):
+                    before[m] = before[m] + weight * sympy.diff(rule, self.x[m])
+                    after[m] = after[m] + weight * sympy.diff(rule, self.y[m])
+                gains = [g + weight * sympy.diff(rule, c) for g, c in zip(gains, self.c, strict=True)]
+                drives = [g + weight * sympy.diff(rule, i) for g, i in zip(drives, self.i, strict=True)]
+        out += list(zip(names("n", d), before, strict=True))
+        return out, [(k, g) for k, g in enumerate(gains) if g != 0], drives
+
+
+def _moved(x: sympy.Symbol, increment: sympy.Expr, name: str) -> tuple[sympy.Expr, list[Definition]]:
+    """The state plus its increment; a sum is gathered on its own first, so that small terms keep their digits."""
+    if not increment.is_Add:
+        return x + increment, []
+    move = symbol(name)
+    return x + move, [(move, increment)]
+
+
+@dataclass(frozen=True)
+class Tangents:
+    """Forward mode: how the derivatives ``t{i}_{k}`` of state i by coefficient k go over one step.
+
+    `parts` are definitions: at rest, after the flow (``z``), of the margin (``ds``), at a spike (``w``); `graph` adds
+    the reset.
+    """
+
+    active: tuple[int, ...]
+    parts: tuple[list[Definition], list[Definition], list[Definition], list[Definition]]
+    graph: list[Definition]
+
+
+def _tangents(p: Pieces, detach: bool) -> Tangents:
+    d = range(len(p.y))
+    used = {s for e in (*p.free, *p.held, p.margin, *p.jump, *p.rest) for s in e.free_symbols}
+    active = tuple(k for k, c in enumerate(p.c) if c in used)
+    before = lambda i, k: symbol(f"t{i}_{k}")  # noqa: E731
+    after = lambda i, k: symbol(f"z{i}_{k}")  # noqa: E731
+
+    def along(rule: sympy.Expr, i: int, k: int) -> sympy.Expr:
+        moved = [sympy.diff(rule, p.x[j]) * before(j, k) + sympy.diff(rule, p.y[j]) * after(j, k) for j in d]
+        return before(i, k) + sympy.Add(*moved) + sympy.diff(rule, p.c[k])
+
+    def by_state(e: sympy.Expr, k: int) -> sympy.Expr:
+        return sympy.Add(*(sympy.diff(e, p.y[j]) * after(j, k) for j in d)) + sympy.diff(e, p.c[k])
+
+    rest = [(before(i, k), sympy.diff(p.rest[i], p.c[k])) for i in d for k in active]
+    flow = []
+    for k in active:
+        for i in d:
+            free, held = along(p.free[i], i, k), along(p.held[i], i, k)
+            flow.append((after(i, k), free if free == held else choose(HELD, held, free)))
+    margin = [(symbol(f"ds{k}"), SLOPE * by_state(p.margin, k)) for k in active]
+    spiked = [(i, k) for i in d if p.jump[i] != p.y[i] for k in active]
+    jump = [(symbol(f"w{i}_{k}"), choose(SPIKE, by_state(p.jump[i], k), after(i, k))) for i, k in spiked]
+    graph = [(after(i, k), after(i, k) + symbol(f"ds{k}") * symbol(f"fall{i}")) for i, k in spiked]
+    return Tangents(active, (rest, flow, margin, jump), [] if detach else graph)
+
+
+@cache
+def pieces(neuron: type[Neuron]) -> Pieces:
+    """The pieces of a neuron class."""
+    s = step(neuron)
+    entering = _renaming(s, "x")
+    leaving = _renaming(s, "y")
+    x = names("x", len(s.states))
+    increments = lambda rule: tuple(_increment(e.xreplace(entering), x[k]) for k, (_, e) in enumerate(rule))  # noqa: E731
+    after = dict(s.jump)
+    return Pieces(
+        states=s.states,
+        inputs=len(s.inputs),
+        coefs=len(s.coefs),
+        free=increments(s.advance),
+        held=increments(s.advance_held),
+        margin=s.margin.xreplace(leaving),
+        jump=tuple(after.get(n, symbol(n)).xreplace(leaving) for n in s.states),
+        hazard=None if s.hazard is None else s.hazard.xreplace({**leaving, MARGIN: U}),
+        rest=tuple(sympy.sympify(r).xreplace(leaving) for r in s.rest),
+    )
+
+
+def _renaming(s: Step, state: str) -> dict[sympy.Symbol, sympy.Symbol]:
+    out = {symbol(n): symbol(f"{state}{k}") for k, n in enumerate(s.states)}
+    out |= {newest(n): symbol(f"y{k}") for k, n in enumerate(s.states)}
+    out |= {symbol(n): symbol(f"i{k}") for k, n in enumerate(s.inputs)}
+    return out | {symbol(n): symbol(f"c{k}") for k, n in enumerate(s.coefs)}
+
+
+def _increment(e: sympy.Expr, x: sympy.Symbol) -> sympy.Expr:
+    terms = list(sympy.Add.make_args(e))
+    if x in terms:
+        terms.remove(x)
+        return sympy.Add(*terms)
+    return e - x

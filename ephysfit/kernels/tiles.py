@@ -1,0 +1,214 @@
+"""Which row sits in which lane of which tile, and what a tile's rows share."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ephysfit.errors import SimulationError
+from ephysfit.kernels.kernel_files import module
+
+#: bytes of a tile: two AVX2 registers a value, or two of AVX-512 where the machine has them
+NARROW, WIDE = 64, 128
+
+#: a kernel in small, kept on disk like the others: whether this numba takes our vector types
+PROBE = """
+from ephysfit.compiling import compiled
+from ephysfit.kernels.simd import floats
+
+v = floats("float32", 16)
+load, store, where, fma = v.load, v.store, v.where, v.fma
+
+
+@compiled()
+def probe(x):
+    a = load(x, 0)
+    store(x, 0, where(a > -a, fma(a, a, a) + a, a))
+"""
+
+
+@cache
+def _wide() -> bool:
+    from llvmlite.binding import get_host_cpu_features
+
+    return bool(get_host_cpu_features().get("avx512f"))
+
+
+@cache
+def vectors_work() -> bool:
+    """Whether this numba takes our vector types; if not, kernels run row by row, several times slower.
+
+    ``EPHYSFIT_VECTORS=0`` answers no.
+    """
+    if os.environ.get("EPHYSFIT_VECTORS") == "0":
+        return False
+    from numba.core.errors import NumbaError
+
+    try:
+        from ephysfit.kernels.simd import floats
+
+        floats("float32", 16)
+        x = np.ones(16, np.float32)
+        module("probe", PROBE).probe(x)
+    except (ImportError, AttributeError, TypeError, NotImplementedError, NumbaError) as error:
+        warnings.warn(f"SIMD kernels are off: numba refused vector types ({error})", RuntimeWarning, stacklevel=2)
+        return False
+    return bool((x == 3).all())
+
+
+def lanes_for(element: str, rows: int) -> int:
+    """Rows of a tile: one chain of registers, or two where there are rows to fill them; 1 without vectors.
+
+    A single row takes a tile too: plain numbers are little faster there (0.8-1.5 times) and would need kernels of their
+    own, each a second to compile.
+    """
+    size = np.dtype(element).itemsize
+    if not vectors_work():
+        return 1
+    return WIDE // size if _wide() and rows * size >= 0.75 * WIDE else NARROW // size
+
+
+@dataclass(frozen=True, eq=False)
+class Lists:
+    """Lists of step numbers in one array: list k is ``at[begin[k]:begin[k + 1]]``; `shape` is their (cell, trial)."""
+
+    begin: np.ndarray
+    at: np.ndarray
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, events: Any, steps: int) -> Lists:
+        """From a raster (cell, trial, time) or nested lists ``events[cell][trial]`` of step numbers.
+
+        Raises
+        ------
+        SimulationError
+            If a step lies outside the run or the lists are ragged.
+        """
+        if hasattr(events, "shape"):
+            return cls._of_raster(np.asarray(events))
+        shape = (len(events), len(events[0]))
+        if any(len(trials) != shape[1] for trials in events):
+            raise SimulationError("events need the same number of trials for every cell: events[cell][trial]")
+        flat = [np.sort(np.asarray(e, dtype=np.int64)) for trials in events for e in trials]
+        for k, e in enumerate(flat):
+            if e.size and (e[0] < 0 or e[-1] >= steps):
+                raise SimulationError(f"events of row {k} span steps {e[0]} to {e[-1]}; the run has 0 to {steps - 1}")
+        return cls(_begin([e.size for e in flat]), np.concatenate([*flat, np.zeros(0, np.int64)]), shape)
+
+    @classmethod
+    def _of_raster(cls, raster: np.ndarray) -> Lists:
+        flat = raster.reshape(-1, raster.shape[-1])
+        rows, at = np.nonzero(flat > 0)
+        return cls(_begin(np.bincount(rows, minlength=flat.shape[0])), at, (raster.shape[0], raster.shape[1]))
+
+
+def _begin(sizes: Any) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(np.asarray(sizes, dtype=np.int64))]).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Lanes in order: the row each one runs, and where its inputs are.
+
+    Attributes
+    ----------
+    cells, trials : int
+        Rows are (cell, trial), trial fastest.
+    lanes : int
+        Rows of a tile.
+    shared : bool
+        All rows of any tile read the same source and the same list.
+    row, cell : ndarray of int, (lane,)
+        Padding lanes repeat a row of their tile.
+    real : ndarray of bool, (lane,)
+    sources : tuple of ndarray of int, (lane,)
+        For every array of sources (currents, lists, thresholds): which of its rows a lane reads.
+    """
+
+    cells: int
+    trials: int
+    lanes: int
+    shared: bool
+    row: np.ndarray
+    cell: np.ndarray
+    real: np.ndarray
+    sources: tuple[np.ndarray, ...]
+
+    @property
+    def tiles(self) -> int:
+        return self.row.size // self.lanes
+
+    def scatter(self, values: np.ndarray) -> np.ndarray:
+        """Per lane to per row, (..., lane) -> (..., cell, trial)."""
+        out = np.empty((*values.shape[:-1], self.cells * self.trials), values.dtype)
+        out[..., self.row[self.real]] = values[..., self.real]
+        return out.reshape(*values.shape[:-1], self.cells, self.trials)
+
+
+def arrange(
+    cells: int, shapes: Sequence[tuple[int, int]], together: int, element: str, lanes: int | None = None
+) -> Layout:
+    """Lay rows out in tiles so that rows of one stimulus sit together.
+
+    Parameters
+    ----------
+    cells : int
+        Cells of the neuron (1 broadcasts).
+    shapes : sequence of (cell, trial)
+        Leading axes of every source; axes of length 1 broadcast.
+    together : int
+        The first `together` sources are what a shared tile has one of.
+    element : str
+        ``"float32"`` or ``"float64"``.
+    lanes : int, optional
+        Rows of a tile; by `lanes_for` unless given.
+    """
+    cells = _common("cell", [cells, *(s[0] for s in shapes)])
+    trials = _common("trial", [s[1] for s in shapes])
+    rows = np.arange(cells * trials)
+    cell, trial = rows // trials, rows % trials
+    places = [cell * (a > 1) * b + trial * (b > 1) for a, b in shapes]
+    lanes = lanes or lanes_for(element, rows.size)
+    if lanes == 1:
+        order, real, shared = rows, np.ones(rows.size, bool), True
+    else:
+        order, real, shared = _tile(rows, places[:together], lanes)
+    return Layout(
+        cells, trials, lanes, shared, order, cell[order], real, tuple(p[order].astype(np.int64) for p in places)
+    )
+
+
+def _tile(rows: np.ndarray, keys: Sequence[np.ndarray], lanes: int) -> tuple[np.ndarray, np.ndarray, bool]:
+    key = np.zeros(rows.size, np.int64)
+    for k in keys:
+        key = key * (int(k.max()) + 1) + k
+    order = np.argsort(key, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
+    padded = sum(-(-g.size // lanes) for g in groups)
+    plain = -(-rows.size // lanes)
+    if padded <= 1.5 * plain:
+        parts = [_pad(g, lanes) for g in groups]
+        return np.concatenate([p for p, _ in parts]), np.concatenate([r for _, r in parts]), True
+    order, real = _pad(rows, lanes)
+    return order, real, False
+
+
+def _pad(rows: np.ndarray, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+    missing = -rows.size % lanes
+    real = np.ones(rows.size + missing, bool)
+    real[rows.size :] = False
+    return np.concatenate([rows, np.repeat(rows[-1:], missing)]), real
+
+
+def _common(axis: str, sizes: list[int]) -> int:
+    size = max(sizes)
+    if any(s not in (1, size) for s in sizes):
+        raise SimulationError(f"{axis} axes of neuron, current and events are {sizes}; each must be 1 or {size}")
+    return size

@@ -1,0 +1,366 @@
+"""Kernel texts from a neuron's pieces: forward, reverse and tangent templates filled for one variant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sympy
+
+from ephysfit.errors import SimulationError
+from ephysfit.kernels import templates
+from ephysfit.kernels.expressions import Printer
+from ephysfit.kernels.step_algebra import AT_MARGIN, RATE, SLOPE, SOURCE, WEIGHT, Pieces, U, names, pieces
+from ephysfit.neuron.symbols import symbol
+
+if TYPE_CHECKING:
+    from ephysfit.kernels.variant import Variant
+    from ephysfit.neuron.declare import Neuron
+
+WINDOWS = {
+    "triangle": ["z = one - fabs(u) * sharp", "slope = where(z > zero, z, zero) * sharp"],
+    "box": ["slope = where(fabs(u) * sharp <= one, half, zero) * sharp"],
+    "survival": ["z = u * sharp", "slope = exp(z - exp(z)) * sharp"],
+    "fast_sigmoid": ["z = fma(fabs(u), sharp, one)", "slope = half * sharp / (z * z)"],
+}
+
+#: log of the highest hazard (per ms) a likelihood counts with, as in `likelihood_kernel`
+HIGHEST = 12.0
+#: what keeps the logarithm of a spike's probability finite, far below any that counts: 1e-30 is felt from 1e-20 on
+TINY = {"float32": 1e-30, "float64": 1e-300}
+
+
+class Writer:
+    """Lines for the slots of one kernel."""
+
+    def __init__(self, p: Pieces, v: Variant) -> None:
+        self.p, self.v, self.printer = p, v, Printer()
+
+    def lanewise(self) -> str:
+        return "" if self.v.shared else " * LANES"
+
+    def dense(self, scratch: str, slot: str) -> str:
+        """A value per step that is shared by the tile or one per lane."""
+        return f"splat({scratch}[{slot}])" if self.v.shared else f"load({scratch}, ({slot}) * LANES)"
+
+    def coefs(self) -> list[str]:
+        return [f"c{k} = load(coefs, {k} * rows + row)" for k in range(self.p.coefs)]
+
+    def rest(self) -> list[str]:
+        return self.printer.program(list(zip(self.p.x, self.p.rest, strict=True)))
+
+    def input(self) -> list[str]:
+        if self.v.shared:
+            return [f"i{k} = splat(F(current[a, {k}, t0 + q]))" for k in range(self.p.inputs)]
+        return [f"i{k} = load(drive, (q * INPUTS + {k}) * LANES)" for k in range(self.p.inputs)]
+
+    def fill(self) -> list[str]:
+        lines = ["a = source[row]"] if self.v.shared else []
+        for k in range(0 if self.v.shared else self.p.inputs):
+            lines += self.read("drive", "current", "source", "INPUTS", k)
+        if self.v.trace or self.v.spikes == "forced":
+            lines.append(f"mark(marks, {'1' if self.v.shared else 'LANES'}, marked, row, begin, at, t0, n)")
+        return lines
+
+    def read(self, scratch: str, array: str, rows: str, width: str, slot: int) -> list[str]:
+        """A segment of every lane's own row into scratch, square by square."""
+        return [
+            f"begins(starts, LANES, {rows}, row, {array}, {slot})",
+            "for l in range(LANES):",
+            "    starts[l] += t0",
+            "for q in range(0, n - SQUARE + 1, SQUARE):",
+            f"    turn({array}_flat, starts, {scratch}, (q * {width} + {slot}) * LANES, {width} * LANES)",
+            "    for l in range(LANES):",
+            "        starts[l] += SQUARE",
+            f"rest_of({scratch}, LANES, {width}, {slot}, {array}_flat, starts, n - n % SQUARE, n)",
+        ]
+
+    def step(self) -> list[str]:
+        """From the states entering a step to the flag of a spike; the same text forward and in the recomputation."""
+        advance = [*self.p.advance(), (U, self.p.margin)]
+        return [
+            *self.input(),
+            "held = wake > splati(np.int32(t))",
+            *self.printer.program(advance),
+            *{"own": self._own, "forced": self._forced, "drawn": self._drawn}[self.v.spikes](),
+        ]
+
+    def _own(self) -> list[str]:
+        return ["s = both(u >= zero, no(held))"]
+
+    def _forced(self) -> list[str]:
+        return [f"s = {self.dense('marks', 'q')} > half"]
+
+    def hazard(self) -> sympy.Expr:
+        """Of the margin ``u``, the states after the flow and the coefficients."""
+        if self.p.hazard is None:
+            raise SimulationError("escape noise needs a hazard(self, u), which this neuron does not declare")
+        return self.p.hazard
+
+    def expected(self) -> list[str]:
+        """``expected``: spikes expected in this step, as `replay` counts them."""
+        highest = self.printer.constant(float(np.exp(HIGHEST)))
+        return [
+            *self.printer.program([(RATE, self.hazard())]),
+            f"high = rate >= {highest}",
+            f"expected = where(high, {highest}, rate) * dt",
+        ]
+
+    def _drawn(self) -> list[str]:
+        sharpened = self.hazard().xreplace({U: symbol("z")})
+        return [
+            "z = beta * (u - offset)",
+            *self.printer.program([(RATE, sharpened)]),
+            "total = total + where(held, zero, rate * dt)",
+            "s = both(total >= limit, no(held))",
+        ]
+
+    def spike(self) -> list[str]:
+        changed = [(k, f"y{k} = where(s, j{k}, y{k})") for k, j in enumerate(self.p.jump) if j != self.p.y[k]]
+        lines = ["wake = where(s, splati(np.int32(t + 1)) + nref, wake)", *self.printer.program(self.p.jumps())]
+        lines += [line for _, line in changed]
+        if self.v.trace:
+            lines.append("e = e + where(s, one, zero)")
+        return lines
+
+    def surprise(self) -> list[str]:
+        """At a spike: the log of its probability instead of minus the spikes expected."""
+        if not self.v.escape:
+            return []
+        tiny = self.printer.constant(TINY[self.v.element])
+        return [
+            f"chance = expected + log(fma(expected, phi1(-expected), {tiny}))",
+            "square = square + where(both(s, no(held)), chance, zero)",
+        ]
+
+    def next_threshold(self) -> list[str]:
+        if self.v.spikes != "drawn":
+            return []
+        return [
+            "total = where(s, zero, total)",
+            "store(line, 0, limit)",
+            "for l in range(LANES):",
+            "    if (m >> l) & 1:",
+            "        drawn[l] = min(drawn[l] + 1, thresholds.shape[1] - 1)",
+            "        line[l] = thresholds[drawing[row + l], drawn[l]]",
+            "limit = load(line, 0)",
+        ]
+
+    def settle(self) -> list[str]:
+        return [f"x{k} = y{k}" for k in range(len(self.p.states))]
+
+    def trace_begin(self) -> list[str]:
+        return ["e = zero"] if self.v.trace else []
+
+    def resume(self) -> list[str]:
+        if not self.v.resume:
+            return []
+        states = [f"{x} = load(start, {k} * rows + row)" for k, x in enumerate(self.state_slots())]
+        return [*states, "wake = loadi(awake, row)"]
+
+    def trace_decay(self) -> list[str]:
+        return [f"e = fma(e, kappa, -{self.dense('marks', 'q')})"] if self.v.trace else []
+
+    def add(self, vector: str, to: str) -> list[str]:
+        """Add a vector's lanes to float64 sums."""
+        return [f"store(line, 0, {vector})", "for l in range(LANES):", f"    {to} += line[l]"]
+
+    def state_slots(self) -> list[str]:
+        return [f"x{k}" for k in range(len(self.p.states))] + (["e"] if self.v.trace else [])
+
+
+def weave_forward(w: Writer) -> str:
+    """The forward kernel's text."""
+    v, slots = w.v, w.state_slots()
+    summed = v.trace or v.escape
+    stored = [f"store(kept, (part * {len(slots)} + {k}) * rows + row, {x})" for k, x in enumerate(slots)]
+    lanes = "for l in range(LANES):"
+    first = ["total = zero", lanes, "    drawn[l] = 0", "    line[l] = thresholds[drawing[row + l], 0]",
+             "limit = load(line, 0)"]  # fmt: skip
+    for name, place in (("beta", "3"), ("offset", "3 + rows")):
+        first += [lanes, f"    line[l] = numbers[{place} + row + l]", f"{name} = load(line, 0)"]
+    saved = {-1: "u", **{k: f"x{k}" for k in range(len(w.p.states))}}
+    filled = {
+        "coefs": w.coefs(),
+        "rest": w.rest(),
+        "begin": (first if v.spikes == "drawn" else []) + w.trace_begin() + w.resume(),
+        "keep": [*stored, "storei(woken, part * rows + row, wake)"] if v.keep else [],
+        "fill": w.fill() + (["square = zero"] if summed else []),
+        "step": w.step() + w.trace_decay() + (w.expected() if v.escape else []),
+        "spike": w.surprise() + w.spike() + w.next_threshold(),
+        "settle": w.settle(),
+        "trace": (["square = fma(e, e, square)"] if v.trace else [])
+        + (["square = square - where(held, zero, expected)"] if v.escape else []),
+        "save": [
+            line
+            for k, name in enumerate(v.save)
+            for line in (f"store(line, 0, {saved[name]})",
+                         f"for l in range(LANES):\n{' ' * 20}saved[row + l, {k}, t] = line[l]")
+        ],
+        "flush": w.add("square", "loss[row + l]") if summed else [],
+    }  # fmt: skip
+    filled["final"] = [f"store(final, {k} * rows + row, {x})" for k, x in enumerate(slots)]
+    filled["constants"] = w.printer.preamble()
+    return templates.weave(templates.FORWARD, filled)
+
+
+def weave_reverse(w: Writer) -> str:
+    """The reverse kernel's text."""
+    back = _Back(w)
+    filled = {
+        "coefs": w.coefs(),
+        "zero": back.zero(),
+        "earlier": back.earlier(),
+        "restore": back.restore(),
+        "fill": back.fill(),
+        "enter": [f"store(entered, {back.entry(k)}, x{k})" for k in back.states],
+        "step": w.step() + w.trace_decay(),
+        "spike": w.spike(),
+        "settle": w.settle(),
+        "trace": ["store(asked, q * LANES, e + e)"] if w.v.source == "trace" else [],
+        "gather": back.gather(),
+        "input": w.input(),
+        "entered": [f"x{k} = load(entered, {back.entry(k)})" for k in back.states],
+        "source": _source(w),
+        "unjump": back.unjump(),
+        "reverse": back.step(),
+        "flush": back.flush(),
+        "rest": back.rest(),
+    }
+    filled["constants"] = w.printer.preamble()
+    return templates.weave(templates.REVERSE, filled)
+
+
+class _Back:
+    """What is particular to the way back: derivatives ``l`` of the states, gains ``g`` of coefficients."""
+
+    def __init__(self, w: Writer) -> None:
+        self.w, self.p, self.v = w, w.p, w.v
+        self.states = range(len(w.p.states))
+        self.before_jump, self.jump_gains = w.p.before_jump()
+        self.back, self.gains, self.drives = w.p.reverse()
+        self.direct, self.direct_gains = w.p.by_hazard() if w.v.source == "escape" else ([], [])
+        self.gained = sorted({k for k, _ in (*self.gains, *self.jump_gains, *self.direct_gains)})
+        self.carried = [f"l{k}" for k in self.states] + (["pull"] if w.v.source == "trace" else [])
+
+    def zero(self) -> list[str]:
+        start = "load(later, {} * rows + row)" if self.v.resume else "zero"
+        return [f"{l} = {start.format(k)}" for k, l in enumerate(self.carried)]
+
+    def earlier(self) -> list[str]:
+        """At the beginning of a row; what begins at rest goes on to the coefficients of the rest."""
+        out = [f"store(earlier, {k} * rows + row, {l})" for k, l in enumerate(self.carried)]
+        return out + ([f"l{k} = l{k} * load(first, row)" for k in self.states] if self.v.resume else [])
+
+    def restore(self) -> list[str]:
+        slots = self.w.state_slots()
+        out = [f"{x} = load(kept, (part * {len(slots)} + {k}) * rows + row)" for k, x in enumerate(slots)]
+        return [*out, "wake = loadi(woken, part * rows + row)"]
+
+    def fill(self) -> list[str]:
+        dense = self.v.source in ("spikes", "margins")
+        return self.w.fill() + (self.w.read("asked", "dense", "own", "1", 0) if dense else [])
+
+    def entry(self, k: int) -> str:
+        return f"(q * STATES + {k}) * LANES"
+
+    def gather(self) -> list[str]:
+        return [f"g{k} = zero" for k in self.gained]
+
+    def gaining(self, gains: list[tuple[int, sympy.Expr]]) -> list[tuple[sympy.Symbol, sympy.Expr]]:
+        return [(symbol(f"g{k}"), symbol(f"g{k}") + e) for k, e in gains]
+
+    def settle(self) -> list[str]:
+        return [f"l{k} = n{k}" for k in self.states]
+
+    def unjump(self) -> list[str]:
+        return self.w.printer.program([*self.before_jump, *self.gaining(self.jump_gains)]) + self.settle()
+
+    def step(self) -> list[str]:
+        push = [(symbol(f"push{k}"), e) for k, e in enumerate(self.drives)] if self.v.drive else []
+        direct = self.w.printer.program([*self.direct, *self.gaining(self.direct_gains)])
+        direct += [f"l{s.name[1:]} = {s.name}" for s, _ in self.direct]
+        back = self.w.printer.program([*self.back, *self.gaining(self.gains), *push]) + self.settle()
+        return direct + back + [f"store(pushed, (q * INPUTS + {k}) * LANES, push{k})" for k in range(len(push))]
+
+    def add(self, k: int) -> list[str]:
+        return self.w.add(f"g{k}", f"total[{k} * LANES + l]")
+
+    def flush(self) -> list[str]:
+        driven = range(len(self.drives)) if self.v.drive else ()
+        spill = [f"spill(pushed, LANES, INPUTS, {k}, row, driven, t0, n)" for k in driven]
+        return [line for k in self.gained for line in self.add(k)] + spill
+
+    def rest(self) -> list[str]:
+        """What coefficients gain through the states a row begins with."""
+        l = names("l", len(self.states))
+        gains = [sympy.Add(*(a * sympy.diff(r, c) for a, r in zip(l, self.p.rest, strict=True))) for c in self.p.c]
+        active = [(symbol(f"g{k}"), e) for k, e in enumerate(gains) if e != 0]
+        return self.w.printer.program(active) + [line for s, _ in active for line in self.add(int(s.name[1:]))]
+
+
+def weave_tangent(w: Writer) -> str:
+    """The forward-mode kernel's text."""
+    p, v = w.p, w.v
+    t = p.tangents(v.detach)
+    first, flow, margin, jump = ([(s, e) for s, e in part] for part in t.parts)
+    pairs = [(a, b) for n, a in enumerate(t.active) for b in t.active[n:]]
+    filled = {
+        "coefs": w.coefs(),
+        "rest": [*w.rest(), *w.printer.program(first)],
+        "begin": ["e = zero", *[f"d{k} = zero" for k in t.active]],
+        "fill": w.fill(),
+        "gather": ["square = zero", *[f"g{k} = zero" for k in t.active], *[f"h{a}_{b} = zero" for a, b in pairs]],
+        "step": [*w.step(), *w.trace_decay(), *w.printer.program(flow)],
+        "slope": [*WINDOWS[v.window], "slope = where(held, zero, slope)", *w.printer.program(margin)],
+        "falls": w.printer.program(p.falls()),
+        "graph": w.printer.program(t.graph),
+        "spike": [*w.printer.program(jump), *[f"z{s.name[1:]} = {s.name}" for s, _ in jump], *w.spike()],
+        "settle": w.settle() + [f"t{i}_{k} = z{i}_{k}" for i in range(len(p.y)) for k in t.active],
+        "sums": ["square = fma(e, e, square)"]
+        + [f"d{k} = fma(d{k}, kappa, ds{k})" for k in t.active]
+        + [f"g{k} = fma(e, d{k}, g{k})" for k in t.active]
+        + [f"h{a}_{b} = fma(d{a}, d{b}, h{a}_{b})" for a, b in pairs],
+        "flush": w.add("square", "loss[row + l]")
+        + [line for k in t.active for line in w.add(f"g{k}", f"gradient[{k}, row + l]")]
+        + [line for a, b in pairs for line in w.add(f"h{a}_{b}", f"matrix[{a}, {b}, row + l]")],
+    }
+    filled["constants"] = w.printer.preamble()
+    return templates.weave(templates.TANGENT, filled)
+
+
+def _source(w: Writer) -> list[str]:
+    """``at_margin``: the derivative of the loss by the margin of this step."""
+    p, v = w.p, w.v
+    if v.source == "escape":
+        through_margin = sympy.diff(w.hazard(), U) * WEIGHT
+        advance, expected = w.printer.program([*p.advance(), (U, p.margin)]), w.expected()
+        tiny = w.printer.constant(TINY[v.element])
+        return [
+            *advance,
+            *expected,
+            f"spared = where(mask(m), one / fma(expected, phi1(expected), {tiny}), -one)",
+            "weight = where(held, zero, where(high, zero, spared * dt))",
+            *w.printer.program([(AT_MARGIN, through_margin)]),
+        ]
+    if v.source == "margins":
+        return [*w.printer.program(p.advance()), "at_margin = load(asked, q * LANES)"]
+    asked = ["pull = fma(pull, kappa, load(asked, q * LANES))"] if v.source == "trace" else []
+    value = "pull" if v.source == "trace" else "load(asked, q * LANES)"
+    through = [(AT_MARGIN, SLOPE * SOURCE)] if v.detach else p.through_reset()
+    return [
+        *w.printer.program([*p.advance(), (U, p.margin)]),
+        *asked,
+        f"asked_now = {value}",
+        *WINDOWS[v.window],
+        "slope = where(held, zero, slope)",
+        *w.printer.program(through),
+    ]
+
+
+def woven(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
+    """The body of a kernel and the constants before it (``"forward"``, ``"reverse"`` or ``"tangent"``)."""
+    p = pieces(neuron)
+    body = {"forward": weave_forward, "reverse": weave_reverse, "tangent": weave_tangent}[kernel](Writer(p, variant))
+    sizes = f"INPUTS, STATES, COEFS = {p.inputs}, {len(p.states)}, {p.coefs}"
+    return sizes + "\n" + body + "\n"

@@ -1,0 +1,126 @@
+"""Per stimulus and window, the tables from which every coincidence score and its standard error follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ephysfit.metrics.coincidence import gamma_table, md_of, mean_weight, self_weight, weight_table
+from ephysfit.metrics.consensus import consensus
+from ephysfit.metrics.matching import Scored
+from ephysfit.metrics.reliability import at_least, leave_one_out, md_top, own_gammas
+from ephysfit.metrics.trains import pack
+from ephysfit.metrics.van_rossum import van_rossum_table
+from ephysfit.metrics.victor_purpura import victor_purpura_table
+from ephysfit.metrics.weights import Array, mean_over, mean_over_pairs, ratio
+
+#: runs that enter the pairwise distances, spread over all; they cost repeats x runs x spikes^2
+DISTANCE_RUNS = 50
+
+
+def _row_means(table: Array) -> Array:
+    """Mean over runs of a table (repeat, run), undefined pairs left out; (repeat,)."""
+    known = ~np.isnan(table)
+    return ratio(np.where(known, table, 0.0).sum(1), known.sum(1).astype(np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class Coincidences:
+    """Coincidences of one stimulus at one window. Weights have axes (..., repeat).
+
+    Attributes
+    ----------
+    gamma_dm, count_dm : (repeat,) arrays, averaged over runs
+    gamma_dd, count_dd : (repeat, repeat) arrays
+    count_mm : float, of two different runs (of the run with itself when there is one)
+    gamma_top : (repeat,) array, Γ of each repeat with the consensus of the others; empty for one repeat
+    md_top : float, Md* of those consensus trains, or of single repeats where that is higher (`md_ceiling`)
+    gamma_consensus : (repeat,) array, Γ of each repeat with the consensus of the runs; empty when not asked for
+    """
+
+    gamma_dm: Array
+    gamma_dd: Array
+    count_dm: Array
+    count_dd: Array
+    count_mm: float
+    gamma_top: Array
+    md_top: float
+    gamma_consensus: Array
+
+    @classmethod
+    def of(cls, stimulus: Scored, window: float, with_consensus: bool) -> Coincidences:
+        data, runs, duration = stimulus.data, stimulus.runs, stimulus.duration
+        others = leave_one_out(data, duration, window=window)
+        best = [consensus(runs, duration, window)] if with_consensus else []
+        count_dd = weight_table(data, data, window)
+        return cls(
+            gamma_dm=_row_means(gamma_table(data, runs, duration, window)),
+            gamma_dd=gamma_table(data, data, duration, window),
+            count_dm=mean_weight(data, runs, window),
+            count_dd=count_dd,
+            count_mm=self_weight(runs, window),
+            gamma_top=own_gammas(data, others, duration, window),
+            md_top=md_top(data, others, count_dd, window),
+            gamma_consensus=gamma_table(data, best, duration, window)[:, 0] if best else np.empty(0),
+        )
+
+    def reliability(self, weights: Array) -> Array:
+        """R."""
+        return mean_over_pairs(self.gamma_dd, weights)
+
+    def gamma(self, weights: Array) -> Array:
+        """Mean Γ of repeats and runs."""
+        return mean_over(self.gamma_dm, weights)
+
+    def gamma_over_R(self, weights: Array) -> Array:
+        """Γ / R."""
+        return ratio(self.gamma(weights), self.reliability(weights))
+
+    def consensus_over_R(self, weights: Array) -> Array:
+        """Γ of the runs' consensus train, over R."""
+        if not self.gamma_consensus.size:
+            return np.full(weights.shape[:-1], np.nan)
+        return ratio(mean_over(self.gamma_consensus, weights), self.reliability(weights))
+
+    def md_star(self, weights: Array) -> Array:
+        """Md*, Kistler window, unbiased."""
+        return md_of(mean_over(self.count_dm, weights), mean_over_pairs(self.count_dd, weights), self.count_mm)
+
+    def top(self, weights: Array) -> Array:
+        """Γ that a single train reaches: the consensus of the other repeats, or one of them (`gamma_ceiling`)."""
+        if not self.gamma_top.size:
+            return np.full(weights.shape[:-1], np.nan)
+        return at_least(mean_over(self.gamma_top, weights), self.reliability(weights))
+
+    def top_over_R(self, weights: Array) -> Array:
+        """The same over R."""
+        return ratio(self.top(weights), self.reliability(weights))
+
+
+@dataclass(frozen=True, eq=False)
+class Distances:
+    """A pairwise distance of one stimulus: to the runs (repeat,), and among the repeats (repeat, repeat)."""
+
+    to_runs: Array
+    among: Array
+
+    @classmethod
+    def of(cls, stimulus: Scored, table: Callable[..., Array], setting: float) -> Distances:
+        every = max(len(stimulus.runs) // DISTANCE_RUNS, 1)
+        data, runs = pack(stimulus.data), pack(stimulus.runs[::every][:DISTANCE_RUNS])
+        return cls(table(data, runs, setting).mean(1), table(data, data, setting))
+
+    def mean(self, weights: Array) -> Array:
+        """Mean distance of repeats and runs."""
+        return mean_over(self.to_runs, weights)
+
+    def own(self, weights: Array) -> Array:
+        """Mean distance of two repeats."""
+        return mean_over_pairs(self.among, weights)
+
+
+def distances(stimulus: Scored, tau: float, cost: float) -> tuple[Distances, Distances]:
+    """Van Rossum and Victor–Purpura distances of one stimulus."""
+    return Distances.of(stimulus, van_rossum_table, tau), Distances.of(stimulus, victor_purpura_table, cost)

@@ -1,0 +1,144 @@
+"""A score: its lines by name, as plain values, and as the table that printing it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+from ephysfit.errors import ScoreError, near
+from ephysfit.metrics.jackknife import Row, plain
+
+HEAD = ("score", "value", "±se", "cell's own", "best", "")
+WIDTHS = (26, 8, 7, 11, 6, 0)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Spike-timing scores of a model on a recording.
+
+    `score["md_star_8"]` is a value, `score.row("md_star_8")` its line; a name without window means the first window.
+    Printing gives a table.
+
+    Attributes
+    ----------
+    rows : tuple of Row
+    stochastic : bool, whether the model was run with noise; Γ of noisy and of deterministic runs never compare
+    scored : tuple of (start, stop), ms, one a stimulus
+    rate_data_hz, rate_model_hz : float
+    n_repeats, n_runs : tuple of int, one a stimulus
+    n_spikes : int, recorded spikes in the scored stretches, all repeats
+    skipped : str, why the scored stretch starts where it does
+    warnings : tuple of str
+    cell : str
+    """
+
+    rows: tuple[Row, ...]
+    stochastic: bool
+    scored: tuple[tuple[float, float], ...]
+    rate_data_hz: float
+    rate_model_hz: float
+    n_repeats: tuple[int, ...]
+    n_runs: tuple[int, ...]
+    n_spikes: int
+    skipped: str = ""
+    warnings: tuple[str, ...] = ()
+    cell: str = ""
+
+    def row(self, name: str) -> Row:
+        """The line of that name; without a window, the first of that metric."""
+        by_name = {r.name: r for r in self.rows}
+        stems = {_stem(r.name): r for r in reversed(self.rows)}
+        if name in by_name or name in stems:
+            return by_name.get(name) or stems[name]
+        if self.stochastic and name.startswith("gamma"):
+            raise ScoreError(
+                f"{name!r} is of one deterministic run, these are noisy runs; ask for gamma_over_R_runs, or simulate "
+                f"without noise. {near(name, by_name)}"
+            )
+        raise ScoreError(f"the score has no line {name!r}; {near(name, by_name)}")
+
+    def __getitem__(self, name: str) -> float:
+        return self.row(name).value
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    @property
+    def rate_error(self) -> float:
+        """(model rate - recorded rate) / recorded rate."""
+        return self["rate_error"]
+
+    @property
+    def headline(self) -> Row:
+        """The line to quote: Γ/R of a deterministic run, Md* of noisy runs, at the first window."""
+        return self.row("md_star" if self.stochastic else "gamma_over_R")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        out = {k: plain(v) for k, v in vars(self).items() if k != "rows"}
+        return {**out, "rows": [r.to_dict() for r in self.rows]}
+
+    def __str__(self) -> str:
+        return render(self)
+
+
+def _stem(name: str) -> str:
+    """A line's name without its window."""
+    stem, _, last = name.rpartition("_")
+    return stem if last.replace(".", "").isdigit() else name
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "–" if isnan(value) else f"{value:.{digits}f}"
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+
+
+def _span(values: tuple[int, ...], thing: str) -> str:
+    low, high = min(values), max(values)
+    return _count(low, thing) if low == high else f"{low} to {high} {thing}s"
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    first, *rest = (
+        f"{c:<{w}}" if k in (0, 5) else f"{c:>{w}}" for k, (c, w) in enumerate(zip(cells, WIDTHS, strict=True))
+    )
+    return "  ".join([first, *rest]).rstrip()
+
+
+def _row(row: Row) -> str:
+    error = "" if isnan(row.error) else _number(row.error)
+    own = "" if isnan(row.ceiling) else _number(row.ceiling)
+    return _line((row.name, _number(row.value), error, own, f"{row.best:g}", row.note))
+
+
+def _title(score: Score) -> str:
+    kind = "noisy runs" if score.stochastic else "deterministic run"
+    counts = ", ".join([
+        _count(len(score.scored), "stimulus") if len(score.scored) == 1 else f"{len(score.scored)} stimuli",
+        _span(score.n_repeats, "repeat"),
+        _span(score.n_runs, "run"),
+    ])  # fmt: skip
+    return f"{score.cell + ': ' if score.cell else ''}{kind}; {counts}"
+
+
+def _windows(score: Score) -> str:
+    start, stop = score.scored[0]
+    same = all(w == score.scored[0] for w in score.scored)
+    where = f"{start:g}–{stop:g} ms" if same else f"{start:g}–{stop:g} ms of the first stimulus"
+    return f"scored {where} ({score.skipped})"
+
+
+def render(score: Score) -> str:
+    """The table that `print(score)` shows."""
+    gap = score["rate_error"]
+    relation = "" if isnan(gap) else f" ({gap:+.1%})"
+    rates = f"rate {score.rate_data_hz:.2f} Hz recorded, {score.rate_model_hz:.2f} Hz model{relation}"
+    body = [_row(r) for r in score.rows if r.name != "rate_error"]
+    notes = [f"! {w}" for w in score.warnings]
+    head = _line(HEAD)
+    return "\n".join([_title(score), _windows(score), rates, head, "─" * len(head), *body, *notes])

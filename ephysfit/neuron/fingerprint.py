@@ -1,0 +1,252 @@
+"""What a declaration says, as a hash: equal for equal equations, different once anything they read has changed.
+
+What is read from a declaration in symbols is kept on disk under this hash, so it must miss nothing: the compiled code
+of every method of the class and its bases, what they close over, the globals they name (helpers and constants, of the
+user's own modules too) and everything those read in turn. Where something cannot be followed there is no hash, and
+nothing is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from ephysfit.neuron.declare import Neuron
+
+#: attributes that Python or `Neuron` make from the others, or that no equation reads
+_MADE = frozenset(
+    {
+        "State", "__doc__", "__module__", "__dict__", "__weakref__", "__annotations__", "__annotate__",
+        "__annotate_func__", "__annotations_cache__", "__static_attributes__", "__firstlineno__",
+    }
+)  # fmt: skip
+#: the package's own folder
+PACKAGE = Path(__file__).parents[1]
+#: modules, and folders with all that lies below, which read declarations and write kernels, or are imported by those
+#: that do: one that is missing here could change and what it made before would still be loaded (a test looks)
+SOURCES = ("disk_cache.py", "errors.py", "kernels", "neuron", "simulation", "system.py", "units.py")
+
+
+class _UntoldError(Exception):
+    """Something a declaration reads cannot be followed."""
+
+
+@cache
+def content(neuron: type[Neuron]) -> str | None:
+    """The hash of a declaration; None where it reads what cannot be followed (an object of an unknown class, say).
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> content(LIF) == content(LIF.pin("LIF", t_ref=2.0))
+    False
+    """
+    seen: dict[int, int] = {}
+    out = hashlib.sha256(f"{sys.version} {library()}".encode())
+    try:
+        for word in _told(neuron, seen):
+            out.update(word.encode() + b"\0")
+    except (_UntoldError, RecursionError):
+        return None
+    return out.hexdigest()
+
+
+@cache
+def library() -> str:
+    """A hash of what reads declarations and writes kernels: `SOURCES` and sympy's version."""
+    return hashlib.sha256(f"{digest(SOURCES)} {version('sympy')}".encode()).hexdigest()
+
+
+def digest(parts: Iterable[str], root: Path = PACKAGE) -> str:
+    """A hash of sources: of every file's place and content.
+
+    Parameters
+    ----------
+    parts : iterable of str
+        Modules (``"units.py"``) and folders (``"neuron"``, with all modules at any depth) below `root`.
+    root : Path
+        The package, or a copy of it.
+
+    Raises
+    ------
+    OSError
+        If a part is not there: a list that names a moved file would hash nothing in its place.
+    """
+    out = hashlib.sha256()
+    for path in files(parts, root):
+        content = path.read_bytes()
+        out.update(f"{path.relative_to(root).as_posix()} {len(content)}\0".encode() + content)
+    return out.hexdigest()
+
+
+def files(parts: Iterable[str], root: Path = PACKAGE) -> list[Path]:
+    """The modules that `digest` reads, sorted by place."""
+    return sorted(file for part in parts for file in _modules(root / part))
+
+
+def _modules(path: Path) -> list[Path]:
+    return list(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def _told(value: Any, seen: dict[int, int]) -> Iterator[str]:
+    """Words that say a value."""
+    if value is None or isinstance(value, (bool, int, float, complex, str, bytes, range, type(Ellipsis))):
+        yield f"{type(value).__name__} {value!r}"
+        return
+    if isinstance(value, (type, FunctionType)):  # what may lead back to itself, and is never made anew
+        if id(value) in seen:
+            yield f"again {seen[id(value)]}"
+            return
+        seen[id(value)] = len(seen)
+    for kind, tell in _KINDS:
+        if isinstance(value, kind):
+            yield from tell(value, seen)
+            return
+    if is_dataclass(value):
+        yield type(value).__qualname__
+        yield from _each([getattr(value, f.name) for f in fields(value)], seen)
+        return
+    yield from _told(value.__wrapped__, seen) if hasattr(value, "__wrapped__") else [_foreign(value)]
+
+
+def _each(values: Any, seen: dict[int, int]) -> Iterator[str]:
+    yield f"{len(values)} of"
+    for value in values:
+        yield from _told(value, seen)
+
+
+def _mapping(value: Mapping[Any, Any], seen: dict[int, int]) -> Iterator[str]:
+    yield from _each([*value.keys(), *value.values()], seen)
+
+
+def _set(value: Any, seen: dict[int, int]) -> Iterator[str]:
+    yield from _each(sorted(value, key=repr), seen)
+
+
+def _array(value: np.ndarray, seen: dict[int, int]) -> Iterator[str]:
+    yield f"{value.dtype} {value.shape} {value.tobytes().hex()}"
+
+
+def _partial(value: partial, seen: dict[int, int]) -> Iterator[str]:
+    yield from _each([value.func, value.args, value.keywords], seen)
+
+
+def _method(value: Any, seen: dict[int, int]) -> Iterator[str]:
+    yield type(value).__name__
+    yield from _told(value.__func__, seen)
+
+
+def _property(value: property, seen: dict[int, int]) -> Iterator[str]:
+    yield from _each([value.fget, value.fset], seen)
+
+
+def _class(value: type, seen: dict[int, int]) -> Iterator[str]:
+    if _known(value.__module__):
+        yield _foreign(value)
+        return
+    yield value.__name__
+    for base in value.__mro__[:-1]:
+        if not _known(base.__module__):
+            own = {k: v for k, v in vars(base).items() if k not in _MADE}
+            yield from _mapping(own, seen)
+
+
+def _function(value: FunctionType, seen: dict[int, int]) -> Iterator[str]:
+    if _known(value.__module__):
+        yield _foreign(value)
+        return
+    yield from _each([value.__defaults__, value.__kwdefaults__, value.__code__], seen)
+    yield from _each([cell.cell_contents for cell in value.__closure__ or ()], seen)
+    names = _names(value.__code__)
+    for name in names:
+        if name in value.__globals__:
+            yield name
+            yield from _global(value.__globals__[name], names, seen)
+
+
+def _global(value: Any, names: list[str], seen: dict[int, int]) -> Iterator[str]:
+    """Of a module only what the code may take from it."""
+    if not isinstance(value, ModuleType) or _known(value.__name__):
+        yield from _told(value, seen)
+        return
+    for name in names:
+        if name in vars(value):
+            yield name
+            yield from _global(vars(value)[name], names, seen)
+
+
+def _code(value: CodeType, seen: dict[int, int]) -> Iterator[str]:
+    yield value.co_code.hex()
+    yield from _each([value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars], seen)
+    yield from _each(value.co_consts, seen)
+
+
+def _names(code: CodeType) -> list[str]:
+    """Names that code and the functions inside it look up."""
+    inner = [n for c in code.co_consts if isinstance(c, CodeType) for n in _names(c)]
+    return list(dict.fromkeys([*code.co_names, *inner]))
+
+
+def _module(value: ModuleType, seen: dict[int, int]) -> Iterator[str]:
+    yield _foreign(value)
+
+
+_KINDS: tuple[tuple[Any, Callable[[Any, dict[int, int]], Iterator[str]]], ...] = (
+    ((tuple, list), _each),
+    (Mapping, _mapping),
+    ((set, frozenset), _set),
+    ((staticmethod, classmethod), _method),
+    (property, _property),
+    (partial, _partial),
+    (np.ndarray, _array),
+    (type, _class),
+    (FunctionType, _function),
+    (CodeType, _code),
+    (ModuleType, _module),
+)
+
+
+def _known(module: str | None) -> bool:
+    """Modules whose content a version tells: installed packages, Python's own, and those `library` hashes."""
+    return _release(module or "") is not None
+
+
+@cache
+def _release(module: str) -> str | None:
+    top = module.partition(".")[0]
+    if _hashed(module) or top in sys.stdlib_module_names:
+        return ""
+    if top not in ("numpy", "scipy", "sympy", "torch"):
+        return None
+    try:
+        return version(top)
+    except PackageNotFoundError:
+        return None
+
+
+def _hashed(module: str) -> bool:
+    """Whether `library` holds the content of a module."""
+    homes = [f"ephysfit.{part.removesuffix('.py')}" for part in SOURCES]
+    return any(module == home or module.startswith(f"{home}.") for home in homes)
+
+
+def _foreign(value: Any) -> str:
+    """A thing of a known package, by name and version."""
+    module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    if isinstance(value, BuiltinFunctionType) and module is None:
+        module = "builtins"
+    if type(value).__name__ == "ufunc":
+        module = "numpy"
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+    if name is None or module is None or _release(module) is None:
+        raise _UntoldError(value)
+    return f"{module}.{name} {_release(module)}"

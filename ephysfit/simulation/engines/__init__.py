@@ -1,0 +1,1 @@
+"""Engines: many ways to run a declared neuron, one meaning."""

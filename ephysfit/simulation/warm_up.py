@@ -1,0 +1,124 @@
+"""Which kernels a simulation, a fit or a gradient of a neuron calls first, and their compilation ahead of time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ephysfit.errors import SimulationError, near
+from ephysfit.kernels.background_build import Build, Order, build
+from ephysfit.kernels.generate import order
+from ephysfit.kernels.tiles import lanes_for
+from ephysfit.kernels.variant import Variant
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.free_parameters import Free
+from ephysfit.simulation import replay
+
+#: what kernels can be asked for, and what for
+PURPOSES = {
+    "fit": "maximum likelihood and noisy runs",
+    "simulation": "runs without noise",
+    "search": "noisy runs of many candidates, float32",
+    "gradient": "the van Rossum loss with its gradient, float32",
+}
+
+
+def orders(neuron: type[Neuron], purposes: Iterable[str] = ("fit", "simulation")) -> list[Order]:
+    """Kernels that a purpose needs.
+
+    Parameters
+    ----------
+    neuron : type of Neuron
+    purposes : iterable of str
+        Of `PURPOSES`.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> [o.function for o in orders(LIF, ["simulation"])]
+    ['forward']
+    """
+    made = {"fit": _fit, "simulation": _simulation, "search": _search, "gradient": _gradient}
+    out: list[Order] = []
+    for purpose in purposes:
+        if purpose not in made:
+            raise SimulationError(f"purpose {purpose!r} is unknown; {near(purpose, made)}")
+        out += made[purpose](neuron)
+    return out
+
+
+def start(*neurons: type[Neuron], purposes: Iterable[str] = ("fit",)) -> Build:
+    """Compile in the background what is not on disk; returns at once.
+
+    Parameters
+    ----------
+    *neurons : type of Neuron
+    purposes : iterable of str
+        Of `PURPOSES`.
+    """
+    asked = tuple(purposes)
+    return build(o for n in neurons for o in orders(n, asked))
+
+
+def warm_up(
+    *neurons: type[Neuron],
+    purposes: Iterable[str] = tuple(PURPOSES),
+    progress: Callable[[int, int], Any] = lambda done, of: None,
+) -> float:
+    """Compile all kernels that the first fit, simulation and gradient of these neurons need; seconds it took.
+
+    Parameters
+    ----------
+    *neurons : type of Neuron
+    purposes : iterable of str
+        Of `PURPOSES`.
+    progress : callable
+        Told (kernels ready, kernels).
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> first = warm_up(LIF, purposes=["simulation"])
+    >>> warm_up(LIF, purposes=["simulation"]) < 1.0
+    True
+    """
+    began = time.perf_counter()
+    under_way = start(*neurons, purposes=purposes)
+    while not under_way.wait(0.2):
+        progress(under_way.done, len(under_way.orders))
+    progress(under_way.done, len(under_way.orders))
+    return time.perf_counter() - began
+
+
+def _forward(neuron: type[Neuron], spikes: str, element: str = "float64", rows: int = 1000, **options: Any) -> Order:
+    lanes = lanes_for(element, rows)
+    return order(neuron, "forward", Variant(element=element, lanes=lanes, shared=True, spikes=spikes, **options))
+
+
+def _fit(neuron: type[Neuron]) -> list[Order]:
+    if not neuron.stochastic():
+        return [_forward(neuron, "own")]
+    early = Free.of(neuron, [n for n, p in neuron.parameters.items() if p.early], smooth_only=True).names
+    every = Free.of(neuron, smooth_only=True).names
+    groups = [g for g in dict.fromkeys([tuple(n for n in early if n in every), every]) if g]
+    return [*replay.orders(neuron, groups), _forward(neuron, "drawn")]
+
+
+def _simulation(neuron: type[Neuron]) -> list[Order]:
+    return [_forward(neuron, "own", rows=1)]
+
+
+def _search(neuron: type[Neuron]) -> list[Order]:
+    return [_forward(neuron, "drawn", np.dtype(np.float32).name)] if neuron.stochastic() else []
+
+
+def _gradient(neuron: type[Neuron]) -> list[Order]:
+    element = np.dtype(np.float32).name
+    variant = Variant(element=element, lanes=lanes_for(element, 1000), shared=True, trace=True)
+    return [
+        _forward(neuron, "own", element, trace=True, keep=True),
+        order(neuron, "reverse", Variant(**{**vars(variant), "source": "trace"})),
+    ]

@@ -1,0 +1,159 @@
+"""Intervals: the mV scale is found out and held, profiles bend where curvature cannot, blocks are drawn."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from fitting_cells import DT, KNOWN, known, silent_cell, spikes_only
+
+from ephysfit.errors import FitError, NeuronError
+from ephysfit.fitting.fit import Fit, fit
+from ephysfit.fitting.stages import Likelihood, Passive
+from ephysfit.fitting.uncertainty.identifiability import scale_sentence
+from ephysfit.fitting.uncertainty.intervals import intervals
+from ephysfit.fitting.uncertainty.likelihood_surface import Surface, covariance
+from ephysfit.fitting.uncertainty.profile import _side
+from ephysfit.models import AIGIF, ALIF
+
+
+@cache
+def fitted() -> Fit:
+    return fit(spikes_only(20_000.0), ALIF, [Passive(t_ref=False), Likelihood(prior=1e-5, starts=1)], dt=DT)
+
+
+@cache
+def sure(how: str, **options) -> Fit:
+    return intervals(fitted(), spikes_only(20_000.0), how, **options)
+
+
+def test_the_scale_of_spikes_alone_is_found_out_held_and_told():
+    surface = Surface.of(fitted(), spikes_only(20_000.0))
+    assert surface.held == ("E_L", "theta")
+    sentence = scale_sentence(surface)
+    assert "shifted and stretched" in sentence
+    assert "convention" in sentence
+    found = sure("fisher")
+    assert {"E_L", "theta"}.isdisjoint(found.details["intervals"]["parameters"])
+    rows = {r["name"]: r for r in found.parameters()}
+    assert rows["theta"]["standard_error"] is None
+    assert rows["g"]["interval"][0] < rows["g"]["value"] < rows["g"]["interval"][1]
+
+
+def test_no_spike_moves_along_the_scale():
+    """What is called blind is: the cell with another mV scale has the same likelihood."""
+    surface = Surface.of(fitted(), spikes_only(20_000.0))
+    c, top = surface.start, surface.top()
+    places = {n: c.E_L + 5.0 + 1.3 * (getattr(c, n) - c.E_L) for n in ("E_L", "theta", "V_reset")}
+    other = c.replace(C=c.C / 1.3, g=c.g / 1.3, delta=1.3 * c.delta, d_theta=1.3 * c.d_theta, **places)
+    replay = top.target.replay
+    values = [replay.value(surface.free.to_vector(n), surface.sweeps) for n in (c, other)]
+    assert values[0] == pytest.approx(values[1], abs=1e-6)
+
+
+def test_a_neuron_whose_scale_is_pinned_holds_nothing():
+    data = spikes_only(12_000.0)
+    found = fit(data, AIGIF, [Likelihood(starts=1, steps=3, first=2, trial=2)], dt=DT)
+    assert Surface.of(found, data).held == ()
+
+
+def test_profile_ends_lie_where_the_drop_is_that_of_the_quantile():
+    surface = Surface.of(fitted(), spikes_only(20_000.0))
+    top = surface.top()
+    k = surface.free.names.index("tau_a")
+    for way in (-1, 1):
+        end = _side(surface, top, k, 1.96, way)
+        held = np.zeros(len(top.q), dtype=bool)
+        held[k] = True
+        q = top.q.clone()
+        q[k] = end.z
+        value = surface.climb(top.target, q, steps=80, fixed=held).value
+        assert not end.at_bound
+        assert np.sqrt(2 * (top.value - value)) == pytest.approx(1.96, abs=0.08)
+
+
+@pytest.mark.slow
+def test_the_ways_agree_on_data_that_the_model_made():
+    for name in ("C", "g", "tau_a", "delta"):
+        widths = []
+        for found in (sure("fisher"), sure("profile"), sure("bootstrap", draws=40)):
+            low, high = found.details["intervals"]["parameters"][name]
+            assert low < getattr(fitted().neuron, name) < high
+            widths.append(high - low)
+        assert max(widths) < 2.2 * min(widths), name
+
+
+def test_what_spikes_determine_covers_the_truth():
+    derived = {d["name"]: d for d in sure("fisher").details["intervals"]["derived"]}
+    truth = {"C/g": KNOWN.C / KNOWN.g, "g (theta - E_L)": KNOWN.g * (KNOWN.theta - KNOWN.E_L)}
+    for name, value in truth.items():
+        error = derived[name]["standard_error"]
+        assert abs(derived[name]["value"] - value) < 4 * error
+        assert error < 0.2 * value
+
+
+def test_a_block_counts_as_often_as_it_is_drawn():
+    """Twice the same data in the likelihood is twice the likelihood, gradient and information."""
+    surface = Surface.of(fitted(), spikes_only(20_000.0))
+    top = surface.top()
+    from dataclasses import replace
+
+    twice = [replace(s, use=2 * s.use) for s in surface.sweeps]
+    replay, z = top.target.replay, top.q
+    once, double = replay.information(z, surface.sweeps), replay.information(z, twice)
+    assert double.value == pytest.approx(2 * once.value, rel=1e-12)
+    np.testing.assert_allclose(double.gradient, 2 * once.gradient, rtol=1e-9, atol=1e-7)
+    np.testing.assert_allclose(double.fisher, 2 * once.fisher, rtol=1e-9, atol=1e-9 * np.abs(once.fisher).max())
+    assert replay.value(z, twice) == pytest.approx(2 * once.value, rel=1e-12)
+    assert twice[0].n_spikes == 2 * surface.sweeps[0].n_spikes
+
+
+def test_a_direction_of_little_information_is_not_taken_for_one_of_none():
+    fisher = np.diag([1e12, 1e-3, 1.0])
+    held = np.array([False, False, True])
+    assert np.diag(covariance(fisher, held)) == pytest.approx([1e-12, 1e3, 0.0])
+
+
+def test_open_directions_are_named():
+    data = spikes_only(12_000.0)
+    found = fit(data, AIGIF, [Likelihood(starts=1, steps=3, first=2, trial=2)], dt=DT)
+    told = intervals(found, data, "fisher").details["intervals"]["open"]
+    assert told
+    for d in told:
+        assert d["errors"] is None or d["errors"] > 1
+        assert set(d["parts"]) <= set(Surface.of(found, data).free.names)
+        assert all(name in d["text"] for name in d["parts"])
+
+
+def test_a_saved_fit_keeps_its_intervals(tmp_path):
+    path = sure("fisher").save(tmp_path / "fit.json")
+    again = Fit.load(path)
+    assert again.details["intervals"]["parameters"] == sure("fisher").details["intervals"]["parameters"]
+    more = intervals(again, spikes_only(20_000.0), "fisher", names=["g"])
+    assert list(more.details["intervals"]["parameters"]) == ["g"]
+
+
+def test_bad_questions_are_refused():
+    data = spikes_only(20_000.0)
+    with pytest.raises(FitError, match="did you mean profile"):
+        intervals(fitted(), data, "profil")
+    with pytest.raises(FitError, match="level = 95"):
+        intervals(fitted(), data, level=95.0)
+    with pytest.raises(FitError, match="is not what this fit was fitted to"):
+        intervals(fitted(), known(3000.0))
+    with pytest.raises(FitError, match="8 blocks or more"):
+        intervals(fitted(), data, "bootstrap", block=10_000.0)
+    with pytest.raises(NeuronError, match="did you mean tau_a"):
+        intervals(fitted(), data, "fisher", names=["tau_b"])
+    with pytest.raises(FitError, match="spikes in the training data"):
+        intervals(fit(silent_cell(), ALIF, [Likelihood()], dt=DT), silent_cell())
+
+
+def test_held_coordinates_do_not_move():
+    surface = Surface.of(fitted(), spikes_only(20_000.0))
+    start = torch.cat([surface.free.to_vector(surface.start) + 0.05])
+    found = surface.climb(surface.target(surface.start), start, steps=3)
+    moved = (found.z - start).abs().numpy() > 1e-9
+    assert [n for n, m in zip(surface.free.names, moved, strict=True) if not m] == ["E_L", "theta"]
