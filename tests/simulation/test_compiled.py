@@ -190,7 +190,8 @@ def test_lists_come_from_rasters_and_nested_lists():
 
 def test_the_next_process_loads_instead_of_compiling(tmp_path):
     code = (
-        "import time, numpy as np; from ephysfit.models.lif import LIF; from ephysfit.simulation.engines import compiled\n"
+        "import time, numpy as np; from ephysfit.models.lif import LIF\n"
+        "from ephysfit.simulation.engines import compiled\n"
         "t = time.process_time(); compiled.run(LIF.start(), np.zeros((1, 1, 100)), 0.1); print(time.process_time() - t)"
     )
     first, second = (float(python(code, EPHYSFIT_CACHE=str(tmp_path))) for _ in range(2))
