@@ -154,9 +154,9 @@ def test_spikes_alone_leave_the_scale_open_and_intervals_say_so(joint):
     assert set(Surface.of(alone, data).held) == {"E_L", "theta"}
     assert "spikes alone fix no mV" in ef.intervals(alone, data, "fisher").intervals.scale
     found = ef.intervals(fit, data, "fisher").intervals
-    assert found["scale"] == ""
-    assert not found["held"]
-    low, high = found["parameters"]["E_L"]
+    assert found.scale == ""
+    assert not found.held
+    low, high = found.parameters["E_L"]
     assert low < fit.neuron.E_L < high
     assert high - low < 2.0
 
@@ -211,7 +211,7 @@ def test_sweeps_without_voltage_count_by_their_spikes():
 
 def test_the_default_chain_with_a_voltage_reads_the_refractory_period_off_it_and_searches_nothing():
     chain = default_stages(ALIF, Likelihood(voltage=Voltage(), drift=1))
-    assert [type(s).__name__ for s in chain] == ["Passive", "Likelihood", "Refractory", "Readout"]
+    assert [type(s).__name__ for s in chain] == ["Passive", "Likelihood", "Refractory", "CausalReadout"]
     assert chain[2].likelihood.voltage == Voltage()
     assert chain[2].likelihood.drift == 1
 
