@@ -106,8 +106,8 @@ class TestCircles:
         assert not found, f"a circle of imports: {' -> '.join(found)}"
 
     def test_only_one_method_climbs_by_way_of_the_public_names(self):
-        modules = modules_of(ROOT)
-        del modules[ROOT.name]
+        above = ("ephysfit", "ephysfit.cli")  # the command line stands above all public names
+        modules = {n: path for n, path in modules_of(ROOT).items() if n != above[0] and not n.startswith(above[1])}
         climbs = {(name, used) for name, path in modules.items() for used in public_names(path)}
         assert climbs == {("ephysfit.fitting.fit", "export")}  # `Fit.export` is `ephysfit.export`
 

@@ -8,7 +8,8 @@ from math import isnan
 from typing import Any
 
 from ephysfit.errors import ScoreError, near
-from ephysfit.metrics.jackknife import Row, plain
+from ephysfit.files import without_nan
+from ephysfit.metrics.jackknife import Row
 
 HEAD = ("score", "value", "±se", "cell's own", "best", "")
 WIDTHS = (26, 8, 7, 11, 6, 0)
@@ -77,7 +78,7 @@ class Score:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        out = {k: plain(v) for k, v in vars(self).items() if k != "rows"}
+        out = {k: without_nan(v) for k, v in vars(self).items() if k != "rows"}
         return {**out, "rows": [r.to_dict() for r in self.rows]}
 
     def __str__(self) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from html import escape
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ephysfit.files import without_nan
 from ephysfit.fitting.uncertainty.criteria import criteria
 from ephysfit.reports.equations import equation_lines, margin_name, shown_states
 from ephysfit.reports.evidence import READOUTS, Evidence
@@ -39,9 +42,6 @@ def render(evidence: Evidence) -> str:
     -----
     The page carries what it shows as JSON too (``<script type="application/json" id="ephysfit-data">``).
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
     env = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -64,8 +64,6 @@ def _markup(evidence: Evidence) -> dict[str, str]:
 
 
 def _content(evidence: Evidence) -> dict[str, Any]:
-    from markupsafe import Markup
-
     fit = evidence.fit
     kind = type(fit.neuron)
     lines = equation_lines(kind)
@@ -126,22 +124,11 @@ def _json(evidence: Evidence) -> str:
         "scores": {name: score.to_dict() for name, score in evidence.scores.items()},
     }
     # "<" cannot end the script element early
-    return json.dumps(_known(found), allow_nan=False, default=str).replace("<", "\\u003c")
-
-
-def _known(value: Any) -> Any:
-    """A value as JSON can say it: None for what is not finite."""
-    if isinstance(value, Mapping):
-        return {k: _known(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_known(v) for v in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
+    return json.dumps(without_nan(found), allow_nan=False, default=str).replace("<", "\\u003c")
 
 
 def _plain_name(name: str) -> str:
     """A parameter's name with its subscript lowered: ``tau_m`` as τ with m."""
-    from markupsafe import Markup
-
     head, *tail = (escape(_GREEK.get(part, part)) for part in name.split("_"))
     return Markup(f"<i>{head}</i><sub>{' '.join(tail)}</sub>" if tail else f"<i>{head}</i>")
 

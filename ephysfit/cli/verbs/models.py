@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.output import as_json, say, table
-
-if TYPE_CHECKING:
-    from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.declare import Neuron, scalar_values
 
 Name = Annotated[
     str | None,
@@ -20,7 +19,12 @@ Name = Annotated[
 ]
 
 
-Template = Annotated[bool, typer.Option("--template", help="Print a neuron of your own to start from, as Python.")]
+Template = Annotated[
+    bool,
+    typer.Option(
+        "--template", rich_help_panel=arguments.OUTPUT, help="Print a neuron of your own to start from, as Python."
+    ),
+]
 
 
 def models(name: Name = None, json: arguments.JsonOption = False, template: Template = False) -> None:
@@ -42,9 +46,7 @@ def models(name: Name = None, json: arguments.JsonOption = False, template: Temp
     if name is not None:
         _one(_class(name), json)
         return
-    from ephysfit.models import catalogue
-
-    rows = [summary(n) for n in catalogue().values()]
+    rows = [summary(n) for n in ef.models.catalogue().values()]
     if json:
         as_json(rows)
     else:
@@ -54,18 +56,14 @@ def models(name: Name = None, json: arguments.JsonOption = False, template: Temp
 def _template(name: str | None, json: bool) -> None:
     if name is not None or json:
         raise typer.BadParameter("prints one file and goes with nothing else", param_hint="--template")
-    from ephysfit.models import template_text
-
-    say(template_text().rstrip())
+    say(ef.models.template_text().rstrip())
 
 
 def _class(name: str) -> type[Neuron]:
-    from ephysfit.models import find
-
     if name.lower() == "auto":
         raise typer.BadParameter("auto chooses among the catalogue; name one neuron", param_hint="NAME")
     try:
-        return find(arguments.find_model(name))
+        return ef.models.find(arguments.find_model(name))
     except typer.BadParameter as error:
         error.param_hint = "NAME"
         raise
@@ -73,7 +71,7 @@ def _class(name: str) -> type[Neuron]:
 
 def summary(neuron: type[Neuron]) -> dict[str, Any]:
     """A neuron in a row."""
-    from ephysfit.neuron.free_parameters import declared
+    from ephysfit.neuron.free_parameters import declared  # torch: once the usage is right
 
     return {
         "name": neuron.__name__,
@@ -98,8 +96,7 @@ def first_sentence(docstring: str) -> str:
 
 def full(neuron: type[Neuron]) -> dict[str, Any]:
     """A neuron with all that its declaration says."""
-    from ephysfit.neuron.declare import scalar_values
-    from ephysfit.neuron.free_parameters import declared
+    from ephysfit.neuron.free_parameters import declared  # torch and sympy: once the usage is right
     from ephysfit.neuron.symbols import text
 
     parameters = [
