@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import typer
 
 import ephysfit as ef  # its public names load what they need when they are used
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.data.remote import is_remote
 from ephysfit.errors import near, nearest
 from ephysfit.files import expanded, split_spec
 
 #: panels of the help that several verbs share
-DATA, MODEL, FIT, NUMERICS, OUTPUT = "Data", "Model", "Fit", "Numerics", "Output"
+DATA, MODEL, FIT, NUMERICS = "Data", "Model", "Fit", "Numerics"
 HOW_SPIKES = ("auto", "detect", "given")
 
 

@@ -15,6 +15,8 @@ from typer.main import get_command
 if TYPE_CHECKING:  # a typer of today has a click of its own
     from typer._click import Command, Context, Parameter
 
+#: panel of the help that every verb ends with
+OUTPUT = "Output"
 #: the verbs as the help lists them: each is the function of this name in `cli.verbs`, and the line begins its docstring
 VERBS = {
     "info": "Show what a recording holds, what would train and test a model, and why the rest is not used.",
@@ -62,11 +64,10 @@ class VerbCommand(TyperCommand):
         return [self.options_metavar or "", *(name if needed else f"[{name}]" for name, needed in names)]
 
     def get_params(self, ctx: Context) -> list[Parameter]:
-        """The options, as the help shows them; ``--help`` stands in the last panel."""
+        """The options, as the help shows them; ``--help`` stands in their last panel."""
         params = [shown(param) for param in super().get_params(ctx)]
-        panels = [panel for param in params if (panel := getattr(param, "rich_help_panel", None))]
-        if panels:
-            vars(params[-1]).update(rich_help_panel=panels[-1])
+        if any(getattr(param, "rich_help_panel", None) for param in params):
+            vars(params[-1]).update(rich_help_panel=OUTPUT)
         return params
 
 

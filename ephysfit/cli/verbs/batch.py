@@ -28,6 +28,7 @@ from ephysfit.batch.run import Tally, Watch, run
 from ephysfit.batch.store import Store
 from ephysfit.batch.task import Settings, Task, tasks_of
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import note, say, table
 from ephysfit.errors import BatchError
 from ephysfit.files import split_spec
@@ -51,7 +52,7 @@ Models = Annotated[
 ]  # fmt: skip
 RunFolder = Annotated[
     Path,
-    typer.Option("--output", "-o", metavar="RUN", file_okay=False, rich_help_panel=arguments.OUTPUT,
+    typer.Option("--output", "-o", metavar="RUN", file_okay=False, rich_help_panel=OUTPUT,
                  help="Folder of the run."),
 ]  # fmt: skip
 Workers = Annotated[
@@ -73,9 +74,7 @@ Retry = Annotated[
     bool,
     typer.Option("--retry-failed", rich_help_panel=TASKS, help="Do again what failed, crashed or took too long."),
 ]
-Reports = Annotated[
-    bool, typer.Option("--reports", rich_help_panel=arguments.OUTPUT, help="Write a page for each fit.")
-]
+Reports = Annotated[bool, typer.Option("--reports", rich_help_panel=OUTPUT, help="Write a page for each fit.")]
 PriorRun = Annotated[
     Path | None,
     typer.Option("--prior", metavar="RUN", file_okay=False, exists=True, show_default=False,

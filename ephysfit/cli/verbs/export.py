@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import say
 from ephysfit.errors import near
 
@@ -31,7 +32,7 @@ def one_of(*known: str):  # type: ignore[no-untyped-def]
 
 To = Annotated[
     str,
-    typer.Option("--to", "-t", metavar="|".join(NAMES), callback=one_of(*NAMES), show_default=False,
+    typer.Option("--to", "-t", metavar="NAME", callback=one_of(*NAMES), show_default=False,
                  rich_help_panel=SIMULATOR,
                  help="For whom. nest: NESTML and a script; brian2: a script; neuroml: LEMS; nir: plain LIF only; "
                  "python: one file on numpy; json: numbers, units, equations."),
@@ -39,7 +40,7 @@ To = Annotated[
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, show_default=False,
-                 rich_help_panel=arguments.OUTPUT,
+                 rich_help_panel=OUTPUT,
                  help="The main file; companions go beside it. Default: MODEL_CELL.* beside the fit."),
 ]  # fmt: skip
 Spiking = Annotated[

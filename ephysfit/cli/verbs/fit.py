@@ -10,6 +10,7 @@ import typer
 
 import ephysfit as ef
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import as_json, note, paragraph, progress, say
 from ephysfit.cli.sweep_options import parts
 from ephysfit.cli.verbs import intervals
@@ -28,7 +29,7 @@ def drift_pieces(text: str) -> str:
 
 Folder = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="DIR", file_okay=False, show_default=False, rich_help_panel=arguments.OUTPUT,
+    typer.Option("--output", "-o", metavar="DIR", file_okay=False, show_default=False, rich_help_panel=OUTPUT,
                  help="Where fit.json, scores.json and report.html go. Default: fit_CELL."),
 ]  # fmt: skip
 IntervalsOption = Annotated[
@@ -71,7 +72,7 @@ Undriven = Annotated[
                  help="Fit also where the current cannot explain the spikes: it never changes, or the voltage does not "
                       "follow it."),
 ]  # fmt: skip
-NoReport = Annotated[bool, typer.Option("--no-report", rich_help_panel=arguments.OUTPUT, help="Write no report.html.")]
+NoReport = Annotated[bool, typer.Option("--no-report", rich_help_panel=OUTPUT, help="Write no report.html.")]
 
 
 def fit(

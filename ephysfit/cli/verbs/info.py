@@ -14,6 +14,7 @@ import typer
 
 import ephysfit as ef
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import NARROWEST, WIDTH, as_json, complain, say, table
 from ephysfit.cli.verbs.inspect import draw
 from ephysfit.data.info import Report
@@ -40,13 +41,11 @@ Headers = Annotated[
     typer.Option("--headers", rich_help_panel=arguments.DATA,
                  help="Only what the headers say: no samples are read or fetched."),
 ]  # fmt: skip
-Everything = Annotated[
-    bool, typer.Option("--all", rich_help_panel=arguments.OUTPUT, help="Every sweep of a long list.")
-]
+Everything = Annotated[bool, typer.Option("--all", rich_help_panel=OUTPUT, help="Every sweep of a long list.")]
 Plot = Annotated[
     Path | None,
     typer.Option("--plot", "-p", metavar="FILE", dir_okay=False, show_default=False,
-                 rich_help_panel=arguments.OUTPUT,
+                 rich_help_panel=OUTPUT,
                  help="Also draw every sweep with its spikes: .png, .svg or .pdf, as `ephysfit inspect` does."),
 ]  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import say
 from ephysfit.data.recording import Recording
 
@@ -15,7 +16,7 @@ KINDS = (".png", ".svg", ".pdf")
 Picture = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, show_default=False,
-                 rich_help_panel=arguments.OUTPUT,
+                 rich_help_panel=OUTPUT,
                  help="Picture: .png, .svg or .pdf. Default: CELL_sweeps.png, or .pdf where it takes several pages."),
 ]  # fmt: skip
 Zoom = Annotated[

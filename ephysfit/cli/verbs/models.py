@@ -10,6 +10,7 @@ import typer
 
 import ephysfit as ef
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import as_json, say, table
 from ephysfit.neuron.declare import Neuron, scalar_values
 
@@ -21,9 +22,7 @@ Name = Annotated[
 
 Template = Annotated[
     bool,
-    typer.Option(
-        "--template", rich_help_panel=arguments.OUTPUT, help="Print a neuron of your own to start from, as Python."
-    ),
+    typer.Option("--template", rich_help_panel=OUTPUT, help="Print a neuron of your own to start from, as Python."),
 ]
 
 

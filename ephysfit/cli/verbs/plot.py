@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import say
 from ephysfit.cli.sweep_options import unseen
 from ephysfit.errors import near
@@ -65,7 +66,7 @@ Kind = Annotated[
 Figure = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=figure_file, show_default=False,
-                 rich_help_panel=arguments.OUTPUT,
+                 rich_help_panel=OUTPUT,
                  help="The figure to write: .png, .pdf or .svg."),
 ]  # fmt: skip
 Stretch = Annotated[
@@ -78,7 +79,7 @@ Stretch = Annotated[
 def plot(
     fit: arguments.FitFile,
     files: arguments.Files,
-    output: Figure,
+    *,
     kind: Kind = "overview",
     stretch: Stretch = None,
     train: arguments.TrainOption = None,
@@ -90,6 +91,7 @@ def plot(
     trust: arguments.TrustOption = False,
     runs: arguments.RunsOption = 200,
     seed: arguments.SeedOption = 1,
+    output: Figure,
 ) -> None:
     """Draw one figure of a saved fit on sweeps it has not seen, as PNG, PDF or SVG.
 

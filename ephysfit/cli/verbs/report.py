@@ -9,13 +9,14 @@ import typer
 
 import ephysfit as ef
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import say
 from ephysfit.cli.sweep_options import unseen
 
 Page = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE.html", dir_okay=False, show_default=False,
-                 rich_help_panel=arguments.OUTPUT,
+                 rich_help_panel=OUTPUT,
                  help="The page to write. Default: report.html beside the fit."),
 ]  # fmt: skip
 

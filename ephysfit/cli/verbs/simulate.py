@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import as_json, say, table
 from ephysfit.data.assemble import Choice
 from ephysfit.data.recording import Recording, join
@@ -34,7 +35,7 @@ def spike_file(path: Path | None) -> Path | None:
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=spike_file, show_default=False,
-                 rich_help_panel=arguments.OUTPUT,
+                 rich_help_panel=OUTPUT,
                  help="Write the spike times here: .csv (one row a spike) or .json."),
 ]  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import say
 from ephysfit.cli.sweep_options import unseen
 
@@ -22,14 +23,14 @@ Label = Annotated[
         "--label",
         metavar="NAME",
         show_default=False,
-        rich_help_panel=arguments.OUTPUT,
+        rich_help_panel=OUTPUT,
         help="Name of the fit in the file; its model's.",
     ),
 ]
 Out = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE.nwb", dir_okay=False, show_default=False,
-                 rich_help_panel=arguments.OUTPUT,
+                 rich_help_panel=OUTPUT,
                  help="Write this file instead and leave the first as it is."),
 ]  # fmt: skip
 
