@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -113,8 +114,6 @@ class Local:
 
 def _death(code: int) -> str:
     """What an exit code says."""
-    import signal
-
     if code >= 0:
         return f"exit code {code}"
     try:
@@ -145,8 +144,6 @@ def _tail(path: Path) -> str:
 
 def prepare(memory: float | None) -> None:
     """Make a worker: one thread, bounded memory, deaf to Ctrl-C (the runner ends it), and gone with its runner."""
-    import signal
-
     threading.Thread(target=_follow, args=(multiprocessing.parent_process(),), daemon=True).start()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)

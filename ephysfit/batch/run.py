@@ -16,6 +16,7 @@ from ephysfit.batch.fit_task import Job, Outcome
 from ephysfit.batch.store import DONE, Store, ordered
 from ephysfit.batch.task import Task
 from ephysfit.errors import BatchError, EphysfitError
+from ephysfit.models import candidates, find
 
 #: told after every task that ends
 Watch = Callable[["Tally"], None]
@@ -172,8 +173,6 @@ def compile_first(jobs: Sequence[Job]) -> None:
 
 
 def _kinds(model: str) -> Iterator:
-    from ephysfit.models import candidates, find
-
     if model == "auto":
         yield from candidates()
         return

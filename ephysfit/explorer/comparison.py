@@ -7,8 +7,12 @@ from html import escape
 from math import isnan
 from typing import Any
 
+import pandas as pd
+import panel as pn
+
 from ephysfit.explorer.library import Saved
 from ephysfit.explorer.session import Session
+from ephysfit.explorer.widgets import text
 from ephysfit.neuron.declare import Neuron
 from ephysfit.reports.tables import number, percent
 
@@ -92,11 +96,6 @@ def _best(values: Sequence[float], more: bool | None) -> int:
 
 def run_table(fits: Sequence[tuple[int, Saved]], choose: Callable[[int, Saved], None]) -> Any:
     """A table of saved fits with a filter over each column; a click on a row opens its cell."""
-    import pandas as pd
-    import panel as pn
-
-    from ephysfit.explorer.widgets import text
-
     rows = [_run_row(saved) for _, saved in fits]
     frame = pd.DataFrame(rows).dropna(axis=1, how="all")
     numeric = [c for c in frame.columns if frame[c].dtype.kind in "fi"]

@@ -13,6 +13,7 @@ from ephysfit.explorer.sliders import carried, turned
 from ephysfit.explorer.stimulus import Scene, Take, scenes
 from ephysfit.fitting.fit import Fit, default_step
 from ephysfit.fitting.stage import Problem, operating_point
+from ephysfit.models import catalogue, find
 from ephysfit.neuron.declare import Neuron
 
 Sharpen = tuple[float, float] | None
@@ -182,8 +183,6 @@ class Session:
 
 def _models(own: Sequence[str]) -> dict[str, type[Neuron]]:
     """Neurons that one injected current can drive, a user's own first."""
-    from ephysfit.models import catalogue, find
-
     mine = {kind.__name__: kind for kind in map(find, own)}
     return {**mine, **{n: k for n, k in catalogue().items() if len(k.inputs) == 1 and n not in mine}}
 

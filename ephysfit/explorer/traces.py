@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from bokeh.layouts import gridplot
+from bokeh.models import ColumnDataSource, Range1d, WheelZoomTool
+from bokeh.plotting import figure
 
 from ephysfit.arrays import Train
 from ephysfit.explorer.stimulus import Scene, Take
@@ -25,8 +28,6 @@ class Traces:
     """Raster, membrane and current of a scene; `show` moves their data and nothing else."""
 
     def __init__(self) -> None:
-        from bokeh.models import ColumnDataSource, Range1d
-
         self.span = Range1d(start=0.0, end=FIRST, bounds=(0.0, FIRST))
         names = ("hit", "missed", "noisy", "model", "extra", "kept")
         self.ticks = {name: ColumnDataSource({"x": [], "low": [], "high": []}) for name in names}
@@ -38,15 +39,11 @@ class Traces:
 
     def layout(self) -> Any:
         """The plots under each other."""
-        from bokeh.layouts import gridplot
-
         plots = [self.raster, self.membrane, self.current]
         return gridplot([[p] for p in plots], sizing_mode="stretch_width", toolbar_location="above",
                         toolbar_options={"logo": None})  # fmt: skip
 
     def _raster(self) -> Any:
-        from bokeh.models import Range1d
-
         p = panel(self.span, "", 200, y_range=Range1d(start=10, end=-1))
         legends = {"hit": "predicted", "missed": "missed", "model": "model", "extra": "extra"}
         colours = {
@@ -70,8 +67,6 @@ class Traces:
         return p
 
     def _membrane(self) -> Any:
-        from bokeh.models import Range1d
-
         p = panel(self.span, "membrane (mV)", 220, y_range=Range1d(start=-100.0, end=50.0))
         line(p, self.lines["recorded"], INK, legend_label="recorded")
         line(p, self.lines["voltage"], MODEL, legend_label="model")
@@ -81,8 +76,6 @@ class Traces:
         return p
 
     def _current(self) -> Any:
-        from bokeh.models import Range1d
-
         p = panel(self.span, "current (pA)", 140, y_range=Range1d(start=-1.0, end=1.0))
         line(p, self.lines["current"], CURRENT)
         p.xaxis.axis_label = "time (s)"
@@ -214,8 +207,6 @@ class Convergence:
     """The loss of a fit against its steps, one line a stage."""
 
     def __init__(self) -> None:
-        from bokeh.models import ColumnDataSource, Range1d
-
         self.source = ColumnDataSource({"x": [], "y": []})
         self.now = ColumnDataSource({"x": [], "y": []})
         p = panel(Range1d(start=0.0, end=10.0), "loss per spike", 170, y_range=Range1d(start=0.0, end=1.0))
@@ -256,9 +247,6 @@ class Convergence:
 
 def panel(span: Any, label: str, height: int, **options: Any) -> Any:
     """An empty plot in the style of the page."""
-    from bokeh.models import WheelZoomTool
-    from bokeh.plotting import figure
-
     p = figure(height=height, x_range=span, sizing_mode="stretch_width", tools="xpan,xbox_zoom,reset",
                output_backend="canvas", **options)  # fmt: skip
     wheel = WheelZoomTool(dimensions="width")

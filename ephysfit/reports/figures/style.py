@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from ephysfit.arrays import Trace, Train
 
@@ -31,8 +33,6 @@ NAMES = {
 
 def figure(width: float, height: float, **options: Any) -> Figure:
     """An empty figure in inches, with constrained layout and no global state."""
-    from matplotlib.figure import Figure
-
     return Figure(figsize=(width, height), layout="constrained", **options)
 
 
@@ -111,8 +111,6 @@ def thin(times: Sampled, values: Sampled, points: int) -> tuple[Sampled, Sampled
 
 def seconds(ax: Axes, start: float, stop: float) -> None:
     """Label a time axis in ms as seconds, so that long stretches stay readable."""
-    from matplotlib.ticker import FuncFormatter
-
     ax.set_xlim(start, stop)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms / 1e3:g}"))
     ax.set_xlabel("time (s)")
