@@ -45,7 +45,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
-        put_in_place(beside, path)
+        settle(beside)
+        beside.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {_stands(path)}") from error
     finally:
@@ -53,17 +54,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
-def put_in_place(beside: Path, path: Path) -> None:
-    """Have a written file take the place of another in one step, its bytes on the disk before the name points to them.
-
-    Raises
-    ------
-    OSError
-        If the disk or the place does not take it.
-    """
-    with beside.open("rb") as file:
+def settle(path: Path) -> None:
+    """Have the bytes of a written file on the disk; before a name points to them, or a crash could leave it empty."""
+    with path.open("rb") as file:
         os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -61,7 +61,7 @@ def saved_fits(folder: Folder, own: Sequence[type[Neuron]] = ()) -> Iterator[Fit
     BatchError
         If the folder is no run.
     """
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit import Fit  # torch: tables do without it
 
     store, known = Store(Path(folder)), {kind.__name__: kind for kind in own}
     for task in store.tasks():
@@ -142,7 +142,7 @@ def query(folder: Folder, sql: str) -> DataFrame:
 
 
 def _frame(columns: Iterable[Column], rows: list[Row]) -> DataFrame:
-    import pandas as pd
+    import pandas as pd  # a third of a second: only where there is a table
 
     kinds = {"text": "string", "number": "float64", "count": "Int64", "flag": "boolean"}
     return pd.DataFrame(

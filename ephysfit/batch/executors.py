@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ephysfit.batch.fit_task import BUSY, Job, Outcome, perform
+from ephysfit.batch.job import BUSY, Job, Outcome
 from ephysfit.batch.store import CRASHED, DONE, TIMEOUT, Store
 from ephysfit.errors import BatchError, near, needed
 from ephysfit.system import bound_memory, check_bound, cores
@@ -65,6 +65,8 @@ class Local:
     def __call__(self, jobs: Sequence[Job], folder: Path) -> Iterator[Outcome]:
         needed("pebble", "batch", "a batch by local", BatchError)
         from pebble import ProcessPool
+
+        from ephysfit.batch.fit_task import perform  # torch: only where tasks are done
 
         waiting, later, running = deque(jobs), deque[Job](), dict[Future[Outcome], Job]()
         context = multiprocessing.get_context("spawn")  # threads of numerical libraries do not survive a fork
@@ -152,7 +154,7 @@ def prepare(memory: float | None) -> None:
         os.environ.setdefault(name, "1")
     if memory is not None:
         bound_memory(memory)
-    import torch
+    import torch  # after the variables that it reads when it is loaded
 
     torch.set_num_threads(1)
 

@@ -125,11 +125,10 @@ def prior_of(run: str | PathLike[str], folder: Path, models: Sequence[str] = ())
     FitError
         If it holds too few fits of any one neuron.
     """
-    from ephysfit.fitting.population_prior import priors_of
-    from ephysfit.fitting.prior import save_priors
+    from ephysfit.fitting import population_prior, prior  # torch: only where there is a prior
 
     own = [find(name) for name in models if ".py" in name]
-    return str(save_priors(folder / "prior.json", priors_of(saved_fits(run, own))).resolve())
+    return str(prior.save_priors(folder / "prior.json", population_prior.priors_of(saved_fits(run, own))).resolve())
 
 
 def _quiet(tally: Tally) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ephysfit.errors import EphysfitError
+from ephysfit.fitting.fit import fit
 from ephysfit.neuron.declare import Neuron, scalar_values
 
 
@@ -41,8 +42,6 @@ def main() -> None:
     out, sys.stdout = sys.stdout, sys.stderr  # what libraries print must not mix with the lines
     job = pickle.load(sys.stdin.buffer)
     tell = Teller(out)
-    from ephysfit.fitting.fit import fit
-
     try:
         found = fit(job["recording"], job["model"], dt=job["dt"], seed=job["seed"], progress=tell)
     except EphysfitError as error:

@@ -130,7 +130,7 @@ def stored_fit(path: Path, label: str | None) -> str:
     FitError
         If there is none.
     """
-    from ephysfit.data.nwb_write import stored_in
+    from ephysfit.data.nwb_stored import stored_in
 
     found = {s.label: s for s in stored_in(path)}
     if not found or (label is not None and label not in found):

@@ -141,7 +141,7 @@ def c_silif_start(n: int, seed: int, low_hz: float = 1.25, high_hz: float = 62.5
     >>> bool((cells.gamma == cells.f).all())
     True
     """
-    import torch
+    import torch  # the catalogue is listed without it
 
     bound = CSiLIF.parameters["f"]
     if not bound.low * 1e3 <= low_hz < high_hz <= bound.high * 1e3:

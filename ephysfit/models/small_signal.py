@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ephysfit.errors import NeuronError, RecordingError
 from ephysfit.neuron.declare import Neuron, cellwise, scalar_values
+from ephysfit.neuron.functions import sigmoid, softplus
 
 _Floats: TypeAlias = npt.NDArray[np.float64]
 _BAND_HZ = (0.05, 500.0)
@@ -74,7 +75,7 @@ def resonance(neuron: Neuron, current: float = 0.0) -> Resonance:
     >>> round(f_hz, 2), round(quality, 2)
     (5.31, 1.81)
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize_scalar  # the catalogue is listed without SciPy and SymPy
 
     grid = np.geomspace(*_BAND_HZ, 800)
     size = np.abs(impedance(neuron, grid, current))
@@ -166,7 +167,6 @@ def _linearised(neuron: Neuron, current: float) -> tuple[_Floats, _Floats, int]:
     import sympy
     from scipy.optimize import root
 
-    from ephysfit.neuron.functions import sigmoid, softplus
     from ephysfit.neuron.symbols import equations, symbol
 
     cls = type(neuron)

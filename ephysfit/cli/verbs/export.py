@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import say
@@ -79,9 +80,7 @@ def export(
 
     ephysfit export fit.json --to nir --spiking threshold
     """
-    from ephysfit.reports import export as exports  # torch: once the usage is right
-
     fitted = arguments.open_fit(fit, model, trust)
     name = "".join(c if c.isalnum() else "_" for c in f"{fitted.model}_{fitted.cell}")
-    path = output or fit.with_name(name + ("_brian2" if to == "brian2" else "") + exports.TARGETS[to].ending)
-    say("written: " + "  ".join(str(p) for p in exports.export(fitted, to, path, spiking=spiking, dt=dt, form=form)))
+    path = output or fit.with_name(name + ("_brian2" if to == "brian2" else ""))  # `export` adds the format's ending
+    say("written: " + "  ".join(str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)))

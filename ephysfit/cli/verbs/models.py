@@ -12,7 +12,7 @@ import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import as_json, say, table
-from ephysfit.neuron.declare import Neuron, scalar_values
+from ephysfit.neuron.declare import Neuron, Parameter, scalar_values
 
 Name = Annotated[
     str | None,
@@ -68,13 +68,18 @@ def _class(name: str) -> type[Neuron]:
         raise
 
 
-def summary(neuron: type[Neuron]) -> dict[str, Any]:
-    """A neuron in a row."""
+def parameters_of(neuron: type[Neuron]) -> dict[str, Parameter]:
+    """The parameters by flat name: elements of a bank are numbered."""
     from ephysfit.neuron.free_parameters import declared  # torch: once the usage is right
 
+    return declared(neuron)
+
+
+def summary(neuron: type[Neuron]) -> dict[str, Any]:
+    """A neuron in a row."""
     return {
         "name": neuron.__name__,
-        "parameters": len(declared(neuron)),
+        "parameters": len(parameters_of(neuron)),
         "states": len(neuron.state_names()),
         "noise": neuron.stochastic(),
         "what it is": first_sentence(inspect.getdoc(neuron) or ""),
@@ -95,13 +100,12 @@ def first_sentence(docstring: str) -> str:
 
 def full(neuron: type[Neuron]) -> dict[str, Any]:
     """A neuron with all that its declaration says."""
-    from ephysfit.neuron.free_parameters import declared  # torch and sympy: once the usage is right
-    from ephysfit.neuron.symbols import text
+    from ephysfit.neuron.symbols import text  # sympy: once the usage is right
 
     parameters = [
         {"name": n, "unit": p.unit, "low": p.low, "start": start, "high": p.high, "meaning": p.doc,
          "measured": p.measured}
-        for (n, p), start in zip(declared(neuron).items(), scalar_values(neuron.start()).values(), strict=True)
+        for (n, p), start in zip(parameters_of(neuron).items(), scalar_values(neuron.start()).values(), strict=True)
     ]  # fmt: skip
     return {
         **summary(neuron),

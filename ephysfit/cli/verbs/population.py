@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from ephysfit.batch.summary_page import write
 from ephysfit.cli import arguments
 from ephysfit.cli.output import say
 
@@ -27,4 +26,6 @@ def population(run: arguments.RunFolder, output: PagePath = None) -> None:
 
     ephysfit population run -o supplement.html
     """
+    from ephysfit.batch.summary_page import write  # torch and matplotlib: once the usage is right
+
     say(f"written: {write(run, output)}")
