@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ephysfit.batch.task import Task
+from ephysfit.data.readout import Readout
+from ephysfit.metrics.headline_scores import AGREEMENT, saved_value
 
 #: a task that another process is at
 BUSY = "busy"
@@ -57,8 +59,5 @@ class Outcome:
 
 def headline(scores: Mapping[str, Any] | None) -> float:
     """The one number of a fit for a progress line: Md* at 8 ms of the noisy runs, else of whatever readout there is."""
-    for readout in ("noisy runs", "threshold run", "causal run"):
-        for row in (scores or {}).get(readout, ()):
-            if row["name"] == "md_star_8" and row["value"] is not None:
-                return float(row["value"])
-    return float("nan")
+    value = saved_value(scores, (*AGREEMENT.readouts, Readout.CAUSAL), AGREEMENT.name)
+    return float("nan") if value is None else value

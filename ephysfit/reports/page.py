@@ -17,7 +17,6 @@ from ephysfit.reports.equations import equation_lines, margin_name, shown_states
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures import PLOTS
 from ephysfit.reports.headline import headline
-from ephysfit.reports.interactive import available, interactive
 from ephysfit.reports.svg import inline_svg
 from ephysfit.reports.tables import (
     amount,
@@ -53,7 +52,7 @@ def render(evidence: Evidence) -> str:
 
 def _markup(evidence: Evidence) -> dict[str, str]:
     """The parts that are markup already."""
-    script, div = interactive(evidence) if available() else ("", "")
+    script, div = _viewer(evidence)
     return {
         "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
         "paint": (_TEMPLATES / "paint.js").read_text(encoding="utf-8") if script else "",
@@ -61,6 +60,17 @@ def _markup(evidence: Evidence) -> dict[str, str]:
         "viewer": div,
         "data": _json(evidence),
     }
+
+
+def _viewer(evidence: Evidence) -> tuple[str, str]:
+    """(script, div) of the zoomable view; empty without bokeh (``pip install 'ephysfit[report]'``)."""
+    try:
+        import bokeh  # noqa: F401
+    except ImportError:
+        return "", ""
+    from ephysfit.reports.interactive import interactive  # needs bokeh
+
+    return interactive(evidence)
 
 
 def _content(evidence: Evidence) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ephysfit.arrays import Trace, Train
+from ephysfit.data.readout import Readout
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,11 +24,13 @@ Sampled: TypeAlias = npt.NDArray[np.floating[Any]]
 INK, MUTED, GRID = "#1f2430", "#6a7180", "#d8dbe2"
 CURRENT = "#8a6d3b"
 MISSED, EXTRA = "#d1495b", "#e09f3e"
-READOUT = {"threshold run": "#1b6ca8", "causal run": "#1b6ca8", "consensus": "#2a9d6f", "noisy runs": "#7fb3d9"}
-MODEL = READOUT["causal run"]
+READOUT: dict[str, str] = {
+    Readout.THRESHOLD: "#1b6ca8", Readout.CAUSAL: "#1b6ca8", Readout.CONSENSUS: "#2a9d6f", Readout.NOISY: "#7fb3d9",
+}  # fmt: skip
+MODEL, CONSENSUS, NOISY = READOUT[Readout.CAUSAL], READOUT[Readout.CONSENSUS], READOUT[Readout.NOISY]
 NAMES = {
     INK: "ink", MUTED: "muted", GRID: "grid", CURRENT: "current", MISSED: "missed", EXTRA: "extra",
-    MODEL: "model", READOUT["consensus"]: "consensus", READOUT["noisy runs"]: "noisy",
+    MODEL: "model", CONSENSUS: "consensus", NOISY: "noisy",
 }  # fmt: skip
 
 
