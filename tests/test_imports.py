@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -142,6 +144,65 @@ class TestCircles:
         package = _made_up(tmp_path, high="from . import middle, low\nimport os.path", middle="from made_up import low")
         assert circle(graph_of(package)) == []
         assert graph_of(package)["made_up.high"] == {"made_up.middle", "made_up.low"}
+
+
+#: imported inside functions because not every installation has them: the extras with what they bring, users of Unix
+OPTIONAL = {
+    "bokeh", "cma", "dask_jobqueue", "distributed", "duckdb", "efel", "grp", "igor2", "nir", "nixio", "panel", "pebble",
+    "pwd", "pyabf", "pyarrow", "requests", "submitit", "tornado", "urllib3",
+}  # fmt: skip
+#: most other imports inside functions; each is there because of weight or of a climb, and says so
+MOST_DEFERRED = 58
+#: rooms whose imports inside functions need not say why yet
+UNTOLD = ("fitting", "kernels", "neuron", "simulation")
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """An import inside a function: where, of what (its first name), and whether a comment says why."""
+
+    path: Path
+    line: int
+    name: str
+    told: bool
+
+
+def deferred(root: Path) -> Iterator[Deferred]:
+    """Imports inside functions of a package, one a statement."""
+    for path in sorted(root.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        lines, found = text.splitlines(), {}
+        for function in ast.walk(ast.parse(text)):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                found |= {n.lineno: n for n in ast.walk(function) if isinstance(n, ast.Import | ast.ImportFrom)}
+        before, told = -1, False
+        for number, node in sorted(found.items()):
+            name = f"{node.module}.{node.names[0].name}" if isinstance(node, ast.ImportFrom) else node.names[0].name
+            grouped = told and number - before <= 2  # one comment serves imports that stand together
+            told = "#" in lines[number - 1] or "#" in lines[number - 2] or grouped
+            before = number
+            yield Deferred(path, number, name, told)
+
+
+class TestImportsInFunctions:
+    @staticmethod
+    def found() -> list[Deferred]:
+        """Those that are neither optional packages nor modules that import one at their top."""
+        modules = modules_of(ROOT)
+        needs = {name for name, path in modules.items()
+                 for used, _ in imported(ast.parse(path.read_text("utf-8")), name)
+                 if used.partition(".")[0] in OPTIONAL and _ == "top"}  # fmt: skip
+        return [d for d in deferred(ROOT) if d.name.partition(".")[0] not in OPTIONAL
+                and nearest(d.name, modules) not in needs]  # fmt: skip
+
+    def test_there_are_few(self):
+        rooms = Counter(d.path.relative_to(ROOT).parts[0] for d in self.found())
+        assert rooms.total() <= MOST_DEFERRED, rooms
+
+    def test_each_says_why(self):
+        silent = [f"{d.path.relative_to(ROOT)}:{d.line}: {d.name}" for d in self.found()
+                  if not d.told and d.path.relative_to(ROOT).parts[0] not in UNTOLD]  # fmt: skip
+        assert silent == []
 
 
 def _made_up(folder: Path, **texts: str) -> Path:

@@ -98,7 +98,7 @@ def compared(found: Population) -> Figure:
         ax.plot(range(len(models)), row, color=colour, lw=0.8, alpha=max(0.15, min(0.9, 40 / len(wide))))
     wins = np.bincount(best, minlength=len(models)) if len(wide) else np.zeros(len(models), int)
     ax.set_xticks(range(len(models)), [f"{m}\nbest on {n}" for m, n in zip(models, wins, strict=True)], fontsize=8)
-    ax.set_ylabel("Md*, ±8 ms")
+    ax.set_ylabel(AGREEMENT.label)
     return fig
 
 

@@ -134,7 +134,7 @@ def _free(port: int) -> int:
 def _start(shelf: Shelf, models: tuple[str, ...], port: int, name: str) -> Server:
     import panel as pn
 
-    from ephysfit.explorer.browser_page import Page
+    from ephysfit.explorer.browser_page import Page  # needs panel
 
     pn.extension("tabulator", design="native", notifications=False)
 
@@ -150,7 +150,7 @@ class Server:
     """A server of one page in a thread of its own."""
 
     def __init__(self, make: Callable[[], Any], port: int) -> None:
-        from ephysfit.explorer.gate import Gate
+        from ephysfit.explorer.gate import Gate  # needs tornado, which panel brings
 
         self.make, self.port, self.gate = make, port, Gate(port, self._entered)
         self.loop: Any = None

@@ -24,7 +24,7 @@ from ephysfit.data.quality import findings
 from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import common_step, divides
 from ephysfit.errors import FitError
-from ephysfit.files import write_text
+from ephysfit.files import without_nan, write_text
 from ephysfit.fitting import saved_fit
 from ephysfit.fitting.drift_check import drift_warning, parts
 from ephysfit.fitting.model_selection import choose, named
@@ -641,7 +641,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, np.ndarray)):
         return [_plain(v) for v in value]
     if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
+        return without_nan(float(value))
     if isinstance(value, (np.integer, np.bool_)):
         return value.item()
     if is_dataclass(value) and not isinstance(value, type):

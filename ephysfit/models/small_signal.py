@@ -164,7 +164,7 @@ def _refuse_unusable(i: _Floats, v: _Floats, dt: float, low_hz: float, high_hz: 
 
 def _linearised(neuron: Neuron, current: float) -> tuple[_Floats, _Floats, int]:
     """Jacobian (state, state), drive (state,) per pA, and the index of V, where the neuron settles at `current`."""
-    import sympy
+    import sympy  # the catalogue is listed without SciPy and SymPy
     from scipy.optimize import root
 
     from ephysfit.neuron.symbols import equations, symbol
