@@ -28,8 +28,8 @@ _WHERE = {
     "simulate": "ephysfit.simulation.simulate",
     "Simulation": "ephysfit.simulation.simulate",
     "fit": "ephysfit.fitting.fit",
-    "Fit": "ephysfit.fitting.fit",
-    "write": "ephysfit.fitting.nwb_cell",
+    "Fit": "ephysfit.fitting.fit_result",
+    "write": "ephysfit.reports.export.nwb",
     "intervals": "ephysfit.fitting.uncertainty.intervals",
     "population": "ephysfit.fitting.population_prior",
     "compensate": "ephysfit.data.electrode",
@@ -55,13 +55,14 @@ if TYPE_CHECKING:
     from ephysfit.data.trials import Trials
     from ephysfit.explorer.serve import explore
     from ephysfit.fitting import stages
-    from ephysfit.fitting.fit import Fit, fit
-    from ephysfit.fitting.nwb_cell import write
+    from ephysfit.fitting.fit import fit
+    from ephysfit.fitting.fit_result import Fit
     from ephysfit.fitting.population_prior import population
     from ephysfit.fitting.uncertainty.intervals import intervals
     from ephysfit.metrics.score import score
     from ephysfit.neuron.declare import Neuron, Parameter, State
     from ephysfit.reports.export import export
+    from ephysfit.reports.export.nwb import write
     from ephysfit.reports.report import report
     from ephysfit.simulation.layer import layer
     from ephysfit.simulation.simulate import Simulation, simulate

@@ -66,5 +66,6 @@ def test_readouts_are_those_that_files_carry() -> None:
 
 @pytest.mark.parametrize("stochastic", [False, True])
 def test_the_score_that_leads_is_the_headline_of_a_score(stochastic: bool) -> None:
-    found = score([[10.0, 40.0, 90.0]], [[10.0, 41.0, 90.0], [11.0, 40.0, 91.0]], 200.0, stochastic=stochastic)
+    repeats = [[600.0, 1500.0, 2500.0], [602.0, 1501.0, 2700.0], [601.0, 1503.0, 2502.0]]
+    found = score(repeats[:2] if stochastic else repeats[:1], repeats, duration=6000.0, stochastic=stochastic)
     assert headline_scores.leading(stochastic).name.startswith(found.headline.name.rpartition("_")[0])

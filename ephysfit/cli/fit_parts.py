@@ -16,10 +16,12 @@ from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.files import to_json, write_text
-from ephysfit.fitting.fit import Fit, step_for
+from ephysfit.fitting.chain import step_for
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.population_prior import priors_of
 from ephysfit.fitting.prior import Prior
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Status
+from ephysfit.fitting.stage_reports import VoltageReport
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.voltage_likelihood import Voltage
 from ephysfit.reports.evidence import Evidence
@@ -44,7 +46,7 @@ def check_fitted(fit: Fit, recording: Recording) -> None:
     if fit.status is Status.TOO_FEW_SPIKES:
         lost = f"; {len(recording.rejected)} sweeps were not used (above)" if recording.rejected else ""
         raise FitError(
-            f"{fit.cell}: {fit.provenance['spikes']} spikes in the training data, {MINIMUM_SPIKES} are needed: nothing "
+            f"{fit.cell}: {fit.provenance.spikes} spikes in the training data, {MINIMUM_SPIKES} are needed: nothing "
             f"was fitted{lost}. `ephysfit inspect` shows every sweep with its spikes"
         )
 
@@ -61,15 +63,14 @@ def kept(saved: Path) -> Iterator[None]:
 
 def likely(fit: Fit) -> bool:
     """Whether the fit has a likelihood, and spikes enough, to give its parameters intervals."""
-    return type(fit.neuron).stochastic() and int(fit.provenance.get("spikes", 0)) >= MINIMUM_SPIKES
+    return type(fit.neuron).stochastic() and fit.provenance.spikes >= MINIMUM_SPIKES
 
 
-def voltage_sentence(fit: Fit) -> str:
+def voltage_sentence(v: VoltageReport) -> str:
     """What a fit says of the voltage that it was fitted to."""
-    v = fit.details["voltage"]
     return (
-        f"Voltage away from spikes: {v['explained']:.0%} of its variance explained, {v['rms']:.2f} mV rms left; "
-        f"{v['samples']} samples count as {v['independent']:.0f} independent ones."
+        f"Voltage away from spikes: {v.explained:.0%} of its variance explained, {v.rms:.2f} mV rms left; "
+        f"{v.samples} samples count as {v.independent:.0f} independent ones."
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ephysfit.cli.output import paragraph, say, table
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.metrics.jackknife import Row
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.evidence import gather as run

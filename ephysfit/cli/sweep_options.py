@@ -39,12 +39,12 @@ def unseen(recording: Recording, fit: ef.Fit, train: str | None, test: str | Non
     """
     if train is not None or test is not None:
         return parts(recording, train, test)[1]
-    trained = set(_labels(fit.provenance.get("sweeps", ()), str(fit.provenance.get("recording", ""))))
+    trained = set(_labels(fit.provenance.sweeps, fit.provenance.recording))
     if not trained & set(_labels([s.name for s in recording.sweeps], recording.source)):
         return recording
-    asked = fit.provenance.get("split", {})
+    asked = fit.provenance.split
     fitted, held = parts(recording, asked.get("train"), asked.get("test"))
-    if is_of(fit.provenance, fitted):
+    if is_of(fit.provenance.data_sha256, fitted):
         return held
     raise ScoreError(
         f"{recording.source}: holds sweeps that go by the names of those the fit was trained on, with other samples or "
@@ -54,9 +54,9 @@ def unseen(recording: Recording, fit: ef.Fit, train: str | None, test: str | Non
 
 def trained(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
     """What of a recording a saved fit was trained on: as asked, or as the fit split it; all of it where that is it."""
-    if train is None and test is None and is_of(fit.provenance, recording):
+    if train is None and test is None and is_of(fit.provenance.data_sha256, recording):
         return recording
-    asked = fit.provenance.get("split", {})
+    asked = fit.provenance.split
     return parts(recording, train or asked.get("train"), test or asked.get("test"))[0]
 
 

@@ -136,8 +136,9 @@ def fit(
             found = ef.fit(fitted_on, chosen, dt=dt, seed=seed, progress=tell, likelihood=stage, prior=priors,
                            undriven=undriven)  # fmt: skip
         fit_parts.check_fitted(found, recording)
-        done = {"split": {"train": train, "test": test}, "electrode": recording.facts.get("electrode_compensation", "")}
-        found = replace(found, provenance={**found.provenance, **done})
+        electrode = recording.facts.get("electrode_compensation", "")
+        made = replace(found.provenance, split={"train": train, "test": test}, electrode=electrode)
+        found = replace(found, provenance=made)
         if intervals_by != "none" and fit_parts.likely(found):
             found = intervals.run(found, fitted_on, intervals_by, seed=seed)
         saved = found.save(folder / "fit.json")
@@ -147,12 +148,11 @@ def fit(
     if json:
         as_json({"fit": found.to_dict(), "scores": scoring.to_dict(evidence), "files": written})
         return
-    choosing = found.details.get("selection_seconds")
-    after = f", chosen in {choosing:.1f} s before" if choosing is not None else ""
+    after = f", chosen in {found.selection.seconds:.1f} s before" if found.selection else ""
     say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
-    if found.details.get("voltage"):
-        paragraph(fit_parts.voltage_sentence(found))
-    if "why" in found.details:
-        paragraph(f"{found.details['why']}.")
+    if found.voltage:
+        paragraph(fit_parts.voltage_sentence(found.voltage))
+    if found.selection:
+        paragraph(f"{found.selection.why}.")
     scoring.show(evidence)
     say("written: " + "  ".join(written.values()))

@@ -82,7 +82,7 @@ def intervals(
     found = run(fitted, data, how, level=level, names=names, draws=draws, block=block, seed=seed)
     found.save(fit)
     if json:
-        as_json(found.details["intervals"])
+        as_json(found.intervals.to_dict() if found.intervals else {})
         return
     show(found)
     say(f"written: {fit}")
@@ -102,8 +102,7 @@ def show(fit: ef.Fit) -> None:
         open_lines,
     )
 
-    found = fit.details["intervals"]
-    end = f"{100 * found['level']:g} % interval"
+    end = f"{100 * fit.intervals.level:g} % interval" if fit.intervals else ""
     table(interval_rows(fit, end), right=("value", "± s.e."))
     derived = derived_lines(fit)
     if derived:

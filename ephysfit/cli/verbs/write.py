@@ -61,7 +61,7 @@ def write(
 
     ephysfit write fit.json cell.nwb --label alif_march -o cell_with_fit.nwb
     """
-    from ephysfit.fitting.nwb_cell import write as append  # numba, scipy: once the usage is right
+    from ephysfit.reports.export.nwb import write as append  # torch: once the usage is right
 
     fitted = arguments.open_fit(fit, model, trust)
     held = unseen(arguments.open_recording([file], spikes, sweeps, option), fitted, train, test)

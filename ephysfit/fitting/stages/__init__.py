@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from ephysfit.fitting.stages.causal_readout import Readout
+from ephysfit.fitting.stage import Stage
+from ephysfit.fitting.stages.causal_readout import CausalReadout
 from ephysfit.fitting.stages.gradient import Gradient
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.noisy_gradient import NoisyGradient
 from ephysfit.fitting.stages.passive import Passive
-from ephysfit.fitting.stages.refractory_period import Barred, Refractory
+from ephysfit.fitting.stages.refractory_period import LengthenRefractory, Refractory
 from ephysfit.fitting.stages.search import Search
 from ephysfit.fitting.stages.softness import Softness
 from ephysfit.fitting.stages.wrappers import BestOf, MultiStart, Only, Rounds
 from ephysfit.fitting.voltage_likelihood import Voltage
 
 __all__ = [
-    "Barred",
     "BestOf",
+    "CausalReadout",
     "Gradient",
+    "LengthenRefractory",
     "Likelihood",
     "MultiStart",
     "NoisyGradient",
     "Only",
     "Passive",
-    "Readout",
     "Refractory",
     "Rounds",
     "Search",
     "Softness",
+    "Stage",
     "Voltage",
 ]
