@@ -90,18 +90,11 @@ def load_verb(name: str) -> Command:
 
 
 def unfolded(text: str) -> str:
-    """A docstring for a terminal, which folds it anew: a paragraph is one line, and examples stand one below the other.
+    """A docstring for a terminal, which folds it anew: a paragraph is one line.
 
     Examples
     --------
-    >>> print(unfolded("Sums\\nup.\\n\\nExamples:\\n\\nephysfit a\\n\\nephysfit b"))
-    Sums up.
-    <BLANKLINE>
-    Examples:
-    ephysfit a
-    ephysfit b
+    >>> unfolded("Sums\\nup.\\n\\nephysfit a\\n\\nephysfit b")
+    'Sums up.\\n\\nephysfit a\\n\\nephysfit b'
     """
-    text, colon, examples = text.partition("Examples:\n\n")
-    return (
-        re.sub(r"(?<!\n)\n(?!\n)", " ", text) + colon.rstrip("\n") + "\n" * bool(colon) + examples.replace("\n\n", "\n")
-    )
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", text)
