@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # loads its parts when they are first used
 
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import RecordingError
@@ -65,10 +66,8 @@ class Electrode:
 
     def voltage(self, current: Array) -> Array:
         """What the electrode adds, mV (time,); the current before the sweep is taken to be that of its first sample."""
-        from scipy.signal import fftconvolve
-
         first = current[0]
-        return first * self.kernel.sum() + fftconvolve(current - first, self.kernel)[: len(current)]
+        return first * self.kernel.sum() + scipy.signal.fftconvolve(current - first, self.kernel)[: len(current)]
 
 
 def measure_electrode(
@@ -334,12 +333,10 @@ def _solved(parts: list[tuple[Array, Array]], bins: int) -> Array:
 
 def _membrane(whole: Array, lags: Array, widths: Array, support: float) -> Array:
     """Decaying exponentials, none negative, through the lags past the support, at all lags."""
-    from scipy.optimize import nnls
-
     late = lags > support
     weight = np.sqrt(widths)
     shapes = np.exp(-lags[:, None] / MEMBRANES)
-    amounts, _ = nnls(shapes[late] * weight[late, None], whole[late] * weight[late])
+    amounts, _ = scipy.optimize.nnls(shapes[late] * weight[late, None], whole[late] * weight[late])
     return shapes @ amounts
 
 

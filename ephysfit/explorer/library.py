@@ -13,9 +13,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ephysfit.data.loading import load
 from ephysfit.data.suffixes import SUFFIXES, is_collected, is_recording
 from ephysfit.errors import FitError, RecordingError
 from ephysfit.files import expanded, split_spec
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.models import find
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
@@ -89,8 +92,6 @@ class Cell:
                 f"{self.name}: {wanted} is not under the paths that were given; give it too, as in "
                 f"`ephysfit explore FIT {wanted}`"
             )
-        from ephysfit.data.loading import load
-
         return load(list(self.files), **self.options)
 
 
@@ -154,8 +155,6 @@ class Shelf:
                 f"{saved.path.name}: its neuron is declared in {source}, and a file that a fit names is not run on its "
                 "own; give that very file too"
             )
-        from ephysfit.models import find
-
         return fit_of(saved.content, find(source))
 
     def gave(self, path: Path) -> bool:
@@ -239,8 +238,6 @@ def _of_task(content: Mapping[str, Any], path: Path) -> Saved:
 
 def fit_of(content: Mapping[str, Any], neuron: type[Neuron] | None = None) -> Fit:
     """The fit that the content of its file describes; `neuron` is its class where it is not in the catalogue."""
-    from ephysfit.fitting.fit_result import Fit
-
     return Fit.from_dict(content, neuron)
 
 

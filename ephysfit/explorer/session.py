@@ -16,6 +16,7 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.stage import Problem, operating_point
 from ephysfit.fitting.stage_reports import CausalRun, Reports
+from ephysfit.models import catalogue, find
 from ephysfit.neuron.declare import Neuron
 
 Sharpen = tuple[float, float] | None
@@ -184,8 +185,6 @@ class Session:
 
 def _models(own: Sequence[str]) -> dict[str, type[Neuron]]:
     """Neurons that one injected current can drive, a user's own first."""
-    from ephysfit.models import catalogue, find
-
     mine = {kind.__name__: kind for kind in map(find, own)}
     return {**mine, **{n: k for n, k in catalogue().items() if len(k.inputs) == 1 and n not in mine}}
 

@@ -19,7 +19,7 @@ from pydantic import (
     ValidationError,
 )
 
-from ephysfit.data.nwb_write import stored_in
+from ephysfit.data.nwb_stored import stored_in
 from ephysfit.errors import FitError, near
 from ephysfit.files import expanded, split_spec
 from ephysfit.fitting.format_1 import upgrade

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ephysfit.arrays import Trace, Train, Trains
+from ephysfit.data.readout import Readout
 from ephysfit.data.recording import Recording
 from ephysfit.data.repeats import Stimulus
 from ephysfit.fitting.fit_result import Fit
@@ -18,11 +19,11 @@ from ephysfit.reports.agreement import WINDOW, Agreement, Mask, agreement
 from ephysfit.simulation.simulate import Simulation
 
 #: how the readouts of a model are called in reports, in the order in which they are shown
-READOUTS = {
-    "threshold run": "model",
-    "causal run": "noise-free run",
-    "consensus": "consensus",
-    "noisy runs": "noisy runs",
+READOUTS: dict[str, str] = {
+    Readout.THRESHOLD: "model",
+    Readout.CAUSAL: "noise-free run",
+    Readout.CONSENSUS: "consensus",
+    Readout.NOISY: "noisy runs",
 }
 #: length of the stretch that static figures show, ms
 STRETCH = 2500.0
@@ -54,12 +55,12 @@ class Evidence:
     @property
     def single(self) -> str:
         """The readout a network would use: the causal run of a stochastic neuron, else the threshold run."""
-        return "causal run" if "causal run" in self.readouts else next(iter(self.readouts))
+        return Readout.CAUSAL if Readout.CAUSAL in self.readouts else next(iter(self.readouts))
 
     @property
     def many(self) -> str:
         """The readout that stands for the model's variability: noisy runs, else the one run there is."""
-        return "noisy runs" if "noisy runs" in self.readouts else self.single
+        return Readout.NOISY if Readout.NOISY in self.readouts else self.single
 
     @cached_property
     def stimuli(self) -> tuple[Stimulus, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+from scipy.stats import kstest
 
 from ephysfit.arrays import Trace
 from ephysfit.data.recording import Recording
@@ -78,8 +79,6 @@ def rescaled(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: int =
     n = len(quantiles)
     if n < FEWEST:
         return None
-    from scipy.stats import kstest
-
     return Rescaled(quantiles, float(kstest(quantiles, "uniform").statistic), 1.358 / sqrt(n))
 
 

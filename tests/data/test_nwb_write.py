@@ -17,7 +17,8 @@ from places import SHIPPED
 
 from ephysfit.data import nwb_write
 from ephysfit.data.loading import load
-from ephysfit.data.nwb_write import Membrane, Prediction, Stored, append, labels, stored_in
+from ephysfit.data.nwb_stored import Membrane, Prediction, Stored, labels, stored_in
+from ephysfit.data.nwb_write import append
 from ephysfit.errors import FitError, RecordingError
 from ephysfit.fitting.provenance import Provenance
 
@@ -207,7 +208,7 @@ nwb_write.append(sys.argv[1], test_nwb_write.stored())
 
 
 @pytest.mark.parametrize(
-    ("step", "when"), [("_add", "before"), ("_add", "after"), ("_validate", "after"), ("_settle", "after")]
+    ("step", "when"), [("_add", "before"), ("_add", "after"), ("_validate", "after"), ("settle", "after")]
 )
 def test_killing_the_writer_leaves_the_original_whole(path, step, when):
     before = digest(path)

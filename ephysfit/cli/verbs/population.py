@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ephysfit.cli import arguments
 from ephysfit.cli.output import say
-from ephysfit.cli.verbs.status import Run
 
 PagePath = Annotated[
     Path | None,
@@ -17,7 +17,7 @@ PagePath = Annotated[
 ]  # fmt: skip
 
 
-def population(run: Run, output: PagePath = None) -> None:
+def population(run: arguments.RunFolder, output: PagePath = None) -> None:
     """Write the report of a run: scores and parameters over cells, models compared, clusters, outliers, failures.
 
     Examples:
@@ -26,6 +26,6 @@ def population(run: Run, output: PagePath = None) -> None:
 
     ephysfit population run -o supplement.html
     """
-    from ephysfit.batch.summary_page import write
+    from ephysfit.batch.summary_page import write  # torch and matplotlib: once the usage is right
 
     say(f"written: {write(run, output)}")

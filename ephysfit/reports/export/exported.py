@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ephysfit import __version__
 from ephysfit.errors import ExportError, near
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.declare import Neuron, Parameter, flat_names
@@ -97,8 +98,6 @@ class Reading:
     @property
     def about(self) -> dict[str, Any]:
         """What the head of every exported file says."""
-        from ephysfit import __version__
-
         made = self.fit.provenance
         said = {
             "cell": self.fit.cell,

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ephysfit.data.loading import load
-from ephysfit.data.nwb_write import Membrane, Prediction, Stored, append, labels
+from ephysfit.data.nwb_stored import Membrane, Prediction, Stored, labels
+from ephysfit.data.nwb_write import append
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit

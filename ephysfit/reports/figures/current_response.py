@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.figures.style import GRID, INK, MODEL, MUTED, READOUT, axes, figure, legend, title
+from ephysfit.reports.figures.style import CONSENSUS, GRID, INK, MODEL, MUTED, READOUT, axes, figure, legend, title
 from ephysfit.reports.probes import recorded_steps, responses, step_rates
 
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ def _after_spike(ax: Axes, times: np.ndarray, spike: dict[str, np.ndarray], held
         ax.axvspan(0, held, color=MUTED, alpha=0.12, lw=0, label="refractory")
     if "membrane" in spike:
         ax.plot(times, spike["membrane"], color=INK, ls="--", lw=1.5, label="membrane")
-        ax.plot(
-            times, spike["membrane"] - spike["margin"], color=READOUT["consensus"], ls=":", lw=1.8, label="threshold"
-        )
+        ax.plot(times, spike["membrane"] - spike["margin"], color=CONSENSUS, ls=":", lw=1.8, label="threshold")
     title(ax, "After one spike")
     ax.set_ylabel("change (mV)")
     legend(ax, loc="best")
