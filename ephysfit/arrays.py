@@ -21,10 +21,10 @@ else:
     Array = Mask = Integers = np.ndarray
 
 #: one spike train: sorted spike times in ms
-Train: TypeAlias = Float64[Array, "_"]
+Train: TypeAlias = Float64[Array, " _"]
 #: several trains, of repeats or of runs
 Trains: TypeAlias = Sequence[Train]
 #: a sampled trace, axis time
-Trace: TypeAlias = Float64[Array, "_"]
+Trace: TypeAlias = Float64[Array, " _"]
 
 __all__ = ["Array", "Bool", "Float64", "Int64", "Integers", "Mask", "Trace", "Train", "Trains"]
