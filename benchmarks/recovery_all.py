@@ -34,7 +34,7 @@ from ephysfit.fitting.fit import run as run_stages
 from ephysfit.fitting.stage import Problem, measured
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
-from ephysfit.fitting.stages.refractory_period import Barred, Refractory
+from ephysfit.fitting.stages.refractory_period import LengthenRefractory, Refractory
 from ephysfit.fitting.warm_starts import with_starts_from_below
 from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
@@ -137,7 +137,8 @@ def study(name: str, seed: int, quick: bool = False) -> dict[str, Any]:
     cell, data = known_cell(kind, seed)
     train, test = data.split()
     if quick and not kind.searched:
-        stages = [s for s in default_stages(kind) if isinstance(s, (Passive, Likelihood, Refractory, Barred))]
+        early = (Passive, Likelihood, Refractory, LengthenRefractory)
+        stages = [s for s in default_stages(kind) if isinstance(s, early)]
         found = run_stages(with_starts_from_below(Problem(train, kind, DT)), stages)
     else:
         found = ef.fit(train, kind, seed=0)

@@ -35,7 +35,7 @@ train, test = ef.load(data / "DRN164.nwb").split()
 # adds a search in free run for small neurons, which takes them longer and further; here all get the same.)
 
 # %%
-stages = (ef.stages.Passive(), ef.stages.Likelihood(), ef.stages.Readout())
+stages = (ef.stages.Passive(), ef.stages.Likelihood(), ef.stages.CausalReadout())
 names = ["LIF", "ALIF", "IGIF", "AIGIF"]
 fits = {name: ef.fit(train, name, stages) for name in names}
 for name, fit in fits.items():

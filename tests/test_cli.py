@@ -366,7 +366,7 @@ def test_version_and_no_arguments(run: Run) -> None:
 
 VERBS = (
     "info", "inspect", "fit", "intervals", "simulate", "score", "report", "plot", "explore", "export", "write",
-    "models", "batch", "status", "collect", "query", "population", "warm-up",
+    "models", "batch", "status", "collect", "query", "summarize", "warm-up",
 )  # fmt: skip
 
 

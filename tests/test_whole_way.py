@@ -13,7 +13,7 @@ import ephysfit as ef
 from ephysfit import synthetic
 from ephysfit.data.recording import Recording
 from ephysfit.errors import ExportError, FitError, SimulationError
-from ephysfit.fitting.stages import Likelihood, Passive, Readout, Search
+from ephysfit.fitting.stages import CausalReadout, Likelihood, Passive, Search
 from ephysfit.models import LIF, catalogue
 from ephysfit.neuron.declare import scalar_values
 from ephysfit.reports.evidence import gather
@@ -37,7 +37,7 @@ def stages(kind):
     return (
         Passive(),
         Likelihood(starts=1, steps=4, first=0),
-        Readout(betas=(1.0, 2.0), offsets=(-1.0, 1.0, 3), runs=4),
+        CausalReadout(betas=(1.0, 2.0), offsets=(-1.0, 1.0, 3), runs=4),
     )
 
 

@@ -19,11 +19,11 @@ from ephysfit.cli.verbs.inspect import inspect
 from ephysfit.cli.verbs.intervals import intervals
 from ephysfit.cli.verbs.models import models
 from ephysfit.cli.verbs.plot import plot
-from ephysfit.cli.verbs.population import population
 from ephysfit.cli.verbs.report import report
 from ephysfit.cli.verbs.score import score
 from ephysfit.cli.verbs.simulate import simulate
 from ephysfit.cli.verbs.status import status
+from ephysfit.cli.verbs.summarize import population, summarize
 from ephysfit.cli.verbs.warm_up import warm_up
 from ephysfit.cli.verbs.write import write
 from ephysfit.errors import EphysfitError
@@ -57,11 +57,12 @@ VERBS = (
     status,
     collect,
     query,
-    population,
+    summarize,
 )  # fmt: skip
 for verb in VERBS:
     app.command()(verb)
 app.command("warm-up")(warm_up)
+app.command(hidden=True)(population)
 
 
 def _version(asked: bool) -> None:

@@ -31,11 +31,11 @@ from ephysfit.fitting.model_selection import choose, named
 from ephysfit.fitting.predictive_check import count_spikes
 from ephysfit.fitting.prior import Prior, admit_priors
 from ephysfit.fitting.recording_identity import fingerprint, known_as
-from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, silent
-from ephysfit.fitting.stages.causal_readout import Readout
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, silent, title
+from ephysfit.fitting.stages.causal_readout import CausalReadout
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
-from ephysfit.fitting.stages.refractory_period import Barred, Refractory
+from ephysfit.fitting.stages.refractory_period import LengthenRefractory, Refractory
 from ephysfit.fitting.stages.search import Search
 from ephysfit.fitting.stages.softness import Softness
 from ephysfit.fitting.voltage_likelihood import admit_voltage
@@ -193,10 +193,10 @@ class Fit:
         return write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     def write_nwb(self, path: str | Path, test: Recording | None = None, **options: Any) -> Path:
-        """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write`."""
-        from ephysfit.fitting.nwb_cell import write
+        """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write_nwb`."""
+        from ephysfit.fitting.nwb_cell import write_nwb
 
-        return write(self, path, test, **options)
+        return write_nwb(self, path, test, **options)
 
     def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
         """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""
@@ -279,8 +279,8 @@ def fit(
         The likelihood stage of the default chain, where its settings are not the default ones: a drift, the recorded
         voltage (``Likelihood(voltage=Voltage())``).
     prior : Prior or sequence of Prior, optional
-        Of the population the cell comes from (`ephysfit.population`): where the fit also begins, and what it is drawn
-        to, for as much as the cell's own data leave open. Of several that of the neuron is taken.
+        Of the population the cell comes from (`ephysfit.population_prior`): where the fit also begins, and what it is
+        drawn to, for as much as the cell's own data leave open. Of several that of the neuron is taken.
     dt : float, optional
         Step in ms; by default the largest multiple of the recorded step up to 0.5 ms (`default_step`). Recordings of
         other steps can be simulated and scored: their currents are averaged over the steps of the fit.
@@ -409,13 +409,13 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
         return (Passive(), Search(evaluations=4800, population=16, noisy=False), *([Softness()] * neuron.stochastic()))
     if stage.voltage is not None:
         admit_voltage(neuron)
-        return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), Readout())
+        return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), CausalReadout())
     few = len(Free.of(neuron).names) <= FEW
     period = [nearby(neuron, stage)] if "t_ref" in neuron.parameters else []
-    return (Passive(), stage, *period, *([Search()] if few else []), Readout())
+    return (Passive(), stage, *period, *([Search()] if few else []), CausalReadout())
 
 
-def nearby(neuron: type[Neuron], stage: Likelihood) -> Refractory | Barred:
+def nearby(neuron: type[Neuron], stage: Likelihood) -> Refractory | LengthenRefractory:
     """The search for a better refractory period nearby.
 
     What intervals tell is too long where a spike holds the membrane low, and may be too short where a neuron is only
@@ -424,7 +424,7 @@ def nearby(neuron: type[Neuron], stage: Likelihood) -> Refractory | Barred:
     again = replace(stage, starts=1, first=0, steps=12)
     if any(name in neuron.states for name in neuron.hold):
         return Refractory(likelihood=again, fall=-1.0)
-    return Barred(likelihood=again)
+    return LengthenRefractory(likelihood=again)
 
 
 def default_step(recording: Recording, *others: Recording) -> float:
@@ -484,7 +484,7 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
     with one_thread():
         for stage in stages:
             begin = time.perf_counter()
-            problem.progress(type(stage).__name__.lower(), 0.0)
+            problem.progress(title(stage), 0.0)
             found = stage(problem, estimate)
             if not _finite(found.neuron):
                 found = estimate.with_(stage=found.stage, status=Status.DIVERGED)

@@ -45,7 +45,7 @@ class FittedCell(Protocol):
     def to_dict(self) -> dict[str, Any]: ...
 
 
-def write(
+def write_nwb(
     fit: FittedCell,
     path: str | Path,
     test: Recording | None = None,
@@ -93,7 +93,7 @@ def write(
     >>> import ephysfit as ef
     >>> train, test = ef.load("cell.nwb").split()  # doctest: +SKIP
     >>> fit = ef.fit(train, "ALIF")  # doctest: +SKIP
-    >>> ef.write(fit, "cell.nwb", test)  # doctest: +SKIP
+    >>> ef.write_nwb(fit, "cell.nwb", test)  # doctest: +SKIP
     >>> ef.Fit.load("cell.nwb").neuron  # doctest: +SKIP
     """
     path = Path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -208,6 +209,11 @@ class Stage(Protocol):
     """A frozen record of settings, called as ``stage(problem, estimate) -> estimate``."""
 
     def __call__(self, problem: Problem, estimate: Estimate) -> Estimate: ...
+
+
+def title(stage: Stage) -> str:
+    """What a stage is called while it runs: ``causal readout``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(stage).__name__).lower()
 
 
 def measured(problem: Problem) -> Neuron:

@@ -6,12 +6,12 @@ from fitting_cells import DT, begun, problem, steps
 
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.stage import Problem
-from ephysfit.fitting.stages.causal_readout import Readout, blurred, pooled_gamma
+from ephysfit.fitting.stages.causal_readout import CausalReadout, blurred, pooled_gamma
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.models import LIF
 from ephysfit.synthetic import respond
 
-QUICK = Readout(betas=(1.0, 3.0), offsets=(-2.0, 2.0, 5), runs=4)
+QUICK = CausalReadout(betas=(1.0, 3.0), offsets=(-2.0, 2.0, 5), runs=4)
 
 
 def test_gamma_of_one_sweep_is_the_mean_over_its_runs_where_runs_are_equally_long():

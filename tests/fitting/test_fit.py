@@ -12,11 +12,11 @@ from ephysfit.errors import FitError
 from ephysfit.fitting.fit import Fit, cautions, default_stages, default_step, fit, run, step_for
 from ephysfit.fitting.recording_identity import fingerprint
 from ephysfit.fitting.stage import Status
-from ephysfit.fitting.stages import Likelihood, Passive, Readout
+from ephysfit.fitting.stages import CausalReadout, Likelihood, Passive
 from ephysfit.models import AIGIF, ALIF, LIF
 from ephysfit.neuron.declare import scalar_values
 
-QUICK = (Passive(), Likelihood(starts=1, steps=12), Readout(betas=(1.0, 2.0), offsets=(-1.0, 1.0, 3), runs=4))
+QUICK = (Passive(), Likelihood(starts=1, steps=12), CausalReadout(betas=(1.0, 2.0), offsets=(-1.0, 1.0, 3), runs=4))
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def test_provenance_says_of_what_and_how(fitted):
     p = fitted.provenance
     assert p["seed"] == 4
     assert p["data_sha256"] == fingerprint(known(6_000.0))
-    assert [s["stage"] for s in p["stages"]] == ["Passive", "Likelihood", "Readout"]
+    assert [s["stage"] for s in p["stages"]] == ["Passive", "Likelihood", "CausalReadout"]
     assert p["stages"][1]["steps"] == 12
     assert p["spikes"] == problem(known(6_000.0)).n_spikes
     assert {"version", "date", "torch", "numba", "python", "recording", "sweeps"} <= set(p)
@@ -168,8 +168,8 @@ def test_default_step_is_the_largest_multiple_up_to_half_a_millisecond():
 
 def test_default_stages_suit_the_neuron():
     kinds = [[type(s).__name__ for s in default_stages(k)] for k in (LIF, AIGIF)]
-    assert kinds[0] == ["Passive", "Likelihood", "Refractory", "Search", "Readout"]
-    assert kinds[1] == ["Passive", "Likelihood", "Barred", "Readout"]
+    assert kinds[0] == ["Passive", "Likelihood", "Refractory", "Search", "CausalReadout"]
+    assert kinds[1] == ["Passive", "Likelihood", "LengthenRefractory", "CausalReadout"]
 
 
 def test_progress_is_told():

@@ -13,7 +13,7 @@ from ephysfit.fitting.free_run.evaluation import Arena
 from ephysfit.fitting.free_run.losses import Coincidence, Gamma, KernelScore, VanRossum, within
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stages import search as searching
-from ephysfit.fitting.stages.causal_readout import Readout
+from ephysfit.fitting.stages.causal_readout import CausalReadout
 from ephysfit.fitting.stages.gradient import Gradient, _Descent
 from ephysfit.fitting.stages.search import Search
 from ephysfit.models import ALIF, LIF
@@ -219,7 +219,7 @@ def test_padding_of_short_sweeps_costs_nothing():
 
 def test_readout_agrees_better_than_the_plain_causal_run():
     p = problem(kind=ALIF)
-    stage = Readout(runs=8, betas=(1.0, 2.0, 4.0), offsets=(-2.0, 3.0, 6))
+    stage = CausalReadout(runs=8, betas=(1.0, 2.0, 4.0), offsets=(-2.0, 3.0, 6))
     after = stage(p, Estimate(KNOWN))
     stretches = stage._stretches(p)
     aims = [stage._aim(p, KNOWN, 0, stretches[0])]
@@ -232,7 +232,7 @@ def test_readout_agrees_better_than_the_plain_causal_run():
 def test_readout_of_a_silent_model_is_no_crash():
     p = problem(kind=ALIF)
     silent = KNOWN.replace(theta=15.0)
-    after = Readout(runs=4, betas=(1.0,), offsets=(-1.0, 1.0, 2))(p, Estimate(silent))
+    after = CausalReadout(runs=4, betas=(1.0,), offsets=(-1.0, 1.0, 2))(p, Estimate(silent))
     assert np.isfinite(after.details["sharpen"]).all()
 
 

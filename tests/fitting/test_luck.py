@@ -11,7 +11,7 @@ import ephysfit as ef
 from ephysfit.fitting.fit import fit, run
 from ephysfit.fitting.free_run.losses import KernelScore
 from ephysfit.fitting.stage import Estimate, Status
-from ephysfit.fitting.stages import Gradient, Likelihood, NoisyGradient, Passive, Readout, Refractory
+from ephysfit.fitting.stages import CausalReadout, Gradient, Likelihood, NoisyGradient, Passive, Refractory
 from ephysfit.fitting.stages.search import Search
 from ephysfit.metrics.coincidence import mean_weight, self_weight
 from ephysfit.metrics.trains import cut
@@ -60,7 +60,7 @@ STAGES = [
     NoisyGradient(steps=4, runs=4, judged=4, rate=50.0),
     NoisyGradient(steps=4, runs=4, judged=4, slope="in graph"),
     Gradient(steps=4, starts=2, rate=50.0, check=2),
-    Readout(betas=(1.0,), offsets=(-1.0, 0.0, 2), runs=4),
+    CausalReadout(betas=(1.0,), offsets=(-1.0, 0.0, 2), runs=4),
 ]
 #: cells that no spike can be had of, that cannot be kept from spiking, and a sane one
 CELLS = {

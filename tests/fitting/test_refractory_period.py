@@ -6,7 +6,7 @@ from fitting_cells import DT, KNOWN, Plain, begun, known, problem, silent_cell
 
 from ephysfit.fitting.fit import nearby
 from ephysfit.fitting.stage import Status
-from ephysfit.fitting.stages import Barred, Likelihood, Refractory
+from ephysfit.fitting.stages import LengthenRefractory, Likelihood, Refractory
 from ephysfit.models import ALIF, GIF, MAT
 from ephysfit.synthetic import level_for, recording
 
@@ -83,8 +83,8 @@ def test_a_period_that_only_bars_is_lengthened_where_the_data_say_so():
     data = recording(cell.replace(t_ref=6.0), **drive)
     p = problem(data, MAT)
     before = Likelihood(starts=1, steps=15)(p, begun(p).with_(neuron=cell.replace(t_ref=2.0)))
-    after = Barred()(p, before)
+    after = LengthenRefractory()(p, before)
     shortest = np.diff(data.sweeps[0].spike_times).min()
     assert 2.0 < after.neuron.t_ref < shortest
     assert after.train < before.train
-    assert Barred(gain=np.inf)(p, before).status is Status.NOT_NEEDED
+    assert LengthenRefractory(gain=np.inf)(p, before).status is Status.NOT_NEEDED

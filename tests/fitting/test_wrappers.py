@@ -8,7 +8,7 @@ from fitting_cells import begun, problem, spikes_only
 
 from ephysfit.errors import FitError, NeuronError
 from ephysfit.fitting.stage import Status
-from ephysfit.fitting.stages import BestOf, Likelihood, MultiStart, Only, Readout, Rounds
+from ephysfit.fitting.stages import BestOf, CausalReadout, Likelihood, MultiStart, Only, Rounds
 from ephysfit.models import LIF
 from ephysfit.neuron.declare import scalar_values
 
@@ -55,8 +55,8 @@ def test_only_moves_the_named_and_no_others(p):
 def test_only_refuses_unknown_names_and_stages_without_names(p):
     with pytest.raises(NeuronError, match=r"no free parameter 'thet'.*did you mean theta"):
         Only(("thet",), Likelihood())(p, begun(p))
-    with pytest.raises(FitError, match="Readout moves no named parameters"):
-        Only(("theta",), Readout())(p, begun(p))
+    with pytest.raises(FitError, match="CausalReadout moves no named parameters"):
+        Only(("theta",), CausalReadout())(p, begun(p))
 
 
 def test_rounds_run_in_order_and_carry_details(p):

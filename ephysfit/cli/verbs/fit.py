@@ -216,12 +216,12 @@ def voltage_sentence(fit: Fit) -> str:
 
 def _compensated(recording: Recording, aec: Path) -> Recording:
     """The recording without its electrode, which was measured in another file."""
-    from ephysfit.data.electrode import compensate, measure_electrode
+    from ephysfit.data.electrode import compensate_electrode, measure_electrode
     from ephysfit.data.loading import load
 
     electrode = measure_electrode(load(aec))
     note(f"electrode: {electrode.resistance:.1f} ± {electrode.error:.1f} MOhm, taken out of the voltage")
-    return compensate(recording, electrode)
+    return compensate_electrode(recording, electrode)
 
 
 def describe(recording: Recording) -> str:

@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Readout:
+class CausalReadout:
     """Choose the sharpness of the causal run on the training data.
 
     Parameters

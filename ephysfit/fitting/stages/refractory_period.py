@@ -116,7 +116,7 @@ def mixture(problem: Problem, found: dict[int, Estimate]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Barred:
+class LengthenRefractory:
     """Lengthen the refractory period of a neuron that holds nothing meanwhile, for as long as that gains.
 
     Such a neuron is only barred from spiking, so at the same parameters a longer period always gains what the bins it
