@@ -107,12 +107,20 @@ def test_what_cannot_be_measured_is_refused():
         compensate_electrode(Recording((replace(firing[0], voltage=None),)), small)
 
 
-@places.needs_shared
-@pytest.mark.parametrize(("cell", "name"), [("DRN164_5HT", "DRN164_5ht"), ("DRN162_5HT", "DRN162_5ht")])
-def test_the_raphe_voltage_is_not_compensated_and_both_ways_say_so(cell, name):
-    folder = places.SHARED / "raphe" / cell
-    electrode = measure_electrode(ef.load(folder / f"{name}_aec.abf"))
-    training = ef.load(folder / f"{name}_training.abf")
+@pytest.mark.parametrize(
+    ("aec", "training"),
+    [
+        (places.piece("electrode"), places.SHIPPED / "DRN164.nwb"),
+        *(
+            (places.SHARED / "raphe" / f"{name}_aec.abf", places.SHARED / "raphe" / f"{name}_training.abf")
+            for name in [places.ABF["DRN162"]] * places.SHARED.is_dir()
+        ),
+    ],
+    ids=lambda path: path.stem,
+)
+def test_the_raphe_voltage_is_not_compensated_and_both_ways_say_so(aec, training):
+    electrode = measure_electrode(ef.load(aec))
+    training = ef.load(training, sweeps=[0])
     assert 15 < electrode.resistance < 32
     assert bridge(training).resistance == pytest.approx(electrode.resistance, abs=4.0)
     assert bridge(training).off

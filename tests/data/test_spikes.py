@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from places import CELLS, SHARED, SHIPPED, needs_shared
+from places import CELLS, SHIPPED, pieces, wholes
 
 from ephysfit.data.loading import load
 from ephysfit.data.quality import findings
@@ -43,10 +43,20 @@ def test_equals_a_zero_crossing_count_on_real_overshooting_cells(cell):
         assert np.all((late > 0) & (late < 1.5))  # onset comes first, by the time of the upstroke
 
 
-@needs_shared
-@pytest.mark.parametrize("name", ["2019_07_24_0055_fsi", "171116sh_0016", "171116sh_0018", "18713001", "File_axon_5"])
-def test_equals_a_zero_crossing_count_on_other_cells(name):
-    for sweep in load(SHARED / "abf" / f"{name}.abf"):
+OTHERS = ("2019_07_24_0055_fsi", "171116sh_0016", "171116sh_0018", "18713001", "File_axon_5")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *pieces("steps_interneuron", "steps_pyramidal", "steps_fine", "steps_axon", "steps_recorded"),
+        *wholes(*(f"abf/{name}.abf" for name in OTHERS)),
+    ],
+)
+def test_equals_a_zero_crossing_count_on_other_cells(path):
+    recording = load(path)
+    assert recording.n_spikes > 5
+    for sweep in recording:
         assert len(sweep.spike_times) == len(crossings(sweep.voltage)), sweep.name
 
 

@@ -14,8 +14,6 @@ ALL = list(catalogue().values())
 
 @pytest.mark.parametrize("neuron", ALL, ids=lambda n: n.__name__)
 def test_keeps_the_contract(neuron):
-    if neuron.__name__ == "AIGIF":
-        pytest.skip("its banks take 20 s: tests of the fit cover it")
     check_neuron(neuron, only=QUICK)
 
 
