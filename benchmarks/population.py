@@ -22,7 +22,7 @@ import numpy as np
 from held_out import DT, UNTIL, agreement, cells, fitted, loss
 
 import ephysfit as ef
-from ephysfit.fitting.fit import run
+from ephysfit.fitting.chain import run
 from ephysfit.fitting.population_prior import population_prior
 from ephysfit.fitting.prior import Prior
 from ephysfit.fitting.stage import Problem

@@ -6,7 +6,7 @@
 from ephysfit.data.loading import load as load
 from ephysfit.data.loading import info as info
 from ephysfit.data.contents import contents as contents
-from ephysfit.fitting.nwb_cell import write_nwb as write_nwb
+from ephysfit.reports.export.nwb import write_nwb as write_nwb
 from ephysfit.data.recording import Recording as Recording
 from ephysfit.data.recording import Sweep as Sweep
 from ephysfit.data.trials import Trials as Trials
@@ -25,7 +25,7 @@ from ephysfit.simulation.layer import layer as layer
 
 # Fitting
 from ephysfit.fitting.fit import fit as fit
-from ephysfit.fitting.fit import Fit as Fit
+from ephysfit.fitting.fit_result import Fit as Fit
 from ephysfit.fitting.uncertainty.intervals import intervals as intervals
 from ephysfit.fitting.population_prior import population_prior as population_prior
 from ephysfit.fitting.prior import Prior as Prior

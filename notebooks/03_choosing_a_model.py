@@ -87,5 +87,5 @@ for name, fit in fits.items():
 # %% [markdown]
 # ## The same, done for you
 # `ef.fit(train)` without a name climbs a nested ladder and keeps a richer neuron only where it predicts
-# held-out blocks of the *training* data better by more than a standard error; `fit.details["why"]` says what it
+# held-out blocks of the *training* data better by more than a standard error; `fit.selection.why` says what it
 # saw. The test repeats stay unseen until the end. `ephysfit explore FIT FILE` shows the fits above on one page.

@@ -128,7 +128,7 @@ def test_fit_says_the_same_as_python(files: tuple[Path, Path], fitted: Fitted) -
 def test_a_fit_has_intervals_and_the_verb_gives_others(
     run: Run, files: tuple[Path, Path], fitted: Fitted, tmp_path: Path
 ) -> None:
-    assert ef.Fit.load(fitted.fit).details["intervals"]["method"] == "fisher"
+    assert ef.Fit.load(fitted.fit).intervals.method == "fisher"
     assert "95 % interval" in (fitted.folder / "report.html").read_text(encoding="utf-8")
     copy = tmp_path / "fit.json"
     copy.write_bytes(fitted.fit.read_bytes())
@@ -137,10 +137,10 @@ def test_a_fit_has_intervals_and_the_verb_gives_others(
     assert "90 % interval" in done.out
     assert "held: the mV scale" in done.out
     assert "rheobase" in done.out
-    found = ef.Fit.load(copy).details["intervals"]
-    assert found["method"] == "profile"
-    assert "C" in found["parameters"]
-    assert "g" not in found["parameters"]
+    found = ef.Fit.load(copy).intervals
+    assert found.method == "profile"
+    assert "C" in found.parameters
+    assert "g" not in found.parameters
     done = run("intervals", copy, files[1])
     assert done.code == 1
     assert "is not what this fit was fitted to" in done.message

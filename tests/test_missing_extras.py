@@ -85,8 +85,11 @@ def work(tmp_path_factory):
     (folder / "cell.nix").write_bytes(b"x")
     shutil.copy(ROOT / "tests/data/waves/ad0_cell.ibw", folder)
     shutil.copy(ROOT / "tests/data/waves/ad1_cell.ibw", folder)
-    readout = CausalReadout(betas=(1.0,), offsets=(0.0, 0.0, 1), runs=4)
-    stages = (Passive(), Likelihood(starts=1, steps=4, first=0), readout)
+    stages = (
+        Passive(),
+        Likelihood(starts=1, steps=4, first=0),
+        CausalReadout(betas=(1.0,), offsets=(0.0, 0.0, 1), runs=4),
+    )
     fit = ef.fit(whole.split()[0], "LIF", stages)
     fit.save(folder / "fit.json")
     ef.Fit(cell.replace(t_ref=0.0), "leaky", 0.5).save(folder / "leaky.json")
@@ -115,7 +118,7 @@ NEEDED = [
     ("nir", "export", ["export", "leaky.json", "--to", "nir", "--spiking", "threshold", "-o", "cell.nir"]),
 ]
 #: verbs that refuse this fit or this run for reasons of their own
-REFUSED = [["intervals", "fit.json", "cell.csv"], ["summarize", "run"], ["write", "fit.json", "cell.csv"]]
+REFUSED = [["intervals", "fit.json", "cell.csv"], ["population", "run"], ["write", "fit.json", "cell.csv"]]
 #: verbs that need none of them
 OTHERS = [
     ["info", "cell.csv"], ["inspect", "cell.csv", "-o", "page.png"], ["models"], ["status", "run"],

@@ -68,7 +68,7 @@ def test_a_renamed_public_name_works_and_says_its_new_one(old: str) -> None:
 
 @pytest.mark.parametrize(("old", "new"), stages._RENAMED.items())
 def test_a_renamed_stage_works_and_says_its_new_name(old: str, new: str) -> None:
-    with pytest.warns(DeprecationWarning, match=f"stages.{old} is called stages.{new}") as said:
+    with pytest.warns(DeprecationWarning, match=f"ephysfit.stages.{old} is called ephysfit.stages.{new}") as said:
         found = getattr(stages, old)
     assert found is getattr(stages, new)
     assert said[0].filename == __file__

@@ -11,12 +11,13 @@ from ephysfit.batch.schema import TABLES, VERSION, Column
 from ephysfit.batch.store import Store
 from ephysfit.errors import BatchError, needed
 from ephysfit.files import printable, replacing
+from ephysfit.fitting.format_1 import standard_errors
 from ephysfit.metrics.score_warnings import MIN_RELIABILITY
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
     from ephysfit.neuron.declare import Neuron
 
 Row = dict[str, Any]
@@ -61,7 +62,7 @@ def saved_fits(folder: Folder, own: Sequence[type[Neuron]] = ()) -> Iterator[Fit
     BatchError
         If the folder is no run.
     """
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
 
     store, known = Store(Path(folder)), {kind.__name__: kind for kind in own}
     for task in store.tasks():
@@ -204,7 +205,7 @@ def _scores(r: Mapping[str, Any]) -> list[Row]:
 
 def _parameters(r: Mapping[str, Any]) -> list[Row]:
     fit = r.get("fit") or {}
-    errors = fit.get("details", {}).get("standard_errors", {})
+    errors = standard_errors(fit)
     return [
         {"cell": r["cell"], "model": r["model"], "fitted": fit["model"], "name": n, "value": v,
          "unit": fit["units"].get(n), "standard_error": errors.get(n)}

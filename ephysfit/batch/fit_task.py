@@ -100,7 +100,8 @@ def attempt(task: Task, store: Store | None = None) -> dict[str, Any]:
 def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
     from ephysfit.data.loading import load
     from ephysfit.data.sweep_selection import divide
-    from ephysfit.fitting.fit import fit, step_for
+    from ephysfit.fitting.chain import step_for
+    from ephysfit.fitting.fit import fit
     from ephysfit.fitting.prior import load_priors
     from ephysfit.fitting.stage import Status
     from ephysfit.reports.evidence import gather
@@ -119,7 +120,7 @@ def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
     if found.status is Status.TOO_FEW_SPIKES:  # start values are no fit, and their scores would count as one
         raise BatchError(f"{task.cell.name}: {found.status.value} (recorded: {train.n_spikes})")
     split = {"train": task.cell.train or None, "test": task.cell.test}
-    found = replace(found, cell=task.cell.name, provenance={**found.provenance, "split": split})
+    found = replace(found, cell=task.cell.name, provenance=replace(found.provenance, split=split))
     evidence = gather(found, test, train, runs=s.runs)
     lost = _reported(evidence, store.path("reports", task, ".html")) if s.reports and store is not None else ""
     sizes = {

@@ -14,7 +14,7 @@ from ephysfit.files import expanded, split_spec
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
     from ephysfit.neuron.declare import Neuron
 
 HOW_SPIKES = ("auto", "detect", "given")
@@ -219,6 +219,6 @@ def user_neuron(spec: str) -> type[Neuron]:
 
 def open_fit(path: Path, neuron: str | None = None, trust: bool = False) -> Fit:
     """A saved fit, its neuron from the catalogue or from the file given."""
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
 
     return Fit.load(path, user_neuron(neuron) if neuron else None, trust=trust)

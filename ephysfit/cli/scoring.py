@@ -11,7 +11,7 @@ from ephysfit.cli.output import paragraph, say, table
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
     from ephysfit.metrics.jackknife import Row
     from ephysfit.reports.evidence import Evidence
     from ephysfit.reports.tables import ScoreLine

@@ -11,7 +11,7 @@ from ephysfit.errors import ScoreError, SelectionError
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
 
 
 def parts(recording: Recording, train: str | None, test: str | None) -> tuple[Recording, Recording]:
@@ -44,12 +44,12 @@ def unseen(recording: Recording, fit: Fit, train: str | None, test: str | None) 
 
     if train is not None or test is not None:
         return parts(recording, train, test)[1]
-    trained = set(_labels(fit.provenance.get("sweeps", ()), str(fit.provenance.get("recording", ""))))
+    trained = set(_labels(fit.provenance.sweeps, fit.provenance.recording))
     if not trained & set(_labels([s.name for s in recording.sweeps], recording.source)):
         return recording
-    asked = fit.provenance.get("split", {})
+    asked = fit.provenance.split
     fitted, held = parts(recording, asked.get("train"), asked.get("test"))
-    if is_of(fit.provenance, fitted):
+    if is_of(fit.provenance.data_sha256, fitted):
         return held
     raise ScoreError(
         f"{recording.source}: holds sweeps that go by the names of those the fit was trained on, with other samples or "
@@ -61,9 +61,9 @@ def trained(recording: Recording, fit: Fit, train: str | None, test: str | None)
     """What of a recording a saved fit was trained on: as asked, or as the fit split it; all of it where that is it."""
     from ephysfit.fitting.recording_identity import is_of
 
-    if train is None and test is None and is_of(fit.provenance, recording):
+    if train is None and test is None and is_of(fit.provenance.data_sha256, recording):
         return recording
-    asked = fit.provenance.get("split", {})
+    asked = fit.provenance.split
     return parts(recording, train or asked.get("train"), test or asked.get("test"))[0]
 
 

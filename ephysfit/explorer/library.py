@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ephysfit.data.suffixes import SUFFIXES, is_collected, is_recording
@@ -20,7 +19,7 @@ from ephysfit.files import expanded, split_spec
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
     from ephysfit.neuron.declare import Neuron
 
 #: folders are searched no deeper than this
@@ -240,12 +239,9 @@ def _of_task(content: Mapping[str, Any], path: Path) -> Saved:
 
 def fit_of(content: Mapping[str, Any], neuron: type[Neuron] | None = None) -> Fit:
     """The fit that the content of its file describes; `neuron` is its class where it is not in the catalogue."""
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
 
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "fit.json"
-        path.write_text(json.dumps(content), encoding="utf-8")
-        return Fit.load(path, neuron)
+    return Fit.from_dict(content, neuron)
 
 
 def _no_fit(path: Path) -> list[Saved]:

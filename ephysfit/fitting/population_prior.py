@@ -15,7 +15,7 @@ from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import Free
 
 if TYPE_CHECKING:
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
 
 Array = npt.NDArray[np.float64]
 
@@ -116,16 +116,16 @@ class _View:
 
     @classmethod
     def of(cls, fit: Fit) -> _View | None:
-        kept = fit.details.get("seen")
-        if not kept:
+        kept = fit.likelihood.seen if fit.likelihood else None
+        if kept is None:
             return None
-        names, place = tuple(kept["names"]), np.array(kept["place"])
+        names, place = kept.names, np.array(kept.place)
         widths = Free.of(type(fit.neuron), names).widths.numpy()
-        values, vectors = np.linalg.eigh(unpacked(kept["information"], len(names)) * np.outer(widths, widths))
+        values, vectors = np.linalg.eigh(unpacked(kept.information, len(names)) * np.outer(widths, widths))
         vectors = vectors / widths[:, None]
         H = (vectors * np.where(values < BLIND, HELD, values)) @ vectors.T
         usable = np.isfinite(H).all() and np.isfinite(place).all()
-        return cls(names, place, H @ place + np.array(kept["gradient"]), H) if usable else None
+        return cls(names, place, H @ place + np.array(kept.gradient), H) if usable else None
 
 
 def _estimated(kind: type[Neuron], views: Sequence[_View]) -> Prior:

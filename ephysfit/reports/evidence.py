@@ -11,7 +11,7 @@ import numpy as np
 from ephysfit.arrays import Trace, Train, Trains
 from ephysfit.data.recording import Recording
 from ephysfit.data.repeats import Stimulus
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.metrics.score import Score, score
 from ephysfit.neuron.symbols import equations
 from ephysfit.reports.agreement import WINDOW, Agreement, Mask, agreement

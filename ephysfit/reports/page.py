@@ -78,7 +78,7 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "readouts": {name: READOUTS[name] for name in evidence.scores},
         "score_lines": score_lines(evidence.scores),
         "parameter_lines": parameter_lines(fit),
-        "sure": fit.details.get("intervals"),
+        "sure": fit.intervals,
         "derived": derived_lines(fit),
         "criteria": criteria(fit),
         "open": open_lines(fit),
@@ -110,7 +110,7 @@ def _warnings(evidence: Evidence) -> list[str]:
 def citations(evidence: Evidence) -> list[tuple[str, str]]:
     """What to cite for this result, as (for what, text): software, model, metrics, data."""
     fit, facts = evidence.fit, evidence.test.facts
-    version = fit.provenance.get("version", "")
+    version = fit.provenance.version
     out = [("software", f"ephysfit {version}".strip())]
     if type(fit.neuron).reference:
         out.append(("model", f"{fit.model}: {type(fit.neuron).reference}"))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ephysfit.arrays import Trace
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.symbols import equations
 from ephysfit.simulation.engines.compiled import run

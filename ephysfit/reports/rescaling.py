@@ -11,7 +11,7 @@ from ephysfit.arrays import Trace
 from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import on_steps
 from ephysfit.data.trials import Trials
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.free_parameters import Free
 from ephysfit.simulation.replay import Replay, Taught
 

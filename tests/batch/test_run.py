@@ -118,7 +118,7 @@ def test_a_ratio_to_next_to_nothing_is_left_out_of_the_headlines(reliability, ra
 
 
 def test_a_fit_of_a_run_opens_like_any_other(done):
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
 
     folder, *_ = done
     fit = Fit.load(folder / "results" / "cell0" / "GIF.json")

@@ -19,6 +19,7 @@ from ephysfit.data import nwb_write
 from ephysfit.data.loading import load
 from ephysfit.data.nwb_write import Membrane, Prediction, Stored, append, labels, stored_in
 from ephysfit.errors import FitError, RecordingError
+from ephysfit.fitting.provenance import Provenance
 
 
 def digest(path):
@@ -245,7 +246,9 @@ def test_a_fit_of_a_shipped_cell_goes_in_and_comes_back(tmp_path):
     shutil.copy(SHIPPED / path.name, path)
     train, test = load(path).split()
     cell = ef.models.LIF(C=80.0, g=5.0, E_L=-60.0, theta=-45.0, V_reset=-60.0, t_ref=3.0, delta=2.0)
-    fit = ef.Fit(cell, "DRN158", 0.5, provenance={"sweeps": [s.name for s in train], "version": ef.__version__})
+    fit = ef.Fit(
+        cell, "DRN158", 0.5, provenance=Provenance(sweeps=tuple(s.name for s in train), version=ef.__version__)
+    )
     fit.write_nwb(path, test, runs=3)
     ef.write_nwb(fit, path, test, runs=2)
     assert labels(path) == ("lif", "lif_2")

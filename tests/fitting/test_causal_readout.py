@@ -6,6 +6,7 @@ from fitting_cells import DT, begun, problem, steps
 
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.stage import Problem
+from ephysfit.fitting.stage_reports import CausalRun
 from ephysfit.fitting.stages.causal_readout import CausalReadout, blurred, pooled_gamma
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.models import LIF
@@ -46,5 +47,5 @@ def test_subthreshold_sweeps_have_no_veto():
     only = problem(steps())
     estimate = begun(only)
     with_quiet, without = QUICK(both, estimate), QUICK(only, estimate)
-    assert with_quiet.details["agreement"] > 0.0
-    assert with_quiet.details["agreement"] == pytest.approx(without.details["agreement"], abs=0.1)
+    assert with_quiet.reports.of(CausalRun).agreement > 0.0
+    assert with_quiet.reports.of(CausalRun).agreement == pytest.approx(without.reports.of(CausalRun).agreement, abs=0.1)

@@ -8,9 +8,11 @@ import pytest
 from fitting_cells import KNOWN, begun, problem, spikes_only
 
 import ephysfit as ef
-from ephysfit.fitting.fit import fit, run
+from ephysfit.fitting.chain import run
+from ephysfit.fitting.fit import fit
 from ephysfit.fitting.free_run.losses import KernelScore
-from ephysfit.fitting.stage import Estimate, Status
+from ephysfit.fitting.stage import Estimate, Stage, Status
+from ephysfit.fitting.stage_reports import CausalRun
 from ephysfit.fitting.stages import CausalReadout, Gradient, Likelihood, NoisyGradient, Passive, Refractory
 from ephysfit.fitting.stages.search import Search
 from ephysfit.metrics.coincidence import mean_weight, self_weight
@@ -76,15 +78,17 @@ def test_what_leaves_a_stage_is_finite(stage, cell):
     p = problem(spikes_only(6_000.0), ALIF)
     after = stage(p, Estimate(CELLS[cell]))
     assert all(np.isfinite(v) for v in scalar_values(after.neuron).values())
-    assert np.isfinite(after.details.get("sharpen") or 0.0).all()
+    assert np.isfinite(getattr(after.reports.of(CausalRun), "sharpen", None) or 0.0).all()
 
 
 @dataclass(frozen=True)
-class Lost:
+class Lost(Stage):
     """A stage that loses a number."""
 
-    def __call__(self, problem, estimate):
-        return estimate.with_(neuron=estimate.neuron.replace(g=float("nan")), stage="lost")
+    name = "lost"
+
+    def improve(self, problem, estimate):
+        return estimate.with_(neuron=estimate.neuron.replace(g=float("nan")))
 
 
 def test_a_stage_that_loses_a_number_is_undone():

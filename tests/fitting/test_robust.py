@@ -7,6 +7,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit import fit
 from ephysfit.fitting.stage import Status
+from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.fitting.stages import CausalReadout, Likelihood, Passive
 from ephysfit.models import AIGIF
 from ephysfit.neuron.declare import scalar_values
@@ -44,7 +45,7 @@ def test_what_comes_out_is_finite_and_told(count):
         assert any(few in w for w in done.warnings), done.warnings
     else:
         assert np.isfinite(done.loss)
-        assert done.loss <= done.history[1].details["curves"][0][0] + 1e-9
+        assert done.loss <= done.history[1].reports.of(LikelihoodReport).curves[0][0] + 1e-9
     if 5 <= count < 100:
         assert any(f"only {count} spikes" in w for w in done.warnings)
 

@@ -14,7 +14,7 @@ import pytest
 
 import ephysfit
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
 from ephysfit.models.aigif import AIGIF

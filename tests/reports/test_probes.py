@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.models.alif import ALIF
 from ephysfit.models.lif import LIF
 from ephysfit.reports.probes import recorded_steps, responses, step_rates
@@ -52,7 +53,7 @@ def test_a_neuron_without_hazard_is_probed_too() -> None:
 
 def test_f_i_curve_of_a_deterministic_integrator() -> None:
     neuron = LIF(**{**QUIET, "delta": 0.1})
-    fit = Fit(neuron, "c", 0.1, details={"sharpen": (40.0, 0.0)})
+    fit = Fit(neuron, "c", 0.1, reports=Reports(CausalRun((40.0, 0.0))))
     found = step_rates(fit, 60.0, 200.0, count=5)
     drive = found.current / 5.0
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.models.aigif import AIGIF
 from ephysfit.models.lif import LIF
 from ephysfit.neuron.declare import Parameter

@@ -23,8 +23,9 @@ MOST_PIECES = 20
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
     from ephysfit.fitting.prior import Prior
+    from ephysfit.fitting.stage_reports import VoltageReport
     from ephysfit.fitting.stages.likelihood import Likelihood
     from ephysfit.reports.evidence import Evidence
 
@@ -140,8 +141,9 @@ def fit(
         found = _fit(fitted_on, chosen, dt, seed, likelihood=_likelihood(voltage, drift, recent), prior=priors,
                      undriven=undriven)  # fmt: skip
         check_fitted(found, recording)
-        done = {"split": {"train": train, "test": test}, "electrode": recording.facts.get("electrode_compensation", "")}
-        found = replace(found, provenance={**found.provenance, **done})
+        electrode = recording.facts.get("electrode_compensation", "")
+        made = replace(found.provenance, split={"train": train, "test": test}, electrode=electrode)
+        found = replace(found, provenance=made)
         if intervals_by != "none" and likely(found):
             found = intervals.run(found, fitted_on, intervals_by, seed=seed)
         saved = found.save(folder / "fit.json")
@@ -151,13 +153,12 @@ def fit(
     if json:
         as_json({"fit": found.to_dict(), "scores": scoring.to_dict(evidence), "files": written})
         return
-    choosing = found.details.get("selection_seconds")
-    after = f", chosen in {choosing:.1f} s before" if choosing is not None else ""
+    after = f", chosen in {found.selection.seconds:.1f} s before" if found.selection else ""
     say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
-    if found.details.get("voltage"):
-        paragraph(voltage_sentence(found))
-    if "why" in found.details:
-        paragraph(f"{found.details['why']}.")
+    if found.voltage:
+        paragraph(voltage_sentence(found.voltage))
+    if found.selection:
+        paragraph(f"{found.selection.why}.")
     scoring.show(evidence)
     say("written: " + "  ".join(written.values()))
 
@@ -183,7 +184,7 @@ def check_fitted(fit: Fit, recording: Recording) -> None:
     if fit.status is Status.TOO_FEW_SPIKES:
         lost = f"; {len(recording.rejected)} sweeps were not used (above)" if recording.rejected else ""
         raise FitError(
-            f"{fit.cell}: {fit.provenance['spikes']} spikes in the training data, {MINIMUM_SPIKES} are needed: nothing "
+            f"{fit.cell}: {fit.provenance.spikes} spikes in the training data, {MINIMUM_SPIKES} are needed: nothing "
             f"was fitted{lost}. `ephysfit inspect` shows every sweep with its spikes"
         )
 
@@ -202,15 +203,14 @@ def likely(fit: Fit) -> bool:
     """Whether the fit has a likelihood, and spikes enough, to give its parameters intervals."""
     from ephysfit.fitting.stage import MINIMUM_SPIKES
 
-    return type(fit.neuron).stochastic() and int(fit.provenance.get("spikes", 0)) >= MINIMUM_SPIKES
+    return type(fit.neuron).stochastic() and fit.provenance.spikes >= MINIMUM_SPIKES
 
 
-def voltage_sentence(fit: Fit) -> str:
+def voltage_sentence(v: VoltageReport) -> str:
     """What a fit says of the voltage that it was fitted to."""
-    v = fit.details["voltage"]
     return (
-        f"Voltage away from spikes: {v['explained']:.0%} of its variance explained, {v['rms']:.2f} mV rms left; "
-        f"{v['samples']} samples count as {v['independent']:.0f} independent ones."
+        f"Voltage away from spikes: {v.explained:.0%} of its variance explained, {v.rms:.2f} mV rms left; "
+        f"{v.samples} samples count as {v.independent:.0f} independent ones."
     )
 
 
@@ -232,7 +232,7 @@ def describe(recording: Recording) -> str:
 
 def _step(train: Recording, test: Recording) -> float:
     """The step that serves the data to fit and to score; said where they are sampled differently."""
-    from ephysfit.fitting.fit import step_for
+    from ephysfit.fitting.chain import step_for
 
     step, said = step_for(train, test)
     if said:
@@ -257,7 +257,7 @@ def _likelihood(voltage: bool, drift: str, recent: float | None) -> Likelihood |
 def _priors(paths: list[Path], cell: str, model: str) -> tuple[Prior, ...]:
     """Priors of the fits in runs and files, those of other cells."""
     from ephysfit.batch.collect import saved_fits
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
     from ephysfit.fitting.population_prior import priors_of
 
     mine = arguments.user_neuron(model) if ".py" in model else None

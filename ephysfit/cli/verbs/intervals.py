@@ -12,7 +12,7 @@ from ephysfit.cli.sweep_options import trained
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
 
 HOW = ("fisher", "profile", "bootstrap")
 
@@ -74,7 +74,7 @@ def intervals(
     found = run(fitted, data, how, level=level, names=names, draws=draws, block=block, seed=seed)
     found.save(fit)
     if json:
-        as_json(found.details["intervals"])
+        as_json(found.intervals.to_dict() if found.intervals else {})
         return
     show(found)
     say(f"written: {fit}")
@@ -92,8 +92,7 @@ def show(fit: Fit) -> None:
     """Parameters with their intervals, what spikes determine whatever the mV scale, and what is open."""
     from ephysfit.reports.tables import derived_lines, interval_rows, open_lines
 
-    found = fit.details["intervals"]
-    end = f"{100 * found['level']:g} % interval"
+    end = f"{100 * fit.intervals.level:g} % interval" if fit.intervals else ""
     table(interval_rows(fit, end), right=("value", "± s.e."))
     derived = derived_lines(fit)
     if derived:

@@ -53,7 +53,7 @@ def write(
 
     ephysfit write fit.json cell.nwb --label alif_march -o cell_with_fit.nwb
     """
-    from ephysfit.fitting.nwb_cell import write_nwb
+    from ephysfit.reports.export.nwb import write_nwb
 
     fitted = arguments.open_fit(fit, model, trust)
     held = unseen(arguments.open_recording([file], spikes, sweeps, option), fitted, train, test)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ephysfit.deprecation import deprecated
+from ephysfit.fitting.stage import Stage
 from ephysfit.fitting.stages.causal_readout import CausalReadout
 from ephysfit.fitting.stages.gradient import Gradient
 from ephysfit.fitting.stages.likelihood import Likelihood
@@ -30,6 +31,7 @@ __all__ = [
     "Rounds",
     "Search",
     "Softness",
+    "Stage",
     "Voltage",
 ]
 
@@ -40,5 +42,5 @@ _RENAMED = {"Barred": "LengthenRefractory", "Readout": "CausalReadout"}
 def __getattr__(name: str) -> Any:
     if name not in _RENAMED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    deprecated(f"stages.{name}", f"stages.{_RENAMED[name]}", "0.2.0")
+    deprecated(f"ephysfit.stages.{name}", f"ephysfit.stages.{_RENAMED[name]}", "0.2.0")
     return globals()[_RENAMED[name]]

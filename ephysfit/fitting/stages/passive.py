@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ephysfit.data.recording import Sweep
-from ephysfit.fitting.stage import Estimate, Problem, Status
+from ephysfit.fitting.stage import Estimate, Problem, Stage, Status
+from ephysfit.fitting.stage_reports import PassiveReport, Reports
 from ephysfit.neuron.free_parameters import declared
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Passive:
+class Passive(Stage):
     """Estimate what the neuron declares under its standard names (C, g, E_L, theta, V_reset, t_ref).
 
     With a voltage: C, g and E_L by regression of dV/dt on V and I away from spikes (Badel et al. 2008,
@@ -34,12 +35,13 @@ class Passive:
         Whether to set the refractory period from the shortest intervals.
     """
 
+    name: ClassVar[str] = "passive"
     step: float = 1.0
     before: float = 3.0
     after: float = 25.0
     t_ref: bool = True
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         found: dict[str, float] = {}
         parameters = problem.neuron.parameters
         if self.t_ref and "t_ref" in parameters:
@@ -55,9 +57,7 @@ class Passive:
         }
         status = Status.CONVERGED if kept else Status.NOT_NEEDED
         cell = estimate.neuron.replace(**kept)
-        return estimate.with_(
-            neuron=cell, stage="passive", status=status, details={"measured": kept, "from_voltage": voltage}
-        )
+        return estimate.with_(neuron=cell, status=status, reports=Reports(PassiveReport(kept, voltage)))
 
     def _refractory(self, problem: Problem) -> float:
         """Just under the shortest intervals, in whole steps, 0.5 to 4 ms."""

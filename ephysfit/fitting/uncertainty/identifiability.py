@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ephysfit.fitting.stage_reports import OpenDirection
 from ephysfit.fitting.uncertainty.likelihood_surface import BLIND, SCALE, Surface
 from ephysfit.neuron.declare import Neuron
 
@@ -75,12 +76,8 @@ def scale_sentence(surface: Surface) -> str:
     )
 
 
-def open_directions(surface: Surface) -> list[dict[str, Any]]:
-    """Combinations that the data narrow by less than the prior does, blindest first: ``text``, ``parts``, ``errors``.
-
-    ``errors`` is the standard error along the direction in prior widths, by the spikes alone; None where they say
-    nothing at all.
-    """
+def open_directions(surface: Surface) -> list[OpenDirection]:
+    """Combinations that the data narrow by less than the prior does, blindest first."""
     free = [k for k, n in enumerate(surface.free.names) if n not in surface.held]
     values, vectors = _seen(surface, free)
     names = [surface.free.names[k] for k in free]
@@ -89,7 +86,7 @@ def open_directions(surface: Surface) -> list[dict[str, Any]]:
         if value < 1.0:
             parts = _parts(names, vector)
             errors = float(value**-0.5) if value > BLIND else None
-            out.append({"text": _words(parts), "parts": parts, "errors": errors})
+            out.append(OpenDirection(_words(parts), parts, errors))
     return out
 
 

@@ -14,10 +14,11 @@ import torch
 from ephysfit.data.holding_current import SKIP
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.prior import unpacked
 from ephysfit.fitting.recording_identity import is_of
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
+from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.fitting.stages.likelihood import Ascent, Posterior, ascend, drifts, faded
 from ephysfit.fitting.voltage_likelihood import Voltage, watched
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
@@ -142,33 +143,34 @@ class Surface:
                 f"{fit.model} declares no hazard, so its spikes have no likelihood and its parameters no intervals; "
                 "add hazard(self, u) to the neuron, or fit the stochastic neuron of the same family"
             )
-        if fit.provenance.get("data_sha256") and not is_of(fit.provenance, recording):
+        known = fit.provenance.data_sha256
+        if known and not is_of(known, recording):
             raise FitError(
                 f"{fit.cell}: {recording.source} is not what this fit was fitted to (other currents, steps or spikes); "
                 "intervals need the training data: give the same file and the same --train and --test"
             )
-        problem = Problem(recording, kind, fit.dt, skip=float(fit.provenance.get("skip_ms", SKIP)))
+        skip = fit.provenance.skip_ms
+        problem = Problem(recording, kind, fit.dt, skip=SKIP if skip is None else skip)
         if problem.n_spikes < MINIMUM_SPIKES:
             raise FitError(
                 f"{fit.cell}: {problem.n_spikes} spikes in the training data; intervals need {MINIMUM_SPIKES} or more"
             )
-        prior = fit.details.get("prior", {})
-        centre, top = prior.get("centre"), fit.details.get("top")
+        found = fit.likelihood or LikelihoodReport()
+        prior, voltage = found.prior, found.voltage
         every = Free.of(kind, smooth_only=True).names
-        moved = tuple(n for n in every if n in prior.get("names", every)) or every
-        seen = fit.details.get("voltage")
-        how = Voltage(**seen["settings"]) if seen else None
+        moved = tuple(n for n in every if prior is None or n in prior.names) or every
+        of = lambda values: kind(**unflatten(kind.parameters, dict(values)))  # noqa: E731
         return cls(
             problem,
-            kind(**unflatten(kind.parameters, top)) if top else fit.neuron,
-            kind(**unflatten(kind.parameters, centre)) if centre else problem.start(),
-            float(prior.get("strength", PRIOR)),
-            tuple(fit.details.get("drift", ())),
+            of(found.top) if found.top else fit.neuron,
+            of(prior.centre) if prior else problem.start(),
+            prior.strength if prior else PRIOR,
+            found.drift,
             moved,
-            how,
-            Noise(seen["keep"], seen["spread"], seen["weight"]) if seen else None,
-            unpacked(prior["precision"], len(moved)) if "precision" in prior else None,
-            fit.details.get("recent"),
+            Voltage(**voltage.settings) if voltage else None,
+            Noise(voltage.keep, voltage.spread, voltage.weight) if voltage else None,
+            unpacked(prior.precision, len(moved)) if prior and prior.precision else None,
+            found.recent,
         )
 
     @cached_property

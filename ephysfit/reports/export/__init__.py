@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from ephysfit.errors import ExportError, near
 from ephysfit.files import printable, replacing, write_text
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.reports.export.exported import SPIKING, Reading, read
 from ephysfit.reports.export.quoting import identifier
 

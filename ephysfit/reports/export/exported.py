@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ephysfit.errors import ExportError, near
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.declare import Neuron, Parameter, flat_names
 from ephysfit.neuron.functions import elements
 from ephysfit.neuron.symbols import Equations, equations, named_equations
@@ -103,8 +103,8 @@ class Reading:
             "cell": self.fit.cell,
             "model": self.fit.model,
             "version": __version__,
-            "date": str(made.get("date") or "")[:10],
-            "recording": str(made.get("recording") or ""),
+            "date": made.date[:10],
+            "recording": made.recording,
             "reference": str(getattr(self.neuron, "reference", "") or ""),
             "spiking": f"{self.spiking}: {SPIKING[self.spiking]}",
         }
@@ -135,11 +135,10 @@ def read(fit: Fit, spiking: str | None = None) -> Reading:
         raise ExportError(f"spiking {chosen!r} is unknown; {near(chosen, SPIKING)}")
     if chosen != "threshold" and not kind.stochastic():
         raise ExportError(f"{fit.model} declares no hazard, so it cannot spike {chosen!r}; use spiking='threshold'")
-    sharpen = fit.details.get("sharpen", (1.0, 0.0))
-    if chosen == "causal" and sharpen is None:  # the fit found its plain threshold run the better causal run
+    if chosen == "causal" and fit.sharpen is None:  # the fit found its plain threshold run the better causal run
         chosen = "threshold"
-    beta, offset = sharpen if chosen == "causal" else (1.0, 0.0)
-    return Reading(fit, chosen, (float(beta), float(offset)), tuple(_constants(fit.neuron)), named_equations(kind))
+    sharpen = fit.sharpen if chosen == "causal" and fit.sharpen is not None else (1.0, 0.0)
+    return Reading(fit, chosen, sharpen, tuple(_constants(fit.neuron)), named_equations(kind))
 
 
 def _constants(neuron: Neuron) -> list[Constant]:
