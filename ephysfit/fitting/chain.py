@@ -97,6 +97,7 @@ def default_step(recording: Recording, *others: Recording) -> float:
 
     Examples
     --------
+    >>> import numpy as np
     >>> def silent(dt): return Recording.of(np.zeros(100), dt, spike_times=[])
     >>> default_step(silent(0.1)), default_step(silent(0.1), silent(0.2)), default_step(silent(0.1), silent(0.07))
     (0.5, 0.4, 0.5)

@@ -103,8 +103,8 @@ def test_a_fit_keeps_the_gradient_and_information_of_its_likelihood_alone(few):
     z = FREE.to_vector(fit.neuron)
     at = Replay(FREE, fit.neuron, DT).information(z, problem.everything)
     slopes = FREE.axis_slopes(z).numpy()
-    np.testing.assert_allclose(kept["gradient"], at.gradient / slopes, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(unpacked(kept["information"], 6), at.fisher / np.outer(slopes, slopes), rtol=1e-3)
+    np.testing.assert_allclose(kept.gradient, at.gradient / slopes, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(unpacked(kept.information, 6), at.fisher / np.outer(slopes, slopes), rtol=1e-3)
 
 
 def test_slopes_of_the_axes_are_those_of_the_axes():

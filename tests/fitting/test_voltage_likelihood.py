@@ -154,9 +154,9 @@ def test_spikes_alone_leave_the_scale_open_and_intervals_say_so(joint):
     assert set(Surface.of(alone, data).held) == {"E_L", "theta"}
     assert "spikes alone fix no mV" in ef.intervals(alone, data, "fisher").intervals.scale
     found = ef.intervals(fit, data, "fisher").intervals
-    assert found["scale"] == ""
-    assert not found["held"]
-    low, high = found["parameters"]["E_L"]
+    assert found.scale == ""
+    assert not found.held
+    low, high = found.parameters["E_L"]
     assert low < fit.neuron.E_L < high
     assert high - low < 2.0
 

@@ -11,7 +11,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.stage import Estimate, Status
-from ephysfit.fitting.stage_reports import LikelihoodReport, Report, Reports
+from ephysfit.fitting.stage_reports import CausalRun, LikelihoodReport, Report, Reports
 from ephysfit.models.lif import LIF
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.simulation.simulate import simulate
@@ -65,7 +65,7 @@ def train_recording() -> Recording:
 
 @pytest.fixture(scope="session")
 def fit() -> Fit:
-    return by_hand(cell(), sharpen=(2.0, -1.0), standard_errors={"C": 1.25})
+    return by_hand(cell(), CausalRun((2.0, -1.0)), LikelihoodReport(standard_errors={"C": 1.25}))
 
 
 class BareQuadratic(Neuron):
