@@ -13,12 +13,21 @@ from pathlib import Path
 
 import pytest
 
+from ephysfit.data.loading import load
+from ephysfit.data.recording import Recording
+
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "data"
 PIECES = Path(__file__).parent / "pieces"
 SHARED = ROOT.parent / "shared" / "data"
 CELLS = ("DRN164", "DRN158")
 ABF = {"DRN164": "DRN164_5HT/DRN164_5ht", "DRN158": "DRN158_GABA/DRN158_gaba", "DRN162": "DRN162_5HT/DRN162_5ht"}
+
+
+@cache
+def shipped(cell: str) -> Recording:
+    """A shipped cell, loaded once for all tests that look at it."""
+    return load(SHIPPED / f"{cell}.nwb")
 
 
 @cache
