@@ -74,8 +74,14 @@ def reference(key: object, cell: Neuron, current: Tensor) -> Tensor:
     return cache[key]
 
 
+#: chunks of 17 steps end in the same places whatever the period: three of five are enough for every day
 REFRACTORY = [
-    pytest.param(*pair.values, steps, id=f"{pair.id}-{steps}")
+    pytest.param(
+        *pair.values,
+        steps,
+        id=f"{pair.id}-{steps}",
+        marks=[pytest.mark.slow] * (pair.id.startswith("speculate-17") and steps in (1, 5)),
+    )
     for pair in PAIRS
     for steps in ([0, 1, 2, 5, 50] if "t_ref" in pair.values[1].parameters else [0])
 ]
