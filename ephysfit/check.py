@@ -18,6 +18,7 @@ from ephysfit.neuron.declaration_errors import BREAKS, refuse_undeclared, told
 from ephysfit.neuron.declare import Neuron, flatten, pack_state
 from ephysfit.neuron.dimensions import check_units
 from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.roles import Role
 from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import equations
 from ephysfit.simulation.engines.sequential import sequential
@@ -233,8 +234,9 @@ def _hazard(neuron: type[Neuron]) -> str:
 
 def _step_is_flow(neuron: type[Neuron]) -> str:
     cell = as_floats(neuron.start())
-    if "t_ref" in neuron.parameters:
-        cell = cell.replace(t_ref=min(max(5 * DT, neuron.parameters["t_ref"].low), neuron.parameters["t_ref"].high))
+    if (period := neuron.free_name_of(Role.REFRACTORY)) is not None:
+        bounds = neuron.parameters[period]
+        cell = cell.replace(**{period: min(max(5 * DT, bounds.low), bounds.high)})
     current, forced = _noise(neuron, 0.5 * _quiet(neuron), 1, 120), (20, 21, 47, 90)
     fine = plain(cell, current[0, 0].numpy(), DT, forced=forced)
     scale = {n: max(np.ptp(fine.states[n]), 1e-3) for n in equations(neuron).states}

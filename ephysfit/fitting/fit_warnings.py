@@ -14,6 +14,7 @@ from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.fitting.voltage_likelihood import warning as voltage_warning
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import Free, declared
+from ephysfit.neuron.roles import Role
 
 
 def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> list[str]:
@@ -29,7 +30,7 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
         found = f"only {problem.n_spikes} spike{'s' * (problem.n_spikes != 1)}"
         out.append(f"{found} in the training data; nothing was fitted, the parameters are start values")
         return out
-    if "V" in problem.neuron.states:
+    if problem.neuron.name_of(Role.POTENTIAL) is not None:
         out += [told for told in [bridge(problem.recording).warning()] if told]
     tops = [top for e in history if (top := e.reports.of(LikelihoodReport)) is not None]
     out += [said for said in [voltage_warning(tops[-1].voltage if tops else None)] if said]

@@ -18,7 +18,8 @@ from ephysfit.data.trials import Trials
 from ephysfit.errors import FitError
 from ephysfit.fitting.prior import Prior
 from ephysfit.fitting.stage_reports import Reports
-from ephysfit.neuron.declare import SOFTNESS, Neuron, scalar_values
+from ephysfit.neuron.declare import Neuron, scalar_values
+from ephysfit.neuron.roles import Role
 from ephysfit.simulation.replay import Taught
 
 #: fewer recorded spikes than this carry no fit
@@ -223,9 +224,9 @@ class Need(StrEnum):
             case Need.HAZARD:
                 return not neuron.stochastic()
             case Need.REFRACTORY_PERIOD:
-                return "t_ref" not in neuron.parameters
+                return neuron.free_name_of(Role.REFRACTORY) is None
             case Need.SOFTNESS:
-                return SOFTNESS not in neuron.parameters
+                return neuron.free_name_of(Role.SOFTNESS) is None
 
 
 class Stage:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import sympy
 from sympy.printing.pycode import PythonCodePrinter
 
-from ephysfit.neuron.declare import POTENTIAL
 from ephysfit.neuron.stepping import Step, newest
 from ephysfit.neuron.symbols import MARGIN, symbol
 
+POTENTIAL = "V"
 #: a shared sum that reads at least this many moving coefficients gets a derivative row of its own
 _WIDE = 4
 

@@ -151,7 +151,7 @@ def _legend(p: Any, way: str) -> None:
 
 def _membranes(evidence: Evidence, span: Any) -> list[Any]:
     """Recorded voltage and the model's, in one panel where both are membranes."""
-    sweep, v, u = evidence.stimulus.sweeps[0], evidence.trace("V"), evidence.trace("margin")
+    sweep, v, u = evidence.stimulus.sweeps[0], evidence.membrane(), evidence.trace("margin")
     dt = evidence.readouts[evidence.single].dt
     panels = []
     if sweep.voltage is not None:

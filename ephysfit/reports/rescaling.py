@@ -70,7 +70,7 @@ def rescaled(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: int =
     trials = Trials.of(on_steps(recording, fit.dt), fit.dt)
     sweeps = [_taught(trials, k) for k in range(trials.shape[1])]
     log_rates = [r for _, r in Replay(free, fit.neuron, fit.dt).rates(free.to_vector(fit.neuron), sweeps)]
-    held = round(float(getattr(fit.neuron, "t_ref", 0.0)) / fit.dt)
+    held = round(float(fit.neuron.refractory_ms) / fit.dt)
     rng = np.random.default_rng(seed)
     each = [_intervals(np.exp(r) * fit.dt, s, held, round(skip / fit.dt), rng)
             for r, s in zip(log_rates, sweeps, strict=True)]  # fmt: skip

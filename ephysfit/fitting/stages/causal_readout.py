@@ -20,7 +20,8 @@ from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.metrics.coincidence import count_hits
 from ephysfit.metrics.trains import EDGE, cut
-from ephysfit.neuron.declare import SOFTNESS, Neuron
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.roles import Role
 from ephysfit.simulation.simulate import simulate
 
 Array = npt.NDArray[np.float64]
@@ -130,8 +131,8 @@ def pooled_gamma(
 
 
 def softness(cell: Neuron) -> float:
-    """The margin over which the hazard grows e-fold, mV: its ``delta`` (declared or pinned), else 1."""
-    return float(getattr(cell, SOFTNESS, 1.0))
+    """The margin over which the hazard grows e-fold, mV: its softness (declared or pinned), else 1."""
+    return float(cell.value_of(Role.SOFTNESS, 1.0))
 
 
 def _stop(valid: npt.NDArray[np.bool_]) -> int:

@@ -19,8 +19,9 @@ from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import SearchReport
 from ephysfit.kernels.tiles import Lists
 from ephysfit.neuron.affine import refractory_steps
-from ephysfit.neuron.declare import SOFTNESS, Neuron
+from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.roles import Role
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.compiled import Run
 from ephysfit.simulation.surrogate import Surrogate
@@ -106,7 +107,7 @@ class _Descent:
         self.arena = Arena(problem, self.free, cell, stage.loss, stage.runs)
         self.spikes = [s.numpy() for s in problem.trials.spikes[0]]
         if stage.slope == "survival":
-            self.surrogate = Surrogate(float(getattr(cell, SOFTNESS, 1.0)), "survival")
+            self.surrogate = Surrogate(float(cell.value_of(Role.SOFTNESS, 1.0)), "survival")
         elif stage.slope != "likelihood ratio":
             self.surrogate = Surrogate(drop_at_spike(problem, cell))
 

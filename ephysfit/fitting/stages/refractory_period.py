@@ -12,6 +12,7 @@ from ephysfit.fitting.stage_reports import LikelihoodReport, PeriodReport, Refra
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.neuron.declare import Neuron, scalar_values
 from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.roles import Role
 from ephysfit.simulation.replay import Replay
 
 #: where there are no intervals, ms
@@ -56,7 +57,7 @@ class Refractory(Stage):
     def _profile(self, problem: Problem, estimate: Estimate) -> dict[int, Estimate]:
         """Fits by refractory period in steps, from that of the estimate outwards."""
         most = longest(problem, self.longest)
-        middle = int(np.clip(round(float(estimate.neuron.t_ref) / problem.dt), 1, most))  # type: ignore[attr-defined]
+        middle = int(np.clip(round(float(estimate.neuron.refractory_ms) / problem.dt), 1, most))
         found = {middle: self._at(problem, estimate, middle)}
         for way in (-1, 1):
             k, last = middle + way, found[middle]
@@ -69,7 +70,7 @@ class Refractory(Stage):
         return found
 
     def _at(self, problem: Problem, estimate: Estimate, steps: int) -> Estimate:
-        cell = estimate.neuron.replace(t_ref=steps * problem.dt)
+        cell = estimate.neuron.replace(**{_period(problem): steps * problem.dt})
         quiet = replace(problem, progress=lambda stage, fraction: None)
         stage = self.likelihood  # a drift in one fit but not in its neighbour would not let them be compared
         if stage.drift is None:
@@ -78,6 +79,13 @@ class Refractory(Stage):
         found = stage(quiet, estimate.with_(neuron=cell))
         problem.progress(self.name, min(steps / longest(problem, self.longest), 1.0))
         return found if np.isfinite(found.train) else found.with_(train=np.inf)
+
+
+def _period(problem: Problem) -> str:
+    """Name of the refractory period, which these stages need among the free parameters."""
+    name = problem.neuron.free_name_of(Role.REFRACTORY)
+    assert name is not None
+    return name
 
 
 def _of_starts(found: Estimate, before: Estimate) -> LikelihoodReport:
@@ -117,7 +125,7 @@ def mixture(problem: Problem, found: dict[int, Estimate]) -> tuple[dict[str, flo
         within = weights @ np.square([s[name] for s in spreads])
         errors[name] = float(np.sqrt(within + weights @ np.square(middle - weights @ middle)))
     periods = np.array([k * problem.dt for k, _, _ in kept])
-    errors["t_ref"] = float(np.sqrt(weights @ np.square(periods - weights @ periods) + problem.dt**2 / 12))
+    errors[_period(problem)] = float(np.sqrt(weights @ np.square(periods - weights @ periods) + problem.dt**2 / 12))
     profile = [PeriodReport(float(t), float(p), c) for t, p, c in zip(periods, weights, cells, strict=True)]
     return errors, tuple(profile)
 
@@ -154,8 +162,8 @@ class LengthenRefractory(Stage):
         free = Free.of(problem.neuron, smooth_only=True)
         z = free.to_vector(cell)
         here = Replay(free, cell, problem.dt).value(z, problem.everything)
-        for k in range(round(float(cell.t_ref) / problem.dt) + 1, longest(problem) + 1):  # type: ignore[attr-defined]
-            further = cell.replace(t_ref=k * problem.dt)
+        for k in range(round(float(cell.refractory_ms) / problem.dt) + 1, longest(problem) + 1):
+            further = cell.replace(**{_period(problem): k * problem.dt})
             there = Replay(free, further, problem.dt).value(z, problem.everything)
             if not there - here > self.gain:
                 break

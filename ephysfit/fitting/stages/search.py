@@ -14,8 +14,9 @@ from ephysfit.fitting.free_run.likelihood_axes import plain, scales
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
-from ephysfit.neuron.declare import SOFTNESS, Neuron
+from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.roles import Role
 
 Array = npt.NDArray[np.float64]
 Losses = Callable[[Array, int], Array]
@@ -85,7 +86,7 @@ class Search(Stage):
         """What is searched unless named: all, but for the softness where runs are noise-free and do not know it."""
         if self.noisy or not neuron.stochastic():
             return None
-        return [n for n, p in neuron.parameters.items() if not p.measured and n != SOFTNESS]
+        return [n for n, p in neuron.parameters.items() if not p.measured and n != neuron.name_of(Role.SOFTNESS)]
 
 
 def evolve(

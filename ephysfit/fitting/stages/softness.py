@@ -13,8 +13,8 @@ from ephysfit.fitting.free_run.losses import KernelScore
 from ephysfit.fitting.predictive_check import counts_of
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import Reports, SoftnessReport
-from ephysfit.neuron.declare import SOFTNESS
 from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.roles import Role
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,12 @@ class Softness(Stage):
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         neuron = problem.neuron
-        declared = neuron.parameters[SOFTNESS]
+        name = neuron.free_name_of(Role.SOFTNESS)
+        assert name is not None  # one of the needs
+        declared = neuron.parameters[name]
         grid = np.geomspace(declared.low, declared.high, self.values)
-        free = Free.of(neuron, (SOFTNESS,))
-        cells = [estimate.neuron.replace(**{SOFTNESS: float(v)}) for v in grid]
+        free = Free.of(neuron, (name,))
+        cells = [estimate.neuron.replace(**{name: float(v)}) for v in grid]
         z = torch.stack([free.to_vector(cell) for cell in cells]).numpy()
         arena = Arena(problem, free, estimate.neuron, self.loss, self.runs)
         losses = np.nan_to_num(arena.training(z), nan=np.inf)

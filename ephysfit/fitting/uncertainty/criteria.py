@@ -8,6 +8,7 @@ import numpy as np
 
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
+from ephysfit.neuron.roles import Role
 
 LIKELIHOODS = ("likelihood", "refractory")
 
@@ -48,7 +49,7 @@ def criteria(fit: Fit) -> Criteria | None:
     spikes = fit.provenance.spikes
     if not known or prior is None or not prior.names or not spikes:
         return None
-    chosen = len(prior.names) + (hasattr(fit.neuron, "t_ref") and "t_ref" in type(fit.neuron).parameters)
+    chosen = len(prior.names) + (type(fit.neuron).free_name_of(Role.REFRACTORY) is not None)
     return Criteria(-known[-1] * spikes, chosen, spikes)
 
 

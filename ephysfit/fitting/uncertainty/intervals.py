@@ -21,6 +21,7 @@ from ephysfit.fitting.uncertainty.bootstrap import blocks, bootstrap
 from ephysfit.fitting.uncertainty.identifiability import open_directions, readings, scale_sentence, slope_of
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, values_at
 from ephysfit.fitting.uncertainty.profile import EDGE, profile
+from ephysfit.neuron.roles import Role
 
 #: how intervals are come by
 METHODS = ("fisher", "profile", "bootstrap")
@@ -172,7 +173,7 @@ class _Work:
         ends = profile(surface, likely, best, self.level, names, report, self.workers)
         at = lambda n, side: None if side.at_bound else _at(surface, n, side.z)  # noqa: E731
         found: dict[str, Ends] = {n: (at(n, low), at(n, high)) for n, (low, high) in ends.items()}
-        parameters = found | _t_ref(peaks, self.level)
+        parameters = found | _t_ref(surface, peaks, self.level)
         return IntervalsReport(self.how, self.level, parameters=parameters, derived=derived)
 
     def _bootstrap(
@@ -205,7 +206,7 @@ class _Work:
         return IntervalsReport(
             self.how,
             self.level,
-            parameters={n: interval([d[n] for d in drawn]) for n in (*names, *_stepped(peaks))},
+            parameters={n: interval([d[n] for d in drawn]) for n in (*names, *_stepped(surface, peaks))},
             derived=tuple(derived),
             spread={n: float(np.std([d[n] for d in drawn], ddof=1)) for n in names},
             draws=self.draws,
@@ -281,21 +282,21 @@ def _derived(
     return Derived(name, unit, meaning, float(value), float(low), float(high), error)
 
 
-def _t_ref(peaks: tuple[Peak, ...], level: float) -> dict[str, Ends]:
+def _t_ref(surface: Surface, peaks: tuple[Peak, ...], level: float) -> dict[str, Ends]:
     """The refractory periods whose own top is within the drop of the best, shortest and longest."""
     kept = [p.t_ref for p in peaks if p.value > peaks[0].value - _half(level)]
-    return {n: (min(kept), max(kept)) for n in _stepped(peaks)}
+    return {n: (min(kept), max(kept)) for n in _stepped(surface, peaks)}
 
 
-def _stepped(peaks: tuple[Peak, ...]) -> tuple[str, ...]:
+def _stepped(surface: Surface, peaks: tuple[Peak, ...]) -> tuple[str, ...]:
     """The refractory period, where more than one was looked at."""
-    return ("t_ref",) if len(peaks) > 1 else ()
+    return (surface.period,) if surface.period and len(peaks) > 1 else ()
 
 
 def _notes(fit: Fit, found: IntervalsReport, best: Peak, better: Peak | None) -> tuple[str, ...]:
     """Where the fit is not the top of its likelihood, in sentences."""
-    notes = []
-    outside = [n for n, (low, high) in found.parameters.items() if n != "t_ref" and _outside(fit, n, low, high)]
+    notes, period = [], type(fit.neuron).name_of(Role.REFRACTORY)
+    outside = [n for n, (low, high) in found.parameters.items() if n != period and _outside(fit, n, low, high)]
     if outside:
         notes.append(
             f"the fit lies outside the interval of {', '.join(outside)}: a later stage moved it away from the top of "

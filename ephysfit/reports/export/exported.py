@@ -10,6 +10,7 @@ from ephysfit.errors import ExportError, near
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.declare import Neuron, Parameter, flat_names
 from ephysfit.neuron.functions import elements
+from ephysfit.neuron.roles import Role
 from ephysfit.neuron.symbols import Equations, equations, named_equations
 from ephysfit.neuron.symbols import text as equation_text
 from ephysfit.reports.export.quoting import Free
@@ -73,7 +74,7 @@ class Reading:
     @property
     def t_ref(self) -> float:
         """Refractory period, ms; 0 where the neuron has none."""
-        return float(getattr(self.fit.neuron, "t_ref", 0.0))
+        return float(self.fit.neuron.refractory_ms)
 
     @property
     def values(self) -> dict[str, float]:
@@ -150,7 +151,7 @@ def _constants(neuron: Neuron) -> list[Constant]:
         flat = list(flat_names({name: declared})) if len(values) == declared.size else [name]
         bounds = (declared.low, declared.high) if free else None
         out += [Constant(f, v, declared.unit, Free(declared.doc), bounds) for f, v in zip(flat, values, strict=True)]
-    needed = {*named_equations(kind).parameters, *equations(kind).parameters, "t_ref"}
+    needed = {*named_equations(kind).parameters, *equations(kind).parameters, kind.name_of(Role.REFRACTORY)}
     return [c for c in out if c.name in needed]
 
 

@@ -17,7 +17,7 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.recording_identity import is_of
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.score import Score, score
-from ephysfit.neuron.declare import POTENTIAL, has_potential
+from ephysfit.neuron.roles import Role
 from ephysfit.simulation.simulate import Simulation
 
 
@@ -80,7 +80,8 @@ def write_nwb(
 
 def gathered(fit: Fit, test: Recording, label: str, *, runs: int = 50, seed: int = 1) -> Stored:
     """What is stored of a fit: its runs on the test stimuli and their scores."""
-    save = (POTENTIAL,) if has_potential(type(fit.neuron)) else ()
+    potential = type(fit.neuron).name_of(Role.POTENTIAL)
+    save = () if potential is None else (potential,)
     done = fit.simulate(test, runs=runs, seed=seed, save=save)
     readouts = {s.readout: s for s in (done, *done.companions.values())}
     scores = {name: score(run, test) for name, run in readouts.items()}
@@ -90,7 +91,7 @@ def gathered(fit: Fit, test: Recording, label: str, *, runs: int = 50, seed: int
         parameters=list(_named(fit)),
         scores=[row for name, found in scores.items() for row in _scored(name, found)],
         predictions=tuple(p for run in readouts.values() for p in _trains(run, test)),
-        membranes=tuple(m for run in readouts.values() for m in _membranes(run, test)),
+        membranes=tuple(m for run in readouts.values() for m in _membranes(run, potential, test)),
         step=done.dt,
     )
 
@@ -147,8 +148,8 @@ def _trains(run: Simulation, test: Recording) -> Iterator[Prediction]:
             yield Prediction(run.readout, stimulus.name, names, k, start, duration, np.asarray(train, dtype=np.float64))
 
 
-def _membranes(run: Simulation, test: Recording) -> Iterator[Membrane]:
-    if run.stochastic or "V" not in run.traces:
+def _membranes(run: Simulation, potential: str | None, test: Recording) -> Iterator[Membrane]:
+    if run.stochastic or potential is None or potential not in run.traces:
         return
-    for stimulus, voltage in zip(test.stimuli(), run.traces["V"], strict=True):
+    for stimulus, voltage in zip(test.stimuli(), run.traces[potential], strict=True):
         yield Membrane(stimulus.name, np.asarray(voltage, dtype=np.float64), run.dt, stimulus.sweeps[0].start)
