@@ -112,7 +112,7 @@ class TestCircles:
         modules = {n: path for n, path in modules_of(ROOT).items() if n != above[0] and not n.startswith(above[1])}
         climbs = {(name, used) for name, path in modules.items() for used in public_names(path)}
         home = "ephysfit.fitting.fit_result"
-        assert climbs == {(home, "export"), (home, "write")}  # `Fit.export` is `ephysfit.export`
+        assert climbs == {(home, "export"), (home, "write_nwb")}  # `Fit.export` is `ephysfit.export`
 
     @pytest.mark.parametrize(
         ("text", "kind"),

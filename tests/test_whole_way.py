@@ -23,8 +23,8 @@ from ephysfit.reports.report import write
 
 mpl.use("Agg")
 
-#: one of each family, and those whose readout is their plain threshold run
-QUICK = ("LIF", "AdEx", "EIF", "Izhikevich", "GLIF5", "MAT", "STCLIF")
+#: one of each family, and those whose readout is their plain threshold run; the others are marked slow
+QUICK = ("LIF", "AdEx", "Izhikevich", "MAT", "STCLIF")
 #: several inputs, where a recording holds one
 SEVERAL = tuple(name for name, kind in catalogue().items() if len(kind.inputs) > 1)
 ALL = [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in catalogue() if n not in SEVERAL]

@@ -64,7 +64,7 @@ def fit_many(
         Write a page for each fit.
     prior : path, optional
         Folder of a finished run: each cell is then fitted with the prior that the cells of that run make, by neuron
-        (`ephysfit.population`).
+        (`ephysfit.population_prior`).
     watch : callable, optional
         Told a `Tally` after each task.
     **options

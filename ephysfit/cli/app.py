@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ephysfit import __version__
-from ephysfit.cli.commands import VERBS, LazyGroup
+from ephysfit.cli.commands import OLD_VERBS, VERBS, LazyGroup
 from ephysfit.cli.output import complain, forgive_encoding, warn_in_a_line
 from ephysfit.errors import EphysfitError
 
@@ -34,6 +34,8 @@ def _not_yet() -> None:
 
 for name, line in VERBS.items():
     app.command(name, help=line)(_not_yet)
+for name in OLD_VERBS:
+    app.command(name, hidden=True)(_not_yet)
 
 
 def _version(asked: bool) -> None:

@@ -36,10 +36,12 @@ VERBS = {
     "status": "Say how far a batch run is: done, failed, under way, left; from any shell that sees its folder.",
     "collect": "Gather all results of a run into Parquet and CSV tables: fits, scores, parameters.",
     "query": "Ask the tables of a run in SQL (DuckDB).",
-    "population": "Write the report of a run: scores and parameters over cells, models compared, clusters, outliers, "
+    "summarize": "Write the report of a run: scores and parameters over cells, models compared, clusters, outliers, "
     "failures.",
     "warm-up": "Compile what the first fit and simulation of neurons need; once per machine, then it is loaded.",
 }
+#: names of before, not in the help: the verb that each is now
+OLD_VERBS = {"population": "summarize"}
 
 
 class LazyGroup(TyperGroup):
@@ -48,7 +50,7 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
         """The verb that the arguments name, imported; a near name where there is none."""
         name, found, rest = super().resolve_command(ctx, args)
-        return name, load_verb(name) if name in VERBS else found, rest
+        return name, load_verb(name) if name in (*VERBS, *OLD_VERBS) else found, rest
 
     def get_params(self, ctx: Context) -> list[Parameter]:
         """The options, as the help shows them."""
@@ -81,9 +83,9 @@ def shown(param: Parameter) -> Parameter:
 
 
 def load_verb(name: str) -> Command:
-    """A verb of `VERBS` as a command, its module imported."""
+    """A verb of `VERBS`, or an old name of one, as a command, its module imported."""
     word = name.replace("-", "_")
-    function: Callable[..., Any] = getattr(import_module(f"ephysfit.cli.verbs.{word}"), word)
+    function: Callable[..., Any] = getattr(import_module(f"ephysfit.cli.verbs.{OLD_VERBS.get(word, word)}"), word)
     alone = typer.Typer(add_completion=False)
     alone.command(name, cls=VerbCommand, help=unfolded(inspect.getdoc(function) or ""))(function)
     return get_command(alone)

@@ -11,7 +11,7 @@ from pathlib import Path
 from ephysfit.batch.collect import saved_fits
 from ephysfit.cli import arguments, scoring
 from ephysfit.cli.output import note
-from ephysfit.data.electrode import compensate, measure_electrode
+from ephysfit.data.electrode import compensate_electrode, measure_electrode
 from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
@@ -78,7 +78,7 @@ def compensated(recording: Recording, aec: Path) -> Recording:
     """The recording without its electrode, which was measured in another file."""
     electrode = measure_electrode(load(aec))
     note(f"electrode: {electrode.resistance:.1f} ± {electrode.error:.1f} MOhm, taken out of the voltage")
-    return compensate(recording, electrode)
+    return compensate_electrode(recording, electrode)
 
 
 def describe(recording: Recording) -> str:

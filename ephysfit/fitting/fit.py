@@ -47,8 +47,8 @@ def fit(
         The likelihood stage of the default chain, where its settings are not the default ones: a drift, the recorded
         voltage (``Likelihood(voltage=Voltage())``).
     prior : Prior or sequence of Prior, optional
-        Of the population the cell comes from (`ephysfit.population`): where the fit also begins, and what it is drawn
-        to, for as much as the cell's own data leave open. Of several that of the neuron is taken.
+        Of the population the cell comes from (`ephysfit.population_prior`): where the fit also begins, and what it is
+        drawn to, for as much as the cell's own data leave open. Of several that of the neuron is taken.
     dt : float, optional
         Step in ms; by default the largest multiple of the recorded step up to 0.5 ms (`default_step`). Recordings of
         other steps can be simulated and scored: their currents are averaged over the steps of the fit.

@@ -235,10 +235,10 @@ class Fit:
         return write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     def write_nwb(self, path: str | Path, test: Recording | None = None, **options: Any) -> Path:
-        """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write`."""
+        """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write_nwb`."""
         import ephysfit
 
-        return ephysfit.write(self, path, test, **options)
+        return ephysfit.write_nwb(self, path, test, **options)
 
     def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
         """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""

@@ -34,7 +34,7 @@ LEAST = 0.3
 BLIND, HELD = 0.05, 1e4
 
 
-def population(fits: Iterable[Fit]) -> Prior:
+def population_prior(fits: Iterable[Fit]) -> Prior:
     """A prior from the fits of many cells with one neuron.
 
     Each cell's likelihood is known from its fit as a quadratic about where it ended (information and slope, the prior
@@ -71,7 +71,7 @@ def population(fits: Iterable[Fit]) -> Prior:
     ...     cell = LIF(C=100.0 + 10 * k, g=5.0, E_L=-65.0, theta=-50.0, V_reset=-60.0, t_ref=2.0, delta=2.0)
     ...     data = ef.synthetic.recording(cell, duration=3000.0, repeats=0, dt=0.5, seed=k)
     ...     fits.append(ef.fit(data, "LIF", [ef.stages.Passive(), ef.stages.Likelihood(starts=1)]))
-    >>> population(fits)
+    >>> population_prior(fits)
     Prior(LIF, 6 parameters, of 4 fits)
     """
     given = list(fits)
@@ -98,7 +98,7 @@ def priors_of(fits: Iterable[Fit]) -> tuple[Prior, ...]:
     groups: dict[str, list[Fit]] = {}
     for f in fits:
         groups.setdefault(f.model, []).append(f)
-    out = [population(g) for g in groups.values() if sum(_View.of(f) is not None for f in g) >= FEWEST]
+    out = [population_prior(g) for g in groups.values() if sum(_View.of(f) is not None for f in g) >= FEWEST]
     if not out:
         counts = ", ".join(f"{len(g)} of {name}" for name, g in groups.items()) or "no fit"
         raise FitError(f"a prior needs {FEWEST} likelihood fits of one neuron made by this version; found {counts}")

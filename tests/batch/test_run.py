@@ -226,7 +226,7 @@ def test_the_script_of_a_dask_job_does_a_part(tmp_path):
 
 class TestCommands:
     def test_help_has_examples(self):
-        for verb in ("batch", "status", "collect", "query", "population"):
+        for verb in ("batch", "status", "collect", "query", "summarize"):
             done = subprocess.run([sys.executable, "-m", "ephysfit", verb, "--help"], capture_output=True, text=True)
             assert "Examples:" in done.stdout, verb
 
@@ -271,7 +271,7 @@ class TestCommands:
             (["batch", "-o", "{run}"], "not the folder of a run"),
             (["batch", "nowhere", "-o", "{run}"], "no such file or folder"),
             (["status", "{run}"], "not the folder of a run"),
-            (["population", "{run}"], "not the folder of a run"),
+            (["summarize", "{run}"], "not the folder of a run"),
             (["batch", "-o", "{run}", "--executor", "slrum"], "did you mean slurm"),
         ],
     )

@@ -240,7 +240,7 @@ def test_a_full_disk_is_an_error_and_the_original_whole(path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_fit_of_a_shipped_cell_goes_in_and_comes_back(tmp_path):
-    """Predictions and scores of the model itself, written by `ephysfit.write`, on a real file."""
+    """Predictions and scores of the model itself, written by `ephysfit.write_nwb`, on a real file."""
     import ephysfit as ef
 
     path = tmp_path / "DRN158.nwb"
@@ -251,7 +251,7 @@ def test_a_fit_of_a_shipped_cell_goes_in_and_comes_back(tmp_path):
         cell, "DRN158", 0.5, provenance=Provenance(sweeps=tuple(s.name for s in train), version=ef.__version__)
     )
     fit.write_nwb(path, test, runs=3)
-    ef.write(fit, path, test, runs=2)
+    ef.write_nwb(fit, path, test, runs=2)
     assert labels(path) == ("lif", "lif_2")
     again = ef.Fit.load(path, label="lif")
     assert again.neuron.values() == fit.neuron.values()
@@ -266,4 +266,4 @@ def test_a_fit_of_a_shipped_cell_goes_in_and_comes_back(tmp_path):
     with pytest.raises(FitError, match=r"no fit 'x'.*it holds lif, lif_2"):
         ef.Fit.load(path, label="x")
     with pytest.raises(FitError, match="nothing says which sweeps"):
-        ef.write(fit, path)
+        ef.write_nwb(fit, path)

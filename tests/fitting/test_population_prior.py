@@ -9,7 +9,7 @@ import ephysfit as ef
 from ephysfit.errors import FitError
 from ephysfit.fitting.chain import run
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.population_prior import population, priors_of
+from ephysfit.fitting.population_prior import population_prior, priors_of
 from ephysfit.fitting.prior import Prior, load_priors, packed, save_priors, unpacked
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stage_reports import LikelihoodReport, Quadratic, Reports
@@ -53,11 +53,11 @@ def few():
     for seed in range(4):
         data = known(6_000.0, seed)
         fits.append(run(Problem(data, LIF, DT), (Passive(), Likelihood(starts=1, steps=30))))
-    return fits, population(fits)
+    return fits, population_prior(fits)
 
 
 def test_mean_and_spread_of_a_known_population_come_back_without_the_errors_of_its_cells():
-    prior = population(cells(300, error=1.0))
+    prior = population_prior(cells(300, error=1.0))
     np.testing.assert_allclose((prior.centre - CENTRE) / SPREAD, 0.0, atol=0.25)
     spreads = np.array([prior.spreads[n] for n in FREE.names])
     np.testing.assert_allclose(spreads / SPREAD, 1.0, atol=0.3)
@@ -71,7 +71,7 @@ def test_correlations_come_back_where_cells_are_many_and_not_where_they_are_few(
     for _ in range(200):
         both = rng.standard_normal()
         made.append(pretended(CENTRE + SPREAD * np.r_[both, both, rng.standard_normal(4)], base))
-    many, handful = population(made), population(made[:4])
+    many, handful = population_prior(made), population_prior(made[:4])
     tie = lambda p: p.covariance[0, 1] / np.sqrt(p.covariance[0, 0] * p.covariance[1, 1])  # noqa: E731
     assert tie(many) > 0.85
     assert abs(tie(handful)) < 0.5
@@ -81,7 +81,7 @@ def test_correlations_come_back_where_cells_are_many_and_not_where_they_are_few(
 def test_a_far_fit_draws_little():
     usual = cells(40, error=0.3)
     far = pretended(CENTRE + np.array([0.0, 0.0, 0.0, 25.0, 0.0, 0.0]), np.diag((0.1 * SPREAD) ** -2.0))
-    alone, spoilt = population(usual), population([*usual, far])
+    alone, spoilt = population_prior(usual), population_prior([*usual, far])
     assert abs(spoilt.centre[3] - alone.centre[3]) < 0.25 * SPREAD[3]
     assert abs(np.mean([*(f.likelihood.seen.place[3] for f in usual), CENTRE[3] + 25.0]) - alone.centre[3]) > 0.25
 
@@ -89,7 +89,7 @@ def test_a_far_fit_draws_little():
 def test_what_no_cell_determines_stays_where_the_fits_have_it():
     """The place and size of mV, of which spikes say nothing: cells must not all meet where they happen to be alike."""
     fits = [run(Problem(spikes_only(6_000.0, seed), LIF, DT), (Passive(), Likelihood(starts=1))) for seed in range(4)]
-    prior = population(fits)
+    prior = population_prior(fits)
     places = np.array([f.likelihood.seen.place for f in fits])
     k = FREE.names.index("theta")
     assert prior.centre[k] == pytest.approx(places[:, k].mean(), abs=1.5)
@@ -187,10 +187,10 @@ def test_priors_survive_their_file(few, tmp_path):
 def test_too_few_or_unlike_fits_are_refused(few):
     fits, _ = few
     with pytest.raises(FitError, match="2 of 2 fits hold"):
-        population(fits[:2])
+        population_prior(fits[:2])
     other = run(Problem(steps(), ALIF, DT), (Passive(),))
     with pytest.raises(FitError, match="fits of ALIF, LIF"):
-        population([*fits, other])
+        population_prior([*fits, other])
     with pytest.raises(FitError, match="found 2 of LIF"):
         priors_of(fits[:2])
     with pytest.raises(FitError, match="found no fit"):

@@ -131,7 +131,7 @@ def batch(
     """Fit many cells with one or several models, each in its own process; resume what was stopped.
 
     What exists with the same data and settings is not done again. A cell that fails, hangs or takes its process down is
-    recorded with the reason and stops nobody. Look at a run with `ephysfit status`, `collect`, `query`, `population`.
+    recorded with the reason and stops nobody. Look at a run with `ephysfit status`, `collect`, `query`, `summarize`.
     Exit code 1 if not a single task of the run has a fit, else 0.
 
     Examples:
@@ -223,7 +223,7 @@ def _end(tally: Tally, folder: Path) -> None:
         say(f"{len(bad)} without a fit{more if len(bad) > 20 else ''}; again with --retry-failed")
     elif tally.kept_bad:
         say(f"{tally.kept_bad} without a fit since before: ephysfit status {folder} says why; or --retry-failed")
-    say(f"next: ephysfit population {folder}")
+    say(f"next: ephysfit summarize {folder}")
     if tally.total and not tally.fits:
         raise typer.Exit(1)
 

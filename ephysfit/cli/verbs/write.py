@@ -61,10 +61,10 @@ def write(
 
     ephysfit write fit.json cell.nwb --label alif_march -o cell_with_fit.nwb
     """
-    from ephysfit.reports.export.nwb import write as append  # torch: once the usage is right
+    from ephysfit.reports.export.nwb import write_nwb  # torch: once the usage is right
 
     fitted = arguments.open_fit(fit, model, trust)
     held = unseen(arguments.open_recording([file], spikes, sweeps, option), fitted, train, test)
-    written = append(fitted, file, held, label=label, runs=runs, seed=seed, out=output)
+    written = write_nwb(fitted, file, held, label=label, runs=runs, seed=seed, out=output)
     say(f"written into {written}: {fitted.model} of {fitted.cell}, {runs} noisy runs of {len(held)} sweeps, and scores")
     say(f'read it back with ephysfit.Fit.load("{written}")')

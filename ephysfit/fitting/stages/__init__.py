@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ephysfit.deprecation import deprecated
 from ephysfit.fitting.stage import Stage
 from ephysfit.fitting.stages.causal_readout import CausalReadout
 from ephysfit.fitting.stages.gradient import Gradient
@@ -31,3 +34,13 @@ __all__ = [
     "Stage",
     "Voltage",
 ]
+
+#: names of 0.1 and what they are called since 0.2.0
+_RENAMED = {"Barred": "LengthenRefractory", "Readout": "CausalReadout"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    deprecated(f"ephysfit.stages.{name}", f"ephysfit.stages.{_RENAMED[name]}", "0.2.0")
+    return globals()[_RENAMED[name]]

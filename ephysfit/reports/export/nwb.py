@@ -22,7 +22,7 @@ from ephysfit.neuron.roles import Role
 from ephysfit.simulation.simulate import Simulation
 
 
-def write(
+def write_nwb(
     fit: Fit,
     path: str | Path,
     test: Recording | None = None,
@@ -70,7 +70,7 @@ def write(
     >>> import ephysfit as ef
     >>> train, test = ef.load("cell.nwb").split()  # doctest: +SKIP
     >>> fit = ef.fit(train, "ALIF")  # doctest: +SKIP
-    >>> ef.write(fit, "cell.nwb", test)  # doctest: +SKIP
+    >>> ef.write_nwb(fit, "cell.nwb", test)  # doctest: +SKIP
     >>> ef.Fit.load("cell.nwb").neuron  # doctest: +SKIP
     """
     path = Path(path)

@@ -1,4 +1,4 @@
-"""`ephysfit population`: the page of a run."""
+"""`ephysfit summarize`: the page of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ephysfit.cli import arguments
-from ephysfit.cli.output import say
+from ephysfit.cli.output import note, say
 
 PagePath = Annotated[
     Path | None,
@@ -17,15 +17,21 @@ PagePath = Annotated[
 ]  # fmt: skip
 
 
-def population(run: arguments.RunFolder, output: PagePath = None) -> None:
+def summarize(run: arguments.RunFolder, output: PagePath = None) -> None:
     """Write the report of a run: scores and parameters over cells, models compared, clusters, outliers, failures.
 
     Examples:
 
-    ephysfit population run
+    ephysfit summarize run
 
-    ephysfit population run -o supplement.html
+    ephysfit summarize run -o supplement.html
     """
     from ephysfit.batch.summary_page import write  # torch and matplotlib: once the usage is right
 
     say(f"written: {write(run, output)}")
+
+
+def population(run: arguments.RunFolder, output: PagePath = None) -> None:
+    """Write the report of a run: the name of `ephysfit summarize` before 0.2.0."""
+    note("note: `ephysfit population` is `ephysfit summarize` since 0.2.0; the old name goes with the next version")
+    summarize(run, output)
