@@ -22,7 +22,7 @@ from ephysfit.fitting.chain import run
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stages import Likelihood, Passive
 from ephysfit.models import AIGIF
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
 #: fitted until, judged from and to, ms
@@ -36,7 +36,7 @@ def held_out(recording: ef.Recording, until: float, start: float, stop: float) -
     """Loss on [start, stop) for each part of the drift that is held."""
     fit = run(Problem(recording.cut(0.0, until), AIGIF, DT), (Passive(), Likelihood(drift=1)))
     change = float((fit.likelihood.drift or (0.0,))[0])
-    free, sweeps = Free.of(AIGIF, smooth_only=True), judged(Problem(recording, AIGIF, DT), start, stop)
+    free, sweeps = FreeParameters.of(AIGIF, smooth_only=True), judged(Problem(recording, AIGIF, DT), start, stop)
     losses = []
     for part in HELD:
         cell = fit.neuron.replace(theta=fit.neuron.theta + (1 - part) * change / 2)  # a softness of 1 mV: nats are mV

@@ -14,7 +14,7 @@ from ephysfit.fitting.stage import Problem, Stage
 from ephysfit.fitting.warm_starts import with_starts_from_below
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
 RAPHE = Path(__file__).resolve().parents[2] / "shared" / "data" / "raphe"
@@ -41,7 +41,7 @@ def judged(problem: Problem, start: float, stop: float) -> list:
 def loss(recording: ef.Recording, cell: Neuron, start: float = UNTIL, stop: float | None = None) -> float:
     """Negative log-likelihood per spike (nats) of a stretch, all spikes before it replayed."""
     kind = type(cell)
-    free = Free.of(kind, smooth_only=True)
+    free = FreeParameters.of(kind, smooth_only=True)
     sweeps = judged(Problem(recording, kind, DT), start, stop or recording.duration)
     return -Replay(free, cell, DT).value(free.to_vector(cell), sweeps) / max(sweeps[0].n_spikes, 1)
 

@@ -39,7 +39,7 @@ from ephysfit.fitting.warm_starts import with_starts_from_below
 from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
 from ephysfit.neuron.declare import Neuron, flatten, scalar_values
-from ephysfit.neuron.free_parameters import Free, declared
+from ephysfit.neuron.free_parameters import FreeParameters, declared
 from ephysfit.simulation.replay import Replay
 from ephysfit.simulation.simulate import simulate
 from ephysfit.synthetic import draw, level_for, recording
@@ -146,7 +146,8 @@ def study(name: str, seed: int, quick: bool = False) -> dict[str, Any]:
     likely = next((e.neuron for e in reversed(found.history) if e.stage in LIKELY), found.neuron)
     problem = Problem(train, kind, DT)
     return {
-        "neuron": name, "seed": seed, "spikes": problem.n_spikes, "numbers": len(Free.of(kind, smooth_only=True).names),
+        "neuron": name, "seed": seed, "spikes": problem.n_spikes,
+        "numbers": len(FreeParameters.of(kind, smooth_only=True).names),
         "seconds": found.seconds, "excess": excess(cell, likely, test), "readings": compared(cell, likely, problem),
         "searched": kind.searched,
         "t_ref_steps": round((getattr(likely, "t_ref", 0.0) - getattr(cell, "t_ref", 0.0)) / DT),
@@ -169,7 +170,7 @@ def excess(cell: Neuron, found: Neuron, test: Recording) -> float:
     of "a spike or none" under the truth from that under the fit.
     """
     kind = type(cell)
-    free = Free.of(kind, smooth_only=True)
+    free = FreeParameters.of(kind, smooth_only=True)
     sweeps = Problem(test, kind, DT).everything
     pair = [Replay(free, c, DT).rates(free.to_vector(c), sweeps) for c in (cell, found)]
     barred = round(max(getattr(c, "t_ref", 0.0) for c in (cell, found)) / DT)
@@ -198,7 +199,7 @@ def _after(spikes: Any, steps: int) -> Any:
 def compared(cell: Neuron, found: Neuron, problem: Problem) -> dict[str, dict[str, float]]:
     """Each reading of the truth and of the fit, and the standard error that an exact fit would have."""
     kind = type(cell)
-    free = Free.of(kind, smooth_only=True)
+    free = FreeParameters.of(kind, smooth_only=True)
     z = free.to_vector(cell)
     fisher = Replay(free, cell, DT).information(z, problem.everything).fisher
     covariance = np.linalg.pinv(fisher, hermitian=True)

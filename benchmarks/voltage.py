@@ -22,7 +22,7 @@ import ephysfit as ef
 from ephysfit.fitting.stage import Problem, Stage
 from ephysfit.fitting.voltage_likelihood import Voltage, watched
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
 KINDS = ("GIF", "AGIF", "ALIF", "IGIF")
@@ -40,7 +40,7 @@ def missed(recording: ef.Recording, cell: Neuron) -> float:
     """Rms of recorded less replayed potential over the judged stretch, mV."""
     problem = Problem(recording, type(cell), DT)
     sweeps = watched(problem, judged(problem, UNTIL, recording.duration), Voltage())
-    free = Free.of(type(cell), smooth_only=True)
+    free = FreeParameters.of(type(cell), smooth_only=True)
     (errors,) = Replay(free, cell, DT).misses(free.to_vector(cell), sweeps)
     return float(np.sqrt(np.nanmean(errors[sweeps[0].use > 0] ** 2)))
 

@@ -16,7 +16,7 @@ from ephysfit.neuron.bounds import impossible, outside
 from ephysfit.neuron.declaration_errors import BREAKS, refuse_undeclared, told
 from ephysfit.neuron.declare import Neuron, flatten, pack_state
 from ephysfit.neuron.dimensions import check_units
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.neuron.roles import Role
 from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import equations
@@ -212,7 +212,7 @@ def _copies(neuron: type[Neuron]) -> str:
 
 
 def _free_vector(neuron: type[Neuron]) -> str:
-    free, cell = Free.of(neuron), neuron.start()
+    free, cell = FreeParameters.of(neuron), neuron.start()
     if not free.names:
         raise _DoesNotApplyError("no free parameter")
     again = free.to_neuron(free.to_vector(cell), cell)
@@ -337,7 +337,7 @@ def _adjoint_is_autograd(neuron: type[Neuron]) -> str:
 
 
 def _gradient(neuron: type[Neuron], run: Callable[..., Any], weights: Tensor) -> Tensor:
-    free = Free.of(neuron, smooth_only=True)
+    free = FreeParameters.of(neuron, smooth_only=True)
     z = free.to_vector(neuron.start()).requires_grad_()
     return torch.autograd.grad((run(free.to_neuron(z, neuron.start())) * weights).sum(), z)[0]
 

@@ -26,7 +26,7 @@ from ephysfit.fitting.stages.softness import Softness
 from ephysfit.fitting.voltage_likelihood import admit_voltage
 from ephysfit.neuron.bounds import admit_start
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation.warm_up import start as compile_ahead
 
@@ -68,7 +68,7 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
     if stage.voltage is not None:
         admit_voltage(neuron)
         return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), CausalReadout())
-    few = len(Free.of(neuron).names) <= FEW
+    few = len(FreeParameters.of(neuron).names) <= FEW
     period = [nearby(neuron, stage)] if neuron.free_name_of(Role.REFRACTORY) else []
     return (Passive(), stage, *period, *([Search()] if few else []), CausalReadout())
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ephysfit.fitting.stage import Problem
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
 #: standard deviations of a count beyond which a change is worth a warning
@@ -35,7 +35,7 @@ def parts(problem: Problem, neuron: Neuron, count: int = 4) -> tuple[Part, ...]:
     """Recorded and expected spikes in equal parts of the counted training time, in the order of recording."""
     if not problem.neuron.stochastic():
         return ()
-    free = Free.of(problem.neuron, smooth_only=True)
+    free = FreeParameters.of(problem.neuron, smooth_only=True)
     replayed = Replay(free, neuron, problem.dt).rates(free.to_vector(neuron), problem.everything)
     hold = round(float(neuron.refractory_ms) / problem.dt)
     spikes, rates = [], []

@@ -34,7 +34,7 @@ from ephysfit.fitting.stage_reports import (
 )
 from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
-from ephysfit.neuron.free_parameters import Free, declared
+from ephysfit.neuron.free_parameters import FreeParameters, declared
 from ephysfit.simulation.simulate import Simulation, simulate
 
 
@@ -190,7 +190,7 @@ class Fit:
     def parameters(self) -> list[dict[str, Any]]:
         """One row a scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
         cls = type(self.neuron)
-        on = dict(Free.of(cls).on_bound(self.neuron))
+        on = dict(FreeParameters.of(cls).on_bound(self.neuron))
         values = scalar_values(self.neuron)
         top, ends = self.likelihood, self.intervals
         errors = ends.standard_errors if ends else top.standard_errors if top else {}

@@ -13,14 +13,14 @@ from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.fitting.voltage_likelihood import warning as voltage_warning
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free, declared
+from ephysfit.neuron.free_parameters import FreeParameters, declared
 from ephysfit.neuron.roles import Role
 
 
 def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> list[str]:
     """What a user should know before trusting the numbers."""
     out = odd_data(problem)
-    for name, side in Free.of(type(neuron)).on_bound(neuron):
+    for name, side in FreeParameters.of(type(neuron)).on_bound(neuron):
         p = declared(type(neuron))[name]
         limit = p.low if side == "low" else p.high
         out.append(

@@ -14,7 +14,7 @@ from ephysfit.fitting.stage_reports import Candidate, SelectionReport
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
 from ephysfit.metrics.trains import mean_defined
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
 #: a richer neuron must gain this many standard errors of the held-out difference
@@ -58,7 +58,7 @@ def choose(problems: Sequence[Problem]) -> Selection:
     kinds = [problem.neuron for problem in problems]
     best, kept, best_blocks = 0, *found[0]
     for k, (estimate, blocks) in enumerate(found):
-        row = Candidate(kinds[k].__name__, len(Free.of(kinds[k]).names), estimate.validation, estimate.train)
+        row = Candidate(kinds[k].__name__, len(FreeParameters.of(kinds[k]).names), estimate.validation, estimate.train)
         if k > 0:
             gains = blocks - best_blocks
             row = replace(row, gain=float(gains.sum()), error=float(gains.std(ddof=1) * np.sqrt(len(gains))))
@@ -90,7 +90,7 @@ def _held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:
     """An estimate from the training blocks, and the log-likelihood of each stretch of the held-out ones."""
     estimate = Passive()(problem, Estimate(problem.start()))
     estimate = Likelihood(starts=2, held_out=True, drift=0)(problem, estimate)
-    free = Free.of(problem.neuron, smooth_only=True)
+    free = FreeParameters.of(problem.neuron, smooth_only=True)
     replay, z = Replay(free, estimate.neuron, problem.dt), free.to_vector(estimate.neuron)
     stretches = []
     for sweep in problem.validate:

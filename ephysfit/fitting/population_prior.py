@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ephysfit.errors import FitError
 from ephysfit.fitting.prior import Prior, unpacked
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 
 if TYPE_CHECKING:
     from ephysfit.fitting.fit_result import Fit
@@ -120,7 +120,7 @@ class _View:
         if kept is None:
             return None
         names, place = kept.names, np.array(kept.place)
-        widths = Free.of(type(fit.neuron), names).widths.numpy()
+        widths = FreeParameters.of(type(fit.neuron), names).widths.numpy()
         values, vectors = np.linalg.eigh(unpacked(kept.information, len(names)) * np.outer(widths, widths))
         vectors = vectors / widths[:, None]
         H = (vectors * np.where(values < BLIND, HELD, values)) @ vectors.T
@@ -132,7 +132,7 @@ def _estimated(kind: type[Neuron], views: Sequence[_View]) -> Prior:
     names = views[0].names
     if any(v.names != names for v in views):
         raise FitError(f"fits of {kind.__name__} that moved different parameters; select those fitted alike")
-    free = Free.of(kind, names)
+    free = FreeParameters.of(kind, names)
     low, high = (b.numpy() for b in free.ends)
     places = np.array([v.place for v in views])
     n, p, widths = len(views), len(names), free.widths.numpy()

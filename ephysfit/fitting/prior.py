@@ -18,7 +18,7 @@ from ephysfit.errors import FitError
 from ephysfit.files import write_text
 from ephysfit.fitting.stage_reports import Quadratic
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free, as_floats, declared
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats, declared
 
 Array = npt.NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class Prior:
 
     def cell(self, base: Neuron) -> Neuron:
         """The typical cell, inside the bounds; what the prior does not speak of is as in `base`."""
-        free = Free.of(type(base), self.names)
+        free = FreeParameters.of(type(base), self.names)
         return as_floats(free.to_neuron(free.inside(torch.from_numpy(self.centre)), base))
 
     @cached_property
@@ -143,7 +143,7 @@ def load_priors(path: Path) -> tuple[Prior, ...]:
         raise FitError(f"{path} holds no priors ({type(e).__name__}: {e}); make them of a run or of fits") from e
 
 
-def expand(free: Free, z: torch.Tensor, gradient: Array, information: Array) -> Quadratic:
+def expand(free: FreeParameters, z: torch.Tensor, gradient: Array, information: Array) -> Quadratic:
     """The log-likelihood to second order on the parameters' axes: what a fit keeps for the prior of a population.
 
     Parameters

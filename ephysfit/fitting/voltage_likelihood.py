@@ -13,7 +13,7 @@ from ephysfit.errors import FitError, near
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stage_reports import VoltageReport
 from ephysfit.neuron.declare import Neuron, has_potential
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Noise, Replay, Taught
 
 Array = npt.NDArray[np.float64]
@@ -154,7 +154,7 @@ def _away(sweep: Sweep, how: Voltage, dt: float, n: int) -> npt.NDArray[np.bool_
     return good
 
 
-def noise_of(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage) -> Noise:
+def noise_of(free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage) -> Noise:
     """Size and memory of what the recorded voltage differs from a cell's by.
 
     Raises
@@ -181,7 +181,9 @@ def _correlation(before: Array, after: Array) -> float:
     return float(np.clip(float(before @ after) / max(float(before @ before), 1e-12), 0.0, LONGEST))
 
 
-def _pairs(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage) -> tuple[Array, Array, Array]:
+def _pairs(
+    free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage
+) -> tuple[Array, Array, Array]:
     """Errors and those of the samples after them, where one follows, and all errors; mV."""
     apart = max(round(how.every / dt), 1)
     found = Replay(free, cell, dt).misses(free.to_vector(cell), list(sweeps))
@@ -195,7 +197,9 @@ def _pairs(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: V
     return a, b, c
 
 
-def summary(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage, noise: Noise) -> VoltageReport:
+def summary(
+    free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage, noise: Noise
+) -> VoltageReport:
     """What a fit keeps of its voltage: settings, noise, and how much of the voltage the neuron explains."""
     before, after, errors = _pairs(free, cell, dt, sweeps, how)
     sure, first = noise.precision / noise.weight, len(errors) - len(after)

@@ -13,7 +13,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import on_steps
 from ephysfit.data.trials import Trials
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay, Taught
 
 #: fewer intervals than this say nothing
@@ -67,7 +67,7 @@ def rescaled(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: int =
     kind = type(fit.neuron)
     if not kind.stochastic() or len(kind.inputs) != 1:
         return None
-    free = Free.of(kind, smooth_only=True)
+    free = FreeParameters.of(kind, smooth_only=True)
     trials = Trials.of(on_steps(recording, fit.dt), fit.dt)
     sweeps = [_taught(trials, k) for k in range(trials.shape[1])]
     log_rates = [r for _, r in Replay(free, fit.neuron, fit.dt).rates(free.to_vector(fit.neuron), sweeps)]

@@ -19,7 +19,7 @@ from ephysfit.fitting.stages.gradient import Gradient, _Descent
 from ephysfit.fitting.stages.search import Search
 from ephysfit.models import ALIF, LIF
 from ephysfit.neuron.declare import scalar_values
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 
 RATES = (0.15, 0.3, 0.45, 0.6)
 FEW = Search(evaluations=64, population=8, runs=2)
@@ -98,7 +98,7 @@ def test_search_never_trains_on_validation_blocks(loss):
     p = problem()
     q = problem(altered(spikes_only(), p.held_out[0]))
     start = begun(p).neuron
-    free = Free.of(LIF)
+    free = FreeParameters.of(LIF)
     z = free.to_vector(start).numpy()[None]
     (train, held), (train_q, held_q) = (Arena(x, free, start, loss, 3).losses(z) for x in (p, q))
     assert train == train_q
@@ -142,7 +142,7 @@ def test_search_is_repeatable_and_moves_named_parameters_alone():
 def test_candidates_of_a_generation_share_their_noise_and_the_next_has_its_own():
     p = problem(spikes_only(6_000.0))
     start = begun(p).neuron
-    free = Free.of(LIF)
+    free = FreeParameters.of(LIF)
     z = np.stack([free.to_vector(start).numpy()] * 2)
     arena = Arena(p, free, start, KernelScore(), 3)
     one, two, judged = arena.training(z, 0), arena.training(z, 1), arena.losses(z)[0]
@@ -210,7 +210,7 @@ def test_padding_of_short_sweeps_costs_nothing():
     q = problem(Recording((short, long)), ALIF)
     alone = [problem(Recording((s,)), ALIF) for s in (short, long)]
     start = KNOWN.replace(E_L=-40.0, V_reset=-62.0)  # fires without input
-    z = Free.of(ALIF, smooth_only=True).to_vector(start)[None]
+    z = FreeParameters.of(ALIF, smooth_only=True).to_vector(start)[None]
     both = _Descent(Gradient(starts=1, width=8.0), q, start)
     each = [_Descent(Gradient(starts=1, width=8.0), x, start) for x in alone]
     spikes = [sum(len(e[0][0]) for _, e, _ in d.parts) for d in each]

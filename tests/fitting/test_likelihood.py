@@ -15,7 +15,7 @@ from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.fitting.stages.likelihood import Likelihood, Posterior, ascend, drifts, faded
 from ephysfit.models import AIGIF, ALIF, LIF, find
 from ephysfit.neuron.declare import scalar_values
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Information, Replay
 
 #: what spikes alone determine of a LIF or ALIF cell: not the scale of mV, nor its offset
@@ -35,7 +35,7 @@ def climbed():
 def test_it_ends_higher_than_the_truth(climbed):
     """The maximum of the likelihood lies above the value at the parameters that made the data."""
     p, found = climbed
-    free = Free.of(ALIF, smooth_only=True)
+    free = FreeParameters.of(ALIF, smooth_only=True)
     truth = -Replay(free, KNOWN, DT).value(free.to_vector(KNOWN), p.everything) / p.n_spikes
     assert found.train < truth
     assert found.train > truth - 0.15
@@ -43,7 +43,7 @@ def test_it_ends_higher_than_the_truth(climbed):
 
 def test_losses_are_the_likelihood_per_spike(climbed):
     p, found = climbed
-    free = Free.of(ALIF, smooth_only=True)
+    free = FreeParameters.of(ALIF, smooth_only=True)
     replay, z = Replay(free, found.neuron, DT), free.to_vector(found.neuron)
     assert found.train == pytest.approx(-replay.value(z, p.everything) / p.n_spikes, rel=1e-9)
     count = sum(s.n_spikes for s in p.validate)
@@ -52,7 +52,7 @@ def test_losses_are_the_likelihood_per_spike(climbed):
 
 def test_the_gradient_vanishes_at_the_top(climbed):
     p, found = climbed
-    free = Free.of(ALIF, smooth_only=True)
+    free = FreeParameters.of(ALIF, smooth_only=True)
     z = free.to_vector(found.neuron)
     target = Posterior(Replay(free, found.neuron, DT), p.everything, 1e-3, free.place(begun(p).neuron))
     at = target.information(z)
@@ -62,7 +62,7 @@ def test_the_gradient_vanishes_at_the_top(climbed):
 
 def test_the_posterior_has_the_gradient_of_its_value(climbed):
     p, found = climbed
-    free = Free.of(ALIF, smooth_only=True)
+    free = FreeParameters.of(ALIF, smooth_only=True)
     z = free.to_vector(KNOWN)
     slow = [replace(s, slow=drifts(len(s.spikes), 2)) for s in p.everything]
     target = Posterior(Replay(free, KNOWN, DT), slow, 0.05, free.place(found.neuron), drift=2)
@@ -158,7 +158,7 @@ def test_no_nan_leaves_the_stage(kind, scale):
 def test_short_sweeps_of_steps_fit():
     p = problem(steps())
     before = begun(p)
-    free = Free.of(LIF, smooth_only=True)
+    free = FreeParameters.of(LIF, smooth_only=True)
     at_start = -Replay(free, before.neuron, DT).value(free.to_vector(before.neuron), p.everything) / p.n_spikes
     found = Likelihood(starts=1)(p, before)
     assert found.status in (Status.CONVERGED, Status.AT_BOUND)

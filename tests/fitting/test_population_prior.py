@@ -17,10 +17,10 @@ from ephysfit.fitting.stages.likelihood import Likelihood, Posterior
 from ephysfit.fitting.stages.passive import Passive
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface
 from ephysfit.models import ALIF, LIF
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
-FREE = Free.of(LIF, smooth_only=True)
+FREE = FreeParameters.of(LIF, smooth_only=True)
 #: where cells of the population lie on the axes of LIF (C, g, E_L, theta, V_reset, delta), and how far apart
 CENTRE = np.array([5.0, 1.8, -68.0, -48.0, -60.0, 0.5])
 SPREAD = np.array([0.2, 0.3, 1.5, 2.0, 2.5, 0.25])
@@ -28,7 +28,7 @@ SPREAD = np.array([0.2, 0.3, 1.5, 2.0, 2.5, 0.25])
 
 def pretended(place, information, model=LIF) -> Fit:
     """A fit whose likelihood is a known quadratic with its top at `place`."""
-    free = Free.of(model, smooth_only=True)
+    free = FreeParameters.of(model, smooth_only=True)
     cell = free.to_neuron(free.inside(torch.from_numpy(place)), model.start())
     seen = Quadratic(free.names, tuple(place.tolist()), (0.0,) * len(place), packed(information))
     return Fit(cell, "pretended", DT, reports=Reports(LikelihoodReport(seen=seen)))

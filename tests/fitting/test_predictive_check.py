@@ -15,7 +15,7 @@ from ephysfit.fitting.stage import Estimate, Problem, Stage, Status
 from ephysfit.fitting.stages.search import Search
 from ephysfit.fitting.stages.softness import Softness
 from ephysfit.models import find
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.simulate import simulate
 
 DT = 0.5
@@ -77,7 +77,7 @@ def test_a_spike_where_the_cell_was_silent_costs(loss):
 
 def test_silent_sweeps_weigh_in_a_search(adex, stepped):
     """A cell that fires at every level is worse on the training data than one that fires where it should."""
-    problem, free = Problem(stepped, type(adex), DT), Free.of(type(adex))
+    problem, free = Problem(stepped, type(adex), DT), FreeParameters.of(type(adex))
     always = adex.replace(E_L=-40.0)
     z = np.stack([free.to_vector(cell).numpy() for cell in (adex, always)])
     silent = [k for k, s in enumerate(stepped.sweeps) if not len(s.spike_times)]

@@ -19,7 +19,7 @@ from ephysfit.fitting.stages.refractory_period import Refractory
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface
 from ephysfit.fitting.voltage_likelihood import Voltage, noise_of, warning, watched
 from ephysfit.models import AGIF, AIGIF, ALIF, GIF, LIF
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Noise, Replay
 from ephysfit.synthetic import recording
 
@@ -80,7 +80,7 @@ def test_the_voltage_is_that_at_the_end_of_a_step():
 def test_replayed_voltage_of_the_true_cell_is_the_recorded_one():
     """The neuron that made the data, its spikes replayed, misses nothing."""
     _, sweeps = seen()
-    free = Free.of(ALIF, smooth_only=True)
+    free = FreeParameters.of(ALIF, smooth_only=True)
     (errors,) = Replay(free, KNOWN, DT).misses(free.to_vector(KNOWN), sweeps)
     assert np.isfinite(errors).sum() > 1000
     assert np.nanmax(np.abs(errors)) < 1e-9
@@ -89,7 +89,7 @@ def test_replayed_voltage_of_the_true_cell_is_the_recorded_one():
 @pytest.mark.parametrize("kind", [LIF, ALIF, GIF, AGIF], ids=lambda k: k.__name__)
 def test_slopes_of_the_joint_likelihood_are_those_of_its_value(kind):
     p, sweeps = seen(kind)
-    free, cell = Free.of(kind, smooth_only=True), begun(p).neuron
+    free, cell = FreeParameters.of(kind, smooth_only=True), begun(p).neuron
     replay = Replay(free, cell, DT, Noise(0.8, 2.0, 0.3))
     z, eye = free.to_vector(cell), torch.eye(len(free.names), dtype=torch.float64)
     h = 1e-5
@@ -102,7 +102,7 @@ def test_slopes_of_the_joint_likelihood_are_those_of_its_value(kind):
 def test_its_information_is_that_of_spikes_and_of_the_errors_slopes():
     """Gauss-Newton by hand: the errors' derivatives by differences."""
     _, sweeps = seen()
-    free, cell = Free.of(ALIF, smooth_only=True), KNOWN
+    free, cell = FreeParameters.of(ALIF, smooth_only=True), KNOWN
     noise = Noise(0.7, 1.5)
     z, eye, h = free.to_vector(cell), torch.eye(len(free.names), dtype=torch.float64), 1e-5
     spikes = Replay(free, cell, DT)
@@ -124,7 +124,8 @@ def test_noise_is_measured_as_it_was_made():
     p = Problem(data, ALIF, DT)
     sweeps = watched(p, p.everything, Voltage())
     found, thinned = (
-        noise_of(Free.of(ALIF, smooth_only=True), CELL, DT, sweeps, Voltage(noise=n)) for n in ("ar", "thinned")
+        noise_of(FreeParameters.of(ALIF, smooth_only=True), CELL, DT, sweeps, Voltage(noise=n))
+        for n in ("ar", "thinned")
     )
     alike = np.exp(-1 / 8.0)
     assert found.keep == pytest.approx(alike, abs=0.01)
@@ -190,7 +191,7 @@ def test_what_cannot_be_compared_is_refused():
     with pytest.raises(FitError, match="no sweep has a recorded voltage"):
         Likelihood(voltage=Voltage())(p, begun(p))
     with pytest.raises(SimulationError, match="no state V in mV"):
-        Replay(Free.of(AIGIF, smooth_only=True), AIGIF.start(), DT, Noise(0.5, 1.0))
+        Replay(FreeParameters.of(AIGIF, smooth_only=True), AIGIF.start(), DT, Noise(0.5, 1.0))
     with pytest.raises(FitError, match="give a number above 0"):
         Voltage(weight=0.0)
     with pytest.raises(FitError, match="thinned"):

@@ -14,7 +14,7 @@ from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss, Mas
 from ephysfit.fitting.stage import Estimate, Problem, Status
 from ephysfit.fitting.stage_reports import Report, Reports, SearchReport
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 
 Array = npt.NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class Arena:
     """Free runs of many candidates on the training sweeps, and their losses on training and validation blocks."""
 
     problem: Problem
-    free: Free
+    free: FreeParameters
     base: Neuron
     loss: Loss
     runs: int  #: noisy runs a candidate; 0 for the threshold run
@@ -87,7 +87,7 @@ class Arena:
 
 
 def outcome(
-    estimate: Estimate, free: Free, z: Array | None, report: SearchReport, ended: Status, *others: Report
+    estimate: Estimate, free: FreeParameters, z: Array | None, report: SearchReport, ended: Status, *others: Report
 ) -> Estimate:
     """The estimate at the coordinates a stage ended with; as it was, with a report that says so, where z is None."""
     if z is None:

@@ -23,7 +23,7 @@ from ephysfit.fitting.stage_reports import LikelihoodReport, PriorReport, Quadra
 from ephysfit.fitting.voltage_likelihood import Voltage, noise_of, summary, watched
 from ephysfit.kernels.threads import count
 from ephysfit.neuron.declare import Neuron, scalar_values
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.simulation.replay import Information, Noise, Replay, Taught
 
 Array = npt.NDArray[np.float64]
@@ -248,7 +248,7 @@ class Likelihood(Stage):
         begun = self._trials(climb, self._starts(problem, estimate.neuron))
         cell, _ = max(begun, key=lambda b: b[1].value)
         cell, found = climb.top(cell)
-        free = Free.of(problem.neuron, climb.everything)
+        free = FreeParameters.of(problem.neuron, climb.everything)
         bounds = free.on_bound(cell)
         spread, correlated = errors(free, found)
         report = LikelihoodReport(
@@ -278,7 +278,7 @@ class Likelihood(Stage):
         known = [cell, *(cell.replace(**_fitting(cell, a)) for a in problem.neuron.alternatives), *problem.also]
         rng = problem.rng(1)
         loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
-        free = Free.of(problem.neuron, loose or None, smooth_only=True)
+        free = FreeParameters.of(problem.neuron, loose or None, smooth_only=True)
         draws = 0 if problem.neuron.alternatives else self.starts - 1
         if problem.prior is not None:
             known.append(problem.prior.cell(cell))
@@ -306,10 +306,10 @@ class _Climb:
     def __init__(self, stage: Likelihood, problem: Problem, centre: Neuron) -> None:
         self.stage, self.problem = stage, problem
         self.centre = centre if problem.prior is None else problem.prior.cell(centre)
-        self.everything = Free.of(problem.neuron, stage.names or None, smooth_only=True).names
+        self.everything = FreeParameters.of(problem.neuron, stage.names or None, smooth_only=True).names
         early = [n for n, p in problem.neuron.parameters.items() if p.early]
         self.early = (
-            tuple(n for n in Free.of(problem.neuron, early, smooth_only=True).names if n in self.everything)
+            tuple(n for n in FreeParameters.of(problem.neuron, early, smooth_only=True).names if n in self.everything)
             if early
             else ()
         )
@@ -325,7 +325,7 @@ class _Climb:
 
     def _noise(self, cell: Neuron) -> Noise:
         assert self.stage.voltage is not None
-        free = Free.of(self.problem.neuron, self.everything)
+        free = FreeParameters.of(self.problem.neuron, self.everything)
         return noise_of(free, cell, self.problem.dt, self.sweeps, self.stage.voltage)
 
     def prior(self) -> PriorReport:
@@ -340,7 +340,7 @@ class _Climb:
         """What the fit says of the voltage, where that was fitted too."""
         if self.noise is None or self.stage.voltage is None:
             return None
-        free = Free.of(self.problem.neuron, self.everything)
+        free = FreeParameters.of(self.problem.neuron, self.everything)
         return summary(free, cell, self.problem.dt, self.sweeps, self.stage.voltage, self.noise)
 
     def top(self, cell: Neuron) -> tuple[Neuron, Ascent]:
@@ -368,7 +368,7 @@ class _Climb:
         return self(there, self.everything, self.stage.steps)
 
     def __call__(self, cell: Neuron, names: tuple[str, ...], steps: int, pieces: int = 0) -> tuple[Neuron, Ascent]:
-        free = Free.of(self.problem.neuron, names)
+        free = FreeParameters.of(self.problem.neuron, names)
         replay = Replay(free, cell, self.problem.dt, self.noise)
         known = self.problem.prior
         sure = None if known is None else known.precision(names)
@@ -384,7 +384,7 @@ class _Climb:
 
     def losses(self, cell: Neuron, found: Ascent) -> dict[str, float]:
         """Negative log-likelihood per spike, on all that was fitted and on its validation blocks."""
-        free = Free.of(self.problem.neuron, self.everything)
+        free = FreeParameters.of(self.problem.neuron, self.everything)
         replay, z = Replay(free, cell, self.problem.dt), found.z[: len(free.names)]
         drift = found.z[len(free.names) :].numpy()
         validate = [replace(v, slow=s.slow) for v, s in zip(self.problem.validate, self.sweeps, strict=True)]
@@ -416,7 +416,7 @@ def faded(sweeps: Sequence[Taught], half_life: float | None, dt: float) -> list[
     return out[::-1]
 
 
-def errors(free: Free, found: Ascent) -> tuple[dict[str, float], tuple[tuple[str, str, float], ...]]:
+def errors(free: FreeParameters, found: Ascent) -> tuple[dict[str, float], tuple[tuple[str, str, float], ...]]:
     """Standard errors from the Fisher information (prior included) and pairs of parameters it cannot tell apart."""
     n = len(free.names)
     with np.errstate(invalid="ignore"):

@@ -11,7 +11,7 @@ from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import LikelihoodReport, PeriodReport, RefractoryReport, Reports
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.neuron.declare import Neuron, scalar_values
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation.replay import Replay
 
@@ -159,7 +159,7 @@ class LengthenRefractory(Stage):
         return found.with_(reports=Reports(_of_starts(found, estimate)))
 
     def _longer(self, problem: Problem, cell: Neuron) -> Neuron:
-        free = Free.of(problem.neuron, smooth_only=True)
+        free = FreeParameters.of(problem.neuron, smooth_only=True)
         z = free.to_vector(cell)
         here = Replay(free, cell, problem.dt).value(z, problem.everything)
         for k in range(round(float(cell.refractory_ms) / problem.dt) + 1, longest(problem) + 1):

@@ -15,7 +15,7 @@ from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 
 Array = npt.NDArray[np.float64]
@@ -66,7 +66,7 @@ class Search(Stage):
     whiten: bool = True
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
-        free = Free.of(problem.neuron, self.names or self._moved(problem.neuron))
+        free = FreeParameters.of(problem.neuron, self.names or self._moved(problem.neuron))
         noisy = self.noisy and problem.neuron.stochastic()
         loss = self.loss or (KernelScore() if noisy else Coincidence())
         arena = Arena(problem, free, estimate.neuron, loss, self.runs if noisy else 0)

@@ -13,7 +13,7 @@ from ephysfit.fitting.free_run.losses import KernelScore
 from ephysfit.fitting.predictive_check import counts_of
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import Reports, SoftnessReport
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.neuron.roles import Role
 
 
@@ -47,7 +47,7 @@ class Softness(Stage):
         assert name is not None  # one of the needs
         declared = neuron.parameters[name]
         grid = np.geomspace(declared.low, declared.high, self.values)
-        free = Free.of(neuron, (name,))
+        free = FreeParameters.of(neuron, (name,))
         cells = [estimate.neuron.replace(**{name: float(v)}) for v in grid]
         z = torch.stack([free.to_vector(cell) for cell in cells]).numpy()
         arena = Arena(problem, free, estimate.neuron, self.loss, self.runs)

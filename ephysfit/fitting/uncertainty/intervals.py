@@ -135,9 +135,9 @@ def _split(tops: tuple[Peak, ...]) -> tuple[tuple[Peak, ...], Peak | None]:
 
 def _chosen(surface: Surface, names: Sequence[str] | None) -> tuple[str, ...]:
     """Flat names to give intervals: those asked for, or all that are not held."""
-    from ephysfit.neuron.free_parameters import Free
+    from ephysfit.neuron.free_parameters import FreeParameters
 
-    asked = surface.free.names if names is None else Free.of(surface.problem.neuron, names).names
+    asked = surface.free.names if names is None else FreeParameters.of(surface.problem.neuron, names).names
     return tuple(n for n in asked if n in surface.free.names and n not in surface.held)
 
 

@@ -22,7 +22,7 @@ from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.fitting.stages.likelihood import Ascent, Posterior, ascend, drifts, faded
 from ephysfit.fitting.voltage_likelihood import Voltage, watched
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation.replay import Information, Noise, Replay, Taught
 from ephysfit.units import dimension
@@ -158,7 +158,7 @@ class Surface:
             )
         found = fit.likelihood or LikelihoodReport()
         prior, voltage = found.prior, found.voltage
-        every = Free.of(kind, smooth_only=True).names
+        every = FreeParameters.of(kind, smooth_only=True).names
         moved = tuple(n for n in every if prior is None or n in prior.names) or every
         of = lambda values: kind(**unflatten(kind.parameters, dict(values)))  # noqa: E731
         return cls(
@@ -175,8 +175,8 @@ class Surface:
         )
 
     @cached_property
-    def free(self) -> Free:
-        return Free.of(self.problem.neuron, self.names)
+    def free(self) -> FreeParameters:
+        return FreeParameters.of(self.problem.neuron, self.names)
 
     @cached_property
     def sweeps(self) -> list[Taught]:
