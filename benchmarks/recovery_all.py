@@ -30,12 +30,12 @@ import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import NeuronError, near
 from ephysfit.fitting.chain import default_stages
-from ephysfit.fitting.chain import run as run_stages
-from ephysfit.fitting.stage import Problem, measured
+from ephysfit.fitting.chain import run_stages as run_stages
+from ephysfit.fitting.stage import Problem, start_from_measurements
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
 from ephysfit.fitting.stages.refractory_period import LengthenRefractory, Refractory
-from ephysfit.fitting.warm_starts import with_starts_from_below
+from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
 from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
 from ephysfit.neuron.declare import Neuron, flatten, scalar_values
@@ -77,7 +77,7 @@ def known_cell(kind: type[Neuron], seed: int) -> tuple[Neuron, Recording]:
         fired = len(data.sweeps[0].spike_times) / 60.0
         if fired > 2 * RATE:
             continue  # a cell that its own spikes excite: silent until it starts, then never still
-        return standardised(cell, measured(Problem(data.split()[0], kind, DT))), data
+        return standardised(cell, start_from_measurements(Problem(data.split()[0], kind, DT))), data
     raise SystemExit(f"none of {TRIES} cells drawn of {kind.__name__} fires at about {RATE:g} spikes per second")
 
 
@@ -140,7 +140,7 @@ def study(name: str, seed: int, quick: bool = False) -> dict[str, Any]:
         stages = [
             s for s in default_stages(kind) if isinstance(s, (Passive, Likelihood, Refractory, LengthenRefractory))
         ]
-        found = run_stages(with_starts_from_below(Problem(train, kind, DT)), stages)
+        found = run_stages(add_starts_from_simpler_fits(Problem(train, kind, DT)), stages)
     else:
         found = ef.fit(train, kind, seed=0)
     likely = next((e.neuron for e in reversed(found.history) if e.stage in LIKELY), found.neuron)

@@ -12,8 +12,8 @@ from ephysfit.batch.store import Store
 from ephysfit.data.readout import Readout
 from ephysfit.errors import BatchError, needed
 from ephysfit.files import printable, replacing
-from ephysfit.fitting.format_1 import standard_errors
-from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, MANY, NOISE_FREE, RATIO, saved_value
+from ephysfit.fitting.format_1 import find_standard_errors
+from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, MANY, NOISE_FREE, RATIO, find_saved_value
 from ephysfit.metrics.score_warnings import MIN_RELIABILITY
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _fit(r: Mapping[str, Any]) -> Row:
 
 def _headlines(scores: Mapping[str, Any]) -> Row:
     """The headline scores; a ratio to a reliability that is next to nothing says nothing, and is left out."""
-    out = {column: saved_value(scores, where, name) for column, (name, where) in _HEADLINES.items()}
+    out = {column: find_saved_value(scores, where, name) for column, (name, where) in _HEADLINES.items()}
     reliability = out["reliability_4"]
     if reliability is not None and reliability < MIN_RELIABILITY:
         out |= {name: None for name in _HEADLINES if name.endswith("_over_R_4")}
@@ -195,7 +195,7 @@ def _scores(r: Mapping[str, Any]) -> list[Row]:
 
 def _parameters(r: Mapping[str, Any]) -> list[Row]:
     fit = r.get("fit") or {}
-    errors = standard_errors(fit)
+    errors = find_standard_errors(fit)
     return [
         {"cell": r["cell"], "model": r["model"], "fitted": fit["model"], "name": n, "value": v,
          "unit": fit["units"].get(n), "standard_error": errors.get(n)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from ephysfit.batch.task import Task
 from ephysfit.data.readout import Readout
-from ephysfit.metrics.headline_scores import AGREEMENT, saved_value
+from ephysfit.metrics.headline_scores import AGREEMENT, find_saved_value
 
 #: a task that another process is at
 BUSY = "busy"
@@ -59,5 +59,5 @@ class Outcome:
 
 def headline(scores: Mapping[str, Any] | None) -> float:
     """The one number of a fit for a progress line: Md* at 8 ms of the noisy runs, else of whatever readout there is."""
-    value = saved_value(scores, (*AGREEMENT.readouts, Readout.CAUSAL), AGREEMENT.name)
+    value = find_saved_value(scores, (*AGREEMENT.readouts, Readout.CAUSAL), AGREEMENT.name)
     return float("nan") if value is None else value

@@ -10,7 +10,7 @@ import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.data.sweep_selection import divide
 from ephysfit.errors import ScoreError, SelectionError
-from ephysfit.fitting.recording_identity import is_of
+from ephysfit.fitting.recording_identity import matches_recording
 
 
 def parts(recording: Recording, train: str | None, test: str | None) -> tuple[Recording, Recording]:
@@ -44,7 +44,7 @@ def unseen(recording: Recording, fit: ef.Fit, train: str | None, test: str | Non
         return recording
     asked = fit.provenance.split
     fitted, held = parts(recording, asked.get("train"), asked.get("test"))
-    if is_of(fit.provenance.data_sha256, fitted):
+    if matches_recording(fit.provenance.data_sha256, fitted):
         return held
     raise ScoreError(
         f"{recording.source}: holds sweeps that go by the names of those the fit was trained on, with other samples or "
@@ -54,7 +54,7 @@ def unseen(recording: Recording, fit: ef.Fit, train: str | None, test: str | Non
 
 def trained(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
     """What of a recording a saved fit was trained on: as asked, or as the fit split it; all of it where that is it."""
-    if train is None and test is None and is_of(fit.provenance.data_sha256, recording):
+    if train is None and test is None and matches_recording(fit.provenance.data_sha256, recording):
         return recording
     asked = fit.provenance.split
     return parts(recording, train or asked.get("train"), test or asked.get("test"))[0]

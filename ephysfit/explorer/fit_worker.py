@@ -26,7 +26,7 @@ class Teller:
     def __call__(self, stage: str, fraction: float) -> None:
         self.line(stage=stage, fraction=round(fraction, 4))
 
-    def watch(self, stage: str, neuron: Neuron | None, loss: float) -> None:
+    def show_estimate(self, stage: str, neuron: Neuron | None, loss: float) -> None:
         """Where the fit stands: model, values by flat name, loss."""
         at = {} if neuron is None else {"model": type(neuron).__name__, "values": scalar_values(neuron)}
         self.line(stage=stage, loss=without_nan(float(loss)), **at)

@@ -18,7 +18,7 @@ from ephysfit.data.holding_current import LEAD
 from ephysfit.data.recording import Recording
 from ephysfit.data.repeats import Stimulus
 from ephysfit.metrics.coincidence import gamma, gamma_over_reliability, md_star
-from ephysfit.metrics.matching import match, presented
+from ephysfit.metrics.matching import list_presented, match_runs
 from ephysfit.metrics.trains import cut
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role
@@ -189,13 +189,13 @@ def _scene(label: str, names: tuple[str, ...], stimulus: Stimulus, dt: float) ->
 
 def _window(stimulus: Stimulus) -> tuple[float, float]:
     """The stretch that `score` would score."""
-    scored, _ = match([[np.empty(0)]], presented(_One(stimulus), None), None, None)
+    scored, _ = match_runs([[np.empty(0)]], list_presented(_One(stimulus), None), None, None)
     return scored[0].start, scored[0].stop
 
 
 @dataclass(frozen=True)
 class _One:
-    """A stimulus as `presented` wants it: as the only one of a recording."""
+    """A stimulus as `list_presented` wants it: as the only one of a recording."""
 
     stimulus: Stimulus
 

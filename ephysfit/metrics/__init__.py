@@ -16,7 +16,7 @@ from ephysfit.metrics.variance import (
     explained_variance_of_runs,
     explained_variance_ratio,
     psth_explained_variance,
-    smoothed,
+    smooth_trains,
 )
 from ephysfit.metrics.victor_purpura import victor_purpura, victor_purpura_distance
 
@@ -48,7 +48,7 @@ __all__ = [
     "rate_hz",
     "reliability",
     "score",
-    "smoothed",
+    "smooth_trains",
     "van_rossum",
     "van_rossum_distance",
     "victor_purpura",

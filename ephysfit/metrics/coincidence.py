@@ -7,11 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Train, Trains
+from ephysfit.arrays import Array, Train, Trains
 from ephysfit.compiling import compiled
 from ephysfit.errors import ScoreError, near
-from ephysfit.metrics.trains import EDGE, checked, checked_duration, checked_train, mean_defined, pack, positive
-from ephysfit.metrics.weights import Array, mean_over, mean_over_pairs, ratio
+from ephysfit.metrics.trains import (
+    EDGE,
+    check_duration,
+    check_positive,
+    check_train,
+    check_trains,
+    mean_defined,
+    pack_trains,
+)
+from ephysfit.metrics.weights import mean_over, mean_over_pairs, ratio
 
 #: windows of Md*: which pairs of spikes count, and how much
 KERNELS = ("kistler", "rectangular")
@@ -90,7 +98,7 @@ def _self_weight(times, starts, window, triangle):  # type: ignore[no-untyped-de
 
 def gamma_table(data: Sequence[Train], model: Sequence[Train], duration_ms: float, window: float) -> Array:
     """Γ of every repeat against every run, (repeat, run); trains must be checked already."""
-    return _gamma_table(*pack(data), *pack(model), duration_ms, window)
+    return _gamma_table(*pack_trains(data), *pack_trains(model), duration_ms, window)
 
 
 def _is_triangle(kernel: str) -> bool:
@@ -101,7 +109,7 @@ def _is_triangle(kernel: str) -> bool:
 
 def weight_table(a: Sequence[Train], b: Sequence[Train], window: float, kernel: str = "kistler") -> Array:
     """Coincident spike pairs of every train of a with every train of b, (train of a, train of b)."""
-    return _weight_table(*pack(a), *pack(b), window, _is_triangle(kernel))
+    return _weight_table(*pack_trains(a), *pack_trains(b), window, _is_triangle(kernel))
 
 
 def mean_weight(a: Sequence[Train], b: Sequence[Train], window: float, kernel: str = "kistler") -> Array:
@@ -116,14 +124,14 @@ def self_weight(trains: Sequence[Train], window: float, kernel: str = "kistler",
     everything = float(weight_table([pool], [pool], window, kernel)[0, 0])
     if not unbiased or n == 1:
         return everything / n**2
-    return (everything - float(_self_weight(*pack(trains), window, _is_triangle(kernel)))) / (n * (n - 1))
+    return (everything - float(_self_weight(*pack_trains(trains), window, _is_triangle(kernel)))) / (n * (n - 1))
 
 
 def pair_weights(
     recorded: Train, runs: Sequence[Train], windows: Sequence[float], kernel: str = "kistler"
 ) -> tuple[Array, Array]:
     """`mean_weight` of a train with the runs and `self_weight` of the runs, both (window,): sorted and packed once."""
-    times, starts = pack(runs)
+    times, starts = pack_trains(runs)
     pool, n, triangle = np.sort(times, kind="stable"), len(runs), _is_triangle(kernel)
     whole, one = np.array([0, pool.size]), np.array([0, recorded.size])
     n_dm, n_mm = np.empty(len(windows)), np.empty(len(windows))
@@ -176,8 +184,8 @@ def coincidence_factor(data: npt.ArrayLike, model: npt.ArrayLike, duration_ms: f
     >>> round(coincidence_factor([100.0, 200.0], [103.0, 500.0], duration_ms=1000.0, window=4.0), 6)
     0.49187
     """
-    pair = [checked_train(data, "data")], [checked_train(model, "model")]
-    return float(gamma_table(*pair, checked_duration(duration_ms), positive(window, "window"))[0, 0])
+    pair = [check_train(data, "data")], [check_train(model, "model")]
+    return float(gamma_table(*pair, check_duration(duration_ms), check_positive(window, "window"))[0, 0])
 
 
 def gamma(data: Trains, model: Trains, duration_ms: float, *, window: float = 4.0) -> float:
@@ -195,7 +203,10 @@ def gamma(data: Trains, model: Trains, duration_ms: float, *, window: float = 4.
     1.0
     """
     table = gamma_table(
-        checked(data, "data"), checked(model, "model"), checked_duration(duration_ms), positive(window, "window")
+        check_trains(data, "data"),
+        check_trains(model, "model"),
+        check_duration(duration_ms),
+        check_positive(window, "window"),
     )
     return mean_defined(table)
 
@@ -213,9 +224,9 @@ def gamma_over_reliability(data: Trains, model: Trains, duration_ms: float, *, w
     >>> round(gamma_over_reliability(repeats, [[100.0]], 1000.0), 6)
     1.344441
     """
-    d, duration, w = checked(data, "data"), checked_duration(duration_ms), positive(window, "window")
+    d, duration, w = check_trains(data, "data"), check_duration(duration_ms), check_positive(window, "window")
     ones = np.ones(len(d))
-    table = gamma_table(d, checked(model, "model"), duration, w)
+    table = gamma_table(d, check_trains(model, "model"), duration, w)
     reliability = mean_over_pairs(gamma_table(d, d, duration, w), ones)
     return float(ratio(np.asarray(mean_defined(table)), reliability))
 
@@ -265,7 +276,7 @@ def md_star(
     >>> round(md_star([[10.0, 50.0], [12.0, 90.0]], [[10.0, 56.0]], window=4.0, kernel="rectangular"), 6)
     0.727273
     """
-    d, m, w = checked(data, "data"), checked(model, "model"), positive(window, "window")
+    d, m, w = check_trains(data, "data"), check_trains(model, "model"), check_positive(window, "window")
     ones = np.ones(len(d))
     n_dm = mean_over(mean_weight(d, m, w, kernel), ones)
     n_dd = mean_over_pairs(weight_table(d, d, w, kernel), ones)

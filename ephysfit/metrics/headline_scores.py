@@ -29,17 +29,17 @@ COINCIDENCE = HeadlineScore("gamma_4", "Γ, ±4 ms", NOISE_FREE)
 AGREEMENT = HeadlineScore("md_star_8", "Md*, ±8 ms", MANY)
 
 
-def leading(stochastic: bool) -> HeadlineScore:
+def choose_headline(stochastic: bool) -> HeadlineScore:
     """The one score to quote: of noisy runs where there are any, else of the one run."""
     return AGREEMENT if stochastic else RATIO
 
 
-def saved_value(scores: Mapping[str, Any] | None, readouts: Iterable[str], name: str) -> float | None:
+def find_saved_value(scores: Mapping[str, Any] | None, readouts: Iterable[str], name: str) -> float | None:
     """The value of a line of saved scores (rows by readout) in the first readout that has it.
 
     Examples
     --------
-    >>> saved_value({"threshold run": [{"name": "md_star_8", "value": 0.8}]}, MANY, AGREEMENT.name)
+    >>> find_saved_value({"threshold run": [{"name": "md_star_8", "value": 0.8}]}, MANY, AGREEMENT.name)
     0.8
     """
     for readout in readouts:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ephysfit.arrays import Array
 from ephysfit.files import without_nan
 from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.metric import METRICS
-from ephysfit.metrics.weights import Array, jackknife_variance, left_out, ratio
+from ephysfit.metrics.weights import jackknife_variance, leave_one_out_weights, ratio
 
 #: repeats from which a standard error over repeats means something
 MIN_REPEATS = 3
@@ -48,13 +49,13 @@ class Row:
         return {k: without_nan(v) for k, v in vars(self).items()}
 
 
-def counts(stimuli: Sequence[Scored]) -> tuple[int, int]:
+def count_repeats_and_runs(stimuli: Sequence[Scored]) -> tuple[int, int]:
     """Repeats in all, and the fewest runs of a stimulus."""
     return sum(len(s.data) for s in stimuli), min((len(s.runs) for s in stimuli), default=0)
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class ScoredStimuli:
     """The scored stimuli; turns a statistic per stimulus, a function of the weights of its repeats, into a line."""
 
     stimuli: list[Scored]
@@ -80,7 +81,7 @@ class Bench:
             return float("nan")
         weights = self.once
         each = [
-            jackknife_variance(statistic([*weights[:k], left_out(n), *weights[k + 1 :]]))
+            jackknife_variance(statistic([*weights[:k], leave_one_out_weights(n), *weights[k + 1 :]]))
             for k, n in enumerate(sizes)
             if used[k]
         ]
@@ -104,4 +105,13 @@ class Bench:
         own = float(over(ceiling, self.once)) if callable(ceiling) else ceiling
         error = self.error(lambda weights: over(of, weights), defined)
         used = [s for s, d in zip(self.stimuli, defined, strict=True) if d]
-        return Row(name, metric, float(over(of, self.once)), error, own, METRICS[metric].best, *counts(used), note)
+        return Row(
+            name,
+            metric,
+            float(over(of, self.once)),
+            error,
+            own,
+            METRICS[metric].best,
+            *count_repeats_and_runs(used),
+            note,
+        )

@@ -11,7 +11,7 @@ import numpy as np
 from ephysfit.arrays import Train
 from ephysfit.data.holding_current import holding, unsettled
 from ephysfit.errors import ScoreError
-from ephysfit.metrics.trains import checked, checked_duration, cut
+from ephysfit.metrics.trains import check_duration, check_trains, cut
 
 #: a repeat that ends before this part of the longest one is left out rather than shorten the scored stretch
 COVER = 0.9
@@ -53,46 +53,46 @@ def _holds_trains(item: Any) -> bool:
         return True
 
 
-def nested(trains: Any, name: str) -> list[list[Train]]:
+def group_by_stimulus(trains: Any, name: str) -> list[list[Train]]:
     """[stimulus][train] from trains of one stimulus or of several.
 
     Examples
     --------
-    >>> len(nested([[1.0, 2.0], []], "data")), len(nested([[[1.0], [2.0]], [[3.0]]], "data"))
+    >>> len(group_by_stimulus([[1.0, 2.0], []], "data")), len(group_by_stimulus([[[1.0], [2.0]], [[3.0]]], "data"))
     (1, 2)
     """
     outer = list(trains) if np.iterable(trains) and not isinstance(trains, str) else [trains]
     if not outer:
         raise ScoreError(f"{name} holds no trains; give at least one, [[]] when the neuron stayed silent")
     groups = outer if any(_holds_trains(item) for item in outer) else [outer]
-    return [checked(group, f"{name}[{k}]" if len(groups) > 1 else name) for k, group in enumerate(groups)]
+    return [check_trains(group, f"{name}[{k}]" if len(groups) > 1 else name) for k, group in enumerate(groups)]
 
 
-def _of_sweeps(stimulus: Any, index: int) -> Presented:
+def _present_sweeps(stimulus: Any, index: int) -> Presented:
     sweeps = stimulus.sweeps
     usable = tuple(tuple(s.valid) or ((0.0, s.duration),) for s in sweeps)
-    trains = checked([s.spike_times for s in sweeps], f"recorded[{index}]")
+    trains = check_trains([s.spike_times for s in sweeps], f"recorded[{index}]")
     held = all(holding(s.current, s.dt) is not None for s in sweeps)
     return Presented(stimulus.name or f"stimulus {index + 1}", tuple(trains), usable, held)
 
 
-def presented(recorded: Any, duration: float | Sequence[float] | None) -> list[Presented]:
+def list_presented(recorded: Any, duration: float | Sequence[float] | None) -> list[Presented]:
     """The stimuli of a Recording, or of trains with their duration."""
     if getattr(recorded, "planned", ()):
         raise ScoreError(f"sweep {recorded.planned[0]!r} is a planned current: nobody has recorded it, score others")
     if hasattr(recorded, "stimuli"):
-        return [_of_sweeps(s, k) for k, s in enumerate(recorded.stimuli())]
-    groups = nested(recorded, "recorded")
+        return [_present_sweeps(s, k) for k, s in enumerate(recorded.stimuli())]
+    groups = group_by_stimulus(recorded, "recorded")
     if duration is None:
         raise ScoreError("recorded trains come without their length; give duration= in ms (a Recording knows its own)")
     lengths = [float(d) for d in np.broadcast_to(np.asarray(duration, dtype=float), len(groups))]
     return [
-        Presented(f"stimulus {k + 1}", tuple(trains), (((0.0, checked_duration(length)),),) * len(trains))
+        Presented(f"stimulus {k + 1}", tuple(trains), (((0.0, check_duration(length)),),) * len(trains))
         for k, (trains, length) in enumerate(zip(groups, lengths, strict=True))
     ]
 
 
-def window_of(stimulus: Presented, start: float | None, stop: float | None) -> tuple[float, float]:
+def find_scored_window(stimulus: Presented, start: float | None, stop: float | None) -> tuple[float, float]:
     """The scored window: what was asked for, otherwise all but the beginning, up to where nearly all repeats last."""
     ends = [intervals[-1][1] for intervals in stimulus.usable]
     longest = max(ends)
@@ -105,7 +105,7 @@ def window_of(stimulus: Presented, start: float | None, stop: float | None) -> t
     return first, last
 
 
-def match(
+def match_runs(
     runs: Sequence[list[Train]], stimuli: Sequence[Presented], start: float | None, stop: float | None
 ) -> tuple[list[Scored], list[str]]:
     """Pair runs with repeats, stimulus by stimulus; repeats that do not cover the window are left out and named."""
@@ -116,7 +116,7 @@ def match(
         )
     scored, notes = [], []
     for trains, stimulus in zip(runs, stimuli, strict=True):
-        first, last = window_of(stimulus, start, stop)
+        first, last = find_scored_window(stimulus, start, stop)
         whole = [any(a <= first + SLACK and b >= last - SLACK for a, b in u) for u in stimulus.usable]
         kept = [t for t, good in zip(stimulus.trains, whole, strict=True) if good]
         if not kept:

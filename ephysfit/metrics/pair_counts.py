@@ -7,20 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ephysfit.arrays import Array
 from ephysfit.metrics.coincidence import gamma_table, md_of, mean_weight, self_weight, weight_table
 from ephysfit.metrics.consensus import consensus
 from ephysfit.metrics.matching import Scored
-from ephysfit.metrics.reliability import at_least, leave_one_out, md_top, own_gammas
-from ephysfit.metrics.trains import pack
+from ephysfit.metrics.reliability import leave_one_out, md_ceiling_of_consensus, own_gammas, take_higher
+from ephysfit.metrics.trains import pack_trains
 from ephysfit.metrics.van_rossum import van_rossum_table
 from ephysfit.metrics.victor_purpura import victor_purpura_table
-from ephysfit.metrics.weights import Array, mean_over, mean_over_pairs, ratio
+from ephysfit.metrics.weights import mean_over, mean_over_pairs, ratio
 
 #: runs that enter the pairwise distances, spread over all; they cost repeats x runs x spikes^2
 DISTANCE_RUNS = 50
 
 
-def _row_means(table: Array) -> Array:
+def _mean_over_runs(table: Array) -> Array:
     """Mean over runs of a table (repeat, run), undefined pairs left out; (repeat,)."""
     known = ~np.isnan(table)
     return ratio(np.where(known, table, 0.0).sum(1), known.sum(1).astype(np.float64))
@@ -56,13 +57,13 @@ class Coincidences:
         best = [consensus(runs, duration, window)] if with_consensus else []
         count_dd = weight_table(data, data, window)
         return cls(
-            gamma_dm=_row_means(gamma_table(data, runs, duration, window)),
+            gamma_dm=_mean_over_runs(gamma_table(data, runs, duration, window)),
             gamma_dd=gamma_table(data, data, duration, window),
             count_dm=mean_weight(data, runs, window),
             count_dd=count_dd,
             count_mm=self_weight(runs, window),
             gamma_top=own_gammas(data, others, duration, window),
-            md_top=md_top(data, others, count_dd, window),
+            md_top=md_ceiling_of_consensus(data, others, count_dd, window),
             gamma_consensus=gamma_table(data, best, duration, window)[:, 0] if best else np.empty(0),
         )
 
@@ -92,7 +93,7 @@ class Coincidences:
         """Γ that a single train reaches: the consensus of the other repeats, or one of them (`gamma_ceiling`)."""
         if not self.gamma_top.size:
             return np.full(weights.shape[:-1], np.nan)
-        return at_least(mean_over(self.gamma_top, weights), self.reliability(weights))
+        return take_higher(mean_over(self.gamma_top, weights), self.reliability(weights))
 
     def top_over_R(self, weights: Array) -> Array:
         """The same over R."""
@@ -109,7 +110,7 @@ class Distances:
     @classmethod
     def of(cls, stimulus: Scored, table: Callable[..., Array], setting: float) -> Distances:
         every = max(len(stimulus.runs) // DISTANCE_RUNS, 1)
-        data, runs = pack(stimulus.data), pack(stimulus.runs[::every][:DISTANCE_RUNS])
+        data, runs = pack_trains(stimulus.data), pack_trains(stimulus.runs[::every][:DISTANCE_RUNS])
         return cls(table(data, runs, setting).mean(1), table(data, data, setting))
 
     def mean(self, weights: Array) -> Array:
@@ -121,6 +122,6 @@ class Distances:
         return mean_over_pairs(self.among, weights)
 
 
-def distances(stimulus: Scored, tau: float, cost: float) -> tuple[Distances, Distances]:
+def compute_distances(stimulus: Scored, tau: float, cost: float) -> tuple[Distances, Distances]:
     """Van Rossum and Victor–Purpura distances of one stimulus."""
     return Distances.of(stimulus, van_rossum_table, tau), Distances.of(stimulus, victor_purpura_table, cost)

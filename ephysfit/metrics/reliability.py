@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ephysfit.arrays import Train, Trains
+from ephysfit.arrays import Array, Train, Trains
 from ephysfit.metrics.coincidence import gamma_table, md_of, weight_table
 from ephysfit.metrics.consensus import consensus
-from ephysfit.metrics.trains import checked, checked_duration, mean_defined, positive
-from ephysfit.metrics.weights import Array, mean_over_pairs, ratio
+from ephysfit.metrics.trains import check_duration, check_positive, check_trains, mean_defined
+from ephysfit.metrics.weights import mean_over_pairs, ratio
 
 
 def reliability(data: Trains, duration_ms: float, *, window: float = 4.0) -> float:
@@ -25,8 +25,8 @@ def reliability(data: Trains, duration_ms: float, *, window: float = 4.0) -> flo
     >>> reliability([[100.0, 300.0], [102.0, 300.0]], 1000.0)
     1.0
     """
-    d = checked(data, "data")
-    table = gamma_table(d, d, checked_duration(duration_ms), positive(window, "window"))
+    d = check_trains(data, "data")
+    table = gamma_table(d, d, check_duration(duration_ms), check_positive(window, "window"))
     return float(mean_over_pairs(table, np.ones(len(d))))
 
 
@@ -44,8 +44,8 @@ def md_reliability(data: Trains, *, window: float = 4.0, kernel: str = "kistler"
     >>> md_reliability([[100.0, 300.0], [102.0, 500.0]])
     0.5
     """
-    d = checked(data, "data")
-    table = weight_table(d, d, positive(window, "window"), kernel)
+    d = check_trains(data, "data")
+    table = weight_table(d, d, check_positive(window, "window"), kernel)
     return float(ratio(mean_over_pairs(table, np.ones(len(d))), np.asarray(np.diag(table).mean())))
 
 
@@ -57,7 +57,7 @@ def leave_one_out(data: Trains, duration_ms: float, *, window: float = 4.0) -> l
     >>> [t.tolist() for t in leave_one_out([[10.0], [20.0], [21.0]], 1000.0)]
     [[20.5], [10.0, 21.0], [10.0, 20.0]]
     """
-    d = checked(data, "data")
+    d = check_trains(data, "data")
     return [consensus(d[:k] + d[k + 1 :], duration_ms, window) for k in range(len(d))] if len(d) > 1 else []
 
 
@@ -66,7 +66,7 @@ def own_gammas(data: Sequence[Train], others: Sequence[Train], duration_ms: floa
     return np.array([gamma_table([d], [o], duration_ms, window)[0, 0] for d, o in zip(data, others, strict=False)])
 
 
-def at_least(found: Array, own: Array) -> Array:
+def take_higher(found: Array, own: Array) -> Array:
     """The higher of two values; the second where the first is undefined, undefined where the second is."""
     return np.where(np.isnan(found), own, np.maximum(found, own))
 
@@ -83,21 +83,23 @@ def gamma_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0) -> f
     >>> gamma_ceiling([[100.0, 300.0], [102.0, 300.0]], 1000.0)
     1.0
     """
-    d, duration = checked(data, "data"), checked_duration(duration_ms)
+    d, duration = check_trains(data, "data"), check_duration(duration_ms)
     others = leave_one_out(d, duration, window=window)
     found = mean_defined(own_gammas(d, others, duration, window))
-    return float(at_least(np.asarray(found), np.asarray(reliability(d, duration, window=window))))
+    return float(take_higher(np.asarray(found), np.asarray(reliability(d, duration, window=window))))
 
 
 def md_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0, kernel: str = "kistler") -> float:
     """Md* that a single train can reach: each repeat against the consensus of the others, or against one of them
     where that does better. NaN for a single repeat."""
-    d, duration = checked(data, "data"), checked_duration(duration_ms)
+    d, duration = check_trains(data, "data"), check_duration(duration_ms)
     others = leave_one_out(d, duration, window=window)
-    return md_top(d, others, weight_table(d, d, positive(window, "window"), kernel), window, kernel)
+    return md_ceiling_of_consensus(
+        d, others, weight_table(d, d, check_positive(window, "window"), kernel), window, kernel
+    )
 
 
-def md_top(
+def md_ceiling_of_consensus(
     data: Sequence[Train], others: Sequence[Train], count_dd: Array, window: float, kernel: str = "kistler"
 ) -> float:
     """`md_ceiling` from what is known: the consensus of the others for each repeat, the table of coincident pairs."""
@@ -106,4 +108,4 @@ def md_top(
     n_dm = np.diag(weight_table(data, others, window, kernel)).mean()
     n_mm = np.diag(weight_table(others, others, window, kernel)).mean()
     n_dd = mean_over_pairs(count_dd, np.ones(len(data)))
-    return float(at_least(md_of(n_dm, n_dd, n_mm), md_of(n_dd, n_dd, np.diag(count_dd).mean())))
+    return float(take_higher(md_of(n_dm, n_dd, n_mm), md_of(n_dd, n_dd, np.diag(count_dd).mean())))

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ephysfit.arrays import Array
 from ephysfit.data.cell_names import may_be_one, stems
 from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.score_rows import MIN_RUNS
-from ephysfit.metrics.stationarity import stationarity_warnings
-from ephysfit.metrics.weights import Array
+from ephysfit.metrics.stationarity import warn_of_drift
 
 #: recorded spikes in the scored stretch below which scores are mostly luck, and R below which a ratio to it is
 MIN_SPIKES, MIN_RELIABILITY = 20, 0.2
@@ -26,7 +26,7 @@ TWICE, OFTEN = 0.3, 0.05
 COVERED = 0.8
 
 
-def identity_warnings(simulated: Any, recorded: Any) -> Iterator[str]:
+def warn_of_identity(simulated: Any, recorded: Any) -> Iterator[str]:
     """Whether the model is of the cell that it is scored on, as far as names tell, and notes of the simulation."""
     fitted, cell = tuple(getattr(simulated, "cells", ())), str(getattr(recorded, "cell", ""))
     if not may_be_one(fitted, (cell, *stems(str(getattr(recorded, "source", ""))))):
@@ -37,7 +37,7 @@ def identity_warnings(simulated: Any, recorded: Any) -> Iterator[str]:
     yield from getattr(simulated, "notes", ())
 
 
-def data_warnings(stimuli: Sequence[Scored], rows: Sequence[Row], window: float) -> Iterator[str]:
+def warn_of_data(stimuli: Sequence[Scored], rows: Sequence[Row], window: float) -> Iterator[str]:
     """What the recorded repeats say of themselves; `window` is the first of the score, ms."""
     repeats = [len(s.data) for s in stimuli]
     spikes = sum(t.size for s in stimuli for t in s.data)
@@ -50,7 +50,7 @@ def data_warnings(stimuli: Sequence[Scored], rows: Sequence[Row], window: float)
     elif spikes < MIN_SPIKES:
         yield f"only {spikes} recorded spikes are scored; below {MIN_SPIKES} the scores are mostly luck"
     for s in stimuli:
-        copies = _copies(s.data)
+        copies = _count_copies(s.data)
         if copies > 1:
             yield (
                 f"{s.name}: {copies} of {len(s.data)} repeats are equal to the last digit, so they are copies and no "
@@ -59,25 +59,27 @@ def data_warnings(stimuli: Sequence[Scored], rows: Sequence[Row], window: float)
     twice = sum(int(np.count_nonzero(np.diff(t) < TWICE)) for s in stimuli for t in s.data)
     if twice > OFTEN * spikes:
         yield f"{twice} of {spikes} recorded spikes come less than {TWICE:g} ms after another: are spikes there twice?"
-    yield from stationarity_warnings(stimuli, window)
+    yield from warn_of_drift(stimuli, window)
     for r in rows:
         wide = (
-            2 * float(r.name.rpartition("_")[2]) * _fastest(stimuli) >= COVERED if r.metric == "reliability" else True
+            2 * float(r.name.rpartition("_")[2]) * _fastest_rate(stimuli) >= COVERED
+            if r.metric == "reliability"
+            else True
         )
         if not wide and r.value < MIN_RELIABILITY:
             yield f"{r.name} = {r.value:.2f}: the cell hardly repeats itself at this window, ratios to it are unstable"
 
 
-def model_warnings(stimuli: Sequence[Scored], stochastic: bool, windows: Sequence[float], dt: float) -> Iterator[str]:
+def warn_of_model(stimuli: Sequence[Scored], stochastic: bool, windows: Sequence[float], dt: float) -> Iterator[str]:
     runs = min(len(s.runs) for s in stimuli)
     if not any(t.size for s in stimuli for t in s.runs):
         yield "the model never spikes in the scored stretch"
-    yield from _rate(stimuli)
+    yield from _warn_of_rate(stimuli)
     if stochastic and runs < MIN_RUNS:
         yield f"only {runs} noisy runs; take {MIN_RUNS} at least (100 to 500 for a stable Md*)"
-    if not stochastic and any(not alike(s.runs) for s in stimuli):
+    if not stochastic and any(not are_identical(s.runs) for s in stimuli):
         yield "runs differ though the model is called deterministic; pass stochastic=True if it has noise"
-    fastest = _fastest(stimuli)
+    fastest = _fastest_rate(stimuli)
     for w in windows:
         if 2 * w * fastest >= 1:
             yield f"gamma is undefined at +-{w:g} ms for trains of {fastest * 1e3:.0f} Hz: windows cover all time"
@@ -90,12 +92,12 @@ def model_warnings(stimuli: Sequence[Scored], stochastic: bool, windows: Sequenc
         yield f"the simulation steps by {dt:g} ms, coarse for a window of +-{min(windows):g} ms"
 
 
-def _fastest(stimuli: Sequence[Scored]) -> float:
+def _fastest_rate(stimuli: Sequence[Scored]) -> float:
     """Rate of the fastest train, recorded or of the model, spikes a ms."""
     return max(t.size / s.duration for s in stimuli for t in [*s.runs, *s.data])
 
 
-def _rate(stimuli: Sequence[Scored]) -> Iterator[str]:
+def _warn_of_rate(stimuli: Sequence[Scored]) -> Iterator[str]:
     """Whether the model fires at quite another rate than the cell."""
     cell = sum(np.mean([t.size for t in s.data]) for s in stimuli)
     model = sum(np.mean([t.size for t in s.runs]) for s in stimuli)
@@ -104,11 +106,11 @@ def _rate(stimuli: Sequence[Scored]) -> Iterator[str]:
         yield f"the model fires {more} what the cell fires in the scored stretch: it does not describe the cell there"
 
 
-def _copies(trains: Sequence[Array]) -> int:
+def _count_copies(trains: Sequence[Array]) -> int:
     """Repeats that have an equal among the others, spike by spike."""
     seen = [t.tobytes() for t in trains if t.size >= COPIES]
     return sum(seen.count(t) > 1 for t in seen)
 
 
-def alike(runs: Sequence[Array]) -> bool:
+def are_identical(runs: Sequence[Array]) -> bool:
     return all(np.array_equal(run, runs[0]) for run in runs)

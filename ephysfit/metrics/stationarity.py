@@ -12,9 +12,9 @@ from math import factorial, prod
 
 import numpy as np
 
+from ephysfit.arrays import Array
 from ephysfit.metrics.coincidence import gamma_table
 from ephysfit.metrics.matching import Scored
-from ephysfit.metrics.weights import Array
 
 #: a repeat is dead where it holds at most this part of the spikes of the middle one, and that one holds this many
 DEAD, ENOUGH = 0.05, 16
@@ -29,23 +29,23 @@ DRAWABLE, FAR, FANO = 720, 3.0, 1.5
 MOST = 40
 
 
-def stationarity_warnings(stimuli: Sequence[Scored], window: float) -> Iterator[str]:
+def warn_of_drift(stimuli: Sequence[Scored], window: float) -> Iterator[str]:
     """Sentences on repeats that are not of a cell that stood still, with the numbers."""
     alive = []
     for stimulus in stimuli:
-        dead = dead_repeats(stimulus.data)
+        dead = find_dead_repeats(stimulus.data)
         if dead:
-            yield _dead(stimulus, dead)
+            yield _describe_dead_repeats(stimulus, dead)
         alive.append([t for k, t in enumerate(stimulus.data) if k not in dead])
-    told = _rate_drift(stimuli, alive)
+    told = _describe_rate_drift(stimuli, alive)
     if told:
         yield told
-    told = _timing_drift(stimuli, alive, window)
+    told = _describe_timing_drift(stimuli, alive, window)
     if told:
         yield told
 
 
-def dead_repeats(trains: Sequence[Array]) -> list[int]:
+def find_dead_repeats(trains: Sequence[Array]) -> list[int]:
     """Positions of the repeats that (nearly) lack spikes where the others hold many."""
     sizes = np.array([t.size for t in trains])
     if len(sizes) < 2:
@@ -54,7 +54,7 @@ def dead_repeats(trains: Sequence[Array]) -> list[int]:
     return np.flatnonzero(sizes <= DEAD * middle).tolist() if middle >= ENOUGH else []
 
 
-def _dead(stimulus: Scored, dead: list[int]) -> str:
+def _describe_dead_repeats(stimulus: Scored, dead: list[int]) -> str:
     most = max(stimulus.data[k].size for k in dead)
     rest = np.median([t.size for k, t in enumerate(stimulus.data) if k not in dead])
     shown = ", ".join(str(k + 1) for k in dead[:8]) + (" ..." if len(dead) > 8 else "")
@@ -65,13 +65,13 @@ def _dead(stimulus: Scored, dead: list[int]) -> str:
     )
 
 
-def thirds(values: Array) -> tuple[float, float]:
+def means_of_outer_thirds(values: Array) -> tuple[float, float]:
     """Means of the first and of the last third, one value at least each."""
     n = max(len(values) // 3, 1)
     return float(values[:n].mean()), float(values[-n:].mean())
 
 
-def _rate_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]]) -> str:
+def _describe_rate_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]]) -> str:
     """A sentence where the rate rises or falls over the repeats, all stimuli together."""
     used = [(s, np.array([t.size for t in trains], float)) for s, trains in zip(stimuli, alive, strict=True)]
     used = [(s, n) for s, n in used if len(n) > 1 and n.sum()]
@@ -79,7 +79,7 @@ def _rate_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]]) -> 
         return ""
     places: list[Array] = [np.arange(len(n), dtype=float) - (len(n) - 1) / 2 for _, n in used]
     found = sum(float(p @ n) for p, (_, n) in zip(places, used, strict=True))
-    spread = float(np.sqrt(sum(float(p @ p) * _variance(p, n) for p, (_, n) in zip(places, used, strict=True))))
+    spread = float(np.sqrt(sum(float(p @ p) * _count_variance(p, n) for p, (_, n) in zip(places, used, strict=True))))
     rare, said = bool(abs(found) > FAR * spread), f"{abs(found) / spread:.1f} standard deviations of such counts"
     if not rare and prod(factorial(min(len(n), 20)) for _, n in used) >= DRAWABLE:
         rng = np.random.default_rng(0)
@@ -87,7 +87,7 @@ def _rate_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]]) -> 
         chance = (1 + np.count_nonzero(np.abs(drawn) >= abs(found) * (1 - 1e-12))) / (1 + ORDERS)
         rare, said = bool(chance < RARE), f"1 of {round(1 / chance)} orders of the repeats shows as much"
     time = sum(s.duration for s, _ in used) / 1e3
-    ends = [thirds(n) for _, n in used]
+    ends = [means_of_outer_thirds(n) for _, n in used]
     first, last = (sum(e[k] for e in ends) / time for k in (0, 1))
     mean = sum(float(n.mean()) for _, n in used) / time
     if not rare or abs(last - first) < CHANGE * mean:
@@ -98,7 +98,7 @@ def _rate_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]]) -> 
     )
 
 
-def _variance(places: Array, counts: Array) -> float:
+def _count_variance(places: Array, counts: Array) -> float:
     """Of a count: FANO times that of Poisson counts, or what is left about a straight line where that is more."""
     slope = float(places @ counts) / float(places @ places)
     rest = counts - counts.mean() - slope * places
@@ -106,7 +106,7 @@ def _variance(places: Array, counts: Array) -> float:
     return max(FANO * float(counts.mean()), left)
 
 
-def _timing_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]], window: float) -> str:
+def _describe_timing_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]], window: float) -> str:
     """A sentence where repeats agree the less the further apart they were recorded, all stimuli together."""
     tables, lags = [], []
     for s, trains in zip(stimuli, alive, strict=True):

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Train, Trains
+from ephysfit.arrays import Array, Integers, Train, Trains
 from ephysfit.errors import ScoreError
 
 #: ms; closed windows stay closed on float grids: two spikes exactly one window apart coincide
 EDGE = 1e-6
 
-Packed = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
+PackedTrains = tuple[Array, Integers]
 
 
-def checked_train(times: npt.ArrayLike, name: str = "train") -> Train:
+def check_train(times: npt.ArrayLike, name: str = "train") -> Train:
     """One train as sorted, finite float64 times in ms; anything else is refused, never repaired."""
     try:
         train = np.ascontiguousarray(times, dtype=np.float64)
@@ -36,12 +36,12 @@ def checked_train(times: npt.ArrayLike, name: str = "train") -> Train:
     return train
 
 
-def checked(trains: Trains, name: str = "trains") -> list[Train]:
+def check_trains(trains: Trains, name: str = "trains") -> list[Train]:
     """Several trains, each checked; a single flat train is refused because its repeats would be guessed.
 
     Examples
     --------
-    >>> checked([[1.0, 5.0], []], "data")
+    >>> check_trains([[1.0, 5.0], []], "data")
     [array([1., 5.]), array([], dtype=float64)]
     """
     if not isinstance(trains, Iterable) or isinstance(trains, str):
@@ -51,24 +51,24 @@ def checked(trains: Trains, name: str = "trains") -> list[Train]:
         raise ScoreError(f"{name} holds no trains; give at least one, [[]] when the neuron stayed silent")
     if any(np.ndim(t) == 0 for t in several):
         raise ScoreError(f"{name} is one flat train; wrap it in a list: [train]")
-    return [checked_train(t, f"{name}[{k}]") for k, t in enumerate(several)]
+    return [check_train(t, f"{name}[{k}]") for k, t in enumerate(several)]
 
 
-def checked_duration(duration_ms: float) -> float:
+def check_duration(duration_ms: float) -> float:
     """A positive finite duration in ms."""
     if not (np.isfinite(duration_ms) and duration_ms > 0):
         raise ScoreError(f"duration is {duration_ms} ms; it must be positive and finite")
     return float(duration_ms)
 
 
-def positive(value: float, name: str) -> float:
+def check_positive(value: float, name: str) -> float:
     """A positive finite setting such as a window or a time constant, in ms."""
     if not (np.isfinite(value) and value > 0):
         raise ScoreError(f"{name} is {value}; it must be positive and finite")
     return float(value)
 
 
-def inside(trains: Sequence[Train], duration_ms: float, name: str) -> None:
+def refuse_spikes_outside(trains: Sequence[Train], duration_ms: float, name: str) -> None:
     """Refuse spikes outside [0, duration]: a smoothed train has no place for them."""
     for k, t in enumerate(trains):
         if t.size and (t[0] < 0 or t[-1] > duration_ms):
@@ -93,10 +93,10 @@ def cut(trains: Trains, start: float, stop: float) -> list[Train]:
     """
     if not stop > start:
         raise ScoreError(f"window [{start:g}, {stop:g}) ms is empty; stop must come after start")
-    return [t[(t >= start) & (t < stop)] - start for t in checked(trains)]
+    return [t[(t >= start) & (t < stop)] - start for t in check_trains(trains)]
 
 
-def pack(trains: Sequence[Train]) -> Packed:
+def pack_trains(trains: Sequence[Train]) -> PackedTrains:
     """All times in one array and where each train starts: what the kernels read. Shapes (spike,), (train + 1,)."""
     starts = np.zeros(len(trains) + 1, dtype=np.int64)
     np.cumsum([t.size for t in trains], out=starts[1:])

@@ -16,17 +16,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ephysfit.arrays import Train, Trains
+from ephysfit.arrays import Array, Train, Trains
 from ephysfit.compiling import compiled
-from ephysfit.metrics.trains import checked, checked_duration, inside, mean_defined, positive
-from ephysfit.metrics.weights import Array, mean_over, ratio
+from ephysfit.metrics.trains import check_duration, check_positive, check_trains, mean_defined, refuse_spikes_outside
+from ephysfit.metrics.weights import mean_over, ratio
 
 #: where the Gaussian is cut, in σ
 REACH = 5
 
 
 @compiled()
-def _scatter(bins, gauss, out):  # type: ignore[no-untyped-def]
+def _add_gaussians(bins, gauss, out):  # type: ignore[no-untyped-def]
     """Add one Gaussian per spike: exact, and cheaper than any convolution because trains are sparse."""
     half = gauss.size // 2
     for centre in bins:
@@ -34,38 +34,38 @@ def _scatter(bins, gauss, out):  # type: ignore[no-untyped-def]
             out[c] += gauss[c - centre + half]
 
 
-def gaussian(sigma: float, bin_ms: float) -> Array:
+def gaussian_kernel(sigma: float, bin_ms: float) -> Array:
     """The smoothing kernel in spikes per second, (2 half + 1,), unit area on its grid."""
     half = int(REACH * sigma / bin_ms)
     shape = np.exp(-0.5 * (np.arange(-half, half + 1) * bin_ms / sigma) ** 2)
     return shape * (1e3 / (shape.sum() * bin_ms))
 
 
-def smoothed(trains: Trains, duration_ms: float, sigma: float, bin_ms: float = 1.0) -> Array:
+def smooth_trains(trains: Trains, duration_ms: float, sigma: float, bin_ms: float = 1.0) -> Array:
     """Firing rates in spikes per second, (train, time), on bins of `bin_ms` over [0, duration].
 
     Examples
     --------
-    >>> rate = smoothed([[50.0], []], 100.0, sigma=5.0)
+    >>> rate = smooth_trains([[50.0], []], 100.0, sigma=5.0)
     >>> rate.shape, round(float(rate[0].sum()) * 1e-3, 9), float(rate[1].max())
     ((2, 100), 1.0, 0.0)
     """
-    rows, duration = checked(trains), checked_duration(duration_ms)
-    inside(rows, duration, "trains")
-    gauss = gaussian(positive(sigma, "sigma"), positive(bin_ms, "bin_ms"))
+    rows, duration = check_trains(trains), check_duration(duration_ms)
+    refuse_spikes_outside(rows, duration, "trains")
+    gauss = gaussian_kernel(check_positive(sigma, "sigma"), check_positive(bin_ms, "bin_ms"))
     n = max(round(duration / bin_ms), 1)
     out = np.zeros((len(rows), n))
     for row, train in zip(out, rows, strict=True):
-        _scatter(np.minimum((train / bin_ms).astype(np.int64), n - 1), gauss, row)
+        _add_gaussians(np.minimum((train / bin_ms).astype(np.int64), n - 1), gauss, row)
     return out
 
 
 def mean_rate(trains: Sequence[Train], duration_ms: float, sigma: float, bin_ms: float = 1.0) -> Array:
     """Smoothed mean rate (PSTH) of many trains, (time,): the pooled train is smoothed once."""
-    return smoothed([np.sort(np.concatenate(trains))], duration_ms, sigma, bin_ms)[0] / len(trains)
+    return smooth_trains([np.sort(np.concatenate(trains))], duration_ms, sigma, bin_ms)[0] / len(trains)
 
 
-def explained(covariance: Array, variance_a: Array, variance_b: Array) -> Array:
+def explained_variance(covariance: Array, variance_a: Array, variance_b: Array) -> Array:
     """EV from its parts; 0 where neither train varies (nothing is explained of nothing)."""
     total = np.asarray(variance_a + variance_b, dtype=float)
     return np.where(total > 0, 2.0 * covariance / np.where(total > 0, total, 1.0), 0.0)
@@ -88,8 +88,8 @@ class Variances:
 
     @classmethod
     def of(cls, data: Trains, model: Trains, duration_ms: float, sigma: float, bin_ms: float = 1.0) -> Variances:
-        d = smoothed(data, duration_ms, sigma, bin_ms)
-        m = mean_rate(checked(model, "model"), duration_ms, sigma, bin_ms)
+        d = smooth_trains(data, duration_ms, sigma, bin_ms)
+        m = mean_rate(check_trains(model, "model"), duration_ms, sigma, bin_ms)
         d -= d.mean(-1, keepdims=True)
         m -= m.mean()
         return cls(d @ d.T / m.size, d @ m / m.size, float(m @ m / m.size))
@@ -99,11 +99,11 @@ class Variances:
         share = weights / weights.sum(-1, keepdims=True)
         with_mean = share @ self.repeats
         spread = (with_mean * share).sum(-1, keepdims=True)
-        return (explained(with_mean, np.diag(self.repeats), spread) * share).sum(-1)
+        return (explained_variance(with_mean, np.diag(self.repeats), spread) * share).sum(-1)
 
     def ratio(self, weights: Array) -> Array:
         """The explained-variance ratio for weights (..., repeat)."""
-        ev = explained(self.with_model, np.diag(self.repeats), np.asarray(self.model))
+        ev = explained_variance(self.with_model, np.diag(self.repeats), np.asarray(self.model))
         return ratio(mean_over(ev, weights), self.own(weights))
 
     def ceiling(self) -> float:
@@ -114,7 +114,7 @@ class Variances:
         others = (np.ones((n, n)) - np.eye(n)) / (n - 1)
         cov = np.diag(others @ self.repeats)
         spread = ((others @ self.repeats) * others).sum(-1)
-        top = explained(cov, np.diag(self.repeats), spread).mean()
+        top = explained_variance(cov, np.diag(self.repeats), spread).mean()
         return float(ratio(np.asarray(top), self.own(np.ones(n))))
 
 
@@ -142,7 +142,7 @@ def explained_variance_ratio(
     >>> round(explained_variance_ratio([[50.0], [50.0]], [[50.0]], 100.0), 12)
     1.0
     """
-    d = checked(data, "data")
+    d = check_trains(data, "data")
     return float(Variances.of(d, model, duration_ms, sigma, bin_ms).ratio(np.ones(len(d))))
 
 
@@ -171,10 +171,10 @@ def explained_variance_of_runs(
     >>> round(explained_variance_of_runs([[50.0], [50.0]], [[50.0], []], 100.0), 12)
     0.5
     """
-    d, m = (smoothed(t, duration_ms, sigma, bin_ms) for t in (data, model))
+    d, m = (smooth_trains(t, duration_ms, sigma, bin_ms) for t in (data, model))
     d -= d.mean(-1, keepdims=True)
     m -= m.mean(-1, keepdims=True)
-    ev = explained(d @ m.T, (d * d).sum(-1)[:, None], (m * m).sum(-1)[None])
+    ev = explained_variance(d @ m.T, (d * d).sum(-1)[:, None], (m * m).sum(-1)[None])
     own = Variances(d @ d.T, np.zeros(len(d)), 0.0).own(np.ones(len(d)))
     return float(ratio(np.asarray(mean_defined(ev)), own))
 
@@ -189,5 +189,5 @@ def psth_explained_variance(
     >>> round(psth_explained_variance([[50.0]], [[50.0]], 100.0), 12)
     1.0
     """
-    d, m = (mean_rate(checked(t), duration_ms, sigma, bin_ms) for t in (data, model))
-    return float(explained(np.asarray(np.cov(d, m, bias=True)[0, 1]), d.var(), m.var()))
+    d, m = (mean_rate(check_trains(t), duration_ms, sigma, bin_ms) for t in (data, model))
+    return float(explained_variance(np.asarray(np.cov(d, m, bias=True)[0, 1]), d.var(), m.var()))

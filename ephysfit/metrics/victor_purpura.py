@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Trains
+from ephysfit.arrays import Array, Trains
 from ephysfit.compiling import compiled
 from ephysfit.errors import ScoreError
-from ephysfit.metrics.trains import Packed, checked, checked_train, pack
-from ephysfit.metrics.weights import Array
+from ephysfit.metrics.trains import PackedTrains, check_train, check_trains, pack_trains
 
 
 @compiled()
-def _distance(a, b, cost, row):  # type: ignore[no-untyped-def]
+def _train_distance(a, b, cost, row):  # type: ignore[no-untyped-def]
     """n_a + n_b minus the most that moving saves: moving t instead of deleting and adding saves 2 - cost * t.
 
     Only pairs closer than 2 / cost save anything, so each spike of a looks at its neighbours in b alone: linear in
@@ -36,21 +35,23 @@ def _distance(a, b, cost, row):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _table(times, starts, times2, starts2, cost):  # type: ignore[no-untyped-def]
+def _distance_table(times, starts, times2, starts2, cost):  # type: ignore[no-untyped-def]
     out = np.empty((starts.size - 1, starts2.size - 1))
     row = np.empty(times2.size + 1)
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            out[i, j] = _distance(times[starts[i] : starts[i + 1]], times2[starts2[j] : starts2[j + 1]], cost, row)
+            out[i, j] = _train_distance(
+                times[starts[i] : starts[i + 1]], times2[starts2[j] : starts2[j + 1]], cost, row
+            )
     return out
 
 
-def victor_purpura_table(data: Packed, model: Packed, cost: float) -> Array:
+def victor_purpura_table(data: PackedTrains, model: PackedTrains, cost: float) -> Array:
     """Distances of every repeat to every run, (repeat, run), of packed trains."""
-    return _table(*data, *model, cost)
+    return _distance_table(*data, *model, cost)
 
 
-def _cost(cost: float) -> float:
+def _check_cost(cost: float) -> float:
     if not (np.isfinite(cost) and cost >= 0):
         raise ScoreError(f"cost is {cost} per ms; it must be finite and not negative (0 compares spike counts only)")
     return float(cost)
@@ -76,8 +77,8 @@ def victor_purpura_distance(a: npt.ArrayLike, b: npt.ArrayLike, cost: float = 0.
     >>> victor_purpura_distance([100.0, 200.0], [105.0], cost=0.1)
     1.5
     """
-    pair = pack([checked_train(a, "a")]), pack([checked_train(b, "b")])
-    return float(victor_purpura_table(*pair, _cost(cost))[0, 0])
+    pair = pack_trains([check_train(a, "a")]), pack_trains([check_train(b, "b")])
+    return float(victor_purpura_table(*pair, _check_cost(cost))[0, 0])
 
 
 def victor_purpura(data: Trains, model: Trains, duration_ms: float | None = None, *, cost: float = 0.1) -> float:
@@ -88,5 +89,5 @@ def victor_purpura(data: Trains, model: Trains, duration_ms: float | None = None
     >>> victor_purpura([[100.0], []], [[100.0]])
     0.5
     """
-    pair = pack(checked(data, "data")), pack(checked(model, "model"))
-    return float(victor_purpura_table(*pair, _cost(cost)).mean())
+    pair = pack_trains(check_trains(data, "data")), pack_trains(check_trains(model, "model"))
+    return float(victor_purpura_table(*pair, _check_cost(cost)).mean())

@@ -9,12 +9,9 @@ Weights have axes (..., repeat).
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[np.float64]
+from ephysfit.arrays import Array
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:
@@ -39,7 +36,7 @@ def mean_over_pairs(values: Array, weights: Array) -> Array:
     return ratio(total, ((weights @ known.astype(np.float64)) * weights).sum(-1))
 
 
-def left_out(n_repeats: int) -> Array:
+def leave_one_out_weights(n_repeats: int) -> Array:
     """Jackknife weights (left out, repeat): every repeat left out once."""
     return np.ones((n_repeats, n_repeats)) - np.eye(n_repeats)
 

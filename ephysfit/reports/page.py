@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ephysfit.files import without_nan
-from ephysfit.fitting.uncertainty.criteria import criteria
+from ephysfit.fitting.uncertainty.criteria import compute_criteria
 from ephysfit.reports.equations import equation_lines, margin_name, shown_states
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures import PLOTS
@@ -88,7 +88,7 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "parameter_lines": parameter_lines(fit),
         "sure": fit.intervals,
         "derived": derived_lines(fit),
-        "criteria": criteria(fit),
+        "criteria": compute_criteria(fit),
         "open": open_lines(fit),
         "stages": stage_lines(fit),
         "provenance": provenance_lines(fit),

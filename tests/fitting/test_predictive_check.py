@@ -6,8 +6,8 @@ import pytest
 import ephysfit as ef
 from ephysfit.data.holding_current import LEAD
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.fitting.chain import run
-from ephysfit.fitting.free_run.evaluation import Arena
+from ephysfit.fitting.chain import run_stages
+from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation
 from ephysfit.fitting.free_run.free_runs import FreeRuns
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, VanRossum
 from ephysfit.fitting.predictive_check import SpikeCounts, count_spikes
@@ -83,7 +83,7 @@ def test_silent_sweeps_weigh_in_a_search(adex, stepped):
     silent = [k for k, s in enumerate(stepped.sweeps) if not len(s.spike_times)]
     fired = dict(FreeRuns(problem, 0).of(always))
     assert all(len(fired[k][0][0]) for k in silent)
-    good, bad = Arena(problem, free, adex, KernelScore(), 0).training(z)
+    good, bad = FreeRunEvaluation(problem, free, adex, KernelScore(), 0).training(z)
     assert good < bad
 
 
@@ -131,7 +131,7 @@ def test_a_fit_that_is_silent_is_not_converged(adex, stepped):
         def improve(self, problem, estimate):
             return Estimate(estimate.neuron.replace(V_T=-25.0, E_L=-85.0, g=20.0), status=Status.CONVERGED)
 
-    fit = run(Problem(stepped, type(adex), DT), (Silence(),))
+    fit = run_stages(Problem(stepped, type(adex), DT), (Silence(),))
     assert fit.status is Status.MISSES
     assert any("does not describe the cell's rate" in w for w in fit.warnings)
 

@@ -9,7 +9,7 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.provenance import Provenance
 from ephysfit.metrics import score
 from ephysfit.metrics.matching import Scored
-from ephysfit.metrics.stationarity import dead_repeats, stationarity_warnings
+from ephysfit.metrics.stationarity import find_dead_repeats, warn_of_drift
 from ephysfit.models.lif import LIF
 from ephysfit.simulation.simulate import simulate
 from ephysfit.synthetic import noise_current
@@ -18,7 +18,7 @@ T = 10_000.0
 
 
 def told(*sets, duration=T):
-    return list(stationarity_warnings([Scored(f"s{k}", list(d), [], 0.0, duration) for k, d in enumerate(sets)], 4.0))
+    return list(warn_of_drift([Scored(f"s{k}", list(d), [], 0.0, duration) for k, d in enumerate(sets)], 4.0))
 
 
 def falling(rng, count, first_hz, last_hz):
@@ -79,7 +79,7 @@ def test_dead_repeats_are_counted_and_numbered(dead):
     data = poisson(rng, 6, T, 10)
     for k in dead:
         data[k] = np.empty(0)
-    assert dead_repeats(data) == dead
+    assert find_dead_repeats(data) == dead
     (said,) = told(data)
     assert f"{len(dead)} of 10 repeats hold no spike" in said
     assert ", ".join(str(k + 1) for k in dead) in said
@@ -88,7 +88,7 @@ def test_dead_repeats_are_counted_and_numbered(dead):
 def test_quiet_cells_have_no_dead_repeats():
     rng = np.random.default_rng(5)
     assert not any(told(poisson(rng, 0.3, T, 6)) for _ in range(50))
-    assert dead_repeats([np.empty(0)]) == []
+    assert find_dead_repeats([np.empty(0)]) == []
     assert not told([np.empty(0)] * 5)
 
 

@@ -50,7 +50,7 @@ class BestOf(Stage):
     stages: tuple[Stage, ...]
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
-        return min((s(problem, estimate) for s in self.stages), key=_validated)
+        return min((s(problem, estimate) for s in self.stages), key=_validation_loss)
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class MultiStart(Stage):
         cells = [estimate.neuron]
         for _ in range(self.starts - 1):
             cells.append(as_floats(free.to_neuron(free.drawn(estimate.neuron, self.spread, rng), estimate.neuron)))
-        return min((self.stage(problem, estimate.with_(neuron=c)) for c in cells), key=_validated)
+        return min((self.stage(problem, estimate.with_(neuron=c)) for c in cells), key=_validation_loss)
 
 
-def _validated(estimate: Estimate) -> float:
+def _validation_loss(estimate: Estimate) -> float:
     return estimate.validation if np.isfinite(estimate.validation) else np.inf

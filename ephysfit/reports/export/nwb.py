@@ -15,7 +15,7 @@ from ephysfit.data.nwb_write import append
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.recording_identity import is_of
+from ephysfit.fitting.recording_identity import matches_recording
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.score import Score, score
 from ephysfit.neuron.roles import Role
@@ -104,7 +104,7 @@ def _unseen(fit: Fit, path: Path) -> Recording:
     if not trained & {s.name for s in recording.sweeps}:
         return recording
     train, test = recording.split()
-    if is_of(fit.provenance.data_sha256, train):
+    if matches_recording(fit.provenance.data_sha256, train):
         return test
     raise FitError(
         f"{path}: nothing says which sweeps the fit has not seen (it was not trained on the training side of "
