@@ -45,3 +45,13 @@ def mark(scratch, lanes, rows, row, begin, at, t0, n):
         while low < end and at[low] < t0 + n:
             scratch[(at[low] - t0) * lanes + l] += 1
             low += 1
+
+
+@njit
+def add_products(block, count, total):
+    """Add the products of all pairs of columns, summed over the first rows of a block, to ``total[column, column]``.
+
+    A function of its own, so that the matrix product is compiled once for all places that call it.
+    """
+    part = block[:count]
+    total += part.T @ part
