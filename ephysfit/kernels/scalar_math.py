@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from math import factorial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numba import njit
+
+from ephysfit.kernels.simd_math import horner, taylor
 
 
 @njit
@@ -76,20 +79,6 @@ def splati(x):
     return np.int64(x)
 
 
-def _phi1_terms(x: Any) -> Any:
-    total = 1.0
-    for k in range(20, 0, -1):
-        total = 1.0 + total * x / (k + 1)
-    return total
-
-
-def _dphi1_terms(x: Any) -> Any:
-    total = 0.0
-    for k in range(20, -1, -1):
-        total = total * x / (k + 3) + (k + 1)
-    return 0.5 * total
-
-
 def _fused() -> Any:
     from ephysfit.kernels.simd import fused
 
@@ -101,55 +90,59 @@ def numbers(element: str, plain: bool = False) -> SimpleNamespace:
     """As `vectors.floats`, for one row; `plain` does without any intrinsic."""
     F = getattr(np, element)
     multiply_add = fma if plain else _fused()
-    phi1_near, dphi1_near = njit(_phi1_terms), njit(_dphi1_terms)
+    quotient = njit(error_model="numpy")  # a division by zero gives inf, as everywhere in kernels
+    ph = taylor(F, 8, lambda k: 1 / factorial(k + 1))
+    dp = taylor(F, 19, lambda k: (k + 1) / factorial(k + 2))
 
-    @njit
+    @quotient
     def splat(x):
         return F(x)
 
-    @njit
-    def exp(x):
-        return F(math.exp(x)) if x < 709.0 else F(np.inf)
+    polynomial = horner(splat, multiply_add)
 
-    @njit
+    @quotient
+    def exp(x):
+        return F(math.exp(x))
+
+    @quotient
     def log(x):
         return F(math.log(x))
 
-    @njit
+    @quotient
     def sqrt(x):
         return F(math.sqrt(x))
 
-    @njit
+    @quotient
     def sin(x):
         return F(math.sin(x))
 
-    @njit
+    @quotient
     def cos(x):
         return F(math.cos(x))
 
-    @njit
+    @quotient
     def tanh(x):
         return F(math.tanh(x))
 
-    @njit
+    @quotient
     def fabs(x):
         return F(math.fabs(x))
 
-    @njit
+    @quotient
     def sigmoid(x):
         return F(1) / (F(1) + exp(-x))
 
-    @njit
+    @quotient
     def softplus(x):
         return F(max(x, F(0))) + F(math.log1p(math.exp(-math.fabs(x))))
 
-    @njit
+    @quotient
     def phi1(x):
-        return F(phi1_near(x)) if abs(x) < 1.0 else F((exp(x) - F(1)) / x)
+        return polynomial(x, ph) if abs(x) < F(0.03125) else F(math.expm1(x) / x)
 
-    @njit
+    @quotient
     def dphi1(x):
-        return F(dphi1_near(x)) if abs(x) < 1.0 else F((exp(x) * (x - F(1)) + F(1)) / (x * x))
+        return polynomial(x, dp) if abs(x) < F(1) else F((exp(x) * (x - F(1)) + F(1)) / (x * x))
 
     return SimpleNamespace(
         F=F, LANES=1, SQUARE=1, load=load, store=store, loadi=loadi, storei=storei, splat=splat, splati=splati,

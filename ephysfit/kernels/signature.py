@@ -15,6 +15,8 @@ import numpy as np
 
 #: letters of `compile_worker.types_of` for elements of a kernel's own precision
 _LETTERS = {"float32": "f", "float64": "d"}
+#: bytes
+_CACHE_LINE = 64
 _ELEMENTS = {"q": "int64", "i": "int32", "d": "float64", "b": "uint8"}
 
 
@@ -94,7 +96,7 @@ KERNELS: dict[str, tuple[Argument, ...]] = {
         *_TILES, Argument("numbers", "d", ("numbers",)), Argument("coefs", "F", ("coefs*rows",)),
         Argument("refractory", "q"), Argument("current", "C", ("steps", "inputs")), Argument("spikes", "b", ("steps",)),
         Argument("counts", "d", ("steps",)), Argument("slow", "d", ("steps", "drifts")),
-        Argument("weights", "d", ("drifts",)), Argument("potential", "d", ("steps",)),
+        Argument("shift", "d", ("steps",)), Argument("potential", "d", ("steps",)),
         Argument("watch", "b", ("steps",)), Argument("total", "d", ("rows",)), Argument("rates", "F", ("steps*rows",)),
         Argument("misses", "F", ("steps*rows",)), Argument("gradient", "d", ("columns", "rows")),
         Argument("information", "d", ("rows", "columns", "columns")),
@@ -161,7 +163,15 @@ def scratch(kernel: str, element: str, **sizes: int) -> tuple[np.ndarray, ...]:
     """
     element_of = {"F": element, **_ELEMENTS}
     return tuple(
-        np.zeros([prod(sizes[name] for name in axis.split("*")) for axis in a.shape], element_of[a.type])
+        _zeros([prod(sizes[name] for name in axis.split("*")) for axis in a.shape], element_of[a.type])
         for a in KERNELS[kernel]
         if a.scratch
     )
+
+
+def _zeros(shape: list[int], element: str) -> np.ndarray:
+    """As `np.zeros`, but from the beginning of a cache line on: vectors across two lines cost a fifth (GIF)."""
+    size = prod(shape) * np.dtype(element).itemsize
+    memory = np.zeros(size + _CACHE_LINE, np.uint8)
+    first = -memory.__array_interface__["data"][0] % _CACHE_LINE
+    return memory[first : first + size].view(element).reshape(shape)

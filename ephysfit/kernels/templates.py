@@ -143,7 +143,7 @@ LIKELIHOOD = """
 @compiled(nogil=True, error_model="numpy")
 $head
     rows = total.shape[0]
-    drifts = weights.shape[0]
+    drifts = slow.shape[1]
     dt, keeps, precision = splat(F(numbers[0])), F(numbers[1]), F(numbers[2])
     zero, half, one = splat(F(0)), splat(F(0.5)), splat(F(1))
     $constants
@@ -158,10 +158,11 @@ $head
             $input
             held = splati(np.int32(wake)) > splati(np.int32(t))
             $step
-            for j in range(drifts):
-                rate = fma(splat(F(weights[j])), splat(F(slow[t, j])), rate)
+            if drifts > 0:
+                rate = rate + splat(F(shift[t]))
             $cap
             $save
+            expected = exp(rate) * dt
             if counts[t] != 0.0 and wake <= t:
                 $count
             $observe

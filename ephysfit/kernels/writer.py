@@ -424,7 +424,6 @@ class _Value:
         tiny = self.w.printer.constant(TINY[self.v.element])
         return [
             "count = splat(F(counts[t]))",
-            "expected = exp(rate) * dt",
             "if spikes[t] != 0:",
             f"    summed = fma(count, log(fma(expected, phi1(-expected), {tiny})), summed)",
             "else:",

@@ -35,8 +35,9 @@ Array = npt.NDArray[np.float64]
 
 #: the drift of a fit that has none
 NO_DRIFT: Array = np.zeros(0)
-#: where a kernel writes nothing
+#: what a kernel neither reads nor writes
 NOTHING: Array = np.zeros(0)
+UNWATCHED = np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,16 +236,20 @@ class Replay:
         noise = self.noise or Noise(0.0, 1.0)
         numbers = np.array([self.dt, noise.keep, noise.precision])
         columns = len(moving or ()) + len(drift)
-        memory = {"work": work, "slopes": width + len(drift), "gathered": BLOCK, "columns": columns, "lanes": 1}
+        memory = scratch(
+            "likelihood", variant.element,
+            work=work, slopes=width + len(drift), gathered=BLOCK, columns=columns, lanes=variant.lanes,
+        )  # fmt: skip
 
         def run(s: Taught, **written: Array) -> None:
-            potential, watch = s.seen
+            potential, watch = s.seen if self.noise else (NOTHING, UNWATCHED)
+            slow = s.covariates(len(drift))
             given = arranged(
                 "likelihood", numbers=numbers, coefs=coefs, refractory=self._steps(), current=s.current,
-                spikes=s.spikes, counts=s.counts, slow=s.covariates(len(drift)), weights=drift,
+                spikes=s.spikes, counts=s.counts, slow=slow, shift=slow @ drift if len(drift) else NOTHING,
                 potential=potential, watch=watch, **written,
             )  # fmt: skip
-            go(0, 1, *given, *scratch("likelihood", variant.element, **memory))
+            go(0, 1, *given, *memory)
 
         return run
 
