@@ -56,8 +56,8 @@ def kernel(neuron: type[Neuron], name: str, variant: Variant) -> Any:
 
 @cache
 def sizes(neuron: type[Neuron], variant: Variant) -> tuple[int, int]:
-    """Of a likelihood's kernel: numbers of a row of derivatives, and of all rows that last."""
-    made = module("likelihood", source(neuron, "likelihood", variant))
+    """Of an information's kernel: numbers of a row of derivatives, and of all rows it keeps."""
+    made = module("information", source(neuron, "information", variant))
     return made.WIDTH, made.WORK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from functools import cache
 from math import factorial
 from types import SimpleNamespace
@@ -40,11 +41,6 @@ def where(flag, x, y):
 
 
 @njit
-def bits(flag):
-    return np.int64(1) if flag else np.int64(0)
-
-
-@njit
 def lowest(word):
     return np.int64(0)
 
@@ -64,89 +60,51 @@ def fma(x, y, z):
     return x * y + z
 
 
-@njit
-def both(x, y):
-    return x and y
-
-
-@njit
-def no(x):
-    return not x
-
-
-@njit
-def splati(x):
-    return np.int64(x)
-
-
-def _fused() -> Any:
-    from ephysfit.kernels.simd import fused
-
-    return fused
-
-
 @cache
 def numbers(element: str, plain: bool = False) -> SimpleNamespace:
-    """As `vectors.floats`, for one row; `plain` does without any intrinsic."""
+    """As `simd.floats`, for one row; `plain` does without any intrinsic."""
     F = getattr(np, element)
-    multiply_add = fma if plain else _fused()
+    space = SimpleNamespace(
+        F=F, LANES=1, SQUARE=1, load=load, store=store, loadi=loadi, storei=storei, splat=F, splati=np.int64,
+        where=where, bits=np.int64, lowest=lowest, mask=mask, turn=turn, fma=fma, both=operator.and_, no=operator.not_,
+        fabs=math.fabs, sqrt=math.sqrt, log=math.log, sin=math.sin, cos=math.cos, exp=math.exp, tanh=math.tanh,
+    )  # fmt: skip
+    if not plain:
+        from ephysfit.kernels import simd
+
+        # a function of two lines takes a twentieth of a second to compile on its own, an intrinsic nothing
+        space.load, space.store = simd.single(element)
+        space.where, space.fma = simd.where, simd.fused
+    space.__dict__.update(_functions(F, space.fma))
+    return space
+
+
+def _functions(F: Any, fma: Any) -> dict[str, Any]:
+    """Functions that the machine's library does not have, or not as exact."""
     quotient = njit(error_model="numpy")  # a division by zero gives inf, as everywhere in kernels
-    ph = taylor(F, 8, lambda k: 1 / factorial(k + 1))
+    exp, expm1, log1p, fabs = math.exp, math.expm1, math.log1p, math.fabs
+    polynomial = horner(F, fma)
+    c1, c2, c3, c4, c5, c6, c7, c8 = taylor(F, 8, lambda k: 1 / factorial(k + 1))
     dp = taylor(F, 19, lambda k: (k + 1) / factorial(k + 2))
-
-    @quotient
-    def splat(x):
-        return F(x)
-
-    polynomial = horner(splat, multiply_add)
-
-    @quotient
-    def exp(x):
-        return F(math.exp(x))
-
-    @quotient
-    def log(x):
-        return F(math.log(x))
-
-    @quotient
-    def sqrt(x):
-        return F(math.sqrt(x))
-
-    @quotient
-    def sin(x):
-        return F(math.sin(x))
-
-    @quotient
-    def cos(x):
-        return F(math.cos(x))
-
-    @quotient
-    def tanh(x):
-        return F(math.tanh(x))
-
-    @quotient
-    def fabs(x):
-        return F(math.fabs(x))
+    zero, one, near = F(0), F(1), F(2.0**-5)
 
     @quotient
     def sigmoid(x):
-        return F(1) / (F(1) + exp(-x))
+        return one / (one + exp(-x))
 
     @quotient
     def softplus(x):
-        return F(max(x, F(0))) + F(math.log1p(math.exp(-math.fabs(x))))
+        return max(x, zero) + log1p(exp(-fabs(x)))
 
     @quotient
     def phi1(x):
-        return polynomial(x, ph) if abs(x) < F(0.03125) else F(math.expm1(x) / x)
+        # most bins expect few spikes: eight terms are faster than a call of the library, and as exact
+        if fabs(x) < near:
+            return fma(fma(fma(fma(fma(fma(fma(c8, x, c7), x, c6), x, c5), x, c4), x, c3), x, c2), x, c1)
+        return expm1(x) / x
 
     @quotient
     def dphi1(x):
-        return polynomial(x, dp) if abs(x) < F(1) else F((exp(x) * (x - F(1)) + F(1)) / (x * x))
+        return polynomial(x, dp) if fabs(x) < one else (exp(x) * (x - one) + one) / (x * x)
 
-    return SimpleNamespace(
-        F=F, LANES=1, SQUARE=1, load=load, store=store, loadi=loadi, storei=storei, splat=splat, splati=splati,
-        where=where, bits=bits, lowest=lowest, mask=mask, turn=turn, fma=multiply_add, fabs=fabs, sqrt=sqrt, log=log,
-        sin=sin, cos=cos, both=both, no=no, exp=exp, sigmoid=sigmoid, softplus=softplus, phi1=phi1, dphi1=dphi1,
-        tanh=tanh,
-    )  # fmt: skip
+    return {"sigmoid": sigmoid, "softplus": softplus, "phi1": phi1, "dphi1": dphi1}

@@ -67,6 +67,21 @@ _SEGMENT = (_memory("drive", "F", "segment*inputs*lanes"), _memory("marks", "F",
 _LANES = (_memory("line", "F", "lanes"), _memory("starts", "q", "lanes"))
 _CHECKPOINTS = (Argument("kept", "F", ("parts*slots*rows",)), Argument("woken", "i", ("parts*rows",)))
 
+#: a recorded sweep, and the cells (rows) that replay it
+_SWEEP = (
+    Argument("numbers", "d", ("numbers",)),
+    Argument("coefs", "F", ("coefs*rows",)),
+    Argument("refractory", "q"),
+    Argument("current", "C", ("steps", "inputs")),
+    Argument("spikes", "b", ("steps",)),
+    Argument("counts", "d", ("steps",)),
+    Argument("slow", "d", ("steps", "drifts")),
+    Argument("shift", "d", ("steps",)),
+    Argument("potential", "d", ("steps",)),
+    Argument("watch", "b", ("steps",)),
+    Argument("total", "d", ("rows",)),
+)
+
 KERNELS: dict[str, tuple[Argument, ...]] = {
     "forward": (
         *_TILES, Argument("since", "q"), Argument("steps", "q"), Argument("segment", "q"), *_CELL, *_SOURCES,
@@ -93,15 +108,15 @@ KERNELS: dict[str, tuple[Argument, ...]] = {
         *_SEGMENT, *_LANES,
     ),
     "likelihood": (
-        *_TILES, Argument("numbers", "d", ("numbers",)), Argument("coefs", "F", ("coefs*rows",)),
-        Argument("refractory", "q"), Argument("current", "C", ("steps", "inputs")), Argument("spikes", "b", ("steps",)),
-        Argument("counts", "d", ("steps",)), Argument("slow", "d", ("steps", "drifts")),
-        Argument("shift", "d", ("steps",)), Argument("potential", "d", ("steps",)),
-        Argument("watch", "b", ("steps",)), Argument("total", "d", ("rows",)), Argument("rates", "F", ("steps*rows",)),
-        Argument("misses", "F", ("steps*rows",)), Argument("gradient", "d", ("columns", "rows")),
+        *_TILES, *_SWEEP, Argument("rates", "F", ("steps*rows",)), Argument("misses", "F", ("steps*rows",)),
+        _memory("line", "F", "lanes"),
+    ),
+    "information": (
+        *_TILES, *_SWEEP, Argument("gradient", "d", ("columns", "rows")),
         Argument("information", "d", ("rows", "columns", "columns")),
         _memory("work", "F", "work*lanes"), _memory("slope", "F", "slopes*lanes"), _memory("pulled", "F", "slopes*lanes"),
-        _memory("block", "F", "lanes", "gathered", "columns"), _memory("line", "F", "lanes"),
+        _memory("block", "F", "lanes", "gathered", "columns"), _memory("product", "F", "columns", "columns"),
+        _memory("line", "F", "lanes"),
     ),
 }  # fmt: skip
 

@@ -170,8 +170,18 @@ $head
                 $spike
                 wake = t + 1 + refractory
             $settle
+            $multiply
         $flush
 """
+
+#: by kernel
+TEXTS = {
+    "forward": FORWARD,
+    "reverse": REVERSE,
+    "tangent": TANGENT,
+    "likelihood": LIKELIHOOD,
+    "information": LIKELIHOOD,
+}
 
 
 def weave(template: str, slots: dict[str, list[str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 
@@ -48,10 +49,10 @@ def mark(scratch, lanes, rows, row, begin, at, t0, n):
 
 
 @njit
-def add_products(block, count, total):
-    """Add the products of all pairs of columns, summed over the first rows of a block, to ``total[column, column]``.
-
-    A function of its own, so that the matrix product is compiled once for all places that call it.
-    """
+def add_products(block, count, product, total):
+    """Add the products of all pairs of columns, summed over the first rows of a block, to ``total[column, column]``."""
     part = block[:count]
-    total += part.T @ part
+    np.dot(part.T, part, product)  # into memory that is there: allocating it would take longer to compile than all this
+    for a in range(product.shape[0]):
+        for b in range(product.shape[1]):
+            total[a, b] += product[a, b]

@@ -35,10 +35,10 @@ class Variant:
         Reverse: also the derivative with respect to the current.
     resume : bool
         Begin from given states (forward) or derivatives (reverse): rows are stretches of one record.
-    moving : tuple of int, or None
-        Likelihood: coefficients by which its gradient and information are asked; None asks for the value alone.
+    moving : tuple of int
+        Information: the coefficients it is of.
     voltage : bool
-        Likelihood: that of the recorded voltage is added to that of the spikes.
+        Likelihood and information: that of the recorded voltage is added to that of the spikes.
     """
 
     element: str = "float64"
@@ -54,5 +54,5 @@ class Variant:
     detach: bool = False
     drive: bool = False
     resume: bool = False
-    moving: tuple[int, ...] | None = None
+    moving: tuple[int, ...] = ()
     voltage: bool = False

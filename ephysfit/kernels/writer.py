@@ -180,7 +180,7 @@ class Writer:
     def woven(self, kernel: str, filled: dict[str, list[str]]) -> str:
         """The text of a kernel whose slots are filled."""
         slots = {**filled, "head": signature.head(kernel), "constants": self.printer.preamble()}
-        return templates.weave(getattr(templates, kernel.upper()), slots)
+        return templates.weave(templates.TEXTS[kernel], slots)
 
     def state_slots(self) -> list[str]:
         return [f"x{k}" for k in range(len(self.p.states))] + (["e"] if self.v.trace else [])
@@ -373,14 +373,17 @@ def _source(w: Writer) -> list[str]:
 
 
 def weave_likelihood(w: Writer) -> str:
-    """The likelihood's text: value and log hazards, or value, gradient and information."""
-    if w.v.moving is None:
-        return "MOVING, WIDTH, WORK = 0, 0, 0\n" + _Value(w).text()
+    """The text of the likelihood's kernel: value and log hazards."""
+    return w.woven("likelihood", _Likelihood(w).slots())
+
+
+def weave_information(w: Writer) -> str:
+    """The text of the same with gradient and Fisher information."""
     information = _Information(w, w.v.moving)
-    return information.sizes() + "\n" + information.text()
+    return information.sizes() + "\n" + w.woven("information", information.slots())
 
 
-class _Value:
+class _Likelihood:
     """The likelihood of given spikes: they are forced through the step, and every counted bin adds its share."""
 
     def __init__(self, w: Writer, moving: tuple[int, ...] = ()) -> None:
@@ -388,9 +391,9 @@ class _Value:
         self.w, self.p, self.v = w, w.p, w.v
         self.rows = w.p.rows(moving)
 
-    def text(self) -> str:
+    def slots(self) -> dict[str, list[str]]:
         w, watched = self.w, self.v.voltage
-        filled = {
+        return {
             "coefs": w.coefs(),
             "rest": w.rest(),
             "begin": self.begin() + (["before = zero"] if watched else []),
@@ -402,9 +405,9 @@ class _Value:
             "observe": ["if watch[t] != 0:", *_indented(self.observe())] if watched else [],
             "spike": self.spike(),
             "settle": w.settle(),
+            "multiply": self.multiply(),
             "flush": [*w.add("summed", "total[row + l]"), *self.flush()],
         }
-        return w.woven("likelihood", filled)
 
     def begin(self) -> list[str]:
         return []
@@ -457,11 +460,14 @@ class _Value:
         jumps = self.p.jumps()
         return [*self.w.printer.program(jumps), *(f"y{j.name[1:]} = {j.name}" for j, _ in jumps)]
 
+    def multiply(self) -> list[str]:
+        return []
+
     def flush(self) -> list[str]:
         return []
 
 
-class _Information(_Value):
+class _Information(_Likelihood):
     """The same with gradient and Fisher information: beside the values a row of derivatives of each goes along.
 
     ``work`` holds the rows that last (of states entering a step), then what coefficients do to each quantity in this
@@ -580,13 +586,16 @@ class _Information(_Value):
             "for j in range(drifts):",
             *_indented(self.w.spread(drift, "block[{l}, gathered, MOVING + j]")),
             "gathered += 1",
-            "if gathered == block.shape[1]:",
-            *_indented(self.multiply()),
-            "    gathered = 0",
         ]
 
     def multiply(self) -> list[str]:
-        return ["for l in range(LANES):", "    add_products(block[l], gathered, information[row + l])"]
+        """When there may be no room for what another step adds, or no other step: one place, compiled once."""
+        return [
+            "if gathered + 2 > block.shape[1] or t == current.shape[0] - 1:",
+            "    for l in range(LANES):",
+            "        add_products(block[l], gathered, product, information[row + l])",
+            "    gathered = 0",
+        ]
 
     def missed(self) -> list[str]:
         """The potential's row where it has one; its error hangs on the potential alone, so drift adds nothing."""
@@ -608,7 +617,6 @@ class _Information(_Value):
 
     def flush(self) -> list[str]:
         return [
-            *self.multiply(),
             "for k in range(MOVING):",
             *_indented(self.w.add("load(pulled, k * LANES)", "gradient[k, row + l]")),
             "for j in range(drifts):",
@@ -629,7 +637,11 @@ def woven(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
     """The body of a kernel and the constants before it (`signature.KERNELS` names the kernels)."""
     p = pieces(neuron)
     weave = {
-        "forward": weave_forward, "reverse": weave_reverse, "tangent": weave_tangent, "likelihood": weave_likelihood
-    }[kernel]  # fmt: skip
+        "forward": weave_forward,
+        "reverse": weave_reverse,
+        "tangent": weave_tangent,
+        "likelihood": weave_likelihood,
+        "information": weave_information,
+    }[kernel]
     sizes = f"INPUTS, STATES, COEFS = {p.inputs}, {len(p.states)}, {p.coefs}"
     return sizes + "\n" + weave(Writer(p, variant)) + "\n"

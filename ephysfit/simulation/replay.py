@@ -12,7 +12,7 @@ added: what it differs from the replayed potential by is taken for Gaussian nois
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -128,17 +128,17 @@ class Information:
 BLOCK = 128
 
 
-def _variant(neuron: type[Neuron], moving: tuple[str, ...] | None, noise: Noise | None = None) -> Variant:
-    """The kernel of the value alone, or of the information with respect to these coefficients."""
+def _variant(neuron: type[Neuron], moving: tuple[str, ...] = (), noise: Noise | None = None) -> Variant:
+    """The kernel of the likelihood, or of its information with respect to these coefficients."""
     names = plan(neuron).coefs
-    columns = None if moving is None else tuple(names.index(n) for n in moving)
-    return Variant(spikes="forced", moving=columns, voltage=noise is not None)
+    return Variant(spikes="forced", moving=tuple(names.index(n) for n in moving), voltage=noise is not None)
 
 
 def orders(neuron: type[Neuron], groups: Iterable[Sequence[str]]) -> list[Order]:
     """Kernels of the likelihood, and of its information with respect to each group of parameters (flat names)."""
-    moving = [None, *(moving_coefficients(Free.of(neuron, names)) for names in groups)]
-    return [order(neuron, "likelihood", _variant(neuron, m)) for m in moving]
+    moving = [moving_coefficients(Free.of(neuron, names)) for names in groups]
+    information = [order(neuron, "information", _variant(neuron, m)) for m in moving]
+    return [order(neuron, "likelihood", _variant(neuron)), *information]
 
 
 @cache
@@ -218,51 +218,49 @@ class Replay:
 
     def _replayed(self, z: torch.Tensor, sweeps: Sweeps, drift: Array) -> list[tuple[float, Array, Array]]:
         """Per sweep log-likelihood, log hazards, and errors of the voltage where it counts."""
-        run = self._kernel(z, drift, None)
-        out = []
+        neuron = self.free.neuron
+        variant = _variant(neuron, noise=self.noise)
+        go, memory = kernel(neuron, "likelihood", variant), scratch("likelihood", variant.element, lanes=variant.lanes)
+        cell, out = self._cell(z), []
         for s in sweeps:
             total, rates, misses = np.zeros(1), np.empty(len(s.spikes)), np.full(len(s.spikes), np.nan)
-            run(s, total=total, rates=rates, misses=misses, gradient=np.zeros((0, 1)), information=np.zeros((1, 0, 0)))
+            given = {**cell, **self._sweep(s, drift), "total": total, "rates": rates, "misses": misses}
+            go(0, 1, *arranged("likelihood", **given), *memory)
             out.append((float(total[0]), rates, misses))
         return out
 
-    def _kernel(self, z: torch.Tensor, drift: Array, moving: tuple[str, ...] | None) -> Callable[..., None]:
-        """The likelihood's kernel at `z`, over a sweep; by keyword what it writes to."""
-        neuron = self.free.neuron
-        variant = _variant(neuron, moving, self.noise)
-        go, (width, work) = kernel(neuron, "likelihood", variant), sizes(neuron, variant)
+    def _cell(self, z: torch.Tensor) -> dict[str, Any]:
+        """What kernels read of the cell and the noise of its voltage."""
         with torch.no_grad():
             coefs = self._coefficients(z).numpy()
         noise = self.noise or Noise(0.0, 1.0)
         numbers = np.array([self.dt, noise.keep, noise.precision])
-        columns = len(moving or ()) + len(drift)
-        memory = scratch(
-            "likelihood", variant.element,
-            work=work, slopes=width + len(drift), gathered=BLOCK, columns=columns, lanes=variant.lanes,
-        )  # fmt: skip
+        return {"numbers": numbers, "coefs": coefs, "refractory": self._steps()}
 
-        def run(s: Taught, **written: Array) -> None:
-            potential, watch = s.seen if self.noise else (NOTHING, UNWATCHED)
-            slow = s.covariates(len(drift))
-            given = arranged(
-                "likelihood", numbers=numbers, coefs=coefs, refractory=self._steps(), current=s.current,
-                spikes=s.spikes, counts=s.counts, slow=slow, shift=slow @ drift if len(drift) else NOTHING,
-                potential=potential, watch=watch, **written,
-            )  # fmt: skip
-            go(0, 1, *given, *memory)
-
-        return run
+    def _sweep(self, s: Taught, drift: Array) -> dict[str, Any]:
+        """What kernels read of a sweep."""
+        potential, watch = s.seen if self.noise else (NOTHING, UNWATCHED)
+        slow = s.covariates(len(drift))
+        return {
+            "current": s.current, "spikes": s.spikes, "counts": s.counts, "potential": potential, "watch": watch,
+            "slow": slow, "shift": slow @ drift if len(drift) else NOTHING,
+        }  # fmt: skip
 
     def information(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> Information:
         """Log-likelihood, gradient and Fisher information at `z` (parameter,) and drift weights, in that order."""
-        moving = moving_coefficients(self.free)
-        names = plan(self.free.neuron).coefs
-        slopes = self._slopes(z, [names.index(n) for n in moving])
+        neuron, moving = self.free.neuron, moving_coefficients(self.free)
+        variant = _variant(neuron, moving, self.noise)
+        slopes = self._slopes(z, list(variant.moving))
         n, extra = len(moving), len(drift)
         total, grad, gram = np.zeros(1), np.zeros((n + extra, 1)), np.zeros((1, n + extra, n + extra))
-        run = self._kernel(z, drift, moving)
+        go, (width, work) = kernel(neuron, "information", variant), sizes(neuron, variant)
+        memory = scratch(
+            "information", variant.element,
+            lanes=variant.lanes, work=work, slopes=width + extra, gathered=BLOCK, columns=n + extra,
+        )  # fmt: skip
+        cell = {**self._cell(z), "total": total, "gradient": grad, "information": gram}
         for s in sweeps:
-            run(s, total=total, rates=NOTHING, misses=NOTHING, gradient=grad, information=gram)
+            go(0, 1, *arranged("information", **cell, **self._sweep(s, drift)), *memory)
         full = np.zeros((n + extra, slopes.shape[1] + extra))
         full[:n, : slopes.shape[1]] = slopes
         full[n:, slopes.shape[1] :] = np.eye(extra)
