@@ -60,6 +60,12 @@ def fma(x, y, z):
     return x * y + z
 
 
+@njit
+def exp(x):
+    # plain Python, where kernels run with NUMBA_DISABLE_JIT=1, raises what compiled code gives as infinity
+    return x * np.inf if x > 709.78 else math.exp(x)
+
+
 @cache
 def numbers(element: str, plain: bool = False) -> SimpleNamespace:
     """As `simd.floats`, for one row; `plain` does without any intrinsic."""
@@ -67,22 +73,22 @@ def numbers(element: str, plain: bool = False) -> SimpleNamespace:
     space = SimpleNamespace(
         F=F, LANES=1, SQUARE=1, load=load, store=store, loadi=loadi, storei=storei, splat=F, splati=np.int64,
         where=where, bits=np.int64, lowest=lowest, mask=mask, turn=turn, fma=fma, both=operator.and_, no=operator.not_,
-        fabs=math.fabs, sqrt=math.sqrt, log=math.log, sin=math.sin, cos=math.cos, exp=math.exp, tanh=math.tanh,
+        fabs=math.fabs, sqrt=math.sqrt, log=math.log, sin=math.sin, cos=math.cos, exp=exp, tanh=math.tanh,
     )  # fmt: skip
     if not plain:
         from ephysfit.kernels import simd
 
         # a function of two lines takes a twentieth of a second to compile on its own, an intrinsic nothing
         space.load, space.store = simd.single(element)
-        space.where, space.fma = simd.where, simd.fused
-    space.__dict__.update(_functions(F, space.fma))
+        space.where, space.fma, space.exp = simd.where, simd.fused, math.exp
+    space.__dict__.update(_functions(F, space.exp, space.fma))
     return space
 
 
-def _functions(F: Any, fma: Any) -> dict[str, Any]:
+def _functions(F: Any, exp: Any, fma: Any) -> dict[str, Any]:
     """Functions that the machine's library does not have, or not as exact."""
     quotient = njit(error_model="numpy")  # a division by zero gives inf, as everywhere in kernels
-    exp, expm1, log1p, fabs = math.exp, math.expm1, math.log1p, math.fabs
+    expm1, log1p, fabs = math.expm1, math.log1p, math.fabs
     polynomial = horner(F, fma)
     c1, c2, c3, c4, c5, c6, c7, c8 = taylor(F, 8, lambda k: 1 / factorial(k + 1))
     dp = taylor(F, 19, lambda k: (k + 1) / factorial(k + 2))
@@ -101,7 +107,7 @@ def _functions(F: Any, fma: Any) -> dict[str, Any]:
         # most bins expect few spikes: eight terms are faster than a call of the library, and as exact
         if fabs(x) < near:
             return fma(fma(fma(fma(fma(fma(fma(c8, x, c7), x, c6), x, c5), x, c4), x, c3), x, c2), x, c1)
-        return expm1(x) / x
+        return (exp(x) - one) / x if x > one else expm1(x) / x
 
     @quotient
     def dphi1(x):

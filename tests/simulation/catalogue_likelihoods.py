@@ -1,0 +1,92 @@
+"""The likelihood's kernels against the definition, for neurons of the catalogue: prints errors as JSON.
+
+Run by test_replay with numba's compiler off, as `catalogue_gradients` is. The reference shares nothing with kernels
+but the declaration: margins of the sequential run with the spikes forced, and torch's derivatives of them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import torch
+from catalogue_gradients import beginning
+
+from ephysfit.kernels.writer import FAINT
+from ephysfit.models import catalogue
+from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.stepping import step
+from ephysfit.simulation.engines.sequential import sequential
+from ephysfit.simulation.replay import Replay, Taught
+
+STEPS, DT = 120, 0.2
+SPIKES = (15, 40, 44, 45, 90)
+
+
+def sweep(inputs, gain, seed=0):
+    raster = np.zeros(STEPS, np.uint8)
+    raster[list(SPIKES)] = 1
+    rng = np.random.default_rng(seed)
+    return Taught(gain * (90.0 + 60.0 * rng.standard_normal((STEPS, inputs))), raster, rng.integers(0, 3, STEPS))
+
+
+def log_rates(free, base, z, taught):
+    """Log hazard (per ms) of every step, by the definition."""
+    cell, current = free.to_neuron(z, base), torch.from_numpy(taught.current)
+    drive = current[None, None] if current.shape[1] > 1 else current[None, None, :, 0]
+    forced = torch.from_numpy(taught.spikes.astype(bool))[None, None]
+    _, _, margins = sequential(cell, drive, DT, forced=forced)
+    return torch.log(cell.hazard(margins[0, 0]))
+
+
+def lively(free, base, z, inputs):
+    """A current under which rates are neither all capped nor all nothing."""
+    for gain in (1.0, 2.0, 0.3, 0.1, 5.0, 20.0, 1e-2, 1e-3):
+        taught = sweep(inputs, gain)
+        with torch.no_grad():
+            rates = log_rates(free, base, z, taught)
+        if rates.max() < 10.0 and rates.median() > -12.0:
+            break
+    return taught
+
+
+def errors(neuron):
+    """Of the value (relative), of gradient and information on the scale of their largest or diagonal entries."""
+    base, free = beginning(neuron), Free.of(neuron, smooth_only=True)
+    if "t_ref" in neuron.parameters:
+        base = base.replace(t_ref=0.4)
+    z = free.to_vector(base)
+    taught = lively(free, base, z, len(step(neuron).inputs))
+    held = np.zeros(STEPS, bool)
+    for n in SPIKES:
+        held[n + 1 : n + 1 + round(float(getattr(base, "t_ref", 0.0)) / DT)] = True
+    rates = log_rates(free, base, z, taught)
+    counts = torch.from_numpy(taught.use * ~held).double()
+    r, spike = torch.exp(rates) * DT, torch.from_numpy(taught.spikes.astype(bool))
+    slopes = torch.autograd.functional.jacobian(lambda q: log_rates(free, base, q, taught), z)
+    value = float((counts * torch.where(spike, torch.log(-torch.expm1(-r)), -r)).sum())
+    pull = counts * torch.where(spike, r / torch.expm1(r), -r)
+    weight = counts * r**2 / torch.expm1(r)
+    weight = torch.where(weight > FAINT, weight, 0.0)
+    gradient, information = (pull @ slopes).numpy(), (slopes.T @ (weight[:, None] * slopes)).numpy()
+    replay = Replay(free, base, DT)
+    found = replay.information(z, [taught])
+    scale = np.sqrt(np.outer(np.diag(information), np.diag(information)))
+    return {
+        "rates": [float(rates.min()), float(rates.max())],
+        "moved": int((gradient != 0).sum()),
+        "value": max(abs(v / value - 1) for v in (replay.value(z, [taught]), found.value)),
+        "gradient": float(np.abs(found.gradient - gradient).max() / np.abs(gradient).max()),
+        "information": float(np.abs((found.fisher - information) / np.where(scale > 0, scale, 1.0)).max()),
+    }
+
+
+def main(names):
+    known = catalogue()
+    np.seterr(all="ignore")
+    print(json.dumps({n: errors(known[n]) for n in names if known[n].stochastic()}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or list(catalogue()))
