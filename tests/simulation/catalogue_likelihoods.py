@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from catalogue_gradients import beginning
 
-from ephysfit.kernels.writer import FAINT
+from ephysfit.kernels.writer import FAINT, HIGHEST
 from ephysfit.models import catalogue
 from ephysfit.neuron.free_parameters import Free
 from ephysfit.neuron.stepping import step
@@ -32,23 +32,35 @@ def sweep(inputs, gain, seed=0):
 
 
 def log_rates(free, base, z, taught):
-    """Log hazard (per ms) of every step, by the definition."""
-    cell, current = free.to_neuron(z, base), torch.from_numpy(taught.current)
+    """Log hazard (per ms) of every step by the definition, and its derivatives, (step, free coordinate).
+
+    Of a copy of the cell for every step, so that one pass back gives all rows.
+    """
+    values = torch.stack(list(free.values(z).values()))
+    copies = values.expand(STEPS, -1).clone().requires_grad_()
+    cells = free.put(dict(zip(free.names, copies.unbind(-1), strict=True)), base)
+    current, steps = torch.from_numpy(taught.current), torch.arange(STEPS)
     drive = current[None, None] if current.shape[1] > 1 else current[None, None, :, 0]
-    forced = torch.from_numpy(taught.spikes.astype(bool))[None, None]
-    _, _, margins = sequential(cell, drive, DT, forced=forced)
-    return torch.log(cell.hazard(margins[0, 0]))
+    forced = torch.from_numpy(taught.spikes.astype(bool)).expand(STEPS, 1, STEPS)
+    _, _, margins = sequential(cells, drive.expand(STEPS, *drive.shape[1:]), DT, forced=forced)
+    rates = torch.log(cells.hazard(margins[steps, 0, steps]))
+    (slopes,) = torch.autograd.grad(rates.sum(), copies)
+    return rates.detach(), slopes * free.slopes(z)
+
+
+def capped(rates, slopes):
+    """As a likelihood counts: log hazards above `HIGHEST` are that, and pull on nothing."""
+    return rates.clamp(max=HIGHEST), torch.where((rates < HIGHEST)[:, None], slopes, 0.0)
 
 
 def lively(free, base, z, inputs):
-    """A current under which rates are neither all capped nor all nothing."""
+    """A current under which rates are neither capped nor all nothing, with the rates and their slopes."""
     for gain in (1.0, 2.0, 0.3, 0.1, 5.0, 20.0, 1e-2, 1e-3):
         taught = sweep(inputs, gain)
-        with torch.no_grad():
-            rates = log_rates(free, base, z, taught)
+        rates, slopes = log_rates(free, base, z, taught)
         if rates.max() < 10.0 and rates.median() > -12.0:
             break
-    return taught
+    return taught, rates, slopes
 
 
 def errors(neuron):
@@ -56,16 +68,18 @@ def errors(neuron):
     base, free = beginning(neuron), Free.of(neuron, smooth_only=True)
     if "t_ref" in neuron.parameters:
         base = base.replace(t_ref=0.4)
+    if "I_0" in neuron.parameters:
+        base = base.replace(I_0=90.0, I_s=60.0)
     z = free.to_vector(base)
-    taught = lively(free, base, z, len(step(neuron).inputs))
+    taught, *made = lively(free, base, z, len(step(neuron).inputs))
+    rates, slopes = capped(*made)
     held = np.zeros(STEPS, bool)
     for n in SPIKES:
         held[n + 1 : n + 1 + round(float(getattr(base, "t_ref", 0.0)) / DT)] = True
-    rates = log_rates(free, base, z, taught)
     counts = torch.from_numpy(taught.use * ~held).double()
     r, spike = torch.exp(rates) * DT, torch.from_numpy(taught.spikes.astype(bool))
-    slopes = torch.autograd.functional.jacobian(lambda q: log_rates(free, base, q, taught), z)
     value = float((counts * torch.where(spike, torch.log(-torch.expm1(-r)), -r)).sum())
+    counts = torch.where(rates < HIGHEST, counts, 0.0)
     pull = counts * torch.where(spike, r / torch.expm1(r), -r)
     weight = counts * r**2 / torch.expm1(r)
     weight = torch.where(weight > FAINT, weight, 0.0)
