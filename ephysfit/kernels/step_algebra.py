@@ -317,9 +317,7 @@ def _live(p: Pieces, quantities: dict[sympy.Symbol, _Quantity], moving: set[symp
         live |= new
 
 
-def _shared(
-    expressions: list[sympy.Expr], coefs: set[sympy.Symbol]
-) -> tuple[list[Definition], list[sympy.Expr]]:
+def _shared(expressions: list[sympy.Expr], coefs: set[sympy.Symbol]) -> tuple[list[Definition], list[sympy.Expr]]:
     """Sums of many coefficients under names of their own (``w``), and the expressions that read them."""
     found, reduced = sympy.cse(expressions, symbols=sympy.numbered_symbols("w", real=True), order="none")
     wide: list[Definition] = []

@@ -1,8 +1,23 @@
-"""Kernel texts with slots (lines that begin with ``$``) that `generate` fills from a neuron's pieces.
+"""Kernel texts with slots (lines that begin with ``$``) that `writer` fills from a neuron's pieces.
 
-A *tile* is LANES rows that step together; `lo` and `hi` are the tiles this call runs, so that threads share the work.
-Scratch memory comes from the caller (`scratch`): allocating in a kernel costs a third of its compile time.
-Only one loop touches all steps; what is rare (a spike in the tile, the end of a segment) stays out of it.
+All kernels step a *tile*, LANES rows at once (`tiles` has a picture), and use the same names:
+
+- ``lo``, ``hi``: the tiles this call runs, so that threads share the work. ``row`` is a tile's first row, ``l`` a lane.
+- ``t`` is a step, ``t0`` the first of a *segment*, ``q`` a step within it: a tile's currents and events are turned, a
+  segment at a time, from memory (a row contiguous in time) into scratch memory (a step's lanes side by side), which
+  stays in the processor's cache.
+- ``x`` are states entering a step, ``y`` those after the flow, ``j`` those after a jump; ``s`` flags lanes that spike,
+  ``m`` are the same flags as bits, ``held`` flags lanes that are refractory, until step ``wake``.
+- A *checkpoint* (``kept``, ``woken``) is what enters a segment. The run backward needs every state, last step first; to
+  keep them all would take memory for steps times states, so `REVERSE` begins each segment, from the last to the first,
+  at its checkpoint, runs it forward once more into ``entered``, and then goes back over it.
+
+Only one loop touches all steps; what is rare (a spike in the tile, the end of a segment) stays out of it, behind one
+branch that all lanes take together. Scratch memory comes from the caller (`signature.scratch`): allocating in a kernel
+costs a third of its compile time.
+
+A likelihood's tile is different in one thing: its rows are cells that replay the *same* recorded sweep. So spikes,
+counted bins and the refractory period are plain numbers, and branch as such.
 """
 
 from __future__ import annotations
@@ -41,6 +56,7 @@ $head
                 t = t0 + q
                 $step
                 m = bits(s)
+                # in most steps no lane spikes: the jump, and all that is written lane by lane, cost a branch
                 if m != 0:
                     $spike
                     while m != 0:
@@ -83,6 +99,7 @@ $head
                 $enter
                 $step
                 m = bits(s)
+                # on the way back these are read, not found again: a margin near zero might round to the other side
                 flags[q] = m | (bits(held) << LANES)
                 if m != 0:
                     $spike
@@ -158,10 +175,13 @@ $head
             $input
             held = splati(np.int32(wake)) > splati(np.int32(t))
             $step
+            # what drift adds is one number a step; a loop over its components here took a seventh of a LIF's time
             if drifts > 0:
                 rate = rate + splat(F(shift[t]))
+            # e^12 spikes per ms are as certain as any, and their exponential still fits a float32
             $cap
             $save
+            # outside the branch, though only counted bins read it: a call within would spill what the branch keeps
             expected = exp(rate) * dt
             if counts[t] != 0.0 and wake <= t:
                 $count

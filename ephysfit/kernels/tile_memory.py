@@ -1,4 +1,7 @@
-"""Moving rows between memory (a row is contiguous in time) and a tile's scratch (a step's lanes are contiguous)."""
+"""What kernels do outside their loops over steps, as functions of plain numbers.
+
+Most of it moves rows between memory, where a row is contiguous in time, and a tile's scratch, where a step's lanes are.
+"""
 
 from __future__ import annotations
 

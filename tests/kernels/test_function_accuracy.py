@@ -28,7 +28,26 @@ ALLOWED = 8.0
 
 def grid():
     """Where formulas change over to others and where digits cancel, and at random between."""
-    places = [1e-300, 1e-16, 1e-8, 1e-5, 1e-3, 1e-2, 2.0**-5, 0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 30.0, 36.0, 80.0, 300.0, 697.0]
+    places = [
+        1e-300,
+        1e-16,
+        1e-8,
+        1e-5,
+        1e-3,
+        1e-2,
+        2.0**-5,
+        0.1,
+        0.5,
+        1.0,
+        2.0,
+        4.0,
+        8.0,
+        30.0,
+        36.0,
+        80.0,
+        300.0,
+        697.0,
+    ]
     factors = [0.99, 1 - 1e-9, 1.0, 1 + 1e-9, 1.003]
     edges = np.outer(places, factors).ravel()
     rng = np.random.default_rng(0)
@@ -109,7 +128,10 @@ def truth():
         return {name: [exact(name, v) for v in x] for name in FUNCTIONS}
 
 
-@pytest.mark.parametrize(("name", "make"), [pytest.param(n, m, id=f"{n}, {where}") for n, where, m in implementations()])
+CASES = [pytest.param(name, make, id=f"{name}, {where}") for name, where, make in implementations()]
+
+
+@pytest.mark.parametrize(("name", "make"), CASES)
 def test_within_eight_units_in_the_last_place(name, make, truth):
     x = grid()
     found = make()(x)

@@ -64,7 +64,7 @@ def lively(free, base, z, inputs):
 
 
 def errors(neuron):
-    """Of the value (relative), of gradient and information on the scale of their largest or diagonal entries."""
+    """Of the value (relative), of gradient and information on the scale of their largest, or diagonal, entries."""
     base, free = beginning(neuron), Free.of(neuron, smooth_only=True)
     if "t_ref" in neuron.parameters:
         base = base.replace(t_ref=0.4)
@@ -86,13 +86,15 @@ def errors(neuron):
     gradient, information = (pull @ slopes).numpy(), (slopes.T @ (weight[:, None] * slopes)).numpy()
     replay = Replay(free, base, DT)
     found = replay.information(z, [taught])
-    scale = np.sqrt(np.outer(np.diag(information), np.diag(information)))
+    # a coordinate that the data all but say nothing on is the difference of larger numbers: a floor for its scale
+    told = np.maximum(np.diag(information), 1e-6 * np.diag(information).max())
+    scale = np.sqrt(np.outer(told, told))
     return {
         "rates": [float(rates.min()), float(rates.max())],
         "moved": int((gradient != 0).sum()),
         "value": max(abs(v / value - 1) for v in (replay.value(z, [taught]), found.value)),
         "gradient": float(np.abs(found.gradient - gradient).max() / np.abs(gradient).max()),
-        "information": float(np.abs((found.fisher - information) / np.where(scale > 0, scale, 1.0)).max()),
+        "information": float(np.abs((found.fisher - information) / scale).max()),
     }
 
 
