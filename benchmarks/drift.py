@@ -18,7 +18,7 @@ import numpy as np
 from held_out import DT, UNTIL, cells, judged, loss
 
 import ephysfit as ef
-from ephysfit.fitting.fit import run
+from ephysfit.fitting.chain import run
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stages import Likelihood, Passive
 from ephysfit.models import AIGIF
@@ -35,7 +35,7 @@ HALF_LIVES = (None, 40.0, 20.0)
 def held_out(recording: ef.Recording, until: float, start: float, stop: float) -> list[float]:
     """Loss on [start, stop) for each part of the drift that is held."""
     fit = run(Problem(recording.cut(0.0, until), AIGIF, DT), (Passive(), Likelihood(drift=1)))
-    change = float((fit.details.get("drift") or [0.0])[0])
+    change = float((fit.likelihood.drift or (0.0,))[0])
     free, sweeps = Free.of(AIGIF, smooth_only=True), judged(Problem(recording, AIGIF, DT), start, stop)
     losses = []
     for part in HELD:

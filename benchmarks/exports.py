@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ephysfit.errors import ExportError
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.models import catalogue
 from ephysfit.reports.export import export
 from ephysfit.simulation.simulate import simulate

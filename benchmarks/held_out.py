@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import ephysfit as ef
-from ephysfit.fitting.fit import one_thread, run
+from ephysfit.fitting.chain import one_thread, run
 from ephysfit.fitting.stage import Problem, Stage
 from ephysfit.fitting.warm_starts import with_starts_from_below
 from ephysfit.metrics.coincidence import gamma

@@ -22,8 +22,8 @@ import numpy as np
 from held_out import DT, UNTIL, agreement, cells, fitted, loss
 
 import ephysfit as ef
-from ephysfit.fitting.fit import run
-from ephysfit.fitting.population_prior import population
+from ephysfit.fitting.chain import run
+from ephysfit.fitting.population_prior import population_prior
 from ephysfit.fitting.prior import Prior
 from ephysfit.fitting.stage import Problem
 from ephysfit.neuron.declare import Neuron
@@ -74,8 +74,8 @@ def _has(cell: Any, name: str) -> bool:
 def synthetic(kind: type[Neuron]) -> None:
     begin = time.process_time()
     known = list(drawn(kind, MAKING + JUDGED))
-    prior = population(begun(data, kind) for _, data in known[:MAKING])
-    few = population(begun(data, kind) for _, data in known[:5])
+    prior = population_prior(begun(data, kind) for _, data in known[:MAKING])
+    few = population_prior(begun(data, kind) for _, data in known[:5])
     ways = {"declared prior": None, "population of 5": few, f"population of {MAKING}": prior}
     rows: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for cell, data in known[MAKING:]:
@@ -103,7 +103,7 @@ def real(name: str) -> None:
     for until in (10_000.0, UNTIL):
         rows = []
         for cell, r in data.items():
-            prior = population(f for other, f in whole.items() if other != cell)
+            prior = population_prior(f for other, f in whole.items() if other != cell)
             alone = whole[cell] if until == UNTIL else fitted(r, kind, STAGES, until)
             helped = fitted(r, kind, STAGES, until, priors=(prior,))
             numbers = [m for f in (alone, helped) for m in (loss(r, f.neuron), agreement(r, f))]

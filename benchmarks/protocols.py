@@ -84,7 +84,7 @@ def hour(model: type[ef.Neuron]) -> accuracy.Row:
     cell = ALIF(C=100.0, g=5.0, E_L=-65.0, theta=-48.0, d_theta=6.0, tau_a=80.0, V_reset=-60.0, t_ref=2.0, delta=1.5)
     known = ef.synthetic.recording(cell, duration=3.6e6, test_duration=10_000.0, repeats=9, dt=0.5, mean=95.0, std=60.0)
     train, test = known.split()
-    chain = [ef.stages.Passive(), ef.stages.Likelihood(starts=1), ef.stages.Readout()]
+    chain = [ef.stages.Passive(), ef.stages.Likelihood(starts=1), ef.stages.CausalReadout()]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     row = scored(train, test, model, stages=chain)
     return {

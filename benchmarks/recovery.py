@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.fitting.fit import Fit, fit
+from ephysfit.fitting.fit import fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stage import Stage
 from ephysfit.fitting.stages import Likelihood, Passive, Refractory
 from ephysfit.fitting.uncertainty.intervals import intervals
@@ -82,18 +83,17 @@ def claims(found: Fit, data: Recording) -> dict[str, dict[str, float]]:
     periods, as `ephysfit.intervals` gives them.
     """
     sure = intervals(found, data, "profile", names=["tau_a", "t_ref"])
-    told = sure.details["intervals"]
-    rows = {d["name"]: d for d in told["derived"]}
+    told = sure.intervals
+    rows = {d.name: d for d in told.derived}
     out = {
-        name: {"error": rows[key]["standard_error"] / abs(rows[key]["value"]), "low": rows[key]["low"],
-               "high": rows[key]["high"]}
+        name: {"error": rows[key].standard_error / abs(rows[key].value), "low": rows[key].low, "high": rows[key].high}
         for name, key in DERIVED.items()
     }  # fmt: skip
-    low, high = told["parameters"]["tau_a"]
-    error = sure.details["standard_errors"].get("tau_a", float("inf")) / found.neuron.tau_a  # type: ignore[attr-defined]
+    low, high = told.parameters["tau_a"]
+    error = sure.intervals.standard_errors.get("tau_a", float("inf")) / found.neuron.tau_a  # type: ignore[attr-defined]
     out["tau_a"] = {"error": error, "low": low or 0.0, "high": high or float("inf")}
-    if "t_ref" in told["parameters"]:
-        low, high = told["parameters"]["t_ref"]
+    if "t_ref" in told.parameters:
+        low, high = told.parameters["t_ref"]
         out["t_ref"] = {"error": float("nan"), "low": low - DT / 2, "high": high + DT / 2}
     return out
 

@@ -29,12 +29,12 @@ import torch
 import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import NeuronError, near
-from ephysfit.fitting.fit import default_stages
-from ephysfit.fitting.fit import run as run_stages
+from ephysfit.fitting.chain import default_stages
+from ephysfit.fitting.chain import run as run_stages
 from ephysfit.fitting.stage import Problem, measured
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
-from ephysfit.fitting.stages.refractory_period import Barred, Refractory
+from ephysfit.fitting.stages.refractory_period import LengthenRefractory, Refractory
 from ephysfit.fitting.warm_starts import with_starts_from_below
 from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
@@ -137,7 +137,9 @@ def study(name: str, seed: int, quick: bool = False) -> dict[str, Any]:
     cell, data = known_cell(kind, seed)
     train, test = data.split()
     if quick and not kind.searched:
-        stages = [s for s in default_stages(kind) if isinstance(s, (Passive, Likelihood, Refractory, Barred))]
+        stages = [
+            s for s in default_stages(kind) if isinstance(s, (Passive, Likelihood, Refractory, LengthenRefractory))
+        ]
         found = run_stages(with_starts_from_below(Problem(train, kind, DT)), stages)
     else:
         found = ef.fit(train, kind, seed=0)

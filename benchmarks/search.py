@@ -28,9 +28,10 @@ import numpy as np
 from ephysfit import models
 from ephysfit.data.recording import Recording
 from ephysfit.errors import near
-from ephysfit.fitting.fit import one_thread
+from ephysfit.fitting.chain import one_thread
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore
 from ephysfit.fitting.stage import Estimate, Problem, Stage, Status
+from ephysfit.fitting.stage_reports import SearchReport
 from ephysfit.fitting.stages import Likelihood, Passive, Search
 from ephysfit.metrics.coincidence import coincidence_factor, mean_weight, self_weight
 from ephysfit.metrics.consensus import consensus
@@ -104,7 +105,7 @@ def run(
                         found = stage(problem, begun)
                         seconds = time.process_time() - start
                     row = {"cell": cell, "neuron": name, "way": way, "seed": seed, "seconds": seconds,
-                           "kept": "kept" not in found.details and way != "none",
+                           "kept": not getattr(found.reports.of(SearchReport), "kept", "") and way != "none",
                            **judge(found.neuron, whole)}  # fmt: skip
                     store(path, row)
                     print(" ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{v}" for k, v in row.items()),

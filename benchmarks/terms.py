@@ -28,7 +28,7 @@ import numpy as np
 import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import near
-from ephysfit.fitting.fit import one_thread
+from ephysfit.fitting.chain import one_thread
 from ephysfit.fitting.free_run.evaluation import Arena
 from ephysfit.fitting.free_run.losses import Coincidence
 from ephysfit.fitting.stage import Estimate, Problem

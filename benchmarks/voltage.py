@@ -58,7 +58,7 @@ def row(
 def pair(path: Path) -> tuple[ef.Recording, ef.Recording]:
     """A training file as recorded and with its electrode taken out."""
     raw = ef.load(path)
-    return raw, ef.compensate(raw, ef.load(path.with_name(path.name.replace("training", "aec"))))
+    return raw, ef.compensate_electrode(raw, ef.load(path.with_name(path.name.replace("training", "aec"))))
 
 
 def main() -> None:

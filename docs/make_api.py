@@ -11,21 +11,14 @@ import ephysfit
 #: modules whose members have pages of their own elsewhere
 WHOLE = ("ephysfit.models",)
 FOLDER = Path(__file__).parent / "api"
-#: what stands under which heading; a public name that stands nowhere is listed last
-GROUPS = {
-    "Recordings": ["load", "info", "inspect", "contents", "write", "Recording", "Sweep", "Trials", "compensate"],
-    "Neurons": ["Neuron", "Parameter", "State", "check_neuron"],
-    "Simulation": ["simulate", "Simulation", "layer"],
-    "Fitting": ["fit", "Fit", "intervals", "population"],
-    "Scores and reports": ["score", "report", "explore", "fit_many"],
-}
-MODULES = [
-    "ephysfit.models", "ephysfit.fitting.stages", "ephysfit.synthetic", "ephysfit.metrics", "ephysfit.neuron.functions",
-    "ephysfit.models.small_signal", "ephysfit.errors",
-]  # fmt: skip
+#: public names by heading, as ephysfit/__init__.pyi has them, and the public modules by their full names
+GROUPS = {title: list(names) for title, names in ephysfit._PUBLIC.items() if title != "Modules"}
+MODULES = [f"{package}.{name}" for name, package in ephysfit._MODULES.items()]
+#: modules that are public by their full name alone
+MODULES += ["ephysfit.neuron.functions", "ephysfit.models.small_signal", "ephysfit.data.reader_tests"]
 
 
-def index(groups: dict[str, list[str]]) -> str:
+def index() -> str:
     """The text of the first page."""
     lines = [
         "# API",
@@ -33,20 +26,11 @@ def index(groups: dict[str, list[str]]) -> str:
         "Public names by what they are for; `import ephysfit as ef` makes them `ef.load`, `ef.fit` and so on.",
         "",
     ]
-    for title, names in [*groups.items(), ("Modules", MODULES)]:
+    for title, names in [*GROUPS.items(), ("Modules", MODULES)]:
         lines += [f"## {title}", "", "| name | what it is |", "|---|---|"]
         lines += [f"| [`{name}`]({name}.md) | {_first_line(name)} |" for name in names] + [""]
-    every = [name for names in groups.values() for name in names] + MODULES
+    every = [name for names in GROUPS.values() for name in names] + MODULES
     return "\n".join([*lines, "```{toctree}", ":hidden:", "", *every, "```"]) + "\n"
-
-
-def grouped() -> dict[str, list[str]]:
-    """Public names under their headings; those that stand nowhere come last."""
-    public = [name for name in ephysfit.__all__ if name not in ephysfit._MODULES]
-    named = {name for names in GROUPS.values() for name in names}
-    groups = {title: [n for n in names if n in public] for title, names in GROUPS.items()}
-    more = [name for name in public if name not in named]
-    return {**groups, "More": more} if more else groups
 
 
 def entry(name: str) -> str:
@@ -71,9 +55,8 @@ def _first_line(name: str) -> str:
 def main() -> None:
     """Write all."""
     FOLDER.mkdir(exist_ok=True)
-    groups = grouped()
-    (FOLDER / "index.md").write_text(index(groups), encoding="utf-8")
-    for name in [*(n for names in groups.values() for n in names), *MODULES]:
+    (FOLDER / "index.md").write_text(index(), encoding="utf-8")
+    for name in [*(n for names in GROUPS.values() for n in names), *MODULES]:
         (FOLDER / f"{name}.md").write_text(entry(name), encoding="utf-8")
 
 

@@ -2,76 +2,54 @@
 
 >>> import ephysfit as ef
 >>> sorted(ef.__all__)[:4]
-['Fit', 'Neuron', 'Parameter', 'Recording']
+['Fit', 'Neuron', 'Parameter', 'Prior']
 
-The public names are imported on first use, so that ``import ephysfit`` stays light.
+The public names stand in ``__init__.pyi``, beside this file. They are imported on first use, so that
+``import ephysfit`` stays light. Names of earlier versions are served with a warning (`ephysfit.deprecation`).
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pkgutil import get_data
+from typing import Any
 
-__version__ = "0.1.0"
+from ephysfit.deprecation import RENAMED, deprecated, serve_moved_modules
 
-_WHERE = {
-    "load": "ephysfit.data.loading",
-    "info": "ephysfit.data.loading",
-    "contents": "ephysfit.data.contents",
-    "Recording": "ephysfit.data.recording",
-    "Sweep": "ephysfit.data.recording",
-    "Trials": "ephysfit.data.trials",
-    "Neuron": "ephysfit.neuron.declare",
-    "Parameter": "ephysfit.neuron.declare",
-    "State": "ephysfit.neuron.declare",
-    "check_neuron": "ephysfit.check",
-    "simulate": "ephysfit.simulation.simulate",
-    "Simulation": "ephysfit.simulation.simulate",
-    "fit": "ephysfit.fitting.fit",
-    "Fit": "ephysfit.fitting.fit",
-    "write": "ephysfit.fitting.nwb_cell",
-    "intervals": "ephysfit.fitting.uncertainty.intervals",
-    "population": "ephysfit.fitting.population_prior",
-    "compensate": "ephysfit.data.electrode",
-    "score": "ephysfit.metrics.score",
-    "report": "ephysfit.reports.report",
-    "fit_many": "ephysfit.batch.fit_many",
-    "export": "ephysfit.reports.export",
-    "layer": "ephysfit.simulation.layer",
-    "explore": "ephysfit.explorer.serve",
-}
-_MODULES = {"models": "ephysfit.models", "stages": "ephysfit.fitting.stages", "synthetic": "ephysfit.synthetic"}
+__version__ = "0.2.0"
 
-__all__ = [*_WHERE, *_MODULES]
 
-if TYPE_CHECKING:
-    from ephysfit import models, synthetic
-    from ephysfit.batch.fit_many import fit_many
-    from ephysfit.check import check_neuron
-    from ephysfit.data.contents import contents
-    from ephysfit.data.electrode import compensate
-    from ephysfit.data.loading import info, load
-    from ephysfit.data.recording import Recording, Sweep
-    from ephysfit.data.trials import Trials
-    from ephysfit.explorer.serve import explore
-    from ephysfit.fitting import stages
-    from ephysfit.fitting.fit import Fit, fit
-    from ephysfit.fitting.nwb_cell import write
-    from ephysfit.fitting.population_prior import population
-    from ephysfit.fitting.uncertainty.intervals import intervals
-    from ephysfit.metrics.score import score
-    from ephysfit.neuron.declare import Neuron, Parameter, State
-    from ephysfit.reports.export import export
-    from ephysfit.reports.report import report
-    from ephysfit.simulation.layer import layer
-    from ephysfit.simulation.simulate import Simulation, simulate
+def _stub(text: str) -> dict[str, dict[str, str]]:
+    """Heading → public name → module it comes from, of the text of a stub."""
+    groups: dict[str, dict[str, str]] = {}
+    heading = ""
+    for line in text.splitlines():
+        if line.startswith("# "):
+            heading = line[2:]
+        elif line.startswith("from "):
+            _, module, _, name, *_ = line.split()
+            groups.setdefault(heading, {})[name] = module
+    return groups
+
+
+_PUBLIC = _stub((get_data(__name__, "__init__.pyi") or b"").decode())
+_MODULES = _PUBLIC["Modules"]
+_WHERE = {name: module for names in _PUBLIC.values() for name, module in names.items()}
+
+__all__ = [*_WHERE]
+
+serve_moved_modules()
 
 
 def __getattr__(name: str) -> Any:
+    if name in RENAMED:
+        new, since = RENAMED[name]
+        deprecated(f"ephysfit.{name}", f"ephysfit.{new}", since)
+        name = new
+    if name in _MODULES:
+        return import_module(f"{_MODULES[name]}.{name}")
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
-    if name in _MODULES:
-        return import_module(_MODULES[name])
     raise AttributeError(f"module 'ephysfit' has no attribute {name!r}")
 
 

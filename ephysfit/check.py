@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,16 @@ from ephysfit.neuron.declaration_errors import BREAKS, refuse_undeclared, told
 from ephysfit.neuron.declare import Neuron, flatten, pack_state
 from ephysfit.neuron.dimensions import check_units
 from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.roles import Role
 from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import equations
+from ephysfit.simulation import adjoint
+from ephysfit.simulation.engines import compiled
+from ephysfit.simulation.engines.blocks import blocks
+from ephysfit.simulation.engines.decoupled import decoupled
+from ephysfit.simulation.engines.pmbc import pmbc
 from ephysfit.simulation.engines.sequential import sequential
+from ephysfit.simulation.engines.speculate import speculate
 from ephysfit.simulation.reference import at_rest, integrated, plain, slopes
 from ephysfit.simulation.surrogate import Surrogate
 
@@ -233,8 +239,9 @@ def _hazard(neuron: type[Neuron]) -> str:
 
 def _step_is_flow(neuron: type[Neuron]) -> str:
     cell = as_floats(neuron.start())
-    if "t_ref" in neuron.parameters:
-        cell = cell.replace(t_ref=min(max(5 * DT, neuron.parameters["t_ref"].low), neuron.parameters["t_ref"].high))
+    if (period := neuron.free_name_of(Role.REFRACTORY)) is not None:
+        bounds = neuron.parameters[period]
+        cell = cell.replace(**{period: min(max(5 * DT, bounds.low), bounds.high)})
     current, forced = _noise(neuron, 0.5 * _quiet(neuron), 1, 120), (20, 21, 47, 90)
     fine = plain(cell, current[0, 0].numpy(), DT, forced=forced)
     scale = {n: max(np.ptp(fine.states[n]), 1e-3) for n in equations(neuron).states}
@@ -293,10 +300,6 @@ def _engines_agree(neuron: type[Neuron]) -> str:
 
 def _noisy_engines_agree(neuron: type[Neuron]) -> str:
     """For a neuron that only its hazard makes spike: the same drawn thresholds must give the same spikes."""
-    if not find_spec("ephysfit.simulation.engines.compiled"):
-        raise _DoesNotApplyError("only its hazard makes it spike, and no other engine here runs escape noise")
-    from ephysfit.simulation.engines import compiled
-
     current = _noise(neuron, 100.0, 3, 700, seed=1)
     drawn = torch.from_numpy(np.random.default_rng(0).exponential(size=(1, 3, 400)))
     want = sequential(neuron.start(), current, DT, thresholds=drawn)[0]
@@ -307,27 +310,15 @@ def _noisy_engines_agree(neuron: type[Neuron]) -> str:
 
 
 def _engines() -> Iterator[tuple[str, Callable[[Neuron, Tensor], Tensor]]]:
-    from ephysfit.simulation.engines.blocks import blocks
-    from ephysfit.simulation.engines.decoupled import decoupled
-    from ephysfit.simulation.engines.pmbc import pmbc
-    from ephysfit.simulation.engines.speculate import speculate
-
     for name, engine in {"blocks": blocks, "speculate": speculate, "pmbc": pmbc, "decoupled": decoupled}.items():
         yield name, lambda cell, current, engine=engine: engine(cell, current, DT)[0]  # type: ignore[misc]
-    if find_spec("ephysfit.simulation.engines.compiled"):
-        from ephysfit.simulation.engines import compiled
-
-        yield (
-            "compiled",
-            lambda cell, current: torch.from_numpy(compiled.run(cell, current, DT).raster()).to(current.dtype),
-        )
+    yield (
+        "compiled",
+        lambda cell, current: torch.from_numpy(compiled.run(cell, current, DT).raster()).to(current.dtype),
+    )
 
 
 def _adjoint_is_autograd(neuron: type[Neuron]) -> str:
-    if not find_spec("ephysfit.simulation.adjoint"):
-        raise _DoesNotApplyError("no adjoint here")
-    from ephysfit.simulation import adjoint
-
     spikes = bool((_counts(neuron) >= ENOUGH).any())
     current = _noise(neuron, _loud(neuron) if spikes or not neuron.stochastic() else 100.0, 2, 250, seed=2)
     ramp = torch.linspace(0.2, 1.0, 250, dtype=torch.float64)

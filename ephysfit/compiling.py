@@ -18,6 +18,8 @@ from typing import Any
 
 import llvmlite
 import numba
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
 
 from ephysfit import disk_cache
 from ephysfit.errors import CacheWarning
@@ -91,8 +93,6 @@ class _Cache:
 
     def load_overload(self, types: Any, target: Any) -> Any:
         """The code for these argument types on this processor; None where there is none."""
-        from numba.core.compiler import CompileResult
-
         target.refresh()
         kept = disk_cache.found(disk_cache.CODE, self._name(types, target.codegen())) if self._enabled else None
         if kept is None:
@@ -105,8 +105,6 @@ class _Cache:
 
     def save_overload(self, types: Any, result: Any) -> None:
         """Keep code, unless it holds addresses of this process."""
-        from numba.core.serialize import dumps
-
         lifted = any(not part.can_cache for part in result.lifted)
         if not self._enabled or lifted or result.library.has_dynamic_globals:
             return

@@ -30,6 +30,7 @@ from functools import cache
 from pathlib import Path
 
 from ephysfit.errors import CacheWarning
+from ephysfit.files import settle
 
 KERNELS, CODE, READINGS = "kernels", "kernels/__pycache__", "readings"
 #: what a generated module calls the hash of its own source, which need not be on disk
@@ -234,6 +235,7 @@ def _put(path: Path, whole: bytes) -> Path:
             file.write(whole)
         if path.is_dir() and not path.is_symlink():
             path.rmdir()  # holds nothing, or it is an error
+        settle(beside)
         beside.replace(path)
     finally:
         with suppress(OSError):

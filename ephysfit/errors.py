@@ -122,6 +122,22 @@ def needed(module: str, extra: str, what: str, kind: type[EphysfitError] = Ephys
         raise kind(f"{what} needs the package {module}{broken}: pip install 'ephysfit[{extra}]'") from None
 
 
+#: how alike two names are at least (0 to 1) for one to be what the other was meant to be
+ALIKE = 0.5
+
+
+def nearest(name: str, names: Iterable[str], most: int = 1) -> list[str]:
+    """The known names that a mistyped one may have meant, the likeliest first; upper and lower case count alike.
+
+    Examples
+    --------
+    >>> nearest("sweep_3", ["sweep_1", "sweep_2", "noise"], 2)
+    ['sweep_2', 'sweep_1']
+    """
+    folded = {k.lower(): k for k in sorted(names)}
+    return [folded[k] for k in get_close_matches(name.lower(), folded, n=most, cutoff=ALIKE)]
+
+
 def near(name: str, names: Iterable[str]) -> str:
     """A hint for a mistyped name: the nearest known one and the list of all.
 
@@ -131,9 +147,7 @@ def near(name: str, names: Iterable[str]) -> str:
     'did you mean ALIF? Known: ALIF, LIF'
     """
     known = sorted(names)
-    folded = {k.lower(): k for k in known}
-    close = get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
-    hint = f"did you mean {folded[close[0]]}? " if close else ""
+    hint = "".join(f"did you mean {k}? " for k in nearest(name, known))
     return f"{hint}Known: {some(known, MOST_KNOWN)}"
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from ephysfit.errors import OutputError
 
@@ -42,13 +45,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
-        _settle(beside)
+        settle(beside)
         beside.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {_stands(path)}") from error
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def settle(path: Path) -> None:
+    """Have the bytes of a written file on the disk; before a name points to them, or a crash could leave it empty."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def write_text(path: str | Path, text: str) -> Path:
@@ -79,6 +88,28 @@ def ready_folder(folder: str | Path) -> Iterator[Path]:
             with suppress(OSError):  # what holds a file stays
                 folder.rmdir()
         raise
+
+
+def without_nan(value: Any) -> Any:
+    """A value as JSON can say it: None for every number that is not finite, lists for tuples, texts for keys.
+
+    Examples
+    --------
+    >>> without_nan({"a": float("nan"), "b": (1, 2.5)})
+    {'a': None, 'b': [1, 2.5]}
+    """
+    if isinstance(value, Mapping):
+        return {str(k): without_nan(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(v) for v in value]
+    if isinstance(value, float):
+        return float(value) if isfinite(value) else None
+    return value
+
+
+def to_json(value: Any) -> str:
+    """A value as JSON that people read too; what is not finite becomes null."""
+    return json.dumps(without_nan(value), indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def printable(text: str) -> str:
@@ -126,12 +157,6 @@ def safe_name(text: str) -> str:
     """
     kept = "".join(c if c.isprintable() and c not in '/\\\\<>:"|?*' else "_" for c in printable(text))
     return kept.strip()[: LONGEST // 4] or "_"
-
-
-def _settle(path: Path) -> None:
-    """Have the bytes on the disk before the name points to them."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _stands(path: Path) -> str:

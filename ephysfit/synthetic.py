@@ -14,7 +14,8 @@ from ephysfit.arrays import Trace
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import NeuronError, SimulationError
 from ephysfit.neuron.affine import is_affine, operators
-from ephysfit.neuron.declare import POTENTIAL, Neuron, Parameter, flatten, has_potential, pack_state
+from ephysfit.neuron.declare import Neuron, Parameter, flatten, pack_state
+from ephysfit.neuron.roles import Role
 from ephysfit.simulation.simulate import simulate
 
 #: draws that may be refused in a row before giving up
@@ -184,13 +185,14 @@ def respond(
             f"cannot be recorded synthetically; use simulate() with an array (time, input)"
         )
     current = np.asarray(current, dtype=np.float64)
-    save = (POTENTIAL,) if has_potential(kind) else ()
+    potential = kind.name_of(Role.POTENTIAL)
+    save = () if potential is None else (potential,)
     done = simulate(neuron, current, dt=dt, noise=noise, save=save, seed=seed)
     times = done.spike_times[0][0]
     voltage = None
-    if save:
+    if potential is not None:
         rng = np.random.default_rng([seed, 1])
-        voltage = np.array(done.traces["V"][0]) + voltage_noise * rng.standard_normal(len(current))
+        voltage = np.array(done.traces[potential][0]) + voltage_noise * rng.standard_normal(len(current))
         voltage[(times / dt).astype(int)] = peak
     return Sweep(current, dt, voltage, times, name=name, stimulus=stimulus)
 

@@ -35,7 +35,7 @@ train, test = ef.load(data / "DRN164.nwb").split()
 # adds a search in free run for small neurons, which takes them longer and further; here all get the same.)
 
 # %%
-stages = (ef.stages.Passive(), ef.stages.Likelihood(), ef.stages.Readout())
+stages = (ef.stages.Passive(), ef.stages.Likelihood(), ef.stages.CausalReadout())
 names = ["LIF", "ALIF", "IGIF", "AIGIF"]
 fits = {name: ef.fit(train, name, stages) for name in names}
 for name, fit in fits.items():
@@ -87,5 +87,5 @@ for name, fit in fits.items():
 # %% [markdown]
 # ## The same, done for you
 # `ef.fit(train)` without a name climbs a nested ladder and keeps a richer neuron only where it predicts
-# held-out blocks of the *training* data better by more than a standard error; `fit.details["why"]` says what it
+# held-out blocks of the *training* data better by more than a standard error; `fit.selection.why` says what it
 # saw. The test repeats stay unseen until the end. `ephysfit explore FIT FILE` shows the fits above on one page.

@@ -158,7 +158,7 @@ show(parameters(found, "GIF"))
 # %% [markdown]
 # ## Keep
 # The page of the run holds these figures, groups of cells, cells that stand apart and those without a fit. It is
-# one HTML file; `ephysfit population RUN` writes it.
+# one HTML file; `ephysfit summarize RUN` writes it.
 
 # %%
 page = write(home / "run")

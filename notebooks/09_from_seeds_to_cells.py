@@ -53,7 +53,7 @@ for name, what in mechanisms.items():
 # The same stages for all: maximum likelihood, then the readout of the noise-free run.
 
 # %%
-stages = (ef.stages.Passive(), ef.stages.Likelihood(), ef.stages.Readout())
+stages = (ef.stages.Passive(), ef.stages.Likelihood(), ef.stages.CausalReadout())
 scores = {}
 for name in mechanisms:
     fit = ef.fit(train, name, stages)

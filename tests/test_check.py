@@ -105,10 +105,10 @@ def test_a_step_that_is_not_the_flow_is_named(monkeypatch) -> None:
 
 
 def test_engines_that_differ_are_named(monkeypatch) -> None:
-    import ephysfit.simulation.engines.blocks as blocks
+    from ephysfit import check
 
-    honest = blocks.blocks
-    monkeypatch.setattr(blocks, "blocks", lambda cell, *a, **k: honest(cell.replace(theta=cell.theta + 0.05), *a, **k))
+    honest = check.blocks
+    monkeypatch.setattr(check, "blocks", lambda cell, *a, **k: honest(cell.replace(theta=cell.theta + 0.05), *a, **k))
     assert "engine 'blocks' differs from 'sequential' first in trial" in said(broken(), "engines")["engines"]
 
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer import rich_utils
 
 import ephysfit as ef
 from ephysfit.cli import main
+from ephysfit.cli.commands import VERBS, load_verb
 from ephysfit.models import LIF, catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -128,7 +134,7 @@ def test_fit_says_the_same_as_python(files: tuple[Path, Path], fitted: Fitted) -
 def test_a_fit_has_intervals_and_the_verb_gives_others(
     run: Run, files: tuple[Path, Path], fitted: Fitted, tmp_path: Path
 ) -> None:
-    assert ef.Fit.load(fitted.fit).details["intervals"]["method"] == "fisher"
+    assert ef.Fit.load(fitted.fit).intervals.method == "fisher"
     assert "95 % interval" in (fitted.folder / "report.html").read_text(encoding="utf-8")
     copy = tmp_path / "fit.json"
     copy.write_bytes(fitted.fit.read_bytes())
@@ -137,10 +143,10 @@ def test_a_fit_has_intervals_and_the_verb_gives_others(
     assert "90 % interval" in done.out
     assert "held: the mV scale" in done.out
     assert "rheobase" in done.out
-    found = ef.Fit.load(copy).details["intervals"]
-    assert found["method"] == "profile"
-    assert "C" in found["parameters"]
-    assert "g" not in found["parameters"]
+    found = ef.Fit.load(copy).intervals
+    assert found.method == "profile"
+    assert "C" in found.parameters
+    assert "g" not in found.parameters
     done = run("intervals", copy, files[1])
     assert done.code == 1
     assert "is not what this fit was fitted to" in done.message
@@ -364,18 +370,57 @@ def test_version_and_no_arguments(run: Run) -> None:
     assert run().code == 2
 
 
-VERBS = (
-    "info", "inspect", "fit", "intervals", "simulate", "score", "report", "plot", "explore", "export", "write",
-    "models", "batch", "status", "collect", "query", "population", "warm-up",
-)  # fmt: skip
-
-
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_with_an_example(run: Run, verb: str) -> None:
     done = run(verb, "--help")
     assert done.code == 0
     assert "Examples" in done.out
     assert f"ephysfit {verb}" in done.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_line_of_a_verb_in_the_list_begins_its_own_help(verb: str) -> None:
+    word = verb.replace("-", "_")
+    docstring = inspect.getdoc(getattr(import_module(f"ephysfit.cli.verbs.{word}"), word))
+    assert docstring is not None
+    assert docstring.split("\n\n")[0].replace("\n", " ") == VERBS[verb]
+
+
+def test_every_module_of_a_verb_is_listed() -> None:
+    files = {path.stem.replace("_", "-") for path in (ROOT / "ephysfit" / "cli" / "verbs").glob("[!_]*.py")}
+    assert files == set(VERBS)
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help_fits_eighty_columns_in_the_words_of_the_field(
+    run: Run, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(rich_utils, "MAX_WIDTH", 80)
+    help_text = run(*filter(None, [verb]), "--help").out
+    assert max(map(len, help_text.splitlines())) <= 80
+    assert not re.findall(r"<\w+(?:\[\w+\])?(?: range)?>|[{}]", help_text)  # types of Python, placeholders of click
+    named = load_verb(verb).params if verb else []
+    assert all(param.metavar in help_text for param in named if param.metavar and not param.hidden)  # none is folded
+    options = [line for line in help_text.splitlines() if re.match(r"│ \*? *--", line)]
+    panels = re.findall(r"╭─ (\w+) ─", help_text)
+    assert "Options" not in panels if len(options) > 6 else panels  # the sixth is --help
+
+
+@pytest.mark.parametrize(
+    ("words", "verbs"), [("--help", set()), ("fit --help", {"fit", "intervals"}), ("score --help", {"score"})]
+)
+def test_help_imports_the_verb_asked_for_and_nothing_that_computes(words: str, verbs: set[str]) -> None:
+    code = f"""
+import sys
+from ephysfit.cli import main
+try:
+    main({words.split()!r})
+except SystemExit:
+    print(*(m for m in sys.modules if m.startswith("ephysfit.cli.verbs.") or m == "torch"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.splitlines()[-1].split()) == {f"ephysfit.cli.verbs.{verb}" for verb in verbs}
 
 
 def test_export_writes_what_it_says_and_refuses_with_a_reason(run: Run, fitted: Fitted, tmp_path: Path) -> None:

@@ -156,8 +156,8 @@ def test_the_temporary_folder_is_private_and_the_same_for_each_process(place):
     top = next(p for p in path.parents if p.name.startswith("ephysfit-"))
     assert stat.S_IMODE(top.stat().st_mode) == 0o700
     code = (
-        "import sys, tempfile; tempfile.tempdir = sys.argv[1]; from ephysfit import keeping; "
-        "print(keeping.found(keeping.CODE, 'a.nbc'))"
+        "import sys, tempfile; tempfile.tempdir = sys.argv[1]; from ephysfit import disk_cache; "
+        "print(disk_cache.found(disk_cache.CODE, 'a.nbc'))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(top.parent)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "b'x'"
@@ -315,8 +315,8 @@ RACE = """
 import sys
 from ephysfit import disk_cache
 for k in range(300):
-    assert keeping.keep(keeping.CODE, f"{k % 7}.nbc", b"same" * 5000) is not None
-    assert keeping.found(keeping.CODE, f"{k % 7}.nbc") == b"same" * 5000
+    assert disk_cache.keep(disk_cache.CODE, f"{k % 7}.nbc", b"same" * 5000) is not None
+    assert disk_cache.found(disk_cache.CODE, f"{k % 7}.nbc") == b"same" * 5000
 """
 
 

@@ -72,7 +72,7 @@ def work(tmp_path_factory):
     from ephysfit.batch.cell_files import find_cells
     from ephysfit.batch.store import Store
     from ephysfit.batch.task import Settings, tasks_of
-    from ephysfit.fitting.stages import Likelihood, Passive, Readout
+    from ephysfit.fitting.stages import CausalReadout, Likelihood, Passive
     from ephysfit.models import LIF
 
     folder = tmp_path_factory.mktemp("work")
@@ -85,7 +85,11 @@ def work(tmp_path_factory):
     (folder / "cell.nix").write_bytes(b"x")
     shutil.copy(ROOT / "tests/data/waves/ad0_cell.ibw", folder)
     shutil.copy(ROOT / "tests/data/waves/ad1_cell.ibw", folder)
-    stages = (Passive(), Likelihood(starts=1, steps=4, first=0), Readout(betas=(1.0,), offsets=(0.0, 0.0, 1), runs=4))
+    stages = (
+        Passive(),
+        Likelihood(starts=1, steps=4, first=0),
+        CausalReadout(betas=(1.0,), offsets=(0.0, 0.0, 1), runs=4),
+    )
     fit = ef.fit(whole.split()[0], "LIF", stages)
     fit.save(folder / "fit.json")
     ef.Fit(cell.replace(t_ref=0.0), "leaky", 0.5).save(folder / "leaky.json")

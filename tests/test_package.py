@@ -121,3 +121,23 @@ def test_the_lowest_versions_tested_are_those_declared():
         found = [int(n) for n in v.split(".")]
         whole = numbers[name] + [0] * (len(found) - len(numbers[name]))
         assert found == whole or name == "torch", name
+
+
+def test_ci_workflows_and_hooks_call_what_make_calls():
+    """`.ci/run` has the list of targets: the workflow runs each of them, and the hooks are those of `make lint`."""
+    targets = set(re.findall(r"^make (\w+)", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE))
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    assert set(re.findall(r"run: make (\w+)", workflow)) == targets
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert targets <= set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+    (recipe,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    hooks = re.findall(r"entry: (.*)", (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert hooks == [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe.splitlines()]
+
+
+def test_files_that_contributing_points_to_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:ephysfit|tests|benchmarks|docs)/[\w/.]+)`|\]\(([\w/.]+)\)", text)
+    assert len(named) > 20
+    for place in (a or b for a, b in named):
+        assert (ROOT / place).exists(), place

@@ -13,7 +13,7 @@ import ephysfit as ef
 from ephysfit import synthetic
 from ephysfit.data.recording import Recording
 from ephysfit.errors import ExportError, FitError, SimulationError
-from ephysfit.fitting.stages import Likelihood, Passive, Readout, Search
+from ephysfit.fitting.stages import CausalReadout, Likelihood, Passive, Search
 from ephysfit.models import LIF, catalogue
 from ephysfit.neuron.declare import scalar_values
 from ephysfit.reports.evidence import gather
@@ -23,8 +23,8 @@ from ephysfit.reports.report import write
 
 mpl.use("Agg")
 
-#: one of each family, and those whose readout is their plain threshold run
-QUICK = ("LIF", "AdEx", "EIF", "Izhikevich", "GLIF5", "MAT", "STCLIF")
+#: one of each family, and those whose readout is their plain threshold run; the others are marked slow
+QUICK = ("LIF", "AdEx", "Izhikevich", "MAT", "STCLIF")
 #: several inputs, where a recording holds one
 SEVERAL = tuple(name for name, kind in catalogue().items() if len(kind.inputs) > 1)
 ALL = [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in catalogue() if n not in SEVERAL]
@@ -37,7 +37,7 @@ def stages(kind):
     return (
         Passive(),
         Likelihood(starts=1, steps=4, first=0),
-        Readout(betas=(1.0, 2.0), offsets=(-1.0, 1.0, 3), runs=4),
+        CausalReadout(betas=(1.0, 2.0), offsets=(-1.0, 1.0, 3), runs=4),
     )
 
 

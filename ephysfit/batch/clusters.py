@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+from scipy.cluster.vq import kmeans2
+from scipy.spatial.distance import cdist
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -88,8 +91,6 @@ def grouped(parameters: DataFrame) -> Grouping | None:
 
 
 def _split(points: Array) -> tuple[npt.NDArray[np.int64], float]:
-    from scipy.cluster.vq import kmeans2
-
     best, clear = np.zeros(len(points), dtype=np.int64), float("nan")
     for k in range(2, min(MOST, len(points) // 4) + 1):
         _, labels = kmeans2(points, k, minit="++", rng=np.random.default_rng(0), missing="warn")
@@ -110,8 +111,6 @@ def silhouette(points: Array, labels: npt.NDArray[np.integer]) -> float:
     >>> round(silhouette(points, np.array([0, 0, 1, 1])), 2)
     0.98
     """
-    from scipy.spatial.distance import cdist
-
     apart = cdist(points, points)
     member = labels[None, :] == np.unique(labels)[:, None]
     size = member.sum(1)
@@ -129,8 +128,6 @@ def silhouette(points: Array, labels: npt.NDArray[np.integer]) -> float:
 
 def outliers(fits: DataFrame, parameters: DataFrame) -> DataFrame:
     """Cells whose score or parameter lies far from the others of the same neuron, farthest first."""
-    import pandas as pd
-
     rows = []
     for model, part in fits.groupby("model"):
         for name in ("md_star_8", "rate_error", "nll"):

@@ -9,31 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 from ephysfit.batch.schema import TABLES, VERSION, Column
 from ephysfit.batch.store import Store
+from ephysfit.data.readout import Readout
 from ephysfit.errors import BatchError, needed
 from ephysfit.files import printable, replacing
+from ephysfit.fitting.format_1 import standard_errors
+from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, MANY, NOISE_FREE, RATIO, saved_value
 from ephysfit.metrics.score_warnings import MIN_RELIABILITY
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
     from ephysfit.neuron.declare import Neuron
 
 Row = dict[str, Any]
 Folder = str | PathLike[str]
-#: readouts in the order in which a headline score is looked for
-_NOISE_FREE = ("causal run", "threshold run")
-_MANY = ("noisy runs", "threshold run")
-#: headline score: readouts, and the names a row may have there
-_HEADLINES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "reliability_4": (("noisy runs", "causal run", "threshold run"), ("R_4",)),
-    "gamma_over_R_4": (_NOISE_FREE, ("gamma_over_R_4",)),
-    "consensus_over_R_4": (("consensus",), ("gamma_over_R_4",)),
-    "md_star_4": (_MANY, ("md_star_4",)),
-    "md_star_8": (_MANY, ("md_star_8",)),
-    "gamma_4": (_NOISE_FREE, ("gamma_4",)),
-    "ev_ratio_10": (_MANY, ("ev_ratio_10",)),
-    "rate_error": (_MANY, ("rate_error",)),
+#: column: the score it shows, and the readouts where that is looked for
+_HEADLINES: Mapping[str, tuple[str, tuple[Readout, ...]]] = {
+    "reliability_4": ("R_4", (Readout.NOISY, *NOISE_FREE)),
+    RATIO.name: (RATIO.name, RATIO.readouts),
+    "consensus_over_R_4": (RATIO.name, (Readout.CONSENSUS,)),
+    "md_star_4": ("md_star_4", MANY),
+    AGREEMENT.name: (AGREEMENT.name, AGREEMENT.readouts),
+    COINCIDENCE.name: (COINCIDENCE.name, COINCIDENCE.readouts),
+    "ev_ratio_10": ("ev_ratio_10", MANY),
+    "rate_error": ("rate_error", MANY),
 }
 
 
@@ -61,7 +61,7 @@ def saved_fits(folder: Folder, own: Sequence[type[Neuron]] = ()) -> Iterator[Fit
     BatchError
         If the folder is no run.
     """
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit  # torch: tables do without it
 
     store, known = Store(Path(folder)), {kind.__name__: kind for kind in own}
     for task in store.tasks():
@@ -142,7 +142,7 @@ def query(folder: Folder, sql: str) -> DataFrame:
 
 
 def _frame(columns: Iterable[Column], rows: list[Row]) -> DataFrame:
-    import pandas as pd
+    import pandas as pd  # a third of a second: only where there is a table
 
     kinds = {"text": "string", "number": "float64", "count": "Int64", "flag": "boolean"}
     return pd.DataFrame(
@@ -177,20 +177,11 @@ def _fit(r: Mapping[str, Any]) -> Row:
 
 def _headlines(scores: Mapping[str, Any]) -> Row:
     """The headline scores; a ratio to a reliability that is next to nothing says nothing, and is left out."""
-    out = {name: headline(scores, *where) for name, where in _HEADLINES.items()}
+    out = {column: saved_value(scores, where, name) for column, (name, where) in _HEADLINES.items()}
     reliability = out["reliability_4"]
     if reliability is not None and reliability < MIN_RELIABILITY:
         out |= {name: None for name in _HEADLINES if name.endswith("_over_R_4")}
     return out
-
-
-def headline(scores: Mapping[str, Any], readouts: Iterable[str], names: Iterable[str]) -> float | None:
-    """The first score of this name among readouts."""
-    for readout in readouts:
-        for row in scores.get(readout, ()):
-            if row["name"] in names and row["value"] is not None:
-                return float(row["value"])
-    return None
 
 
 def _scores(r: Mapping[str, Any]) -> list[Row]:
@@ -204,7 +195,7 @@ def _scores(r: Mapping[str, Any]) -> list[Row]:
 
 def _parameters(r: Mapping[str, Any]) -> list[Row]:
     fit = r.get("fit") or {}
-    errors = fit.get("details", {}).get("standard_errors", {})
+    errors = standard_errors(fit)
     return [
         {"cell": r["cell"], "model": r["model"], "fitted": fit["model"], "name": n, "value": v,
          "unit": fit["units"].get(n), "standard_error": errors.get(n)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ephysfit.batch.fit_task import BUSY, Job, Outcome, perform
+from ephysfit.batch.job import BUSY, Job, Outcome
 from ephysfit.batch.store import CRASHED, DONE, TIMEOUT, Store
 from ephysfit.errors import BatchError, near, needed
 from ephysfit.system import bound_memory, check_bound, cores
@@ -64,6 +65,8 @@ class Local:
     def __call__(self, jobs: Sequence[Job], folder: Path) -> Iterator[Outcome]:
         needed("pebble", "batch", "a batch by local", BatchError)
         from pebble import ProcessPool
+
+        from ephysfit.batch.fit_task import perform  # torch: only where tasks are done
 
         waiting, later, running = deque(jobs), deque[Job](), dict[Future[Outcome], Job]()
         context = multiprocessing.get_context("spawn")  # threads of numerical libraries do not survive a fork
@@ -113,8 +116,6 @@ class Local:
 
 def _death(code: int) -> str:
     """What an exit code says."""
-    import signal
-
     if code >= 0:
         return f"exit code {code}"
     try:
@@ -145,8 +146,6 @@ def _tail(path: Path) -> str:
 
 def prepare(memory: float | None) -> None:
     """Make a worker: one thread, bounded memory, deaf to Ctrl-C (the runner ends it), and gone with its runner."""
-    import signal
-
     threading.Thread(target=_follow, args=(multiprocessing.parent_process(),), daemon=True).start()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -155,7 +154,7 @@ def prepare(memory: float | None) -> None:
         os.environ.setdefault(name, "1")
     if memory is not None:
         bound_memory(memory)
-    import torch
+    import torch  # after the variables that it reads when it is loaded
 
     torch.set_num_threads(1)
 

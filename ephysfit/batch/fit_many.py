@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ephysfit.batch.cell_files import find_cells
+from ephysfit.batch.collect import fits, saved_fits
 from ephysfit.batch.executors import executor as executor_by_name
 from ephysfit.batch.run import Tally, Watch, run
 from ephysfit.batch.task import Settings, tasks_of
 from ephysfit.errors import BatchError
+from ephysfit.models import catalogue, find
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -62,7 +64,7 @@ def fit_many(
         Write a page for each fit.
     prior : path, optional
         Folder of a finished run: each cell is then fitted with the prior that the cells of that run make, by neuron
-        (`ephysfit.population`).
+        (`ephysfit.population_prior`).
     watch : callable, optional
         Told a `Tally` after each task.
     **options
@@ -83,8 +85,6 @@ def fit_many(
     >>> table = fit_many("cells/*.nwb", "AIGIF", folder="run")  # doctest: +SKIP
     >>> table.groupby("model")["md_star_8"].median()  # doctest: +SKIP
     """
-    from ephysfit.batch.collect import fits
-
     models = expand(model)
     known = prior_of(prior, Path(folder), models) if prior is not None else ""
     tasks = tasks_of(find_cells(sources), models, Settings(dt, seed, runs, reports, known))
@@ -95,8 +95,6 @@ def fit_many(
 
 def expand(model: str | Sequence[str]) -> tuple[str, ...]:
     """Models by name; "all" is every neuron of the catalogue that is driven by the injected current alone."""
-    from ephysfit.models import catalogue, find
-
     names = [model] if isinstance(model, str) else list(model)
     if not names:
         raise BatchError('no model was named; say "auto", a name, or "all"')
@@ -127,13 +125,10 @@ def prior_of(run: str | PathLike[str], folder: Path, models: Sequence[str] = ())
     FitError
         If it holds too few fits of any one neuron.
     """
-    from ephysfit.batch.collect import saved_fits
-    from ephysfit.fitting.population_prior import priors_of
-    from ephysfit.fitting.prior import save_priors
-    from ephysfit.models import find
+    from ephysfit.fitting import population_prior, prior  # torch: only where there is a prior
 
     own = [find(name) for name in models if ".py" in name]
-    return str(save_priors(folder / "prior.json", priors_of(saved_fits(run, own))).resolve())
+    return str(prior.save_priors(folder / "prior.json", population_prior.priors_of(saved_fits(run, own))).resolve())
 
 
 def _quiet(tally: Tally) -> None:

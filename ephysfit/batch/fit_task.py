@@ -8,64 +8,24 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ephysfit.batch.job import BUSY, Job, Outcome
 from ephysfit.batch.store import CRASHED, DONE, FAILED, Store
 from ephysfit.batch.task import Task
+from ephysfit.data.loading import load
+from ephysfit.data.sweep_selection import divide
 from ephysfit.errors import BatchError, EphysfitError, SelectionError
+from ephysfit.fitting.chain import step_for
+from ephysfit.fitting.fit import fit
+from ephysfit.fitting.prior import load_priors
+from ephysfit.fitting.stage import Status
+from ephysfit.reports.evidence import Evidence, gather
+from ephysfit.reports.report import write
 from ephysfit.system import peak_memory
-
-if TYPE_CHECKING:
-    from ephysfit.reports.evidence import Evidence
-
-#: a task that another process is at
-BUSY = "busy"
-
-
-@dataclass(frozen=True)
-class Job:
-    """A task with what decides whether a result on disk still counts.
-
-    Attributes
-    ----------
-    task : Task
-    key : str
-        A result with another key is of other data or settings.
-    since : float
-        A result that is older (seconds since 1970) is done again.
-    """
-
-    task: Task
-    key: str
-    since: float = 0.0
-
-    def settled(self, result: Mapping[str, Any] | None) -> bool:
-        """Whether a result on disk is the answer to this job."""
-        return result is not None and result.get("key") == self.key and result.get("finished", 0.0) >= self.since
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a task ended, in a few words: what the runner counts and shows."""
-
-    cell: str
-    model: str
-    status: str
-    reason: str = ""
-    score: float = float("nan")
-    seconds: float = 0.0
-    memory: float = 0.0
-
-    @classmethod
-    def of(cls, result: Mapping[str, Any]) -> Outcome:
-        score = headline(result.get("scores"))
-        return cls(
-            result["cell"], result["model"], result["status"], result.get("reason", ""), score,
-            result.get("seconds", 0.0), result.get("memory_mb", 0.0),
-        )  # fmt: skip
 
 
 def perform(job: Job, folder: Path) -> Outcome:
@@ -98,13 +58,6 @@ def attempt(task: Task, store: Store | None = None) -> dict[str, Any]:
 
 
 def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
-    from ephysfit.data.loading import load
-    from ephysfit.data.sweep_selection import divide
-    from ephysfit.fitting.fit import fit, step_for
-    from ephysfit.fitting.prior import load_priors
-    from ephysfit.fitting.stage import Status
-    from ephysfit.reports.evidence import gather
-
     s = task.settings
     recording = load(list(task.cell.files), **task.cell.options)
     try:
@@ -119,7 +72,7 @@ def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
     if found.status is Status.TOO_FEW_SPIKES:  # start values are no fit, and their scores would count as one
         raise BatchError(f"{task.cell.name}: {found.status.value} (recorded: {train.n_spikes})")
     split = {"train": task.cell.train or None, "test": task.cell.test}
-    found = replace(found, cell=task.cell.name, provenance={**found.provenance, "split": split})
+    found = replace(found, cell=task.cell.name, provenance=replace(found.provenance, split=split))
     evidence = gather(found, test, train, runs=s.runs)
     lost = _reported(evidence, store.path("reports", task, ".html")) if s.reports and store is not None else ""
     sizes = {
@@ -132,23 +85,12 @@ def _fitted(task: Task, store: Store | None) -> dict[str, Any]:
 
 def _reported(evidence: Evidence, path: Path) -> str:
     """Write the page of a task; why it could not be, in words: the fit and its scores stand without it."""
-    from ephysfit.reports.report import write
-
     try:
         write(evidence, path)
     except Exception as e:  # a page may break in any way; it must not take the fit with it
         traceback.print_exc()
         return f"{type(e).__name__}: {e}"
     return ""
-
-
-def headline(scores: Mapping[str, Any] | None) -> float:
-    """The one number of a fit for a progress line: Md* at 8 ms of the noisy runs, else of whatever readout there is."""
-    for readout in ("noisy runs", "threshold run", "causal run"):
-        for row in (scores or {}).get(readout, ()):
-            if row["name"] == "md_star_8" and row["value"] is not None:
-                return float(row["value"])
-    return float("nan")
 
 
 @contextlib.contextmanager

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from ephysfit.batch.executors import Executor, Local
-from ephysfit.batch.fit_task import Job, Outcome
+from ephysfit.batch.job import Job, Outcome
 from ephysfit.batch.store import DONE, Store, ordered
 from ephysfit.batch.task import Task
 from ephysfit.errors import BatchError, EphysfitError
+from ephysfit.models import candidates, find
 
 #: told after every task that ends
 Watch = Callable[["Tally"], None]
@@ -165,15 +166,13 @@ def compile_first(jobs: Sequence[Job]) -> None:
 
     A neuron in a file of its own is left to the workers: reading the file runs it, and what it does may be fatal.
     """
-    from ephysfit.simulation.warm_up import warm_up
+    from ephysfit.simulation.warm_up import warm_up  # torch: only where something is left to do
 
     for kind in {k for model in {j.task.model for j in jobs} for k in _kinds(model)}:
         warm_up(kind, purposes=("fit",) if kind.stochastic() else ("simulation",))
 
 
 def _kinds(model: str) -> Iterator:
-    from ephysfit.models import candidates, find
-
     if model == "auto":
         yield from candidates()
         return

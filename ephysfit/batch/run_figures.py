@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ephysfit.reports.figures.style import EXTRA, GRID, INK, MISSED, MODEL, MUTED, READOUT, axes, figure
+from ephysfit.metrics.headline_scores import AGREEMENT, RATIO
+from ephysfit.reports.figures.style import CONSENSUS, EXTRA, GRID, INK, MISSED, MODEL, MUTED, NOISY, axes, figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
     from ephysfit.batch.summary import Population
 
 SCORES = {
-    "md_star_8": "Md*, ±8 ms", "md_star_4": "Md*, ±4 ms", "gamma_over_R_4": "Γ/R of the noise-free run, ±4 ms",
+    AGREEMENT.name: AGREEMENT.label, "md_star_4": "Md*, ±4 ms", RATIO.name: "Γ/R of the noise-free run, ±4 ms",
     "rate_error": "rate error",
 }  # fmt: skip
 #: groups of cells
-COLOURS = (MODEL, EXTRA, READOUT["consensus"], MISSED, READOUT["noisy runs"], INK)
+COLOURS = (MODEL, EXTRA, CONSENSUS, MISSED, NOISY, INK)
 #: parameters that are drawn of one neuron
 MOST = 12
 #: models and neurons that are drawn
@@ -97,7 +98,7 @@ def compared(found: Population) -> Figure:
         ax.plot(range(len(models)), row, color=colour, lw=0.8, alpha=max(0.15, min(0.9, 40 / len(wide))))
     wins = np.bincount(best, minlength=len(models)) if len(wide) else np.zeros(len(models), int)
     ax.set_xticks(range(len(models)), [f"{m}\nbest on {n}" for m, n in zip(models, wins, strict=True)], fontsize=8)
-    ax.set_ylabel("Md*, ±8 ms")
+    ax.set_ylabel(AGREEMENT.label)
     return fig
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from ephysfit.batch.fit_task import Outcome
+from ephysfit.batch.job import Outcome
 from ephysfit.batch.store import DONE, Store
 
 #: failures that are listed

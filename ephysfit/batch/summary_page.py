@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from os import PathLike
+from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from ephysfit.batch.clusters import grouped, outliers
 from ephysfit.batch.collect import Folder, tables
+from ephysfit.batch.run_figures import pictures
 from ephysfit.batch.store import DONE
 from ephysfit.batch.summary import Population
 from ephysfit.errors import BatchError
 from ephysfit.files import split_spec, write_text
+from ephysfit.reports.svg import inline_svg
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -50,12 +55,6 @@ def write(folder: Folder, path: str | PathLike[str] | None = None) -> Path:
     path : path, optional
         ``population.html`` in the folder unless given. Links to the pages of cells count from there.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    from ephysfit.batch.run_figures import pictures
-    from ephysfit.reports.svg import inline_svg
-
     found = population(folder)
     page = Path(path) if path is not None else found.folder / "population.html"
     env = Environment(
@@ -103,8 +102,6 @@ def _summary(part: DataFrame, model: str) -> dict[str, Any]:
 
 def _page(folder: Path, page: Path, row: dict[str, Any]) -> str:
     """Where the page of a fit is, as the population's page sees it; empty if it has none."""
-    from os.path import relpath
-
     slug = split_spec(row["model"])[1] if ".py" in row["model"] else row["model"]
     own = folder / "reports" / f"{row['cell']}/{slug}.html"
     return relpath(own, page.parent) if own.is_file() else ""

@@ -8,24 +8,9 @@ from typing import Annotated
 
 import typer
 
+from ephysfit import __version__
+from ephysfit.cli.commands import OLD_VERBS, VERBS, LazyGroup
 from ephysfit.cli.output import complain, forgive_encoding, warn_in_a_line
-from ephysfit.cli.verbs.batch import batch
-from ephysfit.cli.verbs.collect import collect, query
-from ephysfit.cli.verbs.explore import explore
-from ephysfit.cli.verbs.export import export
-from ephysfit.cli.verbs.fit import fit
-from ephysfit.cli.verbs.info import info
-from ephysfit.cli.verbs.inspect import inspect
-from ephysfit.cli.verbs.intervals import intervals
-from ephysfit.cli.verbs.models import models
-from ephysfit.cli.verbs.plot import plot
-from ephysfit.cli.verbs.population import population
-from ephysfit.cli.verbs.report import report
-from ephysfit.cli.verbs.score import score
-from ephysfit.cli.verbs.simulate import simulate
-from ephysfit.cli.verbs.status import status
-from ephysfit.cli.verbs.warm_up import warm_up
-from ephysfit.cli.verbs.write import write
 from ephysfit.errors import EphysfitError
 
 #: what an exit code says
@@ -33,6 +18,7 @@ DONE, FAILED, USAGE = 0, 1, 2
 
 app = typer.Typer(
     name="ephysfit",
+    cls=LazyGroup,
     help="Fit spiking neuron models to patch-clamp recordings: injected current in, spike times out.",
     epilog="Start with `ephysfit info FILE`, then `ephysfit fit FILE`. "
     "Exit codes: 0 done, 1 the data or the fit failed, 2 usage.",
@@ -40,39 +26,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-VERBS = (
-    info,
-    inspect,
-    fit,
-    intervals,
-    simulate,
-    score,
-    report,
-    plot,
-    explore,
-    export,
-    write,
-    models,
-    batch,
-    status,
-    collect,
-    query,
-    population,
-)  # fmt: skip
-for verb in VERBS:
-    app.command()(verb)
-app.command("warm-up")(warm_up)
+
+
+def _not_yet() -> None:
+    """Stands for a verb that is not imported: `LazyGroup` puts the verb itself in its place."""
+
+
+for name, line in VERBS.items():
+    app.command(name, help=line)(_not_yet)
+for name in OLD_VERBS:
+    app.command(name, hidden=True)(_not_yet)
 
 
 def _version(asked: bool) -> None:
     if asked:
-        from ephysfit import __version__
-
         typer.echo(f"ephysfit {__version__}")
         raise typer.Exit(DONE)
 
 
-VersionOption = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")]
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+]
 
 
 @app.callback()

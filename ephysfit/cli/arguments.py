@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+import ephysfit as ef  # its public names load what they need when they are used
+from ephysfit.cli.commands import OUTPUT
+from ephysfit.data.remote import is_remote
+from ephysfit.errors import near, nearest
 from ephysfit.files import expanded, split_spec
 
-if TYPE_CHECKING:
-    from ephysfit.data.recording import Recording
-    from ephysfit.fitting.fit import Fit
-    from ephysfit.neuron.declare import Neuron
-
+#: panels of the help that several verbs share
+DATA, MODEL, FIT, NUMERICS = "Data", "Model", "Fit", "Numerics"
 HOW_SPIKES = ("auto", "detect", "given")
-
-
-def hint(name: str, known: Sequence[str], most: int = 8) -> str:
-    """The nearest known names, or the first few.
-
-    Examples
-    --------
-    >>> hint("sweep_3", ["sweep_1", "sweep_2", "noise"], most=2)
-    'did you mean sweep_2, sweep_1? Known: sweep_1, sweep_2 and 1 more'
-    """
-    close = get_close_matches(name, known, n=2, cutoff=0.6)
-    more = f" and {len(known) - most} more" if len(known) > most else ""
-    meant = f"did you mean {', '.join(close)}? " if close else ""
-    return f"{meant}Known: {', '.join(known[:most])}{more}"
 
 
 def existing(path: Path) -> Path:
@@ -43,15 +29,13 @@ def existing(path: Path) -> Path:
     folder = path.parent
     if not folder.is_dir():
         raise typer.BadParameter(f"{path}: there is no folder {folder}")
-    near = get_close_matches(path.name, [p.name for p in sorted(folder.iterdir())], n=2, cutoff=0.6)
-    meant = f"; did you mean {', '.join(str(folder / n) for n in near)}?" if near else ""
+    close = nearest(path.name, [p.name for p in folder.iterdir()], 2)
+    meant = f"; did you mean {', '.join(str(folder / name) for name in close)}?" if close else ""
     raise typer.BadParameter(f"{path}: no such file{meant}")
 
 
 def source(text: str) -> Path | str:
     """A path, or the address of a file that stays where it is."""
-    from ephysfit.data.remote import is_remote
-
     return text if is_remote(text) else Path(text)
 
 
@@ -68,7 +52,7 @@ def all_existing(paths: list[Path]) -> list[Path]:
 def spike_source(text: str) -> str:
     """One of the ways to come by spike times."""
     if text not in HOW_SPIKES:
-        raise typer.BadParameter(f"{text!r}; {hint(text, HOW_SPIKES)}")
+        raise typer.BadParameter(f"{text!r}; {near(text, HOW_SPIKES)}")
     return text
 
 
@@ -85,9 +69,7 @@ FitFile = Annotated[
 
 
 def _model_names() -> list[str]:
-    from ephysfit.models import catalogue
-
-    return ["auto", *catalogue()]
+    return ["auto", *ef.models.catalogue()]
 
 
 ModelOption = Annotated[
@@ -97,51 +79,61 @@ ModelOption = Annotated[
         "-m",
         metavar="NAME",
         autocompletion=_model_names,
+        rich_help_panel=MODEL,
         help="auto, a name of `ephysfit models`, or my_file.py:MyNeuron.",
     ),
 ]
 NeuronOption = Annotated[
     str | None,
-    typer.Option("--model", "-m", metavar="FILE.py:NAME", show_default=False,
+    typer.Option("--model", "-m", metavar="FILE.py:NAME", show_default=False, rich_help_panel=MODEL,
                  help="The file of the fit's own neuron: a file that a fit names is not run by itself."),
 ]  # fmt: skip
 TrustOption = Annotated[
     bool,
-    typer.Option("--trust",
+    typer.Option("--trust", rich_help_panel=MODEL,
                  help="Run the file in which the fit says its neuron is declared, if it is unchanged since."),
 ]  # fmt: skip
 TrainOption = Annotated[
     str | None,
-    typer.Option("--train", metavar="SWEEPS", show_default=False,
+    typer.Option("--train", metavar="SWEEPS", show_default=False, rich_help_panel=DATA,
                  help="Sweeps to fit on: names, positions (0-3), patterns (*noise*) or files, with commas."),
 ]  # fmt: skip
 TestOption = Annotated[
     str | None,
-    typer.Option("--test", metavar="SWEEPS", show_default=False,
+    typer.Option("--test", metavar="SWEEPS", show_default=False, rich_help_panel=DATA,
                  help="Sweeps to keep for testing, as for --train; or a number below 1: that last part of each sweep."),
 ]  # fmt: skip
 SpikesOption = Annotated[
     str,
-    typer.Option("--spikes", metavar="HOW", callback=spike_source,
+    typer.Option("--spikes", metavar="HOW", callback=spike_source, rich_help_panel=DATA,
                  help="auto: as in the file, else detected; detect; given: only as in the file."),
 ]  # fmt: skip
 SweepsOption = Annotated[
     str | None,
-    typer.Option("--sweeps", metavar="SWEEPS", show_default=False,
+    typer.Option("--sweeps", metavar="SWEEPS", show_default=False, rich_help_panel=DATA,
                  help="Read only these: names or positions, with commas."),
 ]  # fmt: skip
 ReaderOption = Annotated[
     list[str] | None,
-    typer.Option("--option", "-O", metavar="NAME=VALUE", show_default=False,
+    typer.Option("--option", "-O", metavar="NAME=VALUE", show_default=False, rich_help_panel=DATA,
                  help="Of loading or of the file's reader: kind=noise, junction_potential=14, spikes.height=15, "
                       "electrode=icephys_1, columns.current=I, units.current=nA, timeout=60, allow_links=true ..."),
 ]  # fmt: skip
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of a table.")]
-RunsOption = Annotated[int, typer.Option("--runs", min=1, max=10_000, help="Noisy runs of a stochastic neuron.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")]
-StepOption = Annotated[
-    float | None, typer.Option("--dt", min=1e-4, max=10.0, metavar="MS", show_default=False, help="Step in ms.")
+JsonOption = Annotated[
+    bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print JSON to stdout instead of a table.")
 ]
+RunsOption = Annotated[
+    int,
+    typer.Option("--runs", min=1, max=10_000, metavar="N", rich_help_panel=NUMERICS,
+                 help="Noisy runs of a stochastic neuron."),
+]  # fmt: skip
+SeedOption = Annotated[int, typer.Option("--seed", min=0, metavar="N", rich_help_panel=NUMERICS, help="Random seed.")]
+StepOption = Annotated[
+    float | None,
+    typer.Option("--dt", min=1e-4, max=10.0, metavar="MS", show_default=False, rich_help_panel=NUMERICS,
+                 help="Step in ms."),
+]  # fmt: skip
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder of a run.")]
 
 
 def reader_options(texts: Sequence[str] | None) -> dict[str, Any]:
@@ -181,44 +173,38 @@ def load_options(spikes: str, sweeps: str | None, options: Sequence[str] | None)
     return {"spikes": spikes, **chosen}
 
 
-def open_recording(files: Sequence[Path], spikes: str, sweeps: str | None, options: Sequence[str] | None) -> Recording:
+def open_recording(
+    files: Sequence[Path], spikes: str, sweeps: str | None, options: Sequence[str] | None
+) -> ef.Recording:
     """The files of one cell as a recording."""
-    from ephysfit.data.loading import load
-
-    return load(list(files), **load_options(spikes, sweeps, options))
+    return ef.load(list(files), **load_options(spikes, sweeps, options))
 
 
 def find_model(name: str) -> str:
     """A model's name, checked: "auto", a name of the catalogue, or ``file.py:Name`` in full."""
     if name.lower() == "auto":
         return "auto"
-    from ephysfit.models import catalogue
-
     if ".py" not in name:
-        names = {known.lower(): known for known in catalogue()}
+        names = {known.lower(): known for known in ef.models.catalogue()}
         if name.lower() not in names:
             raise typer.BadParameter(
-                f"no neuron {name!r}; {hint(name, ['auto', *names.values()])}", param_hint="--model"
+                f"no neuron {name!r}; {near(name, ['auto', *names.values()])}", param_hint="--model"
             )
         return names[name.lower()]
     return f"{split_spec(name)[0]}:{user_neuron(name).__name__}"
 
 
-def user_neuron(spec: str) -> type[Neuron]:
+def user_neuron(spec: str) -> type[ef.Neuron]:
     """The neuron of a user's file; a usage error where the file is missing."""
-    from ephysfit.models import find
-
     path = Path(split_spec(spec)[0])
     try:
         existing(expanded(path))
     except typer.BadParameter as error:
         error.param_hint = "--model"
         raise
-    return find(spec)
+    return ef.models.find(spec)
 
 
-def open_fit(path: Path, neuron: str | None = None, trust: bool = False) -> Fit:
+def open_fit(path: Path, neuron: str | None = None, trust: bool = False) -> ef.Fit:
     """A saved fit, its neuron from the catalogue or from the file given."""
-    from ephysfit.fitting.fit import Fit
-
-    return Fit.load(path, user_neuron(neuron) if neuron else None, trust=trust)
+    return ef.Fit.load(path, user_neuron(neuron) if neuron else None, trust=trust)

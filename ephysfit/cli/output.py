@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 import sys
 import textwrap
@@ -12,6 +11,15 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from ephysfit.files import to_json
 
 if TYPE_CHECKING:
     from ephysfit.fitting.stage import Progress
@@ -80,32 +88,11 @@ def complain(message: str) -> None:
 
 def as_json(value: Any) -> None:
     """A value as JSON; what is not finite becomes null."""
-    say(json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False))
-
-
-def finite(value: Any) -> Any:
-    """The value with None for every number that JSON cannot say.
-
-    Examples
-    --------
-    >>> finite({"a": float("nan"), "b": (1, 2.5)})
-    {'a': None, 'b': [1, 2.5]}
-    """
-    if isinstance(value, Mapping):
-        return {str(k): finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
-    if isinstance(value, float):
-        return float(value) if abs(value) < float("inf") else None
-    return value
+    say(to_json(value))
 
 
 def table(rows: Sequence[Mapping[str, Any]], title: str = "", right: Sequence[str] = ()) -> None:
     """Rows of text as a table; columns that are empty everywhere are left out, those named in `right` end flush."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
     keys = dict.fromkeys(key for row in rows for key in row)
     shown = [key for key in keys if any(str(row.get(key, "")) for row in rows)]
     out = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, title_style="bold")
@@ -118,8 +105,6 @@ def table(rows: Sequence[Mapping[str, Any]], title: str = "", right: Sequence[st
 
 def escaped(value: Any) -> str:
     """Text that rich shows as it is."""
-    from rich.markup import escape
-
     return escape(plain(str(value)))
 
 
@@ -129,11 +114,8 @@ def progress() -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield _lines()
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     columns = (SpinnerColumn(), TextColumn("{task.description:<26}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
 
         def tell(stage: str, fraction: float) -> None:

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ephysfit.cli.output import paragraph, say, table
-
-if TYPE_CHECKING:
-    from ephysfit.data.recording import Recording
-    from ephysfit.fitting.fit import Fit
-    from ephysfit.metrics.jackknife import Row
-    from ephysfit.reports.evidence import Evidence
-    from ephysfit.reports.tables import ScoreLine
+from ephysfit.data.recording import Recording
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.metrics.jackknife import Row
+from ephysfit.reports.evidence import Evidence
+from ephysfit.reports.evidence import gather as run
+from ephysfit.reports.headline import headline
+from ephysfit.reports.tables import ScoreLine, score_lines
 
 
 def gather(
     fit: Fit, test: Recording, train: Recording | None, *, runs: int, seed: int = 1, dt: float | None = None
 ) -> Evidence:
     """Runs of the fitted cell on the test stimuli with their scores, in steps of `dt` ms (of the fit unless given)."""
-    from ephysfit.reports.evidence import gather as run
-
     return run(replace(fit, dt=dt or fit.dt), test, train, runs=runs, seed=seed)
 
 
@@ -37,9 +35,6 @@ def to_dict(evidence: Evidence) -> dict[str, Any]:
 
 def show(evidence: Evidence) -> None:
     """What the numbers say in two sentences, the table, and what to know before trusting it."""
-    from ephysfit.reports.headline import headline
-    from ephysfit.reports.tables import score_lines
-
     paragraph(headline(evidence).sentence)
     readouts = tuple(evidence.scores)
     rows = [_row(line, readouts) for line in score_lines(evidence.scores)]

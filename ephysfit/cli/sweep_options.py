@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import typer
 
+import ephysfit as ef
+from ephysfit.data.recording import Recording
+from ephysfit.data.sweep_selection import divide
 from ephysfit.errors import ScoreError, SelectionError
-
-if TYPE_CHECKING:
-    from ephysfit.data.recording import Recording
-    from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.recording_identity import is_of
 
 
 def parts(recording: Recording, train: str | None, test: str | None) -> tuple[Recording, Recording]:
@@ -24,15 +23,13 @@ def parts(recording: Recording, train: str | None, test: str | None) -> tuple[Re
     RecordingError
         If one side would be empty.
     """
-    from ephysfit.data.sweep_selection import divide
-
     try:
         return divide(recording, train, test)
     except SelectionError as error:
         raise typer.BadParameter(str(error), param_hint=f"--{error.side}" if error.side else None) from error
 
 
-def unseen(recording: Recording, fit: Fit, train: str | None, test: str | None) -> Recording:
+def unseen(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
     """What of a recording a saved fit has not seen: as asked, or all that it was not trained on.
 
     Raises
@@ -40,16 +37,14 @@ def unseen(recording: Recording, fit: Fit, train: str | None, test: str | None) 
     ScoreError
         If the recording holds sweeps that may have trained the fit and nothing says which.
     """
-    from ephysfit.fitting.recording_identity import is_of
-
     if train is not None or test is not None:
         return parts(recording, train, test)[1]
-    trained = set(_labels(fit.provenance.get("sweeps", ()), str(fit.provenance.get("recording", ""))))
+    trained = set(_labels(fit.provenance.sweeps, fit.provenance.recording))
     if not trained & set(_labels([s.name for s in recording.sweeps], recording.source)):
         return recording
-    asked = fit.provenance.get("split", {})
+    asked = fit.provenance.split
     fitted, held = parts(recording, asked.get("train"), asked.get("test"))
-    if is_of(fit.provenance, fitted):
+    if is_of(fit.provenance.data_sha256, fitted):
         return held
     raise ScoreError(
         f"{recording.source}: holds sweeps that go by the names of those the fit was trained on, with other samples or "
@@ -57,13 +52,11 @@ def unseen(recording: Recording, fit: Fit, train: str | None, test: str | None) 
     )
 
 
-def trained(recording: Recording, fit: Fit, train: str | None, test: str | None) -> Recording:
+def trained(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
     """What of a recording a saved fit was trained on: as asked, or as the fit split it; all of it where that is it."""
-    from ephysfit.fitting.recording_identity import is_of
-
-    if train is None and test is None and is_of(fit.provenance, recording):
+    if train is None and test is None and is_of(fit.provenance.data_sha256, recording):
         return recording
-    asked = fit.provenance.get("split", {})
+    asked = fit.provenance.split
     return parts(recording, train or asked.get("train"), test or asked.get("test"))[0]
 
 

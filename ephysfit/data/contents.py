@@ -8,6 +8,7 @@ from typing import Any
 
 from ephysfit.data import access, stimulus_kinds
 from ephysfit.data.header import Header
+from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.data.registry import guarded, reader_of
 from ephysfit.data.source import Source, as_file
@@ -106,8 +107,6 @@ class Contents:
         **options
             Of `ephysfit.load`.
         """
-        from ephysfit.data.loading import load
-
         electrodes = tuple(dict.fromkeys(h.electrode for h in self.headers))
         if len(electrodes) > 1:
             raise RecordingError(f"{self.source}: sweeps of {len(electrodes)} electrodes; select(electrode=...) first")
@@ -136,8 +135,6 @@ def contents(source: Source, **options: Any) -> Contents:
         if reader.contents is not None:
             listed = reader.contents
             return Contents(source, reader.name, guarded(reader, file, lambda: listed(file)), options)
-    from ephysfit.data.loading import load
-
     found = load(source, **options)
     headers = [
         Header(s.name, s.stimulus, k, "", found.cell, s.start, s.duration, s.dt) for k, s in enumerate(found.sweeps)

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # loads its parts when they are first used
 
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import RecordingError
@@ -65,10 +66,8 @@ class Electrode:
 
     def voltage(self, current: Array) -> Array:
         """What the electrode adds, mV (time,); the current before the sweep is taken to be that of its first sample."""
-        from scipy.signal import fftconvolve
-
         first = current[0]
-        return first * self.kernel.sum() + fftconvolve(current - first, self.kernel)[: len(current)]
+        return first * self.kernel.sum() + scipy.signal.fftconvolve(current - first, self.kernel)[: len(current)]
 
 
 def measure_electrode(
@@ -113,7 +112,7 @@ def measure_electrode(
     return Electrode(dt, kernel, MEGOHM * float(kernel.sum()), error, whole, lags, membrane)
 
 
-def compensate(recording: Recording, aec: Recording | Electrode) -> Recording:
+def compensate_electrode(recording: Recording, aec: Recording | Electrode) -> Recording:
     """The same recording with the electrode's part taken out of every voltage (active electrode compensation).
 
     Spike times stay as they are.
@@ -135,7 +134,7 @@ def compensate(recording: Recording, aec: Recording | Electrode) -> Recording:
     >>> current = 20.0 * np.random.default_rng(0).standard_normal(40000)
     >>> probe = Recording.of(current, 0.1, 0.03 * current - 70.0, spike_times=[])
     >>> electrode = measure_electrode(probe)
-    >>> round(electrode.resistance), float(np.ptp(compensate(probe, electrode)[0].voltage)) < 1e-6
+    >>> round(electrode.resistance), float(np.ptp(compensate_electrode(probe, electrode)[0].voltage)) < 1e-6
     (30, True)
     """
     electrode = aec if isinstance(aec, Electrode) else measure_electrode(aec)
@@ -188,8 +187,8 @@ class Bridge:
         return (
             f"the recorded voltage is {way} a series resistance of {abs(self.resistance):.0f} ± {self.error:.1g} MOhm: "
             f"it is off by up to {abs(self.shift):.0f} mV over the range of the current, and so is what a fit reads "
-            f"off it (V_reset, theta); give the recording of the electrode (--aec FILE, ef.compensate) or correct "
-            f"the bridge"
+            f"off it (V_reset, theta); give the recording of the electrode (--aec FILE, ef.compensate_electrode) or "
+            f"correct the bridge"
         )
 
 
@@ -334,12 +333,10 @@ def _solved(parts: list[tuple[Array, Array]], bins: int) -> Array:
 
 def _membrane(whole: Array, lags: Array, widths: Array, support: float) -> Array:
     """Decaying exponentials, none negative, through the lags past the support, at all lags."""
-    from scipy.optimize import nnls
-
     late = lags > support
     weight = np.sqrt(widths)
     shapes = np.exp(-lags[:, None] / MEMBRANES)
-    amounts, _ = nnls(shapes[late] * weight[late, None], whole[late] * weight[late])
+    amounts, _ = scipy.optimize.nnls(shapes[late] * weight[late, None], whole[late] * weight[late])
     return shapes @ amounts
 
 

@@ -8,9 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
 from ephysfit.data import link_policy
+from ephysfit.data.external_links import outward
 from ephysfit.data.hdf5_probe import KEPT, State, probe, state
 from ephysfit.errors import RecordingError
 
@@ -59,10 +61,6 @@ def _outward(path: Path) -> Found:
 @lru_cache(KEPT)
 def _walked(there: State) -> Found:
     """The same without a helper."""
-    import h5py
-
-    from ephysfit.data.external_links import outward
-
     with h5py.File(there[0], "r") as file:
         return outward(file)
 
@@ -70,8 +68,6 @@ def _walked(there: State) -> Found:
 @contextmanager
 def opened(path: File) -> Iterator[h5py.File]:
     """The file, open for reading and nothing else, once it is known to hang nobody and to lead nowhere else."""
-    import h5py
-
     if isinstance(path, Path):
         link_policy.check(path, _outward)
         with h5py.File(path, "r") as file:
@@ -80,8 +76,6 @@ def opened(path: File) -> Iterator[h5py.File]:
     try:
         with h5py.File(path.open(), "r") as file:
             if not path.alone:
-                from ephysfit.data.external_links import outward
-
                 link_policy.refuse_remote(path.name, outward(file))
                 path.alone = True
             yield file
@@ -162,8 +156,6 @@ def number(group: Any, name: str) -> float | None:
 
 def identity(item: Any) -> int:
     """What tells two objects of one file apart, whatever path or link led to them."""
-    import h5py
-
     return int(h5py.h5o.get_info(item.id).addr)
 
 

@@ -22,6 +22,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from ephysfit.data import external_links
 from ephysfit.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -86,8 +87,6 @@ class Helper:
     """The helper process and the lines it writes."""
 
     def __init__(self) -> None:
-        from ephysfit.data import external_links
-
         program = inspect.getsource(external_links) + HELPER
         self.process = subprocess.Popen(
             [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ import numpy as np
 from ephysfit import units
 from ephysfit.arrays import Trace
 from ephysfit.data.assemble import Choice, aligned, build, onto
+from ephysfit.data.readers.neo import from_segments
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, near
 
@@ -25,8 +26,6 @@ def is_object(source: Any) -> bool:
 
 def load(source: Any, choice: Choice, options: Mapping[str, Any]) -> Recording:
     """The sweeps of a neo Block (one a segment) or Segment, as its reader finds them; spikes not detected yet."""
-    from ephysfit.data.readers.neo import from_segments
-
     known = {"voltage_channel", "current_channel"}
     for name in options:
         if name not in known:

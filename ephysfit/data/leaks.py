@@ -22,6 +22,7 @@ from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # loads its parts when they are first used
 from scipy.special import stdtrit
 
 from ephysfit.arrays import Trace
@@ -243,8 +244,6 @@ class _Projected:
 
     def beside_controls(self) -> _Projected:
         """The same less what follows moments with a like past and no spike: a prediction that errs, errs there too."""
-        from scipy.spatial import cKDTree
-
         part, steps = self.part, self.by.response.shape[1]
         free = _away(part, ROWS)
         free = free[free + steps < part.sweep.steps - 1]
@@ -252,7 +251,7 @@ class _Projected:
             return self
         columns = self.by.past(part, free)[:, 1:]
         scale = np.maximum(columns.std(axis=0), 1e-12)
-        tree = cKDTree(columns / scale)
+        tree = scipy.spatial.cKDTree(columns / scale)
         near = free[tree.query(self.by.past(part, self.at)[:, 1:] / scale, CONTROLS)[1]]
         usual = self.by.left(part, near[:, :, None] + np.arange(steps)).mean(axis=1)
         return replace(self, along=self.along - (usual * self.own) @ self.by.response.T)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import h5py
+
 from ephysfit.data import access
 from ephysfit.errors import RecordingError
 
@@ -112,15 +114,11 @@ def _stored(here: Path, target: str) -> Iterator[Path]:
 
 
 def _is_hdf5(path: Path) -> bool:
-    import h5py
-
     return bool(h5py.is_hdf5(path))
 
 
 def _there(here: Path, name: str, target: str, member: str, other: Path | None) -> None:
     """Raise where a part of a virtual dataset is missing."""
-    import h5py
-
     if "%" in target + member:
         return
     if other is None:

@@ -14,104 +14,24 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hdmf.common import DynamicTable, VectorData
+from pynwb import NWBHDF5IO, H5DataIO, TimeSeries, validate
+from pynwb.misc import Units
 
-from ephysfit.arrays import Trace, Train
-from ephysfit.data import hdf5
+from ephysfit.data.nwb_stored import FACTS, MODULE, PARAMETERS, SCORES, Membrane, Rows, Stored, labels
 from ephysfit.data.registry import DAMAGE, brief, reader_of
 from ephysfit.errors import RecordingError
+from ephysfit.files import settle
 
-MODULE = "ephysfit"
 SOURCE = "model"
 #: seconds after which an unfinished copy is nobody's
 STALE = 3600.0
-#: columns of the tables, with what they hold
-FACTS = {"key": "What the line says.", "value": "In words; `fit_json` is the whole fit as ephysfit saves it."}
-PARAMETERS = {
-    "parameter": "Name.", "value": "Fitted value.", "unit": "Unit of value, error and bounds.",
-    "standard_error": "Of the value; NaN where it is not known.", "low": "Lower bound.", "high": "Upper bound.",
-    "meaning": "What the parameter is.",
-}  # fmt: skip
-SCORES = {
-    "readout": "Which run of the model.", "score": "Name, with its window or smoothing in ms.", "value": "Score.",
-    "error": "Standard error over recorded repeats.", "cells_own": "What the cell reaches against itself.",
-    "best": "The best there is.", "meaning": "What is scored.",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """One predicted spike train.
-
-    Parameters
-    ----------
-    readout
-        Which run of the model: "noisy runs", "causal run" ...
-    stimulus
-        Name of the stimulus.
-    sweeps
-        Names of the sweeps that repeat it, with commas.
-    run
-        Number of the run, counted from 0.
-    start, duration
-        Of the first of these sweeps on the session clock, ms.
-    spike_times
-        ms from `start`.
-    """
-
-    readout: str
-    stimulus: str
-    sweeps: str
-    run: int
-    start: float
-    duration: float
-    spike_times: Train
-
-
-@dataclass(frozen=True, eq=False)
-class Membrane:
-    """A predicted membrane voltage, mV, shape (time,), from `start` on the session clock in steps of `dt`, ms."""
-
-    stimulus: str
-    voltage: Trace
-    dt: float
-    start: float
-
-
-Rows = Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Stored:
-    """What stands in an NWB file of one fit.
-
-    Parameters
-    ----------
-    label
-        By which it is found again.
-    facts
-        Model, cell, version, date ...; ``fit_json`` is the fit itself.
-    parameters, scores
-        Rows with the keys of `PARAMETERS` and `SCORES`.
-    predictions, membranes
-        Of the model.
-    step
-        Of the runs, ms: predicted spikes are not known finer.
-    """
-
-    label: str
-    facts: Mapping[str, str]
-    parameters: Rows = ()
-    scores: Rows = ()
-    predictions: tuple[Prediction, ...] = ()
-    membranes: tuple[Membrane, ...] = ()
-    step: float = 0.5
 
 
 def append(path: str | Path, stored: Stored, out: str | Path | None = None) -> Path:
@@ -144,7 +64,7 @@ def append(path: str | Path, stored: Stored, out: str | Path | None = None) -> P
     with _beside(path, target) as partial:
         _add(partial, stored)
         _validate(partial, path)
-        _settle(partial)
+        settle(partial)
         if target == path and _state(path) != before:
             raise RecordingError(f"{path.name}: another program changed the file meanwhile; run again")
         partial.replace(target)
@@ -193,12 +113,6 @@ def _sweep_up(target: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def _settle(path: Path) -> None:
-    """Have the bytes on the disk before the name points to them."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """pynwb warns about what it reads in the user's file: nothing that we wrote."""
@@ -208,8 +122,6 @@ def _quiet() -> Iterator[None]:
 
 
 def _add(path: Path, stored: Stored) -> None:
-    from pynwb import NWBHDF5IO
-
     try:
         with _quiet(), NWBHDF5IO(str(path), "a") as io:
             nwb = io.read()
@@ -241,8 +153,6 @@ def _items(stored: Stored) -> Iterator[Any]:
 
 
 def _table(name: str, description: str, columns: Mapping[str, str], rows: Rows) -> Any:
-    from hdmf.common import DynamicTable, VectorData
-
     made = [
         VectorData(name=c, description=said, data=[_cell(row.get(c)) for row in rows]) for c, said in columns.items()
     ]
@@ -255,8 +165,6 @@ def _cell(value: Any) -> Any:
 
 
 def _units(stored: Stored) -> Any:
-    from pynwb.misc import Units
-
     table = Units(
         name=f"{stored.label}_units", description=f"Spikes that fit {stored.label} predicts; none is recorded."
     )
@@ -276,8 +184,6 @@ def _units(stored: Stored) -> Any:
 
 
 def _membrane(name: str, membrane: Membrane, label: str) -> Any:
-    from pynwb import H5DataIO, TimeSeries
-
     data = H5DataIO(np.asarray(membrane.voltage, dtype=np.float32), compression="gzip", shuffle=True)
     return TimeSeries(
         name=name, data=data, unit="volts", conversion=1e-3, rate=1e3 / membrane.dt, starting_time=membrane.start / 1e3,
@@ -296,74 +202,5 @@ def _validate(path: Path, original: Path) -> None:
 
 
 def _faults(path: Path) -> set[str]:
-    from pynwb import validate
-
     with _quiet():
         return {str(error) for error in validate(path=str(path))}
-
-
-def labels(path: str | Path) -> tuple[str, ...]:
-    """Names of the fits that a file holds."""
-    if not hdf5.is_hdf5(Path(path)):
-        return ()
-    with hdf5.opened(Path(path)) as file:
-        module = file.get(f"processing/{MODULE}")
-        return () if module is None else tuple(sorted(n.removesuffix("_fit") for n in module if n.endswith("_fit")))
-
-
-def stored_in(path: str | Path) -> tuple[Stored, ...]:
-    """The fits that an NWB file holds, as they were written.
-
-    Raises
-    ------
-    RecordingError
-        If what stands there cannot be read.
-    """
-    path = Path(path)
-    try:
-        found = labels(path)
-        with hdf5.opened(path) as file:
-            return tuple(_stored(file[f"processing/{MODULE}"], label) for label in found)
-    except DAMAGE as error:
-        raise RecordingError(f"{path.name}: its fits cannot be read ({brief(error)})") from error
-
-
-def _stored(module: Any, label: str) -> Stored:
-    rows = {name: _rows(module.get(f"{label}_{name}"), columns)
-            for name, columns in (("fit", FACTS), ("parameters", PARAMETERS), ("scores", SCORES))}  # fmt: skip
-    facts = {str(row["key"]): str(row["value"]) for row in rows["fit"]}
-    membranes = sorted(name for name in module if name.startswith(f"{label}_membrane_"))
-    return Stored(
-        label, facts, rows["parameters"], rows["scores"], tuple(_predictions(module.get(f"{label}_units"))),
-        tuple(_read_membrane(module[name]) for name in membranes),
-    )  # fmt: skip
-
-
-def _rows(table: Any, columns: Mapping[str, str]) -> list[dict[str, Any]]:
-    if table is None:
-        return []
-    values = {c: table[c][()] for c in columns if c in table}
-    n = len(next(iter(values.values()), ()))
-    return [{c: _plain(v[k]) for c, v in values.items()} for k in range(n)]
-
-
-def _plain(value: Any) -> Any:
-    return hdf5.text(value) if isinstance(value, bytes | str) else float(value)
-
-
-def _predictions(table: Any) -> Iterator[Prediction]:
-    if table is None:
-        return
-    ends = table["spike_times_index"][()].astype(int)
-    trains = np.split(table["spike_times"][()] * 1e3, ends)
-    readouts, stimuli, sweeps = (hdf5.strings(table, name) for name in ("readout", "stimulus", "sweeps"))
-    for k, (run, (start, stop)) in enumerate(zip(table["run"][()], table["obs_intervals"][()] * 1e3, strict=True)):
-        times = trains[k] - start
-        yield Prediction(readouts[k], stimuli[k], sweeps[k], int(run), float(start), float(stop - start), times)
-
-
-def _read_membrane(series: Any) -> Membrane:
-    begin = series["starting_time"]
-    voltage = series["data"][()].astype(np.float64)
-    stimulus = hdf5.text(series.attrs.get("comments")).removeprefix("stimulus: ")
-    return Membrane(stimulus, voltage, 1e3 / float(begin.attrs["rate"]), float(begin[()]) * 1e3)

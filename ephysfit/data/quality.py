@@ -207,7 +207,7 @@ def _unbalanced(recording: Recording) -> list[str]:
     if drop > 0:
         return [
             f"the voltage jumps with the current by {1e3 * drop:.0f} MOhm: the bridge was not balanced, the drop over "
-            "the electrode is in the voltage (spike times hardly suffer; ef.compensate takes it off)"
+            "the electrode is in the voltage (spike times hardly suffer; ef.compensate_electrode takes it off)"
         ]
     return [
         f"the voltage jumps against the current by {1e3 * drop:.0f} MOhm: the bridge was balanced too far, so that "

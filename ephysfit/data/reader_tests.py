@@ -65,7 +65,7 @@ class ReaderContract:
         return found
 
     def test_has_the_three_parts(self) -> None:
-        """NAME, recognises(path), read(path, *, choice, ...)."""
+        """``NAME``, ``recognises(path)``, ``read(path, *, choice, ...)``."""
         assert isinstance(self.reader.NAME, str)
         assert self.reader.NAME
         parameters = inspect.signature(self.reader.read).parameters

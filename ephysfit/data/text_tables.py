@@ -154,7 +154,7 @@ def _sparse(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]]:
 
 def _parsed(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]] | None:
     """The numeric columns; None where a cell is no number."""
-    import pandas as pd
+    import pandas as pd  # a third of a second, and only for text
 
     try:
         frame = pd.read_csv(

@@ -7,16 +7,22 @@ from html import escape
 from math import isnan
 from typing import Any
 
+import pandas as pd
+import panel as pn
+
+from ephysfit.data.readout import Readout
 from ephysfit.explorer.library import Saved
 from ephysfit.explorer.session import Session
+from ephysfit.explorer.widgets import text
+from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, RATIO
 from ephysfit.neuron.declare import Neuron
 from ephysfit.reports.tables import number, percent
 
 #: name of a number: its label, a note, and whether more is better
 LABELS: dict[str, tuple[str, str, bool | None]] = {
-    "gamma_over_R_4": ("Γ/R, ±4 ms", "1: as the cell itself", True),
-    "gamma_4": ("Γ, ±4 ms", "no repeats: ceiling unknown", True),
-    "md_star_8": ("Md*, ±8 ms", "noisy runs, best 1", True),
+    RATIO.name: (RATIO.label, "1: as the cell itself", True),
+    COINCIDENCE.name: (COINCIDENCE.label, "no repeats: ceiling unknown", True),
+    AGREEMENT.name: (AGREEMENT.label, f"{Readout.NOISY}, best 1", True),
     "predicted": ("spikes predicted", "within ±4 ms", True),
     "extra": ("extra spikes", "best 0 %", False),
 }
@@ -32,7 +38,7 @@ def tiles(numbers: Mapping[str, float]) -> str:
     cells = [
         (shown(name, numbers[name]), label, note)
         for name, (label, note, _) in LABELS.items()
-        if name in numbers and not (isnan(numbers[name]) and name == "md_star_8")
+        if name in numbers and not (isnan(numbers[name]) and name == AGREEMENT.name)
     ]
     cells.append((f"{numbers['rate_model_hz']:.1f} / {numbers['rate_data_hz']:.1f}", "rate in Hz", "model / cell"))
     body = "".join(
@@ -92,11 +98,6 @@ def _best(values: Sequence[float], more: bool | None) -> int:
 
 def run_table(fits: Sequence[tuple[int, Saved]], choose: Callable[[int, Saved], None]) -> Any:
     """A table of saved fits with a filter over each column; a click on a row opens its cell."""
-    import pandas as pd
-    import panel as pn
-
-    from ephysfit.explorer.widgets import text
-
     rows = [_run_row(saved) for _, saved in fits]
     frame = pd.DataFrame(rows).dropna(axis=1, how="all")
     numeric = [c for c in frame.columns if frame[c].dtype.kind in "fi"]
@@ -128,8 +129,8 @@ def _run_row(saved: Saved) -> dict[str, Any]:
         "cell": saved.cell,
         "model": saved.model,
         "status": saved.status or str(content.get("status", "")).lower().replace("_", " "),
-        "Γ/R ±4": scores.get("gamma_over_R_4", float("nan")),
-        "Md* ±8": scores.get("md_star_8", float("nan")),
+        "Γ/R ±4": scores.get(RATIO.name, float("nan")),
+        "Md* ±8": scores.get(AGREEMENT.name, float("nan")),
         "loss": float(content["loss"]) if content.get("loss") is not None else float("nan"),
         "seconds": float(content.get("seconds") or 0.0),
         "warnings": len(content.get("warnings", ())),

@@ -11,9 +11,9 @@ import pickle
 import sys
 from typing import Any, TextIO
 
-import numpy as np
-
 from ephysfit.errors import EphysfitError
+from ephysfit.files import without_nan
+from ephysfit.fitting.fit import fit
 from ephysfit.neuron.declare import Neuron, scalar_values
 
 
@@ -29,7 +29,7 @@ class Teller:
     def watch(self, stage: str, neuron: Neuron | None, loss: float) -> None:
         """Where the fit stands: model, values by flat name, loss."""
         at = {} if neuron is None else {"model": type(neuron).__name__, "values": scalar_values(neuron)}
-        self.line(stage=stage, loss=float(loss) if np.isfinite(loss) else None, **at)
+        self.line(stage=stage, loss=without_nan(float(loss)), **at)
 
     def line(self, **content: Any) -> None:
         self.out.write(json.dumps(content) + "\n")
@@ -41,8 +41,6 @@ def main() -> None:
     out, sys.stdout = sys.stdout, sys.stderr  # what libraries print must not mix with the lines
     job = pickle.load(sys.stdin.buffer)
     tell = Teller(out)
-    from ephysfit.fitting.fit import fit
-
     try:
         found = fit(job["recording"], job["model"], dt=job["dt"], seed=job["seed"], progress=tell)
     except EphysfitError as error:

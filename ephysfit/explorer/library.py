@@ -11,16 +11,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from ephysfit.data.loading import load
 from ephysfit.data.suffixes import SUFFIXES, is_collected, is_recording
 from ephysfit.errors import FitError, RecordingError
 from ephysfit.files import expanded, split_spec
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.models import find
 
 if TYPE_CHECKING:
     from ephysfit.data.recording import Recording
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
     from ephysfit.neuron.declare import Neuron
 
 #: folders are searched no deeper than this
@@ -90,8 +92,6 @@ class Cell:
                 f"{self.name}: {wanted} is not under the paths that were given; give it too, as in "
                 f"`ephysfit explore FIT {wanted}`"
             )
-        from ephysfit.data.loading import load
-
         return load(list(self.files), **self.options)
 
 
@@ -155,8 +155,6 @@ class Shelf:
                 f"{saved.path.name}: its neuron is declared in {source}, and a file that a fit names is not run on its "
                 "own; give that very file too"
             )
-        from ephysfit.models import find
-
         return fit_of(saved.content, find(source))
 
     def gave(self, path: Path) -> bool:
@@ -240,12 +238,7 @@ def _of_task(content: Mapping[str, Any], path: Path) -> Saved:
 
 def fit_of(content: Mapping[str, Any], neuron: type[Neuron] | None = None) -> Fit:
     """The fit that the content of its file describes; `neuron` is its class where it is not in the catalogue."""
-    from ephysfit.fitting.fit import Fit
-
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "fit.json"
-        path.write_text(json.dumps(content), encoding="utf-8")
-        return Fit.load(path, neuron)
+    return Fit.from_dict(content, neuron)
 
 
 def _no_fit(path: Path) -> list[Saved]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import socket
 import threading
+import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -13,6 +15,7 @@ from typing import Any
 
 from ephysfit.errors import EphysfitError, RecordingError, needed
 from ephysfit.explorer.library import Shelf
+from ephysfit.explorer.session import Session
 
 #: only this machine reaches the page
 ADDRESS = "127.0.0.1"
@@ -93,8 +96,6 @@ def explore(*what: Any, port: int = 0, models: Sequence[str] = (), show: bool = 
     """
     for module in ("bokeh", "panel"):  # panel brings bokeh
         needed(module, "explore", "the explorer", RecordingError)
-    from ephysfit.explorer.session import Session
-
     shelf = Shelf.of(*what)
     session = Session(shelf, models)
     _opens(session)
@@ -133,8 +134,7 @@ def _free(port: int) -> int:
 def _start(shelf: Shelf, models: tuple[str, ...], port: int, name: str) -> Server:
     import panel as pn
 
-    from ephysfit.explorer.browser_page import Page
-    from ephysfit.explorer.session import Session
+    from ephysfit.explorer.browser_page import Page  # needs panel
 
     pn.extension("tabulator", design="native", notifications=False)
 
@@ -150,7 +150,7 @@ class Server:
     """A server of one page in a thread of its own."""
 
     def __init__(self, make: Callable[[], Any], port: int) -> None:
-        from ephysfit.explorer.gate import Gate
+        from ephysfit.explorer.gate import Gate  # needs tornado, which panel brings
 
         self.make, self.port, self.gate = make, port, Gate(port, self._entered)
         self.loop: Any = None
@@ -172,8 +172,6 @@ class Server:
             self.ready.set()
 
     def _serve(self) -> None:
-        import asyncio
-
         from panel.io.server import get_server
         from tornado.ioloop import IOLoop
 
@@ -194,8 +192,6 @@ class Server:
     def show(self) -> None:
         """Open a browser. Every user of a machine sees the command lines of its programs, so that the browser is not
         given the address but a file that leads there and that only this user can read; it is deleted on entering."""
-        import webbrowser
-
         if os.name == "nt" or "microsoft" in platform.release().lower():
             webbrowser.open(self.gate.url)  # others do not see command lines there, or (WSL) the browser not the file
             return

@@ -11,8 +11,12 @@ from ephysfit.errors import EphysfitError, FitError
 from ephysfit.explorer.library import Cell, Saved, Shelf, fit_of
 from ephysfit.explorer.sliders import carried, turned
 from ephysfit.explorer.stimulus import Scene, Take, scenes
-from ephysfit.fitting.fit import Fit, default_step
+from ephysfit.fitting.chain import default_step
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.stage import Problem, operating_point
+from ephysfit.fitting.stage_reports import CausalRun, Reports
+from ephysfit.models import catalogue, find
 from ephysfit.neuron.declare import Neuron
 
 Sharpen = tuple[float, float] | None
@@ -32,8 +36,7 @@ class Shown:
     @classmethod
     def of(cls, label: str, fit: Fit, saved: Saved | None = None) -> Shown:
         """A fit, with the sharpening it found."""
-        found = fit.details.get("sharpen", (1.0, 0.0))
-        return cls(label, fit.neuron, None if found is None else (float(found[0]), float(found[1])), fit, fit.dt, saved)
+        return cls(label, fit.neuron, fit.sharpen, fit, fit.dt, saved)
 
 
 class Session:
@@ -155,8 +158,8 @@ class Session:
     def role(self, scene: Scene) -> str:
         """Whether a fit may have seen a stimulus: "held out", "training", or "partly training"."""
         now = self.now.fit
-        if now is not None and now.provenance.get("sweeps"):
-            seen = set(now.provenance["sweeps"])
+        if now is not None and now.provenance.sweeps:
+            seen = set(now.provenance.sweeps)
             held = set() if self.parts is None else {s.name for s in self.parts[1].sweeps}
         elif self.parts is not None:
             seen, held = ({s.name for s in part.sweeps} for part in self.parts)
@@ -172,18 +175,16 @@ class Session:
         if self.now.fit is not None:
             return self.now.fit
         step = self.scene.dt if self.scene else 0.5
-        details = {"sharpen": list(self.now.sharpen)} if self.now.sharpen else {"sharpen": None}
         recording = self.recording.source.rsplit("/", 1)[-1] if self.recording else ""
         own = next((m for m in self.own if m.endswith(f":{type(self.now.neuron).__name__}")), "")
-        made = {"recording": recording, "origin": f"ephysfit explore: {self.now.label}", "source": own}
+        made = Provenance(recording=recording, origin=f"ephysfit explore: {self.now.label}", source=own)
         by_hand = ("parameters were set by hand in the explorer; no data determined them",)
-        return Fit(self.now.neuron, self.cell.name, step, warnings=by_hand, provenance=made, details=details)
+        return Fit(self.now.neuron, self.cell.name, step, warnings=by_hand, provenance=made,
+                   reports=Reports(CausalRun(self.now.sharpen)))  # fmt: skip
 
 
 def _models(own: Sequence[str]) -> dict[str, type[Neuron]]:
     """Neurons that one injected current can drive, a user's own first."""
-    from ephysfit.models import catalogue, find
-
     mine = {kind.__name__: kind for kind in map(find, own)}
     return {**mine, **{n: k for n, k in catalogue().items() if len(k.inputs) == 1 and n not in mine}}
 

@@ -21,7 +21,7 @@ from ephysfit.metrics.coincidence import gamma, gamma_over_reliability, md_star
 from ephysfit.metrics.matching import match, presented
 from ephysfit.metrics.trains import cut
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.symbols import equations
+from ephysfit.neuron.roles import Role
 from ephysfit.reports.agreement import WINDOW, Agreement, agreement
 from ephysfit.simulation.simulate import drives, simulate
 
@@ -106,7 +106,8 @@ class Scene:
         """
         begin = time.perf_counter()
         kind = type(neuron)
-        save = ("margin", "V") if "V" in equations(kind).states else ("margin",)
+        potential = kind.name_of(Role.POTENTIAL)
+        save = ("margin",) if potential is None else ("margin", potential)
         soft: dict[str, Any] = {}
         if kind.stochastic() and sharpen is not None:
             soft = {"noise": "integrated", "sharpen": sharpen}
@@ -117,7 +118,7 @@ class Scene:
             free = simulate(neuron, [self.current], dt=self.dt, noise="escape", runs=runs, seed=1, settle=LEAD)
             noisy = free.spike_times[0]
         u = single.traces["margin"][0]
-        v = single.traces["V"][0] if "V" in single.traces else None
+        v = None if potential is None else single.traces[potential][0]
         hits = agreement(self.stimulus.spike_times, train, WINDOW)
         return Take(
             neuron, train, noisy, v, None if v is None else threshold(v, u, train, self.dt), u, hits,

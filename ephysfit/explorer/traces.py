@@ -9,24 +9,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from bokeh.models import ColumnDataSource, Range1d
 
 from ephysfit.arrays import Train
+from ephysfit.data.readout import Readout
 from ephysfit.explorer.stimulus import Scene, Take
-from ephysfit.reports.figures.style import CURRENT, EXTRA, GRID, INK, MISSED, MODEL, NAMES, READOUT, Sampled, thin
+from ephysfit.reports import bokeh_panels
+from ephysfit.reports.figures.style import CONSENSUS, CURRENT, EXTRA, GRID, INK, MISSED, MODEL, NOISY, Sampled, thin
 
 #: points of a trace on screen at a time; zooming in asks for more
 POINTS = 2000
 #: shown at first, s
 FIRST = 2.5
-KEPT, NOISY = READOUT["consensus"], READOUT["noisy runs"]
 
 
 class Traces:
     """Raster, membrane and current of a scene; `show` moves their data and nothing else."""
 
     def __init__(self) -> None:
-        from bokeh.models import ColumnDataSource, Range1d
-
         self.span = Range1d(start=0.0, end=FIRST, bounds=(0.0, FIRST))
         names = ("hit", "missed", "noisy", "model", "extra", "kept")
         self.ticks = {name: ColumnDataSource({"x": [], "low": [], "high": []}) for name in names}
@@ -38,51 +38,37 @@ class Traces:
 
     def layout(self) -> Any:
         """The plots under each other."""
-        from bokeh.layouts import gridplot
-
-        plots = [self.raster, self.membrane, self.current]
-        return gridplot([[p] for p in plots], sizing_mode="stretch_width", toolbar_location="above",
-                        toolbar_options={"logo": None})  # fmt: skip
+        return bokeh_panels.stacked([self.raster, self.membrane, self.current])
 
     def _raster(self) -> Any:
-        from bokeh.models import Range1d
-
         p = panel(self.span, "", 200, y_range=Range1d(start=10, end=-1))
         legends = {"hit": "predicted", "missed": "missed", "model": "model", "extra": "extra"}
         colours = {
             "hit": INK,
             "missed": MISSED,
-            "noisy": READOUT["noisy runs"],
+            "noisy": NOISY,
             "model": MODEL,
             "extra": EXTRA,
-            "kept": KEPT,
+            "kept": CONSENSUS,
         }
         for name, source in self.ticks.items():
             width = 1.2 if name == "noisy" else 1.8
-            named = {"legend_label": legends[name]} if name in legends else {}
-            made = p.segment(
-                "x", "low", "x", "high", source=source, line_color=colours[name], line_width=width, **named
-            )
-            made.glyph.tags = [NAMES[colours[name]]]
+            bokeh_panels.ticks(p, "x", "low", "high", colours[name], width, legends.get(name, ""), source=source)
         p.ygrid.grid_line_color = None
         p.xaxis.visible = False
-        legend(p)
+        bokeh_panels.place_legend(p)
         return p
 
     def _membrane(self) -> Any:
-        from bokeh.models import Range1d
-
         p = panel(self.span, "membrane (mV)", 220, y_range=Range1d(start=-100.0, end=50.0))
         line(p, self.lines["recorded"], INK, legend_label="recorded")
         line(p, self.lines["voltage"], MODEL, legend_label="model")
         line(p, self.lines["threshold"], MODEL, line_dash="dotted", legend_label="its threshold")
         p.xaxis.visible = False
-        legend(p)
+        bokeh_panels.place_legend(p)
         return p
 
     def _current(self) -> Any:
-        from bokeh.models import Range1d
-
         p = panel(self.span, "current (pA)", 140, y_range=Range1d(start=-1.0, end=1.0))
         line(p, self.lines["current"], CURRENT)
         p.xaxis.axis_label = "time (s)"
@@ -195,7 +181,7 @@ class Traces:
         if take.noisy:
             row += 2.0
             found["noisy"] = [(t, row + k) for k, t in enumerate(take.noisy)]
-            names[row + (len(take.noisy) - 1) / 2] = "noisy runs"
+            names[row + (len(take.noisy) - 1) / 2] = Readout.NOISY
             row += len(take.noisy) - 1
         self.trains = found
         self._rows(row, names)
@@ -214,15 +200,13 @@ class Convergence:
     """The loss of a fit against its steps, one line a stage."""
 
     def __init__(self) -> None:
-        from bokeh.models import ColumnDataSource, Range1d
-
         self.source = ColumnDataSource({"x": [], "y": []})
         self.now = ColumnDataSource({"x": [], "y": []})
         p = panel(Range1d(start=0.0, end=10.0), "loss per spike", 170, y_range=Range1d(start=0.0, end=1.0))
         p.toolbar_location = None
         line(p, self.source, MODEL)
         dot = p.scatter("x", "y", source=self.now, size=7, line_color=MODEL, fill_color=None, line_width=2)
-        dot.glyph.tags = [NAMES[MODEL]]
+        bokeh_panels.tagged(dot, MODEL)
         p.xaxis.axis_label = "step of the fit"
         self.plot = p
         self.points: list[tuple[float, float]] = []
@@ -255,45 +239,21 @@ class Convergence:
 
 
 def panel(span: Any, label: str, height: int, **options: Any) -> Any:
-    """An empty plot in the style of the page."""
-    from bokeh.models import WheelZoomTool
-    from bokeh.plotting import figure
-
-    p = figure(height=height, x_range=span, sizing_mode="stretch_width", tools="xpan,xbox_zoom,reset",
-               output_backend="canvas", **options)  # fmt: skip
-    wheel = WheelZoomTool(dimensions="width")
-    p.add_tools(wheel)
-    p.toolbar.active_scroll = wheel
+    """An empty plot in the style of the page, whose numbers change under one's eyes: more room, fewer rules."""
+    p = bokeh_panels.panel(span, label, height, left=96, **options)
     p.toolbar.logo = None
-    p.yaxis.axis_label = label
-    p.yaxis.minor_tick_line_color = p.xaxis.minor_tick_line_color = None
-    p.min_border_left = 96
-    p.background_fill_alpha = p.border_fill_alpha = 0.0
-    p.outline_line_color = None
-    p.grid.grid_line_alpha = 0.35
+    p.xaxis.minor_tick_line_color = None
     p.grid.grid_line_color = GRID
-    p.axis.tags = ["axis"]
-    p.grid.tags = ["rule"]
     return p
 
 
 def line(p: Any, source: Any, color: str, **options: Any) -> None:
-    """A line in one of the house's colours."""
-    made = p.line("x", "y", source=source, line_color=color, **{"line_width": 1.3, **options})
-    made.glyph.tags = [NAMES[color]]
-
-
-def legend(p: Any) -> None:
-    """The legend of a plot on one line above it."""
-    item = p.legend[0]
-    item.update(orientation="horizontal", background_fill_alpha=0.0, border_line_alpha=0.0, padding=2, margin=2,
-                label_text_font_size="11px", glyph_height=14, tags=["legend"])  # fmt: skip
-    p.add_layout(item, "above")
+    """A line of a source in one of the house's colours."""
+    bokeh_panels.line(p, "x", "y", color, source=source, **{"line_width": 1.3, **options})
 
 
 def _segments(trains: Sequence[tuple[Train, float]], start: float, end: float) -> dict[str, Any]:
     """Spikes between two times in s as ticks on their rows."""
-    seen = [(t[np.searchsorted(t, 1e3 * start) : np.searchsorted(t, 1e3 * end)], row) for t, row in trains]
-    x = np.concatenate([np.empty(0), *(t for t, _ in seen)]) / 1e3
-    y = np.concatenate([np.empty(0), *(np.full(len(t), row) for t, row in seen)])
-    return {"x": x.astype(np.float32), "low": (y - 0.4).astype(np.float32), "high": (y + 0.4).astype(np.float32)}
+    return bokeh_panels.segments(
+        [(t[np.searchsorted(t, 1e3 * start) : np.searchsorted(t, 1e3 * end)], row) for t, row in trains]
+    )

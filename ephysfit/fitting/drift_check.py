@@ -37,7 +37,7 @@ def parts(problem: Problem, neuron: Neuron, count: int = 4) -> tuple[Part, ...]:
         return ()
     free = Free.of(problem.neuron, smooth_only=True)
     replayed = Replay(free, neuron, problem.dt).rates(free.to_vector(neuron), problem.everything)
-    hold = round(float(getattr(neuron, "t_ref", 0.0)) / problem.dt)
+    hold = round(float(neuron.refractory_ms) / problem.dt)
     spikes, rates = [], []
     for sweep, (_, log_rate) in zip(problem.everything, replayed, strict=True):
         use = sweep.use.astype(bool) & ~refractory(sweep.spikes, hold)

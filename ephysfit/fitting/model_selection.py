@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ephysfit.fitting.stage import Estimate, Problem, Progress
+from ephysfit.fitting.stage_reports import Candidate, SelectionReport
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
 from ephysfit.metrics.trains import mean_defined
@@ -18,29 +19,6 @@ from ephysfit.simulation.replay import Replay
 
 #: a richer neuron must gain this many standard errors of the held-out difference
 CONVINCED = 1.0
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What a neuron reached on blocks of the training data that it was not fitted to.
-
-    Attributes
-    ----------
-    model : str
-    parameters : int
-    held_out, train : float
-        Negative log-likelihood per spike, nats.
-    gain, error : float
-        How much lower than the best simpler neuron, summed over the held-out spikes, with its standard error over
-        stretches of the held-out blocks; NaN for the first.
-    """
-
-    model: str
-    parameters: int
-    held_out: float
-    train: float
-    gain: float = np.nan
-    error: float = np.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +31,13 @@ class Selection:
         Its place among the candidates.
     estimate : Estimate
         Of the kept neuron, from the blocks it was fitted to.
-    details : dict
-        For the fit of the winner: ``"selection"`` holds the table, ``"selection_seconds"`` what it took and ``"why"``
-        the reason in a sentence.
+    report : SelectionReport
+        For the fit of the winner.
     """
 
     which: int
     estimate: Estimate
-    details: dict[str, Any]
+    report: SelectionReport
 
 
 def choose(problems: Sequence[Problem]) -> Selection:
@@ -88,12 +65,8 @@ def choose(problems: Sequence[Problem]) -> Selection:
             if row.gain > CONVINCED * row.error:
                 best, kept, best_blocks = k, estimate, blocks
         table.append(row)
-    details = {
-        "selection": [vars(c) for c in table],
-        "selection_seconds": spent,
-        "why": _why(table, kinds[best].__name__),
-    }
-    return Selection(best, kept, details)
+    report = SelectionReport(tuple(table), spent, _why(table, kinds[best].__name__))
+    return Selection(best, kept, report)
 
 
 class _Named:

@@ -15,7 +15,7 @@ from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import Free
 
 if TYPE_CHECKING:
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
 
 Array = npt.NDArray[np.float64]
 
@@ -34,7 +34,7 @@ LEAST = 0.3
 BLIND, HELD = 0.05, 1e4
 
 
-def population(fits: Iterable[Fit]) -> Prior:
+def population_prior(fits: Iterable[Fit]) -> Prior:
     """A prior from the fits of many cells with one neuron.
 
     Each cell's likelihood is known from its fit as a quadratic about where it ended (information and slope, the prior
@@ -71,7 +71,7 @@ def population(fits: Iterable[Fit]) -> Prior:
     ...     cell = LIF(C=100.0 + 10 * k, g=5.0, E_L=-65.0, theta=-50.0, V_reset=-60.0, t_ref=2.0, delta=2.0)
     ...     data = ef.synthetic.recording(cell, duration=3000.0, repeats=0, dt=0.5, seed=k)
     ...     fits.append(ef.fit(data, "LIF", [ef.stages.Passive(), ef.stages.Likelihood(starts=1)]))
-    >>> population(fits)
+    >>> population_prior(fits)
     Prior(LIF, 6 parameters, of 4 fits)
     """
     given = list(fits)
@@ -98,7 +98,7 @@ def priors_of(fits: Iterable[Fit]) -> tuple[Prior, ...]:
     groups: dict[str, list[Fit]] = {}
     for f in fits:
         groups.setdefault(f.model, []).append(f)
-    out = [population(g) for g in groups.values() if sum(_View.of(f) is not None for f in g) >= FEWEST]
+    out = [population_prior(g) for g in groups.values() if sum(_View.of(f) is not None for f in g) >= FEWEST]
     if not out:
         counts = ", ".join(f"{len(g)} of {name}" for name, g in groups.items()) or "no fit"
         raise FitError(f"a prior needs {FEWEST} likelihood fits of one neuron made by this version; found {counts}")
@@ -116,16 +116,16 @@ class _View:
 
     @classmethod
     def of(cls, fit: Fit) -> _View | None:
-        kept = fit.details.get("seen")
-        if not kept:
+        kept = fit.likelihood.seen if fit.likelihood else None
+        if kept is None:
             return None
-        names, place = tuple(kept["names"]), np.array(kept["place"])
+        names, place = kept.names, np.array(kept.place)
         widths = Free.of(type(fit.neuron), names).widths.numpy()
-        values, vectors = np.linalg.eigh(unpacked(kept["information"], len(names)) * np.outer(widths, widths))
+        values, vectors = np.linalg.eigh(unpacked(kept.information, len(names)) * np.outer(widths, widths))
         vectors = vectors / widths[:, None]
         H = (vectors * np.where(values < BLIND, HELD, values)) @ vectors.T
         usable = np.isfinite(H).all() and np.isfinite(place).all()
-        return cls(names, place, H @ place + np.array(kept["gradient"]), H) if usable else None
+        return cls(names, place, H @ place + np.array(kept.gradient), H) if usable else None
 
 
 def _estimated(kind: type[Neuron], views: Sequence[_View]) -> Prior:

@@ -16,6 +16,7 @@ import torch
 
 from ephysfit.errors import FitError
 from ephysfit.files import write_text
+from ephysfit.fitting.stage_reports import Quadratic
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import Free, as_floats, declared
 
@@ -142,8 +143,8 @@ def load_priors(path: Path) -> tuple[Prior, ...]:
         raise FitError(f"{path} holds no priors ({type(e).__name__}: {e}); make them of a run or of fits") from e
 
 
-def seen(free: Free, z: torch.Tensor, gradient: Array, information: Array) -> dict[str, Any]:
-    """What a fit keeps of its likelihood: a quadratic on the parameters' axes.
+def expand(free: Free, z: torch.Tensor, gradient: Array, information: Array) -> Quadratic:
+    """The log-likelihood to second order on the parameters' axes: what a fit keeps for the prior of a population.
 
     Parameters
     ----------
@@ -153,9 +154,9 @@ def seen(free: Free, z: torch.Tensor, gradient: Array, information: Array) -> di
         Of the log-likelihood without any prior, by free coordinates.
     """
     slopes = np.maximum(free.axis_slopes(z).numpy(), 1e-12)
-    return {
-        "names": list(free.names),
-        "place": free.axis(z).tolist(),
-        "gradient": (gradient / slopes).tolist(),
-        "information": packed(information / np.outer(slopes, slopes)),
-    }
+    return Quadratic(
+        free.names,
+        tuple(free.axis(z).tolist()),
+        tuple((gradient / slopes).tolist()),
+        packed(information / np.outer(slopes, slopes)),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,15 +32,14 @@ def fingerprint(recording: Recording) -> str:
     return _digest(recording, lambda train: np.floor(train / GRID + ORIGIN).astype(np.int64).tobytes())
 
 
-def is_of(made: Mapping[str, Any], recording: Recording) -> bool:
-    """Whether the provenance of a fit is of this recording; the hash that older fits hold counts too."""
-    known = made.get("data_sha256")
-    return known is not None and known in (fingerprint(recording), _of_bits(recording))
+def is_of(known: str, recording: Recording) -> bool:
+    """Whether a fit's hash (`Provenance.data_sha256`) is of this recording; the hash of older fits counts too."""
+    return known in (fingerprint(recording), _of_bits(recording))
 
 
-def known_as(cell: str, made: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the cell of a fit is called: by its own name, and by the files that it was fitted to."""
-    return cell, *stems(str(made.get("recording", "")))
+def known_as(cell: str, file: str) -> tuple[str, ...]:
+    """What the cell of a fit is called: by its own name, and by the file that it was fitted to."""
+    return cell, *stems(file)
 
 
 def _of_bits(recording: Recording) -> str:

@@ -8,60 +8,62 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+)
 
+from ephysfit.data.nwb_stored import stored_in
 from ephysfit.errors import FitError, near
 from ephysfit.files import expanded, split_spec
+from ephysfit.fitting.format_1 import upgrade
+from ephysfit.fitting.provenance import Provenance
+from ephysfit.fitting.stage import Status
+from ephysfit.fitting.stage_reports import Known, Number, Reports
+from ephysfit.models import catalogue, find
 from ephysfit.neuron.declare import Neuron
 
-#: of files that `Fit.save` writes; a higher one is of a later version
-FORMAT = 1
+#: of files that `Fit.save` writes: 1 had one dictionary of details, 2 has typed reports; a higher one is of a later
+#: version
+FORMAT = 2
 #: a saved fit is some ten thousand bytes, with the quadratic of its likelihood a million
 LARGEST = 1 << 28
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-MaybeNumber = Annotated[float | None, Field(strict=True)]
+
+def _reports(found: Any) -> Reports:
+    return found if isinstance(found, Reports) else Reports.from_dict(TypeAdapter(_Records).validate_python(found))
+
+
+def _provenance(found: Any) -> Provenance:
+    return found if isinstance(found, Provenance) else Provenance.from_dict(TypeAdapter(_Record).validate_python(found))
+
+
+_Record = dict[StrictStr, Any]
+_Records = dict[StrictStr, _Record]
+_Status = Annotated[
+    StrictStr, AfterValidator(lambda name: Status[name].name if name in Status.__members__ else _no(name))
+]
 
 
 class _Form(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", arbitrary_types_allowed=True)
 
 
-class _Stage(_Form):
+class SavedStage(_Form):
     """One entry of the history."""
 
     stage: StrictStr
-    status: StrictStr
-    train: MaybeNumber = None
-    validation: MaybeNumber = None
-    seconds: Number = 0.0
-    details: dict[str, Any] = {}
-
-
-class _Intervals(_Form):
-    model_config = ConfigDict(extra="allow")
-    parameters: dict[str, Any] = {}
-
-
-class _Details(_Form):
-    """What later steps read of the details; the rest is kept as it is."""
-
-    model_config = ConfigDict(extra="allow")
-    sharpen: tuple[Number, Number] | None = None
-    standard_errors: dict[str, MaybeNumber] = {}
-    intervals: _Intervals = _Intervals()
-    selection_seconds: MaybeNumber = None
-    why: StrictStr = ""
-
-
-class _Provenance(_Form):
-    model_config = ConfigDict(extra="allow")
-    source: StrictStr = ""
-    source_sha256: StrictStr = ""
-    version: StrictStr = ""
-    data_sha256: StrictStr = ""
-    recording: StrictStr = ""
-    sweeps: list[StrictStr] = []
+    status: _Status
+    train: Number = float("nan")
+    validation: Number = float("nan")
+    seconds: Known = 0.0
+    reports: Annotated[Reports, BeforeValidator(_reports)] = Reports()
 
 
 class SavedFit(_Form):
@@ -72,21 +74,25 @@ class SavedFit(_Form):
     cell: StrictStr
     #: a simulation of a finer or coarser step would want memory that no machine has, or mean nothing
     dt_ms: Annotated[float, Field(strict=True, ge=1e-4, le=1000.0, allow_inf_nan=False)]
-    parameters: dict[str, Number]
-    warnings: list[StrictStr]
-    details: _Details
-    history: list[_Stage]
-    provenance: _Provenance
+    parameters: dict[StrictStr, Annotated[float, Field(strict=True, allow_inf_nan=False)]]
+    warnings: tuple[StrictStr, ...]
+    reports: Annotated[Reports, BeforeValidator(_reports)]
+    history: list[SavedStage]
+    provenance: Annotated[Provenance, BeforeValidator(_provenance)]
 
 
-def parse(text: str, path: Path) -> tuple[SavedFit, dict[str, Any]]:
-    """A saved fit, checked, and the same as plain values.
+def _no(status: str) -> str:
+    raise ValueError(f"no stage ends as {status[:40]!r}")
+
+
+def parse(text: str, name: str) -> SavedFit:
+    """A saved fit, checked.
 
     Parameters
     ----------
     text
         JSON of a fit, or of a batch run's task, which holds one.
-    path
+    name
         Where it came from, for errors.
 
     Raises
@@ -95,30 +101,42 @@ def parse(text: str, path: Path) -> tuple[SavedFit, dict[str, Any]]:
         If it is no saved fit: what is wrong, where, and what was found there.
     """
     if len(text) > LARGEST:
-        raise FitError(f"{path}: {len(text) / 1e6:.0f} MB is no saved fit (at most {LARGEST / 1e6:.0f} MB)")
+        raise FitError(f"{name}: {len(text) / 1e6:.0f} MB is no saved fit (at most {LARGEST / 1e6:.0f} MB)")
     try:
         found = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
     except RecursionError:
-        raise FitError(f"{path} is not a fit saved by ephysfit: it is nested too deep; {_WAY_OUT}") from None
+        raise FitError(f"{name} is not a fit saved by ephysfit: it is nested too deep; {_WAY_OUT}") from None
     except ValueError as error:
-        raise FitError(f"{path} is not a fit saved by ephysfit ({_short(str(error))}); {_WAY_OUT}") from None
-    if isinstance(found, dict) and isinstance(found.get("fit"), dict):
+        raise FitError(f"{name} is not a fit saved by ephysfit ({_short(str(error))}); {_WAY_OUT}") from None
+    return check(found, name)
+
+
+def check(found: Any, name: str) -> SavedFit:
+    """Plain values as a saved fit, whatever format they are of.
+
+    Raises
+    ------
+    FitError
+        If they are no saved fit, or of a later format than this version knows.
+    """
+    if isinstance(found, Mapping) and isinstance(found.get("fit"), Mapping):
         found = found["fit"]
-    if not isinstance(found, dict):
-        raise FitError(f"{path} is not a fit saved by ephysfit: it holds a {type(found).__name__}; {_WAY_OUT}")
-    stated = found.get("format", FORMAT)
+    if not isinstance(found, Mapping):
+        raise FitError(f"{name} is not a fit saved by ephysfit: it holds a {type(found).__name__}; {_WAY_OUT}")
+    stated = found.get("format", 1)
     if isinstance(stated, int) and not isinstance(stated, bool) and stated > FORMAT:
         raise FitError(
-            f"{path}: written in format {stated} by a later ephysfit; this version reads format {FORMAT}: update it"
+            f"{name}: written in format {stated} by a later ephysfit; this version reads formats up to {FORMAT}: "
+            "update it"
         )
     try:
-        return SavedFit.model_validate(found), found
+        return SavedFit.model_validate(upgrade(found) if stated == 1 else found)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
         got = "" if first["type"] == "missing" else f" (found {_short(repr(first['input']))})"
         raise FitError(
-            f"{path} is not a fit saved by ephysfit: {where}: {_short(first['msg'])}{got}; {_WAY_OUT}"
+            f"{name} is not a fit saved by ephysfit: {where}: {_short(first['msg'])}{got}; {_WAY_OUT}"
         ) from None
 
 
@@ -130,8 +148,6 @@ def stored_fit(path: Path, label: str | None) -> str:
     FitError
         If there is none.
     """
-    from ephysfit.data.nwb_write import stored_in
-
     found = {s.label: s for s in stored_in(path)}
     if not found or (label is not None and label not in found):
         have = f"; it holds {', '.join(found)}" if found else ""
@@ -162,7 +178,7 @@ def _short(text: str, most: int = 80) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def neuron_of(saved: SavedFit, path: Path, trust: bool) -> type[Neuron]:
+def neuron_of(saved: SavedFit, name: str, trust: bool) -> type[Neuron]:
     """The class of a saved fit's neuron.
 
     A name of the catalogue is looked up. A neuron of a user's own is in a file, and to read that file is to run it:
@@ -173,43 +189,28 @@ def neuron_of(saved: SavedFit, path: Path, trust: bool) -> type[Neuron]:
     FitError
         If the neuron is a user's own and may not be run, is no longer there, or is another one than it was.
     """
-    from ephysfit.models import catalogue, find
-
-    source, name = saved.provenance.source, saved.model
+    source, model = saved.provenance.source, saved.model
     if not source:
         known = {n.lower(): kind for n, kind in catalogue().items()}
-        if name.lower() not in known:
+        if model.lower() not in known:
             raise FitError(
-                f"{path}: its neuron {_short(name)!r} is not in the catalogue; {near(_short(name), catalogue())} If it "
-                "is your own, give its class: Fit.load(path, neuron=Mine), on the shell --model FILE.py:NAME"
+                f"{name}: its neuron {_short(model)!r} is not in the catalogue; {near(_short(model), catalogue())} If "
+                "it is your own, give its class: Fit.load(path, neuron=Mine), on the shell --model FILE.py:NAME"
             )
-        return known[name.lower()]
+        return known[model.lower()]
     file = expanded(split_spec(source)[0])
     ways = f"--model {source} (in Python: neuron=) if it is yours"
     if not trust:
         raise FitError(
-            f"{path}: its neuron {_short(name)!r} is declared in the file {source!r}, and a file that a fit names is "
+            f"{name}: its neuron {_short(model)!r} is declared in the file {source!r}, and a file that a fit names is "
             f"never run by itself; give {ways}, or --trust (trust=True), which runs it if it is unchanged since the fit"
         )
     if not file.is_file():
-        raise FitError(f"{path}: its neuron's file {str(file)!r} is not there; give {ways}")
+        raise FitError(f"{name}: its neuron's file {str(file)!r} is not there; give {ways}")
     if not saved.provenance.source_sha256:
         raise FitError(
-            f"{path}: it does not say what its neuron's file held, so that it cannot be trusted; give {ways}"
+            f"{name}: it does not say what its neuron's file held, so that it cannot be trusted; give {ways}"
         )
     if hashlib.sha256(file.read_bytes()).hexdigest() != saved.provenance.source_sha256:
-        raise FitError(f"{path}: {str(file)!r} is not the file it was when the cell was fitted; give {ways}")
+        raise FitError(f"{name}: {str(file)!r} is not the file it was when the cell was fitted; give {ways}")
     return find(source)
-
-
-def source_hash(source: str) -> dict[str, str]:
-    """What a fit keeps of a user's own neuron: where its file was and what it held; nothing for a neuron of ours."""
-    if not source:
-        return {"source": ""}
-    file = expanded(split_spec(source)[0])
-    return {"source": source, "source_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-
-
-def plain(found: Mapping[str, Any]) -> tuple[Any, ...]:
-    """(cell, dt, warnings, provenance, details) of a saved fit that was checked."""
-    return found["cell"], float(found["dt_ms"]), tuple(found["warnings"]), found["provenance"], found["details"]

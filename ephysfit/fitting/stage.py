@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,9 @@ from ephysfit.data.recording import Recording
 from ephysfit.data.trials import Trials
 from ephysfit.errors import FitError
 from ephysfit.fitting.prior import Prior
-from ephysfit.neuron.declare import Neuron
+from ephysfit.fitting.stage_reports import Reports
+from ephysfit.neuron.declare import Neuron, scalar_values
+from ephysfit.neuron.roles import Role
 from ephysfit.simulation.replay import Taught
 
 #: fewer recorded spikes than this carry no fit
@@ -49,8 +52,8 @@ class Estimate:
         Loss on training and validation blocks (negative log-likelihood per spike, nats, for a stochastic neuron);
         NaN where it was not computed.
     seconds : float
-    details : dict
-        What the stage wants to report: curves, numbers, warnings.
+    reports : Reports
+        What the stage found beside the neuron, and, on the way to the next stage, what those before it found.
     """
 
     neuron: Neuron
@@ -59,7 +62,7 @@ class Estimate:
     train: float = np.nan
     validation: float = np.nan
     seconds: float = 0.0
-    details: dict[str, Any] = field(default_factory=dict)
+    reports: Reports = field(default_factory=Reports)
 
     def with_(self, **changes: Any) -> Estimate:
         """A copy with some fields changed."""
@@ -204,10 +207,84 @@ class Problem:
         return np.random.default_rng([self.seed, *salt])
 
 
-class Stage(Protocol):
-    """A frozen record of settings, called as ``stage(problem, estimate) -> estimate``."""
+class Need(StrEnum):
+    """What a stage may need of a neuron and its training data."""
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate: ...
+    SPIKES = f"at least {MINIMUM_SPIKES} spikes in the training data"
+    HAZARD = "a neuron with a hazard"
+    REFRACTORY_PERIOD = "a refractory period among the parameters"
+    SOFTNESS = "a softness of the threshold among the parameters"
+
+    def unmet(self, problem: Problem) -> bool:
+        """Whether a problem lacks it."""
+        neuron = problem.neuron
+        match self:
+            case Need.SPIKES:
+                return problem.n_spikes < MINIMUM_SPIKES
+            case Need.HAZARD:
+                return not neuron.stochastic()
+            case Need.REFRACTORY_PERIOD:
+                return neuron.free_name_of(Role.REFRACTORY) is None
+            case Need.SOFTNESS:
+                return neuron.free_name_of(Role.SOFTNESS) is None
+
+
+class Stage:
+    """A way to a better estimate: a frozen record of settings, called as ``stage(problem, estimate)``.
+
+    A subclass declares its `name` and its `needs`, and improves an estimate in `improve`. Calling a stage does the
+    rest alike for all: it refuses where a need is not met, times, names the estimate, and falls back to the one before
+    where `improve` left the finite numbers.
+
+    Attributes
+    ----------
+    name : str
+        In histories and progress. "" for a stage made of stages: the estimate keeps the name of the one it came from.
+    needs : tuple of Need
+        What there must be for `improve` to be called, what a neuron may lack before what the data may lack.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class Stiffen(Stage):
+    ...     name = "stiffen"
+    ...     needs = (Need.HAZARD, Need.SPIKES)
+    ...     factor: float = 0.5
+    ...
+    ...     def improve(self, problem, estimate):
+    ...         neuron = estimate.neuron.replace(delta=self.factor * estimate.neuron.delta)
+    ...         return estimate.with_(neuron=neuron, status=Status.CONVERGED)
+    """
+
+    name: ClassVar[str] = ""
+    needs: ClassVar[tuple[Need, ...]] = ()
+
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
+        """A better estimate, with its status and what the stage has to report.
+
+        Parameters
+        ----------
+        problem : Problem
+        estimate : Estimate
+            Of the stage before, with the reports of all before it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is a stage without improve(self, problem, estimate)")
+
+    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+        begin = time.perf_counter()
+        if self.name:
+            problem.progress(self.name, 0.0)
+        unmet = next((need for need in self.needs if need.unmet(problem)), None)
+        if unmet is not None:
+            status = Status.TOO_FEW_SPIKES if unmet is Need.SPIKES else Status.NOT_NEEDED
+            found = estimate.with_(status=status)
+        else:
+            found = self.improve(problem, estimate)
+            if not np.isfinite(list(scalar_values(found.neuron).values())).all():
+                found = estimate.with_(stage=found.stage, status=Status.DIVERGED)
+        name = self.name or found.stage
+        new = found.reports.without(estimate.reports)
+        return found.with_(stage=name, seconds=time.perf_counter() - begin, reports=new)
 
 
 def measured(problem: Problem) -> Neuron:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from ephysfit.data.recording import Sweep
 from ephysfit.errors import FitError, near
 from ephysfit.fitting.stage import Problem
+from ephysfit.fitting.stage_reports import VoltageReport
 from ephysfit.neuron.declare import Neuron, has_potential
 from ephysfit.neuron.free_parameters import Free
 from ephysfit.simulation.replay import Noise, Replay, Taught
@@ -195,38 +195,33 @@ def _pairs(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: V
     return a, b, c
 
 
-def summary(
-    free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage, noise: Noise
-) -> dict[str, Any]:
-    """What a fit keeps of its voltage: settings, noise, and how much of the voltage the neuron explains.
-
-    The log-likelihood is as of weight 1, so that fits of slightly different weights can be compared under one.
-    """
+def summary(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage, noise: Noise) -> VoltageReport:
+    """What a fit keeps of its voltage: settings, noise, and how much of the voltage the neuron explains."""
     before, after, errors = _pairs(free, cell, dt, sweeps, how)
     sure, first = noise.precision / noise.weight, len(errors) - len(after)
     unforetold = after - noise.keep * before
     total = sure * (unforetold @ unforetold + (1 - noise.keep**2) * (errors @ errors - after @ after))
     total -= len(errors) * np.log(sure / (2 * np.pi)) + first * np.log(1 - noise.keep**2)
     seen = np.concatenate([s.seen[0][(s.seen[1] > 0) & (s.use > 0)] for s in sweeps])
-    return {
-        "settings": vars(how),
-        "keep": noise.keep,
-        "spread": noise.spread,
-        "weight": noise.weight,
-        "samples": len(errors),
-        "independent": len(errors) * noise.weight / how.weight * (1 - noise.keep) / (1 + noise.keep),
-        "log_likelihood": float(-0.5 * total),
-        "rms": float(np.sqrt(np.mean(errors**2))),
-        "explained": float(1 - np.mean(errors**2) / max(np.var(seen), 1e-12)),
-    }
+    return VoltageReport(
+        settings=dict(vars(how)),
+        keep=noise.keep,
+        spread=noise.spread,
+        weight=noise.weight,
+        samples=len(errors),
+        independent=len(errors) * noise.weight / how.weight * (1 - noise.keep) / (1 + noise.keep),
+        log_likelihood=float(-0.5 * total),
+        rms=float(np.sqrt(np.mean(errors**2))),
+        explained=float(1 - np.mean(errors**2) / max(np.var(seen), 1e-12)),
+    )
 
 
-def warning(kept: Mapping[str, Any] | None) -> str:
+def warning(report: VoltageReport | None) -> str:
     """A sentence where a neuron that was fitted to the voltage too leaves much of it unexplained; else ""."""
-    if not kept or kept["explained"] >= EXPLAINED:
+    if report is None or report.explained >= EXPLAINED:
         return ""
     return (
-        f"the neuron explains {kept['explained']:.0%} of the variance of the voltage away from spikes and misses it by "
-        f"{kept['rms']:.1f} mV rms: its capacitance, conductances and potentials are a compromise of spikes and "
+        f"the neuron explains {report.explained:.0%} of the variance of the voltage away from spikes and misses it by "
+        f"{report.rms:.1f} mV rms: its capacitance, conductances and potentials are a compromise of spikes and "
         "voltage, not measurements; a neuron with the currents that this cell has would explain more"
     )

@@ -8,19 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ephysfit.files import without_nan
 from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.weights import Array, jackknife_variance, left_out, ratio
 
 #: repeats from which a standard error over repeats means something
 MIN_REPEATS = 3
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON can say it: lists for tuples, None for what is not finite."""
-    if isinstance(value, tuple | list):
-        return [plain(v) for v in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,7 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; NaN becomes None, which JSON can say."""
-        return {k: plain(v) for k, v in vars(self).items()}
+        return {k: without_nan(v) for k, v in vars(self).items()}
 
 
 def counts(stimuli: Sequence[Scored]) -> tuple[int, int]:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
+from ephysfit.data.readout import Readout
 from ephysfit.errors import ScoreError, near
-from ephysfit.metrics.jackknife import Row, plain
+from ephysfit.files import without_nan
+from ephysfit.metrics.headline_scores import leading
+from ephysfit.metrics.jackknife import Row
 
 HEAD = ("score", "value", "±se", "cell's own", "best", "")
 WIDTHS = (26, 8, 7, 11, 6, 0)
@@ -73,11 +76,11 @@ class Score:
     @property
     def headline(self) -> Row:
         """The line to quote: Γ/R of a deterministic run, Md* of noisy runs, at the first window."""
-        return self.row("md_star" if self.stochastic else "gamma_over_R")
+        return self.row(_stem(leading(self.stochastic).name))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        out = {k: plain(v) for k, v in vars(self).items() if k != "rows"}
+        out = {k: without_nan(v) for k, v in vars(self).items() if k != "rows"}
         return {**out, "rows": [r.to_dict() for r in self.rows]}
 
     def __str__(self) -> str:
@@ -117,7 +120,7 @@ def _row(row: Row) -> str:
 
 
 def _title(score: Score) -> str:
-    kind = "noisy runs" if score.stochastic else "deterministic run"
+    kind = Readout.NOISY if score.stochastic else "deterministic run"
     counts = ", ".join([
         _count(len(score.scored), "stimulus") if len(score.scored) == 1 else f"{len(score.scored)} stimuli",
         _span(score.n_repeats, "repeat"),

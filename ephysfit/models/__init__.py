@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ephysfit.models import lookup
 from ephysfit.models.adex import EIF, AdEx
 from ephysfit.models.adlif import AdLIF
@@ -75,8 +77,6 @@ def template_text() -> str:
     >>> "class Mine(Neuron):" in template_text()
     True
     """
-    from pathlib import Path
-
     return Path(__file__).with_name("template.py").read_text(encoding="utf-8")
 
 

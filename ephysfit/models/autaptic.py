@@ -10,6 +10,8 @@ from functools import cache
 from math import e, log
 from typing import Any
 
+import numpy as np
+
 from ephysfit.errors import NeuronError
 from ephysfit.models.common import CAPACITANCE, LEAK, REFRACTORY, RESET, REST, SOFTNESS, THRESHOLD
 from ephysfit.neuron.declare import Input, Neuron, Parameter, State
@@ -185,8 +187,6 @@ def partner_input(spike_times: Any, steps: int, dt: float, delay: float = 0.0) -
     >>> partner_input([0.25], steps=4, dt=0.1, delay=0.1).tolist()
     [0.0, 0.0, 0.0, 10.0]
     """
-    import numpy as np
-
     times = np.asarray(spike_times, dtype=np.float64)
     if not np.all(np.isfinite(times) & (times >= 0)):
         raise NeuronError("partner spike times must be finite and not negative; give them in ms from the sweep's start")

@@ -13,6 +13,8 @@ from ephysfit.errors import NeuronError, near
 from ephysfit.files import expanded, split_spec
 from ephysfit.neuron.declaration_errors import BREAKS, told
 from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.dimensions import check_units
+from ephysfit.neuron.plan import plan
 
 
 def pick(name: str, known: dict[str, type[Neuron]]) -> type[Neuron]:
@@ -52,9 +54,6 @@ def from_file(spec: str) -> type[Neuron]:
 
 def _read(neuron: type[Neuron], path: Path) -> None:
     """Refuse equations that cannot be read, before a fit falls over them."""
-    from ephysfit.neuron.dimensions import check_units
-    from ephysfit.neuron.plan import plan
-
     try:
         plan(neuron)
         check_units(neuron)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from math import pi
 from typing import Any
 
+import numpy as np
+
 from ephysfit.errors import NeuronError
 from ephysfit.models.common import CAPACITANCE, DROP, REFRACTORY, REST, SOFTNESS, THRESHOLD
 from ephysfit.models.resonate import FREQUENCY, SLOW
@@ -139,8 +141,7 @@ def c_silif_start(n: int, seed: int, low_hz: float = 1.25, high_hz: float = 62.5
     >>> bool((cells.gamma == cells.f).all())
     True
     """
-    import numpy as np
-    import torch
+    import torch  # the catalogue is listed without it
 
     bound = CSiLIF.parameters["f"]
     if not bound.low * 1e3 <= low_hz < high_hz <= bound.high * 1e3:

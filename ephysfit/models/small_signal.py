@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ephysfit.errors import NeuronError, RecordingError
 from ephysfit.neuron.declare import Neuron, cellwise, scalar_values
+from ephysfit.neuron.functions import sigmoid, softplus
 
 _Floats: TypeAlias = npt.NDArray[np.float64]
 _BAND_HZ = (0.05, 500.0)
@@ -74,7 +75,7 @@ def resonance(neuron: Neuron, current: float = 0.0) -> Resonance:
     >>> round(f_hz, 2), round(quality, 2)
     (5.31, 1.81)
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize_scalar  # the catalogue is listed without SciPy and SymPy
 
     grid = np.geomspace(*_BAND_HZ, 800)
     size = np.abs(impedance(neuron, grid, current))
@@ -163,10 +164,9 @@ def _refuse_unusable(i: _Floats, v: _Floats, dt: float, low_hz: float, high_hz: 
 
 def _linearised(neuron: Neuron, current: float) -> tuple[_Floats, _Floats, int]:
     """Jacobian (state, state), drive (state,) per pA, and the index of V, where the neuron settles at `current`."""
-    import sympy
+    import sympy  # the catalogue is listed without SciPy and SymPy
     from scipy.optimize import root
 
-    from ephysfit.neuron.functions import sigmoid, softplus
     from ephysfit.neuron.symbols import equations, symbol
 
     cls = type(neuron)

@@ -66,10 +66,9 @@ def refuse_unless_affine(neuron: type[Neuron], engine: str) -> None:
 
 
 def refractory_steps(neuron: Neuron, dt: float) -> Tensor:
-    """Refractory period in whole steps, one per cell; 0 for a neuron without ``t_ref``."""
-    t_ref = getattr(neuron, "t_ref", 0.0)
+    """Refractory period in whole steps, one per cell; 0 for a neuron without one."""
     cells = cellwise(neuron)
-    steps = torch.round(torch.as_tensor(t_ref, dtype=torch.float64).detach() / dt)
+    steps = torch.round(torch.as_tensor(neuron.refractory_ms, dtype=torch.float64).detach() / dt)
     return steps.to(torch.int64).reshape(-1).expand(cells).contiguous()
 
 

@@ -15,12 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from ephysfit.errors import NeuronError, near
 from ephysfit.neuron.functions import Bank, elements
+from ephysfit.neuron.roles import CONVENTIONS, PLACE_NAMES, PLACES, STATE_CONVENTIONS, Role
 from ephysfit.units import dimension
-
-#: the state that a recorded voltage is compared with
-POTENTIAL = "V"
-#: the parameter over which a hazard grows e-fold, mV: how soft a threshold is
-SOFTNESS = "delta"
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,11 @@ class Parameter:
         data (pA), which set the operating point of a neuron with a standardised input.
     early : bool
         Whether a cold likelihood fit moves it first: the parameters in which the log rate is (nearly) linear.
+    role : Role, optional
+        What it stands for; by default by its letter, where that is the usual one (`roles.CONVENTIONS`).
+    place : bool, optional
+        For one in mV without a role: whether it is a place on the axis of potentials, which moves with its origin (a
+        reversal potential), not a distance on it. By default where its name begins with ``E_`` or ``V_``.
     """
 
     unit: str
@@ -64,6 +65,8 @@ class Parameter:
     width: float | None = None
     measured: str = ""
     early: bool = False
+    role: Role | None = None
+    place: bool | None = None
 
     def __post_init__(self) -> None:
         dimension(self.unit)
@@ -98,12 +101,13 @@ class Parameter:
 
 @dataclass(frozen=True)
 class State:
-    """What changes in time: unit, value at rest (a number or a parameter's name), meaning, and the bank's size."""
+    """What changes in time: unit, value at rest (a number or a parameter's name), meaning, size of a bank, role."""
 
     unit: str
     rest: float | str = 0.0
     doc: str = ""
     size: int = 1
+    role: Role | None = None
 
     def __post_init__(self) -> None:
         dimension(self.unit)
@@ -137,8 +141,9 @@ class Neuron:
     ``hazard(self, u)``
         optional: spike rate (1/ms) of the stochastic neuron at margin ``u``.
 
-    ``hold`` names the states that stay put for ``t_ref`` after a spike. Equations return only what changes and
-    hold no ``if`` on state. A neuron is final: pin its parameters or write a new one.
+    ``hold`` names the states that stay put for the refractory period after a spike; the membrane potential unless
+    declared. Equations return only what changes and hold no ``if`` on state. A neuron is final: pin its parameters or
+    write a new one.
 
     Examples
     --------
@@ -148,7 +153,7 @@ class Neuron:
     10.0
     """
 
-    hold: ClassVar[tuple[str, ...]] = ("V",)
+    hold: ClassVar[tuple[str, ...]] = ()
     reference: ClassVar[str] = ""
     #: what its terms stand for in the cell, in a sentence or two (shown by `ephysfit models`)
     biology: ClassVar[str] = ""
@@ -158,6 +163,8 @@ class Neuron:
     states: ClassVar[Mapping[str, State]] = {}
     inputs: ClassVar[Mapping[str, Input]] = {"I": Input()}
     pinned: ClassVar[Mapping[str, float | tuple[float, ...] | Tie]] = {}
+    #: names of parameters (free or pinned) and states by what they stand for
+    roles: ClassVar[Mapping[Role, str]] = {}
     base: ClassVar[type[Neuron] | None] = None
     #: why the likelihood of replayed spikes is no guide to its parameters, for a neuron where it is not: fits search
     searched: ClassVar[str] = ""
@@ -182,6 +189,9 @@ class Neuron:
         cls.parameters = {k: v for k, v in own.items() if isinstance(v, Parameter)}
         cls.states = {k: v for k, v in own.items() if isinstance(v, State)}
         cls.inputs = {k: v for k, v in own.items() if isinstance(v, Input)} or {"I": Input()}
+        cls.roles = _roles(cls)
+        if "hold" not in own:
+            cls.hold = (cls.roles[Role.POTENTIAL],) if Role.POTENTIAL in cls.roles else ()
         _check_declaration(cls)
         cls.State = _state_type(cls)
 
@@ -243,7 +253,7 @@ class Neuron:
         for key in values:
             if key not in cls.parameters:
                 raise NeuronError(f"{cls.__name__} has no free parameter {key!r} to pin; {near(key, cls.parameters)}")
-        inherited = ("reference", "biology", "hold", "alternatives", "searched")
+        inherited = ("reference", "biology", "hold", "alternatives", "searched", "roles")
         body = {
             "base": cls,
             "__doc__": doc or cls.__doc__,
@@ -255,6 +265,33 @@ class Neuron:
         new.states, new.inputs, new.State = cls.states, cls.inputs, cls.State
         new.pinned = {**values, **cls.pinned}  # what is pinned later may be read by earlier ties: it comes first
         return new
+
+    @classmethod
+    def name_of(cls, role: Role) -> str | None:
+        """The parameter (free or pinned) or state that has a role; None where the neuron has none."""
+        return cls.roles.get(role)
+
+    @classmethod
+    def free_name_of(cls, role: Role) -> str | None:
+        """The free parameter that has a role; None where it is pinned or the neuron has none."""
+        name = cls.roles.get(role)
+        return name if name in cls.parameters else None
+
+    def value_of(self, role: Role, default: Any = None) -> Any:
+        """The value of the parameter that has a role, free or pinned; `default` where the neuron has none."""
+        name = type(self).roles.get(role)
+        return default if name is None else getattr(self, name)
+
+    @property
+    def refractory_ms(self) -> Any:
+        """Absolute refractory period, ms (one per cell where parameters are tensors); 0 where the neuron has none."""
+        return self.value_of(Role.REFRACTORY, 0.0)
+
+    @classmethod
+    def places(cls) -> tuple[str, ...]:
+        """Free parameters that are places on the axis of potentials, which move with its origin."""
+        by_name = {name: role for role, name in cls.roles.items()}
+        return tuple(n for n, p in cls.parameters.items() if _is_place(n, p, by_name.get(n)))
 
     @classmethod
     def state_names(cls) -> tuple[str, ...]:
@@ -295,10 +332,51 @@ def _check_declaration(cls: type[Neuron]) -> None:
     for name, state in cls.states.items():
         if isinstance(state.rest, str) and state.rest not in cls.parameters:
             raise NeuronError(f"{cls.__name__}.{name} rests at {state.rest!r}; {near(state.rest, cls.parameters)}")
-    if cls.hold != ("V",) or "V" in cls.states:
-        for name in cls.hold:
-            if name not in cls.states:
-                raise NeuronError(f"{cls.__name__} holds {name!r} while refractory; {near(name, cls.states)}")
+    for name in cls.hold:
+        if name not in cls.states:
+            raise NeuronError(f"{cls.__name__} holds {name!r} while refractory; {near(name, cls.states)}")
+
+
+def _roles(cls: type[Neuron]) -> dict[Role, str]:
+    """Names by role: as declared, else by the letter, where the unit fits and no other has the role.
+
+    Raises
+    ------
+    NeuronError
+        If two have one role, or one has another unit than its role.
+    """
+    found: dict[Role, str] = {}
+    declared: dict[str, Parameter | State] = {**cls.states, **cls.parameters}
+    for name, item in declared.items():
+        if item.role is None:
+            continue
+        if dimension(item.unit) != dimension(item.role.unit) or item.size != 1:
+            raise NeuronError(
+                f"{cls.__name__}.{name} is declared as the {item.role} but is "
+                f"{f'a bank of {item.size}' if item.size != 1 else f'in {item.unit}'}; it must be one value in "
+                f"{item.role.unit}"
+            )
+        if (item.role is Role.POTENTIAL) is not (name in cls.states):
+            which = "state" if item.role is Role.POTENTIAL else "parameter"
+            raise NeuronError(f"{cls.__name__}.{name}: the {item.role} is a {which}")
+        if item.role in found:
+            raise NeuronError(f"{cls.__name__} has two of {item.role}: {found[item.role]} and {name}")
+        found[item.role] = name
+    for letters, items in ((STATE_CONVENTIONS, cls.states), (CONVENTIONS, cls.parameters)):
+        for name, role in letters.items():
+            known = items.get(name)
+            fits = known is not None and known.role is None and known.size == 1
+            if fits and role not in found and known is not None and dimension(known.unit) == dimension(role.unit):
+                found[role] = name
+    return found
+
+
+def _is_place(name: str, parameter: Parameter, role: Role | None) -> bool:
+    if dimension(parameter.unit) != dimension("mV"):
+        return False
+    if parameter.place is not None:
+        return parameter.place
+    return role in PLACES if role is not None else name.startswith(PLACE_NAMES)
 
 
 def _bank(value: Any) -> Any:
@@ -363,4 +441,4 @@ def scalar_values(neuron: Neuron) -> dict[str, float]:
 
 def has_potential(neuron: type[Neuron]) -> bool:
     """Whether a neuron has a membrane potential in mV that a recorded voltage can be compared with."""
-    return POTENTIAL in neuron.states and neuron.states[POTENTIAL].unit == "mV"
+    return neuron.name_of(Role.POTENTIAL) is not None

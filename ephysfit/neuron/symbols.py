@@ -11,6 +11,7 @@ import sympy
 from ephysfit.neuron.declaration_errors import refuse_undeclared
 from ephysfit.neuron.declare import Neuron, flat_names, flatten, pack_state, unflatten
 from ephysfit.neuron.functions import Bank
+from ephysfit.neuron.roles import Role
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def _written(
     rest = {n: sympy.sympify(getattr(cell, r) if isinstance(r, str) else r) for n, r in neuron.rests().items()}
     margin = sympy.sympify(cell.margin(x))
     if live is None:
-        live = _read(_moved(names, symbols, flow, jump, rest), symbols, flow, jump, margin)
+        shown = neuron.name_of(Role.POTENTIAL)
+        live = _read(_moved(names, symbols, flow, jump, rest), symbols, flow, jump, margin, shown)
     fixed = {symbols[n]: rest[n] for n in names if n not in live}
     put = lambda e: sympy.sympify(e).subs(fixed)  # noqa: E731
     held = set(flat_names({k: s for k, s in neuron.states.items() if k in neuron.hold}))
@@ -116,10 +118,12 @@ def _moved(names: tuple[str, ...], symbols: dict, flow: dict, jump: dict, rest: 
         live |= new
 
 
-def _read(moved: tuple[str, ...], symbols: dict, flow: dict, jump: dict, margin: sympy.Expr) -> tuple[str, ...]:
-    """Of the states that move, those that the margin depends on, at first or at second hand; V stays for plots."""
+def _read(
+    moved: tuple[str, ...], symbols: dict, flow: dict, jump: dict, margin: sympy.Expr, shown: str | None
+) -> tuple[str, ...]:
+    """Of the states that move, those that the margin depends on, at first or second hand, and one that is shown."""
     reads = {n: (sympy.sympify(flow[n]).free_symbols | sympy.sympify(jump[n]).free_symbols) for n in moved}
-    wanted = {n for n in moved if symbols[n] in margin.free_symbols or n == "V"}
+    wanted = {n for n in moved if symbols[n] in margin.free_symbols or n == shown}
     while True:
         more = {n for n in moved if n not in wanted and any(symbols[n] in reads[w] for w in wanted)}
         if not more:

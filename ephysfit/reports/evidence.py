@@ -9,20 +9,21 @@ from functools import cached_property
 import numpy as np
 
 from ephysfit.arrays import Trace, Train, Trains
+from ephysfit.data.readout import Readout
 from ephysfit.data.recording import Recording
 from ephysfit.data.repeats import Stimulus
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.metrics.score import Score, score
-from ephysfit.neuron.symbols import equations
+from ephysfit.neuron.roles import Role
 from ephysfit.reports.agreement import WINDOW, Agreement, Mask, agreement
 from ephysfit.simulation.simulate import Simulation
 
 #: how the readouts of a model are called in reports, in the order in which they are shown
-READOUTS = {
-    "threshold run": "model",
-    "causal run": "noise-free run",
-    "consensus": "consensus",
-    "noisy runs": "noisy runs",
+READOUTS: dict[str, str] = {
+    Readout.THRESHOLD: "model",
+    Readout.CAUSAL: "noise-free run",
+    Readout.CONSENSUS: "consensus",
+    Readout.NOISY: "noisy runs",
 }
 #: length of the stretch that static figures show, ms
 STRETCH = 2500.0
@@ -54,12 +55,12 @@ class Evidence:
     @property
     def single(self) -> str:
         """The readout a network would use: the causal run of a stochastic neuron, else the threshold run."""
-        return "causal run" if "causal run" in self.readouts else next(iter(self.readouts))
+        return Readout.CAUSAL if Readout.CAUSAL in self.readouts else next(iter(self.readouts))
 
     @property
     def many(self) -> str:
         """The readout that stands for the model's variability: noisy runs, else the one run there is."""
-        return "noisy runs" if "noisy runs" in self.readouts else self.single
+        return Readout.NOISY if Readout.NOISY in self.readouts else self.single
 
     @cached_property
     def stimuli(self) -> tuple[Stimulus, ...]:
@@ -118,12 +119,17 @@ class Evidence:
         saved = self.readouts[self.single].traces
         return saved[name][self.shown] if name in saved else None
 
+    def membrane(self) -> Trace | None:
+        """The membrane potential of the single run, mV; None for a neuron without one."""
+        name = type(self.fit.neuron).name_of(Role.POTENTIAL)
+        return None if name is None else self.trace(name)
+
     def threshold(self) -> Trace:
         """Where the membrane of the single run would spike, mV, (time,): V less the margin.
 
         The margin is that before a spike and V that after it, so spike steps repeat the value before them.
         """
-        v, u = self.trace("V"), self.trace("margin")
+        v, u = self.membrane(), self.trace("margin")
         assert v is not None
         assert u is not None
         out = v - u
@@ -136,7 +142,7 @@ class Evidence:
         margin has no meaning, because nothing can happen and no likelihood sees it."""
         u, dt = self.trace("margin"), self.readouts[self.single].dt
         assert u is not None
-        held = round(float(getattr(self.fit.neuron, "t_ref", 0.0)) / dt)
+        held = round(float(self.fit.neuron.refractory_ms) / dt)
         at = np.floor(self.prediction / dt).astype(int)
         free = np.ones(len(u), dtype=bool)
         for k in range(1, held + 1):
@@ -188,8 +194,8 @@ def gather(fit: Fit, test: Recording, train: Recording | None = None, *, runs: i
     -------
     Evidence
     """
-    live = equations(type(fit.neuron)).states
-    save = ("margin", "V") if "V" in live else ("margin",)
+    potential = type(fit.neuron).name_of(Role.POTENTIAL)
+    save = ("margin",) if potential is None else ("margin", potential)
     done = fit.simulate(test, runs=runs, seed=seed, save=save)
     found = {done.readout: done, **{c.readout: c for c in done.companions.values()}}
     readouts = {name: found[name] for name in READOUTS if name in found}

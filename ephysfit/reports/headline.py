@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isnan
 
+from ephysfit.data.readout import Readout
+from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, RATIO
 from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.score import Score
 from ephysfit.reports.evidence import Evidence
@@ -88,9 +90,9 @@ def _no_ceiling(score: Score) -> str:
 
 def _how_well(evidence: Evidence) -> str:
     score = evidence.scores[evidence.single]
-    row = score.row("gamma_over_R")
+    row = score.row(RATIO.name)
     if isnan(row.value):
-        gamma = score.row("gamma")
+        gamma = score.row(COINCIDENCE.name)
         if isnan(gamma.value):
             if score.n_spikes or score.rate_model_hz:
                 return (
@@ -109,12 +111,12 @@ def _how_well(evidence: Evidence) -> str:
 
 def _tiles(evidence: Evidence) -> list[Tile]:
     one, many = evidence.scores[evidence.single], evidence.scores[evidence.many]
-    tiles = [_tile(one.row("gamma_over_R"), "Γ/R, ±4 ms", "noise-free" if evidence.single != evidence.many else "")]
-    if isnan(one["gamma_over_R"]):
-        tiles = [_tile(one.row("gamma"), "Γ, ±4 ms", "")]
-    star = many.row("md_star_8")
+    tiles = [_tile(one.row(RATIO.name), RATIO.label, "noise-free" if evidence.single != evidence.many else "")]
+    if isnan(one[RATIO.name]):
+        tiles = [_tile(one.row(COINCIDENCE.name), COINCIDENCE.label, "")]
+    star = many.row(AGREEMENT.name)
     if not isnan(star.value):
-        tiles.append(_tile(star, "Md*, ±8 ms", "noisy runs" if evidence.single != evidence.many else ""))
+        tiles.append(_tile(star, AGREEMENT.label, Readout.NOISY if evidence.single != evidence.many else ""))
     hits = evidence.overall
     tiles.append(Tile(percent(hits.predicted_share), "spikes predicted", f"within ±{hits.window:g} ms"))
     tiles.append(Tile(percent(hits.extra_share), "extra spikes", "best 0 %"))

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from bokeh.embed import components
+from bokeh.models import Range1d
+from bokeh.resources import Resources
 
 from ephysfit.arrays import Trace, Train, Trains
 from ephysfit.metrics.trains import cut
 from ephysfit.metrics.variance import mean_rate
+from ephysfit.reports.bokeh_panels import line, panel, place_legend, segments, stacked, ticks
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures.rates import SIGMA
-from ephysfit.reports.figures.style import CURRENT, EXTRA, INK, MISSED, MODEL, NAMES, READOUT, Sampled, thin
+from ephysfit.reports.figures.style import CURRENT, EXTRA, INK, MISSED, MODEL, READOUT, Sampled, thin
 
 #: points of a trace that the page carries; more are thinned to extremes
 POINTS = 24_000
@@ -23,26 +27,12 @@ SPIKES = 20_000
 FIRST = 2500.0
 
 
-def available() -> bool:
-    """Whether bokeh is installed (``pip install 'ephysfit[report]'``)."""
-    try:
-        import bokeh  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
 def interactive(evidence: Evidence) -> tuple[str, str]:
     """(script, div) of the view, both to be put inside the page; nothing is fetched.
 
     Panels share one time axis in seconds: drag to move, wheel to zoom, box to zoom into. Colours carry the name of a
     CSS variable of the page as a tag, by which the page repaints them for light and dark.
     """
-    from bokeh.embed import components
-    from bokeh.layouts import gridplot
-    from bokeh.models import Range1d
-    from bokeh.resources import Resources
-
     start, stop = evidence.stretch
     end = evidence.stimulus.duration / 1e3
     span = Range1d(start=start / 1e3, end=min(stop, start + FIRST) / 1e3, bounds=(0, end))
@@ -51,53 +41,20 @@ def interactive(evidence: Evidence) -> tuple[str, str]:
         p.xaxis.visible = False
     panels[-1].xaxis.axis_label = "time (s)"
     panels[-1].height += 40
-    view = gridplot([[p] for p in panels], sizing_mode="stretch_width", toolbar_location="above",
-                    toolbar_options={"logo": None})  # fmt: skip
-    script, div = components(view)
+    script, div = components(stacked(panels))
     # only bokeh's own text: render_js() would add files of whatever extension this process has loaded (the explorer)
     own = Resources(mode="inline", components=["bokeh"]).js_raw
     library = "".join(f'<script type="text/javascript">\n{text}\n</script>\n' for text in own)
     return library + script, div
 
 
-def _panel(span: Any, label: str, height: int, **options: Any) -> Any:
-    from bokeh.models import WheelZoomTool
-    from bokeh.plotting import figure
-
-    p = figure(height=height, x_range=span, sizing_mode="stretch_width", tools="xpan,xbox_zoom,reset",
-               output_backend="canvas", **options)  # fmt: skip
-    wheel = WheelZoomTool(dimensions="width")
-    p.add_tools(wheel)
-    p.toolbar.active_scroll = wheel
-    p.yaxis.axis_label = label
-    p.yaxis.minor_tick_line_color = None
-    p.min_border_left = 84
-    p.background_fill_alpha = p.border_fill_alpha = 0.0
-    p.outline_line_color = None
-    p.grid.grid_line_alpha = 0.35
-    p.axis.tags = ["axis"]
-    p.grid.tags = ["rule"]
-    return p
-
-
-def _tag(renderer: Any, color: str) -> Any:
-    renderer.glyph.tags = [NAMES[color]]
-    return renderer
-
-
 def _line(p: Any, times: Sampled, values: Sampled, color: str, **options: Any) -> None:
     x, y = thin(times, values, POINTS)
-    _tag(p.line((x / 1e3).astype(np.float32), y.astype(np.float32), line_color=color,
-                **{"line_width": 1.2, **options}), color)  # fmt: skip
+    line(p, (x / 1e3).astype(np.float32), y.astype(np.float32), color, **options)
 
 
 def _ticks(p: Any, trains: list[tuple[Train, float]], color: str, width: float = 1.4, legend: str = "") -> None:
-    x = np.concatenate([np.empty(0), *(t for t, _ in trains)]) / 1e3
-    y = np.concatenate([np.empty(0), *(np.full(len(t), row) for t, row in trains)])
-    named = {"legend_label": legend} if legend else {}
-    made = p.segment(x.astype(np.float32), (y - 0.4).astype(np.float32), x.astype(np.float32),
-                     (y + 0.4).astype(np.float32), line_color=color, line_width=width, **named)  # fmt: skip
-    _tag(made, color)
+    ticks(p, **segments(trains), color=color, width=width, legend=legend)
 
 
 def _raster(evidence: Evidence, span: Any) -> Any:
@@ -117,7 +74,7 @@ def _raster(evidence: Evidence, span: Any) -> Any:
         if name == evidence.single:
             extra = [(drawn[0][~hits.shared], row)]
         row += len(drawn)
-    p = _panel(span, "", int(60 + 8.5 * row), y_range=(row - 0.3, -0.8))
+    p = panel(span, "", int(60 + 8.5 * row), y_range=(row - 0.3, -0.8))
     _ticks(p, seen, INK, legend="recorded and predicted")
     _ticks(p, missed, MISSED, 2.2, legend="recorded, missed")
     for name, trains in model:
@@ -126,7 +83,7 @@ def _raster(evidence: Evidence, span: Any) -> Any:
     p.yaxis.ticker = list(names)
     p.yaxis.major_label_overrides = names
     p.ygrid.grid_line_color = None
-    _legend(p, "horizontal")
+    place_legend(p)
     return p
 
 
@@ -136,44 +93,31 @@ def _few(runs: Trains) -> list[Train]:
     return list(runs[: max(int((total <= SPIKES).sum()), 1)])
 
 
-def _legend(p: Any, way: str) -> None:
-    if not p.legend:
-        return
-    legend = p.legend[0]
-    legend.orientation = way
-    legend.background_fill_alpha = legend.border_line_alpha = 0.0
-    legend.label_text_font_size = "11px"
-    legend.padding = legend.margin = 2
-    legend.glyph_height = 14
-    legend.tags = ["legend"]
-    p.add_layout(legend, "above")
-
-
 def _membranes(evidence: Evidence, span: Any) -> list[Any]:
     """Recorded voltage and the model's, in one panel where both are membranes."""
-    sweep, v, u = evidence.stimulus.sweeps[0], evidence.trace("V"), evidence.trace("margin")
+    sweep, v, u = evidence.stimulus.sweeps[0], evidence.membrane(), evidence.trace("margin")
     dt = evidence.readouts[evidence.single].dt
     panels = []
     if sweep.voltage is not None:
         known = np.isfinite(sweep.voltage)
         label = "membrane (mV)" if v is not None else "recorded (mV)"
         first, last = (int(t / sweep.dt) for t in evidence.stretch)
-        p = _panel(span, label, 190, y_range=_span(sweep.voltage[known], sweep.voltage[first:last]))
+        p = panel(span, label, 190, y_range=_span(sweep.voltage[known], sweep.voltage[first:last]))
         _line(p, sweep.times[known], sweep.voltage[known], INK, legend_label="recorded, repeat 1")
         panels.append(p)
     if v is not None and u is not None:
-        p = panels[0] if panels else _panel(span, "membrane (mV)", 190)
+        p = panels[0] if panels else panel(span, "membrane (mV)", 190)
         times = np.arange(len(v)) * dt
         _line(p, times, v, MODEL, legend_label="model")
         _line(p, times, evidence.threshold(), MODEL, line_dash="dotted", legend_label="its threshold")
         panels = [p]
     elif u is not None:
         times, u = evidence.distance()
-        p = _panel(span, "to threshold (mV)", 150, y_range=_span(np.append(u, 0.0)))
+        p = panel(span, "to threshold (mV)", 150, y_range=_span(np.append(u, 0.0)))
         _line(p, times, u, MODEL, legend_label="model: distance to threshold")
         panels.append(p)
     for p in panels:
-        _legend(p, "horizontal")
+        place_legend(p)
     return panels
 
 
@@ -187,7 +131,7 @@ def _span(values: Trace, shown: Trace | None = None) -> tuple[float, float]:
 
 
 def _rate(evidence: Evidence, span: Any) -> Any:
-    p = _panel(span, "rate (Hz)", 130)
+    p = panel(span, "rate (Hz)", 130)
     duration = evidence.stimulus.duration
     for trains, color, label in (
         (evidence.repeats, INK, "recorded, mean"),
@@ -195,12 +139,12 @@ def _rate(evidence: Evidence, span: Any) -> Any:
     ):
         values = mean_rate(cut(list(trains), 0.0, duration), duration, SIGMA)
         _line(p, np.arange(len(values)) + 0.5, values, color, legend_label=label)
-    _legend(p, "horizontal")
+    place_legend(p)
     return p
 
 
 def _current(evidence: Evidence, span: Any) -> Any:
     s = evidence.stimulus
-    p = _panel(span, "current (pA)", 120)
+    p = panel(span, "current (pA)", 120)
     _line(p, np.arange(len(s.current)) * s.dt, s.current, CURRENT)
     return p

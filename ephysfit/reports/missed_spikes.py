@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.signal import lfilter
 
 from ephysfit.arrays import Trace, Train
 from ephysfit.reports.evidence import Evidence
@@ -87,8 +88,6 @@ def _about(kind: str, spikes: Train, current: Trace, dt: float) -> Triggered | N
 
 def calibration(evidence: Evidence) -> Calibration | None:
     """Rates at levels of the smoothed current; None where the current has no levels or nothing spikes."""
-    from scipy.signal import lfilter
-
     stimulus, (start, stop) = evidence.stimulus, evidence.scored
     keep = np.exp(-stimulus.dt / FILTER)
     smooth = lfilter([1 - keep], [1, -keep], stimulus.current - stimulus.current[0]) + stimulus.current[0]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from html import escape
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ephysfit.files import without_nan
 from ephysfit.fitting.uncertainty.criteria import criteria
 from ephysfit.reports.equations import equation_lines, margin_name, shown_states
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures import PLOTS
 from ephysfit.reports.headline import headline
-from ephysfit.reports.interactive import available, interactive
 from ephysfit.reports.svg import inline_svg
 from ephysfit.reports.tables import (
     amount,
@@ -39,9 +41,6 @@ def render(evidence: Evidence) -> str:
     -----
     The page carries what it shows as JSON too (``<script type="application/json" id="ephysfit-data">``).
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
     env = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -53,7 +52,7 @@ def render(evidence: Evidence) -> str:
 
 def _markup(evidence: Evidence) -> dict[str, str]:
     """The parts that are markup already."""
-    script, div = interactive(evidence) if available() else ("", "")
+    script, div = _viewer(evidence)
     return {
         "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
         "paint": (_TEMPLATES / "paint.js").read_text(encoding="utf-8") if script else "",
@@ -63,9 +62,18 @@ def _markup(evidence: Evidence) -> dict[str, str]:
     }
 
 
-def _content(evidence: Evidence) -> dict[str, Any]:
-    from markupsafe import Markup
+def _viewer(evidence: Evidence) -> tuple[str, str]:
+    """(script, div) of the zoomable view; empty without bokeh (``pip install 'ephysfit[report]'``)."""
+    try:
+        import bokeh  # noqa: F401
+    except ImportError:
+        return "", ""
+    from ephysfit.reports.interactive import interactive  # needs bokeh
 
+    return interactive(evidence)
+
+
+def _content(evidence: Evidence) -> dict[str, Any]:
     fit = evidence.fit
     kind = type(fit.neuron)
     lines = equation_lines(kind)
@@ -78,7 +86,7 @@ def _content(evidence: Evidence) -> dict[str, Any]:
         "readouts": {name: READOUTS[name] for name in evidence.scores},
         "score_lines": score_lines(evidence.scores),
         "parameter_lines": parameter_lines(fit),
-        "sure": fit.details.get("intervals"),
+        "sure": fit.intervals,
         "derived": derived_lines(fit),
         "criteria": criteria(fit),
         "open": open_lines(fit),
@@ -110,7 +118,7 @@ def _warnings(evidence: Evidence) -> list[str]:
 def citations(evidence: Evidence) -> list[tuple[str, str]]:
     """What to cite for this result, as (for what, text): software, model, metrics, data."""
     fit, facts = evidence.fit, evidence.test.facts
-    version = fit.provenance.get("version", "")
+    version = fit.provenance.version
     out = [("software", f"ephysfit {version}".strip())]
     if type(fit.neuron).reference:
         out.append(("model", f"{fit.model}: {type(fit.neuron).reference}"))
@@ -126,22 +134,11 @@ def _json(evidence: Evidence) -> str:
         "scores": {name: score.to_dict() for name, score in evidence.scores.items()},
     }
     # "<" cannot end the script element early
-    return json.dumps(_known(found), allow_nan=False, default=str).replace("<", "\\u003c")
-
-
-def _known(value: Any) -> Any:
-    """A value as JSON can say it: None for what is not finite."""
-    if isinstance(value, Mapping):
-        return {k: _known(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_known(v) for v in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
+    return json.dumps(without_nan(found), allow_nan=False, default=str).replace("<", "\\u003c")
 
 
 def _plain_name(name: str) -> str:
     """A parameter's name with its subscript lowered: ``tau_m`` as τ with m."""
-    from markupsafe import Markup
-
     head, *tail = (escape(_GREEK.get(part, part)) for part in name.split("_"))
     return Markup(f"<i>{head}</i><sub>{' '.join(tail)}</sub>" if tail else f"<i>{head}</i>")
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from ephysfit.arrays import Trace
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.symbols import equations
+from ephysfit.neuron.roles import Role
 from ephysfit.simulation.engines.compiled import run
 from ephysfit.simulation.simulate import simulate
 
@@ -37,8 +37,8 @@ class Responses:
     ----------
     times : (time,) array, ms after the pulse or spike
     pulse, spike : mapping of str to (time,) array
-        Change of the margin ("margin", mV) and of the membrane ("V", mV, where there is one): per pC of injected
-        charge, and after one spike.
+        Change of the margin ("margin", mV) and of the potential ("membrane", mV, where there is one): per pC of
+        injected charge, and after one spike.
     holding : float, pA
     """
 
@@ -65,7 +65,8 @@ def responses(neuron: Neuron, dt: float, mean: float, sd: float) -> Responses | 
     -------
     Responses, or None for a neuron that stays below threshold at none of them.
     """
-    names = ("margin", "V") if "V" in equations(type(neuron)).states else ("margin",)
+    potential = type(neuron).name_of(Role.POTENTIAL)
+    names = {"margin": "margin"} if potential is None else {"margin": "margin", "membrane": potential}
     before, after = round(SETTLE / dt), round(WATCH / dt)
     holding = _holding(neuron, dt, mean, sd, before)
     if holding is None:
@@ -74,8 +75,8 @@ def responses(neuron: Neuron, dt: float, mean: float, sd: float) -> Responses | 
     charge = SMALL * sd * max(dt, 1.0)
     current[1, before] += charge / dt
     # a spike in step `before - 1` is felt from step `before` on, where the pulse begins too
-    saved = _replayed(neuron, current, dt, [[], [], [before - 1]], names)
-    gone = {n: saved[n][:, before:] for n in names}
+    saved = _replayed(neuron, current, dt, [[], [], [before - 1]], tuple(names.values()))
+    gone = {n: saved[trace][:, before:] for n, trace in names.items()}
     if not all(np.isfinite(g).all() for g in gone.values()):
         return None
     picocoulomb = charge / 1e3

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ephysfit.data.recording import Recording
 from ephysfit.files import replacing, write_text
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.reports.evidence import Evidence, gather
 from ephysfit.reports.figures import overview
 from ephysfit.reports.page import render

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+from scipy.stats import kstest
 
 from ephysfit.arrays import Trace
 from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import on_steps
 from ephysfit.data.trials import Trials
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.free_parameters import Free
 from ephysfit.simulation.replay import Replay, Taught
 
@@ -70,7 +71,7 @@ def rescaled(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: int =
     trials = Trials.of(on_steps(recording, fit.dt), fit.dt)
     sweeps = [_taught(trials, k) for k in range(trials.shape[1])]
     log_rates = [r for _, r in Replay(free, fit.neuron, fit.dt).rates(free.to_vector(fit.neuron), sweeps)]
-    held = round(float(getattr(fit.neuron, "t_ref", 0.0)) / fit.dt)
+    held = round(float(fit.neuron.refractory_ms) / fit.dt)
     rng = np.random.default_rng(seed)
     each = [_intervals(np.exp(r) * fit.dt, s, held, round(skip / fit.dt), rng)
             for r, s in zip(log_rates, sweeps, strict=True)]  # fmt: skip
@@ -78,8 +79,6 @@ def rescaled(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: int =
     n = len(quantiles)
     if n < FEWEST:
         return None
-    from scipy.stats import kstest
-
     return Rescaled(quantiles, float(kstest(quantiles, "uniform").statistic), 1.358 / sqrt(n))
 
 

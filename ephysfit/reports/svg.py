@@ -6,6 +6,8 @@ import re
 from io import StringIO
 from typing import TYPE_CHECKING
 
+from matplotlib import rc_context
+
 from ephysfit.reports.figures.style import NAMES
 
 if TYPE_CHECKING:
@@ -30,8 +32,6 @@ def inline_svg(fig: Figure, name: str) -> str:
     -----
     Colours of `figures.style` become CSS variables (``var(--ink)``); element ids that nothing refers to are dropped.
     """
-    from matplotlib import rc_context
-
     out = StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}):
         fig.savefig(out, format="svg", transparent=True, metadata={"Date": None})

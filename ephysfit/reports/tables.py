@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import isnan, log
 from typing import Any
 
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.stage_reports import OpenDirection
 from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.score import Score
@@ -198,7 +199,7 @@ def interval_text(low: float | None, high: float | None) -> str:
 
 def interval_rows(fit: Fit, end: str) -> list[dict[str, str]]:
     """Fitted parameters with their intervals, one text row a number, for the terminal; `end` heads the intervals."""
-    held = fit.details.get("intervals", {}).get("held", ())
+    held = fit.intervals.held if fit.intervals else ()
     rows = []
     for line in parameter_lines(fit):
         if line.kind == "fitted":
@@ -224,17 +225,18 @@ class DerivedLine:
 def derived_lines(fit: Fit) -> list[DerivedLine]:
     """What the intervals of a fit say of quantities that do not depend on the mV scale."""
     return [
-        DerivedLine(d["name"], d["meaning"], "" if d["unit"] == "1" else d["unit"], amount(d["value"]),
-                    interval_text(d["low"], d["high"]))
-        for d in fit.details.get("intervals", {}).get("derived", ())
+        DerivedLine(d.name, d.meaning, "" if d.unit == "1" else d.unit, amount(d.value), interval_text(d.low, d.high))
+        for d in (fit.intervals.derived if fit.intervals else ())
     ]  # fmt: skip
 
 
 def open_lines(fit: Fit) -> list[str]:
     """What the data leave open, in sentences."""
-    found = fit.details.get("intervals", {})
-    lines = [s[0].upper() + s[1:] + "." for s in [found.get("scale", ""), *found.get("notes", ())] if s]
-    directions = [_direction(d) for d in found.get("open", ())]
+    found = fit.intervals
+    if found is None:
+        return []
+    lines = [s[0].upper() + s[1:] + "." for s in [found.scale, *found.notes] if s]
+    directions = [_direction(d) for d in found.open]
     if directions:
         lines.append(
             "Not told apart by these spikes (the prior decides, and predictions hardly change): "
@@ -243,10 +245,9 @@ def open_lines(fit: Fit) -> list[str]:
     return lines
 
 
-def _direction(found: Mapping[str, Any]) -> str:
-    errors = found["errors"]
-    known = "not at all" if errors is None else f"to ± {amount(errors, 2)} prior widths"
-    return f"{found['text']} (known {known})"
+def _direction(found: OpenDirection) -> str:
+    known = "not at all" if found.errors is None else f"to ± {amount(found.errors, 2)} prior widths"
+    return f"{found.text} (known {known})"
 
 
 def _pinned(fit: Fit, name: str) -> ParameterLine | None:
@@ -284,7 +285,7 @@ def stage_lines(fit: Fit) -> list[StageLine]:
 
 def provenance_lines(fit: Fit) -> list[tuple[str, str]]:
     """What made this fit, as (name, text)."""
-    known = dict(fit.provenance)
+    known = fit.provenance.to_dict()
     stages = known.pop("stages", [])
     if not any((known.get("split") or {}).values()):
         known.pop("split", None)  # nobody asked for one: the sweeps are named

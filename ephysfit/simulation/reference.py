@@ -55,7 +55,7 @@ def plain(
     kind = type(cell)
     drive = np.asarray(current, dtype=np.float64).reshape(len(np.asarray(current)), -1).tolist()
     held = {n for k in kind.hold if k in kind.states for n in flat_names({k: kind.states[k]})}
-    n_ref = round(float(getattr(cell, "t_ref", 0.0)) / dt)
+    n_ref = round(float(cell.refractory_ms) / dt)
     x = at_rest(cell)
     spikes: list[int] = []
     course: dict[str, list[float]] = {n: [] for n in x}

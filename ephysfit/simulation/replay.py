@@ -201,7 +201,7 @@ class Replay:
         return (slopes * self.free.slopes(z)).numpy()
 
     def _steps(self) -> int:
-        return round(float(getattr(self.base, "t_ref", 0.0)) / self.dt)
+        return round(float(self.base.refractory_ms) / self.dt)
 
     def value(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> float:
         """Log-likelihood in nats at free coordinates `z` (parameter,) and drift weights (component,)."""

@@ -263,7 +263,7 @@ def _thresholds(
     """(run, spike): the integrated hazard at which each next spike happens."""
     if noise == "none":
         return None
-    shortest = max(float(getattr(cell, "t_ref", 0.0)), dt)
+    shortest = max(float(cell.refractory_ms), dt)
     most = min(steps, int(steps * dt / shortest) + 2)
     if noise == "integrated":
         return np.ones((runs, most))

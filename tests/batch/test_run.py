@@ -118,7 +118,7 @@ def test_a_ratio_to_next_to_nothing_is_left_out_of_the_headlines(reliability, ra
 
 
 def test_a_fit_of_a_run_opens_like_any_other(done):
-    from ephysfit.fitting.fit import Fit
+    from ephysfit.fitting.fit_result import Fit
 
     folder, *_ = done
     fit = Fit.load(folder / "results" / "cell0" / "GIF.json")
@@ -226,7 +226,7 @@ def test_the_script_of_a_dask_job_does_a_part(tmp_path):
 
 class TestCommands:
     def test_help_has_examples(self):
-        for verb in ("batch", "status", "collect", "query", "population"):
+        for verb in ("batch", "status", "collect", "query", "summarize"):
             done = subprocess.run([sys.executable, "-m", "ephysfit", verb, "--help"], capture_output=True, text=True)
             assert "Examples:" in done.stdout, verb
 
@@ -271,7 +271,7 @@ class TestCommands:
             (["batch", "-o", "{run}"], "not the folder of a run"),
             (["batch", "nowhere", "-o", "{run}"], "no such file or folder"),
             (["status", "{run}"], "not the folder of a run"),
-            (["population", "{run}"], "not the folder of a run"),
+            (["summarize", "{run}"], "not the folder of a run"),
             (["batch", "-o", "{run}", "--executor", "slrum"], "did you mean slurm"),
         ],
     )

@@ -10,7 +10,7 @@ import pytest
 
 from ephysfit.batch.cell_files import Cell
 from ephysfit.batch.executors import _lost
-from ephysfit.batch.fit_task import Job
+from ephysfit.batch.job import Job
 from ephysfit.batch.run import jobs_of
 from ephysfit.batch.store import Store, ordered, read, write
 from ephysfit.batch.task import Settings, Task

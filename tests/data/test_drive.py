@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from places import CELLS, SHIPPED
+from places import CELLS, shipped
 
 import ephysfit as ef
 from ephysfit.data.drive import contradiction, input_resistance, undriven
@@ -58,7 +58,7 @@ def test_an_honest_membrane_is_not_accused(current, resistance):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_real_cells_follow_their_current(cell):
-    recording = ef.load(SHIPPED / f"{cell}.nwb")
+    recording = shipped(cell)
     assert undriven(recording) == ""
     assert not any(contradiction(sweep) for sweep in recording)
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 import places
 
 import ephysfit as ef
-from ephysfit.data.electrode import Bridge, bridge, compensate, measure_electrode
+from ephysfit.data.electrode import Bridge, bridge, compensate_electrode, measure_electrode
 from ephysfit.data.recording import Recording
 from ephysfit.errors import RecordingError
 from ephysfit.models import LIF
@@ -46,7 +46,7 @@ def test_a_known_electrode_is_measured_and_taken_out(megohm):
     small, firing = clean()
     electrode = measure_electrode(through(small, megohm))
     assert electrode.resistance == pytest.approx(megohm, abs=1.0)
-    cured = compensate(through(firing, megohm), electrode)
+    cured = compensate_electrode(through(firing, megohm), electrode)
     left = np.std(cured[0].voltage[50:] - firing[0].voltage[50:])
     assert left < 0.03
     np.testing.assert_array_equal(cured[0].spike_times, firing[0].spike_times)
@@ -102,18 +102,26 @@ def test_what_cannot_be_measured_is_refused():
     with pytest.raises(RecordingError, match="with noise, not with steps"):
         measure_electrode(Recording((flat,)))
     with pytest.raises(RecordingError, match=r"sampled at 0\.1 ms.*at 0\.5 ms"):
-        compensate(firing, replace(measure_electrode(small), dt=0.5))
+        compensate_electrode(firing, replace(measure_electrode(small), dt=0.5))
     with pytest.raises(RecordingError, match="no voltage to compensate"):
-        compensate(Recording((replace(firing[0], voltage=None),)), small)
+        compensate_electrode(Recording((replace(firing[0], voltage=None),)), small)
 
 
-@places.needs_shared
-@pytest.mark.parametrize(("cell", "name"), [("DRN164_5HT", "DRN164_5ht"), ("DRN162_5HT", "DRN162_5ht")])
-def test_the_raphe_voltage_is_not_compensated_and_both_ways_say_so(cell, name):
-    folder = places.SHARED / "raphe" / cell
-    electrode = measure_electrode(ef.load(folder / f"{name}_aec.abf"))
-    training = ef.load(folder / f"{name}_training.abf")
+@pytest.mark.parametrize(
+    ("aec", "training"),
+    [
+        (places.piece("electrode"), places.SHIPPED / "DRN164.nwb"),
+        *(
+            (places.SHARED / "raphe" / f"{name}_aec.abf", places.SHARED / "raphe" / f"{name}_training.abf")
+            for name in [places.ABF["DRN162"]] * places.SHARED.is_dir()
+        ),
+    ],
+    ids=lambda path: path.stem,
+)
+def test_the_raphe_voltage_is_not_compensated_and_both_ways_say_so(aec, training):
+    electrode = measure_electrode(ef.load(aec))
+    training = ef.load(training, sweeps=[0])
     assert 15 < electrode.resistance < 32
     assert bridge(training).resistance == pytest.approx(electrode.resistance, abs=4.0)
     assert bridge(training).off
-    assert not bridge(compensate(training, electrode)).off
+    assert not bridge(compensate_electrode(training, electrode)).off

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nwb_files import Lab, amps, volts
-from places import SHARED
+from places import piece
 
 from ephysfit.data import hdf5_probe
 from ephysfit.data.loading import load
@@ -33,13 +33,6 @@ def nwb(folder):
     return lab.save().read_bytes()
 
 
-def abf(name):
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip("the shared recordings are not beside this checkout")
-    return path.read_bytes()
-
-
 def packed(save):
     buffer = io.BytesIO()
     save(buffer, current_pA=np.arange(50.0), dt_ms=0.1, voltage_mV=np.full(50, -65.0))
@@ -56,8 +49,8 @@ CSV = "time_ms,current_pA,voltage_mV\n" + "".join(f"{k / 10:.1f},{k},-65\n" for 
 #: source bytes, how many of them to damage (headers), mutations
 KINDS = {
     "nwb": (nwb, None, 150),
-    "abf": (lambda _: abf("abf/File_axon_5.abf"), 8192, 40),
-    "abf recorded": (lambda _: abf("raphe/DRN164_5HT/DRN164_5ht_aec.abf"), 8192, 20),
+    "abf": (lambda _: piece("steps_axon").read_bytes(), 8192, 40),
+    "abf recorded": (lambda _: piece("electrode").read_bytes(), 8192, 20),
     "npz": (lambda _: packed(np.savez), None, 100),
     "mat": (lambda _: packed(mat), None, 4),
     "csv": (lambda _: CSV.encode(), None, 100),

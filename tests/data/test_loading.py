@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from nwb_files import Lab, amps, volts
-from places import CELLS, SHARED, SHIPPED, needs_shared
+from places import CELLS, SHIPPED, piece
 
 from ephysfit.data import registry
 from ephysfit.data.loading import info, load
@@ -91,10 +91,9 @@ class TestAbuse:
         with pytest.raises(RecordingError):
             load(path)
 
-    @needs_shared
     @pytest.mark.parametrize("keep", [0.001, 0.01, 0.1, 0.5, 0.9])
     def test_truncated_abf(self, tmp_path, keep):
-        whole = (SHARED / "abf" / "File_axon_5.abf").read_bytes()
+        whole = piece("steps_axon").read_bytes()
         path = tmp_path / "cut.abf"
         path.write_bytes(whole[: int(len(whole) * keep)])
         with pytest.raises(RecordingError):
@@ -152,9 +151,8 @@ def test_loading_leaves_the_file_as_it_was(tmp_path, cell):
     assert sorted(tmp_path.iterdir()) == [path]
 
 
-@needs_shared
 def test_loading_leaves_an_abf_as_it_was():
-    path = SHARED / "abf" / "171116sh_0018.abf"
+    path = piece("steps_pyramidal")
     before = digest(path), path.stat().st_mtime_ns
     load(path)
     assert (digest(path), path.stat().st_mtime_ns) == before

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from nwb_files import Lab, VoltageClampStimulusSeries, amps, volts
-from places import SHARED, SHIPPED, needs_shared
+from places import SHARED, SHIPPED
 
 from ephysfit.data.loading import load
 from ephysfit.errors import RecordingError, StimulusError
@@ -91,12 +91,30 @@ class TestPairing:
         with pytest.raises(StimulusError, match="no stimulus series belongs to it"):
             load(lab.save())
 
-    @needs_shared
-    def test_deprecated_sweep_table_of_a_real_file(self):
-        recording = load(SHARED / "nwb" / "LantyerEtAl2018_180817_ME_9_CC.nwb")
-        plateau = [s.current[(s.times > 300) & (s.times < 400)].mean() for s in recording]
-        np.testing.assert_allclose(plateau, np.arange(40, 401, 40), rtol=0.02)
-        assert [len(t) for t in recording.spike_times] == [0, 0, 0, 9, 21, 27, 33, 37, 42, 46]
+    def test_deprecated_sweep_table(self, lab):
+        """The table alone says which stimulus belongs to which response: no clock, no numbers at the series."""
+        for k in range(3):
+            lab.response(f"v{k}", volts(), sweep_number=k)
+            lab.stimulus(f"i{k}", amps(level=10 * (k + 1)), sweep_number=2 - k)
+        with h5py.File(lab.save(), "a") as file:
+            sweeps = file["general/intracellular_ephys"].create_group("sweep_table")
+            series = [file[f"{where}{k}"] for k in range(3) for where in ("acquisition/v", "stimulus/presentation/i")]
+            numbers = [s.attrs["sweep_number"] for s in series]
+            sweeps["sweep_number"] = np.unique(numbers)
+            rows = [[s.ref for s, n in zip(series, numbers, strict=True) if n == k] for k in range(3)]
+            sweeps.create_dataset("series", data=[ref for row in rows for ref in row], dtype=h5py.ref_dtype)
+            sweeps["series_index"] = np.cumsum([len(row) for row in rows])
+            for s in series:
+                del s.attrs["sweep_number"]
+        assert [s.current.max().round() for s in load(lab.path)] == [30, 20, 10]
+
+    if SHARED.is_dir():
+
+        def test_deprecated_sweep_table_of_a_real_file(self):
+            recording = load(SHARED / "nwb" / "LantyerEtAl2018_180817_ME_9_CC.nwb")
+            plateau = [s.current[(s.times > 300) & (s.times < 400)].mean() for s in recording]
+            np.testing.assert_allclose(plateau, np.arange(40, 401, 40), rtol=0.02)
+            assert [len(t) for t in recording.spike_times] == [0, 0, 0, 9, 21, 27, 33, 37, 42, 46]
 
 
 class TestSamples:

@@ -17,8 +17,10 @@ from places import SHIPPED
 
 from ephysfit.data import nwb_write
 from ephysfit.data.loading import load
-from ephysfit.data.nwb_write import Membrane, Prediction, Stored, append, labels, stored_in
+from ephysfit.data.nwb_stored import Membrane, Prediction, Stored, labels, stored_in
+from ephysfit.data.nwb_write import append
 from ephysfit.errors import FitError, RecordingError
+from ephysfit.fitting.provenance import Provenance
 
 
 def digest(path):
@@ -206,7 +208,7 @@ nwb_write.append(sys.argv[1], test_nwb_write.stored())
 
 
 @pytest.mark.parametrize(
-    ("step", "when"), [("_add", "before"), ("_add", "after"), ("_validate", "after"), ("_settle", "after")]
+    ("step", "when"), [("_add", "before"), ("_add", "after"), ("_validate", "after"), ("settle", "after")]
 )
 def test_killing_the_writer_leaves_the_original_whole(path, step, when):
     before = digest(path)
@@ -238,16 +240,18 @@ def test_a_full_disk_is_an_error_and_the_original_whole(path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_fit_of_a_shipped_cell_goes_in_and_comes_back(tmp_path):
-    """Predictions and scores of the model itself, written by `ephysfit.write`, on a real file."""
+    """Predictions and scores of the model itself, written by `ephysfit.write_nwb`, on a real file."""
     import ephysfit as ef
 
     path = tmp_path / "DRN158.nwb"
     shutil.copy(SHIPPED / path.name, path)
     train, test = load(path).split()
     cell = ef.models.LIF(C=80.0, g=5.0, E_L=-60.0, theta=-45.0, V_reset=-60.0, t_ref=3.0, delta=2.0)
-    fit = ef.Fit(cell, "DRN158", 0.5, provenance={"sweeps": [s.name for s in train], "version": ef.__version__})
+    fit = ef.Fit(
+        cell, "DRN158", 0.5, provenance=Provenance(sweeps=tuple(s.name for s in train), version=ef.__version__)
+    )
     fit.write_nwb(path, test, runs=3)
-    ef.write(fit, path, test, runs=2)
+    ef.write_nwb(fit, path, test, runs=2)
     assert labels(path) == ("lif", "lif_2")
     again = ef.Fit.load(path, label="lif")
     assert again.neuron.values() == fit.neuron.values()
@@ -262,4 +266,4 @@ def test_a_fit_of_a_shipped_cell_goes_in_and_comes_back(tmp_path):
     with pytest.raises(FitError, match=r"no fit 'x'.*it holds lif, lif_2"):
         ef.Fit.load(path, label="x")
     with pytest.raises(FitError, match="nothing says which sweeps"):
-        ef.write(fit, path)
+        ef.write_nwb(fit, path)

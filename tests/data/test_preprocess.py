@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nwb_files import Lab, amps, volts
-from places import SHARED, SHIPPED, needs_shared
+from places import SHIPPED, piece, pieces, wholes
 
 from ephysfit.data import seal_pulses, stimulus_kinds
 from ephysfit.data.contents import contents
@@ -62,14 +62,12 @@ class TestKinds:
         with pytest.raises(RecordingError, match="no such file"):
             stimulus_kinds.by_name("x")
 
-    @needs_shared
     @pytest.mark.parametrize(
-        ("file", "kind"),
-        [("raphe/DRN164_5HT/DRN164_5ht_training", "noise"), ("raphe/DRN164_5HT/current_steps", "step"),
-         ("abf/18713001", "step"), ("raphe/DRN162_5HT/DRN162_5ht_aec", "noise")],
-    )  # fmt: skip
-    def test_waveforms_of_real_files(self, file, kind):
-        assert {stimulus_kinds.by_waveform(s.current) for s in load(SHARED / f"{file}.abf")} == {kind}
+        ("name", "kind"),
+        [("noise_training", "noise"), ("steps_recorded", "step"), ("steps_fine", "step"), ("electrode", "noise")],
+    )
+    def test_waveforms_of_real_files(self, name, kind):
+        assert {stimulus_kinds.by_waveform(s.current) for s in load(piece(name))} == {kind}
 
     def test_sweeps_are_chosen_by_kind(self):
         path = SHIPPED / "DRN164.nwb"
@@ -174,9 +172,8 @@ class TestLeaks:
         assert len(kept) == 11
         assert "leak the answer" in kept[0].warnings[0]
 
-    @needs_shared
-    def test_replaced_by_the_command_where_the_protocol_holds_it(self, monkeypatch):
-        path = SHARED / "raphe" / "DRN164_5HT" / "current_steps.abf"
+    @pytest.mark.parametrize("path", [*pieces("steps_recorded"), *wholes("raphe/DRN164_5HT/current_steps.abf")])
+    def test_replaced_by_the_command_where_the_protocol_holds_it(self, monkeypatch, path):
         sound, true_signal = load(path), abf._signal
 
         def leaky(reader, segment, channel, known):
@@ -197,10 +194,8 @@ class TestLeaks:
             assert np.abs(np.median(sweep.current - ours.current)) < 0.5
             np.testing.assert_array_equal(sweep.voltage, ours.voltage)
 
-    @needs_shared
     def test_the_command_can_be_asked_for(self):
-        path = SHARED / "raphe" / "DRN164_5HT" / "current_steps.abf"
-        command = load(path, use_command=True)
+        command = load(piece("steps_recorded"), use_command=True)
         assert np.unique(command[0].current).size < 10
         assert command.loaded["options"] == {"use_command": True}
 
@@ -277,11 +272,9 @@ class TestContents:
         path = tmp_path / "t.csv"
         path.write_text("time_ms,current_pA,voltage_mV\n" + "".join(f"{k / 10},{k},-65\n" for k in range(100)))
         if name == "abf":
-            path = SHARED / "abf" / "18713001.abf"
-            if not path.exists():
-                pytest.skip("the shared recordings are not beside this checkout")
+            path = piece("steps_fine")
         found = contents(path)
-        assert len(found) == (30 if name == "abf" else 1)
+        assert len(found) == (3 if name == "abf" else 1)
         assert found[0].duration == pytest.approx(found.headers[0].duration_ms)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from lab_files import winwcp
 from nwb_files import Lab, amps, volts
-from places import SHARED
+from places import piece
 from test_other_formats import allen
 
 import ephysfit
@@ -46,10 +46,7 @@ class TestAbf(ReaderContract):
     mutations = 15
 
     def make(self, folder):
-        source = SHARED / "abf" / "File_axon_5.abf"
-        if not source.exists():
-            pytest.skip("the shared recordings are not beside this checkout")
-        return shutil.copy(source, folder)
+        return shutil.copy(piece("steps_axon"), folder)
 
 
 class TestNwb2(ReaderContract):

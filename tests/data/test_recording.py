@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from places import SHARED, needs_shared
+from places import piece
 
 from ephysfit.data.loading import load
 from ephysfit.data.recording import NothingUsableError, Recording, Rejected, Sweep, join
@@ -163,10 +163,9 @@ class TestRepeats:
         assert groups[0].current.size == 5000
         np.testing.assert_allclose(groups[0].current[:4000], noise(0)[:4000] + 0.1)
 
-    @needs_shared
     def test_real_steps_are_single_and_real_repeats_grouped(self):
-        for name, sizes in (("DRN164_5HT/current_steps", [1] * 20), ("DRN162_5HT/DRN162_5ht_test", [10])):
-            assert [g.repeats for g in load(SHARED / "raphe" / f"{name}.abf").stimuli()] == sizes
+        for name, sizes in (("steps_recorded", [1] * 3), ("steps_fine", [1] * 3), ("noise_test", [3])):
+            assert [g.repeats for g in load(piece(name)).stimuli()] == sizes
 
 
 class TestSplit:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from places import CELLS, SHARED, SHIPPED, needs_shared
+from places import CELLS, SHIPPED, pieces, shipped, wholes
 
 from ephysfit.data.loading import load
 from ephysfit.data.quality import findings
@@ -35,7 +35,7 @@ def trace(peaks, dt=0.05, duration=1000.0, height=80.0, width=0.5, noise=0.3, ba
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_equals_a_zero_crossing_count_on_real_overshooting_cells(cell):
-    for sweep in load(SHIPPED / f"{cell}.nwb"):
+    for sweep in shipped(cell):
         up = crossings(sweep.voltage)
         frac = (up - sweep.voltage[up] / (sweep.voltage[up + 1] - sweep.voltage[up])) * sweep.dt
         assert len(sweep.spike_times) == len(up)
@@ -43,10 +43,20 @@ def test_equals_a_zero_crossing_count_on_real_overshooting_cells(cell):
         assert np.all((late > 0) & (late < 1.5))  # onset comes first, by the time of the upstroke
 
 
-@needs_shared
-@pytest.mark.parametrize("name", ["2019_07_24_0055_fsi", "171116sh_0016", "171116sh_0018", "18713001", "File_axon_5"])
-def test_equals_a_zero_crossing_count_on_other_cells(name):
-    for sweep in load(SHARED / "abf" / f"{name}.abf"):
+OTHERS = ("2019_07_24_0055_fsi", "171116sh_0016", "171116sh_0018", "18713001", "File_axon_5")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *pieces("steps_interneuron", "steps_pyramidal", "steps_fine", "steps_axon", "steps_recorded"),
+        *wholes(*(f"abf/{name}.abf" for name in OTHERS)),
+    ],
+)
+def test_equals_a_zero_crossing_count_on_other_cells(path):
+    recording = load(path)
+    assert recording.n_spikes > 5
+    for sweep in recording:
         assert len(sweep.spike_times) == len(crossings(sweep.voltage)), sweep.name
 
 
@@ -166,7 +176,7 @@ def test_against_efel_on_real_cells(cell):
     """Same spikes and onsets within two samples; what only eFEL sees are wiggles inside a depolarisation block."""
     efel = pytest.importorskip("efel")
     only, lags = [], []
-    for sweep in load(SHIPPED / f"{cell}.nwb"):
+    for sweep in shipped(cell):
         trace = {"T": sweep.times, "V": sweep.voltage, "stim_start": [0.0], "stim_end": [sweep.duration]}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

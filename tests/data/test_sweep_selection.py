@@ -81,8 +81,8 @@ def test_the_command_line_and_a_manifest_divide_alike(recording, train, test, mo
         seen.append([s.name for s in data.sweeps])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ephysfit.data.loading.load", lambda *_, **__: recording)
-    monkeypatch.setattr("ephysfit.fitting.fit.fit", fit)
+    monkeypatch.setattr(fit_task, "load", lambda *_, **__: recording)
+    monkeypatch.setattr(fit_task, "fit", fit)
     with pytest.raises(KeyboardInterrupt):
         fit_task._fitted(Task(Cell("cell", (), train, test), "LIF", Settings()), None)
     mine, _ = parts(recording, train or None, test or None)

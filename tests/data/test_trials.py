@@ -5,9 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from places import SHIPPED
+from places import shipped
 
-from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.data.trials import Trials
 from ephysfit.errors import RecordingError
@@ -30,7 +29,7 @@ def test_axes_padding_and_validity():
 
 
 def test_real_recording_averages_into_longer_steps():
-    train, _ = load(SHIPPED / "DRN164.nwb").split()
+    train, _ = shipped("DRN164").split()
     trials = Trials.of(train, dt=0.5)
     np.testing.assert_allclose(trials.current[0, 0].numpy(), train[0].current.reshape(-1, 5).mean(1))
     assert trials.spikes.sum() == train.n_spikes

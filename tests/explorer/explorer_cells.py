@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.provenance import Provenance
 from ephysfit.models import find
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.simulate import simulate
@@ -38,7 +39,7 @@ def recording(cell: str = "known") -> Recording:
 
 def fit(model: str = "LIF", cell: str = "known") -> Fit:
     """A fit as it is saved, of start values."""
-    made = {"recording": "known.npz", "sweeps": [recording(cell)[0].name]}
+    made = Provenance(recording="known.npz", sweeps=(recording(cell)[0].name,))
     return Fit(find(model).start(), cell, DT, provenance=made)
 
 

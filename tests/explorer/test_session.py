@@ -116,7 +116,7 @@ def test_a_cell_that_cannot_be_read_leaves_the_one_before(session, tmp_path):
 
 def test_a_start_is_that_of_a_fit_and_never_saw_the_test():
     """Parameters that are measured are read off the samples that a fit would count."""
-    from ephysfit.fitting.fit import default_step
+    from ephysfit.fitting.chain import default_step
     from ephysfit.fitting.stage import Problem
 
     made = Session(Shelf.of(recording(), fit()))

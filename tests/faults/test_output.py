@@ -114,7 +114,7 @@ def test_a_file_whose_name_is_no_text_breaks_no_table(cell, tmp_path):
     run_folder = tmp_path / "run"
     done = run("batch", odd, "--model", "LIF", "-o", run_folder, "-j", "1")
     assert done.returncode == 0, done.stderr
-    for verb in (("collect", run_folder), ("population", run_folder), ("status", run_folder)):
+    for verb in (("collect", run_folder), ("summarize", run_folder), ("status", run_folder)):
         told = run(*verb)
         assert told.returncode == 0, told.stderr
         assert "Traceback" not in told.stderr

@@ -14,8 +14,9 @@ from ephysfit.batch.task import Settings, Task
 from ephysfit.cli import main
 from ephysfit.data.recording import Recording
 from ephysfit.errors import BatchError, EphysfitError, FitError
-from ephysfit.fitting.fit import Fit, fit
-from ephysfit.fitting.saved_fit import source_hash
+from ephysfit.fitting.fit import fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.provenance import source_hash
 from ephysfit.models.alif import ALIF
 
 EVIL = "open({mark!r}, 'w').write('ran')\nfrom ephysfit.models import ALIF\nX = ALIF.pin('X', t_ref=2.0)\n"
@@ -70,7 +71,14 @@ def test_a_file_is_trusted_by_an_explicit_yes_and_its_hash(saved, evil, tmp_path
     kept = tmp_path / "fit.json"
     whole = naming(saved, "", "source")
     whole["parameters"] = {k: v for k, v in whole["parameters"].items() if k != "t_ref"}
-    whole["model"], whole["provenance"] = "X", {**whole["provenance"], **source_hash(f"{path}:X")}
+    whole["model"], whole["provenance"] = (
+        "X",
+        {
+            **whole["provenance"],
+            "source": f"{path}:X",
+            "source_sha256": source_hash(f"{path}:X"),
+        },
+    )
     kept.write_text(json.dumps(whole))
     with pytest.raises(FitError, match="never run by itself"):
         Fit.load(kept)

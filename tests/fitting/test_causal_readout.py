@@ -6,12 +6,13 @@ from fitting_cells import DT, begun, problem, steps
 
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.stage import Problem
-from ephysfit.fitting.stages.causal_readout import Readout, blurred, pooled_gamma
+from ephysfit.fitting.stage_reports import CausalRun
+from ephysfit.fitting.stages.causal_readout import CausalReadout, blurred, pooled_gamma
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.models import LIF
 from ephysfit.synthetic import respond
 
-QUICK = Readout(betas=(1.0, 3.0), offsets=(-2.0, 2.0, 5), runs=4)
+QUICK = CausalReadout(betas=(1.0, 3.0), offsets=(-2.0, 2.0, 5), runs=4)
 
 
 def test_gamma_of_one_sweep_is_the_mean_over_its_runs_where_runs_are_equally_long():
@@ -46,5 +47,5 @@ def test_subthreshold_sweeps_have_no_veto():
     only = problem(steps())
     estimate = begun(only)
     with_quiet, without = QUICK(both, estimate), QUICK(only, estimate)
-    assert with_quiet.details["agreement"] > 0.0
-    assert with_quiet.details["agreement"] == pytest.approx(without.details["agreement"], abs=0.1)
+    assert with_quiet.reports.of(CausalRun).agreement > 0.0
+    assert with_quiet.reports.of(CausalRun).agreement == pytest.approx(without.reports.of(CausalRun).agreement, abs=0.1)

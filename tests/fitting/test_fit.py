@@ -9,24 +9,30 @@ from fitting_cells import DT, KNOWN, known, problem, silent_cell, spikes_only, s
 
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError
-from ephysfit.fitting.fit import Fit, cautions, default_stages, default_step, fit, run, step_for
+from ephysfit.fitting.chain import default_stages, default_step, run, step_for
+from ephysfit.fitting.fit import fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.fit_warnings import cautions
 from ephysfit.fitting.recording_identity import fingerprint
-from ephysfit.fitting.stage import Status
-from ephysfit.fitting.stages import Likelihood, Passive, Readout
+from ephysfit.fitting.stage import Stage, Status
+from ephysfit.fitting.stage_reports import CausalRun
+from ephysfit.fitting.stages import CausalReadout, Likelihood, Passive
 from ephysfit.models import AIGIF, ALIF, LIF
 from ephysfit.neuron.declare import scalar_values
 
-QUICK = (Passive(), Likelihood(starts=1, steps=12), Readout(betas=(1.0, 2.0), offsets=(-1.0, 1.0, 3), runs=4))
+QUICK = (Passive(), Likelihood(starts=1, steps=12), CausalReadout(betas=(1.0, 2.0), offsets=(-1.0, 1.0, 3), runs=4))
 
 
 @dataclass(frozen=True)
-class Broken:
+class Broken(Stage):
     """A stage that leaves the finite numbers."""
 
     value: float = float("nan")
 
-    def __call__(self, problem, estimate):
-        return estimate.with_(neuron=estimate.neuron.replace(theta=self.value), stage="broken")
+    name = "broken"
+
+    def improve(self, problem, estimate):
+        return estimate.with_(neuron=estimate.neuron.replace(theta=self.value))
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +70,10 @@ def test_nan_never_leaves_a_stage(value):
     assert any("broken" in w and "estimate before it was kept" in w for w in done.warnings)
 
 
-def test_details_of_earlier_stages_stay():
+def test_reports_of_earlier_stages_stay():
     done = fit(spikes_only(6_000.0), LIF, (*QUICK, Passive(t_ref=False)))
-    assert len(done.details["sharpen"]) == 2
-    assert set(done.details["standard_errors"]) == set(LIF.parameters) - {"t_ref"}
+    assert len(done.report(CausalRun).sharpen) == 2
+    assert set(done.likelihood.standard_errors) == set(LIF.parameters) - {"t_ref"}
 
 
 def test_save_and_load_is_a_round_trip(fitted, tmp_path):
@@ -119,7 +125,7 @@ def test_load_says_what_is_wrong_with_a_file(fitted, tmp_path):
 
 
 def test_a_file_that_lacks_parts_is_refused_too(fitted, tmp_path):
-    for part in ("cell", "dt_ms", "history", "warnings", "details"):
+    for part in ("cell", "dt_ms", "history", "warnings", "reports"):
         saved = fitted.to_dict()
         saved.pop(part)
         path = tmp_path / f"no_{part}.json"
@@ -130,12 +136,12 @@ def test_a_file_that_lacks_parts_is_refused_too(fitted, tmp_path):
 
 def test_provenance_says_of_what_and_how(fitted):
     p = fitted.provenance
-    assert p["seed"] == 4
-    assert p["data_sha256"] == fingerprint(known(6_000.0))
-    assert [s["stage"] for s in p["stages"]] == ["Passive", "Likelihood", "Readout"]
-    assert p["stages"][1]["steps"] == 12
-    assert p["spikes"] == problem(known(6_000.0)).n_spikes
-    assert {"version", "date", "torch", "numba", "python", "recording", "sweeps"} <= set(p)
+    assert p.seed == 4
+    assert p.data_sha256 == fingerprint(known(6_000.0))
+    assert [s["stage"] for s in p.stages] == ["Passive", "Likelihood", "CausalReadout"]
+    assert p.stages[1]["steps"] == 12
+    assert p.spikes == problem(known(6_000.0)).n_spikes
+    assert {"version", "date", "torch", "numba", "python", "recording", "sweeps"} <= set(p.to_dict())
 
 
 def test_the_same_seed_gives_the_same_fit(fitted):
@@ -168,14 +174,14 @@ def test_default_step_is_the_largest_multiple_up_to_half_a_millisecond():
 
 def test_default_stages_suit_the_neuron():
     kinds = [[type(s).__name__ for s in default_stages(k)] for k in (LIF, AIGIF)]
-    assert kinds[0] == ["Passive", "Likelihood", "Refractory", "Search", "Readout"]
-    assert kinds[1] == ["Passive", "Likelihood", "Barred", "Readout"]
+    assert kinds[0] == ["Passive", "Likelihood", "Refractory", "Search", "CausalReadout"]
+    assert kinds[1] == ["Passive", "Likelihood", "LengthenRefractory", "CausalReadout"]
 
 
 def test_progress_is_told():
     told = []
     fit(spikes_only(6_000.0), LIF, QUICK[:2], progress=lambda stage, done: told.append((stage, done)))
-    assert list(dict.fromkeys(s for s, _ in told)) == [type(s).__name__.lower() for s in QUICK[:2]]
+    assert list(dict.fromkeys(s for s, _ in told)) == [s.name for s in QUICK[:2]]
     assert all(0 <= f <= 1 for _, f in told)
 
 
@@ -185,10 +191,10 @@ def test_auto_keeps_the_neuron_that_made_the_data():
 
     done = select(spikes_only(20_000.0), QUICK, among=(LIF, ALIF))
     assert done.model == "ALIF"
-    rows = done.details["selection"]
-    assert [r["model"] for r in rows] == ["LIF", "ALIF"]
-    assert rows[1]["gain"] > rows[1]["error"] > 0
-    assert "ALIF predicts held-out blocks of the training data best" in done.details["why"]
+    rows = done.selection.candidates
+    assert [r.model for r in rows] == ["LIF", "ALIF"]
+    assert rows[1].gain > rows[1].error > 0
+    assert "ALIF predicts held-out blocks of the training data best" in done.selection.why
 
 
 @pytest.mark.parametrize(

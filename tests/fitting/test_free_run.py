@@ -12,8 +12,9 @@ from ephysfit.data.recording import Recording
 from ephysfit.fitting.free_run.evaluation import Arena
 from ephysfit.fitting.free_run.losses import Coincidence, Gamma, KernelScore, VanRossum, within
 from ephysfit.fitting.stage import Estimate, Status
+from ephysfit.fitting.stage_reports import CausalRun, SearchReport
 from ephysfit.fitting.stages import search as searching
-from ephysfit.fitting.stages.causal_readout import Readout
+from ephysfit.fitting.stages.causal_readout import CausalReadout
 from ephysfit.fitting.stages.gradient import Gradient, _Descent
 from ephysfit.fitting.stages.search import Search
 from ephysfit.models import ALIF, LIF
@@ -109,10 +110,10 @@ def test_search_lowers_its_loss_and_moves_only_if_that_validates():
     p = problem()
     before = begun(p)
     after = replace(FEW, evaluations=160)(p, before)
-    (train, found), (held, held_found) = after.details["train"], after.details["held_out"]
+    (train, found), (held, held_found) = after.reports.of(SearchReport).train, after.reports.of(SearchReport).held_out
     assert found < train
     assert (repr(after.neuron) != repr(before.neuron)) == (train - found + held - held_found > 0)
-    assert 20 <= len(after.details["curves"][0]) <= 21  # generations of 8 candidates
+    assert 20 <= len(after.reports.of(SearchReport).curves[0]) <= 21  # generations of 8 candidates
 
 
 def test_search_keeps_the_estimate_that_validates_better(monkeypatch):
@@ -123,7 +124,7 @@ def test_search_keeps_the_estimate_that_validates_better(monkeypatch):
     worse["held"][1] = 0.95  # loses there more than it gains on the training blocks
     after = FEW(p, before)
     assert after.neuron is before.neuron
-    assert after.details["kept"] == "the estimate before"
+    assert after.reports.of(SearchReport).kept == "the estimate before"
     worse["held"][1] = 0.85
     assert repr(FEW(p, before).neuron) != repr(before.neuron)
 
@@ -152,14 +153,14 @@ def test_candidates_of_a_generation_share_their_noise_and_the_next_has_its_own()
 def test_search_is_not_stopped_by_candidates_that_are_all_silent():
     p = problem(spikes_only(6_000.0))
     after = replace(FEW, evaluations=80, sigma=60.0)(p, begun(p))
-    assert len(after.details["curves"][0]) >= 10
+    assert len(after.reports.of(SearchReport).curves[0]) >= 10
     assert all(np.isfinite(v) for v in scalar_values(after.neuron).values())
 
 
 def test_search_fits_a_neuron_without_hazard():
     p = problem(kind=Plain)
     after = replace(FEW, evaluations=160)(p, begun(p))
-    assert after.details["train"][1] < after.details["train"][0]
+    assert after.reports.of(SearchReport).train[1] < after.reports.of(SearchReport).train[0]
 
 
 def test_search_without_cma_still_improves(monkeypatch):
@@ -168,7 +169,7 @@ def test_search_without_cma_still_improves(monkeypatch):
     monkeypatch.setitem(sys.modules, "cma", None)
     p = problem(spikes_only(6_000.0))
     after = FEW(p, begun(p))
-    assert after.details["train"][1] <= after.details["train"][0]
+    assert after.reports.of(SearchReport).train[1] <= after.reports.of(SearchReport).train[0]
 
 
 def test_gradient_trains_on_what_comes_before_its_validation_part():
@@ -189,8 +190,8 @@ def test_gradient_lowers_its_loss(detach):
     start = KNOWN.replace(theta=-45.5, g=5.5)
     stage = Gradient(steps=30, starts=1, rate=0.02, taus=(20.0, 20.0), detach=detach, check=5)
     after = stage(p, Estimate(start))
-    assert min(after.details["curves"][0]) < 0.8 * after.details["curves"][0][0]
-    assert min(after.details["held_out"]) < after.details["held_out"][0]
+    assert min(after.reports.of(SearchReport).curves[0]) < 0.8 * after.reports.of(SearchReport).curves[0][0]
+    assert min(after.reports.of(SearchReport).held_out) < after.reports.of(SearchReport).held_out[0]
     assert all(np.isfinite(v) for v in scalar_values(after.neuron).values())
 
 
@@ -199,7 +200,7 @@ def test_gradient_keeps_the_estimate_that_validates_better():
     after = Gradient(steps=4, starts=2, rate=0.5, spread=0.5, check=2)(p, Estimate(KNOWN))  # the truth itself
     assert after.neuron is not None
     assert scalar_values(after.neuron) == scalar_values(KNOWN)
-    assert after.details["kept"] == "the estimate before"
+    assert after.reports.of(SearchReport).kept == "the estimate before"
     assert after.status is Status.CONVERGED
 
 
@@ -219,21 +220,21 @@ def test_padding_of_short_sweeps_costs_nothing():
 
 def test_readout_agrees_better_than_the_plain_causal_run():
     p = problem(kind=ALIF)
-    stage = Readout(runs=8, betas=(1.0, 2.0, 4.0), offsets=(-2.0, 3.0, 6))
+    stage = CausalReadout(runs=8, betas=(1.0, 2.0, 4.0), offsets=(-2.0, 3.0, 6))
     after = stage(p, Estimate(KNOWN))
     stretches = stage._stretches(p)
     aims = [stage._aim(p, KNOWN, 0, stretches[0])]
-    plain, chosen = stage._agreements(p, KNOWN, [(1.0, 0.0), after.details["sharpen"]], stretches, aims)
-    assert after.details["agreement"] >= plain
-    assert after.details["agreement"] == pytest.approx(chosen)
+    plain, chosen = stage._agreements(p, KNOWN, [(1.0, 0.0), after.reports.of(CausalRun).sharpen], stretches, aims)
+    assert after.reports.of(CausalRun).agreement >= plain
+    assert after.reports.of(CausalRun).agreement == pytest.approx(chosen)
     assert after.neuron is KNOWN
 
 
 def test_readout_of_a_silent_model_is_no_crash():
     p = problem(kind=ALIF)
     silent = KNOWN.replace(theta=15.0)
-    after = Readout(runs=4, betas=(1.0,), offsets=(-1.0, 1.0, 2))(p, Estimate(silent))
-    assert np.isfinite(after.details["sharpen"]).all()
+    after = CausalReadout(runs=4, betas=(1.0,), offsets=(-1.0, 1.0, 2))(p, Estimate(silent))
+    assert np.isfinite(after.reports.of(CausalRun).sharpen).all()
 
 
 def test_gradient_of_the_loss_is_finite_where_nothing_spikes():

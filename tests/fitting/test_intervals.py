@@ -10,7 +10,8 @@ import torch
 from fitting_cells import DT, KNOWN, known, silent_cell, spikes_only
 
 from ephysfit.errors import FitError, NeuronError
-from ephysfit.fitting.fit import Fit, fit
+from ephysfit.fitting.fit import fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stages import Likelihood, Passive
 from ephysfit.fitting.uncertainty.identifiability import scale_sentence
 from ephysfit.fitting.uncertainty.intervals import intervals
@@ -36,7 +37,7 @@ def test_the_scale_of_spikes_alone_is_found_out_held_and_told():
     assert "shifted and stretched" in sentence
     assert "convention" in sentence
     found = sure("fisher")
-    assert {"E_L", "theta"}.isdisjoint(found.details["intervals"]["parameters"])
+    assert {"E_L", "theta"}.isdisjoint(found.intervals.parameters)
     rows = {r["name"]: r for r in found.parameters()}
     assert rows["theta"]["standard_error"] is None
     assert rows["g"]["interval"][0] < rows["g"]["value"] < rows["g"]["interval"][1]
@@ -79,18 +80,18 @@ def test_the_ways_agree_on_data_that_the_model_made():
     for name in ("C", "g", "tau_a", "delta"):
         widths = []
         for found in (sure("fisher"), sure("profile"), sure("bootstrap", draws=40)):
-            low, high = found.details["intervals"]["parameters"][name]
+            low, high = found.intervals.parameters[name]
             assert low < getattr(fitted().neuron, name) < high
             widths.append(high - low)
         assert max(widths) < 2.2 * min(widths), name
 
 
 def test_what_spikes_determine_covers_the_truth():
-    derived = {d["name"]: d for d in sure("fisher").details["intervals"]["derived"]}
+    derived = {d.name: d for d in sure("fisher").intervals.derived}
     truth = {"C/g": KNOWN.C / KNOWN.g, "g (theta - E_L)": KNOWN.g * (KNOWN.theta - KNOWN.E_L)}
     for name, value in truth.items():
-        error = derived[name]["standard_error"]
-        assert abs(derived[name]["value"] - value) < 4 * error
+        error = derived[name].standard_error
+        assert abs(derived[name].value - value) < 4 * error
         assert error < 0.2 * value
 
 
@@ -119,20 +120,20 @@ def test_a_direction_of_little_information_is_not_taken_for_one_of_none():
 def test_open_directions_are_named():
     data = spikes_only(12_000.0)
     found = fit(data, AIGIF, [Likelihood(starts=1, steps=3, first=2, trial=2)], dt=DT)
-    told = intervals(found, data, "fisher").details["intervals"]["open"]
+    told = intervals(found, data, "fisher").intervals.open
     assert told
     for d in told:
-        assert d["errors"] is None or d["errors"] > 1
-        assert set(d["parts"]) <= set(Surface.of(found, data).free.names)
-        assert all(name in d["text"] for name in d["parts"])
+        assert d.errors is None or d.errors > 1
+        assert set(d.parts) <= set(Surface.of(found, data).free.names)
+        assert all(name in d.text for name in d.parts)
 
 
 def test_a_saved_fit_keeps_its_intervals(tmp_path):
     path = sure("fisher").save(tmp_path / "fit.json")
     again = Fit.load(path)
-    assert again.details["intervals"]["parameters"] == sure("fisher").details["intervals"]["parameters"]
+    assert again.intervals.parameters == sure("fisher").intervals.parameters
     more = intervals(again, spikes_only(20_000.0), "fisher", names=["g"])
-    assert list(more.details["intervals"]["parameters"]) == ["g"]
+    assert list(more.intervals.parameters) == ["g"]
 
 
 def test_bad_questions_are_refused():

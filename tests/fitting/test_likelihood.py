@@ -9,8 +9,9 @@ from fitting_cells import DT, KNOWN, begun, known, problem, spikes_only, steps
 
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError
-from ephysfit.fitting.fit import default_stages
+from ephysfit.fitting.chain import default_stages
 from ephysfit.fitting.stage import Estimate, Status
+from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.fitting.stages.likelihood import Likelihood, Posterior, ascend, drifts, faded
 from ephysfit.models import AIGIF, ALIF, LIF, find
 from ephysfit.neuron.declare import scalar_values
@@ -85,7 +86,7 @@ def test_named_parameters_alone_move():
     after = Likelihood(names=("theta", "delta"), starts=1)(p, before)
     moved = {n for n, v in scalar_values(after.neuron).items() if v != scalar_values(before.neuron)[n]}
     assert moved == {"theta", "delta"}
-    assert set(after.details["standard_errors"]) == {"theta", "delta"}
+    assert set(after.reports.of(LikelihoodReport).standard_errors) == {"theta", "delta"}
 
 
 def test_standard_errors_shrink_with_the_root_of_the_data():
@@ -93,7 +94,7 @@ def test_standard_errors_shrink_with_the_root_of_the_data():
     for duration in (8_000.0, 32_000.0):
         p = problem(spikes_only(duration))
         after = Likelihood(names=("theta",), starts=1)(p, Estimate(LIF(**_shared(KNOWN))))
-        sizes.append(after.details["standard_errors"]["theta"])
+        sizes.append(after.reports.of(LikelihoodReport).standard_errors["theta"])
     assert sizes[0] / sizes[1] == pytest.approx(2.0, rel=0.25)
 
 
@@ -112,7 +113,7 @@ def test_drift_finds_a_log_rate_that_moves():
     start = LIF(C=100.0, g=5.0, E_L=-65.0, theta=-55.0, V_reset=-65.0, t_ref=0.0, delta=2.5)
     found = Likelihood(names=("theta",), drift=1, starts=1)(p, Estimate(start))
     # the weight multiplies a ramp from -1 to 0
-    assert found.details["drift"] == pytest.approx([np.log(2.0)], abs=0.35)
+    assert found.reports.of(LikelihoodReport).drift == pytest.approx([np.log(2.0)], abs=0.35)
 
 
 @pytest.mark.parametrize(("change", "kept"), [(np.log(3.0), True), (0.0, False)])
@@ -124,14 +125,14 @@ def test_a_drift_that_is_looked_for_is_kept_where_the_data_show_it(change, kept)
     data = Recording((Sweep(sweep.current, DT, None, times[stay]),), cell="drifting")
     p = problem(data)
     found = Likelihood(names=("theta", "delta"), starts=1, drift=None)(p, begun(p))
-    assert bool(found.details["drift"]) is kept
+    assert bool(found.reports.of(LikelihoodReport).drift) is kept
     if kept:
-        assert -1.8 * change < found.details["drift"][0] < -0.6 * change
+        assert -1.8 * change < found.reports.of(LikelihoodReport).drift[0] < -0.6 * change
 
 
 def test_steps_have_no_drift_that_is_looked_for():
     p = problem(steps(), LIF)
-    assert Likelihood(names=("theta",), starts=1, drift=None)(p, begun(p)).details["drift"] == []
+    assert Likelihood(names=("theta",), starts=1, drift=None)(p, begun(p)).reports.of(LikelihoodReport).drift == ()
 
 
 def test_drifts_are_ramps_that_end_at_zero():

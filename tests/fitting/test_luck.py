@@ -8,10 +8,12 @@ import pytest
 from fitting_cells import KNOWN, begun, problem, spikes_only
 
 import ephysfit as ef
-from ephysfit.fitting.fit import fit, run
+from ephysfit.fitting.chain import run
+from ephysfit.fitting.fit import fit
 from ephysfit.fitting.free_run.losses import KernelScore
-from ephysfit.fitting.stage import Estimate, Status
-from ephysfit.fitting.stages import Gradient, Likelihood, NoisyGradient, Passive, Readout, Refractory
+from ephysfit.fitting.stage import Estimate, Stage, Status
+from ephysfit.fitting.stage_reports import CausalRun
+from ephysfit.fitting.stages import CausalReadout, Gradient, Likelihood, NoisyGradient, Passive, Refractory
 from ephysfit.fitting.stages.search import Search
 from ephysfit.metrics.coincidence import mean_weight, self_weight
 from ephysfit.metrics.trains import cut
@@ -60,7 +62,7 @@ STAGES = [
     NoisyGradient(steps=4, runs=4, judged=4, rate=50.0),
     NoisyGradient(steps=4, runs=4, judged=4, slope="in graph"),
     Gradient(steps=4, starts=2, rate=50.0, check=2),
-    Readout(betas=(1.0,), offsets=(-1.0, 0.0, 2), runs=4),
+    CausalReadout(betas=(1.0,), offsets=(-1.0, 0.0, 2), runs=4),
 ]
 #: cells that no spike can be had of, that cannot be kept from spiking, and a sane one
 CELLS = {
@@ -76,15 +78,17 @@ def test_what_leaves_a_stage_is_finite(stage, cell):
     p = problem(spikes_only(6_000.0), ALIF)
     after = stage(p, Estimate(CELLS[cell]))
     assert all(np.isfinite(v) for v in scalar_values(after.neuron).values())
-    assert np.isfinite(after.details.get("sharpen") or 0.0).all()
+    assert np.isfinite(getattr(after.reports.of(CausalRun), "sharpen", None) or 0.0).all()
 
 
 @dataclass(frozen=True)
-class Lost:
+class Lost(Stage):
     """A stage that loses a number."""
 
-    def __call__(self, problem, estimate):
-        return estimate.with_(neuron=estimate.neuron.replace(g=float("nan")), stage="lost")
+    name = "lost"
+
+    def improve(self, problem, estimate):
+        return estimate.with_(neuron=estimate.neuron.replace(g=float("nan")))
 
 
 def test_a_stage_that_loses_a_number_is_undone():

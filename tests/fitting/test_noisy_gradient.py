@@ -9,6 +9,7 @@ from ephysfit.errors import FitError
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore
 from ephysfit.fitting.free_run.spike_gradients import credit, pull
 from ephysfit.fitting.stage import Estimate, Status
+from ephysfit.fitting.stage_reports import SearchReport
 from ephysfit.fitting.stages.noisy_gradient import SLOPES, NoisyGradient, _Descent
 from ephysfit.models import ALIF
 from ephysfit.neuron.declare import scalar_values
@@ -94,7 +95,7 @@ def test_it_lowers_its_loss_or_keeps_the_estimate(slope):
     p = problem(known(12_000.0), ALIF)
     start = KNOWN.replace(theta=-45.5, g=5.5)
     after = NoisyGradient(slope=slope, steps=16, runs=4, judged=16)(p, Estimate(start))
-    (before, found), (held, held_found) = after.details["train"], after.details["held_out"]
+    (before, found), (held, held_found) = after.reports.of(SearchReport).train, after.reports.of(SearchReport).held_out
     moved = scalar_values(after.neuron) != scalar_values(start)
     assert moved == (found < before and before - found + held - held_found > 0)
     assert moved or slope != "likelihood ratio"
@@ -122,7 +123,7 @@ def test_a_gradient_that_is_not_finite_ends_the_stage_and_not_the_fit(monkeypatc
 
     monkeypatch.setattr(_Descent, "backward", poisoned)
     after = NoisyGradient(steps=5, runs=4, judged=8)(p, Estimate(KNOWN))
-    assert len(after.details["curves"][0]) == 1
+    assert len(after.reports.of(SearchReport).curves[0]) == 1
     assert scalar_values(after.neuron) == scalar_values(KNOWN)
 
 

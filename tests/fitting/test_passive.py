@@ -6,6 +6,7 @@ from fitting_cells import DT, KNOWN, begun, problem, silent_cell, spikes_only
 
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.fitting.stage import Estimate, Problem, Status
+from ephysfit.fitting.stage_reports import PassiveReport
 from ephysfit.fitting.stages.passive import Passive
 from ephysfit.models import AIGIF, ALIF
 from ephysfit.synthetic import recording
@@ -23,7 +24,7 @@ def test_membrane_of_a_known_cell(cell, dt):
     p = Problem(data, ALIF, DT)
     found = Passive()(p, Estimate(p.start()))
     assert found.status is Status.CONVERGED
-    assert found.details["from_voltage"]
+    assert found.reports.of(PassiveReport).from_voltage
     assert found.neuron.g == pytest.approx(cell.g, rel=0.05)
     assert pytest.approx(cell.C, rel=0.07) == found.neuron.C
     assert pytest.approx(cell.E_L, abs=0.5) == found.neuron.E_L
@@ -36,7 +37,7 @@ def test_membrane_of_a_known_cell(cell, dt):
 def test_spikes_alone_fix_no_scale_and_say_so():
     p = problem(kind=ALIF)
     found = begun(p)
-    assert not found.details["from_voltage"]
+    assert not found.reports.of(PassiveReport).from_voltage
     assert found.neuron.C / found.neuron.g == pytest.approx(20.0)
     current = p.everything[0].current[p.counted[0], 0]
     rheobase = found.neuron.g * (found.neuron.theta - found.neuron.E_L)
@@ -62,4 +63,4 @@ def test_a_voltage_that_does_not_follow_the_current_falls_back():
 
 def test_a_neuron_without_those_names_keeps_its_start():
     p = problem(silent_cell(), AIGIF)
-    assert set(begun(p).details["measured"]) <= {"t_ref"}
+    assert set(begun(p).reports.of(PassiveReport).measured) <= {"t_ref"}

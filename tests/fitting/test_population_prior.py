@@ -7,10 +7,12 @@ from fitting_cells import DT, KNOWN, known, spikes_only, steps
 
 import ephysfit as ef
 from ephysfit.errors import FitError
-from ephysfit.fitting.fit import Fit, run
-from ephysfit.fitting.population_prior import population, priors_of
+from ephysfit.fitting.chain import run
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.population_prior import population_prior, priors_of
 from ephysfit.fitting.prior import Prior, load_priors, packed, save_priors, unpacked
 from ephysfit.fitting.stage import Problem
+from ephysfit.fitting.stage_reports import LikelihoodReport, Quadratic, Reports
 from ephysfit.fitting.stages.likelihood import Likelihood, Posterior
 from ephysfit.fitting.stages.passive import Passive
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface
@@ -28,9 +30,8 @@ def pretended(place, information, model=LIF) -> Fit:
     """A fit whose likelihood is a known quadratic with its top at `place`."""
     free = Free.of(model, smooth_only=True)
     cell = free.to_neuron(free.inside(torch.from_numpy(place)), model.start())
-    seen = {"names": list(free.names), "place": place.tolist(), "gradient": [0.0] * len(place),
-            "information": packed(information)}  # fmt: skip
-    return Fit(cell, "pretended", DT, details={"seen": seen})
+    seen = Quadratic(free.names, tuple(place.tolist()), (0.0,) * len(place), packed(information))
+    return Fit(cell, "pretended", DT, reports=Reports(LikelihoodReport(seen=seen)))
 
 
 def cells(n, error, seed=0):
@@ -52,15 +53,15 @@ def few():
     for seed in range(4):
         data = known(6_000.0, seed)
         fits.append(run(Problem(data, LIF, DT), (Passive(), Likelihood(starts=1, steps=30))))
-    return fits, population(fits)
+    return fits, population_prior(fits)
 
 
 def test_mean_and_spread_of_a_known_population_come_back_without_the_errors_of_its_cells():
-    prior = population(cells(300, error=1.0))
+    prior = population_prior(cells(300, error=1.0))
     np.testing.assert_allclose((prior.centre - CENTRE) / SPREAD, 0.0, atol=0.25)
     spreads = np.array([prior.spreads[n] for n in FREE.names])
     np.testing.assert_allclose(spreads / SPREAD, 1.0, atol=0.3)
-    raw = np.array([f.details["seen"]["place"] for f in cells(300, error=1.0)]).std(0)
+    raw = np.array([f.likelihood.seen.place for f in cells(300, error=1.0)]).std(0)
     assert (raw / SPREAD > 1.3).all()  # what a plain covariance of the fits would say
 
 
@@ -70,7 +71,7 @@ def test_correlations_come_back_where_cells_are_many_and_not_where_they_are_few(
     for _ in range(200):
         both = rng.standard_normal()
         made.append(pretended(CENTRE + SPREAD * np.r_[both, both, rng.standard_normal(4)], base))
-    many, handful = population(made), population(made[:4])
+    many, handful = population_prior(made), population_prior(made[:4])
     tie = lambda p: p.covariance[0, 1] / np.sqrt(p.covariance[0, 0] * p.covariance[1, 1])  # noqa: E731
     assert tie(many) > 0.85
     assert abs(tie(handful)) < 0.5
@@ -80,16 +81,16 @@ def test_correlations_come_back_where_cells_are_many_and_not_where_they_are_few(
 def test_a_far_fit_draws_little():
     usual = cells(40, error=0.3)
     far = pretended(CENTRE + np.array([0.0, 0.0, 0.0, 25.0, 0.0, 0.0]), np.diag((0.1 * SPREAD) ** -2.0))
-    alone, spoilt = population(usual), population([*usual, far])
+    alone, spoilt = population_prior(usual), population_prior([*usual, far])
     assert abs(spoilt.centre[3] - alone.centre[3]) < 0.25 * SPREAD[3]
-    assert abs(np.mean([*(f.details["seen"]["place"][3] for f in usual), CENTRE[3] + 25.0]) - alone.centre[3]) > 0.25
+    assert abs(np.mean([*(f.likelihood.seen.place[3] for f in usual), CENTRE[3] + 25.0]) - alone.centre[3]) > 0.25
 
 
 def test_what_no_cell_determines_stays_where_the_fits_have_it():
     """The place and size of mV, of which spikes say nothing: cells must not all meet where they happen to be alike."""
     fits = [run(Problem(spikes_only(6_000.0, seed), LIF, DT), (Passive(), Likelihood(starts=1))) for seed in range(4)]
-    prior = population(fits)
-    places = np.array([f.details["seen"]["place"] for f in fits])
+    prior = population_prior(fits)
+    places = np.array([f.likelihood.seen.place for f in fits])
     k = FREE.names.index("theta")
     assert prior.centre[k] == pytest.approx(places[:, k].mean(), abs=1.5)
 
@@ -97,13 +98,13 @@ def test_what_no_cell_determines_stays_where_the_fits_have_it():
 def test_a_fit_keeps_the_gradient_and_information_of_its_likelihood_alone(few):
     fits, _ = few
     fit, data = fits[0], known(6_000.0, 0)
-    kept = fit.details["seen"]
+    kept = fit.likelihood.seen
     problem = Problem(data, LIF, DT)
     z = FREE.to_vector(fit.neuron)
     at = Replay(FREE, fit.neuron, DT).information(z, problem.everything)
     slopes = FREE.axis_slopes(z).numpy()
-    np.testing.assert_allclose(kept["gradient"], at.gradient / slopes, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(unpacked(kept["information"], 6), at.fisher / np.outer(slopes, slopes), rtol=1e-3)
+    np.testing.assert_allclose(kept.gradient, at.gradient / slopes, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(unpacked(kept.information, 6), at.fisher / np.outer(slopes, slopes), rtol=1e-3)
 
 
 def test_slopes_of_the_axes_are_those_of_the_axes():
@@ -160,13 +161,13 @@ def test_intervals_of_a_fit_with_a_prior_are_those_of_its_posterior(few, tmp_pat
     _, prior = few
     data = known(6_000.0, 9)
     fit = run(Problem(data, LIF, DT, priors=(prior,)), (Passive(), Likelihood()))
-    assert "prior" in fit.provenance
+    assert fit.provenance.prior
     loaded = ef.Fit.load(fit.save(tmp_path / "fit.json"))
     surface = Surface.of(loaded, data)
     np.testing.assert_allclose(surface.precision, prior.precision(FREE.names), rtol=1e-5)
     top = surface.top()
     assert np.abs((top.q - FREE.to_vector(fit.neuron)).numpy()).max() < 0.05
-    low, high = ef.intervals(loaded, data, "fisher").details["intervals"]["parameters"]["delta"]
+    low, high = ef.intervals(loaded, data, "fisher").intervals.parameters["delta"]
     assert low < fit.neuron.delta < high
 
 
@@ -186,10 +187,10 @@ def test_priors_survive_their_file(few, tmp_path):
 def test_too_few_or_unlike_fits_are_refused(few):
     fits, _ = few
     with pytest.raises(FitError, match="2 of 2 fits hold"):
-        population(fits[:2])
+        population_prior(fits[:2])
     other = run(Problem(steps(), ALIF, DT), (Passive(),))
     with pytest.raises(FitError, match="fits of ALIF, LIF"):
-        population([*fits, other])
+        population_prior([*fits, other])
     with pytest.raises(FitError, match="found 2 of LIF"):
         priors_of(fits[:2])
     with pytest.raises(FitError, match="found no fit"):

@@ -6,12 +6,12 @@ import pytest
 import ephysfit as ef
 from ephysfit.data.holding_current import LEAD
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.fitting.fit import run
+from ephysfit.fitting.chain import run
 from ephysfit.fitting.free_run.evaluation import Arena
 from ephysfit.fitting.free_run.free_runs import FreeRuns
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, VanRossum
-from ephysfit.fitting.predictive_check import Counts, count_spikes
-from ephysfit.fitting.stage import Estimate, Problem, Status
+from ephysfit.fitting.predictive_check import SpikeCounts, count_spikes
+from ephysfit.fitting.stage import Estimate, Problem, Stage, Status
 from ephysfit.fitting.stages.search import Search
 from ephysfit.fitting.stages.softness import Softness
 from ephysfit.models import find
@@ -89,11 +89,11 @@ def test_silent_sweeps_weigh_in_a_search(adex, stepped):
 
 def test_counts_are_those_of_the_fits_own_simulation(stepped):
     fit = ef.fit(stepped, "AdEx", stages=(Search(evaluations=64, population=8, noisy=False), Softness()), dt=DT)
-    counts = fit.details["counts"]
+    counts = fit.counts
     alone = simulate(fit.neuron, [s.current for s in stepped.sweeps], dt=DT, settle=LEAD).spike_times
-    assert counts["noise_free"] == pytest.approx([len(runs[0]) for runs in alone])
-    assert list(counts["recorded"]) == [len(s.spike_times) for s in stepped.sweeps]
-    assert counts["sweeps"] == tuple(s.name for s in stepped.sweeps)
+    assert counts.noise_free == pytest.approx([len(runs[0]) for runs in alone])
+    assert list(counts.recorded) == [len(s.spike_times) for s in stepped.sweeps]
+    assert counts.sweeps == tuple(s.name for s in stepped.sweeps)
 
 
 @pytest.mark.parametrize(
@@ -116,18 +116,20 @@ def test_counts_are_those_of_the_fits_own_simulation(stepped):
     ],
 )
 def test_what_fails_is_said_with_the_numbers(model, failed, says):
-    counts = Counts(("a", "b", "c", "d"), (0, 0, 5, 10), tuple(map(float, model)), (0, 0, 5, 10), "causal run")
+    counts = SpikeCounts(("a", "b", "c", "d"), (0, 0, 5, 10), tuple(map(float, model)), (0, 0, 5, 10), "causal run")
     assert counts.failed is failed
     assert len(counts.warnings()) == bool(says)
     assert all(says in w for w in counts.warnings())
 
 
 def test_a_fit_that_is_silent_is_not_converged(adex, stepped):
-    class Silence:
+    class Silence(Stage):
         """A stage that leaves the cell far below threshold and finds that well done."""
 
-        def __call__(self, problem, estimate):
-            return Estimate(estimate.neuron.replace(V_T=-25.0, E_L=-85.0, g=20.0), "silence", Status.CONVERGED)
+        name = "silence"
+
+        def improve(self, problem, estimate):
+            return Estimate(estimate.neuron.replace(V_T=-25.0, E_L=-85.0, g=20.0), status=Status.CONVERGED)
 
     fit = run(Problem(stepped, type(adex), DT), (Silence(),))
     assert fit.status is Status.MISSES
@@ -148,7 +150,7 @@ def test_softness_keeps_the_rate_of_noisy_runs(adex, stepped):
 
 def test_adex_is_found_on_steps(stepped):
     fit = ef.fit(stepped, "AdEx", dt=DT)
-    counts = fit.details["counts"]
+    counts = fit.counts
     assert fit.status in (Status.CONVERGED, Status.AT_BOUND)
-    assert np.abs(np.subtract(counts["noise_free"], counts["recorded"])).mean() < 1.0
+    assert np.abs(np.subtract(counts.noise_free, counts.recorded)).mean() < 1.0
     assert [h.stage for h in fit.history] == ["passive", "search", "softness"]

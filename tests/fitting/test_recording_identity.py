@@ -9,7 +9,8 @@ from fitting_cells import spikes_only
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.recording_identity import fingerprint, is_of, known_as
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface
 from ephysfit.models import LIF
@@ -56,20 +57,20 @@ def test_times_anywhere_survive_another_order_of_summation():
 
 def test_a_fit_saved_with_the_hash_of_bits_still_knows_its_recording():
     recording = spikes_only(6_000.0)
-    assert is_of({"data_sha256": of_bits(recording)}, recording)
-    assert is_of({"data_sha256": fingerprint(recording)}, recording)
-    assert not is_of({"data_sha256": fingerprint(with_times([5.0]))}, recording)
-    assert not is_of({}, recording)
+    assert is_of(of_bits(recording), recording)
+    assert is_of(fingerprint(recording), recording)
+    assert not is_of(fingerprint(with_times([5.0])), recording)
+    assert not is_of("", recording)
 
 
 def test_intervals_take_the_recording_by_either_hash_and_refuse_another():
     recording = spikes_only(6_000.0)
     cell = LIF(C=80.0, g=5.0, E_L=-60.0, theta=-45.0, V_reset=-60.0, t_ref=3.0, delta=2.0)
     for known in (of_bits(recording), fingerprint(recording)):
-        assert Surface.of(Fit(cell, "c", 0.5, provenance={"data_sha256": known}), recording).problem.n_spikes > 5
+        assert Surface.of(Fit(cell, "c", 0.5, provenance=Provenance(data_sha256=known)), recording).problem.n_spikes > 5
     with pytest.raises(FitError, match="is not what this fit was fitted to"):
-        Surface.of(Fit(cell, "c", 0.5, provenance={"data_sha256": "other"}), recording)
+        Surface.of(Fit(cell, "c", 0.5, provenance=Provenance(data_sha256="other")), recording)
 
 
 def test_a_cell_goes_by_its_name_and_by_its_files():
-    assert known_as("alpha", {"recording": "DRN164_a.abf, DRN164_b.abf"}) == ("alpha", "DRN164_a", "DRN164_b")
+    assert known_as("alpha", "DRN164_a.abf, DRN164_b.abf") == ("alpha", "DRN164_a", "DRN164_b")

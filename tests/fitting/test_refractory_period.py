@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from fitting_cells import DT, KNOWN, Plain, begun, known, problem, silent_cell
 
-from ephysfit.fitting.fit import nearby
+from ephysfit.fitting.chain import nearby
 from ephysfit.fitting.stage import Status
-from ephysfit.fitting.stages import Barred, Likelihood, Refractory
+from ephysfit.fitting.stage_reports import LikelihoodReport, RefractoryReport
+from ephysfit.fitting.stages import LengthenRefractory, Likelihood, Refractory
 from ephysfit.models import ALIF, GIF, MAT
 from ephysfit.synthetic import level_for, recording
 
@@ -23,8 +24,8 @@ def profiled():
 def test_the_true_period_is_within_what_is_claimed(profiled):
     """A strong reset makes the period hard to tell: a spike never comes early enough to show it."""
     _, _, after = profiled
-    assert abs(after.neuron.t_ref - KNOWN.t_ref) <= 3 * after.details["standard_errors"]["t_ref"]
-    assert after.details["standard_errors"]["t_ref"] < 3.0
+    assert abs(after.neuron.t_ref - KNOWN.t_ref) <= 3 * after.reports.of(LikelihoodReport).standard_errors["t_ref"]
+    assert after.reports.of(LikelihoodReport).standard_errors["t_ref"] < 3.0
 
 
 def test_it_is_at_least_as_likely_as_before(profiled):
@@ -35,21 +36,21 @@ def test_it_is_at_least_as_likely_as_before(profiled):
 
 def test_standard_errors_take_in_the_periods_own(profiled):
     _, _, after = profiled
-    profile = after.details["t_ref_profile"]
-    assert sum(row["share"] for row in profile) == pytest.approx(1.0)
-    best = max(profile, key=lambda row: row["share"])
-    assert best["t_ref"] == after.neuron.t_ref
-    errors = after.details["standard_errors"]
+    profile = after.reports.of(RefractoryReport).t_ref_profile
+    assert sum(row.share for row in profile) == pytest.approx(1.0)
+    best = max(profile, key=lambda row: row.share)
+    assert best.t_ref == after.neuron.t_ref
+    errors = after.reports.of(LikelihoodReport).standard_errors
     assert errors["t_ref"] >= DT / np.sqrt(12) - 1e-12
-    means = [row["share"] * row["parameters"]["V_reset"] for row in profile]
-    between = sum(r["share"] * (r["parameters"]["V_reset"] - sum(means)) ** 2 for r in profile)
+    means = [row.share * row.parameters["V_reset"] for row in profile]
+    between = sum(r.share * (r.parameters["V_reset"] - sum(means)) ** 2 for r in profile)
     assert errors["V_reset"] ** 2 > between
 
 
 def test_no_period_is_as_long_as_the_shortest_interval(profiled):
     p, _, after = profiled
     shortest = np.diff(p.recording.sweeps[0].spike_times).min()
-    assert all(row["t_ref"] < shortest for row in after.details["t_ref_profile"])
+    assert all(row.t_ref < shortest for row in after.reports.of(RefractoryReport).t_ref_profile)
 
 
 def test_what_has_no_period_or_no_spikes_is_left_alone():
@@ -83,8 +84,8 @@ def test_a_period_that_only_bars_is_lengthened_where_the_data_say_so():
     data = recording(cell.replace(t_ref=6.0), **drive)
     p = problem(data, MAT)
     before = Likelihood(starts=1, steps=15)(p, begun(p).with_(neuron=cell.replace(t_ref=2.0)))
-    after = Barred()(p, before)
+    after = LengthenRefractory()(p, before)
     shortest = np.diff(data.sweeps[0].spike_times).min()
     assert 2.0 < after.neuron.t_ref < shortest
     assert after.train < before.train
-    assert Barred(gain=np.inf)(p, before).status is Status.NOT_NEEDED
+    assert LengthenRefractory(gain=np.inf)(p, before).status is Status.NOT_NEEDED

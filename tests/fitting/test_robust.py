@@ -7,7 +7,8 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit import fit
 from ephysfit.fitting.stage import Status
-from ephysfit.fitting.stages import Likelihood, Passive, Readout
+from ephysfit.fitting.stage_reports import LikelihoodReport
+from ephysfit.fitting.stages import CausalReadout, Likelihood, Passive
 from ephysfit.models import AIGIF
 from ephysfit.neuron.declare import scalar_values
 
@@ -15,7 +16,7 @@ DT = 0.5
 QUICK = (
     Passive(),
     Likelihood(starts=1, first=2, trial=2, steps=6),
-    Readout(betas=(2.0,), offsets=(-1.0, 0.0, 2), runs=4),
+    CausalReadout(betas=(2.0,), offsets=(-1.0, 0.0, 2), runs=4),
 )
 DRAWN = np.random.default_rng(1)
 NOISE = np.convolve(DRAWN.normal(0.0, 60.0, 20_000), np.exp(-np.arange(20) / 6.0), "same")
@@ -44,7 +45,7 @@ def test_what_comes_out_is_finite_and_told(count):
         assert any(few in w for w in done.warnings), done.warnings
     else:
         assert np.isfinite(done.loss)
-        assert done.loss <= done.history[1].details["curves"][0][0] + 1e-9
+        assert done.loss <= done.history[1].reports.of(LikelihoodReport).curves[0][0] + 1e-9
     if 5 <= count < 100:
         assert any(f"only {count} spikes" in w for w in done.warnings)
 

@@ -7,7 +7,7 @@ from fitting_cells import DT, Plain, begun, known, problem, silent_cell, spikes_
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError, RecordingError
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Status
-from ephysfit.fitting.stages import Gradient, Likelihood, Readout, Search
+from ephysfit.fitting.stages import CausalReadout, Gradient, Likelihood, Search
 from ephysfit.models import AIGIF, ALIF, LIF
 
 MOVERS = [Likelihood(), Gradient(steps=2), Search(evaluations=20)]
@@ -69,7 +69,7 @@ def test_too_few_spikes_is_a_value(stage):
     assert "fewer than 5 spikes" in after.status.value
 
 
-@pytest.mark.parametrize("stage", [Likelihood(), Readout()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("stage", [Likelihood(), CausalReadout()], ids=lambda s: type(s).__name__)
 def test_a_neuron_without_hazard_has_no_likelihood_and_no_readout(stage):
     p = problem(kind=Plain)
     after = stage(p, Estimate(p.start()))

@@ -1,5 +1,7 @@
 """Voltage and spikes in one likelihood: what counts, exact slopes, and a scale in mV that spikes alone leave open."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,9 @@ from fitting_cells import DT, KNOWN, begun, known, problem, spikes_only
 import ephysfit as ef
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError, SimulationError
-from ephysfit.fitting.fit import default_stages, run
+from ephysfit.fitting.chain import default_stages, run
 from ephysfit.fitting.stage import Problem
+from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
 from ephysfit.fitting.stages.refractory_period import Refractory
@@ -135,25 +138,25 @@ def test_noise_is_measured_as_it_was_made():
 def test_a_cell_comes_back_in_mV_within_its_standard_errors(joint):
     _, fit = joint
     assert fit.neuron.t_ref == CELL.t_ref
-    errors = fit.details["standard_errors"]
+    errors = fit.likelihood.standard_errors
     off = {n: (getattr(fit.neuron, n) - getattr(CELL, n)) / errors[n] for n in SCALE}
     assert all(abs(x) < 3.0 for x in off.values()), off
     assert errors["E_L"] < 1.0
     assert errors["C"] < 0.1 * CELL.C
     assert errors["g"] < 0.1 * CELL.g
-    assert fit.details["voltage"]["explained"] > 0.7
+    assert fit.voltage.explained > 0.7
 
 
 def test_spikes_alone_leave_the_scale_open_and_intervals_say_so(joint):
     data, fit = joint
     alone = run(Problem(data, ALIF, DT), (Passive(), Likelihood(starts=1)))
-    assert alone.details["standard_errors"]["E_L"] > 20.0
+    assert alone.likelihood.standard_errors["E_L"] > 20.0
     assert set(Surface.of(alone, data).held) == {"E_L", "theta"}
-    assert "spikes alone fix no mV" in ef.intervals(alone, data, "fisher").details["intervals"]["scale"]
-    found = ef.intervals(fit, data, "fisher").details["intervals"]
-    assert found["scale"] == ""
-    assert not found["held"]
-    low, high = found["parameters"]["E_L"]
+    assert "spikes alone fix no mV" in ef.intervals(alone, data, "fisher").intervals.scale
+    found = ef.intervals(fit, data, "fisher").intervals
+    assert found.scale == ""
+    assert not found.held
+    low, high = found.parameters["E_L"]
     assert low < fit.neuron.E_L < high
     assert high - low < 2.0
 
@@ -167,7 +170,7 @@ def test_standard_errors_hold_over_cells(noise, least):
         p = Problem(data, ALIF, DT)
         start, how = p.start().replace(t_ref=CELL.t_ref), Voltage(noise=noise)
         fit = run(p, (Passive(t_ref=False), Likelihood(starts=1, voltage=how)), start=start)
-        errors = fit.details["standard_errors"]
+        errors = fit.likelihood.standard_errors
         off += [(getattr(fit.neuron, n) - getattr(CELL, n)) / errors[n] for n in ("C", "g", "E_L", "V_reset")]
     assert least < np.mean(np.square(off)) < 2.2
 
@@ -175,8 +178,8 @@ def test_standard_errors_hold_over_cells(noise, least):
 def test_a_saved_fit_keeps_what_its_intervals_need(joint, tmp_path):
     data, fit = joint
     loaded = ef.Fit.load(fit.save(tmp_path / "fit.json"))
-    assert loaded.details["voltage"] == fit.details["voltage"]
-    assert ef.intervals(loaded, data, "fisher").details["intervals"]["scale"] == ""
+    assert loaded.voltage == fit.voltage
+    assert ef.intervals(loaded, data, "fisher").intervals.scale == ""
 
 
 def test_what_cannot_be_compared_is_refused():
@@ -203,12 +206,12 @@ def test_sweeps_without_voltage_count_by_their_spikes():
     p = Problem(Recording((sweep, bare), cell="half"), LIF, DT)
     found = Likelihood(starts=1, voltage=Voltage())(p, begun(p))
     assert np.isfinite(found.train)
-    assert found.details["voltage"]["samples"] < p.recording.duration / 2
+    assert found.reports.of(LikelihoodReport).voltage.samples < p.recording.duration / 2
 
 
 def test_the_default_chain_with_a_voltage_reads_the_refractory_period_off_it_and_searches_nothing():
     chain = default_stages(ALIF, Likelihood(voltage=Voltage(), drift=1))
-    assert [type(s).__name__ for s in chain] == ["Passive", "Likelihood", "Refractory", "Readout"]
+    assert [type(s).__name__ for s in chain] == ["Passive", "Likelihood", "Refractory", "CausalReadout"]
     assert chain[2].likelihood.voltage == Voltage()
     assert chain[2].likelihood.drift == 1
 
@@ -221,9 +224,9 @@ def test_models_that_no_voltage_helps_are_refused_before_they_are_fitted(model):
 
 def test_a_voltage_that_is_not_explained_is_told(joint):
     _, fit = joint
-    kept = fit.details["voltage"]
-    assert warning(None) == warning({**kept, "explained": 0.95}) == ""
-    assert "explains 70% of the variance" in warning({**kept, "explained": 0.7})
+    kept = fit.voltage
+    assert warning(None) == warning(replace(kept, explained=0.95)) == ""
+    assert "explains 70% of the variance" in warning(replace(kept, explained=0.7))
     assert bool(warning(kept)) == any("explains" in w for w in fit.warnings)
 
 
@@ -232,6 +235,6 @@ def test_a_fit_that_went_on_by_spikes_alone_is_no_fit_of_the_voltage():
     data = cell_of_noise(duration=8_000.0)
     begin = Likelihood(starts=1, voltage=Voltage())
     fit = run(Problem(data, ALIF, DT), (Passive(), begin, Likelihood(starts=1)))
-    assert fit.history[1].details["voltage"]
-    assert fit.details["voltage"] is None
+    assert fit.history[1].reports.of(LikelihoodReport).voltage
+    assert fit.voltage is None
     assert Surface.of(fit, data).noise is None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fitting_cells import begun, known, problem, silent_cell, spikes_only
 
+from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.fitting.stages import Likelihood
 from ephysfit.fitting.warm_starts import AWAY, lifts, with_starts_from_below
 from ephysfit.models import AIGIF, ALIF, GLIF4, LIF, BankIGIF
@@ -42,6 +43,6 @@ def test_the_best_of_more_starts_is_kept():
     p = problem(known(6_000.0), ALIF)
     stage = Likelihood(starts=2, steps=60)
     plain, ready = stage(p, begun(p)), stage(with_starts_from_below(p), begun(p))
-    assert len(ready.details["starts"]) == len(plain.details["starts"]) + len(AWAY)
-    assert min(ready.details["starts"]) <= min(plain.details["starts"]) + 1e-9
+    assert len(ready.reports.of(LikelihoodReport).starts) == len(plain.reports.of(LikelihoodReport).starts) + len(AWAY)
+    assert min(ready.reports.of(LikelihoodReport).starts) <= min(plain.reports.of(LikelihoodReport).starts) + 1e-9
     assert ready.train <= plain.train + 1e-3

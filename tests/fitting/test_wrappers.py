@@ -7,36 +7,49 @@ import pytest
 from fitting_cells import begun, problem, spikes_only
 
 from ephysfit.errors import FitError, NeuronError
-from ephysfit.fitting.stage import Status
-from ephysfit.fitting.stages import BestOf, Likelihood, MultiStart, Only, Readout, Rounds
+from ephysfit.fitting.stage import Stage, Status
+from ephysfit.fitting.stage_reports import Report, Reports
+from ephysfit.fitting.stages import BestOf, CausalReadout, Likelihood, MultiStart, Only, Rounds
 from ephysfit.models import LIF
 from ephysfit.neuron.declare import scalar_values
 
 
 @dataclass(frozen=True)
-class Add:
+class Sum(Report):
+    """What was added so far, mV."""
+
+    kind = "sum"
+    total: float
+
+
+@dataclass(frozen=True)
+class Add(Stage):
     """Raise the threshold, and report a loss."""
 
     by: float = 1.0
     loss: float = 0.0
 
-    def __call__(self, problem, estimate):
+    name = "add"
+
+    def improve(self, problem, estimate):
         theta = estimate.neuron.theta + self.by
-        details = {"sum": estimate.details.get("sum", 0.0) + self.by, f"by {self.by:g}": True}
+        before = estimate.reports.of(Sum) or Sum(0.0)
         return estimate.with_(
-            neuron=estimate.neuron.replace(theta=theta), stage="add", validation=self.loss, details=details,
-            status=Status.CONVERGED,
+            neuron=estimate.neuron.replace(theta=theta), validation=self.loss, status=Status.CONVERGED,
+            reports=Reports(Sum(before.total + self.by)),
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Judge:
+class Judge(Stage):
     """A validation loss that is lowest at one capacitance."""
 
     at: float
 
-    def __call__(self, problem, estimate):
-        return estimate.with_(stage="judge", validation=abs(np.log(estimate.neuron.C / self.at)))
+    name = "judge"
+
+    def improve(self, problem, estimate):
+        return estimate.with_(validation=abs(np.log(estimate.neuron.C / self.at)))
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +68,17 @@ def test_only_moves_the_named_and_no_others(p):
 def test_only_refuses_unknown_names_and_stages_without_names(p):
     with pytest.raises(NeuronError, match=r"no free parameter 'thet'.*did you mean theta"):
         Only(("thet",), Likelihood())(p, begun(p))
-    with pytest.raises(FitError, match="Readout moves no named parameters"):
-        Only(("theta",), Readout())(p, begun(p))
+    with pytest.raises(FitError, match="CausalReadout moves no named parameters"):
+        Only(("theta",), CausalReadout())(p, begun(p))
 
 
-def test_rounds_run_in_order_and_carry_details(p):
+def test_rounds_run_in_order_and_carry_reports(p):
     before = begun(p)
     after = Rounds(3, (Add(1.0), Add(0.5)))(p, before)
     assert after.neuron.theta == pytest.approx(before.neuron.theta + 4.5)
-    assert after.details["sum"] == 4.5
-    assert after.details["by 1"]
-    assert after.details["from_voltage"] is False  # of the estimate it was given
+    assert after.stage == "add"
+    assert list(after.reports) == ["sum"]  # not those of the estimate it was given
+    assert after.reports.of(Sum).total == 4.5
 
 
 def test_best_of_keeps_the_lowest_validation_loss_and_never_nan(p):

@@ -1,27 +1,21 @@
-"""Trains for the metric tests: random ones, recorded ones, and the independent scorer where it is at hand."""
+"""Trains for the metric tests: random ones, recorded ones, and the independent scorer."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
+import independent_scorer
 import numpy as np
 import pytest
 from metric_trains import jittered
 
 ROOT = Path(__file__).resolve().parents[2]
-SCORER = ROOT.parent / "shared" / "design" / "sketch" / "score_spikes.py"
 
 
 @pytest.fixture(scope="session")
 def scorer():
-    """The scorer written by others, on the same formulas."""
-    if not SCORER.exists():
-        pytest.skip("the independent scorer lies beside the checkout only on development machines")
-    spec = importlib.util.spec_from_file_location("score_spikes", SCORER)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The scores of the same formulas, written apart from the package."""
+    return independent_scorer
 
 
 @pytest.fixture(scope="session")

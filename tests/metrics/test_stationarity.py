@@ -5,7 +5,8 @@ import pytest
 from metric_trains import jittered, poisson
 
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.provenance import Provenance
 from ephysfit.metrics import score
 from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.stationarity import dead_repeats, stationarity_warnings
@@ -129,10 +130,10 @@ class TestScore:
         current = noise_current(2000.0, 0.5, 70.0, 120.0, 5.0, 1)
         train = simulate(cell, current, dt=0.5).spike_times[0][0]
         for cell_name, made, other in (
-            ("DRN164", {}, True),
-            ("DRN158", {}, False),
-            ("alpha", {"recording": "DRN158_train.abf"}, False),
-            ("DRN158_5ht_training", {}, False),
+            ("DRN164", Provenance(), True),
+            ("DRN158", Provenance(), False),
+            ("alpha", Provenance(recording="DRN158_train.abf"), False),
+            ("DRN158_5ht_training", Provenance(), False),
         ):
             fit = Fit(cell, cell_name, 0.5, provenance=made)
             names = {"cell": "DRN158_5ht_test", "source": "DRN158_5ht_test.abf"}

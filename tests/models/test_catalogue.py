@@ -79,9 +79,11 @@ def with_silent_partners(neuron, current):
     return np.stack([current] + [np.zeros_like(current)] * extra, -1) if extra else current
 
 
+IN_PICOAMPERES = [n for n in ALL if n.__name__ not in SCALED]
+
+
+@pytest.mark.parametrize("neuron", IN_PICOAMPERES, ids=lambda n: n.__name__)
 def test_start_is_silent_at_rest_and_fires_when_driven(neuron):
-    if neuron.__name__ in SCALED:
-        pytest.skip("takes a current in units of its own")
     dt, quiet = 0.2, 300
     current = np.concatenate([np.zeros(quiet), noise(1700, dt, 250.0, 150.0)])
     spikes, states, margins = run(neuron.start(), with_silent_partners(neuron, current), dt)
@@ -93,9 +95,8 @@ def test_start_is_silent_at_rest_and_fires_when_driven(neuron):
         assert spikes.sum() <= 170
 
 
+@pytest.mark.parametrize("neuron", IN_PICOAMPERES, ids=lambda n: n.__name__)
 def test_noisy_and_replayed_runs_are_finite(neuron):
-    if neuron.__name__ in SCALED:
-        pytest.skip("takes a current in units of its own")
     cell, drive = neuron.start(), with_silent_partners(neuron, noise(800, 0.2, 300.0, 400.0, seed=3))
     forced = torch.zeros(1, 1, 800, dtype=torch.bool)
     forced[..., [300, 500]] = True

@@ -12,10 +12,13 @@ QUICK = ("units", "states", "symbols", "rest", "copies", "free vector", "hazard"
 ALL = list(catalogue().values())
 
 
-@pytest.mark.parametrize("neuron", ALL, ids=lambda n: n.__name__)
+#: the equations of AGIF, IGIF and AIGIF again, with more or fewer of the same parameters free
+AGAIN = {"FreeAGIF", "FreeIGIF", "BankIGIF"}
+EVERY_DAY = [pytest.param(n, id=n.__name__, marks=[pytest.mark.slow] * (n.__name__ in AGAIN)) for n in ALL]
+
+
+@pytest.mark.parametrize("neuron", EVERY_DAY)
 def test_keeps_the_contract(neuron):
-    if neuron.__name__ == "AIGIF":
-        pytest.skip("its banks take 20 s: tests of the fit cover it")
     check_neuron(neuron, only=QUICK)
 
 

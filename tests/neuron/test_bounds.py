@@ -8,7 +8,7 @@ import pytest
 
 from ephysfit.check import check_neuron
 from ephysfit.errors import NeuronError
-from ephysfit.fitting.fit import run
+from ephysfit.fitting.chain import run
 from ephysfit.fitting.stage import Problem
 from ephysfit.models import GIF, LIF, BlockALIF, Izhikevich2003, catalogue
 from ephysfit.neuron.bounds import impossible, outside

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.stage import Estimate, Status
+from ephysfit.fitting.stage_reports import CausalRun, LikelihoodReport, Report, Reports
 from ephysfit.models.lif import LIF
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.simulation.simulate import simulate
@@ -40,14 +42,15 @@ def recorded(neuron: Neuron, seconds: float, repeats: int, seed: int, voltage: b
     return Recording.of(np.tile(current, (repeats, 1)), DT, voltage=v, spike_times=runs.spike_times[0], cell="known")
 
 
-def by_hand(neuron: Neuron, **details: object) -> Fit:
+def by_hand(neuron: Neuron, *reports: Report) -> Fit:
     """A fit with a short history that nobody ran."""
     history = (
         Estimate(neuron, "passive", Status.NOT_NEEDED, seconds=0.25),
-        Estimate(neuron, "likelihood", Status.CONVERGED, 3.25, 3.5, 1.5, {"curves": [[5.0, 4.0, 3.25]]}),
-    )
-    about = {"version": "0.1.0", "recording": "known.nwb", "date": "2026-01-02T03:04:05+00:00", "seed": 7}
-    return Fit(neuron, "known", DT, history, ("a warning <b>with markup</b>",), about, dict(details))
+        Estimate(neuron, "likelihood", Status.CONVERGED, 3.25, 3.5, 1.5,
+                 Reports(LikelihoodReport(curves=((5.0, 4.0, 3.25),)))),
+    )  # fmt: skip
+    about = Provenance(version="0.1.0", recording="known.nwb", date="2026-01-02T03:04:05+00:00", seed=7)
+    return Fit(neuron, "known", DT, history, ("a warning <b>with markup</b>",), about, Reports(*reports))
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +65,7 @@ def train_recording() -> Recording:
 
 @pytest.fixture(scope="session")
 def fit() -> Fit:
-    return by_hand(cell(), sharpen=(2.0, -1.0), standard_errors={"C": 1.25})
+    return by_hand(cell(), CausalRun((2.0, -1.0)), LikelihoodReport(standard_errors={"C": 1.25}))
 
 
 class BareQuadratic(Neuron):

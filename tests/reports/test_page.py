@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,12 +15,11 @@ import pytest
 
 import ephysfit
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
 from ephysfit.models.aigif import AIGIF
 from ephysfit.models.lif import LIF
-from ephysfit.reports import page as page_module
 from ephysfit.reports.report import report
 from ephysfit.reports.tables import amount, number
 from tests.reports.conftest import DT, BareQuadratic, by_hand, cell, recorded
@@ -84,7 +84,7 @@ def test_text_of_others_is_escaped(written: Path) -> None:
 def test_without_bokeh_the_figure_takes_the_place_of_the_view(
     fit: Fit, test_recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page_module, "available", lambda: False)
+    monkeypatch.setitem(sys.modules, "bokeh", None)
     path = report(fit, test_recording, tmp_path / "plain.html")
     page, text = read(path), path.read_text(encoding="utf-8")
     assert "Bokeh" not in text

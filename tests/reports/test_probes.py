@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.models.alif import ALIF
 from ephysfit.models.lif import LIF
 from ephysfit.reports.probes import recorded_steps, responses, step_rates
@@ -22,7 +23,7 @@ def test_pulse_response_is_charge_over_capacitance_then_decays() -> None:
     # the pulse lasts one step, over which a little leaks
     start = 1e3 / 100.0 * tau / 0.1 * (1 - np.exp(-0.1 / tau))
     expected = start * np.exp(-(found.times - 0.1) / tau)
-    np.testing.assert_allclose(found.pulse["V"], expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(found.pulse["membrane"], expected, rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(found.pulse["margin"], expected, rtol=1e-6, atol=1e-7)
     assert found.holding == 20.0
 
@@ -31,10 +32,10 @@ def test_after_a_spike_threshold_rises_by_its_jump_and_relaxes() -> None:
     neuron = ALIF(**QUIET, d_theta=7.0, tau_a=50.0)
     found = responses(neuron, 0.1, mean=0.0, sd=10.0)
     assert found is not None
-    threshold = found.spike["V"] - found.spike["margin"]
+    threshold = found.spike["membrane"] - found.spike["margin"]
     np.testing.assert_allclose(threshold, 7.0 * np.exp(-found.times / 50.0), rtol=1e-6, atol=1e-7)
     held = found.times < 2.0
-    np.testing.assert_allclose(found.spike["V"][held], -65.0 - -70.0, atol=1e-7)
+    np.testing.assert_allclose(found.spike["membrane"][held], -65.0 - -70.0, atol=1e-7)
 
 
 def test_holding_current_backs_off_until_the_neuron_is_silent() -> None:
@@ -47,12 +48,12 @@ def test_holding_current_backs_off_until_the_neuron_is_silent() -> None:
 def test_a_neuron_without_hazard_is_probed_too() -> None:
     found = responses(BareQuadratic.start(), 0.1, mean=0.0, sd=20.0)
     assert found is not None
-    assert found.pulse["V"].max() > 0
+    assert found.pulse["membrane"].max() > 0
 
 
 def test_f_i_curve_of_a_deterministic_integrator() -> None:
     neuron = LIF(**{**QUIET, "delta": 0.1})
-    fit = Fit(neuron, "c", 0.1, details={"sharpen": (40.0, 0.0)})
+    fit = Fit(neuron, "c", 0.1, reports=Reports(CausalRun((40.0, 0.0))))
     found = step_rates(fit, 60.0, 200.0, count=5)
     drive = found.current / 5.0
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.models.aigif import AIGIF
 from ephysfit.models.lif import LIF
 from ephysfit.neuron.declare import Parameter
@@ -32,7 +33,7 @@ def test_every_score_stands_in_one_line(evidence: Evidence) -> None:
 
 def test_parameters_are_those_of_the_fit() -> None:
     neuron = AIGIF.start()
-    lines = parameter_lines(by_hand(neuron, standard_errors={"theta": 0.5}))
+    lines = parameter_lines(by_hand(neuron, LikelihoodReport(standard_errors={"theta": 0.5})))
     flat = {v.name: v for line in lines for v in line.values}
     for row in by_hand(neuron).parameters():
         assert flat[row["name"]].value == row["value"]

@@ -74,11 +74,21 @@ def reference(key: object, cell: Neuron, current: Tensor) -> Tensor:
     return cache[key]
 
 
-@pytest.mark.parametrize("refractory", [0, 1, 2, 5, 50])
-@pytest.mark.parametrize(("engine", "neuron"), PAIRS)
+#: chunks of 17 steps end in the same places whatever the period: three of five are enough for every day
+REFRACTORY = [
+    pytest.param(
+        *pair.values,
+        steps,
+        id=f"{pair.id}-{steps}",
+        marks=[pytest.mark.slow] * (pair.id.startswith("speculate-17") and steps in (1, 5)),
+    )
+    for pair in PAIRS
+    for steps in ([0, 1, 2, 5, 50] if "t_ref" in pair.values[1].parameters else [0])
+]
+
+
+@pytest.mark.parametrize(("engine", "neuron", "refractory"), REFRACTORY)
 def test_every_refractory_period(engine: Engine, neuron: type[Neuron], refractory: int) -> None:
-    if refractory and "t_ref" not in neuron.parameters:
-        pytest.skip("no t_ref")
     cell, current = cell_of(neuron, refractory * DT), noise(neuron, 1, 3, 613)
     want = reference((neuron, refractory), cell, current)
     assert want.sum() > 3
@@ -132,11 +142,10 @@ def test_length_that_is_no_multiple_of_the_block(engine: Engine, neuron: type[Ne
     assert torch.equal(engine(cell, current, DT), want)
 
 
-@pytest.mark.parametrize("engine", [blocks, speculate, pmbc, decoupled])
-@pytest.mark.parametrize("neuron", AFFINE)
+@pytest.mark.parametrize(
+    ("engine", "neuron"), [(e, n) for n in AFFINE for e in (blocks, speculate, *[pmbc, decoupled] * (n in SOFT))]
+)
 def test_states_and_margins(engine: Callable, neuron: type[Neuron]) -> None:
-    if engine in (pmbc, decoupled) and neuron not in SOFT:
-        pytest.skip("needs a soft reset")
     cell, current = varied(neuron, 3), noise(neuron, 3, 2, 300, seed=3)
     want, got = sequential(cell, current, DT), engine(cell, current, DT)
     torch.testing.assert_close(got[1], want[1], rtol=1e-9, atol=1e-9)

@@ -1,1 +1,4 @@
-"""One verb a file. Everything heavy is imported inside the functions, so that ``--help`` answers at once."""
+"""One verb a file, imported when it is asked for.
+
+Imports stand at the top, but for what takes a second to load (torch): help and a usage error do not wait for that.
+"""

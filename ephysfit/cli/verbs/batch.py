@@ -7,18 +7,34 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from statistics import median
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
+from ephysfit.batch.cell_files import find_cells
+from ephysfit.batch.executors import executor as executor_by_name
+from ephysfit.batch.fit_many import expand, prior_of
+from ephysfit.batch.run import Tally, Watch, run
+from ephysfit.batch.store import Store
+from ephysfit.batch.task import Settings, Task, tasks_of
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import note, say, table
+from ephysfit.errors import BatchError
 from ephysfit.files import split_spec
 
-if TYPE_CHECKING:
-    from ephysfit.batch.run import Tally, Watch
-    from ephysfit.batch.task import Task
-
+#: panels of the help
+TASKS, MACHINES = "Tasks", "Machines"
 #: exit codes of a run that was stopped, as shells know them: by Ctrl-C, by SIGTERM
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -30,44 +46,63 @@ Sources = Annotated[
 ]  # fmt: skip
 Models = Annotated[
     list[str] | None,
-    typer.Option("--model", "-m", metavar="NAME", show_default=False,
+    typer.Option("--model", "-m", metavar="NAME", show_default=False, rich_help_panel=arguments.MODEL,
                  help="auto, a name of `ephysfit models`, my_file.py:MyNeuron, or all; may be given several times. "
                       "Default: auto."),
 ]  # fmt: skip
 RunFolder = Annotated[
-    Path, typer.Option("--output", "-o", metavar="RUN", file_okay=False, help="Folder of the run.")
+    Path,
+    typer.Option("--output", "-o", metavar="RUN", file_okay=False, rich_help_panel=OUTPUT,
+                 help="Folder of the run."),
 ]  # fmt: skip
-Workers = Annotated[int, typer.Option("--workers", "-j", min=0, help="Processes; 0: one a core.")]
+Workers = Annotated[
+    int,
+    typer.Option("--workers", "-j", min=0, metavar="N", rich_help_panel=MACHINES, help="Processes; 0: one a core."),
+]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", min=0.1, metavar="S", show_default=False, help="Seconds a task may take.")
-]
+    float | None,
+    typer.Option("--timeout", min=0.1, metavar="S", show_default=False, rich_help_panel=MACHINES,
+                 help="Seconds a task may take."),
+]  # fmt: skip
 Memory = Annotated[
-    float | None, typer.Option("--memory", min=0.5, metavar="GIB", show_default=False, help="GiB a worker may take.")
+    float | None,
+    typer.Option("--memory", min=0.5, metavar="GIB", show_default=False, rich_help_panel=MACHINES,
+                 help="GiB a worker may take."),
+]  # fmt: skip
+Force = Annotated[bool, typer.Option("--force", rich_help_panel=TASKS, help="Do everything again.")]
+Retry = Annotated[
+    bool,
+    typer.Option("--retry-failed", rich_help_panel=TASKS, help="Do again what failed, crashed or took too long."),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Do everything again.")]
-Retry = Annotated[bool, typer.Option("--retry-failed", help="Do again what failed, crashed or took too long.")]
-Reports = Annotated[bool, typer.Option("--reports", help="Write a page for each fit.")]
+Reports = Annotated[bool, typer.Option("--reports", rich_help_panel=OUTPUT, help="Write a page for each fit.")]
 PriorRun = Annotated[
     Path | None,
     typer.Option("--prior", metavar="RUN", file_okay=False, exists=True, show_default=False,
+                 rich_help_panel=arguments.MODEL,
                  help="Folder of a finished run, whose cells make the prior: helps where recordings are short."),
 ]  # fmt: skip
 Name = Annotated[
-    str, typer.Option("--executor", metavar="NAME", help="local, dask, submitit or slurm (an array, by submitit).")
-]
+    str,
+    typer.Option("--executor", metavar="NAME", rich_help_panel=MACHINES,
+                 help="local, dask, submitit or slurm (an array, by submitit)."),
+]  # fmt: skip
 Address = Annotated[
     str | None,
-    typer.Option("--address", metavar="URL", show_default=False, help="Of a dask scheduler; else one is made here."),
-]
+    typer.Option("--address", metavar="URL", show_default=False, rich_help_panel=MACHINES,
+                 help="Of a dask scheduler; else one is made here."),
+]  # fmt: skip
 Part = Annotated[
     str | None,
-    typer.Option("--part", metavar="K/N", show_default=False, help="Only the K-th of N parts: for arrays of jobs."),
-]
+    typer.Option("--part", metavar="K/N", show_default=False, rich_help_panel=TASKS,
+                 help="Only the K-th of N parts: for arrays of jobs."),
+]  # fmt: skip
 Order = Annotated[Path | None, typer.Option("--order", hidden=True, help="Tasks that another run wrote down.")]
-PlanOnly = Annotated[bool, typer.Option("--plan", help="Write down what is to be done, and do nothing yet.")]
+PlanOnly = Annotated[
+    bool, typer.Option("--plan", rich_help_panel=TASKS, help="Write down what is to be done, and do nothing yet.")
+]
 ExecutorOption = Annotated[
     list[str] | None,
-    typer.Option("--executor-option", "-X", metavar="NAME=VALUE", show_default=False,
+    typer.Option("--executor-option", "-X", metavar="NAME=VALUE", show_default=False, rich_help_panel=MACHINES,
                  help="Of submitit's jobs: timeout_min=600, slurm_partition=cpu ..."),
 ]  # fmt: skip
 
@@ -75,28 +110,28 @@ ExecutorOption = Annotated[
 def batch(
     sources: Sources = None,
     model: Models = None,
-    output: RunFolder = Path("run"),
-    workers: Workers = 0,
-    timeout: Timeout = None,
-    memory: Memory = None,
+    prior: PriorRun = None,
     force: Force = False,
     retry_failed: Retry = False,
+    plan: PlanOnly = False,
+    part: Part = None,
+    order: Order = None,
     runs: arguments.RunsOption = 200,
     dt: arguments.StepOption = None,
     seed: arguments.SeedOption = 0,
-    reports: Reports = False,
-    prior: PriorRun = None,
+    workers: Workers = 0,
+    timeout: Timeout = None,
+    memory: Memory = None,
     executor: Name = "local",
     address: Address = None,
-    part: Part = None,
-    order: Order = None,
-    plan: PlanOnly = False,
     executor_option: ExecutorOption = None,
+    output: RunFolder = Path("run"),
+    reports: Reports = False,
 ) -> None:
-    """Fit many cells with one or several models, each in a process of its own kind; resume what was stopped.
+    """Fit many cells with one or several models, each in its own process; resume what was stopped.
 
     What exists with the same data and settings is not done again. A cell that fails, hangs or takes its process down is
-    recorded with the reason and stops nobody. Look at a run with `ephysfit status`, `collect`, `query`, `population`.
+    recorded with the reason and stops nobody. Look at a run with `ephysfit status`, `collect`, `query`, `summarize`.
     Exit code 1 if not a single task of the run has a fit, else 0.
 
     Examples:
@@ -111,13 +146,6 @@ def batch(
 
     ephysfit batch cells.csv --executor slurm -X slurm_partition=cpu -X timeout_min=240 -o run
     """
-    from ephysfit.batch.cell_files import find_cells
-    from ephysfit.batch.executors import executor as executor_by_name
-    from ephysfit.batch.fit_many import expand, prior_of
-    from ephysfit.batch.run import run
-    from ephysfit.batch.store import Store
-    from ephysfit.batch.task import Settings, tasks_of
-
     tasks = None
     if sources:
         cells = find_cells(sources)
@@ -146,8 +174,6 @@ def batch(
 
 def check_own_neurons(tasks: Sequence[Task], given: Sequence[str]) -> None:
     """Raise where a run that is gone on with names a neuron's file that the caller did not name: it would be run."""
-    from ephysfit.errors import BatchError
-
     mine = {Path(split_spec(spec)[0]).resolve() for spec in given}
     own = dict.fromkeys(t.model for t in tasks if ".py" in t.model)
     strange = [m for m in own if Path(split_spec(m)[0]).resolve() not in mine]
@@ -197,7 +223,7 @@ def _end(tally: Tally, folder: Path) -> None:
         say(f"{len(bad)} without a fit{more if len(bad) > 20 else ''}; again with --retry-failed")
     elif tally.kept_bad:
         say(f"{tally.kept_bad} without a fit since before: ephysfit status {folder} says why; or --retry-failed")
-    say(f"next: ephysfit population {folder}")
+    say(f"next: ephysfit summarize {folder}")
     if tally.total and not tally.fits:
         raise typer.Exit(1)
 
@@ -208,16 +234,6 @@ def _watching() -> Iterator[Watch]:
     if not sys.stderr.isatty():
         yield _Lines()
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
     columns = (
         BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
         TextColumn("{task.description}"),
@@ -246,8 +262,6 @@ class _Lines:
 
 
 def _words(tally: Tally) -> str:
-    from statistics import median
-
     bad = len(tally.outcomes) - tally.counts["done"] + tally.kept_bad
     scores = tally.scores
     score = f"  Md* median {median(scores):.2f}, best {max(scores):.2f}" if scores else ""

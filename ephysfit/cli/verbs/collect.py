@@ -1,4 +1,4 @@
-"""`ephysfit collect` and `ephysfit query`: the tables of a run."""
+"""`ephysfit collect`: the tables of a run."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
+from ephysfit.batch.collect import collect as gather
+from ephysfit.batch.schema import TABLES
 from ephysfit.cli import arguments
-from ephysfit.cli.output import as_json, say, table
-from ephysfit.cli.verbs.status import Run
+from ephysfit.cli.output import say, table
 
-Sql = Annotated[str, typer.Argument(metavar="SQL", show_default=False, help="Over fits, scores and parameters.")]
 NoCsv = Annotated[bool, typer.Option("--no-csv", help="Parquet only.")]
 Schema = Annotated[bool, typer.Option("--schema", help="Say the columns and their meaning instead.")]
 
 
-def collect(run: Run, no_csv: NoCsv = False, schema: Schema = False) -> None:
+def collect(run: arguments.RunFolder, no_csv: NoCsv = False, schema: Schema = False) -> None:
     """Gather all results of a run into Parquet and CSV tables: fits, scores, parameters.
 
     Examples:
@@ -25,40 +25,8 @@ def collect(run: Run, no_csv: NoCsv = False, schema: Schema = False) -> None:
     ephysfit collect run --schema
     """
     if schema:
-        from ephysfit.batch.schema import TABLES
-
         for name, columns in TABLES.items():
             table([vars(c) for c in columns], title=name)
         return
-    from ephysfit.batch.collect import collect as gather
-
     for name, path in gather(run, csv=not no_csv).items():
         say(f"{name}: {path}")
-
-
-def query(run: Run, sql: Sql, json: arguments.JsonOption = False) -> None:
-    """Ask the tables of a run in SQL (DuckDB).
-
-    Examples:
-
-    ephysfit query run "select cell, model, md_star_8 from fits order by md_star_8 desc limit 10"
-
-    ephysfit query run "select name, median(value), stddev(value) from parameters where fitted = 'ALIF' group by name"
-    """
-    from ephysfit.batch.collect import query as ask
-
-    found = ask(run, sql)
-    rows = [{k: v for k, v in zip(found.columns, r, strict=True)} for r in found.itertuples(index=False)]  # noqa: C416
-    if json:
-        as_json([{k: None if v != v else v for k, v in r.items()} for r in rows])
-    else:
-        table(
-            [{k: _text(v) for k, v in r.items()} for r in rows], right=[c for c in found if found[c].dtype.kind in "if"]
-        )
-        say(f"{len(rows)} row{'s' * (len(rows) != 1)}")
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return "–" if value != value else f"{value:.4g}"
-    return str(value)

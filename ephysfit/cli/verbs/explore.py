@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.output import note, say
 
@@ -20,7 +21,9 @@ What = Annotated[
     typer.Argument(metavar="FILE|FIT|FOLDER...", callback=_there, show_default=False,
                    help="Files of one cell, a fit.json with its recording, or folders of them (a batch run, data)."),
 ]  # fmt: skip
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of this machine; 0 takes a free one.")]
+Port = Annotated[
+    int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port of this machine; 0 takes a free one.")
+]
 Own = Annotated[
     list[str] | None,
     typer.Option("--model", "-m", metavar="FILE.py:NAME", show_default=False,
@@ -43,11 +46,9 @@ def explore(what: What, port: Port = 0, model: Own = None, no_browser: NoBrowser
 
     ephysfit explore run/ recordings/ --port 5006 --no-browser
     """
-    from ephysfit.explorer.serve import explore as start
-
     for spec in model or ():
         arguments.user_neuron(spec)
-    page = start(*what, port=port, models=tuple(model or ()), show=not no_browser)
+    page = ef.explore(*what, port=port, models=tuple(model or ()), show=not no_browser)
     say(page.url)
     note("Ctrl-C ends it")
     page.wait()

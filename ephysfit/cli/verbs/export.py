@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
+import ephysfit as ef
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import say
+from ephysfit.errors import near
 
+#: panel of the help
+SIMULATOR = "Simulator"
 NAMES = ("nest", "brian2", "neuroml", "nir", "python", "json")
 WAYS = ("causal", "noisy", "threshold")
 FORMS = ("auto", "equations", "steps")
@@ -21,31 +26,34 @@ def one_of(*known: str):  # type: ignore[no-untyped-def]
     def check(text: str | None) -> str | None:
         if text is None or text.lower() in known:
             return text and text.lower()
-        raise typer.BadParameter(f"{text!r}; {arguments.hint(text, known)}")
+        raise typer.BadParameter(f"{text!r}; {near(text, known)}")
 
     return check
 
 
 To = Annotated[
     str,
-    typer.Option("--to", "-t", metavar="|".join(NAMES), callback=one_of(*NAMES), show_default=False,
+    typer.Option("--to", "-t", metavar="NAME", callback=one_of(*NAMES), show_default=False,
+                 rich_help_panel=SIMULATOR,
                  help="For whom. nest: NESTML and a script; brian2: a script; neuroml: LEMS; nir: plain LIF only; "
                  "python: one file on numpy; json: numbers, units, equations."),
 ]  # fmt: skip
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, show_default=False,
+                 rich_help_panel=OUTPUT,
                  help="The main file; companions go beside it. Default: MODEL_CELL.* beside the fit."),
 ]  # fmt: skip
 Spiking = Annotated[
     str | None,
     typer.Option("--spiking", metavar="|".join(WAYS), callback=one_of(*WAYS), show_default=False,
+                 rich_help_panel=SIMULATOR,
                  help="What makes a spike. causal (default of a stochastic neuron): the hazard integrated to 1, "
                  "noise-free; noisy: with escape noise; threshold: the margin reaches 0."),
 ]  # fmt: skip
 Form = Annotated[
     str,
-    typer.Option("--form", metavar="|".join(FORMS), callback=one_of(*FORMS),
+    typer.Option("--form", metavar="|".join(FORMS), callback=one_of(*FORMS), rich_help_panel=SIMULATOR,
                  help="Of a Brian2 script: differential equations, or the very step of the fit."),
 ]  # fmt: skip
 
@@ -53,12 +61,12 @@ Form = Annotated[
 def export(
     fit: arguments.FitFile,
     to: To,
-    output: Output = None,
     spiking: Spiking = None,
-    dt: arguments.StepOption = None,
     form: Form = "auto",
     model: arguments.NeuronOption = None,
     trust: arguments.TrustOption = False,
+    dt: arguments.StepOption = None,
+    output: Output = None,
 ) -> None:
     """Write a fitted cell for another simulator: NEST, Brian2, NeuroML, NIR, plain Python, JSON.
 
@@ -72,10 +80,7 @@ def export(
 
     ephysfit export fit.json --to nir --spiking threshold
     """
-    from ephysfit.reports.export import TARGETS
-    from ephysfit.reports.export import export as write
-
     fitted = arguments.open_fit(fit, model, trust)
     name = "".join(c if c.isalnum() else "_" for c in f"{fitted.model}_{fitted.cell}")
-    path = output or fit.with_name(name + ("_brian2" if to == "brian2" else "") + TARGETS[to].ending)
-    say("written: " + "  ".join(str(p) for p in write(fitted, to, path, spiking=spiking, dt=dt, form=form)))
+    path = output or fit.with_name(name + ("_brian2" if to == "brian2" else ""))  # `export` adds the format's ending
+    say("written: " + "  ".join(str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)))

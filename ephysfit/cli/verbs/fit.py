@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ephysfit.cli import arguments, scoring
-from ephysfit.cli.output import as_json, finite, note, paragraph, progress, say
+import ephysfit as ef
+from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
+from ephysfit.cli.output import as_json, note, paragraph, progress, say
 from ephysfit.cli.sweep_options import parts
 from ephysfit.cli.verbs import intervals
-from ephysfit.files import ready_folder, safe_name, write_text
+from ephysfit.files import ready_folder, safe_name
 
 #: most pieces of a drift
 MOST_PIECES = 20
-
-if TYPE_CHECKING:
-    from ephysfit.data.recording import Recording
-    from ephysfit.fitting.fit import Fit
-    from ephysfit.fitting.prior import Prior
-    from ephysfit.fitting.stages.likelihood import Likelihood
-    from ephysfit.reports.evidence import Evidence
 
 
 def drift_pieces(text: str) -> str:
@@ -38,70 +29,71 @@ def drift_pieces(text: str) -> str:
 
 Folder = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="DIR", file_okay=False, show_default=False,
+    typer.Option("--output", "-o", metavar="DIR", file_okay=False, show_default=False, rich_help_panel=OUTPUT,
                  help="Where fit.json, scores.json and report.html go. Default: fit_CELL."),
 ]  # fmt: skip
 IntervalsOption = Annotated[
     str,
-    typer.Option("--intervals", metavar="HOW", callback=intervals.way,
+    typer.Option("--intervals", metavar="HOW", callback=intervals.way, rich_help_panel=arguments.FIT,
                  help="Of the parameters: fisher (at once), profile (a minute), bootstrap (minutes), or none."),
 ]  # fmt: skip
 AecOption = Annotated[
     Path | None,
     typer.Option("--aec", metavar="FILE", callback=arguments.existing_or_none, show_default=False,
+                 rich_help_panel=arguments.DATA,
                  help="Recording of small noise that measures the electrode, which is then taken out of the voltage."),
 ]  # fmt: skip
 VoltageOption = Annotated[
     bool,
-    typer.Option("--voltage",
+    typer.Option("--voltage", rich_help_panel=arguments.FIT,
                  help="Fit the recorded voltage away from spikes, too: it measures potentials, conductances and "
                       "capacitance, which spikes alone leave open. For neurons with a membrane (GIF, ALIF ...)."),
 ]  # fmt: skip
 DriftOption = Annotated[
     str,
-    typer.Option("--drift", metavar="auto|N", callback=drift_pieces,
+    typer.Option("--drift", metavar="auto|N", callback=drift_pieces, rich_help_panel=arguments.FIT,
                  help="Let excitability drift over the training data in N straight pieces; the fit is of the cell as "
                       "it was at the end. auto: one piece, kept if the data show it."),
 ]  # fmt: skip
 RecentOption = Annotated[
     float | None,
-    typer.Option("--recent", min=0.01, metavar="S", show_default=False,
+    typer.Option("--recent", min=0.01, metavar="S", show_default=False, rich_help_panel=arguments.FIT,
                  help="Training data this many seconds before the end count half, twice as long before a quarter."),
 ]  # fmt: skip
 PriorOption = Annotated[
     list[Path] | None,
-    typer.Option("--prior", metavar="RUN|FIT.json", exists=True, show_default=False,
+    typer.Option("--prior", metavar="RUN|FIT.json", exists=True, show_default=False, rich_help_panel=arguments.FIT,
                  help="What other cells have in common: folder of a batch, or fits of three cells or more, by giving "
                       "this several times. Fits of this very cell are left out."),
 ]  # fmt: skip
 Undriven = Annotated[
     bool,
-    typer.Option("--undriven",
+    typer.Option("--undriven", rich_help_panel=arguments.FIT,
                  help="Fit also where the current cannot explain the spikes: it never changes, or the voltage does not "
                       "follow it."),
 ]  # fmt: skip
-NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
+NoReport = Annotated[bool, typer.Option("--no-report", rich_help_panel=OUTPUT, help="Write no report.html.")]
 
 
 def fit(
     files: arguments.Files,
-    model: arguments.ModelOption = "auto",
     train: arguments.TrainOption = None,
     test: arguments.TestOption = None,
-    output: Folder = None,
-    runs: arguments.RunsOption = 200,
-    dt: arguments.StepOption = None,
-    seed: arguments.SeedOption = 0,
-    intervals_by: IntervalsOption = "fisher",
+    spikes: arguments.SpikesOption = "auto",
+    sweeps: arguments.SweepsOption = None,
+    option: arguments.ReaderOption = None,
     aec: AecOption = None,
+    model: arguments.ModelOption = "auto",
     voltage: VoltageOption = False,
     prior: PriorOption = None,
     drift: DriftOption = "0",
     recent: RecentOption = None,
-    spikes: arguments.SpikesOption = "auto",
-    sweeps: arguments.SweepsOption = None,
-    option: arguments.ReaderOption = None,
     undriven: Undriven = False,
+    intervals_by: IntervalsOption = "fisher",
+    runs: arguments.RunsOption = 200,
+    dt: arguments.StepOption = None,
+    seed: arguments.SeedOption = 0,
+    output: Folder = None,
     no_report: NoReport = False,
     json: arguments.JsonOption = False,
 ) -> None:
@@ -125,166 +117,42 @@ def fit(
 
     ephysfit fit cell.nwb --model AIGIF --drift auto --recent 30
     """
+    from ephysfit.cli import fit_parts, scoring  # torch: once the usage is right
+
     chosen = arguments.find_model(model)
     recording = arguments.open_recording(files, spikes, sweeps, option)
     with ready_folder(output or Path(f"fit_{safe_name(recording.cell)}")) as folder:
         if aec is not None:
-            recording = _compensated(recording, aec)
+            recording = fit_parts.compensated(recording, aec)
         if recording.rejected:
-            note(lost_sentence(recording))
+            note(fit_parts.lost_sentence(recording))
         fitted_on, held = parts(recording, train, test)
-        note(f"{recording.cell}: train {describe(fitted_on)}; test {describe(held)}")
+        note(f"{recording.cell}: train {fit_parts.describe(fitted_on)}; test {fit_parts.describe(held)}")
         if dt is None:
-            dt = _step(fitted_on, held)
-        priors = _priors(prior, recording.cell, chosen) if prior else ()
-        found = _fit(fitted_on, chosen, dt, seed, likelihood=_likelihood(voltage, drift, recent), prior=priors,
-                     undriven=undriven)  # fmt: skip
-        check_fitted(found, recording)
-        done = {"split": {"train": train, "test": test}, "electrode": recording.facts.get("electrode_compensation", "")}
-        found = replace(found, provenance={**found.provenance, **done})
-        if intervals_by != "none" and likely(found):
+            dt = fit_parts.common_step(fitted_on, held)
+        priors = fit_parts.priors_from(prior, recording.cell, chosen) if prior else ()
+        stage = fit_parts.likelihood_of(voltage, drift, recent)
+        with progress() as tell:
+            found = ef.fit(fitted_on, chosen, dt=dt, seed=seed, progress=tell, likelihood=stage, prior=priors,
+                           undriven=undriven)  # fmt: skip
+        fit_parts.check_fitted(found, recording)
+        electrode = recording.facts.get("electrode_compensation", "")
+        made = replace(found.provenance, split={"train": train, "test": test}, electrode=electrode)
+        found = replace(found, provenance=made)
+        if intervals_by != "none" and fit_parts.likely(found):
             found = intervals.run(found, fitted_on, intervals_by, seed=seed)
         saved = found.save(folder / "fit.json")
-    with kept(saved):
+    with fit_parts.kept(saved):
         evidence = scoring.gather(found, held, fitted_on, runs=runs)
-        written = {"fit": str(saved), **_write(folder, evidence, page=not no_report)}
+        written = {"fit": str(saved), **fit_parts.write_results(folder, evidence, page=not no_report)}
     if json:
         as_json({"fit": found.to_dict(), "scores": scoring.to_dict(evidence), "files": written})
         return
-    choosing = found.details.get("selection_seconds")
-    after = f", chosen in {choosing:.1f} s before" if choosing is not None else ""
+    after = f", chosen in {found.selection.seconds:.1f} s before" if found.selection else ""
     say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
-    if found.details.get("voltage"):
-        paragraph(voltage_sentence(found))
-    if "why" in found.details:
-        paragraph(f"{found.details['why']}.")
+    if found.voltage:
+        paragraph(fit_parts.voltage_sentence(found.voltage))
+    if found.selection:
+        paragraph(f"{found.selection.why}.")
     scoring.show(evidence)
     say("written: " + "  ".join(written.values()))
-
-
-def lost_sentence(recording: Recording, most: int = 4) -> str:
-    """Which sweeps are not used, and the reasons, the commonest first."""
-    by_reason = Counter(r.reason for r in recording.rejected)
-    total = len(recording.rejected) + len(recording)
-    out = [f"{len(recording.rejected)} of {total} sweeps are not used:"]
-    for reason, count in by_reason.most_common(most):
-        names = [r.name for r in recording.rejected if r.reason == reason]
-        out.append(f"  {', '.join(names[:most])}{f' and {count - most} more' if count > most else ''}: {reason}")
-    if len(by_reason) > most:
-        out.append(f"  and {len(by_reason) - most} further reasons: `ephysfit info` lists them")
-    return "\n".join(out)
-
-
-def check_fitted(fit: Fit, recording: Recording) -> None:
-    """Raise where the start values were kept for want of spikes: that is no fit, and its scores would pass for one."""
-    from ephysfit.errors import FitError
-    from ephysfit.fitting.stage import MINIMUM_SPIKES, Status
-
-    if fit.status is Status.TOO_FEW_SPIKES:
-        lost = f"; {len(recording.rejected)} sweeps were not used (above)" if recording.rejected else ""
-        raise FitError(
-            f"{fit.cell}: {fit.provenance['spikes']} spikes in the training data, {MINIMUM_SPIKES} are needed: nothing "
-            f"was fitted{lost}. `ephysfit inspect` shows every sweep with its spikes"
-        )
-
-
-@contextmanager
-def kept(saved: Path) -> Iterator[None]:
-    """Where what comes after the fit fails, a word that the fit is there."""
-    try:
-        yield
-    except BaseException:
-        note(f"the fit itself is saved: {saved}; `ephysfit score` and `ephysfit report` go on from it")
-        raise
-
-
-def likely(fit: Fit) -> bool:
-    """Whether the fit has a likelihood, and spikes enough, to give its parameters intervals."""
-    from ephysfit.fitting.stage import MINIMUM_SPIKES
-
-    return type(fit.neuron).stochastic() and int(fit.provenance.get("spikes", 0)) >= MINIMUM_SPIKES
-
-
-def voltage_sentence(fit: Fit) -> str:
-    """What a fit says of the voltage that it was fitted to."""
-    v = fit.details["voltage"]
-    return (
-        f"Voltage away from spikes: {v['explained']:.0%} of its variance explained, {v['rms']:.2f} mV rms left; "
-        f"{v['samples']} samples count as {v['independent']:.0f} independent ones."
-    )
-
-
-def _compensated(recording: Recording, aec: Path) -> Recording:
-    """The recording without its electrode, which was measured in another file."""
-    from ephysfit.data.electrode import compensate, measure_electrode
-    from ephysfit.data.loading import load
-
-    electrode = measure_electrode(load(aec))
-    note(f"electrode: {electrode.resistance:.1f} ± {electrode.error:.1f} MOhm, taken out of the voltage")
-    return compensate(recording, electrode)
-
-
-def describe(recording: Recording) -> str:
-    """A recording in a few words."""
-    n = len(recording)
-    return f"{n} sweep{'s' * (n != 1)}, {recording.duration / 1e3:g} s, {recording.n_spikes} spikes"
-
-
-def _step(train: Recording, test: Recording) -> float:
-    """The step that serves the data to fit and to score; said where they are sampled differently."""
-    from ephysfit.fitting.fit import step_for
-
-    step, said = step_for(train, test)
-    if said:
-        note(f"{train.cell}: {said}")
-    return step
-
-
-def _likelihood(voltage: bool, drift: str, recent: float | None) -> Likelihood | None:
-    """The likelihood stage as the options want it; None where they leave it as it is."""
-    if not voltage and drift == "0" and recent is None:
-        return None
-    from ephysfit.fitting.stages.likelihood import Likelihood
-    from ephysfit.fitting.voltage_likelihood import Voltage
-
-    return Likelihood(
-        drift=None if drift == "auto" else int(drift),
-        recent=None if recent is None else 1e3 * recent,
-        voltage=Voltage() if voltage else None,
-    )
-
-
-def _priors(paths: list[Path], cell: str, model: str) -> tuple[Prior, ...]:
-    """Priors of the fits in runs and files, those of other cells."""
-    from ephysfit.batch.collect import saved_fits
-    from ephysfit.fitting.fit import Fit
-    from ephysfit.fitting.population_prior import priors_of
-
-    mine = arguments.user_neuron(model) if ".py" in model else None
-    runs = [saved_fits(path, [mine] if mine else []) for path in paths if path.is_dir()]
-    found = [*chain.from_iterable(runs), *(Fit.load(path, mine) for path in paths if not path.is_dir())]
-    others = [f for f in found if f.cell != cell]
-    priors = priors_of(others)
-    own = f" ({len(found) - len(others)} of this cell left out)" if len(found) > len(others) else ""
-    note(f"prior: {', '.join(f'{p.model} of {p.cells} cells' for p in priors)}{own}")
-    return priors
-
-
-def _fit(recording: Recording, model: str, dt: float | None, seed: int, **settings: Any) -> Fit:
-    from ephysfit.fitting.fit import fit as run
-
-    with progress() as tell:
-        return run(recording, model, dt=dt, seed=seed, progress=tell, **settings)
-
-
-def _write(folder: Path, evidence: Evidence, page: bool) -> dict[str, str]:
-    """The files beside a fit: what each is, and where."""
-    from json import dumps
-
-    text = dumps(finite(scoring.to_dict(evidence)), indent=1, ensure_ascii=False, allow_nan=False)
-    written = {"scores": write_text(folder / "scores.json", text + "\n")}
-    if page:
-        from ephysfit.reports.report import write
-
-        written["report"] = write(evidence, folder / "report.html")
-    return {name: str(path) for name, path in written.items()}

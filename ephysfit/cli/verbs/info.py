@@ -8,17 +8,18 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+import ephysfit as ef
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import NARROWEST, WIDTH, as_json, complain, say, table
 from ephysfit.cli.verbs.inspect import draw
-
-if TYPE_CHECKING:
-    from ephysfit.data.info import Report
-    from ephysfit.data.recording import Recording
+from ephysfit.data.info import Report
+from ephysfit.data.loading import surveyed
+from ephysfit.data.recording import Recording
 
 NUMBERS = ("length (s)", "step (ms)", "current (pA)", "voltage (mV)", "spikes", "rate (Hz)", "repeats", "#",
            "s", "ms", "pA", "mV", "Hz")  # fmt: skip
@@ -30,26 +31,34 @@ SHORT = {"sweep": "sweep", "use": "use", "stimulus": "#", "length (s)": "s", "st
 #: columns of a terminal from which the table of sweeps names their stimuli too
 WIDE = 110
 
+Together = Annotated[
+    bool,
+    typer.Option("--together", rich_help_panel=arguments.DATA,
+                 help="Join the files as `fit` would: they are of one cell."),
+]  # fmt: skip
+Headers = Annotated[
+    bool,
+    typer.Option("--headers", rich_help_panel=arguments.DATA,
+                 help="Only what the headers say: no samples are read or fetched."),
+]  # fmt: skip
+Everything = Annotated[bool, typer.Option("--all", rich_help_panel=OUTPUT, help="Every sweep of a long list.")]
 Plot = Annotated[
     Path | None,
     typer.Option("--plot", "-p", metavar="FILE", dir_okay=False, show_default=False,
+                 rich_help_panel=OUTPUT,
                  help="Also draw every sweep with its spikes: .png, .svg or .pdf, as `ephysfit inspect` does."),
 ]  # fmt: skip
 
 
 def info(
     files: arguments.Files,
-    together: Annotated[
-        bool, typer.Option("--together", help="Join the files as `fit` would: they are of one cell.")
-    ] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Every sweep of a long list.")] = False,
-    headers: Annotated[
-        bool, typer.Option("--headers", help="Only what the headers say: no samples are read or fetched.")
-    ] = False,
-    plot: Plot = None,
+    together: Together = False,
+    headers: Headers = False,
     spikes: arguments.SpikesOption = "auto",
     sweeps: arguments.SweepsOption = None,
     option: arguments.ReaderOption = None,
+    everything: Everything = False,
+    plot: Plot = None,
     json: arguments.JsonOption = False,
 ) -> None:
     """Show what a recording holds, what would train and test a model, and why the rest is not used.
@@ -67,8 +76,6 @@ def info(
     if headers:
         _headers(files, json)
         return
-    from ephysfit.data.loading import surveyed
-
     groups = [files] if together else [[path] for path in files]
     found = [surveyed(list(g), **arguments.load_options(spikes, sweeps, option), isolate=True) for g in groups]
     reports = [report for report, _ in found]
@@ -191,9 +198,7 @@ def _sides(report: Report) -> None:
 
 def _headers(files: Iterable[Any], json: bool) -> None:
     """Sweeps as the headers tell them."""
-    from ephysfit.data.contents import contents
-
-    found = [contents(file) for file in files]
+    found = [ef.contents(file) for file in files]
     if json:
         as_json([[{**vars(h), "kind": h.kind} for h in one.headers] for one in found])
         return

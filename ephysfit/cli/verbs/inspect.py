@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import say
-
-if TYPE_CHECKING:
-    from ephysfit.data.recording import Recording
+from ephysfit.data.recording import Recording
 
 KINDS = (".png", ".svg", ".pdf")
 Picture = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, show_default=False,
+                 rich_help_panel=OUTPUT,
                  help="Picture: .png, .svg or .pdf. Default: CELL_sweeps.png, or .pdf where it takes several pages."),
 ]  # fmt: skip
 Zoom = Annotated[
     str | None,
-    typer.Option("--zoom", metavar="START-STOP", show_default=False, help="Only this stretch of each sweep, in ms."),
-]
+    typer.Option("--zoom", metavar="START-STOP", show_default=False, rich_help_panel=arguments.DATA,
+                 help="Only this stretch of each sweep, in ms."),
+]  # fmt: skip
 
 
 def inspect(
     files: arguments.Files,
-    output: Picture = None,
     zoom: Zoom = None,
     spikes: arguments.SpikesOption = "auto",
     sweeps: arguments.SweepsOption = None,
     option: arguments.ReaderOption = None,
+    output: Picture = None,
 ) -> None:
     """Draw every sweep of a recording: current, voltage, the spikes found and their shapes, what is masked.
 
@@ -63,7 +64,7 @@ def _span(text: str) -> tuple[float, float]:
 
 def draw(recording: Recording, output: Path | None) -> list[Path]:
     """The figures of a recording in files; several pages in one PDF, or numbered."""
-    from ephysfit.reports.figures.recorded_sweeps import pages, save
+    from ephysfit.reports.figures.recorded_sweeps import pages, save  # matplotlib and torch: where something is drawn
 
     figures = pages(recording)
     if output is None:

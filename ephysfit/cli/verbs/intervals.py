@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.output import as_json, paragraph, progress, say, table
 from ephysfit.cli.sweep_options import trained
+from ephysfit.errors import near
 
-if TYPE_CHECKING:
-    from ephysfit.data.recording import Recording
-    from ephysfit.fitting.fit import Fit
-
+#: panel of the help
+INTERVALS = "Intervals"
 HOW = ("fisher", "profile", "bootstrap")
 
 
 def way(text: str) -> str:
     """One of the ways to come by intervals."""
     if text not in (*HOW, "none"):
-        raise typer.BadParameter(f"{text!r}; {arguments.hint(text, (*HOW, 'none'))}")
+        raise typer.BadParameter(f"{text!r}; {near(text, (*HOW, 'none'))}")
     return text
 
 
 How = Annotated[
     str,
-    typer.Option("--how", metavar="HOW", callback=way,
+    typer.Option("--how", metavar="HOW", callback=way, rich_help_panel=INTERVALS,
                  help="fisher: the curvature, at once; profile: seconds to minutes; bootstrap: minutes."),
 ]  # fmt: skip
-Level = Annotated[float, typer.Option("--level", min=0.5, max=0.999, help="Coverage of the intervals.")]
+Level = Annotated[
+    float,
+    typer.Option("--level", min=0.5, max=0.999, metavar="P", rich_help_panel=INTERVALS,
+                 help="Coverage of the intervals."),
+]  # fmt: skip
 Names = Annotated[
     str | None,
-    typer.Option("--parameters", metavar="NAMES", show_default=False,
+    typer.Option("--parameters", metavar="NAMES", show_default=False, rich_help_panel=INTERVALS,
                  help="Only these, with commas; the others follow all the same."),
 ]  # fmt: skip
-Draws = Annotated[int, typer.Option("--draws", min=20, help="Draws of the bootstrap.")]
-Block = Annotated[float, typer.Option("--block", min=1.0, metavar="MS", help="Length of its blocks.")]
+Draws = Annotated[
+    int, typer.Option("--draws", min=20, metavar="N", rich_help_panel=INTERVALS, help="Draws of the bootstrap.")
+]
+Block = Annotated[
+    float, typer.Option("--block", min=1.0, metavar="MS", rich_help_panel=INTERVALS, help="Length of its blocks.")
+]
 
 
 def intervals(
@@ -49,12 +57,12 @@ def intervals(
     block: Block = 1000.0,
     train: arguments.TrainOption = None,
     test: arguments.TestOption = None,
-    model: arguments.NeuronOption = None,
-    trust: arguments.TrustOption = False,
-    seed: arguments.SeedOption = 0,
     spikes: arguments.SpikesOption = "auto",
     sweeps: arguments.SweepsOption = None,
     option: arguments.ReaderOption = None,
+    model: arguments.NeuronOption = None,
+    trust: arguments.TrustOption = False,
+    seed: arguments.SeedOption = 0,
     json: arguments.JsonOption = False,
 ) -> None:
     """Give every parameter of a saved fit an interval, and say what the data leave open.
@@ -74,26 +82,27 @@ def intervals(
     found = run(fitted, data, how, level=level, names=names, draws=draws, block=block, seed=seed)
     found.save(fit)
     if json:
-        as_json(found.details["intervals"])
+        as_json(found.intervals.to_dict() if found.intervals else {})
         return
     show(found)
     say(f"written: {fit}")
 
 
-def run(fit: Fit, recording: Recording, how: str, **options: Any) -> Fit:
+def run(fit: ef.Fit, recording: ef.Recording, how: str, **options: Any) -> ef.Fit:
     """The fit with intervals, under a progress bar."""
-    from ephysfit.fitting.uncertainty.intervals import intervals as find
-
     with progress() as tell:
-        return find(fit, recording, how, progress=tell, **options)
+        return ef.intervals(fit, recording, how, progress=tell, **options)
 
 
-def show(fit: Fit) -> None:
+def show(fit: ef.Fit) -> None:
     """Parameters with their intervals, what spikes determine whatever the mV scale, and what is open."""
-    from ephysfit.reports.tables import derived_lines, interval_rows, open_lines
+    from ephysfit.reports.tables import (  # torch: once there is something to show
+        derived_lines,
+        interval_rows,
+        open_lines,
+    )
 
-    found = fit.details["intervals"]
-    end = f"{100 * found['level']:g} % interval"
+    end = f"{100 * fit.intervals.level:g} % interval" if fit.intervals else ""
     table(interval_rows(fit, end), right=("value", "± s.e."))
     derived = derived_lines(fit)
     if derived:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+import ephysfit as ef
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import as_json, say, table
-
-if TYPE_CHECKING:
-    from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.declare import Neuron, Parameter, scalar_values
 
 Name = Annotated[
     str | None,
@@ -20,7 +20,10 @@ Name = Annotated[
 ]
 
 
-Template = Annotated[bool, typer.Option("--template", help="Print a neuron of your own to start from, as Python.")]
+Template = Annotated[
+    bool,
+    typer.Option("--template", rich_help_panel=OUTPUT, help="Print a neuron of your own to start from, as Python."),
+]
 
 
 def models(name: Name = None, json: arguments.JsonOption = False, template: Template = False) -> None:
@@ -42,9 +45,7 @@ def models(name: Name = None, json: arguments.JsonOption = False, template: Temp
     if name is not None:
         _one(_class(name), json)
         return
-    from ephysfit.models import catalogue
-
-    rows = [summary(n) for n in catalogue().values()]
+    rows = [summary(n) for n in ef.models.catalogue().values()]
     if json:
         as_json(rows)
     else:
@@ -54,30 +55,31 @@ def models(name: Name = None, json: arguments.JsonOption = False, template: Temp
 def _template(name: str | None, json: bool) -> None:
     if name is not None or json:
         raise typer.BadParameter("prints one file and goes with nothing else", param_hint="--template")
-    from ephysfit.models import template_text
-
-    say(template_text().rstrip())
+    say(ef.models.template_text().rstrip())
 
 
 def _class(name: str) -> type[Neuron]:
-    from ephysfit.models import find
-
     if name.lower() == "auto":
         raise typer.BadParameter("auto chooses among the catalogue; name one neuron", param_hint="NAME")
     try:
-        return find(arguments.find_model(name))
+        return ef.models.find(arguments.find_model(name))
     except typer.BadParameter as error:
         error.param_hint = "NAME"
         raise
 
 
+def parameters_of(neuron: type[Neuron]) -> dict[str, Parameter]:
+    """The parameters by flat name: elements of a bank are numbered."""
+    from ephysfit.neuron.free_parameters import declared  # torch: once the usage is right
+
+    return declared(neuron)
+
+
 def summary(neuron: type[Neuron]) -> dict[str, Any]:
     """A neuron in a row."""
-    from ephysfit.neuron.free_parameters import declared
-
     return {
         "name": neuron.__name__,
-        "parameters": len(declared(neuron)),
+        "parameters": len(parameters_of(neuron)),
         "states": len(neuron.state_names()),
         "noise": neuron.stochastic(),
         "what it is": first_sentence(inspect.getdoc(neuron) or ""),
@@ -98,14 +100,12 @@ def first_sentence(docstring: str) -> str:
 
 def full(neuron: type[Neuron]) -> dict[str, Any]:
     """A neuron with all that its declaration says."""
-    from ephysfit.neuron.declare import scalar_values
-    from ephysfit.neuron.free_parameters import declared
-    from ephysfit.neuron.symbols import text
+    from ephysfit.neuron.symbols import text  # sympy: once the usage is right
 
     parameters = [
         {"name": n, "unit": p.unit, "low": p.low, "start": start, "high": p.high, "meaning": p.doc,
          "measured": p.measured}
-        for (n, p), start in zip(declared(neuron).items(), scalar_values(neuron.start()).values(), strict=True)
+        for (n, p), start in zip(parameters_of(neuron).items(), scalar_values(neuron.start()).values(), strict=True)
     ]  # fmt: skip
     return {
         **summary(neuron),

@@ -7,15 +7,19 @@ from typing import Annotated
 
 import typer
 
-from ephysfit.cli import arguments, scoring
+from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import say
 from ephysfit.cli.sweep_options import unseen
+from ephysfit.errors import near
 
 #: names of `reports.figures.single.KINDS` (a test compares them), so that help and usage errors stay light
 KINDS = (
     "overview", "stimuli", "misses", "statistics", "responses", "fitting", "bounds", "raster", "psth", "membrane",
     "current", "precision", "intervals", "f-i", "rescaling", "history",
 )  # fmt: skip
+#: panel of the help
+FIGURE = "Figure"
 FORMATS = (".png", ".pdf", ".svg")
 
 
@@ -23,7 +27,7 @@ def known_kind(text: str) -> str:
     """One of the figures there are."""
     if text.lower() in KINDS:
         return text.lower()
-    raise typer.BadParameter(f"{text!r}; {arguments.hint(text, KINDS, most=len(KINDS))}")
+    raise typer.BadParameter(f"{text!r}; {near(text, KINDS)}")
 
 
 def figure_file(path: Path) -> Path:
@@ -55,17 +59,19 @@ Kind = Annotated[
         metavar="KIND",
         callback=known_kind,
         autocompletion=lambda: list(KINDS),
+        rich_help_panel=FIGURE,
         help="One of " + ", ".join(KINDS) + ".",
     ),
 ]
 Figure = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=figure_file, show_default=False,
+                 rich_help_panel=OUTPUT,
                  help="The figure to write: .png, .pdf or .svg."),
 ]  # fmt: skip
 Stretch = Annotated[
     str | None,
-    typer.Option("--from", metavar="START-STOP", show_default=False,
+    typer.Option("--from", metavar="START-STOP", show_default=False, rich_help_panel=FIGURE,
                  help="Stretch in ms of figures in time. Default: a typical 2500 ms."),
 ]  # fmt: skip
 
@@ -73,18 +79,19 @@ Stretch = Annotated[
 def plot(
     fit: arguments.FitFile,
     files: arguments.Files,
-    output: Figure,
+    *,
     kind: Kind = "overview",
     stretch: Stretch = None,
     train: arguments.TrainOption = None,
     test: arguments.TestOption = None,
+    spikes: arguments.SpikesOption = "auto",
+    sweeps: arguments.SweepsOption = None,
+    option: arguments.ReaderOption = None,
     model: arguments.NeuronOption = None,
     trust: arguments.TrustOption = False,
     runs: arguments.RunsOption = 200,
     seed: arguments.SeedOption = 1,
-    spikes: arguments.SpikesOption = "auto",
-    sweeps: arguments.SweepsOption = None,
-    option: arguments.ReaderOption = None,
+    output: Figure,
 ) -> None:
     """Draw one figure of a saved fit on sweeps it has not seen, as PNG, PDF or SVG.
 
@@ -96,6 +103,7 @@ def plot(
 
     ephysfit plot fit.json cell.nwb --kind f-i -o f_i.svg
     """
+    from ephysfit.cli import scoring  # torch and matplotlib: once the usage is right
     from ephysfit.reports.figures.single import draw, save
 
     within = span(stretch)

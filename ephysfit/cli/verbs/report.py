@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+import ephysfit as ef
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import say
 from ephysfit.cli.sweep_options import unseen
 
 Page = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE.html", dir_okay=False, show_default=False,
+                 rich_help_panel=OUTPUT,
                  help="The page to write. Default: report.html beside the fit."),
 ]  # fmt: skip
 
@@ -23,12 +26,12 @@ def report(
     files: arguments.Files,
     train: arguments.TrainOption = None,
     test: arguments.TestOption = None,
-    model: arguments.NeuronOption = None,
-    trust: arguments.TrustOption = False,
-    output: Page = None,
     spikes: arguments.SpikesOption = "auto",
     sweeps: arguments.SweepsOption = None,
     option: arguments.ReaderOption = None,
+    model: arguments.NeuronOption = None,
+    trust: arguments.TrustOption = False,
+    output: Page = None,
 ) -> None:
     """Write the report of a saved fit: one HTML page that needs no network.
 
@@ -38,8 +41,6 @@ def report(
 
     ephysfit report fit.json repeats.abf -o figure_2.html
     """
-    from ephysfit.reports.report import report as write
-
     fitted = arguments.open_fit(fit, model, trust)
     held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
-    say(f"written: {write(fitted, held, output or fit.with_name('report.html'))}")
+    say(f"written: {ef.report(fitted, held, output or fit.with_name('report.html'))}")

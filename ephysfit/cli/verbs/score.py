@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ephysfit.cli import arguments, scoring
+from ephysfit.cli import arguments
 from ephysfit.cli.output import as_json
 from ephysfit.cli.sweep_options import unseen
 
@@ -12,14 +12,14 @@ def score(
     files: arguments.Files,
     train: arguments.TrainOption = None,
     test: arguments.TestOption = None,
+    spikes: arguments.SpikesOption = "auto",
+    sweeps: arguments.SweepsOption = None,
+    option: arguments.ReaderOption = None,
     model: arguments.NeuronOption = None,
     trust: arguments.TrustOption = False,
     runs: arguments.RunsOption = 200,
     dt: arguments.StepOption = None,
     seed: arguments.SeedOption = 1,
-    spikes: arguments.SpikesOption = "auto",
-    sweeps: arguments.SweepsOption = None,
-    option: arguments.ReaderOption = None,
     json: arguments.JsonOption = False,
 ) -> None:
     """Score a saved fit on sweeps that it has not seen.
@@ -32,6 +32,8 @@ def score(
 
     ephysfit score fit.json another_day.abf --json
     """
+    from ephysfit.cli import scoring  # torch: once the usage is right
+
     fitted = arguments.open_fit(fit, model, trust)
     held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
     evidence = scoring.gather(fitted, held, None, runs=runs, seed=seed, dt=dt)

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import as_json, say, table
+from ephysfit.data.assemble import Choice
+from ephysfit.data.recording import Recording, join
+from ephysfit.data.registry import read, reader_of
 from ephysfit.files import replacing, write_text
 
 if TYPE_CHECKING:
-    from ephysfit.data.recording import Recording
     from ephysfit.simulation.simulate import Simulation
 
 #: how spike times can be written, by the file's ending
@@ -32,6 +35,7 @@ def spike_file(path: Path | None) -> Path | None:
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=spike_file, show_default=False,
+                 rich_help_panel=OUTPUT,
                  help="Write the spike times here: .csv (one row a spike) or .json."),
 ]  # fmt: skip
 
@@ -39,14 +43,14 @@ Output = Annotated[
 def simulate(
     fit: arguments.FitFile,
     files: arguments.Files,
+    sweeps: arguments.SweepsOption = None,
+    option: arguments.ReaderOption = None,
     model: arguments.NeuronOption = None,
     trust: arguments.TrustOption = False,
-    output: Output = None,
     runs: arguments.RunsOption = 200,
     dt: arguments.StepOption = None,
     seed: arguments.SeedOption = 1,
-    sweeps: arguments.SweepsOption = None,
-    option: arguments.ReaderOption = None,
+    output: Output = None,
     json: arguments.JsonOption = False,
 ) -> None:
     """Run a fitted cell on the currents of a file; the file needs no voltage and no spikes.
@@ -76,10 +80,6 @@ def simulate(
 
 def _currents(files: list[Path], sweeps: str | None, option: list[str] | None) -> Recording:
     """The files as they are: spikes are not looked for."""
-    from ephysfit.data.assemble import Choice
-    from ephysfit.data.recording import join
-    from ephysfit.data.registry import read
-
     options = arguments.load_options("auto", sweeps, option)
     options.pop("spikes")
     wanted = options.pop("sweeps", None)
@@ -89,8 +89,6 @@ def _currents(files: list[Path], sweeps: str | None, option: list[str] | None) -
 
 def _alone(path: Path) -> dict[str, bool]:
     """The option by which a reader takes a current that nobody has recorded yet, where it has one."""
-    from ephysfit.data.registry import reader_of
-
     return {"planned": True} if "planned" in reader_of(path).options else {}
 
 

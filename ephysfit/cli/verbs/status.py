@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from ephysfit.batch.status import standing
 from ephysfit.cli import arguments
 from ephysfit.cli.output import as_json, say, table
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder of a run.")]
 
-
-def status(run: Run, json: arguments.JsonOption = False) -> None:
+def status(run: arguments.RunFolder, json: arguments.JsonOption = False) -> None:
     """Say how far a batch run is: done, failed, under way, left; from any shell that sees its folder.
 
     Examples:
@@ -22,8 +16,6 @@ def status(run: Run, json: arguments.JsonOption = False) -> None:
 
     watch -n 5 ephysfit status run
     """
-    from ephysfit.batch.status import standing
-
     now = standing(run)
     if json:
         as_json({**vars(now), "counts": dict(now.counts), "left": now.left, "hours_left": now.hours_left})

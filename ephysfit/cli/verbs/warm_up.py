@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ephysfit import disk_cache
 from ephysfit.cli import arguments
 from ephysfit.cli.output import note, say
+from ephysfit.models import candidates, catalogue, find
 
 Names = Annotated[
     list[str] | None,
@@ -35,9 +39,7 @@ def warm_up(names: Names = None, gradient: Gradient = False, everything: Everyth
 
     EPHYSFIT_CACHE=/scratch/kernels ephysfit warm-up --all
     """
-    from ephysfit import disk_cache
-    from ephysfit.models import candidates, catalogue, find
-    from ephysfit.simulation.warm_up import warm_up as compile_all
+    from ephysfit.simulation.warm_up import warm_up as compile_all  # torch: once the usage is right
 
     chosen = [find(arguments.find_model(n)) for n in names or ()]
     neurons = chosen or (catalogue().values() if everything else candidates())
@@ -55,9 +57,6 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield _lines()
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     columns = (TextColumn("compiling kernels"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ephysfit.cli import arguments
+from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import say
 from ephysfit.cli.sweep_options import unseen
 
@@ -18,11 +19,18 @@ NwbFile = Annotated[
 ]  # fmt: skip
 Label = Annotated[
     str | None,
-    typer.Option("--label", metavar="NAME", show_default=False, help="Name of the fit in the file; its model's."),
+    typer.Option(
+        "--label",
+        metavar="NAME",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+        help="Name of the fit in the file; its model's.",
+    ),
 ]
 Out = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE.nwb", dir_okay=False, show_default=False,
+                 rich_help_panel=OUTPUT,
                  help="Write this file instead and leave the first as it is."),
 ]  # fmt: skip
 
@@ -30,17 +38,17 @@ Out = Annotated[
 def write(
     fit: arguments.FitFile,
     file: NwbFile,
-    label: Label = None,
-    output: Out = None,
     train: arguments.TrainOption = None,
     test: arguments.TestOption = None,
+    spikes: arguments.SpikesOption = "auto",
+    sweeps: arguments.SweepsOption = None,
+    option: arguments.ReaderOption = None,
     model: arguments.NeuronOption = None,
     trust: arguments.TrustOption = False,
     runs: arguments.RunsOption = 50,
     seed: arguments.SeedOption = 1,
-    spikes: arguments.SpikesOption = "auto",
-    sweeps: arguments.SweepsOption = None,
-    option: arguments.ReaderOption = None,
+    label: Label = None,
+    output: Out = None,
 ) -> None:
     """Append a fit, its predicted spikes and its scores to an NWB file.
 
@@ -53,10 +61,10 @@ def write(
 
     ephysfit write fit.json cell.nwb --label alif_march -o cell_with_fit.nwb
     """
-    from ephysfit.fitting.nwb_cell import write as append
+    from ephysfit.reports.export.nwb import write_nwb  # torch: once the usage is right
 
     fitted = arguments.open_fit(fit, model, trust)
     held = unseen(arguments.open_recording([file], spikes, sweeps, option), fitted, train, test)
-    written = append(fitted, file, held, label=label, runs=runs, seed=seed, out=output)
+    written = write_nwb(fitted, file, held, label=label, runs=runs, seed=seed, out=output)
     say(f"written into {written}: {fitted.model} of {fitted.cell}, {runs} noisy runs of {len(held)} sweeps, and scores")
     say(f'read it back with ephysfit.Fit.load("{written}")')

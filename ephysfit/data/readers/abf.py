@@ -113,7 +113,7 @@ def contents(path: Path) -> tuple[Header, ...]:
 
 
 def _opened(path: Path) -> Any:
-    from neo.rawio import AxonRawIO
+    from neo.rawio import AxonRawIO  # half a second, and only for this format
 
     _check_sections(path)
     reader = AxonRawIO(str(path))

@@ -76,7 +76,7 @@ def read(
 
 
 def _blocks(path: Path) -> list[Any]:
-    import neo
+    import neo  # half a second, and only for its formats
 
     suffix = path.suffix.lower()
     if suffix in _NEEDS:

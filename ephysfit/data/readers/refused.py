@@ -6,6 +6,8 @@ import re
 import zipfile
 from pathlib import Path
 
+import h5py
+
 from ephysfit.data.assemble import Choice
 from ephysfit.data.hdf5 import opened
 from ephysfit.data.recording import Recording
@@ -108,8 +110,6 @@ def _zip(path: Path) -> str | None:
 
 def _is_wavesurfer(path: Path) -> bool:
     """HDF5 with a header and sweeps or trials of WaveSurfer."""
-    import h5py
-
     with opened(path) as file:
         kept = [name for name, item in file.items() if isinstance(item, h5py.Group)]
     return "header" in kept and any(re.fullmatch(r"(sweep|trial)_\d+", name) for name in kept)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -482,8 +483,6 @@ def _mat(path: Path) -> Found:
 
 def _mat73(path: Path) -> Found:
     """Numeric arrays of a Matlab 7.3 file, which is HDF5; Matlab keeps them column by column."""
-    import h5py
-
     with hdf5.opened(path) as file:
         found = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
         numbers = {name: item for name, item in found.items() if np.issubdtype(item.dtype, np.number) and item.shape}

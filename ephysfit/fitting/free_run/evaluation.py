@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import torch
 from ephysfit.fitting.free_run.free_runs import FreeRuns
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss, Mask, within
 from ephysfit.fitting.stage import Estimate, Problem, Status
+from ephysfit.fitting.stage_reports import Report, Reports, SearchReport
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import Free, as_floats
 
@@ -54,16 +54,16 @@ class Arena:
         both = self._losses(z, -1, [self.masks, list(self.problem.held_out)])
         return both[0], both[1]
 
-    def better(self, z: Array) -> tuple[int, dict[str, Any]]:
-        """Which of the candidates after the first to keep, 0 for none of them; and losses of the first and of the best.
+    def better(self, z: Array) -> tuple[int, tuple[float, float], tuple[float, float]]:
+        """Which of the candidates after the first to keep, 0 for none; training and held-out losses of first and best.
 
         It must be better on the training blocks, and still better where these and the validation blocks count alike.
         """
         train, held = self.losses(z)
         best = 1 + int(np.argmin(np.nan_to_num(train[1:], nan=np.inf)))
         gain, later = train[0] - train[best], held[0] - held[best]
-        told = {"train": train[[0, best]].tolist(), "held_out": held[[0, best]].tolist()}
-        return best if gain > 0 and gain + later > 0 else 0, told
+        kept = best if gain > 0 and gain + later > 0 else 0
+        return kept, (float(train[0]), float(train[best])), (float(held[0]), float(held[best]))
 
     def _losses(self, z: Array, draw: int, sides: list[list[Mask]]) -> Array:
         """Means over sweeps, weighted by their spikes and by `SILENT`, (side, candidate)."""
@@ -87,12 +87,12 @@ class Arena:
 
 
 def outcome(
-    estimate: Estimate, stage: str, free: Free, z: Array | None, details: dict[str, Any], ended: Status
+    estimate: Estimate, free: Free, z: Array | None, report: SearchReport, ended: Status, *others: Report
 ) -> Estimate:
-    """The estimate with the coordinates a stage ended with; as it was, and told so, where it found none (None)."""
+    """The estimate at the coordinates a stage ended with; as it was, with a report that says so, where z is None."""
     if z is None:
-        told = {**details, "kept": "the estimate before"}
-        return estimate.with_(stage=stage, status=Status.CONVERGED, details=told)
+        kept = replace(report, kept="the estimate before")
+        return estimate.with_(status=Status.CONVERGED, reports=Reports(kept, *others))
     cell = as_floats(free.to_neuron(torch.as_tensor(z), estimate.neuron))
     status = Status.AT_BOUND if free.on_bound(cell) else ended
-    return estimate.with_(neuron=cell, stage=stage, status=status, train=np.nan, validation=np.nan, details=details)
+    return estimate.with_(neuron=cell, status=status, train=np.nan, validation=np.nan, reports=Reports(report, *others))

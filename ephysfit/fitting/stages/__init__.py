@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from ephysfit.fitting.stages.causal_readout import Readout
+from typing import Any
+
+from ephysfit.deprecation import deprecated
+from ephysfit.fitting.stage import Stage
+from ephysfit.fitting.stages.causal_readout import CausalReadout
 from ephysfit.fitting.stages.gradient import Gradient
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.noisy_gradient import NoisyGradient
 from ephysfit.fitting.stages.passive import Passive
-from ephysfit.fitting.stages.refractory_period import Barred, Refractory
+from ephysfit.fitting.stages.refractory_period import LengthenRefractory, Refractory
 from ephysfit.fitting.stages.search import Search
 from ephysfit.fitting.stages.softness import Softness
 from ephysfit.fitting.stages.wrappers import BestOf, MultiStart, Only, Rounds
 from ephysfit.fitting.voltage_likelihood import Voltage
 
 __all__ = [
-    "Barred",
     "BestOf",
+    "CausalReadout",
     "Gradient",
+    "LengthenRefractory",
     "Likelihood",
     "MultiStart",
     "NoisyGradient",
     "Only",
     "Passive",
-    "Readout",
     "Refractory",
     "Rounds",
     "Search",
     "Softness",
+    "Stage",
     "Voltage",
 ]
+
+#: names of 0.1 and what they are called since 0.2.0
+_RENAMED = {"Barred": "LengthenRefractory", "Readout": "CausalReadout"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    deprecated(f"ephysfit.stages.{name}", f"ephysfit.stages.{_RENAMED[name]}", "0.2.0")
+    return globals()[_RENAMED[name]]

@@ -9,24 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Train
 from ephysfit.data.holding_current import LEAD
-from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
+from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.metrics.coincidence import count_hits
 from ephysfit.metrics.trains import EDGE, cut
-from ephysfit.neuron.declare import SOFTNESS, Neuron
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.roles import Role
 from ephysfit.simulation.simulate import simulate
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Readout:
+class CausalReadout(Stage):
     """Choose the sharpness of the causal run on the training data.
 
     Parameters
@@ -45,6 +47,8 @@ class Readout:
         At most this many ms at the end of each training sweep are used.
     """
 
+    name: ClassVar[str] = "readout"
+    needs: ClassVar[tuple[Need, ...]] = (Need.HAZARD, Need.SPIKES)
     betas: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0, 5.0)
     offsets: tuple[float, float, int] = (-3.0, 2.0, 16)
     runs: int = 64
@@ -52,11 +56,7 @@ class Readout:
     window: float = 4.0
     longest: float = 30000.0
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
-        if not problem.neuron.stochastic():
-            return estimate.with_(stage="readout", status=Status.NOT_NEEDED)
-        if problem.n_spikes < MINIMUM_SPIKES:
-            return estimate.with_(stage="readout", status=Status.TOO_FEW_SPIKES)
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         cell = estimate.neuron
         scale = softness(cell)
         stretches = self._stretches(problem)
@@ -65,12 +65,8 @@ class Readout:
         settings = [(b, o) for b in self.betas for o in offsets]
         table = np.reshape(self._agreements(problem, cell, settings, stretches, aims), (len(self.betas), len(offsets)))
         at = np.unravel_index(int(np.argmax(blurred(table))), table.shape)
-        details = {
-            **estimate.details,
-            "sharpen": (float(self.betas[at[0]]), float(offsets[at[1]])),
-            "agreement": float(table[at]),
-        }
-        return estimate.with_(stage="readout", status=Status.CONVERGED, details=details)
+        chosen = CausalRun((float(self.betas[at[0]]), float(offsets[at[1]])), float(table[at]))
+        return estimate.with_(status=Status.CONVERGED, reports=Reports(chosen))
 
     def _stretches(self, problem: Problem) -> list[Array]:
         """The end of every training sweep, in steps of the grid."""
@@ -135,8 +131,8 @@ def pooled_gamma(
 
 
 def softness(cell: Neuron) -> float:
-    """The margin over which the hazard grows e-fold, mV: its ``delta`` (declared or pinned), else 1."""
-    return float(getattr(cell, SOFTNESS, 1.0))
+    """The margin over which the hazard grows e-fold, mV: its softness (declared or pinned), else 1."""
+    return float(cell.value_of(Role.SOFTNESS, 1.0))
 
 
 def _stop(valid: npt.NDArray[np.bool_]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,8 @@ import torch
 from ephysfit.fitting.free_run.evaluation import SILENT, outcome
 from ephysfit.fitting.free_run.losses import VanRossum, within
 from ephysfit.fitting.free_run.surrogates import drop_at_spike
-from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
+from ephysfit.fitting.stage_reports import CausalRun, SearchReport
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import Free
 from ephysfit.simulation import adjoint
@@ -22,7 +24,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Gradient:
+class Gradient(Stage):
     """Lower the van Rossum distance of the noise-free threshold run by Adam, from several starts at once.
 
     The distance is taken with time constants from coarse to fine, so that a spike first finds its neighbourhood and
@@ -51,6 +53,8 @@ class Gradient:
         Parameters to move; all smooth ones unless given.
     """
 
+    name: ClassVar[str] = "gradient"
+    needs: ClassVar[tuple[Need, ...]] = (Need.SPIKES,)
     steps: int = 200
     rate: float = 0.03
     starts: int = 8
@@ -61,13 +65,14 @@ class Gradient:
     check: int = 10
     names: tuple[str, ...] = ()
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
-        if problem.n_spikes < MINIMUM_SPIKES:
-            return estimate.with_(stage="gradient", status=Status.TOO_FEW_SPIKES)
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         descent = _Descent(self, problem, estimate.neuron)
         z, curve, held_out = descent.go()
-        details = {"curves": [curve], "held_out": held_out, "surrogate_width": descent.surrogate.width, "sharpen": None}
-        return outcome(estimate, "gradient", descent.free, None if z is None else z.numpy(), details, Status.STEPS_USED)
+        report = SearchReport(
+            curves=(tuple(curve),), held_out=tuple(held_out), surrogate_width=float(descent.surrogate.width)
+        )
+        end = None if z is None else z.numpy()
+        return outcome(estimate, descent.free, end, report, Status.STEPS_USED, CausalRun(None))
 
 
 class _Descent:
@@ -112,7 +117,7 @@ class _Descent:
                 held_out.append(float(now.min()))
                 if now.min() < floor:
                     floor, best = float(now.min()), z.detach()[int(np.argmin(now))].clone()
-                self.problem.tell("gradient", (n + 1) / self.stage.steps, floor)
+                self.problem.tell(self.stage.name, (n + 1) / self.stage.steps, floor)
         return best, curve, held_out
 
     def _batch(self) -> torch.Tensor:

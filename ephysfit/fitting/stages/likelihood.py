@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from ephysfit.errors import FitError
-from ephysfit.fitting.prior import packed, seen
-from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.fitting.prior import expand, packed
+from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
+from ephysfit.fitting.stage_reports import LikelihoodReport, PriorReport, Quadratic, Reports, VoltageReport
 from ephysfit.fitting.voltage_likelihood import Voltage, noise_of, summary, watched
 from ephysfit.kernels.threads import count
 from ephysfit.neuron.declare import Neuron, scalar_values
@@ -105,12 +106,12 @@ class Posterior:
         value = found.value - self._penalty(q)
         return Information(value, found.gradient - pull, found.fisher + curvature)
 
-    def seen(self, q: torch.Tensor, at: Information) -> dict[str, Any]:
-        """What the data alone said where a climb ended (`population.seen`)."""
+    def seen(self, q: torch.Tensor, at: Information) -> Quadratic:
+        """The log-likelihood of the data alone about the place where a climb ended."""
         pull, curvature = self._pull(q)
         z, _ = self.apart(q)
         n = len(z)
-        return seen(self.replay.free, z, (at.gradient + pull)[:n], (at.fisher - curvature)[:n, :n])
+        return expand(self.replay.free, z, (at.gradient + pull)[:n], (at.fisher - curvature)[:n, :n])
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def _solve(at: Information, damping: float) -> Array:
 
 
 @dataclass(frozen=True)
-class Likelihood:
+class Likelihood(Stage):
     """Fit by maximum likelihood with the recorded spikes replayed, from several starts.
 
     Every start climbs a little: first the parameters in which the log rate is near linear, then all. The start that
@@ -223,6 +224,8 @@ class Likelihood:
         capacitance, conductances and potentials have values. Losses remain those of the spikes.
     """
 
+    name: ClassVar[str] = "likelihood"
+    needs: ClassVar[tuple[Need, ...]] = (Need.HAZARD, Need.SPIKES)
     steps: int = 120
     starts: int = 3
     first: int = 6
@@ -240,36 +243,33 @@ class Likelihood:
         if self.recent is not None and not self.recent > 0:
             raise FitError(f"Likelihood(recent={self.recent:g}): a half-life is a time above 0 ms")
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
-        if not problem.neuron.stochastic():
-            return estimate.with_(stage="likelihood", status=Status.NOT_NEEDED)
-        if problem.n_spikes < MINIMUM_SPIKES:
-            return estimate.with_(stage="likelihood", status=Status.TOO_FEW_SPIKES)
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         climb = _Climb(self, problem, estimate.neuron)
         begun = self._trials(climb, self._starts(problem, estimate.neuron))
         cell, _ = max(begun, key=lambda b: b[1].value)
         cell, found = climb.top(cell)
         free = Free.of(problem.neuron, climb.everything)
         bounds = free.on_bound(cell)
-        curves = [[-v / problem.n_spikes for v in a.values] for a in (*(a for _, a in begun), found)]
+        spread, correlated = errors(free, found)
+        report = LikelihoodReport(
+            top=scalar_values(cell),
+            prior=climb.prior(),
+            standard_errors=spread,
+            correlated=correlated,
+            starts=tuple(-a.value / problem.n_spikes for _, a in begun),
+            drift=tuple(found.z[len(free.names) :].tolist()),
+            recent=self.recent,
+            voltage=climb.voltage(cell),
+            seen=found.target.seen(found.z, found.information),
+            curves=tuple(tuple(-v / problem.n_spikes for v in a.values) for a in (*(a for _, a in begun), found)),
+            at_bound=tuple(bounds),
+            steps=len(found.values) - 1,
+        )
         return estimate.with_(
             neuron=cell,
-            stage="likelihood",
             status=Status.AT_BOUND if bounds and found.status is Status.CONVERGED else found.status,
             **climb.losses(cell, found),
-            details={
-                "curves": curves,
-                "at_bound": bounds,
-                "steps": len(found.values) - 1,
-                "starts": [-a.value / problem.n_spikes for _, a in begun],
-                "drift": found.z[len(free.names) :].tolist(),
-                "recent": self.recent,
-                "top": scalar_values(cell),
-                "prior": climb.prior(),
-                **errors(free, found),
-                **climb.told(cell),
-                "seen": found.target.seen(found.z, found.information),
-            },
+            reports=Reports(report),
         )
 
     def _starts(self, problem: Problem, cell: Neuron) -> list[Neuron]:
@@ -328,20 +328,20 @@ class _Climb:
         free = Free.of(self.problem.neuron, self.everything)
         return noise_of(free, cell, self.problem.dt, self.sweeps, self.stage.voltage)
 
-    def prior(self) -> dict[str, Any]:
+    def prior(self) -> PriorReport:
         """The prior as a fit keeps it."""
-        kept = {"strength": self.stage.prior, "centre": scalar_values(self.centre), "names": list(self.everything)}
+        kept = PriorReport(self.stage.prior, scalar_values(self.centre), self.everything)
         known = self.problem.prior
         if known is None:
             return kept
-        return {**kept, "cells": known.cells, "precision": packed(known.precision(self.everything))}
+        return replace(kept, cells=known.cells, precision=packed(known.precision(self.everything)))
 
-    def told(self, cell: Neuron) -> dict[str, Any]:
-        """What a fit of the voltage too says of it; None under its name where a stage before said something."""
+    def voltage(self, cell: Neuron) -> VoltageReport | None:
+        """What the fit says of the voltage, where that was fitted too."""
         if self.noise is None or self.stage.voltage is None:
-            return {"voltage": None}
+            return None
         free = Free.of(self.problem.neuron, self.everything)
-        return {"voltage": summary(free, cell, self.problem.dt, self.sweeps, self.stage.voltage, self.noise)}
+        return summary(free, cell, self.problem.dt, self.sweeps, self.stage.voltage, self.noise)
 
     def top(self, cell: Neuron) -> tuple[Neuron, Ascent]:
         """The last ascent; with a voltage again and again, until its noise, estimated in between, stays."""
@@ -376,7 +376,7 @@ class _Climb:
 
         def report(fraction: float, z: torch.Tensor, value: float) -> None:
             here = lambda: as_floats(free.to_neuron(target.apart(z)[0], cell))  # noqa: E731
-            self.problem.tell("likelihood", fraction, -value / self.n_spikes, here)
+            self.problem.tell(self.stage.name, fraction, -value / self.n_spikes, here)
 
         start = target.start(free.to_vector(cell))
         found = ascend(target, start, steps=steps, tolerance=self.stage.tolerance, report=report)
@@ -416,7 +416,7 @@ def faded(sweeps: Sequence[Taught], half_life: float | None, dt: float) -> list[
     return out[::-1]
 
 
-def errors(free: Free, found: Ascent) -> dict[str, Any]:
+def errors(free: Free, found: Ascent) -> tuple[dict[str, float], tuple[tuple[str, str, float], ...]]:
     """Standard errors from the Fisher information (prior included) and pairs of parameters it cannot tell apart."""
     n = len(free.names)
     with np.errstate(invalid="ignore"):
@@ -426,10 +426,10 @@ def errors(free: Free, found: Ascent) -> dict[str, Any]:
     z = found.z[:n].detach()
     slopes = free.slopes(z).numpy()
     pairs = np.argwhere(np.triu(np.abs(correlation) > ALIKE, 1))
-    return {
-        "standard_errors": {name: float(s) for name, s in zip(free.names, np.abs(slopes) * spread, strict=True)},
-        "correlated": [[free.names[i], free.names[j], float(correlation[i, j])] for i, j in pairs],
-    }
+    return (
+        {name: float(s) for name, s in zip(free.names, np.abs(slopes) * spread, strict=True)},
+        tuple((free.names[i], free.names[j], float(correlation[i, j])) for i, j in pairs),
+    )
 
 
 def _fitting(cell: Neuron, values: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,13 @@ from ephysfit.fitting.free_run.likelihood_axes import scales
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore
 from ephysfit.fitting.free_run.spike_gradients import Dense, credit, pull
 from ephysfit.fitting.free_run.surrogates import drop_at_spike
-from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
+from ephysfit.fitting.stage_reports import SearchReport
 from ephysfit.kernels.tiles import Lists
 from ephysfit.neuron.affine import refractory_steps
-from ephysfit.neuron.declare import SOFTNESS, Neuron
+from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.roles import Role
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.compiled import Run
 from ephysfit.simulation.surrogate import Surrogate
@@ -31,7 +33,7 @@ SLOPES = ("likelihood ratio", "survival", "in graph", "detached")
 
 
 @dataclass(frozen=True)
-class NoisyGradient:
+class NoisyGradient(Stage):
     """Lower a loss of the noisy runs by Adam, from several starts at once.
 
     Every step draws fresh runs of every start. Windows shrink from coarse to their own width over the first half of
@@ -68,6 +70,8 @@ class NoisyGradient:
         A step sees at most this much of a sweep, ms, at a random place.
     """
 
+    name: ClassVar[str] = "noisy gradient"
+    needs: ClassVar[tuple[Need, ...]] = (Need.HAZARD, Need.SPIKES)
     steps: int = 80
     rate: float = 0.4
     starts: int = 1
@@ -85,17 +89,13 @@ class NoisyGradient:
         if self.slope not in SLOPES:
             raise FitError(f"slope {self.slope!r} is unknown; {near(self.slope, SLOPES)}")
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
-        if problem.n_spikes < MINIMUM_SPIKES:
-            return estimate.with_(stage="gradient", status=Status.TOO_FEW_SPIKES)
-        if not problem.neuron.stochastic():
-            return estimate.with_(stage="gradient", status=Status.NOT_NEEDED)
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         descent = _Descent(self, problem, estimate.neuron)
         ends, curve = descent.go()
         z = np.concatenate([descent.free.to_vector(estimate.neuron).numpy()[None], ends])
-        best, told = replace(descent.arena, runs=self.judged).better(z)
-        details: dict[str, Any] = {"curves": [curve], "slope": self.slope, **told}
-        return outcome(estimate, "gradient", descent.free, z[best] if best else None, details, Status.STEPS_USED)
+        best, train, held_out = replace(descent.arena, runs=self.judged).better(z)
+        report = SearchReport(type(self.loss).__name__, (tuple(curve),), train, held_out, slope=self.slope)
+        return outcome(estimate, descent.free, z[best] if best else None, report, Status.STEPS_USED)
 
 
 class _Descent:
@@ -107,7 +107,7 @@ class _Descent:
         self.arena = Arena(problem, self.free, cell, stage.loss, stage.runs)
         self.spikes = [s.numpy() for s in problem.trials.spikes[0]]
         if stage.slope == "survival":
-            self.surrogate = Surrogate(float(getattr(cell, SOFTNESS, 1.0)), "survival")
+            self.surrogate = Surrogate(float(cell.value_of(Role.SOFTNESS, 1.0)), "survival")
         elif stage.slope != "likelihood ratio":
             self.surrogate = Surrogate(drop_at_spike(problem, cell))
 
@@ -127,7 +127,7 @@ class _Descent:
             adam.step()
             if n >= last:
                 passed.append((begun + moved @ axes).detach())
-            self.problem.tell("gradient", (n + 1) / self.stage.steps, curve[-1])
+            self.problem.tell(self.stage.name, (n + 1) / self.stage.steps, curve[-1])
         ends = torch.stack(passed).mean(0) if passed else begun
         return ends.numpy(), curve
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ephysfit.data.recording import Sweep
-from ephysfit.fitting.stage import Estimate, Problem, Status
-from ephysfit.neuron.free_parameters import declared
+from ephysfit.fitting.stage import Estimate, Problem, Stage, Status
+from ephysfit.fitting.stage_reports import PassiveReport, Reports
+from ephysfit.neuron.roles import Role
 
 Array = npt.NDArray[np.float64]
 
+#: what a recorded voltage, or a convention where there is none, gives a membrane
+MEMBRANE = (Role.CAPACITANCE, Role.LEAK, Role.REST, Role.THRESHOLD, Role.RESET)
+
 
 @dataclass(frozen=True)
-class Passive:
-    """Estimate what the neuron declares under its standard names (C, g, E_L, theta, V_reset, t_ref).
+class Passive(Stage):
+    """Estimate what has a role in the neuron: capacitance, leak, rest, threshold, reset, refractory period.
 
     With a voltage: C, g and E_L by regression of dV/dt on V and I away from spikes (Badel et al. 2008,
     J. Neurophysiol. 99, 656-666), theta as the mean voltage at spike onset, V_reset as the mean voltage when the
@@ -34,30 +38,29 @@ class Passive:
         Whether to set the refractory period from the shortest intervals.
     """
 
+    name: ClassVar[str] = "passive"
     step: float = 1.0
     before: float = 3.0
     after: float = 25.0
     t_ref: bool = True
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
-        found: dict[str, float] = {}
-        parameters = problem.neuron.parameters
-        if self.t_ref and "t_ref" in parameters:
-            found["t_ref"] = self._refractory(problem)
-        wanted = {"C", "g", "E_L", "theta", "V_reset"} & set(parameters)
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
+        found: dict[Role, float] = {}
+        neuron = problem.neuron
+        if self.t_ref and neuron.free_name_of(Role.REFRACTORY):
+            found[Role.REFRACTORY] = self._refractory(problem)
         voltage = any(s.voltage is not None for s in problem.recording.sweeps)
-        if wanted and "V" in problem.neuron.states:
-            refractory = found.get("t_ref", float(getattr(estimate.neuron, "t_ref", 2.0)))
+        if any(map(neuron.free_name_of, MEMBRANE)) and neuron.name_of(Role.POTENTIAL):
+            refractory = found.get(Role.REFRACTORY, float(estimate.neuron.value_of(Role.REFRACTORY, 2.0)))
             found |= self._membrane(problem, refractory) if voltage else self._scale(problem)
-        known = declared(problem.neuron)
-        kept = {
-            n: float(np.clip(v, known[n].low, known[n].high)) for n, v in found.items() if n in known and np.isfinite(v)
-        }
+        kept = {}
+        for role, value in found.items():
+            name = neuron.free_name_of(role)
+            if name is not None and np.isfinite(value):
+                kept[name] = float(np.clip(value, neuron.parameters[name].low, neuron.parameters[name].high))
         status = Status.CONVERGED if kept else Status.NOT_NEEDED
         cell = estimate.neuron.replace(**kept)
-        return estimate.with_(
-            neuron=cell, stage="passive", status=status, details={"measured": kept, "from_voltage": voltage}
-        )
+        return estimate.with_(neuron=cell, status=status, reports=Reports(PassiveReport(kept, voltage)))
 
     def _refractory(self, problem: Problem) -> float:
         """Just under the shortest intervals, in whole steps, 0.5 to 4 ms."""
@@ -65,15 +68,17 @@ class Passive:
         shortest = float(np.quantile(intervals, 0.002)) if intervals.size else 4.0
         return max(round(min(0.8 * shortest, 4.0) / problem.dt), 1) * problem.dt
 
-    def _scale(self, problem: Problem) -> dict[str, float]:
+    def _scale(self, problem: Problem) -> dict[Role, float]:
         current = np.concatenate(
             [c[m] for c, m in zip(problem.trials.current[0].numpy(), problem.counted, strict=True)]
         )
         rheobase = max(abs(float(current.mean())) + 0.5 * float(current.std()), 5.0)
         g = rheobase / 20.0
-        return {"g": g, "C": 20.0 * g, "E_L": -65.0, "theta": -45.0, "V_reset": -60.0}
+        return {
+            Role.LEAK: g, Role.CAPACITANCE: 20.0 * g, Role.REST: -65.0, Role.THRESHOLD: -45.0, Role.RESET: -60.0,
+        }  # fmt: skip
 
-    def _membrane(self, problem: Problem, refractory: float) -> dict[str, float]:
+    def _membrane(self, problem: Problem, refractory: float) -> dict[Role, float]:
         rows, change, onset, reset = [], [], [], []
         for sweep in problem.recording.sweeps:
             if sweep.voltage is None:
@@ -86,8 +91,8 @@ class Passive:
             reset.append(_voltage_at(sweep, sweep.spike_times + refractory))
         found = _leak(np.concatenate(rows), np.concatenate(change), self.step)
         theta = _median(np.concatenate(onset))
-        found["theta"] = theta
-        found["V_reset"] = min(_median(np.concatenate(reset)), theta - 2.0)
+        found[Role.THRESHOLD] = theta
+        found[Role.RESET] = min(_median(np.concatenate(reset)), theta - 2.0)
         return found
 
     def _regression(self, sweep: Sweep) -> tuple[Array, Array]:
@@ -115,7 +120,7 @@ def _between(current: Array, n: int, k: int) -> Array:
     return following.reshape(n - 1, k).mean(1)
 
 
-def _leak(design: Array, change: Array, step: float) -> dict[str, float]:
+def _leak(design: Array, change: Array, step: float) -> dict[Role, float]:
     """C, g, E_L of dV = -(1 - e) (V - E_L) + (1 - e) I / g, with e = exp(-step g / C); empty where it fails."""
     if len(change) < 200:
         return {}
@@ -125,7 +130,7 @@ def _leak(design: Array, change: Array, step: float) -> dict[str, float]:
     decay = -float(slope)
     g = decay / float(gain)
     tau = -step / np.log1p(-decay)
-    return {"g": g, "C": float(tau) * g, "E_L": float(offset) / decay}
+    return {Role.LEAK: g, Role.CAPACITANCE: float(tau) * g, Role.REST: float(offset) / decay}
 
 
 def _voltage_at(sweep: Sweep, times: Any) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +12,18 @@ import numpy.typing as npt
 from ephysfit.fitting.free_run.evaluation import Arena, outcome
 from ephysfit.fitting.free_run.likelihood_axes import plain, scales
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss
-from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
-from ephysfit.neuron.declare import SOFTNESS, Neuron
+from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
+from ephysfit.fitting.stage_reports import CausalRun, SearchReport
+from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.roles import Role
 
 Array = npt.NDArray[np.float64]
 Losses = Callable[[Array, int], Array]
 
 
 @dataclass(frozen=True)
-class Search:
+class Search(Stage):
     """Evolve parameters so that free runs coincide with the recorded spikes (CMA-ES, Hansen 2006).
 
     Candidates are the rows of one batch of the compiled engine. A stochastic neuron is judged on noisy runs: the
@@ -51,6 +53,8 @@ class Search:
         Move noisy runs in errors of the likelihood (`scales`), not along the parameters in fifths of free coordinates.
     """
 
+    name: ClassVar[str] = "search"
+    needs: ClassVar[tuple[Need, ...]] = (Need.SPIKES,)
     evaluations: int = 1200
     population: int = 10
     sigma: float = 2.0
@@ -61,9 +65,7 @@ class Search:
     judged: int = 64
     whiten: bool = True
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
-        if problem.n_spikes < MINIMUM_SPIKES:
-            return estimate.with_(stage="search", status=Status.TOO_FEW_SPIKES)
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         free = Free.of(problem.neuron, self.names or self._moved(problem.neuron))
         noisy = self.noisy and problem.neuron.stochastic()
         loss = self.loss or (KernelScore() if noisy else Coincidence())
@@ -72,23 +74,19 @@ class Search:
         axes = scales(problem, free, estimate.neuron) if noisy and self.whiten else plain(free)
         moved, curve = evolve(
             lambda w, draw: arena.training(start + w @ axes, draw), np.zeros_like(start), self.sigma, self.population,
-            self.evaluations, problem, "search", noisy,
+            self.evaluations, problem, self.name, noisy,
         )  # fmt: skip
         found = start + moved @ axes
-        kept, told = replace(arena, runs=self.judged if noisy else 0).better(np.stack([start, found]))
-        details: dict[str, Any] = {} if self.noisy else {"sharpen": None}
-        details |= {
-            "curves": [curve],
-            "loss": type(loss).__name__,
-            **told,
-        }
-        return outcome(estimate, "search", free, found if kept else None, details, Status.CONVERGED)
+        kept, train, held_out = replace(arena, runs=self.judged if noisy else 0).better(np.stack([start, found]))
+        report = SearchReport(type(loss).__name__, (tuple(curve),), train, held_out)
+        runs = () if self.noisy else (CausalRun(None),)
+        return outcome(estimate, free, found if kept else None, report, Status.CONVERGED, *runs)
 
     def _moved(self, neuron: type[Neuron]) -> list[str] | None:
         """What is searched unless named: all, but for the softness where runs are noise-free and do not know it."""
         if self.noisy or not neuron.stochastic():
             return None
-        return [n for n, p in neuron.parameters.items() if not p.measured and n != SOFTNESS]
+        return [n for n, p in neuron.parameters.items() if not p.measured and n != neuron.name_of(Role.SOFTNESS)]
 
 
 def evolve(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,18 +11,20 @@ import torch
 from ephysfit.fitting.free_run.evaluation import Arena
 from ephysfit.fitting.free_run.losses import KernelScore
 from ephysfit.fitting.predictive_check import counts_of
-from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
-from ephysfit.neuron.declare import SOFTNESS
+from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
+from ephysfit.fitting.stage_reports import Reports, SoftnessReport
 from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.roles import Role
 
 
 @dataclass(frozen=True)
-class Softness:
+class Softness(Stage):
     """Choose the softness of the threshold by noisy runs, all else as it is.
 
     A noise-free search does not know it, and at a softness that nobody fitted noisy runs may fire several times as fast
     as the noise-free one. Of a grid from bound to bound the value is kept whose noisy runs score best on the training
-    data, among those that fire as the cell did there (`Counts.failed`); where none does, the one with the best counts.
+    data, among those that fire as the cell did there (`SpikeCounts.failed`); where none does, the one with the best
+    counts.
 
     Parameters
     ----------
@@ -32,20 +35,20 @@ class Softness:
     loss : KernelScore
     """
 
+    name: ClassVar[str] = "softness"
+    needs: ClassVar[tuple[Need, ...]] = (Need.HAZARD, Need.SOFTNESS, Need.SPIKES)
     values: int = 16
     runs: int = 32
     loss: KernelScore = field(default_factory=KernelScore)
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         neuron = problem.neuron
-        if not neuron.stochastic() or SOFTNESS not in neuron.parameters:
-            return estimate.with_(stage="softness", status=Status.NOT_NEEDED)
-        if problem.n_spikes < MINIMUM_SPIKES:
-            return estimate.with_(stage="softness", status=Status.TOO_FEW_SPIKES)
-        declared = neuron.parameters[SOFTNESS]
+        name = neuron.free_name_of(Role.SOFTNESS)
+        assert name is not None  # one of the needs
+        declared = neuron.parameters[name]
         grid = np.geomspace(declared.low, declared.high, self.values)
-        free = Free.of(neuron, (SOFTNESS,))
-        cells = [estimate.neuron.replace(**{SOFTNESS: float(v)}) for v in grid]
+        free = Free.of(neuron, (name,))
+        cells = [estimate.neuron.replace(**{name: float(v)}) for v in grid]
         z = torch.stack([free.to_vector(cell) for cell in cells]).numpy()
         arena = Arena(problem, free, estimate.neuron, self.loss, self.runs)
         losses = np.nan_to_num(arena.training(z), nan=np.inf)
@@ -53,5 +56,5 @@ class Softness:
         fires = np.array([not c.failed for c in counts])
         order = np.where(fires, losses, np.inf) if fires.any() else [c.error for c in counts]
         best = int(np.argmin(order))
-        told = {"grid": grid.tolist(), "losses": losses.tolist(), "fires_as_the_cell": fires.tolist()}
-        return estimate.with_(neuron=as_floats(cells[best]), stage="softness", status=Status.CONVERGED, details=told)
+        report = SoftnessReport(tuple(grid.tolist()), tuple(losses.tolist()), tuple(fires.tolist()))
+        return estimate.with_(neuron=as_floats(cells[best]), status=Status.CONVERGED, reports=Reports(report))

@@ -13,13 +13,13 @@ from ephysfit.neuron.free_parameters import Free, as_floats
 
 
 @dataclass(frozen=True)
-class Only:
+class Only(Stage):
     """Run a stage on some parameters and leave the others alone: ``Only(("C", "g"), Likelihood())``."""
 
     names: tuple[str, ...]
     stage: Any
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         if not hasattr(self.stage, "names"):
             raise FitError(
                 f"{type(self.stage).__name__} moves no named parameters, so Only(...) has nothing to restrict"
@@ -29,39 +29,39 @@ class Only:
 
 
 @dataclass(frozen=True)
-class Rounds:
+class Rounds(Stage):
     """Run stages one after the other, several times."""
 
     rounds: int
     stages: tuple[Stage, ...]
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         for _ in range(self.rounds):
             for stage in self.stages:
                 found = stage(problem, estimate)
-                estimate = found.with_(details={**estimate.details, **found.details})
+                estimate = found.with_(reports=estimate.reports | found.reports)
         return estimate
 
 
 @dataclass(frozen=True)
-class BestOf:
+class BestOf(Stage):
     """Run several stages from the same estimate and keep the one with the lowest validation loss."""
 
     stages: tuple[Stage, ...]
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         return min((s(problem, estimate) for s in self.stages), key=_validated)
 
 
 @dataclass(frozen=True)
-class MultiStart:
+class MultiStart(Stage):
     """Run a stage from the estimate and from random draws about it; keep the lowest validation loss."""
 
     starts: int
     stage: Stage
     spread: float = 0.5
 
-    def __call__(self, problem: Problem, estimate: Estimate) -> Estimate:
+    def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         free, rng = Free.of(problem.neuron, smooth_only=True), problem.rng(3)
         cells = [estimate.neuron]
         for _ in range(self.starts - 1):

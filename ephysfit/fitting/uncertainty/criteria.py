@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ephysfit.errors import FitError
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.neuron.roles import Role
 
-#: stages whose training loss is the negative log-likelihood per spike
 LIKELIHOODS = ("likelihood", "refractory")
 
 
@@ -45,11 +45,11 @@ def criteria(fit: Fit) -> Criteria | None:
     A light prior pulls on the parameters, so the log-likelihood is a little below its maximum.
     """
     known = [e.train for e in fit.history if e.stage in LIKELIHOODS and np.isfinite(e.train)]
-    names = fit.details.get("prior", {}).get("names")
-    spikes = int(fit.provenance.get("spikes", 0))
-    if not known or not names or not spikes:
+    prior = fit.likelihood.prior if fit.likelihood else None
+    spikes = fit.provenance.spikes
+    if not known or prior is None or not prior.names or not spikes:
         return None
-    chosen = len(names) + (hasattr(fit.neuron, "t_ref") and "t_ref" in type(fit.neuron).parameters)
+    chosen = len(prior.names) + (type(fit.neuron).free_name_of(Role.REFRACTORY) is not None)
     return Criteria(-known[-1] * spikes, chosen, spikes)
 
 
@@ -83,7 +83,7 @@ def likelihood_ratio(simple: Fit, rich: Fit) -> tuple[float, int, float]:
     both = criteria(simple), criteria(rich)
     if both[0] is None or both[1] is None:
         raise FitError("a likelihood-ratio test needs two fits with a likelihood stage")
-    same = [f.provenance.get("data_sha256") for f in (simple, rich)]
+    same = [f.provenance.data_sha256 for f in (simple, rich)]
     if same[0] != same[1] or abs(simple.dt - rich.dt) > 1e-9:
         raise FitError(
             f"{simple.model} and {rich.model} were fitted to different data or at different steps ({simple.dt:g} and "

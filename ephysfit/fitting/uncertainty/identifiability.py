@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ephysfit.fitting.uncertainty.likelihood_surface import BLIND, SCALE, Surface
+from ephysfit.fitting.stage_reports import OpenDirection
+from ephysfit.fitting.uncertainty.likelihood_surface import BLIND, Surface
 from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.roles import Role
 
 Array = npt.NDArray[np.float64]
 
@@ -21,30 +23,35 @@ MOST = 5
 #: most open directions told
 TOLD = 5
 
-#: what spikes determine of a membrane whose mV scale they do not: name, unit, meaning, how it is read, what it needs
-_READINGS: tuple[tuple[str, str, str, Callable[[Any], Any], tuple[str, ...]], ...] = (
-    ("C/g", "ms", "membrane time constant", lambda c: c.C / c.g, ("C", "g")),
-    ("g (theta - E_L)", "pA", "rheobase", lambda c: c.g * (c.theta - c.E_L), ("g", "theta", "E_L")),
-    ("C (theta - E_L)", "fC", "charge of a brief pulse to threshold", lambda c: c.C * (c.theta - c.E_L),
-     ("C", "theta", "E_L")),
-    ("(V_reset - E_L)/(theta - E_L)", "1", "reset, as a part of the way from rest to threshold",
-     lambda c: (c.V_reset - c.E_L) / (c.theta - c.E_L), ("V_reset", "theta", "E_L")),
-    ("d_theta/(theta - E_L)", "1", "rise of the threshold at a spike, as a part of that way",
-     lambda c: c.d_theta / (c.theta - c.E_L), ("d_theta", "theta", "E_L")),
-    ("delta/(theta - E_L)", "1", "softness of the threshold, as a part of that way",
-     lambda c: c.delta / (c.theta - c.E_L), ("delta", "theta", "E_L")),
+_WAY = (Role.THRESHOLD, Role.REST)
+#: what spikes determine of a membrane whose mV scale they do not: form, unit, meaning, how it is read off the values of
+#: some roles
+_READINGS: tuple[tuple[str, str, str, Callable[..., Any], tuple[Role, ...]], ...] = (
+    ("{0}/{1}", "ms", "membrane time constant", lambda C, g: C / g, (Role.CAPACITANCE, Role.LEAK)),
+    ("{0} ({1} - {2})", "pA", "rheobase", lambda g, top, rest: g * (top - rest), (Role.LEAK, *_WAY)),
+    ("{0} ({1} - {2})", "fC", "charge of a brief pulse to threshold", lambda C, top, rest: C * (top - rest),
+     (Role.CAPACITANCE, *_WAY)),
+    ("({0} - {2})/({1} - {2})", "1", "reset, as a part of the way from rest to threshold",
+     lambda reset, top, rest: (reset - rest) / (top - rest), (Role.RESET, *_WAY)),
+    ("{0}/({1} - {2})", "1", "rise of the threshold at a spike, as a part of that way",
+     lambda rise, top, rest: rise / (top - rest), (Role.THRESHOLD_RISE, *_WAY)),
+    ("{0}/({1} - {2})", "1", "softness of the threshold, as a part of that way",
+     lambda soft, top, rest: soft / (top - rest), (Role.SOFTNESS, *_WAY)),
 )  # fmt: skip
 
 
 def readings(surface: Surface) -> dict[str, tuple[str, str, Callable[[Any], Any]]]:
     """Quantities that keep their value along the blind directions: unit, meaning, and how each is read off a cell."""
-    kind = surface.problem.neuron
-    single = [n for n, p in kind.parameters.items() if p.size == 1]
-    return {
-        name: (unit, meaning, read)
-        for name, unit, meaning, read, needs in _READINGS
-        if all(n in single or n in kind.pinned for n in needs) and any(n in surface.free.names for n in needs)
-    }
+    kind, out = surface.problem.neuron, {}
+    for form, unit, meaning, read, roles in _READINGS:
+        names = [kind.name_of(role) for role in roles]
+        if None not in names and any(n in surface.free.names for n in names):
+            out[form.format(*names)] = (unit, meaning, _reader(read, roles))
+    return out
+
+
+def _reader(read: Callable[..., Any], roles: tuple[Role, ...]) -> Callable[[Any], Any]:
+    return lambda cell: read(*(cell.value_of(role) for role in roles))
 
 
 def slope_of(surface: Surface, neuron: Neuron, read: Callable[[Any], Any]) -> tuple[float, Array]:
@@ -57,7 +64,7 @@ def slope_of(surface: Surface, neuron: Neuron, read: Callable[[Any], Any]) -> tu
 
 def scale_sentence(surface: Surface) -> str:
     """What the spikes do not see, if it is the mV scale; "" where they see it."""
-    held = [n for n in SCALE if n in surface.held]
+    held = list(surface.held)
     if not held:
         return ""
     at = " and ".join(f"{n} at {getattr(surface.start, n):.4g} mV" for n in held)
@@ -65,7 +72,8 @@ def scale_sentence(surface: Surface) -> str:
     moves = "shifted and stretched (conductances and capacitance with them)" if many else "shifted"
     source = (
         "this scale was read off the recorded voltage, which the likelihood does not use"
-        if "V" in surface.problem.neuron.states and any(s.voltage is not None for s in surface.problem.recording)
+        if surface.problem.neuron.name_of(Role.POTENTIAL)
+        and any(s.voltage is not None for s in surface.problem.recording)
         else "this scale is a convention, not a measurement"
     )
     return (
@@ -75,12 +83,8 @@ def scale_sentence(surface: Surface) -> str:
     )
 
 
-def open_directions(surface: Surface) -> list[dict[str, Any]]:
-    """Combinations that the data narrow by less than the prior does, blindest first: ``text``, ``parts``, ``errors``.
-
-    ``errors`` is the standard error along the direction in prior widths, by the spikes alone; None where they say
-    nothing at all.
-    """
+def open_directions(surface: Surface) -> list[OpenDirection]:
+    """Combinations that the data narrow by less than the prior does, blindest first."""
     free = [k for k, n in enumerate(surface.free.names) if n not in surface.held]
     values, vectors = _seen(surface, free)
     names = [surface.free.names[k] for k in free]
@@ -89,7 +93,7 @@ def open_directions(surface: Surface) -> list[dict[str, Any]]:
         if value < 1.0:
             parts = _parts(names, vector)
             errors = float(value**-0.5) if value > BLIND else None
-            out.append({"text": _words(parts), "parts": parts, "errors": errors})
+            out.append(OpenDirection(_words(parts), parts, errors))
     return out
 
 

@@ -13,12 +13,15 @@ import torch
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError, near
-from ephysfit.fitting.fit import Fit, one_thread
+from ephysfit.fitting.chain import one_thread
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stage import Progress, silent
+from ephysfit.fitting.stage_reports import Derived, Ends, IntervalsReport, Reports
 from ephysfit.fitting.uncertainty.bootstrap import blocks, bootstrap
 from ephysfit.fitting.uncertainty.identifiability import open_directions, readings, scale_sentence, slope_of
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, values_at
 from ephysfit.fitting.uncertainty.profile import EDGE, profile
+from ephysfit.neuron.roles import Role
 
 #: how intervals are come by
 METHODS = ("fisher", "profile", "bootstrap")
@@ -72,9 +75,7 @@ def intervals(
     Returns
     -------
     Fit
-        With ``details["intervals"]``: ``parameters`` (name: low, high, None where a bound came first), ``derived``
-        (what spikes determine whatever the mV scale), ``scale``, ``open`` and ``notes`` in words, ``t_ref``.
-        `Fit.parameters` and the report show them.
+        With `Fit.intervals`, which `Fit.parameters` and the report show.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def intervals(
     >>> cell = LIF(C=100.0, g=5.0, E_L=-65.0, theta=-50.0, V_reset=-60.0, t_ref=2.0, delta=2.0)
     >>> data = ef.synthetic.recording(cell, duration=5000.0, repeats=0, dt=0.5)
     >>> sure = intervals(ef.fit(data, "LIF", [ef.stages.Likelihood()]), data, "fisher")
-    >>> low, high = sure.details["intervals"]["parameters"]["g"]
+    >>> low, high = sure.intervals.parameters["g"]
     >>> bool(low < sure.neuron.g < high)
     True
     """
@@ -114,10 +115,16 @@ def intervals(
         tops = work.peaks(surface)
         peaks, better = _split(tops)
         found = work.run(surface, peaks, chosen)
-    found |= {"method": how, "level": level, "seconds": time.perf_counter() - begin}
-    found |= _words(fit, surface, found, peaks[0], better)
-    errors = standard_errors(surface, peaks)
-    return replace(fit, details={**fit.details, "intervals": found, "standard_errors": errors})
+    found = replace(
+        found,
+        seconds=time.perf_counter() - begin,
+        standard_errors=standard_errors(surface, peaks),
+        scale=scale_sentence(surface),
+        held=tuple(surface.held),
+        open=tuple(open_directions(surface)),
+        notes=_notes(fit, found, peaks[0], better),
+    )
+    return replace(fit, reports=fit.reports | Reports(found))
 
 
 def _split(tops: tuple[Peak, ...]) -> tuple[tuple[Peak, ...], Peak | None]:
@@ -151,34 +158,27 @@ class _Work:
             return (surface.top(),)
         return surface.peaks(lambda f: self.progress("top of the likelihood", f))
 
-    def run(self, surface: Surface, peaks: tuple[Peak, ...], names: tuple[str, ...]) -> dict[str, Any]:
-        """``parameters``, ``derived`` and ``t_ref``."""
+    def run(self, surface: Surface, peaks: tuple[Peak, ...], names: tuple[str, ...]) -> IntervalsReport:
+        """Intervals of the parameters and of what is derived from them."""
         report: Callable[[float], None] = lambda f: self.progress(self.how, f)  # noqa: E731
         report(0.0)
         if self.how == "bootstrap":
             return self._bootstrap(surface, peaks, names, report)
-        derived = [_derived(surface, peaks, n, *r, self.level) for n, r in readings(surface).items()]
+        derived = tuple(_derived(surface, peaks, n, *r, self.level) for n, r in readings(surface).items())
         if self.how == "fisher":
             by_curvature = {n: _by_curvature(surface, peaks[0], n, self.level) for n in names}
-            return {"parameters": by_curvature, "derived": derived}
+            return IntervalsReport(self.how, self.level, parameters=by_curvature, derived=derived)
         best = peaks[0].value
         likely = _few(tuple(p for p in peaks if p.value > best - _half(self.level)))
         ends = profile(surface, likely, best, self.level, names, report, self.workers)
-        return {
-            "parameters": {
-                n: [
-                    None if low.at_bound else _at(surface, n, low.z),
-                    None if high.at_bound else _at(surface, n, high.z),
-                ]
-                for n, (low, high) in ends.items()
-            }
-            | _t_ref(surface, peaks, self.level),
-            "derived": derived,
-        }
+        at = lambda n, side: None if side.at_bound else _at(surface, n, side.z)  # noqa: E731
+        found: dict[str, Ends] = {n: (at(n, low), at(n, high)) for n, (low, high) in ends.items()}
+        parameters = found | _t_ref(surface, peaks, self.level)
+        return IntervalsReport(self.how, self.level, parameters=parameters, derived=derived)
 
     def _bootstrap(
         self, surface: Surface, peaks: tuple[Peak, ...], names: tuple[str, ...], report: Callable[[float], None]
-    ) -> dict[str, Any]:
+    ) -> IntervalsReport:
         if self.draws < 20 or blocks(surface, self.block) < FEWEST:
             raise FitError(
                 f"bootstrap of {self.draws} draws from {blocks(surface, self.block)} blocks of {self.block:g} ms: give "
@@ -192,20 +192,26 @@ class _Work:
 
         cells = [kind(**unflatten(kind.parameters, d)) for d in drawn]
         tail = [(1 - self.level) / 2, (1 + self.level) / 2]
-        interval = lambda values: [float(v) for v in np.quantile(values, tail)]  # noqa: E731
+
+        def interval(values: list[float]) -> tuple[float, float]:
+            low, high = np.quantile(values, tail)
+            return float(low), float(high)
+
         derived = []
         for name, (unit, meaning, read) in readings(surface).items():
             values = [float(read(c)) for c in cells]
             low, high = interval(values)
-            derived.append({"name": name, "unit": unit, "meaning": meaning, "value": float(read(peaks[0].neuron)),
-                            "low": low, "high": high, "standard_error": float(np.std(values, ddof=1))})  # fmt: skip
-        return {
-            "parameters": {n: interval([d[n] for d in drawn]) for n in (*names, *_stepped(peaks))},
-            "spread": {n: float(np.std([d[n] for d in drawn], ddof=1)) for n in names},
-            "derived": derived,
-            "draws": self.draws,
-            "block_ms": self.block,
-        }
+            value, error = float(read(peaks[0].neuron)), float(np.std(values, ddof=1))
+            derived.append(Derived(name, unit, meaning, value, low, high, error))
+        return IntervalsReport(
+            self.how,
+            self.level,
+            parameters={n: interval([d[n] for d in drawn]) for n in (*names, *_stepped(surface, peaks))},
+            derived=tuple(derived),
+            spread={n: float(np.std([d[n] for d in drawn], ddof=1)) for n in names},
+            draws=self.draws,
+            block_ms=self.block,
+        )
 
 
 def standard_errors(surface: Surface, peaks: tuple[Peak, ...]) -> dict[str, float]:
@@ -249,19 +255,20 @@ def _at(surface: Surface, name: str, z: float) -> float:
     return float(surface.free.values(q)[name])
 
 
-def _by_curvature(surface: Surface, peak: Peak, name: str, level: float) -> list[float | None]:
+def _by_curvature(surface: Surface, peak: Peak, name: str, level: float) -> Ends:
     """Ends that lie the quantile's number of standard errors away on the free axis; None beyond the bounds."""
     k = surface.free.names.index(name)
     reach = np.sqrt(2 * _half(level) * max(float(peak.covariance[k, k]), 0.0))
     if any(n == name for n, _ in surface.free.on_bound(peak.neuron)):
-        return [None, None]
+        return None, None
     ends = (float(peak.q[k]) - reach, float(peak.q[k]) + reach)
-    return [None if abs(z) > EDGE else _at(surface, name, z) for z in ends]
+    low, high = (None if abs(z) > EDGE else _at(surface, name, z) for z in ends)
+    return low, high
 
 
 def _derived(
     surface: Surface, peaks: tuple[Peak, ...], name: str, unit: str, meaning: str, read: Any, level: float
-) -> dict[str, Any]:
+) -> Derived:
     """A reading with its interval, by the delta method on its logarithm where it is positive."""
     weights = np.exp([p.value - peaks[0].value for p in peaks])
     weights /= weights.sum()
@@ -272,25 +279,24 @@ def _derived(
     value, reach = values[0], np.sqrt(2 * _half(level))
     ratio = float(np.exp(min(reach * error / value, FARTHEST))) if value > 0 else np.nan
     low, high = (value / ratio, value * ratio) if value > 0 else (value - reach * error, value + reach * error)
-    return {"name": name, "unit": unit, "meaning": meaning, "value": float(value), "low": float(low),
-            "high": float(high), "standard_error": error}  # fmt: skip
+    return Derived(name, unit, meaning, float(value), float(low), float(high), error)
 
 
-def _t_ref(surface: Surface, peaks: tuple[Peak, ...], level: float) -> dict[str, list[float | None]]:
+def _t_ref(surface: Surface, peaks: tuple[Peak, ...], level: float) -> dict[str, Ends]:
     """The refractory periods whose own top is within the drop of the best, shortest and longest."""
     kept = [p.t_ref for p in peaks if p.value > peaks[0].value - _half(level)]
-    return {n: [min(kept), max(kept)] for n in _stepped(peaks)}
+    return {n: (min(kept), max(kept)) for n in _stepped(surface, peaks)}
 
 
-def _stepped(peaks: tuple[Peak, ...]) -> tuple[str, ...]:
+def _stepped(surface: Surface, peaks: tuple[Peak, ...]) -> tuple[str, ...]:
     """The refractory period, where more than one was looked at."""
-    return ("t_ref",) if len(peaks) > 1 else ()
+    return (surface.period,) if surface.period and len(peaks) > 1 else ()
 
 
-def _words(fit: Fit, surface: Surface, found: dict[str, Any], best: Peak, better: Peak | None) -> dict[str, Any]:
-    """What the numbers do not say: the scale, open directions, and where the fit is not the top."""
-    notes = []
-    outside = [n for n, (low, high) in found["parameters"].items() if n != "t_ref" and _outside(fit, n, low, high)]
+def _notes(fit: Fit, found: IntervalsReport, best: Peak, better: Peak | None) -> tuple[str, ...]:
+    """Where the fit is not the top of its likelihood, in sentences."""
+    notes, period = [], type(fit.neuron).name_of(Role.REFRACTORY)
+    outside = [n for n, (low, high) in found.parameters.items() if n != period and _outside(fit, n, low, high)]
     if outside:
         notes.append(
             f"the fit lies outside the interval of {', '.join(outside)}: a later stage moved it away from the top of "
@@ -301,8 +307,7 @@ def _words(fit: Fit, surface: Surface, found: dict[str, Any], best: Peak, better
             f"a refractory period of {better.t_ref:g} ms would be more likely by {better.value - best.value:.1f} nats "
             f"than the {best.t_ref:g} ms of the fit; the intervals hold it there"
         )
-    directions = open_directions(surface)
-    return {"scale": scale_sentence(surface), "held": list(surface.held), "open": directions, "notes": notes}
+    return tuple(notes)
 
 
 def _outside(fit: Fit, name: str, low: float | None, high: float | None) -> bool:

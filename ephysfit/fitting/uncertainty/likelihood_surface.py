@@ -14,14 +14,16 @@ import torch
 from ephysfit.data.holding_current import SKIP
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.prior import unpacked
 from ephysfit.fitting.recording_identity import is_of
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
+from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.fitting.stages.likelihood import Ascent, Posterior, ascend, drifts, faded
 from ephysfit.fitting.voltage_likelihood import Voltage, watched
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.roles import Role
 from ephysfit.simulation.replay import Information, Noise, Replay, Taught
 from ephysfit.units import dimension
 
@@ -36,7 +38,7 @@ FLAT = 1e-10
 #: gain in nats under which a climb stops: small, because narrow valleys are followed by many small gains
 CLOSE = 2e-3
 #: parameters that carry the place and the size of the mV scale
-SCALE = ("E_L", "theta")
+SCALE = (Role.REST, Role.THRESHOLD)
 #: weight of the prior per spike where the fit does not say
 PRIOR = 1e-3
 #: gain in nats from which another refractory period is preferred to the fit's (the end of a 95 % interval)
@@ -142,33 +144,34 @@ class Surface:
                 f"{fit.model} declares no hazard, so its spikes have no likelihood and its parameters no intervals; "
                 "add hazard(self, u) to the neuron, or fit the stochastic neuron of the same family"
             )
-        if fit.provenance.get("data_sha256") and not is_of(fit.provenance, recording):
+        known = fit.provenance.data_sha256
+        if known and not is_of(known, recording):
             raise FitError(
                 f"{fit.cell}: {recording.source} is not what this fit was fitted to (other currents, steps or spikes); "
                 "intervals need the training data: give the same file and the same --train and --test"
             )
-        problem = Problem(recording, kind, fit.dt, skip=float(fit.provenance.get("skip_ms", SKIP)))
+        skip = fit.provenance.skip_ms
+        problem = Problem(recording, kind, fit.dt, skip=SKIP if skip is None else skip)
         if problem.n_spikes < MINIMUM_SPIKES:
             raise FitError(
                 f"{fit.cell}: {problem.n_spikes} spikes in the training data; intervals need {MINIMUM_SPIKES} or more"
             )
-        prior = fit.details.get("prior", {})
-        centre, top = prior.get("centre"), fit.details.get("top")
+        found = fit.likelihood or LikelihoodReport()
+        prior, voltage = found.prior, found.voltage
         every = Free.of(kind, smooth_only=True).names
-        moved = tuple(n for n in every if n in prior.get("names", every)) or every
-        seen = fit.details.get("voltage")
-        how = Voltage(**seen["settings"]) if seen else None
+        moved = tuple(n for n in every if prior is None or n in prior.names) or every
+        of = lambda values: kind(**unflatten(kind.parameters, dict(values)))  # noqa: E731
         return cls(
             problem,
-            kind(**unflatten(kind.parameters, top)) if top else fit.neuron,
-            kind(**unflatten(kind.parameters, centre)) if centre else problem.start(),
-            float(prior.get("strength", PRIOR)),
-            tuple(fit.details.get("drift", ())),
+            of(found.top) if found.top else fit.neuron,
+            of(prior.centre) if prior else problem.start(),
+            prior.strength if prior else PRIOR,
+            found.drift,
             moved,
-            how,
-            Noise(seen["keep"], seen["spread"], seen["weight"]) if seen else None,
-            unpacked(prior["precision"], len(moved)) if "precision" in prior else None,
-            fit.details.get("recent"),
+            Voltage(**voltage.settings) if voltage else None,
+            Noise(voltage.keep, voltage.spread, voltage.weight) if voltage else None,
+            unpacked(prior.precision, len(moved)) if prior and prior.precision else None,
+            found.recent,
         )
 
     @cached_property
@@ -214,26 +217,34 @@ class Surface:
     def held(self) -> tuple[str, ...]:
         """Parameters of the mV scale to hold where the likelihood is blind to it, so that the others have a meaning.
 
-        E_L where all potentials could be shifted, theta where they could be stretched about E_L, and conductances and
-        capacitance with them, without moving a spike.
+        The resting potential where all potentials could be shifted, the threshold where they could be stretched about
+        rest, and conductances and capacitance with them, without moving a spike.
         """
-        if not set(SCALE) <= set(self.free.names):
+        rest, threshold = self.scale
+        if rest is None or threshold is None:
             return ()
-        moves = {"E_L": self._shift(), "theta": self._stretch()}
-        return tuple(n for n in SCALE if self._blind(moves[n]))
+        moves = {rest: self._shift(), threshold: self._stretch(rest)}
+        return tuple(n for n, by in moves.items() if self._blind(by))
+
+    @property
+    def scale(self) -> tuple[str | None, str | None]:
+        """Names of the resting potential and the threshold, where they are moved."""
+        rest, threshold = (self.problem.neuron.free_name_of(role) for role in SCALE)
+        moved = self.free.names
+        return (rest if rest in moved else None), (threshold if threshold in moved else None)
 
     def _shift(self) -> dict[str, float]:
         """All potentials up by 1 mV: change of each parameter on its axis."""
-        return {n: 1.0 for n in self.free.names if _potential(n)}
+        return {n: 1.0 for n in self.free.names if n in self.problem.neuron.places()}
 
-    def _stretch(self) -> dict[str, float]:
-        """All mV larger, potentials about E_L: change of each parameter on its axis."""
+    def _stretch(self, rest: str) -> dict[str, float]:
+        """All mV larger, potentials about rest: change of each parameter on its axis."""
         inside = self.free.to_neuron(self.free.to_vector(self.start), self.start)  # values on a bound are moved inside
         values = scalar_values(as_floats(inside))
-        moves = {}
+        moves, places = {}, self.problem.neuron.places()
         for n, p in zip(self.free.names, self.free.parameters, strict=True):
             power = dimension(p.unit)[1]
-            value = values[n] - values["E_L"] if _potential(n) else values[n]
+            value = values[n] - values[rest] if n in places else values[n]
             moves[n] = power * (1.0 if p.logarithmic else value)
         return moves
 
@@ -262,14 +273,15 @@ class Surface:
         found = self.climb(target, q)
         n = len(self.free.names)
         neuron = as_floats(self.free.to_neuron(found.z[:n], base))
-        t_ref = float(base.t_ref) if self.chooses_t_ref else float("nan")  # type: ignore[attr-defined]
+        t_ref = float(base.refractory_ms) if self.period else float("nan")
         return Peak(
             t_ref, neuron, found.z, found.value, target, covariance(found.information.fisher, self.fixed)[:n, :n]
         )
 
     @property
-    def chooses_t_ref(self) -> bool:
-        return "t_ref" in self.problem.neuron.parameters
+    def period(self) -> str | None:
+        """Name of the refractory period, where it is free."""
+        return self.problem.neuron.free_name_of(Role.REFRACTORY)
 
     def top(self) -> Peak:
         """The top at the refractory period of the fit."""
@@ -283,15 +295,15 @@ class Surface:
         never contradicts a longer refractory period until it is as long): then the fit's alone, and the neighbour last.
         """
         first = self.top()
-        if not self.chooses_t_ref:
+        if self.period is None:
             return (first,)
-        found, limit, better = [first], self._shortest(), None
+        found, limit, better = [first], self._longest_period(), None
         for way in (-1, 1):
             here, k, tried = first, round(first.t_ref / self.problem.dt), 0
             while 0 < k + way <= limit and here.value > first.value - UNLIKELY and tried < MOST:
                 tried += 1
                 k = max(min(k + way * (1 + tried // 3), limit), 1)  # a refractory period that hardly matters has many
-                here = self.peak(here.neuron.replace(t_ref=k * self.problem.dt), here.q)
+                here = self.peak(here.neuron.replace(**{self.period: k * self.problem.dt}), here.q)
                 if here.value > first.value + PREFERRED:
                     better = here
                     break
@@ -302,16 +314,11 @@ class Surface:
             return (first, better)
         return tuple(sorted((p for p in found if p.value > first.value - UNLIKELY), key=lambda p: -p.value))
 
-    def _shortest(self) -> int:
+    def _longest_period(self) -> int:
         """The longest refractory period that no recorded interval contradicts, in steps."""
         dt = self.problem.dt
         gaps = [np.diff(np.flatnonzero(s.spikes)).min(initial=np.iinfo(np.int64).max) for s in self.sweeps]
         return int(min(min(gaps) - 1, round(20.0 / dt)))
-
-
-def _potential(name: str) -> bool:
-    """Whether a parameter is a place on the mV axis (E_L, theta, V_reset) and not a distance on it."""
-    return name == "theta" or name.startswith(("E_", "V_"))
 
 
 def covariance(fisher: Array, held: npt.NDArray[np.bool_]) -> Array:

@@ -10,8 +10,14 @@ from types import MappingProxyType
 
 from ephysfit.errors import ExportError, near
 from ephysfit.files import printable, replacing, write_text
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.reports.export.brian2 import brian2
 from ephysfit.reports.export.exported import SPIKING, Reading, read
+from ephysfit.reports.export.json import json
+from ephysfit.reports.export.nest import nest
+from ephysfit.reports.export.neuroml import neuroml
+from ephysfit.reports.export.nir import nir
+from ephysfit.reports.export.python import python
 from ephysfit.reports.export.quoting import identifier
 
 
@@ -61,12 +67,6 @@ def _reading(fit: Fit, to: str, spiking: str | None, dt: float | None) -> Readin
 
 
 def _texts(reading: Reading, to: str, form: str) -> dict[str, str]:
-    from ephysfit.reports.export.brian2 import brian2
-    from ephysfit.reports.export.json import json
-    from ephysfit.reports.export.nest import nest
-    from ephysfit.reports.export.neuroml import neuroml
-    from ephysfit.reports.export.python import python
-
     if to == "nir":
         raise ExportError("a NIR graph is a binary file; write it with export(fit, 'nir', path)")
     if to == "brian2":
@@ -123,8 +123,6 @@ def export(
     reading = _reading(fit, to, spiking, dt)
     main = _main(fit, to, path)
     if to == "nir":
-        from ephysfit.reports.export.nir import nir
-
         with replacing(main) as beside:
             nir(reading, beside)
         return (main,)

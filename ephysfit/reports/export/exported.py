@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ephysfit import __version__
 from ephysfit.errors import ExportError, near
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.declare import Neuron, Parameter, flat_names
 from ephysfit.neuron.functions import elements
+from ephysfit.neuron.roles import Role
 from ephysfit.neuron.symbols import Equations, equations, named_equations
 from ephysfit.neuron.symbols import text as equation_text
 from ephysfit.reports.export.quoting import Free
@@ -73,7 +75,7 @@ class Reading:
     @property
     def t_ref(self) -> float:
         """Refractory period, ms; 0 where the neuron has none."""
-        return float(getattr(self.fit.neuron, "t_ref", 0.0))
+        return float(self.fit.neuron.refractory_ms)
 
     @property
     def values(self) -> dict[str, float]:
@@ -96,15 +98,13 @@ class Reading:
     @property
     def about(self) -> dict[str, Any]:
         """What the head of every exported file says."""
-        from ephysfit import __version__
-
         made = self.fit.provenance
         said = {
             "cell": self.fit.cell,
             "model": self.fit.model,
             "version": __version__,
-            "date": str(made.get("date") or "")[:10],
-            "recording": str(made.get("recording") or ""),
+            "date": made.date[:10],
+            "recording": made.recording,
             "reference": str(getattr(self.neuron, "reference", "") or ""),
             "spiking": f"{self.spiking}: {SPIKING[self.spiking]}",
         }
@@ -135,11 +135,10 @@ def read(fit: Fit, spiking: str | None = None) -> Reading:
         raise ExportError(f"spiking {chosen!r} is unknown; {near(chosen, SPIKING)}")
     if chosen != "threshold" and not kind.stochastic():
         raise ExportError(f"{fit.model} declares no hazard, so it cannot spike {chosen!r}; use spiking='threshold'")
-    sharpen = fit.details.get("sharpen", (1.0, 0.0))
-    if chosen == "causal" and sharpen is None:  # the fit found its plain threshold run the better causal run
+    if chosen == "causal" and fit.sharpen is None:  # the fit found its plain threshold run the better causal run
         chosen = "threshold"
-    beta, offset = sharpen if chosen == "causal" else (1.0, 0.0)
-    return Reading(fit, chosen, (float(beta), float(offset)), tuple(_constants(fit.neuron)), named_equations(kind))
+    sharpen = fit.sharpen if chosen == "causal" and fit.sharpen is not None else (1.0, 0.0)
+    return Reading(fit, chosen, sharpen, tuple(_constants(fit.neuron)), named_equations(kind))
 
 
 def _constants(neuron: Neuron) -> list[Constant]:
@@ -151,7 +150,7 @@ def _constants(neuron: Neuron) -> list[Constant]:
         flat = list(flat_names({name: declared})) if len(values) == declared.size else [name]
         bounds = (declared.low, declared.high) if free else None
         out += [Constant(f, v, declared.unit, Free(declared.doc), bounds) for f, v in zip(flat, values, strict=True)]
-    needed = {*named_equations(kind).parameters, *equations(kind).parameters, "t_ref"}
+    needed = {*named_equations(kind).parameters, *equations(kind).parameters, kind.name_of(Role.REFRACTORY)}
     return [c for c in out if c.name in needed]
 
 

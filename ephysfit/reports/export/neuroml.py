@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sympy
 
+from ephysfit.neuron.roles import Role
 from ephysfit.neuron.symbols import MARGIN, symbol
 from ephysfit.reports.export.discrete import in_order, sharpened
 from ephysfit.reports.export.exported import Reading, refuse, used
@@ -42,6 +43,7 @@ def neuroml(reading: Reading) -> dict[str, str]:
     kind = identifier(f"{reading.fit.model}_{reading.fit.cell}")
     shared = {"about": reading.about, "kind": kind, "id": kind.lower()}
     (driven,) = eq.inputs
+    potential = reading.neuron.name_of(Role.POTENTIAL)
     return {
         ".xml": fill(
             "cell.xml.j2",
@@ -50,7 +52,7 @@ def neuroml(reading: Reading) -> dict[str, str]:
             t_ref=reading.t_ref,
             input=name(driven),
             states=[(name(n), text(eq.flow[n]), text(eq.rest[n]), n in eq.held) for n in eq.states],
-            membrane=name("V") if "V" in eq.states else None,
+            membrane=name(potential) if potential else None,
             margin=text(eq.margin),
             rate=text(rate[0]) if rate else None,
             jump=[(name(n), text(e)) for n, e in jump],

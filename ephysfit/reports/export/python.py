@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sympy
 
+from ephysfit.neuron.roles import Role
 from ephysfit.neuron.stepping import DT
 from ephysfit.neuron.symbols import MARGIN, Equations, equations, symbol
 from ephysfit.reports.export.discrete import Discrete, U, discrete
@@ -23,7 +24,9 @@ def python(reading: Reading) -> str:
     gathered = [(n, e) for n, e in d.step.gathered if n not in eq.parameters]
     program = [*(e for _, e in (*d.free, *d.held, *d.jump, *gathered)), d.margin, *d.rest.values(), *_hazard(d)]
     everything = [*program, *eq.flow.values()]
-    read = {s.name for e in everything for s in sympy.sympify(e).free_symbols} | {"t_ref"}
+    read = {s.name for e in everything for s in sympy.sympify(e).free_symbols}
+    period = reading.neuron.name_of(Role.REFRACTORY)
+    read |= {period} if period else set()
     return fill(
         "python.py.j2",
         about=reading.about,
@@ -44,7 +47,7 @@ def python(reading: Reading) -> str:
         jump=[(name(n), text(e)) for n, e in d.jump],
         units=reading.units,
         default=reading.spiking,
-        refractory="t_ref" in {c.name for c in reading.constants},
+        refractory=name(period) if period else "",
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.figures.style import GRID, INK, MODEL, MUTED, READOUT, axes, figure, legend, title
+from ephysfit.reports.figures.style import CONSENSUS, GRID, INK, MODEL, MUTED, READOUT, axes, figure, legend, title
 from ephysfit.reports.probes import recorded_steps, responses, step_rates
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def responses_of(evidence: Evidence) -> Figure | None:
         left.plot(found.times, values, color=_color(name), ls=_dash(name), lw=1.5, label=_LABEL[name])
     title(left, f"To a pulse of current (held at {found.holding:.0f} pA)")
     left.set_ylabel("response (mV per pC)")
-    held = float(getattr(evidence.fit.neuron, "t_ref", 0.0))
+    held = float(evidence.fit.neuron.refractory_ms)
     _after_spike(right, found.times, found.spike, held)
     for ax, curves in ((left, found.pulse), (right, found.spike)):
         ax.axhline(0, color=GRID, lw=0.8, zorder=0)
@@ -45,15 +45,15 @@ def responses_of(evidence: Evidence) -> Figure | None:
     return fig
 
 
-_LABEL = {"margin": "distance to threshold", "V": "membrane"}
+_LABEL = {"margin": "distance to threshold", "membrane": "membrane"}
 
 
 def _color(name: str) -> str:
-    return INK if name == "V" else MODEL
+    return INK if name == "membrane" else MODEL
 
 
 def _dash(name: str) -> str:
-    return "--" if name == "V" else "-"
+    return "--" if name == "membrane" else "-"
 
 
 def _after_spike(ax: Axes, times: np.ndarray, spike: dict[str, np.ndarray], held: float) -> None:
@@ -61,9 +61,9 @@ def _after_spike(ax: Axes, times: np.ndarray, spike: dict[str, np.ndarray], held
     ax.plot(times[free], spike["margin"][free], color=MODEL, lw=1.5, label="distance to threshold")
     if held:
         ax.axvspan(0, held, color=MUTED, alpha=0.12, lw=0, label="refractory")
-    if "V" in spike:
-        ax.plot(times, spike["V"], color=INK, ls="--", lw=1.5, label="membrane")
-        ax.plot(times, spike["V"] - spike["margin"], color=READOUT["consensus"], ls=":", lw=1.8, label="threshold")
+    if "membrane" in spike:
+        ax.plot(times, spike["membrane"], color=INK, ls="--", lw=1.5, label="membrane")
+        ax.plot(times, spike["membrane"] - spike["margin"], color=CONSENSUS, ls=":", lw=1.8, label="threshold")
     title(ax, "After one spike")
     ax.set_ylabel("change (mV)")
     legend(ax, loc="best")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.uncertainty.criteria import LIKELIHOODS
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.figures.style import GRID, INK, MISSED, MODEL, MUTED, axes, figure, finite, legend, title
@@ -47,25 +47,25 @@ def loss(ax: Axes, fit: Fit) -> bool:
     """Loss by step of every stage that kept a curve; whether there is any."""
     begin, seen, stages = 0, [], []
     for estimate in fit.history:
-        curves = estimate.details.get("curves")
+        curves = [c for r in estimate.reports.values() for c in getattr(r, "curves", ())]
         if not curves or curves in seen:
             continue
         seen.append(curves)
         stages.append(estimate.stage)
         for k, curve in enumerate(curves):
-            y = np.asarray([np.nan if v is None else v for v in curve], dtype=float)
+            y = np.asarray(curve, dtype=float)
             label = _part(estimate.stage, k, len(curves))
             ax.plot(
                 begin + np.arange(len(y)), y, marker="o", ms=2.5, lw=1.3, color=(MODEL, INK, MUTED)[k % 3], label=label
             )
             begin += max(len(y) - 1, 0)
-    values = finite(v for c in seen for part in c for v in part if v is not None)
+    values = finite(v for c in seen for part in c for v in part)
     if values.size:
         low, high = values.min(), np.percentile(values, 75)
         if values.max() > high + 3 * (high - low) > low:
             ax.set_ylim(low - 0.05 * (high - low), high + 0.5 * (high - low))
     ax.set_xlabel("step")
-    what = "loss with voltage" if any(e.details.get("voltage") for e in fit.history) else "loss"
+    what = "loss with voltage" if fit.voltage else "loss"
     ax.set_ylabel(f"{what} (nats per spike)" if set(stages) <= set(LIKELIHOODS) else "loss")
     title(ax, "Fit history")
     legend(ax, loc="best")

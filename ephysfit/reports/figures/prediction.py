@@ -97,7 +97,7 @@ def marks(ax: Axes) -> None:
 def membrane(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
     """Recorded membrane voltage (first repeat) and that of the model with its threshold, mV; without a state V the
     model's distance to threshold."""
-    sweep, v, u = evidence.stimulus.sweeps[0], evidence.trace("V"), evidence.trace("margin")
+    sweep, v, u = evidence.stimulus.sweeps[0], evidence.membrane(), evidence.trace("margin")
     dt = evidence.readouts[evidence.single].dt
     if sweep.voltage is not None and v is not None:
         _trace(ax, sweep.voltage, sweep.dt, start, stop, INK, lw=0.7, label="recorded, repeat 1")
@@ -139,7 +139,7 @@ def overview(evidence: Evidence, stretch: tuple[float, float] | None = None) -> 
     """Stimulus, raster, membrane and rate of a stretch (ms; a typical one unless given): the picture of a fit."""
     start, stop = stretch or evidence.stretch
     recorded = evidence.stimulus.sweeps[0].voltage is not None
-    own = recorded and evidence.trace("V") is None
+    own = recorded and evidence.membrane() is None
     draw = [stimulus, raster, *([voltage] if own else []), membrane, psth]
     heights = [0.8, 2.6, *([1.1] if own else []), 1.2, 1.1]
     fig = figure(9.6, 1.15 * sum(heights))

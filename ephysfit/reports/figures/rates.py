@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ephysfit.arrays import Trace, Trains
 from ephysfit.metrics.coincidence import gamma
@@ -97,8 +98,6 @@ def _gaps(trains: Trains) -> Trace:
 
 
 def _plain_decades(ax: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
 

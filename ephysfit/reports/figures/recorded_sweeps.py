@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.backends.backend_pdf import PdfPages
 
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import RecordingError
@@ -53,8 +54,6 @@ def save(figures: list[Figure], path: Path) -> list[Path]:
 
 
 def _pdf(figures: list[Figure], path: Path) -> Path:
-    from matplotlib.backends.backend_pdf import PdfPages
-
     with replacing(path) as beside, PdfPages(beside) as book:
         for fig in figures:
             book.savefig(fig)

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from matplotlib import rc_context
+
 from ephysfit.errors import ScoreError, near
 from ephysfit.files import replacing
 from ephysfit.reports.evidence import Evidence
@@ -106,8 +108,6 @@ def save(fig: Figure, path: str | Path) -> Path:
     ScoreError
         If the ending names no format.
     """
-    from matplotlib import rc_context
-
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise ScoreError(f"{path}: ends in none of {', '.join(FORMATS)}")

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from ephysfit.arrays import Trace, Train
+from ephysfit.data.readout import Readout
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,18 +24,18 @@ Sampled: TypeAlias = npt.NDArray[np.floating[Any]]
 INK, MUTED, GRID = "#1f2430", "#6a7180", "#d8dbe2"
 CURRENT = "#8a6d3b"
 MISSED, EXTRA = "#d1495b", "#e09f3e"
-READOUT = {"threshold run": "#1b6ca8", "causal run": "#1b6ca8", "consensus": "#2a9d6f", "noisy runs": "#7fb3d9"}
-MODEL = READOUT["causal run"]
+READOUT: dict[str, str] = {
+    Readout.THRESHOLD: "#1b6ca8", Readout.CAUSAL: "#1b6ca8", Readout.CONSENSUS: "#2a9d6f", Readout.NOISY: "#7fb3d9",
+}  # fmt: skip
+MODEL, CONSENSUS, NOISY = READOUT[Readout.CAUSAL], READOUT[Readout.CONSENSUS], READOUT[Readout.NOISY]
 NAMES = {
     INK: "ink", MUTED: "muted", GRID: "grid", CURRENT: "current", MISSED: "missed", EXTRA: "extra",
-    MODEL: "model", READOUT["consensus"]: "consensus", READOUT["noisy runs"]: "noisy",
+    MODEL: "model", CONSENSUS: "consensus", NOISY: "noisy",
 }  # fmt: skip
 
 
 def figure(width: float, height: float, **options: Any) -> Figure:
     """An empty figure in inches, with constrained layout and no global state."""
-    from matplotlib.figure import Figure
-
     return Figure(figsize=(width, height), layout="constrained", **options)
 
 
@@ -111,8 +114,6 @@ def thin(times: Sampled, values: Sampled, points: int) -> tuple[Sampled, Sampled
 
 def seconds(ax: Axes, start: float, stop: float) -> None:
     """Label a time axis in ms as seconds, so that long stretches stay readable."""
-    from matplotlib.ticker import FuncFormatter
-
     ax.set_xlim(start, stop)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms / 1e3:g}"))
     ax.set_xlabel("time (s)")

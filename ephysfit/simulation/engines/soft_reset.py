@@ -79,7 +79,7 @@ def set_up_soft(neuron: Neuron, current: Tensor, dt: float, engine: str, start: 
 
 
 def _shown(neuron: Neuron) -> str:
-    return f"{float(torch.as_tensor(neuron.t_ref).max()):g}" if hasattr(neuron, "t_ref") else "0"
+    return f"{float(torch.as_tensor(neuron.refractory_ms).max()):g}"
 
 
 def kick(setup: Setup) -> Tensor:

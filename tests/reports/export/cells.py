@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.stage_reports import Report, Reports
 from ephysfit.models import catalogue
 from ephysfit.simulation.simulate import simulate
 
@@ -16,9 +17,9 @@ AWAKE = {"BankGIF": {"R": (1.0,) * 8, "gamma": (-1.0,) * 7, "theta": 4.0}}
 NOISE = {"threshold": "none", "causal": "integrated", "noisy": "escape"}
 
 
-def fitted(name: str, dt: float, **details) -> Fit:
+def fitted(name: str, dt: float, *reports: Report) -> Fit:
     """The neuron of that name at its start values, as if fitted."""
-    return Fit(catalogue()[name].start().replace(**AWAKE.get(name, {})), "demo", dt, details=details)
+    return Fit(catalogue()[name].start().replace(**AWAKE.get(name, {})), "demo", dt, reports=Reports(*reports))
 
 
 def current(fit: Fit, steps: int, seed: int = 0, piece: float = 3.0) -> np.ndarray:
@@ -38,7 +39,7 @@ def current(fit: Fit, steps: int, seed: int = 0, piece: float = 3.0) -> np.ndarr
 
 def reference(fit: Fit, drive: np.ndarray, spiking: str, seed: int = 3) -> np.ndarray:
     """Spike times of ephysfit itself, ms."""
-    sharpen = fit.details.get("sharpen", (1.0, 0.0)) if spiking == "causal" else (1.0, 0.0)
+    sharpen = fit.sharpen if spiking == "causal" else (1.0, 0.0)
     done = simulate(fit.neuron, drive, dt=fit.dt, noise=NOISE[spiking], seed=seed, sharpen=sharpen)
     return done.spike_times[0][0]
 

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from ephysfit.fitting.stage_reports import CausalRun
 from ephysfit.models import catalogue
 from ephysfit.reports.export import export
 from tests.reports.export.cells import assert_same, current, fitted, reference
@@ -34,7 +35,7 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("python")
     wanted, own = [], {}
     for name, neuron in catalogue().items():
-        fit = fitted(name, 0.2, sharpen=(1.5, 0.3))
+        fit = fitted(name, 0.2, CausalRun((1.5, 0.3)))
         drive = current(fit, 4000)
         np.save(folder / f"{name}.npy", drive)
         export(fit, "python", folder / f"{name}.py")

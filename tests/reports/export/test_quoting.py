@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ephysfit.fitting.fit import Fit
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.provenance import Provenance
+from ephysfit.fitting.stage_reports import Reports, SelectionReport
 from ephysfit.models.alif import ALIF
 from ephysfit.models.lif import LIF
 from ephysfit.neuron.declare import Parameter
@@ -32,8 +34,8 @@ SCRIPTS = ("brian2", "python", "nest")
 def fit(text="plain", kind=LIF):
     """A fit that carries a text in every field that can travel."""
     cell = kind.start()
-    made = {"date": text, "recording": text, "version": text, "source": "", "sweeps": [text]}
-    return Fit(cell, text, 0.5, warnings=(text,), provenance=made, details={"why": text})
+    made = Provenance(date=text, recording=text, version=text, sweeps=(text,))
+    return Fit(cell, text, 0.5, warnings=(text,), provenance=made, reports=Reports(SelectionReport((), 0.0, text)))
 
 
 def bare(script):

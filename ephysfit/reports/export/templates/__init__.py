@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from ephysfit.reports.export.quoting import Free, quoting_of
 
 
@@ -13,8 +15,6 @@ def fill(name: str, **values: Any) -> str:
 
     `Free` text is quoted as the language of the template says.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     quote = quoting_of(name)
     env = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,

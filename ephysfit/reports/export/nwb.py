@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ephysfit.data.loading import load
-from ephysfit.data.nwb_write import Membrane, Prediction, Stored, append, labels
+from ephysfit.data.nwb_stored import Membrane, Prediction, Stored, labels
+from ephysfit.data.nwb_write import append
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.recording_identity import is_of
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.score import Score, score
-from ephysfit.neuron.declare import POTENTIAL, Neuron, has_potential
-
-if TYPE_CHECKING:
-    from ephysfit.fitting.stage import Status
-    from ephysfit.simulation.simulate import Simulation
+from ephysfit.neuron.roles import Role
+from ephysfit.simulation.simulate import Simulation
 
 
-class FittedCell(Protocol):
-    """What is written of a `Fit`. The class itself is not imported: it knows this module, by `Fit.write_nwb`."""
-
-    @property
-    def neuron(self) -> Neuron: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def cell(self) -> str: ...
-    @property
-    def dt(self) -> float: ...
-    @property
-    def status(self) -> Status: ...
-    @property
-    def warnings(self) -> tuple[str, ...]: ...
-    @property
-    def provenance(self) -> Mapping[str, Any]: ...
-
-    def simulate(self, stimulus: Any, *, runs: int = ..., seed: int = ..., save: Sequence[str] = ...) -> Simulation: ...
-    def parameters(self) -> list[dict[str, Any]]: ...
-    def to_dict(self) -> dict[str, Any]: ...
-
-
-def write(
-    fit: FittedCell,
+def write_nwb(
+    fit: Fit,
     path: str | Path,
     test: Recording | None = None,
     *,
@@ -93,7 +70,7 @@ def write(
     >>> import ephysfit as ef
     >>> train, test = ef.load("cell.nwb").split()  # doctest: +SKIP
     >>> fit = ef.fit(train, "ALIF")  # doctest: +SKIP
-    >>> ef.write(fit, "cell.nwb", test)  # doctest: +SKIP
+    >>> ef.write_nwb(fit, "cell.nwb", test)  # doctest: +SKIP
     >>> ef.Fit.load("cell.nwb").neuron  # doctest: +SKIP
     """
     path = Path(path)
@@ -102,9 +79,10 @@ def write(
     return append(path, gathered(fit, held, name, runs=runs, seed=seed), out)
 
 
-def gathered(fit: FittedCell, test: Recording, label: str, *, runs: int = 50, seed: int = 1) -> Stored:
+def gathered(fit: Fit, test: Recording, label: str, *, runs: int = 50, seed: int = 1) -> Stored:
     """What is stored of a fit: its runs on the test stimuli and their scores."""
-    save = (POTENTIAL,) if has_potential(type(fit.neuron)) else ()
+    potential = type(fit.neuron).name_of(Role.POTENTIAL)
+    save = () if potential is None else (potential,)
     done = fit.simulate(test, runs=runs, seed=seed, save=save)
     readouts = {s.readout: s for s in (done, *done.companions.values())}
     scores = {name: score(run, test) for name, run in readouts.items()}
@@ -114,21 +92,19 @@ def gathered(fit: FittedCell, test: Recording, label: str, *, runs: int = 50, se
         parameters=list(_named(fit)),
         scores=[row for name, found in scores.items() for row in _scored(name, found)],
         predictions=tuple(p for run in readouts.values() for p in _trains(run, test)),
-        membranes=tuple(m for run in readouts.values() for m in _membranes(run, test)),
+        membranes=tuple(m for run in readouts.values() for m in _membranes(run, potential, test)),
         step=done.dt,
     )
 
 
-def _unseen(fit: FittedCell, path: Path) -> Recording:
+def _unseen(fit: Fit, path: Path) -> Recording:
     """The sweeps of the file that the fit was not trained on."""
-    from ephysfit.fitting.recording_identity import is_of
-
     recording = load(path)
-    trained = set(fit.provenance.get("sweeps", ()))
+    trained = set(fit.provenance.sweeps)
     if not trained & {s.name for s in recording.sweeps}:
         return recording
     train, test = recording.split()
-    if is_of(fit.provenance, train):
+    if is_of(fit.provenance.data_sha256, train):
         return test
     raise FitError(
         f"{path}: nothing says which sweeps the fit has not seen (it was not trained on the training side of "
@@ -141,18 +117,18 @@ def _free(name: str, taken: tuple[str, ...]) -> str:
     return next(n for n in names if n not in taken)
 
 
-def _facts(fit: FittedCell, test: Recording) -> dict[str, str]:
+def _facts(fit: Fit, test: Recording) -> dict[str, str]:
     made = fit.provenance
     facts = {
         "model": fit.model, "cell": fit.cell, "status": fit.status.value, "step_ms": f"{fit.dt:g}",
-        "date": str(made.get("date", "")), "version": str(made.get("version", "")),
-        "trained_on": ", ".join(made.get("sweeps", ())), "tested_on": ", ".join(s.name for s in test.sweeps),
+        "date": made.date, "version": made.version,
+        "trained_on": ", ".join(made.sweeps), "tested_on": ", ".join(s.name for s in test.sweeps),
         "warnings": "; ".join(fit.warnings),
     }  # fmt: skip
     return {**facts, "fit_json": json.dumps(fit.to_dict(), allow_nan=False)}
 
 
-def _named(fit: FittedCell) -> Iterator[dict[str, Any]]:
+def _named(fit: Fit) -> Iterator[dict[str, Any]]:
     kept = ("value", "unit", "standard_error", "low", "high", "meaning")
     for row in fit.parameters():
         yield {"parameter": row["name"], **{k: row[k] for k in kept}}
@@ -173,8 +149,8 @@ def _trains(run: Simulation, test: Recording) -> Iterator[Prediction]:
             yield Prediction(run.readout, stimulus.name, names, k, start, duration, np.asarray(train, dtype=np.float64))
 
 
-def _membranes(run: Simulation, test: Recording) -> Iterator[Membrane]:
-    if run.stochastic or "V" not in run.traces:
+def _membranes(run: Simulation, potential: str | None, test: Recording) -> Iterator[Membrane]:
+    if run.stochastic or potential is None or potential not in run.traces:
         return
-    for stimulus, voltage in zip(test.stimuli(), run.traces["V"], strict=True):
+    for stimulus, voltage in zip(test.stimuli(), run.traces[potential], strict=True):
         yield Membrane(stimulus.name, np.asarray(voltage, dtype=np.float64), run.dt, stimulus.sweeps[0].start)

@@ -1,0 +1,37 @@
+"""`ephysfit summarize`: the page of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ephysfit.cli import arguments
+from ephysfit.cli.output import note, say
+
+PagePath = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE.html", dir_okay=False, show_default=False,
+                 help="Default: population.html in the run's folder."),
+]  # fmt: skip
+
+
+def summarize(run: arguments.RunFolder, output: PagePath = None) -> None:
+    """Write the report of a run: scores and parameters over cells, models compared, clusters, outliers, failures.
+
+    Examples:
+
+    ephysfit summarize run
+
+    ephysfit summarize run -o supplement.html
+    """
+    from ephysfit.batch.summary_page import write  # torch and matplotlib: once the usage is right
+
+    say(f"written: {write(run, output)}")
+
+
+def population(run: arguments.RunFolder, output: PagePath = None) -> None:
+    """Write the report of a run: the name of `ephysfit summarize` before 0.2.0."""
+    note("note: `ephysfit population` is `ephysfit summarize` since 0.2.0; the old name goes with the next version")
+    summarize(run, output)

@@ -1,0 +1,20 @@
+"""Which run of a model a train comes from, by the name that files, tables and pages carry."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Readout(StrEnum):
+    """A readout of a model; a member is the text that stands in files.
+
+    Examples
+    --------
+    >>> Readout("causal run") is Readout.CAUSAL, f"{Readout.NOISY}"
+    (True, 'noisy runs')
+    """
+
+    THRESHOLD = "threshold run"  #: a spike where the margin reaches 0; escape noise left out
+    CAUSAL = "causal run"  #: noise-free with a soft threshold: a spike when the hazard integrated since the last is 1
+    CONSENSUS = "consensus"  #: the train with the highest expected coincidence with the noisy runs; it looks ahead
+    NOISY = "noisy runs"  #: with escape noise

@@ -1,0 +1,189 @@
+"""Which stages a fit runs unless told otherwise, at which step, and how they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+
+from ephysfit.data.recording import Recording
+from ephysfit.data.resampling import common_step, divides
+from ephysfit.errors import FitError
+from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.fit_warnings import cautions
+from ephysfit.fitting.predictive_check import count_spikes
+from ephysfit.fitting.provenance import state_provenance
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Stage, Status
+from ephysfit.fitting.stage_reports import CausalRun, Reports
+from ephysfit.fitting.stages.causal_readout import CausalReadout
+from ephysfit.fitting.stages.likelihood import Likelihood
+from ephysfit.fitting.stages.passive import Passive
+from ephysfit.fitting.stages.refractory_period import LengthenRefractory, Refractory
+from ephysfit.fitting.stages.search import Search
+from ephysfit.fitting.stages.softness import Softness
+from ephysfit.fitting.voltage_likelihood import admit_voltage
+from ephysfit.neuron.bounds import admit_start
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.roles import Role
+from ephysfit.simulation.warm_up import start as compile_ahead
+
+#: a neuron with no more free parameters than this is also searched in free run
+FEW = 14
+
+#: coarsest step a fit chooses by itself, ms
+COARSEST = 0.5
+
+
+def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -> tuple[Stage, ...]:
+    """What a fit runs unless told otherwise.
+
+    A neuron without a hazard has no likelihood and is searched. One of few parameters cannot follow the cell closely,
+    so that the most likely parameters are not the ones that spike best on their own: its free runs are searched too.
+    The refractory period is tried a step longer and, where a state is held meanwhile, shorter, and on while that gains.
+    One that declares its likelihood no guide (`Neuron.searched`) is searched in noise-free runs.
+
+    Where the recorded voltage is fitted too, parameters are to mean what they say: nothing is searched after it, and
+    the refractory period is the most likely one.
+
+    Parameters
+    ----------
+    likelihood : Likelihood, optional
+        Settings of the likelihood stage.
+
+    Raises
+    ------
+    FitError
+        If settings are given for a neuron that is not fitted by its likelihood, or a voltage for one without potential.
+    """
+    stage = likelihood or Likelihood()
+    if neuron.searched or not neuron.stochastic():
+        if likelihood is not None:
+            why = neuron.searched or "it declares no hazard"
+            out = "leave the likelihood's settings (voltage, drift, recent) out"
+            raise FitError(f"{neuron.__name__} is not fitted by its likelihood ({why}); {out}")
+        return (Passive(), Search(evaluations=4800, population=16, noisy=False), *([Softness()] * neuron.stochastic()))
+    if stage.voltage is not None:
+        admit_voltage(neuron)
+        return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), CausalReadout())
+    few = len(Free.of(neuron).names) <= FEW
+    period = [nearby(neuron, stage)] if neuron.free_name_of(Role.REFRACTORY) else []
+    return (Passive(), stage, *period, *([Search()] if few else []), CausalReadout())
+
+
+def nearby(neuron: type[Neuron], stage: Likelihood) -> Refractory | LengthenRefractory:
+    """The search for a better refractory period nearby.
+
+    What intervals tell is too long where a spike holds the membrane low, and may be too short where a neuron is only
+    barred from spiking.
+    """
+    again = replace(stage, starts=1, first=0, steps=12)
+    if any(name in neuron.states for name in neuron.hold):
+        return Refractory(likelihood=again, fall=-1.0)
+    return LengthenRefractory(likelihood=again)
+
+
+def default_step(recording: Recording, *others: Recording) -> float:
+    """The largest step, ms, up to 0.5 ms that all recorded steps of the training data divide, and of the others too.
+
+    Where there is none that serves the others, the training data decide: currents of a simulation are averaged over
+    whatever steps they are given.
+
+    Raises
+    ------
+    FitError
+        If the sweeps of the training data are sampled at steps without a common multiple of up to 1 ms.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def silent(dt): return Recording.of(np.zeros(100), dt, spike_times=[])
+    >>> default_step(silent(0.1)), default_step(silent(0.1), silent(0.2)), default_step(silent(0.1), silent(0.07))
+    (0.5, 0.4, 0.5)
+    """
+    own = [s.dt for s in recording.sweeps]
+    have = common_step(own)
+    if have > max(2 * COARSEST, *own):
+        steps = ", ".join(f"{dt:g}" for dt in sorted(set(own)))
+        raise FitError(
+            f"{recording.cell}: sweeps are sampled at {steps} ms, steps without a common multiple of up to "
+            f"{2 * COARSEST:g} ms; fit sweeps of one step"
+        )
+    shared = common_step([have, *(s.dt for r in others for s in r.sweeps)])
+    step = shared if shared <= max(COARSEST, have) else have
+    return max(int(COARSEST / step + 1e-9), 1) * step
+
+
+def step_for(train: Recording, test: Recording) -> tuple[float, str]:
+    """`default_step` for data to fit and data to score, ms, and a sentence where their sampling steps differ."""
+    step = default_step(train, test)
+    steps = sorted({round(s.dt, 9) for s in (*train.sweeps, *test.sweeps)})
+    if len(steps) == 1:
+        return step, ""
+    sampled = " and ".join(f"{dt:g}" for dt in steps)
+    if all(divides(dt, step) for dt in steps):
+        return step, f"sampled at {sampled} ms: fitted in steps of {step:g} ms, a multiple of each"
+    return step, (
+        f"sampled at {sampled} ms, without a common multiple of up to {COARSEST:g} ms: fitted in steps of {step:g} ms, "
+        "over which the test currents are averaged"
+    )
+
+
+def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, source: str = "") -> Fit:
+    """Run stages in order, and check what came out on its own training data.
+
+    Raises
+    ------
+    FitError
+        If one of them is no `Stage`.
+    """
+    if start is not None:
+        admit_start(start)
+    strangers = [type(s).__name__ for s in stages if not isinstance(s, Stage)]
+    if strangers:
+        raise FitError(
+            f"{strangers[0]} is no stage; a stage of your own is a subclass of ephysfit.stages.Stage with a method "
+            "improve(self, problem, estimate)"
+        )
+    estimate = Estimate(start or problem.start())
+    history: list[Estimate] = []
+    if any(isinstance(s, Likelihood) for s in stages):
+        searched = any(isinstance(s, Search) for s in stages)
+        compile_ahead(problem.neuron, purposes=("fit", "search") if searched else ("fit",))
+    with one_thread():
+        for stage in stages:
+            found = stage(problem, estimate)
+            history.append(found)
+            estimate = found.with_(reports=estimate.reports | found.reports)
+    neuron = as_floats(estimate.neuron)
+    reports, missed = Reports(), tuple[str, ...]()
+    if history and problem.n_spikes >= MINIMUM_SPIKES:
+        causal = estimate.reports.of(CausalRun) or CausalRun((1.0, 0.0))
+        with one_thread():
+            counts = count_spikes(problem, neuron, causal.sharpen)
+        reports, missed = Reports(counts), counts.warnings()
+        last = max((k for k, e in enumerate(history) if e.status is not Status.NOT_NEEDED), default=-1)
+        if counts.failed and history[last].status in (Status.CONVERGED, Status.AT_BOUND):
+            history[last] = history[last].with_(status=Status.MISSES)
+    return Fit(
+        neuron=neuron,
+        cell=problem.recording.cell,
+        dt=problem.dt,
+        history=tuple(history),
+        warnings=(*missed, *cautions(problem, neuron, history)),
+        provenance=state_provenance(problem, stages, source),
+        reports=reports,
+    )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread: tensors of a fit are tiny, and threads that wait for each other cost more than they bring."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

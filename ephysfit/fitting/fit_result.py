@@ -1,0 +1,332 @@
+"""What comes out of a fit: the neuron, how it was found, what to be careful about; saved and read back."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ephysfit.data.hdf5 import is_hdf5
+from ephysfit.data.holding_current import LEAD
+from ephysfit.data.recording import Recording
+from ephysfit.errors import FitError
+from ephysfit.files import write_text
+from ephysfit.fitting.format_1 import DETAILS, as_details
+from ephysfit.fitting.provenance import Provenance
+from ephysfit.fitting.recording_identity import known_as
+from ephysfit.fitting.saved_fit import FORMAT, SavedFit, check, neuron_of, parse, stored_fit
+from ephysfit.fitting.stage import Estimate, Status
+from ephysfit.fitting.stage_reports import (
+    CausalRun,
+    IntervalsReport,
+    LikelihoodReport,
+    R,
+    Reports,
+    SelectionReport,
+    SpikeCounts,
+    VoltageReport,
+    to_plain,
+)
+from ephysfit.metrics.consensus import consensus
+from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
+from ephysfit.neuron.free_parameters import Free, declared
+from ephysfit.simulation.simulate import Simulation, simulate
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted cell: the neuron, how it was found, what to be careful about.
+
+    Attributes
+    ----------
+    neuron : Neuron
+        The fitted parameters, in ms, mV, pA, pF, nS.
+    cell : str
+    dt : float
+        Step of the fit, ms; runs of the fit use it unless told otherwise.
+    history : tuple of Estimate
+        One entry a stage.
+    warnings : tuple of str
+        Sentences: parameters on a bound, too few spikes, and their like.
+    provenance : Provenance
+        Version, seed, stages with their settings, data hash, date.
+    reports : Reports
+        What was found after the stages: spike counts on the training data, how model "auto" chose, intervals. What
+        stages report is in the history; `report` looks in both.
+    """
+
+    neuron: Neuron
+    cell: str
+    dt: float
+    history: tuple[Estimate, ...] = ()
+    warnings: tuple[str, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
+    reports: Reports = field(default_factory=Reports)
+
+    @property
+    def model(self) -> str:
+        return type(self.neuron).__name__
+
+    @property
+    def status(self) -> Status:
+        """Of the last stage that had work to do."""
+        worked = [e.status for e in self.history if e.status is not Status.NOT_NEEDED]
+        return worked[-1] if worked else Status.NOT_NEEDED
+
+    @property
+    def seconds(self) -> float:
+        return float(sum(e.seconds for e in self.history))
+
+    @property
+    def loss(self) -> float:
+        """Negative log-likelihood per training spike (nats) where the neuron has one."""
+        known = [e.train for e in self.history if np.isfinite(e.train)]
+        return known[-1] if known else float("nan")
+
+    def report(self, kind: type[R]) -> R | None:
+        """The last report of a kind, of the fit itself or of its stages; None where there is none.
+
+        Examples
+        --------
+        >>> from ephysfit.fitting.stage_reports import CausalRun
+        >>> from ephysfit.models import LIF
+        >>> fit = Fit(LIF.start(), "cell", 0.5, reports=Reports(CausalRun((2.0, -1.0))))
+        >>> fit.report(CausalRun).sharpen
+        (2.0, -1.0)
+        """
+        for reports in (self.reports, *(e.reports for e in reversed(self.history))):
+            if (found := reports.of(kind)) is not None:
+                return found
+        return None
+
+    @property
+    def likelihood(self) -> LikelihoodReport | None:
+        """What the top of the likelihood says: standard errors, drift, the voltage; None without such a stage."""
+        return self.report(LikelihoodReport)
+
+    @property
+    def voltage(self) -> VoltageReport | None:
+        """What the fit says of the recorded voltage, where that was fitted too."""
+        return None if self.likelihood is None else self.likelihood.voltage
+
+    @property
+    def counts(self) -> SpikeCounts | None:
+        """Spikes per training sweep, of the cell and of the fit's free runs."""
+        return self.report(SpikeCounts)
+
+    @property
+    def selection(self) -> SelectionReport | None:
+        """How model "auto" chose the neuron; None where it was named."""
+        return self.report(SelectionReport)
+
+    @property
+    def intervals(self) -> IntervalsReport | None:
+        """Intervals of the parameters, once `ephysfit.intervals` has made them."""
+        return self.report(IntervalsReport)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Deprecated since 0.2: one dictionary of what the reports hold; see `report` and its short forms."""
+        warnings.warn(
+            "Fit.details goes with version 0.3: use fit.likelihood, fit.voltage, fit.counts, fit.selection, "
+            "fit.intervals or fit.report(kind)",
+            DeprecationWarning, stacklevel=2,
+        )  # fmt: skip
+        return as_details(self.report(kind) for kind in DETAILS)
+
+    def __repr__(self) -> str:
+        return (
+            f"Fit({self.model} of {self.cell}, {self.seconds:.1f} s, {len(self.warnings)} warnings)\n  {self.neuron!r}"
+        )
+
+    def simulate(
+        self, stimulus: Any, *, runs: int = 200, dt: float | None = None, seed: int = 1, save: Sequence[str] = ()
+    ) -> Simulation:
+        """Run the fitted cell.
+
+        A stochastic neuron gives `runs` noisy runs, with two noise-free readouts as `companions`: "causal" (the
+        sharpened hazard integrated to 1; a simulation) and "consensus" (the single train with the highest expected
+        coincidence with the noisy runs; it looks ahead, so it predicts but does not simulate). Any other neuron
+        gives its threshold run.
+
+        Parameters
+        ----------
+        stimulus : Recording or array, pA
+        runs : int
+        dt : float, optional
+            Step in ms; that of the fit unless given.
+        """
+        step, names = dt or self.dt, known_as(self.cell, self.provenance.recording)
+        if not type(self.neuron).stochastic():
+            return replace(simulate(self.neuron, stimulus, dt=step, save=save, settle=LEAD), cells=names)
+        noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed, settle=LEAD)
+        noisy = replace(noisy, cells=names)
+        causal = replace(self._causal(stimulus, step, save), cells=names)
+        return replace(noisy, companions={"causal": causal, "consensus": consensus_run(noisy)})
+
+    def _causal(self, stimulus: Any, dt: float, save: Sequence[str]) -> Simulation:
+        return simulate(self.neuron, stimulus, dt=dt, save=save, settle=LEAD, **self.noise_free)
+
+    @property
+    def noise_free(self) -> dict[str, Any]:
+        """What `simulate` takes for the noise-free run: the sharpened hazard integrated to 1, or nothing where the fit
+        found the threshold run the better one or the neuron has no hazard."""
+        sharpen = self.sharpen
+        if sharpen is None or not type(self.neuron).stochastic():
+            return {}
+        return {"noise": "integrated", "sharpen": sharpen}
+
+    @property
+    def sharpen(self) -> tuple[float, float] | None:
+        """Factor and offset (mV) of the hazard in the noise-free run; None where that is the threshold run."""
+        found = self.report(CausalRun)
+        return (1.0, 0.0) if found is None else found.sharpen
+
+    def parameters(self) -> list[dict[str, Any]]:
+        """One row a scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
+        cls = type(self.neuron)
+        on = dict(Free.of(cls).on_bound(self.neuron))
+        values = scalar_values(self.neuron)
+        top, ends = self.likelihood, self.intervals
+        errors = ends.standard_errors if ends else top.standard_errors if top else {}
+        interval = {n: list(pair) for n, pair in ends.parameters.items()} if ends else {}
+        return [
+            {"name": n, "value": values[n], "unit": p.unit, "low": p.low, "high": p.high, "meaning": p.doc,
+             "at_bound": on.get(n, ""), "standard_error": errors.get(n), "interval": interval.get(n),
+             "fitted": not p.measured}
+            for n, p in declared(cls).items()
+        ]  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            "cell": self.cell,
+            "dt_ms": self.dt,
+            "parameters": scalar_values(self.neuron),
+            "units": {n: p.unit for n, p in declared(type(self.neuron)).items()},
+            "status": self.status.name,
+            "loss": to_plain(self.loss),
+            "seconds": self.seconds,
+            "warnings": list(self.warnings),
+            "reports": self.reports.to_dict(),
+            "history": [
+                {"stage": e.stage, "status": e.status.name, "train": to_plain(e.train),
+                 "validation": to_plain(e.validation), "seconds": e.seconds, "reports": e.reports.to_dict()}
+                for e in self.history
+            ],
+            "provenance": self.provenance.to_dict(),
+        }  # fmt: skip
+
+    def save(self, path: str | Path) -> Path:
+        """Write one readable JSON file, whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written; a file that was there stays as it was.
+        """
+        return write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+    def write_nwb(self, path: str | Path, test: Recording | None = None, **options: Any) -> Path:
+        """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write_nwb`."""
+        import ephysfit
+
+        return ephysfit.write_nwb(self, path, test, **options)
+
+    def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
+        """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""
+        import ephysfit
+
+        return ephysfit.export(self, to, path, **options)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, neuron: type[Neuron] | None = None, *, label: str | None = None, trust: bool = False
+    ) -> Fit:
+        """Read a saved fit. Nothing that the file names is run, unless you say so.
+
+        Parameters
+        ----------
+        path : path
+            Of the JSON file, or of the NWB file it was written into.
+        neuron : type[Neuron], optional
+            The class of a neuron that is not in the catalogue.
+        label : str, optional
+            Which fit of an NWB file; the last one unless given.
+        trust : bool
+            Run the file in which the fit says its neuron is declared, if its content is the very one of the fit.
+
+        Raises
+        ------
+        FitError
+            If there is no such file, it is no saved fit, or its neuron is a user's own and neither given nor trusted.
+        """
+        path = Path(path)
+        try:
+            text = stored_fit(path, label) if is_hdf5(path) else path.read_text(encoding="utf-8")
+        except OSError as e:
+            raise FitError(f"{path}: {e.strerror or e}; give the path of a fit saved by ephysfit (a .json file)") from e
+        except UnicodeDecodeError as e:
+            raise FitError(f"{path} is not a fit saved by ephysfit (no UTF-8: {e.reason} at byte {e.start})") from None
+        return cls._of(parse(text, str(path)), str(path), neuron, trust)
+
+    @classmethod
+    def from_dict(
+        cls, found: Mapping[str, Any], neuron: type[Neuron] | None = None, *, trust: bool = False, name: str = "the fit"
+    ) -> Fit:
+        """The fit that `to_dict` wrote, in the format of this version or of an earlier one.
+
+        Parameters
+        ----------
+        found : mapping
+            Plain values.
+        neuron : type[Neuron], optional
+            The class of a neuron that is not in the catalogue.
+        trust : bool
+            As in `load`.
+        name : str
+            Where the values come from, for errors.
+
+        Raises
+        ------
+        FitError
+            If they are no fit, or its neuron is a user's own and neither given nor trusted.
+
+        Examples
+        --------
+        >>> from ephysfit.models import LIF
+        >>> Fit.from_dict(Fit(LIF.start(), "cell", 0.5).to_dict()).model
+        'LIF'
+        """
+        return cls._of(check(found, name), name, neuron, trust)
+
+    @classmethod
+    def _of(cls, saved: SavedFit, name: str, neuron: type[Neuron] | None, trust: bool) -> Fit:
+        kind = neuron or neuron_of(saved, name, trust)
+        missing = set(declared(kind)) ^ set(saved.parameters)
+        if missing:
+            raise FitError(
+                f"{name}: {saved.model} of this version differs in {', '.join(sorted(missing))[:200]}; "
+                f"refit, or load it with the version {saved.provenance.version or 'that wrote it'}"
+            )
+        fitted = kind(**unflatten(kind.parameters, dict(saved.parameters)))
+        history = tuple(
+            Estimate(fitted, h.stage, Status[h.status], h.train, h.validation, h.seconds, h.reports)
+            for h in saved.history
+        )
+        return cls(fitted, saved.cell, saved.dt_ms, history, saved.warnings, saved.provenance, saved.reports)
+
+
+def consensus_run(noisy: Simulation) -> Simulation:
+    """The single train per stimulus that agrees best with noisy runs, as a simulation of its own."""
+    trains = tuple(
+        (consensus(list(runs), duration),) for runs, duration in zip(noisy.spike_times, noisy.durations, strict=True)
+    )
+    return replace(noisy, spike_times=trains, stochastic=False, readout="consensus", traces={})

@@ -1,0 +1,65 @@
+"""What a user should know before trusting a fit: sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ephysfit.data.electrode import bridge
+from ephysfit.data.quality import findings
+from ephysfit.fitting.drift_check import drift_warning, parts
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
+from ephysfit.fitting.stage_reports import LikelihoodReport
+from ephysfit.fitting.voltage_likelihood import warning as voltage_warning
+from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.free_parameters import Free, declared
+from ephysfit.neuron.roles import Role
+
+
+def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> list[str]:
+    """What a user should know before trusting the numbers."""
+    out = odd_data(problem)
+    for name, side in Free.of(type(neuron)).on_bound(neuron):
+        p = declared(type(neuron))[name]
+        limit = p.low if side == "low" else p.high
+        out.append(
+            f"{name} sits on its {side} bound ({limit:g} {p.unit}): the data do not determine it within its bounds"
+        )
+    if problem.n_spikes < MINIMUM_SPIKES:
+        found = f"only {problem.n_spikes} spike{'s' * (problem.n_spikes != 1)}"
+        out.append(f"{found} in the training data; nothing was fitted, the parameters are start values")
+        return out
+    if problem.neuron.name_of(Role.POTENTIAL) is not None:
+        out += [told for told in [bridge(problem.recording).warning()] if told]
+    tops = [top for e in history if (top := e.reports.of(LikelihoodReport)) is not None]
+    out += [said for said in [voltage_warning(tops[-1].voltage if tops else None)] if said]
+    modelled = any(top.drift for top in tops)
+    # a hazard that is no guide to the fit foretells no number of spikes to compare with
+    drifted = "" if problem.neuron.searched else drift_warning(parts(problem, neuron), modelled)
+    if drifted:
+        out.append(drifted)
+    if problem.n_spikes < 100:
+        out.append(f"only {problem.n_spikes} spikes in the training data; expect scores to vary between fits")
+    out += [f"stage {e.stage}: {e.status.value}" for e in history if e.status in (Status.DIVERGED, Status.STEPS_USED)]
+    return out
+
+
+def odd_data(problem: Problem) -> list[str]:
+    """What of the training data cannot be fitted as it stands: a constant current, spikes that share a step, units."""
+    sweeps, out = problem.recording.sweeps, []
+    if all(np.ptp(s.current) == 0 for s in sweeps) and len({float(s.current[0]) for s in sweeps}) == 1:
+        out.append(
+            f"the training current is constant ({float(sweeps[0].current[0]):g} pA): it does not tell how the cell "
+            "answers a current that varies"
+        )
+    steps = [np.floor(s.valid_spikes / problem.dt + 1e-6) for s in sweeps]
+    shared = sum(len(k) - len(np.unique(k)) for k in steps)
+    if shared:
+        out.append(
+            f"{shared} of {sum(map(len, steps))} training spikes lie in a step of {problem.dt:g} ms that holds another "
+            "and count once with it: is a spike there twice, or is a smaller dt needed?"
+        )
+    told = {f"sweep {s.name!r}: {f}": None for s in sweeps for f in findings(s) if f not in s.warnings}
+    first = list(told)[:1]
+    return out + [f + (f" (and so of {len(told) - 1} more sweeps)" if len(told) > 1 else "") for f in first]

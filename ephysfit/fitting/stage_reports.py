@@ -1,0 +1,596 @@
+"""What stages report beside a neuron: small records by kind, which a fit keeps, saves and reads back.
+
+Every record is a frozen dataclass of plain values with `Report.to_dict` and `Report.from_dict`. A stage returns those
+it has in `Estimate.reports`; a later stage's record of a kind takes the place of an earlier one's. `Fit.report` finds
+the last of a kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+
+import numpy as np
+from pydantic import BeforeValidator, Field, StrictStr, TypeAdapter
+
+from ephysfit.files import without_nan
+
+#: JSON knows no NaN: a number that is missing is null there
+Number = Annotated[float, BeforeValidator(lambda v: float("nan") if v is None else v), Field(strict=True)]
+Known = Annotated[float, Field(strict=True)]
+Count = Annotated[int, Field(strict=True)]
+Curve = tuple[Number, ...]
+#: low and high end of an interval; None where a bound came first
+Ends = tuple[Known | None, Known | None]
+
+_KINDS: dict[str, type[Report]] = {}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Base of the records: a subclass is a frozen dataclass of plain values that names its `kind`.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the record in a saved fit; of no other record.
+
+    Examples
+    --------
+    >>> CausalRun((2.0, -1.5), 0.8).to_dict()
+    {'sharpen': [2.0, -1.5], 'agreement': 0.8}
+    >>> CausalRun.from_dict({'sharpen': [2.0, -1.5], 'agreement': 0.8})
+    CausalRun(sharpen=(2.0, -1.5), agreement=0.8)
+    """
+
+    kind: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        if cls.kind:
+            _KINDS[cls.kind] = cls
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; what has no value is left out."""
+        return {k: v for k, v in plain_fields(self).items() if v is not None or k in self._said}
+
+    #: fields whose None is a statement, not a gap
+    _said: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Self:
+        """The record that `to_dict` wrote; fields that this version does not know are left out.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If a field is missing or of another type.
+        """
+        known = {f.name for f in fields(cls)}
+        adapter: TypeAdapter[Self] = TypeAdapter(cls)
+        return adapter.validate_python({k: v for k, v in found.items() if k in known})
+
+
+def plain_fields(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass as plain values for JSON."""
+    return {f.name: to_plain(getattr(record, f.name)) for f in fields(record)}
+
+
+def to_plain(value: Any) -> Any:
+    """A value as JSON holds it: numbers that are not finite as None, records and settings as dictionaries."""
+    if isinstance(value, Report):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain_fields(value)
+    if isinstance(value, Mapping):
+        return {str(k): to_plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [to_plain(v) for v in value]
+    if isinstance(value, (float, np.floating)):
+        return without_nan(float(value))
+    if isinstance(value, (np.integer, np.bool_)):
+        return value.item()
+    return value if isinstance(value, (str, int, bool, type(None))) else str(value)
+
+
+@dataclass(frozen=True)
+class Unknown(Report):
+    """A record of a kind that this version does not know, kept as it was found."""
+
+    name: str
+    values: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values as they were found."""
+        return dict(self.values)
+
+
+R = TypeVar("R", bound=Report)
+
+
+class Reports(Mapping[str, Report]):
+    """Records by kind, one of each; immutable.
+
+    Examples
+    --------
+    >>> reports = Reports(PassiveReport({"C": 100.0}, True), CausalRun(None))
+    >>> reports.of(CausalRun), reports.of(SpikeCounts)
+    (CausalRun(sharpen=None, agreement=nan), None)
+    >>> sorted(reports | Reports(SearchReport(loss="Coincidence")))
+    ['causal run', 'passive', 'search']
+    """
+
+    def __init__(self, *reports: Report) -> None:
+        self._by_kind = {r.name if isinstance(r, Unknown) else r.kind: r for r in reports}
+
+    def __getitem__(self, kind: str) -> Report:
+        return self._by_kind[kind]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_kind)
+
+    def __len__(self) -> int:
+        return len(self._by_kind)
+
+    def __repr__(self) -> str:
+        return f"Reports({', '.join(map(repr, self._by_kind.values()))})"
+
+    def __or__(self, later: Reports) -> Reports:
+        """Both; where both have a kind, the later one's."""
+        return Reports(*{**self._by_kind, **later._by_kind}.values())
+
+    def of(self, kind: type[R]) -> R | None:
+        """The record of a kind; None where there is none."""
+        found = self._by_kind.get(kind.kind)
+        return found if isinstance(found, kind) else None
+
+    def without(self, others: Reports) -> Reports:
+        """Those that are not the very records of `others`: what a stage added to the ones it was given."""
+        return Reports(*(r for k, r in self._by_kind.items() if others._by_kind.get(k) is not r))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, by kind."""
+        return {kind: report.to_dict() for kind, report in self._by_kind.items()}
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Mapping[str, Any]]) -> Reports:
+        """The records that `to_dict` wrote; unknown kinds are kept as they are.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If a record of a known kind is not as it must be.
+        """
+        return cls(
+            *(_KINDS[k].from_dict(v) if k in _KINDS else Unknown(k, v) for k, v in found.items())
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PassiveReport(Report):
+    """What was read off the recording before any fit.
+
+    Attributes
+    ----------
+    measured : mapping
+        Parameters and their values.
+    from_voltage : bool
+        Whether the recording holds a voltage to measure them in.
+    """
+
+    kind: ClassVar[str] = "passive"
+    measured: Mapping[StrictStr, Known]
+    from_voltage: bool
+
+
+@dataclass(frozen=True)
+class PriorReport:
+    """The prior of a likelihood.
+
+    Attributes
+    ----------
+    strength : float
+        Weight of the declared prior per recorded spike.
+    centre : mapping
+        The cell it draws to, by scalar parameter.
+    names : tuple of str
+        Parameters that were moved.
+    cells : int, optional
+        Fits that a population's prior was made of.
+    precision : str, optional
+        Of a population's prior (`prior.packed`).
+    """
+
+    strength: Known
+    centre: Mapping[StrictStr, Known]
+    names: tuple[StrictStr, ...]
+    cells: Count | None = None
+    precision: StrictStr | None = None
+
+
+@dataclass(frozen=True)
+class VoltageReport:
+    """What a fit of the recorded voltage too says of it.
+
+    Attributes
+    ----------
+    settings : mapping
+        Those of `Voltage`.
+    keep, spread, weight : float
+        Correlation of the error from sample to sample, its standard deviation (mV), and the weight it was fitted with.
+    samples : int
+        Samples away from spikes.
+    independent : float
+        As how many independent samples these count.
+    log_likelihood : float
+        Of the voltage, at weight 1, so that fits of slightly different weights compare.
+    rms : float
+        Error, mV.
+    explained : float
+        Share of the variance of the voltage that the neuron explains.
+    """
+
+    settings: Mapping[StrictStr, Any]
+    keep: Known
+    spread: Known
+    weight: Known
+    samples: Count
+    independent: Number
+    log_likelihood: Number
+    rms: Number
+    explained: Number
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """The log-likelihood about its top, by which a population's prior sees the cell.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Parameters, each on its axis.
+    place, gradient : tuple of float
+    information : str
+        Fisher information (`prior.packed`).
+    """
+
+    names: tuple[StrictStr, ...]
+    place: tuple[Number, ...]
+    gradient: tuple[Number, ...]
+    information: StrictStr
+
+
+@dataclass(frozen=True)
+class LikelihoodReport(Report):
+    """What a maximum of the likelihood says.
+
+    Attributes
+    ----------
+    top : mapping
+        The most likely cell, by scalar parameter; later stages may move on from it.
+    prior : PriorReport, optional
+    standard_errors : mapping
+        Of the parameters that were moved, in their units, from the Fisher information (prior included).
+    correlated : tuple
+        Pairs of parameters that the data hardly tell apart, with their correlation.
+    starts : tuple of float
+        Loss per spike to which each start climbed.
+    drift : tuple of float
+        Change of the log rate over each piece of the training data; empty where none was fitted.
+    recent : float, optional
+        Half-life of the data's weight, ms.
+    voltage : VoltageReport, optional
+    seen : Quadratic, optional
+    curves : tuple
+        Loss per spike, step by step, of every start and of the last ascent.
+    at_bound : tuple
+        Parameters on a bound, and which.
+    steps : int
+        Of the last ascent.
+    """
+
+    kind: ClassVar[str] = "likelihood"
+    top: Mapping[StrictStr, Known] = field(default_factory=dict)
+    prior: PriorReport | None = None
+    standard_errors: Mapping[StrictStr, Number] = field(default_factory=dict)
+    correlated: tuple[tuple[StrictStr, StrictStr, Number], ...] = ()
+    starts: tuple[Number, ...] = ()
+    drift: tuple[Number, ...] = ()
+    recent: Known | None = None
+    voltage: VoltageReport | None = None
+    seen: Quadratic | None = None
+    curves: tuple[Curve, ...] = ()
+    at_bound: tuple[tuple[StrictStr, StrictStr], ...] = ()
+    steps: Count = 0
+
+
+@dataclass(frozen=True)
+class PeriodReport:
+    """One refractory period of a profile.
+
+    Attributes
+    ----------
+    t_ref : float
+        The period, ms.
+    share : float
+        Its share of the likelihood over all periods.
+    parameters : mapping
+        The cell fitted at it.
+    """
+
+    t_ref: Known
+    share: Known
+    parameters: Mapping[StrictStr, Known]
+
+
+@dataclass(frozen=True)
+class RefractoryReport(Report):
+    """The profile likelihood of the refractory period: the periods that are worth keeping."""
+
+    kind: ClassVar[str] = "refractory period"
+    t_ref_profile: tuple[PeriodReport, ...] = ()
+
+
+@dataclass(frozen=True)
+class SearchReport(Report):
+    """What a search or a descent in free runs went through.
+
+    Attributes
+    ----------
+    loss : str
+        Name of the loss; "" where the stage has one of its own.
+    curves : tuple
+        Loss (of a descent by noisy runs the length of the slope) by generation or step.
+    train, held_out : tuple of float
+        Losses on the training and validation blocks, of the estimate before and of the best found; of a `Gradient`
+        the validation losses by check.
+    kept : str
+        What was kept, where it was not what was found.
+    slope : str
+        How a `NoisyGradient` differentiates.
+    surrogate_width : float, optional
+        Half width of the surrogate of a `Gradient`, mV.
+    """
+
+    kind: ClassVar[str] = "search"
+    loss: StrictStr = ""
+    curves: tuple[Curve, ...] = ()
+    train: tuple[Number, ...] = ()
+    held_out: tuple[Number, ...] = ()
+    kept: StrictStr = ""
+    slope: StrictStr = ""
+    surrogate_width: Known | None = None
+
+
+@dataclass(frozen=True)
+class SoftnessReport(Report):
+    """Softnesses tried (mV), the loss of each, and whether its noisy runs fire as the cell did."""
+
+    kind: ClassVar[str] = "softness"
+    grid: tuple[Known, ...]
+    losses: tuple[Number, ...]
+    fires_as_the_cell: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class CausalRun(Report):
+    """How the noise-free run of a fit is made.
+
+    Attributes
+    ----------
+    sharpen : (float, float) or None
+        Factor and offset (mV) of the sharpened hazard that is integrated to 1; None where the threshold run is the
+        noise-free one.
+    agreement : float
+        Coincidence of the chosen run with the model's own noisy runs on the training data.
+    """
+
+    kind: ClassVar[str] = "causal run"
+    _said: ClassVar[frozenset[str]] = frozenset({"sharpen"})
+    sharpen: tuple[Known, Known] | None
+    agreement: Number = float("nan")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a neuron reached on blocks of the training data that it was not fitted to.
+
+    Attributes
+    ----------
+    model : str
+    parameters : int
+        How many are free.
+    held_out, train : float
+        Negative log-likelihood per spike, nats.
+    gain, error : float
+        By how much it is lower than that of the best simpler neuron, summed over the held-out spikes, with its
+        standard error over stretches of the held-out blocks; NaN for the first.
+    """
+
+    model: StrictStr
+    parameters: Count
+    held_out: Number
+    train: Number
+    gain: Number = float("nan")
+    error: Number = float("nan")
+
+
+@dataclass(frozen=True)
+class SelectionReport(Report):
+    """How model "auto" chose.
+
+    Attributes
+    ----------
+    candidates : tuple of Candidate
+    seconds : float
+        What choosing took; not in `Fit.seconds`.
+    why : str
+        The reason in a sentence.
+    """
+
+    kind: ClassVar[str] = "selection"
+    candidates: tuple[Candidate, ...]
+    seconds: Known
+    why: StrictStr
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A quantity that spikes determine whatever the mV scale, with its interval."""
+
+    name: StrictStr
+    unit: StrictStr
+    meaning: StrictStr
+    value: Number
+    low: Number
+    high: Number
+    standard_error: Number
+
+
+@dataclass(frozen=True)
+class OpenDirection:
+    """A combination of parameters that the data narrow by less than the prior does.
+
+    Attributes
+    ----------
+    text : str
+        The combination in words.
+    parts : mapping
+        Its direction, the largest part 1.
+    errors : float or None
+        Standard error along it in prior widths, by the spikes alone; None where they say nothing at all.
+    """
+
+    text: StrictStr
+    parts: Mapping[StrictStr, Number]
+    errors: Known | None
+
+
+@dataclass(frozen=True)
+class IntervalsReport(Report):
+    """Intervals of the parameters, and what the data leave open.
+
+    Attributes
+    ----------
+    method : str
+    level : float
+        Coverage.
+    seconds : float
+    parameters : mapping
+        Low and high end by scalar parameter; None where a bound came first.
+    derived : tuple of Derived
+    standard_errors : mapping
+        By scalar parameter, the uncertainty of the refractory period counted in.
+    scale : str
+        What is open of the mV scale; "" where it is fixed.
+    held : tuple of str
+        Parameters that hold the scale, and get no interval.
+    open : tuple of OpenDirection
+    notes : tuple of str
+        Where the fit is not the top of its likelihood.
+    spread : mapping, optional
+        Of a bootstrap: standard deviation of the draws.
+    draws : int, optional
+    block_ms : float, optional
+    """
+
+    kind: ClassVar[str] = "intervals"
+    method: StrictStr
+    level: Known
+    seconds: Known = 0.0
+    parameters: Mapping[StrictStr, Ends] = field(default_factory=dict)
+    derived: tuple[Derived, ...] = ()
+    standard_errors: Mapping[StrictStr, Number] = field(default_factory=dict)
+    scale: StrictStr = ""
+    held: tuple[StrictStr, ...] = ()
+    open: tuple[OpenDirection, ...] = ()
+    notes: tuple[StrictStr, ...] = ()
+    spread: Mapping[StrictStr, Number] | None = None
+    draws: Count | None = None
+    block_ms: Known | None = None
+
+
+#: spikes of all sweeps that a fit may fire for one of the cell, and that the cell may fire for one of the fit
+FACTOR = 1.5
+#: a count is wrong only beyond this many standard deviations of a Poisson count
+LARGE = 3.0
+#: spikes in a sweep where the other is silent that make it a miss
+SOME = 3.0
+#: part of the sweeps that may be missed by a fit that still counts as found
+FEW_MISSED = 0.2
+#: sweeps that a sentence names
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class SpikeCounts(Report):
+    """Spikes a training sweep, of the cell and of the fit's free runs, over the samples that count.
+
+    Attributes
+    ----------
+    sweeps : names
+    recorded : (sweep,)
+    noisy : (sweep,) or None
+        Mean over noisy runs; None for a neuron without a hazard.
+    noise_free : (sweep,)
+        Of the causal run, or of the threshold run where the fit has no other.
+    readout : str
+        Which of the two.
+    """
+
+    kind: ClassVar[str] = "counts"
+    _said: ClassVar[frozenset[str]] = frozenset({"noisy"})
+    sweeps: tuple[StrictStr, ...]
+    recorded: tuple[Number, ...]
+    noisy: tuple[Number, ...] | None
+    noise_free: tuple[Number, ...]
+    readout: StrictStr
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong, with the numbers; noise-free runs are judged where there are no noisy ones, or beside them."""
+        out = [] if self.noisy is None else _misses("its noisy runs", self.sweeps, self.recorded, self.noisy)
+        return (*out, *_misses(f"the {self.readout}", self.sweeps, self.recorded, self.noise_free))
+
+    @property
+    def error(self) -> float:
+        """Mean absolute error of the counts of the runs that a fit is used by."""
+        model = self.noise_free if self.noisy is None else self.noisy
+        return float(np.mean(np.abs(np.subtract(model, self.recorded))))
+
+    @property
+    def failed(self) -> bool:
+        """Whether the runs a fit is used by do not fire as the cell did: too fast, too slow, or in other sweeps."""
+        model = self.noise_free if self.noisy is None else self.noisy
+        silent, dead = _wrong(self.recorded, model)
+        return _off(self.recorded, model) or len(silent) + len(dead) > FEW_MISSED * len(self.sweeps)
+
+
+def _off(recorded: Sequence[float], model: Sequence[float]) -> bool:
+    cell, fit = sum(recorded), sum(model)
+    unlike = abs(fit - cell) > LARGE * np.sqrt(max(cell, 1.0))
+    return bool(unlike and not cell / FACTOR <= fit <= cell * FACTOR)
+
+
+def _wrong(recorded: Sequence[float], model: Sequence[float]) -> tuple[list[int], list[int]]:
+    """Sweeps in which the fit fires and the cell was silent, and the other way round."""
+    pairs = list(enumerate(zip(recorded, model, strict=True)))
+    return (
+        [k for k, (cell, fit) in pairs if cell == 0 and fit >= SOME],
+        [k for k, (cell, fit) in pairs if cell >= SOME and fit < 0.5],
+    )
+
+
+def _misses(runs: str, names: Sequence[str], recorded: Sequence[float], model: Sequence[float]) -> list[str]:
+    out = []
+    if _off(recorded, model):
+        out.append(
+            f"on its own training data the fit fires {sum(model):.0f} spikes ({runs}), the cell {sum(recorded):.0f}: "
+            "it does not describe the cell's rate"
+        )
+    silent, dead = _wrong(recorded, model)
+    for sweeps, what in ((silent, "fires where the cell was silent"), (dead, "is silent where the cell fired")):
+        if sweeps:
+            listed = ", ".join(f"{names[k]!r}: {model[k]:.0f} for {recorded[k]:.0f}" for k in sweeps[:NAMED])
+            more = f" and {len(sweeps) - NAMED} more" if len(sweeps) > NAMED else ""
+            out.append(f"in {len(sweeps)} of {len(names)} training sweeps the fit ({runs}) {what} ({listed}{more})")
+    return out

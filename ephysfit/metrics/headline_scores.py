@@ -1,0 +1,49 @@
+"""Which scores are quoted first, of which readout, and under which label; reports, tables and pages ask here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from ephysfit.data.readout import Readout
+
+#: readouts that are one noise-free run, in the order in which they are looked for
+NOISE_FREE = (Readout.CAUSAL, Readout.THRESHOLD)
+#: readouts that stand for a model's variability, likewise; the one run of a neuron without noise
+MANY = (Readout.NOISY, Readout.THRESHOLD)
+
+
+class HeadlineScore(NamedTuple):
+    """A score that is quoted first: the name of its line, its label on a page, the readouts where it is looked for."""
+
+    name: str
+    label: str
+    readouts: tuple[Readout, ...]
+
+
+#: of a noise-free run, as a fraction of what the cell's repeats reach
+RATIO = HeadlineScore("gamma_over_R_4", "Γ/R, ±4 ms", NOISE_FREE)
+#: in its place where the cell was not repeated, or does not repeat itself
+COINCIDENCE = HeadlineScore("gamma_4", "Γ, ±4 ms", NOISE_FREE)
+#: of noisy runs
+AGREEMENT = HeadlineScore("md_star_8", "Md*, ±8 ms", MANY)
+
+
+def leading(stochastic: bool) -> HeadlineScore:
+    """The one score to quote: of noisy runs where there are any, else of the one run."""
+    return AGREEMENT if stochastic else RATIO
+
+
+def saved_value(scores: Mapping[str, Any] | None, readouts: Iterable[str], name: str) -> float | None:
+    """The value of a line of saved scores (rows by readout) in the first readout that has it.
+
+    Examples
+    --------
+    >>> saved_value({"threshold run": [{"name": "md_star_8", "value": 0.8}]}, MANY, AGREEMENT.name)
+    0.8
+    """
+    for readout in readouts:
+        for row in (scores or {}).get(readout, ()):
+            if row["name"] == name and row["value"] is not None:
+                return float(row["value"])
+    return None

@@ -1,0 +1,87 @@
+"""Panels, lines, ticks and legends of zoomable views (bokeh), as the report and the explorer draw them.
+
+Every mark carries the name of its colour as a tag, by which the page that shows it paints it for light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from bokeh.layouts import gridplot
+from bokeh.models import WheelZoomTool
+from bokeh.plotting import figure
+
+from ephysfit.arrays import Train
+from ephysfit.reports.figures.style import NAMES
+
+
+def panel(span: Any, label: str, height: int, *, left: int = 84, **options: Any) -> Any:
+    """An empty panel in the style of the page.
+
+    Parameters
+    ----------
+    span : bokeh range
+        Of the x axis; panels that share it move together.
+    label : str
+        Of the y axis.
+    height, left : int
+        Of the panel, and least room for numbers and label at its left, pixels.
+    **options
+        Of `bokeh.plotting.figure`.
+    """
+    p = figure(height=height, x_range=span, sizing_mode="stretch_width", tools="xpan,xbox_zoom,reset",
+               output_backend="canvas", **options)  # fmt: skip
+    wheel = WheelZoomTool(dimensions="width")
+    p.add_tools(wheel)
+    p.toolbar.active_scroll = wheel
+    p.yaxis.axis_label = label
+    p.yaxis.minor_tick_line_color = None
+    p.min_border_left = left
+    p.background_fill_alpha = p.border_fill_alpha = 0.0
+    p.outline_line_color = None
+    p.grid.grid_line_alpha = 0.35
+    p.axis.tags = ["axis"]
+    p.grid.tags = ["rule"]
+    return p
+
+
+def tagged(renderer: Any, color: str) -> Any:
+    """A mark with the name of its colour."""
+    renderer.glyph.tags = [NAMES[color]]
+    return renderer
+
+
+def line(p: Any, x: Any, y: Any, color: str, **options: Any) -> None:
+    """A line in one of the house's colours; `x` and `y` are arrays, or columns of a `source`."""
+    tagged(p.line(x, y, line_color=color, **{"line_width": 1.2, **options}), color)
+
+
+def segments(trains: Sequence[tuple[Train, float]]) -> dict[str, Any]:
+    """Spikes as ticks: ``x`` in s, ``low`` and ``high`` about the row of their train; spike times in ms."""
+    x = np.concatenate([np.empty(0), *(t for t, _ in trains)]) / 1e3
+    y = np.concatenate([np.empty(0), *(np.full(len(t), row) for t, row in trains)])
+    return {"x": x.astype(np.float32), "low": (y - 0.4).astype(np.float32), "high": (y + 0.4).astype(np.float32)}
+
+
+def ticks(p: Any, x: Any, low: Any, high: Any, color: str, width: float, legend: str = "", **options: Any) -> None:
+    """Spikes of one colour; arrays, or columns of a `source`."""
+    named = {"legend_label": legend} if legend else {}
+    tagged(p.segment(x, low, x, high, line_color=color, line_width=width, **named, **options), color)
+
+
+def place_legend(p: Any) -> None:
+    """The legend of a panel, if it has one, on one line above it."""
+    if not p.legend:
+        return
+    item = p.legend[0]
+    item.update(orientation="horizontal", background_fill_alpha=0.0, border_line_alpha=0.0, padding=2, margin=2,
+                label_text_font_size="11px", glyph_height=14, tags=["legend"])  # fmt: skip
+    p.add_layout(item, "above")
+
+
+def stacked(panels: Sequence[Any]) -> Any:
+    """Panels under each other, with one toolbar."""
+    return gridplot([[p] for p in panels], sizing_mode="stretch_width", toolbar_location="above",
+                    toolbar_options={"logo": None})  # fmt: skip
