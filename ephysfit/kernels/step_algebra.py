@@ -13,6 +13,7 @@ import sympy
 
 from ephysfit.kernels.expressions import Definition, choose, ordered
 from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.roles import Role
 from ephysfit.neuron.stepping import Step, newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
 
@@ -33,7 +34,10 @@ def names(prefix: str, count: int) -> list[sympy.Symbol]:
 
 @dataclass(frozen=True)
 class Pieces:
-    """A neuron's step in kernel names; `free` and `held` are the increments of each state."""
+    """A neuron's step in kernel names; `free` and `held` are the increments of each state.
+
+    `potential` is the number of the state that is the membrane potential, if the neuron has one.
+    """
 
     states: tuple[str, ...]
     inputs: int
@@ -44,6 +48,7 @@ class Pieces:
     jump: tuple[sympy.Expr, ...]
     hazard: sympy.Expr | None
     rest: tuple[sympy.Expr, ...]
+    potential: int | None
 
     @property
     def x(self) -> list[sympy.Symbol]:
@@ -367,6 +372,7 @@ def pieces(neuron: type[Neuron]) -> Pieces:
         jump=tuple(after.get(n, symbol(n)).xreplace(leaving) for n in s.states),
         hazard=None if s.hazard is None else s.hazard.xreplace({**leaving, MARGIN: U}),
         rest=tuple(sympy.sympify(r).xreplace(leaving) for r in s.rest),
+        potential=s.states.index(shown) if (shown := neuron.name_of(Role.POTENTIAL)) in s.states else None,
     )
 
 

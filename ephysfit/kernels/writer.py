@@ -11,7 +11,6 @@ from ephysfit.errors import SimulationError
 from ephysfit.kernels import signature, templates
 from ephysfit.kernels.expressions import Definition, Printer
 from ephysfit.kernels.step_algebra import AT_MARGIN, RATE, SLOPE, SOURCE, WEIGHT, Pieces, Row, U, names, pieces
-from ephysfit.neuron.declare import POTENTIAL
 from ephysfit.neuron.symbols import symbol
 
 if TYPE_CHECKING:
@@ -444,7 +443,7 @@ class _Likelihood:
         that follows another.
         """
         return [
-            f"miss = splat(F(potential[t])) - y{self.p.states.index(POTENTIAL)}",
+            f"miss = splat(F(potential[t])) - y{self.p.potential}",
             "share = keeps if watch[t] == 2 else F(0)",
             "sure = F(counts[t]) * precision * (F(1) if watch[t] == 2 else F(1) - keeps * keeps)",
             "error = fma(splat(-share), before, miss)",
@@ -599,7 +598,7 @@ class _Information(_Likelihood):
 
     def missed(self) -> list[str]:
         """The potential's row where it has one; its error hangs on the potential alone, so drift adds nothing."""
-        row = self.place.get(symbol(f"x{self.p.states.index(POTENTIAL)}"))
+        row = self.place.get(symbol(f"x{self.p.potential}"))
         if row is None:
             return []
         now, past = self.at(row, "k"), self.at(self.before, "k")
