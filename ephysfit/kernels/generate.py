@@ -14,7 +14,7 @@ from ephysfit.neuron.declaration_cache import kept
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.fingerprint import digest
 
-#: what kernels call, of `vectors.floats` or `scalars.numbers`
+#: what kernels call, of `simd.floats` or `scalar_math.numbers`
 EXPORTED = (
     "F", "LANES", "SQUARE", "load", "store", "loadi", "storei", "splat", "splati", "where", "bits", "lowest", "mask",
     "both", "no", "turn", "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1",

@@ -1,6 +1,6 @@
 """exp, softplus and their kin as polynomials over vectors; LLVM's own would call the scalar library lane by lane.
 
-Worst relative errors against the exact value (measured in tests/simulation/test_compiled_math.py): 2.5 units in the
+Worst relative errors against the exact value (measured in tests/kernels/test_compiled_math.py): 2.5 units in the
 last place for exp, 4 for the others, over their whole range; overflow gives inf and underflow 0 as the library does.
 """
 
