@@ -7,6 +7,7 @@ and are made anew for every call, so that no two threads write into one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from textwrap import wrap
 from typing import Any
@@ -156,11 +157,17 @@ def arranged(kernel: str, **given: Any) -> tuple[Any, ...]:
     TypeError
         If one is missing or unknown.
     """
-    wanted = [a.name for a in KERNELS[kernel][len(_TILES) :] if not a.scratch]
-    wrong = set(wanted) ^ set(given)
-    if wrong:
-        raise TypeError(f"kernel {kernel!r} is called with {wanted}; missing or unknown here: {sorted(wrong)}")
-    return tuple(given[name] for name in wanted)
+    wanted = _given(kernel)
+    if given.keys() != wanted.keys():
+        wrong = sorted(given.keys() ^ wanted.keys())
+        raise TypeError(f"kernel {kernel!r} is called with {list(wanted)}; missing or unknown here: {wrong}")
+    return tuple(map(given.__getitem__, wanted))
+
+
+@cache
+def _given(kernel: str) -> dict[str, Argument]:
+    """Arguments between the tiles and the scratch memory, by name."""
+    return {a.name: a for a in KERNELS[kernel][len(_TILES) :] if not a.scratch}
 
 
 def scratch(kernel: str, element: str, **sizes: int) -> tuple[np.ndarray, ...]:

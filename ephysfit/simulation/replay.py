@@ -128,10 +128,11 @@ class Information:
 BLOCK = 128
 
 
-def _variant(neuron: type[Neuron], moving: tuple[str, ...] = (), noise: Noise | None = None) -> Variant:
+@cache
+def _variant(neuron: type[Neuron], moving: tuple[str, ...] = (), voltage: bool = False) -> Variant:
     """The kernel of the likelihood, or of its information with respect to these coefficients."""
     names = plan(neuron).coefs
-    return Variant(spikes="forced", moving=tuple(names.index(n) for n in moving), voltage=noise is not None)
+    return Variant(spikes="forced", moving=tuple(names.index(n) for n in moving), voltage=voltage)
 
 
 def orders(neuron: type[Neuron], groups: Iterable[Sequence[str]]) -> list[Order]:
@@ -219,7 +220,7 @@ class Replay:
     def _replayed(self, z: torch.Tensor, sweeps: Sweeps, drift: Array) -> list[tuple[float, Array, Array]]:
         """Per sweep log-likelihood, log hazards, and errors of the voltage where it counts."""
         neuron = self.free.neuron
-        variant = _variant(neuron, noise=self.noise)
+        variant = _variant(neuron, voltage=self.noise is not None)
         go, memory = kernel(neuron, "likelihood", variant), scratch("likelihood", variant.element, lanes=variant.lanes)
         cell, out = self._cell(z), []
         for s in sweeps:
@@ -249,7 +250,7 @@ class Replay:
     def information(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> Information:
         """Log-likelihood, gradient and Fisher information at `z` (parameter,) and drift weights, in that order."""
         neuron, moving = self.free.neuron, moving_coefficients(self.free)
-        variant = _variant(neuron, moving, self.noise)
+        variant = _variant(neuron, moving, self.noise is not None)
         slopes = self._slopes(z, list(variant.moving))
         n, extra = len(moving), len(drift)
         total, grad, gram = np.zeros(1), np.zeros((n + extra, 1)), np.zeros((1, n + extra, n + extra))
