@@ -237,13 +237,13 @@ class Fit:
 
     def write_nwb(self, path: str | Path, test: Recording | None = None, **options: Any) -> Path:
         """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write_nwb`."""
-        import ephysfit
+        import ephysfit  # writing a fit lies above fitting it
 
         return ephysfit.write_nwb(self, path, test, **options)
 
     def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
         """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""
-        import ephysfit
+        import ephysfit  # exporting a fit lies above fitting it
 
         return ephysfit.export(self, to, path, **options)
 
