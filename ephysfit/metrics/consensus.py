@@ -6,7 +6,7 @@ from math import erf
 
 import numpy as np
 
-from ephysfit.arrays import Train, Trains
+from ephysfit.arrays import Array, Integers, Train, TrainsLike
 from ephysfit.compiling import compiled
 from ephysfit.errors import ScoreError
 from ephysfit.metrics.coincidence import gamma_of_counts, gamma_table
@@ -15,14 +15,14 @@ from ephysfit.metrics.weights import ratio
 
 #: the greedy search goes on until the expected Γ has fallen this far below its best
 PATIENCE = 0.05
-#: candidates a block; only blocks near the last choice are searched anew
+#: candidates per block; only blocks near the last choice are searched anew
 BLOCK = 512
 #: with no more runs than this one of them may agree better with the rest than what the blurred search places
 FEW = 20
 
 
 @compiled()
-def _soft_window(half, window, smooth, step):  # type: ignore[no-untyped-def]
+def _soft_window(half: int, window: float, smooth: float, step: float) -> Array:
     """A box of ±window blurred by a Gaussian, at distances 0, step, 2 step, ... (half + 1,)."""
     out = np.empty(half + 1)
     scale = 1.0 / (smooth * np.sqrt(2.0))
@@ -32,7 +32,7 @@ def _soft_window(half, window, smooth, step):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _add_spike(field, time, amount, window, step):  # type: ignore[no-untyped-def]
+def _add_spike(field: Array, time: float, amount: float, window: Array, step: float) -> None:
     """Add amount, weighted by the soft window, to the candidates around one spike."""
     centre = round(time / step)
     for c in range(max(0, centre - window.size + 1), min(field.size, centre + window.size)):
@@ -40,14 +40,14 @@ def _add_spike(field, time, amount, window, step):  # type: ignore[no-untyped-de
 
 
 @compiled()
-def _update_block_tops(field, tops, first, last):  # type: ignore[no-untyped-def]
+def _update_block_tops(field: Array, tops: Integers, first: int, last: int) -> None:
     """Bring the best candidate of every block that overlaps [first, last] up to date."""
     for k in range(max(first, 0) // BLOCK, min(last, field.size - 1) // BLOCK + 1):
         tops[k] = k * BLOCK + np.argmax(field[k * BLOCK : (k + 1) * BLOCK])
 
 
 @compiled()
-def _expected_gamma(hits, counts, n_chosen, duration, window):  # type: ignore[no-untyped-def]
+def _expected_gamma(hits: Integers, counts: Integers, n_chosen: int, duration: float, window: float) -> float:
     """Mean Γ of the runs against a chosen train of n spikes; NaN when no pair defines it."""
     total, known = 0.0, 0
     for r in range(counts.size):
@@ -59,8 +59,13 @@ def _expected_gamma(hits, counts, n_chosen, duration, window):  # type: ignore[n
 
 
 @compiled()
-def _place_spikes(times, owner, counts, duration, window, smooth, step):  # type: ignore[no-untyped-def]
-    """Candidates in order of choice and how many of them to keep. times are sorted, owner[k] is the run of spike k."""
+def _place_spikes(
+    times: Train, owner: Integers, counts: Integers, duration: float, window: float, smooth: float, step: float
+) -> tuple[Train, int]:
+    """Spikes in the order in which they are chosen, and how many of them to keep.
+
+    `times` are those of all runs, sorted; owner[k] is the run of spike k.
+    """
     soft = _soft_window(int(np.ceil((window + 4.0 * smooth) / step)), window, smooth, step)
     field = np.zeros(int(duration / step) + 1)
     share = 1.0 / (counts + max(counts.mean(), 1.0))
@@ -102,7 +107,7 @@ def _place_spikes(times, owner, counts, duration, window, smooth, step):  # type
 
 
 def consensus(
-    runs: Trains, duration_ms: float, window: float = 4.0, *, smooth: float | None = None, step: float = 0.5
+    runs: TrainsLike, duration_ms: float, window: float = 4.0, *, smooth: float | None = None, step: float = 0.5
 ) -> Train:
     """The single train with the highest expected Γ against the runs (greedy).
 
@@ -113,7 +118,7 @@ def consensus(
 
     Parameters
     ----------
-    runs : sequence of (spike,) arrays, sorted, ms, within [0, duration]
+    runs : sequence of array_like, (spike,), sorted, ms, within [0, duration]
     duration_ms : float
     window : float, ±Δ of the Γ to be optimised, ms
     smooth : float, ms

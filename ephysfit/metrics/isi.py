@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Array, Train, Trains
+from ephysfit.arrays import Array, Float64, Trains, TrainsLike
 from ephysfit.metrics.trains import check_duration, check_train, check_trains
 
 UNDEFINED = float("nan")
 
 
-def rate_hz(trains: Trains, duration_ms: float) -> float:
+def rate_hz(trains: TrainsLike, duration_ms: float) -> float:
     """Mean firing rate of all trains in spikes per second.
 
     Examples
@@ -25,7 +23,7 @@ def rate_hz(trains: Trains, duration_ms: float) -> float:
     return float(np.mean([t.size for t in rows]) / check_duration(duration_ms) * 1e3)
 
 
-def rate_error(data: Trains, model: Trains, duration_ms: float | None = None) -> float:
+def rate_error(data: TrainsLike, model: TrainsLike, duration_ms: float | None = None) -> float:
     """(model rate - recorded rate) / recorded rate: 0 at best, 0.1 when the model fires 10 % too much.
 
     NaN when the cell is silent. `duration_ms` is not used: it is the same for both.
@@ -39,8 +37,8 @@ def rate_error(data: Trains, model: Trains, duration_ms: float | None = None) ->
     return (m - d) / d if d > 0 else UNDEFINED
 
 
-def interspike_intervals(train: npt.ArrayLike) -> Train:
-    """Interspike intervals of one train in ms, (spike - 1,)."""
+def interspike_intervals(train: npt.ArrayLike) -> Float64[Array, " interval"]:
+    """Interspike intervals of one train, ms."""
     return np.diff(check_train(train))
 
 
@@ -56,7 +54,7 @@ def cv(train: npt.ArrayLike) -> float:
     return float(gaps.std() / gaps.mean()) if gaps.size > 1 and gaps.mean() > 0 else UNDEFINED
 
 
-def _interval_contrast(train: npt.ArrayLike) -> Array:
+def _interval_contrast(train: npt.ArrayLike) -> Float64[Array, " pair"]:
     """(I_k+1 - I_k) / (I_k+1 + I_k) of neighbouring intervals; pairs of zero intervals have none."""
     gaps = interspike_intervals(train)
     both = gaps[1:] + gaps[:-1]
@@ -87,11 +85,11 @@ def lv(train: npt.ArrayLike) -> float:
     return float(3.0 * (contrast**2).mean()) if contrast.size else UNDEFINED
 
 
-def _pool_intervals(trains: Sequence[Train]) -> Train:
+def _pool_intervals(trains: Trains) -> Float64[Array, " interval"]:
     return np.sort(np.concatenate([np.diff(t) for t in trains]))
 
 
-def isi_distance(data: Trains, model: Trains, duration_ms: float | None = None) -> float:
+def isi_distance(data: TrainsLike, model: TrainsLike, duration_ms: float | None = None) -> float:
     """Kolmogorov–Smirnov distance of the interval distributions, intervals of all trains pooled; `duration_ms` unused.
 
     0 when the distributions agree, 1 when they do not overlap. NaN when either side has no interval.

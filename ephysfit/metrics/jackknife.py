@@ -1,4 +1,4 @@
-"""The bench: turns a statistic of each stimulus into one line of a score, with its standard error."""
+"""Lines of a score: a statistic of each stimulus, averaged over stimuli, with its jackknife standard error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ephysfit.arrays import Array
+from ephysfit.arrays import Array, Float64
 from ephysfit.files import without_nan
 from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.metric import METRICS
@@ -45,28 +45,28 @@ class Row:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; NaN becomes None, which JSON can say."""
+        """Plain values for JSON; NaN becomes None."""
         return {k: without_nan(v) for k, v in vars(self).items()}
 
 
 def count_repeats_and_runs(stimuli: Sequence[Scored]) -> tuple[int, int]:
-    """Repeats in all, and the fewest runs of a stimulus."""
+    """The number of repeats of all stimuli, and the smallest number of runs of a stimulus."""
     return sum(len(s.data) for s in stimuli), min((len(s.runs) for s in stimuli), default=0)
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredStimuli:
-    """The scored stimuli; turns a statistic per stimulus, a function of the weights of its repeats, into a line."""
+    """The scored stimuli, and lines of a score from statistics that are functions of the weights of the repeats."""
 
     stimuli: list[Scored]
 
     @property
-    def once(self) -> list[Array]:
-        """Every repeat once."""
+    def once(self) -> list[Float64[Array, " _"]]:
+        """Weights that count every repeat once, for each stimulus."""
         return [np.ones(len(s.data)) for s in self.stimuli]
 
-    def over_stimuli(self, values: Sequence[Array]) -> Array:
-        """Mean over stimuli weighted by duration, stimuli where it is undefined left out."""
+    def over_stimuli(self, values: Sequence[Float64[Array, "..."]]) -> Float64[Array, "..."]:
+        """Mean over stimuli, weighted by duration; stimuli where the value is undefined are left out."""
         table, time = np.stack(np.broadcast_arrays(*values)), np.array([s.duration for s in self.stimuli])
         known = ~np.isnan(table)
         return ratio(np.tensordot(time, np.where(known, table, 0.0), 1), np.tensordot(time, known.astype(float), 1))

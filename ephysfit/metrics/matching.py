@@ -1,4 +1,4 @@
-"""What is scored: recorded repeats and model runs of each stimulus, matched and cut to one window."""
+"""Recorded repeats and model runs of each stimulus, matched and cut to the scored window."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Scored:
 
 
 def _holds_trains(item: Any) -> bool:
-    """Whether an item is itself a list of trains rather than a train."""
+    """Whether an item is a list of trains and not one train."""
     try:
         return np.ndim(item) > 1
     except ValueError:  # ragged, so a list of trains of different lengths
@@ -54,7 +54,7 @@ def _holds_trains(item: Any) -> bool:
 
 
 def group_by_stimulus(trains: Any, name: str) -> list[list[Train]]:
-    """[stimulus][train] from trains of one stimulus or of several.
+    """Group trains as [stimulus][train], from the trains of one stimulus or of several.
 
     Examples
     --------
@@ -77,14 +77,20 @@ def _present_sweeps(stimulus: Any, index: int) -> Presented:
 
 
 def list_presented(recorded: Any, duration: float | Sequence[float] | None) -> list[Presented]:
-    """The stimuli of a Recording, or of trains with their duration."""
+    """The stimuli of a recording, or of bare trains with their duration in ms.
+
+    Raises
+    ------
+    ScoreError
+        If a sweep is planned and not recorded, or trains come without a duration.
+    """
     if getattr(recorded, "planned", ()):
-        raise ScoreError(f"sweep {recorded.planned[0]!r} is a planned current: nobody has recorded it, score others")
+        raise ScoreError(f"sweep {recorded.planned[0]!r} is planned and was never recorded; score recorded sweeps")
     if hasattr(recorded, "stimuli"):
         return [_present_sweeps(s, k) for k, s in enumerate(recorded.stimuli())]
     groups = group_by_stimulus(recorded, "recorded")
     if duration is None:
-        raise ScoreError("recorded trains come without their length; give duration= in ms (a Recording knows its own)")
+        raise ScoreError("recorded trains carry no duration; give duration= in ms (a Recording has its own)")
     lengths = [float(d) for d in np.broadcast_to(np.asarray(duration, dtype=float), len(groups))]
     return [
         Presented(f"stimulus {k + 1}", tuple(trains), (((0.0, check_duration(length)),),) * len(trains))
@@ -93,7 +99,7 @@ def list_presented(recorded: Any, duration: float | Sequence[float] | None) -> l
 
 
 def find_scored_window(stimulus: Presented, start: float | None, stop: float | None) -> tuple[float, float]:
-    """The scored window: what was asked for, otherwise all but the beginning, up to where nearly all repeats last."""
+    """The scored window (start, stop), ms: as given, or all but the beginning, up to where nearly all repeats end."""
     ends = [intervals[-1][1] for intervals in stimulus.usable]
     longest = max(ends)
     last = min(e for e in ends if e >= COVER * longest) if stop is None else float(stop)
@@ -108,24 +114,28 @@ def find_scored_window(stimulus: Presented, start: float | None, stop: float | N
 def match_runs(
     runs: Sequence[list[Train]], stimuli: Sequence[Presented], start: float | None, stop: float | None
 ) -> tuple[list[Scored], list[str]]:
-    """Pair runs with repeats, stimulus by stimulus; repeats that do not cover the window are left out and named."""
+    """Pair runs with repeats, stimulus by stimulus, and cut both to the scored window.
+
+    Repeats that do not cover the window are left out; the notes name them.
+    """
     if len(runs) != len(stimuli):
         raise ScoreError(
-            f"simulated holds {len(runs)} stimuli, recorded {len(stimuli)}; "
+            f"simulated has {len(runs)} stimuli, recorded has {len(stimuli)}; "
             "simulate the recording that is scored, one entry per recording.stimuli()"
         )
     scored, notes = [], []
     for trains, stimulus in zip(runs, stimuli, strict=True):
         first, last = find_scored_window(stimulus, start, stop)
         whole = [any(a <= first + SLACK and b >= last - SLACK for a, b in u) for u in stimulus.usable]
-        kept = [t for t, good in zip(stimulus.trains, whole, strict=True) if good]
-        if not kept:
+        covering = [t for t, good in zip(stimulus.trains, whole, strict=True) if good]
+        if not covering:
             raise ScoreError(
                 f"{stimulus.name}: no repeat is valid throughout [{first:g}, {last:g}) ms; choose start, stop"
             )
-        if len(kept) < len(whole):
+        if len(covering) < len(whole):
             notes.append(
-                f"{stimulus.name}: {len(whole) - len(kept)} of {len(whole)} repeats do not cover the window, left out"
+                f"{stimulus.name}: {len(whole) - len(covering)} of {len(whole)} repeats do not cover the window: "
+                "left out"
             )
-        scored.append(Scored(stimulus.name, cut(kept, first, last), cut(trains, first, last), first, last))
+        scored.append(Scored(stimulus.name, cut(covering, first, last), cut(trains, first, last), first, last))
     return scored, notes

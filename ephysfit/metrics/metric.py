@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
-from ephysfit.arrays import Trains
+from ephysfit.arrays import TrainsLike
 from ephysfit.errors import ScoreError, near
 from ephysfit.metrics.coincidence import gamma, gamma_over_reliability, md_star
 from ephysfit.metrics.isi import isi_distance, rate_error
@@ -56,7 +56,7 @@ class Metric:
     function: Callable[..., float]
     options: Mapping[str, Option] = field(default_factory=_declare_options, hash=False)
 
-    def __call__(self, data: Trains, model: Trains, duration_ms: float, **options: Option) -> float:
+    def __call__(self, data: TrainsLike, model: TrainsLike, duration_ms: float, **options: Option) -> float:
         """The value; unknown options are refused."""
         for name in options:
             if name not in self.options:
@@ -64,15 +64,15 @@ class Metric:
         return self.function(data, model, duration_ms, **{**self.options, **options})
 
 
-def _reliability(data: Trains, model: Trains, duration_ms: float, *, window: float) -> float:
+def _reliability(data: TrainsLike, model: TrainsLike, duration_ms: float, *, window: float) -> float:
     return reliability(data, duration_ms, window=window)
 
 
-def _md_reliability(data: Trains, model: Trains, duration_ms: float, *, window: float, kernel: str) -> float:
+def _md_reliability(data: TrainsLike, model: TrainsLike, duration_ms: float, *, window: float, kernel: str) -> float:
     return md_reliability(data, window=window, kernel=kernel)
 
 
-def _gamma_ceiling(data: Trains, model: Trains, duration_ms: float, *, window: float) -> float:
+def _gamma_ceiling(data: TrainsLike, model: TrainsLike, duration_ms: float, *, window: float) -> float:
     return gamma_ceiling(data, duration_ms, window=window)
 
 

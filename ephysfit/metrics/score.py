@@ -1,4 +1,4 @@
-"""Score a simulation against a recording: spike-timing metrics beside what the cell itself reproduces."""
+"""Score a simulation against a recording: spike-timing metrics beside the reliability of the cell."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def score(
         begins at a steady level (a step after a baseline). The end is that of the sweep.
     windows : ±Δ of Γ, R and Md*, ms
     sigmas : smoothing of the explained variance, ms
-    duration : float or one a stimulus, ms; needed when `recorded` is trains
-    stochastic : bool or None; None believes `simulated`, for bare trains several differing runs mean noise
+    duration : float, or one per stimulus, ms; needed when `recorded` is trains
+    stochastic : bool or None; None: as `simulated` declares; bare trains count as noisy if their runs differ
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A score: its lines by name, as plain values, and as the table that printing it gives."""
+"""A score: its lines by name, as plain values for JSON, and as a printed table."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Score:
     ----------
     rows : tuple of Row
     stochastic : bool, whether the model was run with noise; Γ of noisy and of deterministic runs never compare
-    scored : tuple of (start, stop), ms, one a stimulus
+    scored : tuple of (start, stop), ms, one per stimulus
     rate_data_hz, rate_model_hz : float
-    n_repeats, n_runs : tuple of int, one a stimulus
+    n_repeats, n_runs : tuple of int, one per stimulus
     n_spikes : int, recorded spikes in the scored stretches, all repeats
     skipped : str, why the scored stretch starts where it does
     warnings : tuple of str
@@ -57,7 +57,7 @@ class Score:
             return by_name.get(name) or stems[name]
         if self.stochastic and name.startswith("gamma"):
             raise ScoreError(
-                f"{name!r} is of one deterministic run, these are noisy runs; ask for gamma_over_R_runs, or simulate "
+                f"{name!r} scores one deterministic run and these are noisy runs; use gamma_over_R_runs, or simulate "
                 f"without noise. {near(name, by_name)}"
             )
         raise ScoreError(f"the score has no line {name!r}; {near(name, by_name)}")
@@ -88,7 +88,7 @@ class Score:
 
 
 def _metric_stem(name: str) -> str:
-    """A line's name without its window."""
+    """The name of a line without its window."""
     stem, _, last = name.rpartition("_")
     return stem if last.replace(".", "").isdigit() else name
 

@@ -19,6 +19,7 @@ TAU, COST = 10.0, 0.1
 
 
 def compute_coincidence_rows(bench: ScoredStimuli, window: float, stochastic: bool) -> list[Row]:
+    """Lines of R, Γ, Γ/R and Md* within ±`window` ms."""
     consensus = stochastic and min(len(s.runs) for s in bench.stimuli) >= MIN_RUNS
     parts = [Coincidences.of(s, window, consensus) for s in bench.stimuli]
     w, C = f"{window:g}", Coincidences
@@ -43,6 +44,7 @@ def compute_coincidence_rows(bench: ScoredStimuli, window: float, stochastic: bo
 
 
 def compute_variance_row(bench: ScoredStimuli, sigma: float) -> Row:
+    """Line of the explained-variance ratio of trains smoothed with `sigma` ms."""
     parts = [Variances.of(s.data, s.runs, s.duration, sigma) for s in bench.stimuli]
     several = [len(s.data) > 1 for s in bench.stimuli]
     parts_of = list(zip(parts, several, strict=True))
@@ -55,6 +57,7 @@ def compute_variance_row(bench: ScoredStimuli, sigma: float) -> Row:
 
 
 def compute_distance_rows(bench: ScoredStimuli) -> list[Row]:
+    """Lines of the van Rossum, Victor–Purpura and interval distances."""
     pairs = [compute_distances(s, TAU, COST) for s in bench.stimuli]
     note = "ceiling: between two repeats"
     return [
@@ -83,6 +86,8 @@ def compute_rates(bench: ScoredStimuli, weights: list[Array]) -> tuple[Array, fl
 
 
 def compute_rate_row(bench: ScoredStimuli) -> Row:
+    """Line of the relative error of the model's rate."""
+
     def relative(weights: list[Array]) -> Array:
         data, model = compute_rates(bench, weights)
         return ratio(model - data, data)

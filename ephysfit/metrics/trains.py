@@ -1,23 +1,30 @@
-"""Spike trains as the metrics take them: checked, cut to a window, packed for the kernels."""
+"""Spike trains for the metrics: checked, cut to a window, packed for the kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Array, Integers, Train, Trains
+from ephysfit.arrays import Array, Float64, Int64, Integers, Train, Trains, TrainsLike
 from ephysfit.errors import ScoreError
 
 #: ms; closed windows stay closed on float grids: two spikes exactly one window apart coincide
 EDGE = 1e-6
 
-PackedTrains = tuple[Array, Integers]
+#: all spike times, ms, and where each train starts
+PackedTrains: TypeAlias = tuple[Float64[Array, " spike"], Int64[Integers, " boundary"]]
 
 
 def check_train(times: npt.ArrayLike, name: str = "train") -> Train:
-    """One train as sorted, finite float64 times in ms; anything else is refused, never repaired."""
+    """Check that a train is sorted, finite spike times in ms, and return it as float64; nothing is repaired.
+
+    Raises
+    ------
+    ScoreError
+    """
     try:
         train = np.ascontiguousarray(times, dtype=np.float64)
     except (TypeError, ValueError):
@@ -26,7 +33,9 @@ def check_train(times: npt.ArrayLike, name: str = "train") -> Train:
         raise ScoreError(f"{name} has {np.ndim(times)} axes; a train is one axis of spike times in ms, [] when silent")
     if not np.isfinite(train).all():
         bad = int(np.flatnonzero(~np.isfinite(train))[0])
-        raise ScoreError(f"{name}[{bad}] is {train[bad]}; spike times are finite, drop what was not detected")
+        raise ScoreError(
+            f"{name}[{bad}] is {train[bad]}; spike times must be finite; drop spikes that were not detected"
+        )
     steps = np.diff(train)
     if (steps < 0).any():
         late = int(np.flatnonzero(steps < 0)[0])
@@ -36,8 +45,8 @@ def check_train(times: npt.ArrayLike, name: str = "train") -> Train:
     return train
 
 
-def check_trains(trains: Trains, name: str = "trains") -> list[Train]:
-    """Several trains, each checked; a single flat train is refused because its repeats would be guessed.
+def check_trains(trains: TrainsLike, name: str = "trains") -> list[Train]:
+    """Check several trains; one flat train is refused, because its repeats would have to be guessed.
 
     Examples
     --------
@@ -55,21 +64,21 @@ def check_trains(trains: Trains, name: str = "trains") -> list[Train]:
 
 
 def check_duration(duration_ms: float) -> float:
-    """A positive finite duration in ms."""
+    """Check that a duration (ms) is positive and finite."""
     if not (np.isfinite(duration_ms) and duration_ms > 0):
         raise ScoreError(f"duration is {duration_ms} ms; it must be positive and finite")
     return float(duration_ms)
 
 
 def check_positive(value: float, name: str) -> float:
-    """A positive finite setting such as a window or a time constant, in ms."""
+    """Check that a setting such as a window or a time constant (ms) is positive and finite."""
     if not (np.isfinite(value) and value > 0):
         raise ScoreError(f"{name} is {value}; it must be positive and finite")
     return float(value)
 
 
-def refuse_spikes_outside(trains: Sequence[Train], duration_ms: float, name: str) -> None:
-    """Refuse spikes outside [0, duration]: a smoothed train has no place for them."""
+def refuse_spikes_outside(trains: Trains, duration_ms: float, name: str) -> None:
+    """Refuse spikes outside [0, duration_ms]: a smoothed train has no bin for them."""
     for k, t in enumerate(trains):
         if t.size and (t[0] < 0 or t[-1] > duration_ms):
             out = t[0] if t[0] < 0 else t[-1]
@@ -78,7 +87,7 @@ def refuse_spikes_outside(trains: Sequence[Train], duration_ms: float, name: str
             )
 
 
-def cut(trains: Trains, start: float, stop: float) -> list[Train]:
+def cut(trains: TrainsLike, start: float, stop: float) -> list[Train]:
     """The spikes in [start, stop), counted from start.
 
     Parameters
@@ -96,8 +105,8 @@ def cut(trains: Trains, start: float, stop: float) -> list[Train]:
     return [t[(t >= start) & (t < stop)] - start for t in check_trains(trains)]
 
 
-def pack_trains(trains: Sequence[Train]) -> PackedTrains:
-    """All times in one array and where each train starts: what the kernels read. Shapes (spike,), (train + 1,)."""
+def pack_trains(trains: Trains) -> PackedTrains:
+    """Concatenate trains for the kernels: all times, and where each train starts, (train + 1,)."""
     starts = np.zeros(len(trains) + 1, dtype=np.int64)
     np.cumsum([t.size for t in trains], out=starts[1:])
     return np.concatenate([np.empty(0), *trains]), starts

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Array, Trains
+from ephysfit.arrays import Array, Float64, Integers, Train, TrainsLike
 from ephysfit.compiling import compiled
 from ephysfit.errors import ScoreError
 from ephysfit.metrics.trains import PackedTrains, check_train, check_trains, pack_trains
 
 
 @compiled()
-def _train_distance(a, b, cost, row):  # type: ignore[no-untyped-def]
-    """n_a + n_b minus the most that moving saves: moving t instead of deleting and adding saves 2 - cost * t.
+def _train_distance(a: Train, b: Train, cost: float, row: Array) -> float:
+    """n_a + n_b less what shifting saves: to shift a spike by t, not to delete and add it, saves 2 - cost * t.
 
     Only pairs closer than 2 / cost save anything, so each spike of a looks at its neighbours in b alone: linear in
     long trains, and exact. row[j] is the most saved with the first j spikes of b; past `high` it stays row[high].
@@ -31,11 +31,11 @@ def _train_distance(a, b, cost, row):  # type: ignore[no-untyped-def]
             moved = corner + 2.0 - cost * abs(t - b[j])
             corner = row[j + 1]
             row[j + 1] = max(corner, row[j], moved)
-    return a.size + b.size - row[high]
+    return float(a.size + b.size - row[high])
 
 
 @compiled()
-def _distance_table(times, starts, times2, starts2, cost):  # type: ignore[no-untyped-def]
+def _distance_table(times: Train, starts: Integers, times2: Train, starts2: Integers, cost: float) -> Array:
     out = np.empty((starts.size - 1, starts2.size - 1))
     row = np.empty(times2.size + 1)
     for i in range(out.shape[0]):
@@ -46,9 +46,10 @@ def _distance_table(times, starts, times2, starts2, cost):  # type: ignore[no-un
     return out
 
 
-def victor_purpura_table(data: PackedTrains, model: PackedTrains, cost: float) -> Array:
-    """Distances of every repeat to every run, (repeat, run), of packed trains."""
-    return _distance_table(*data, *model, cost)
+def victor_purpura_table(data: PackedTrains, model: PackedTrains, cost: float) -> Float64[Array, "repeat run"]:
+    """Distances of every repeat to every run, of packed trains; `cost` per ms."""
+    table: Array = _distance_table(*data, *model, cost)
+    return table
 
 
 def _check_cost(cost: float) -> float:
@@ -65,7 +66,7 @@ def victor_purpura_distance(a: npt.ArrayLike, b: npt.ArrayLike, cost: float = 0.
 
     Parameters
     ----------
-    a, b : (spike,) array, sorted, ms
+    a, b : array_like, (spike,), sorted, ms
     cost : float, 1/ms (elephant's `cost_factor`, q of the paper)
 
     References
@@ -81,7 +82,9 @@ def victor_purpura_distance(a: npt.ArrayLike, b: npt.ArrayLike, cost: float = 0.
     return float(victor_purpura_table(*pair, _check_cost(cost))[0, 0])
 
 
-def victor_purpura(data: Trains, model: Trains, duration_ms: float | None = None, *, cost: float = 0.1) -> float:
+def victor_purpura(
+    data: TrainsLike, model: TrainsLike, duration_ms: float | None = None, *, cost: float = 0.1
+) -> float:
     """Mean Victor–Purpura distance over all pairs of a repeat and a run; `duration_ms` is not used.
 
     Examples

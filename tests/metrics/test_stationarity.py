@@ -102,12 +102,12 @@ class TestScore:
     def test_copies_are_no_repeats(self):
         rng = np.random.default_rng(7)
         one, other = poisson(rng, 10, T, 2)
-        assert any("3 of 4 repeats are equal" in w for w in score([one], [one, one, other, one], duration=T).warnings)
+        assert any("3 of 4 repeats are identical" in w for w in score([one], [one, one, other, one], duration=T).warnings)
         assert not any("equal" in w for w in score([one], [one, other], duration=T).warnings)
 
     def test_a_silent_cell_is_said_to_be_silent(self):
         found = score([[900.0, 1000.0]], [[], []], duration=T)
-        assert any("the cell is silent there" in w for w in found.warnings)
+        assert any("the cell is silent in the scored stretch" in w for w in found.warnings)
 
     def test_a_model_at_another_rate(self):
         rng = np.random.default_rng(8)
@@ -123,7 +123,7 @@ class TestScore:
         rng = np.random.default_rng(9)
         data = [np.sort(np.concatenate([t, t[::5] + 0.01])) for t in poisson(rng, 10, T, 3)]
         found = score(data[:1], data, duration=T)
-        assert any("come less than 0.3 ms after another" in w for w in found.warnings)
+        assert any("follow another within 0.3 ms" in w for w in found.warnings)
 
     def test_a_fit_of_another_cell_is_told_and_of_another_file_is_not(self):
         cell = LIF(C=80.0, g=5.0, E_L=-65.0, theta=-48.0, V_reset=-60.0, t_ref=3.0, delta=2.0)
