@@ -102,7 +102,8 @@ class TestScore:
     def test_copies_are_no_repeats(self):
         rng = np.random.default_rng(7)
         one, other = poisson(rng, 10, T, 2)
-        assert any("3 of 4 repeats are identical" in w for w in score([one], [one, one, other, one], duration=T).warnings)
+        found = score([one], [one, one, other, one], duration=T)
+        assert any("3 of 4 repeats are identical" in w for w in found.warnings)
         assert not any("equal" in w for w in score([one], [one, other], duration=T).warnings)
 
     def test_a_silent_cell_is_said_to_be_silent(self):

@@ -17,7 +17,8 @@ from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.recording_identity import matches_recording
 from ephysfit.metrics.metric import METRICS
-from ephysfit.metrics.score import Score, score
+from ephysfit.metrics.score import score
+from ephysfit.metrics.score_result import Score
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation.simulate import Simulation
 
