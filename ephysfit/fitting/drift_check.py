@@ -1,4 +1,4 @@
-"""Did the cell stand still? Spikes that the fit expects against those that came, over the training data."""
+"""Stationarity of the cell over the training data: recorded spikes against those that the fit expects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ephysfit.simulation.replay import Replay
 NOTABLE = 3.0
 #: relative change from the first to the last part that matters
 LARGE = 0.15
-#: expected spikes under which a part tells nothing (the small steps that come first, say)
+#: expected spikes below which a part is not informative (as the small first steps of a protocol)
 TELLING = 10.0
 
 
@@ -28,6 +28,7 @@ class Part:
 
     @property
     def ratio(self) -> float:
+        """Recorded spikes per expected spike."""
         return self.recorded / max(self.expected, 1e-9)
 
 

@@ -53,11 +53,11 @@ def fit(
         Step in ms; by default the largest multiple of the recorded step up to 0.5 ms (`default_step`). Recordings of
         other steps can be simulated and scored: their currents are averaged over the steps of the fit.
     seed : int
-        Of everything random.
+        Seed of everything random.
     undriven : bool
         Fit also where the current cannot explain the spikes: it never changes, or the voltage does not follow it.
     progress : callable
-        Told (stage name, fraction done).
+        Called with the name of the stage and the fraction of it that is done.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def fit(
     """
     if recording.planned:
         raise FitError(
-            f"{recording.cell}: sweep {recording.planned[0]!r} is a planned current that nobody has recorded yet: "
+            f"{recording.cell}: sweep {recording.planned[0]!r} is a planned current that has not been recorded yet: "
             "there are no spikes to fit; fit.simulate() runs a fitted cell on it"
         )
     if not undriven and (why := drive.undriven(recording)):

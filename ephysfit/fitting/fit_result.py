@@ -1,4 +1,4 @@
-"""What comes out of a fit: the neuron, how it was found, what to be careful about; saved and read back."""
+"""The result of a fit: the neuron, how it was found, what to be careful about; saved and read back."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Fit:
         The fitted parameters, in ms, mV, pA, pF, nS.
     cell : str
     dt : float
-        Step of the fit, ms; runs of the fit use it unless told otherwise.
+        Step of the fit, ms; runs of the fit use it unless another is given.
     history : tuple of Estimate
-        One entry a stage.
+        One entry per stage.
     warnings : tuple of str
         Sentences: parameters on a bound, too few spikes, and their like.
     provenance : Provenance
@@ -71,16 +71,18 @@ class Fit:
 
     @property
     def model(self) -> str:
+        """Name of the neuron class."""
         return type(self.neuron).__name__
 
     @property
     def status(self) -> Status:
-        """Of the last stage that had work to do."""
+        """How the last stage that had work to do ended."""
         worked = [e.status for e in self.history if e.status is not Status.NOT_NEEDED]
         return worked[-1] if worked else Status.NOT_NEEDED
 
     @property
     def seconds(self) -> float:
+        """Time that the stages took, s."""
         return float(sum(e.seconds for e in self.history))
 
     @property
@@ -107,7 +109,7 @@ class Fit:
 
     @property
     def likelihood(self) -> LikelihoodReport | None:
-        """What the top of the likelihood says: standard errors, drift, the voltage; None without such a stage."""
+        """The report of the likelihood stage: standard errors, drift, the voltage; None without such a stage."""
         return self.report(LikelihoodReport)
 
     @property
@@ -189,7 +191,7 @@ class Fit:
         return (1.0, 0.0) if found is None else found.sharpen
 
     def parameters(self) -> list[dict[str, Any]]:
-        """One row a scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
+        """One row per scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
         cls = type(self.neuron)
         on = dict(FreeParameters.of(cls).on_bound(self.neuron))
         values = scalar_values(self.neuron)

@@ -1,4 +1,4 @@
-"""What a user should know before trusting a fit: sentences."""
+"""Warnings that belong to a fit, in sentences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ephysfit.neuron.roles import Role
 
 
 def list_warnings(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> list[str]:
-    """What a user should know before trusting the numbers."""
+    """List the warnings that a user should read before trusting a fit."""
     out = warn_of_data(problem)
     for name, side in FreeParameters.of(type(neuron)).on_bound(neuron):
         p = declared(type(neuron))[name]

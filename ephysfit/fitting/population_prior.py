@@ -1,4 +1,4 @@
-"""What the cells of a population have in common, as a prior for the next cell: empirical Bayes over finished fits."""
+"""The prior of a population of cells for the next cell, by empirical Bayes over finished fits."""
 
 from __future__ import annotations
 

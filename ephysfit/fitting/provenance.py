@@ -1,4 +1,4 @@
-"""Who made a fit, of what, with which settings."""
+"""Provenance of a fit: versions, data and settings it was made with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ephysfit.fitting.stage_reports import Count, Known, plain_fields, to_plain
 
 @dataclass(frozen=True)
 class Provenance:
-    """Who made a fit, of what, with which settings; what is not known is empty.
+    """Versions, data and settings that a fit was made with; what is not known is empty.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Provenance:
     prior : str
         Of a population, in words.
     skip_ms : float, optional
-        What was not counted at the beginning of long sweeps.
+        Time at the beginning of long sweeps that was not counted, ms.
     stages : tuple of mapping
         ``stage`` and its settings.
     source, source_sha256 : str

@@ -67,7 +67,7 @@ class SavedStage(_Form):
 
 
 class SavedFit(_Form):
-    """What a file of a fit must hold."""
+    """The form of a saved fit."""
 
     format: Annotated[int, Field(strict=True)] = FORMAT
     model: StrictStr

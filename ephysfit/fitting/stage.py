@@ -1,4 +1,4 @@
-"""What flows between stages: a problem, and estimates of a neuron with what is known of them."""
+"""Stages of a fit, the problem they work on, and the estimates that pass from one to the next."""
 
 from __future__ import annotations
 
@@ -120,6 +120,7 @@ class Problem:
 
     @cached_property
     def trials(self) -> Trials:
+        """The training data on the grid of the fit."""
         return Trials.of(self.recording, self.dt)
 
     @cached_property
@@ -191,6 +192,7 @@ class Problem:
 
     @property
     def n_spikes(self) -> int:
+        """Recorded spikes in the samples that count."""
         return sum(t.n_spikes for t in self.everything)
 
     def report_progress(

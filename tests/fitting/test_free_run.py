@@ -100,11 +100,13 @@ def test_search_never_trains_on_validation_blocks(loss):
     start = begun(p).neuron
     free = FreeParameters.of(LIF)
     z = free.to_vector(start).numpy()[None]
-    (train, held), (train_q, held_q) = (FreeRunEvaluation(x, free, start, loss, 3).losses(z) for x in (p, q))
+    (train, held), (train_q, held_q) = (
+        FreeRunEvaluation(x, free, start, loss, 3).training_and_validation_losses(z) for x in (p, q)
+    )
     assert train == train_q
-    assert FreeRunEvaluation(p, free, start, loss, 3).training(z, 4) == FreeRunEvaluation(
+    assert FreeRunEvaluation(p, free, start, loss, 3).training_losses(z, 4) == FreeRunEvaluation(
         q, free, start, loss, 3
-    ).training(z, 4)
+    ).training_losses(z, 4)
     assert held != held_q
 
 
@@ -188,7 +190,7 @@ def test_gradient_trains_on_what_comes_before_its_validation_part():
     start = begun(p).neuron
     one, two = (_Descent(Gradient(starts=1, width=8.0), x, start) for x in (p, q))
     z = one.free.to_vector(start)[None]
-    assert one.loss(z, 0.5).tolist() == two.loss(z, 0.5).tolist()
+    assert one.compute_loss(z, 0.5).tolist() == two.compute_loss(z, 0.5).tolist()
     assert one.validate(z) != two.validate(z)
 
 
@@ -222,8 +224,8 @@ def test_padding_of_short_sweeps_costs_nothing():
     both = _Descent(Gradient(starts=1, width=8.0), q, start)
     each = [_Descent(Gradient(starts=1, width=8.0), x, start) for x in alone]
     spikes = [sum(len(e[0][0]) for _, e, _ in d.parts) for d in each]
-    expected = sum(float(d.loss(z, 0.5)) * n for d, n in zip(each, spikes, strict=True)) / sum(spikes)
-    assert float(both.loss(z, 0.5)) == pytest.approx(expected, rel=1e-9)
+    expected = sum(float(d.compute_loss(z, 0.5)) * n for d, n in zip(each, spikes, strict=True)) / sum(spikes)
+    assert float(both.compute_loss(z, 0.5)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_readout_agrees_better_than_the_plain_causal_run():
@@ -251,5 +253,5 @@ def test_gradient_of_the_loss_is_finite_where_nothing_spikes():
     p = problem(kind=ALIF)
     descent = _Descent(Gradient(starts=1), p, KNOWN.replace(theta=15.0))
     z = descent.free.to_vector(KNOWN.replace(theta=15.0))[None].requires_grad_()
-    descent.loss(z, 0.0).sum().backward()
+    descent.compute_loss(z, 0.0).sum().backward()
     assert torch.isfinite(z.grad).all()

@@ -108,8 +108,8 @@ def test_starts_are_rows_of_one_batch_and_long_sweeps_are_seen_in_parts():
     one, two = stage(p, begun(p)), stage(p, begun(p))
     assert scalar_values(one.neuron) == scalar_values(two.neuron)
     descent = _Descent(stage, p, KNOWN)
-    assert {descent._part(0, n).stop - descent._part(0, n).start for n in range(5)} == {8000}
-    assert len({descent._part(0, n).start for n in range(5)}) > 1
+    assert {descent._cut_part(0, n).stop - descent._cut_part(0, n).start for n in range(5)} == {8000}
+    assert len({descent._cut_part(0, n).start for n in range(5)}) > 1
 
 
 def test_a_gradient_that_is_not_finite_ends_the_stage_and_not_the_fit(monkeypatch):

@@ -83,7 +83,7 @@ def test_silent_sweeps_weigh_in_a_search(adex, stepped):
     silent = [k for k, s in enumerate(stepped.sweeps) if not len(s.spike_times)]
     fired = dict(FreeRuns(problem, 0).of(always))
     assert all(len(fired[k][0][0]) for k in silent)
-    good, bad = FreeRunEvaluation(problem, free, adex, KernelScore(), 0).training(z)
+    good, bad = FreeRunEvaluation(problem, free, adex, KernelScore(), 0).training_losses(z)
     assert good < bad
 
 

@@ -1,4 +1,4 @@
-"""Where free runs of candidates are compared with the recorded spikes: what every free-running stage judges by."""
+"""Comparison of free runs of candidates with the recorded spikes, by which every free-running stage judges."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FreeRunEvaluation:
     free: FreeParameters
     base: Neuron
     loss: Loss
-    runs: int  #: noisy runs a candidate; 0 for the threshold run
+    runs: int  #: noisy runs per candidate; 0 for the threshold run
 
     @cached_property
     def free_runs(self) -> FreeRuns:
@@ -45,7 +45,7 @@ class FreeRunEvaluation:
         return self._blocks_losses(z, draw, [self.training_masks])[0]
 
     def training_and_validation_losses(self, z: Array) -> tuple[Array, Array]:
-        """Training and validation loss of each candidate, in a noise that no `training` saw.
+        """Training and validation loss of each candidate, in noise that no `training_losses` used.
 
         The rate costs nothing on validation blocks: of a dozen seconds it says little, and a drift decides it.
         """

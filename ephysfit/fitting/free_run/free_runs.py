@@ -28,7 +28,7 @@ class FreeRuns:
     problem : Problem
         With the training sweeps.
     runs : int
-        Noisy runs a cell; 0 for the threshold run, which is all that a neuron without a hazard has.
+        Noisy runs per cell; 0 for the threshold run, which is all that a neuron without a hazard has.
     sharpen : (float, float), optional
         One noise-free run that integrates the hazard of ``beta * (u - offset)``, in place of noisy ones.
     element : dtype

@@ -1,4 +1,4 @@
-"""What a free-running stage lowers: declared records that compare model runs with one recorded train."""
+"""Losses of free-running stages: declared records that compare model runs with one recorded train."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Coincidence:
         return (self.window,)
 
     def slopes(self, n_dm: float, n_mm: float, n_m: float, n_d: float) -> tuple[float, float, float]:
-        """Derivatives by n_dm, n_mm and the mean number of spikes of a run."""
+        """Derivatives with respect to n_dm, n_mm and the mean number of spikes per run."""
         total = max(self.reliability * n_d + n_mm, 1e-9)
         by_count = 2.0 * self.rate * _log_ratio(n_m, n_d) / (n_m + 0.5)
         return -2.0 / total, 2.0 * n_dm / total**2, by_count
@@ -99,7 +99,7 @@ class KernelScore:
         return score + self.rate * _log_ratio(sum(map(len, runs)) / len(runs), len(recorded)) ** 2
 
     def slopes(self, n_dm: float, n_mm: float, n_m: float, n_d: float) -> tuple[float, float, float]:
-        """Derivatives by n_dm, n_mm (of one window) and the mean number of spikes of a run."""
+        """Derivatives with respect to n_dm and n_mm (of one window) and the mean number of spikes per run."""
         each = len(self.windows) * max(n_d, 1.0)
         return -2.0 / each, 1.0 / each, 2.0 * self.rate * _log_ratio(n_m, n_d) / (n_m + 0.5)
 

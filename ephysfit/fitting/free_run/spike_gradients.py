@@ -1,4 +1,4 @@
-"""The derivative of a loss by every spike of noisy runs: what the adjoint is asked for."""
+"""Derivatives of a loss with respect to every spike of noisy runs, which the adjoint takes back to the parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RunField = npt.NDArray[np.float32]
 
 
 class PairCountLoss(Protocol):
-    """A loss of pair counts: its windows (ms), and its slopes by n_dm, n_mm and the mean number of spikes."""
+    """A loss of pair counts: its windows (ms), and its derivatives with respect to n_dm, n_mm and spikes per run."""
 
     @property
     def windows(self) -> tuple[float, ...]: ...
@@ -73,7 +73,7 @@ def _sum_credit(field, begin, at, length, nref):  # type: ignore[no-untyped-def]
 
 
 def compute_step_credits(field: RunField, begin: Integers, at: Integers, length: int, nref: int) -> RunField:
-    """What a spike more in a step would do to the loss, by what followed it in this run and not in the others.
+    """Credit of each step: how one more spike there would change the loss, judged by what followed it in its own run.
 
     A spike changes the spikes after it: it may take the place of the next one, or delay it. All of that is in the run
     itself. The credit of a step is therefore the loss of all spikes of the next `length` steps, less what the other
@@ -102,7 +102,7 @@ def compute_spike_slopes(
     dt: float,
     wide: float = 1.0,
 ) -> RunField:
-    """dL/ds of every step of every run, (run, time); pairs are weighted by triangles, as in `KernelScore`.
+    """Compute dL/ds at every step of every run, (run, time); pairs are weighted by triangles, as in `KernelScore`.
 
     Parameters
     ----------

@@ -38,11 +38,11 @@ class Gradient(Stage):
     starts : int
         Rows of the batch: the estimate and random draws about it.
     spread : float
-        Of the draws, in prior widths.
+        Standard deviation of the random draws, in prior widths.
     taus : (float, float)
         First and last time constant of the distance, ms.
     detach : bool
-        Keep the reset out of the graph (the gradient of seed 000).
+        Keep the reset out of the graph, as the gradient of Taylor, King & Harper (2023) does.
     width : float
         Half width of the surrogate, mV; 0 to measure the drop of the margin at a spike.
     check : int

@@ -64,6 +64,7 @@ class Posterior:
 
     @property
     def weight(self) -> float:
+        """Weight of the declared prior: its strength times the number of recorded spikes."""
         return self.strength * max(sum(s.n_spikes for s in self.sweeps), 1)
 
     def append_zero_drift(self, z: torch.Tensor) -> torch.Tensor:
@@ -119,7 +120,7 @@ class Posterior:
 
 @dataclass(frozen=True)
 class Ascent:
-    """Where an ascent ended, and of what."""
+    """Where an ascent ended, and the posterior it climbed."""
 
     z: torch.Tensor
     value: float

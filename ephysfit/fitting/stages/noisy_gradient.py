@@ -1,4 +1,4 @@
-"""Gradient descent in noisy free runs: any loss of pair counts, its slope by every spike taken through the adjoint."""
+"""Gradient descent in noisy free runs: a loss of spike-pair counts is differentiated through the adjoint."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ class NoisyGradient(Stage):
     starts : int
         Rows of the batch: the estimate and random draws about it.
     spread : float
-        Of the draws, in prior widths.
+        Standard deviation of the random draws, in prior widths.
     loss : KernelScore or Coincidence
     runs : int
         Noisy runs of every start at every step.
     coarse : float
         How many times as wide the windows are at first.
     slope : str
-        How the expected loss is differentiated by the margin, one of `SLOPES`. "likelihood ratio" is exact up to noise,
-        as far as `memory` reaches; the others put a surrogate window in the place of a spike: "survival" as wide as the
+        How the expected loss is differentiated with respect to the margin, one of `SLOPES`. "likelihood ratio" is
+        exact up to noise, as far as `memory` reaches; the others put a surrogate window in the place of a spike: "survival" as wide as the
         softness of the threshold, "in graph" and "detached" a triangle as wide as the drop of the margin at a spike,
         with the reset in the graph and without.
     memory : float
-        Of the likelihood ratio: how long a spike changes those after it, ms.
+        How long a spike is taken to change those after it, ms; used by the likelihood ratio.
     names : tuple of str
         Parameters to move; all smooth ones unless given.
     judged : int
         Runs that decide what is kept.
     longest : float
-        A step sees at most this much of a sweep, ms, at a random place.
+        The longest stretch of a sweep that a step uses, ms, at a random place.
     """
 
     name: ClassVar[str] = "noisy gradient"
@@ -161,7 +161,7 @@ class _Descent:
         total.backward()  # type: ignore[no-untyped-call]
 
     def _cut_part(self, k: int, draw: int) -> slice:
-        """The stretch of a sweep that a step sees."""
+        """The stretch of a sweep that a step uses."""
         steps, most = len(self.spikes[k]), round(self.stage.longest / self.problem.dt)
         if steps <= most:
             return slice(0, steps)
@@ -171,7 +171,7 @@ class _Descent:
     def _surrogate_loss(
         self, neuron: Neuron, current: torch.Tensor, done: Run, trains: Any, asked: list[RunField]
     ) -> torch.Tensor:
-        """The loss's slopes by the spikes, through the window of the surrogate."""
+        """The derivatives of the loss with respect to the spikes, through the surrogate window."""
         lists = Lists(done.begin, done.at, done.shape)
         detach = self.stage.slope != "in graph"
         field = np.stack(asked)

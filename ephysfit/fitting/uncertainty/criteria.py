@@ -42,7 +42,7 @@ class Criteria:
 
 
 def compute_criteria(fit: Fit) -> Criteria | None:
-    """Of the last likelihood stage of a fit; None where there was none.
+    """Criteria of the last likelihood stage of a fit; None where there was none.
 
     A light prior pulls on the parameters, so the log-likelihood is a little below its maximum.
     """
@@ -61,14 +61,15 @@ def likelihood_ratio(simple: Fit, rich: Fit) -> tuple[float, int, float]:
     Parameters
     ----------
     simple, rich : Fit
-        Of neurons that `ephysfit.models` knows as nested (a rung of its ladder), to the same data at the same step.
+        Fits of two neurons that `ephysfit.models` knows as nested (a rung of its ladder), to the same data at the same
+        step.
 
     Returns
     -------
     statistic : float
         Twice the gain of log-likelihood, nats.
     freedoms : int
-        How many numbers the richer has more.
+        How many more free parameters the richer neuron has.
     p : float
         Chance of such a gain if the simpler were right (Wilks); too large where it lies on a bound of the richer.
 

@@ -1,4 +1,4 @@
-"""What the spikes determine and what they leave open, in words."""
+"""Identifiability of the parameters: what the spikes determine and what they leave open, in sentences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ephysfit.neuron.roles import Role
 NAMED = 0.3
 #: most parameters named in one direction
 MOST = 5
-#: most open directions told
+#: most open directions reported
 MOST_DIRECTIONS = 5
 
 _REST_TO_THRESHOLD = (Role.THRESHOLD, Role.REST)
@@ -61,7 +61,7 @@ def compute_reading_gradient(surface: Surface, neuron: Neuron, read: Callable[[A
 
 
 def describe_scale(surface: Surface) -> str:
-    """What the spikes do not see, if it is the mV scale; "" where they see it."""
+    """A sentence where the spikes do not determine the mV scale; "" where they do."""
     held = list(surface.held)
     if not held:
         return ""

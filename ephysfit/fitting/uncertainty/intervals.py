@@ -70,15 +70,15 @@ def intervals(
     names : sequence of str, optional
         Parameters (or banks) to profile; all unless given.
     draws : int
-        Of the bootstrap.
+        Resampled data sets of the bootstrap.
     block : float
-        Length of its blocks, ms: long against the memory of the cell.
+        Length of the blocks of the bootstrap, ms: long against the memory of the cell.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
     workers : int, optional
         Threads; as many as cores unless given.
     progress : callable
-        Told ("profile", fraction done).
+        Called with the method, such as "profile", and the fraction of it that is done.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The likelihood about a finished fit: its tops, one a refractory period, and what it cannot see."""
+"""The likelihood about a finished fit: its tops, one per refractory period, and the directions it is blind to."""
 
 from __future__ import annotations
 
@@ -98,11 +98,11 @@ class Surface:
     ----------
     problem : Problem
     start : Neuron
-        Where the likelihood stage ended, or the fit where there is no telling.
+        Where the likelihood stage ended, or the fit where that is not known.
     centre : Neuron
-        Of the prior.
+        Centre of the prior.
     strength : float
-        Of the prior per spike.
+        Weight of the prior per spike.
     drift : tuple of float
         Weights of the slow drift the fit had; empty without.
     names : tuple of str
@@ -110,7 +110,7 @@ class Surface:
     voltage : Voltage, optional
         How the recorded voltage entered the fit, if it did.
     noise : Noise, optional
-        Of that voltage.
+        Noise of that voltage.
     precision : ndarray, optional
         Inverse covariance of a population's prior, if the fit had one.
     recent : float, optional
@@ -130,7 +130,7 @@ class Surface:
 
     @classmethod
     def of(cls, fit: Fit, recording: Recording) -> Surface:
-        """Of a fit and the recording it was fitted to.
+        """The posterior of a fit on the recording it was fitted to.
 
         Raises
         ------
@@ -175,6 +175,7 @@ class Surface:
 
     @cached_property
     def free(self) -> FreeParameters:
+        """The free coordinates of the parameters that moved in the fit."""
         return FreeParameters.of(self.problem.neuron, self.names)
 
     @cached_property
@@ -194,7 +195,7 @@ class Surface:
 
     @cached_property
     def data_information(self) -> Information:
-        """What the spikes (and the voltage, if it was fitted) say, without a prior, where the fit ended."""
+        """Information of the spikes (and of the voltage, if it was fitted) where the fit ended, without a prior."""
         replay = Replay(self.free, self.start, self.problem.dt, self.noise)
         return replay.information(self.free.to_vector(self.start), self.sweeps, np.array(self.drift))
 
