@@ -71,38 +71,40 @@ def find_cells(sources: str | PathLike[str] | Sequence[str | PathLike[str]]) -> 
     given = [sources] if isinstance(sources, str | PathLike) else list(sources)
     found: list[Cell] = []
     for text in given:
-        found += _cells_of(str(text))
+        found += _find_cells_of_source(str(text))
     if not found:
         raise BatchError("no source was given; name files, folders, patterns or a manifest")
-    return _named(found)
+    return _check_names(found)
 
 
-def _cells_of(text: str) -> list[Cell]:
+def _find_cells_of_source(text: str) -> list[Cell]:
     path = expanded(text)
     if path.is_dir():
-        files = [p for p in _files_below(path) if is_recording(p)]
+        files = [p for p in _list_files_below(path) if is_recording(p)]
         if not files:
             raise BatchError(f"{path}: no recording in this folder (looked for {' '.join(SUFFIXES)}); name the files")
         return [Cell("/".join(f.relative_to(path).with_suffix("").parts), (f.resolve(),)) for f in files]
     if path.is_file():
-        return _manifest(path) if is_manifest(path) else [Cell(path.stem, (path.resolve(),))]
-    matched = _matching(str(path))
+        return _read_manifest(path) if is_manifest(path) else [Cell(path.stem, (path.resolve(),))]
+    matched = _match_pattern(str(path))
     if not matched:
         raise BatchError(f"{text}: no such file or folder, and no file matches it as a pattern")
-    return [cell for m in matched for cell in _cells_of(m)]
+    return [cell for m in matched for cell in _find_cells_of_source(m)]
 
 
-def _matching(pattern: str) -> list[str]:
+def _match_pattern(pattern: str) -> list[str]:
     """Files and folders that match a pattern; ``**`` stands for any folders, links among them, each real one once."""
     head, stars, tail = pattern.partition("**")
     if not stars:
         return sorted(glob.glob(pattern))
     tail = tail.lstrip("/\\") or "*"
     tops = [Path(top) for top in glob.glob(head.rstrip("/\\") or ".")]
-    return sorted({str(p) for top in tops if top.is_dir() for p in _files_below(top) if p.relative_to(top).match(tail)})
+    return sorted(
+        {str(p) for top in tops if top.is_dir() for p in _list_files_below(top) if p.relative_to(top).match(tail)}
+    )
 
 
-def _files_below(folder: Path) -> list[Path]:
+def _list_files_below(folder: Path) -> list[Path]:
     """All files below a folder, sorted; links are followed, but no folder is entered twice: links may go in circles."""
     seen, out = set[str](), []
     for here, folders, names in os.walk(folder, followlinks=True):
@@ -116,12 +118,12 @@ def _files_below(folder: Path) -> list[Path]:
     return sorted(out)
 
 
-def _manifest(path: Path) -> list[Cell]:
-    rows = _toml_rows(path) if path.suffix.lower() == ".toml" else _csv_rows(path)
-    return [_row(path, k, row) for k, row in enumerate(rows, start=1)]
+def _read_manifest(path: Path) -> list[Cell]:
+    rows = _read_toml_rows(path) if path.suffix.lower() == ".toml" else _read_csv_rows(path)
+    return [_make_cell(path, k, row) for k, row in enumerate(rows, start=1)]
 
 
-def _toml_rows(path: Path) -> list[dict[str, Any]]:
+def _read_toml_rows(path: Path) -> list[dict[str, Any]]:
     try:
         rows = tomllib.loads(path.read_text(encoding="utf-8")).get("cell", [])
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
@@ -132,7 +134,7 @@ def _toml_rows(path: Path) -> list[dict[str, Any]]:
     return [r | own for r, own in zip(rows, options, strict=True)]
 
 
-def _csv_rows(path: Path) -> list[dict[str, Any]]:
+def _read_csv_rows(path: Path) -> list[dict[str, Any]]:
     with path.open(encoding="utf-8", newline="") as lines:
         rows = [{(k or "").strip(): (v or "").strip() for k, v in r.items() if k} for r in csv.DictReader(lines)]
     if not rows:
@@ -140,7 +142,7 @@ def _csv_rows(path: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in r.items() if v} for r in rows]
 
 
-def _row(path: Path, number: int, row: Mapping[str, Any]) -> Cell:
+def _make_cell(path: Path, number: int, row: Mapping[str, Any]) -> Cell:
     where = f"{path}, cell {number}"
     for name in row:
         if name not in FIELDS and not name.startswith("option."):
@@ -155,15 +157,22 @@ def _row(path: Path, number: int, row: Mapping[str, Any]) -> Cell:
     if "spikes" in row:
         options["spikes"] = row["spikes"]
     name = str(row.get("cell") or files[0].stem)
-    return Cell(name, files, _text(row, "train"), _text(row, "test") or "repeats", _text(row, "model"), options)
+    return Cell(
+        name,
+        files,
+        _join_listed(row, "train"),
+        _join_listed(row, "test") or "repeats",
+        _join_listed(row, "model"),
+        options,
+    )
 
 
-def _text(row: Mapping[str, Any], name: str) -> str:
+def _join_listed(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name, "")
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _named(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+def _check_names(cells: Iterable[Cell]) -> tuple[Cell, ...]:
     """In order of name, each name once."""
     out = tuple(sorted(cells, key=lambda c: c.name))
     for name, count in Counter(c.name for c in out).items():

@@ -63,7 +63,7 @@ def robust_z(values: Array) -> Array:
     return (values - middle) / np.where(spread > 0, spread, np.inf)
 
 
-def grouped(parameters: DataFrame) -> Grouping | None:
+def group_cells(parameters: DataFrame) -> Grouping | None:
     """Groups of the cells of one fitted neuron by k-means on robustly standardised parameters.
 
     The number of groups is the one of highest mean silhouette (Rousseeuw 1987, J. Comput. Appl. Math. 20, 53-65).
@@ -85,12 +85,12 @@ def grouped(parameters: DataFrame) -> Grouping | None:
         return None
     centred = z - z.mean(0)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
-    labels, clear = _split(centred)
+    labels, clear = _find_clearest_split(centred)
     share = s[:2] ** 2 / (s**2).sum()
     return Grouping(tuple(wide.index), u[:, :2] * s[:2], (float(share[0]), float(share[1])), labels, clear)
 
 
-def _split(points: Array) -> tuple[npt.NDArray[np.int64], float]:
+def _find_clearest_split(points: Array) -> tuple[npt.NDArray[np.int64], float]:
     best, clear = np.zeros(len(points), dtype=np.int64), float("nan")
     for k in range(2, min(MOST, len(points) // 4) + 1):
         _, labels = kmeans2(points, k, minit="++", rng=np.random.default_rng(0), missing="warn")
@@ -126,20 +126,20 @@ def silhouette(points: Array, labels: npt.NDArray[np.integer]) -> float:
     return float(np.nanmean(each))
 
 
-def outliers(fits: DataFrame, parameters: DataFrame) -> DataFrame:
+def find_outliers(fits: DataFrame, parameters: DataFrame) -> DataFrame:
     """Cells whose score or parameter lies far from the others of the same neuron, farthest first."""
     rows = []
     for model, part in fits.groupby("model"):
         for name in ("md_star_8", "rate_error", "nll"):
-            rows += _far(part["cell"], part[name].to_numpy(dtype=np.float64), str(model), name)
+            rows += _find_far_cells(part["cell"], part[name].to_numpy(dtype=np.float64), str(model), name)
     for (model, name), part in parameters.groupby(["model", "name"]):
-        rows += _far(part["cell"], part["value"].to_numpy(dtype=np.float64), str(model), str(name))
+        rows += _find_far_cells(part["cell"], part["value"].to_numpy(dtype=np.float64), str(model), str(name))
     columns = ["cell", "model", "what", "value", "z"]
     found = pd.DataFrame(rows, columns=columns)
     return found.reindex(found["z"].abs().sort_values(ascending=False).index).head(NAMED)
 
 
-def _far(cells: DataFrame, values: Array, model: str, what: str) -> list[tuple[str, str, str, float, float]]:
+def _find_far_cells(cells: DataFrame, values: Array, model: str, what: str) -> list[tuple[str, str, str, float, float]]:
     if np.isfinite(values).sum() < ENOUGH:
         return []
     z = robust_z(values)

@@ -37,7 +37,7 @@ _HEADLINES: Mapping[str, tuple[str, tuple[Readout, ...]]] = {
 }
 
 
-def results(folder: Folder) -> Iterator[Row]:
+def read_results(folder: Folder) -> Iterator[Row]:
     """How the tasks of a run ended, in their order; those that have not are left out."""
     store = Store(Path(folder))
     for task in store.tasks():
@@ -72,10 +72,10 @@ def saved_fits(folder: Folder, own: Sequence[type[Neuron]] = ()) -> Iterator[Fit
 
 def fits(folder: Folder) -> DataFrame:
     """One row a task that ended; columns as in `ephysfit.batch.schema.FITS`."""
-    return tables(folder)["fits"]
+    return read_tables(folder)["fits"]
 
 
-def tables(folder: Folder) -> dict[str, DataFrame]:
+def read_tables(folder: Folder) -> dict[str, DataFrame]:
     """All tables of a run by name; columns as `ephysfit.batch.schema.TABLES` declares them.
 
     Raises
@@ -84,11 +84,11 @@ def tables(folder: Folder) -> dict[str, DataFrame]:
         If the folder is no run.
     """
     rows: dict[str, list[Row]] = {name: [] for name in TABLES}
-    for r in results(folder):
-        rows["fits"].append(_fit(r))
-        rows["scores"] += _scores(r)
-        rows["parameters"] += _parameters(r)
-    return {name: _frame(TABLES[name], rows[name]) for name in TABLES}
+    for r in read_results(folder):
+        rows["fits"].append(_fit_row(r))
+        rows["scores"] += _score_rows(r)
+        rows["parameters"] += _parameter_rows(r)
+    return {name: _make_frame(TABLES[name], rows[name]) for name in TABLES}
 
 
 def collect(folder: Folder, *, csv: bool = True) -> dict[str, Path]:
@@ -103,7 +103,7 @@ def collect(folder: Folder, *, csv: bool = True) -> dict[str, Path]:
     """
     needed("pyarrow", "store", "a table in Parquet", BatchError)
     written = {}
-    for name, table in tables(folder).items():
+    for name, table in read_tables(folder).items():
         path = Path(folder) / "tables" / f"{name}.parquet"
         with replacing(path) as beside:
             table.to_parquet(beside, index=False)
@@ -130,7 +130,7 @@ def query(folder: Folder, sql: str) -> DataFrame:
     import duckdb
 
     with duckdb.connect(config={"enable_external_access": "false"}) as base:
-        for name, table in tables(folder).items():
+        for name, table in read_tables(folder).items():
             base.register(name, table)
         try:
             return base.sql(sql).df()
@@ -141,28 +141,28 @@ def query(folder: Folder, sql: str) -> DataFrame:
             raise BatchError(f"{sql!r} gives no table; write a select") from None
 
 
-def _frame(columns: Iterable[Column], rows: list[Row]) -> DataFrame:
+def _make_frame(columns: Iterable[Column], rows: list[Row]) -> DataFrame:
     import pandas as pd  # a third of a second: only where there is a table
 
     kinds = {"text": "string", "number": "float64", "count": "Int64", "flag": "boolean"}
     return pd.DataFrame(
-        {c.name: pd.Series([_cell(r.get(c.name)) for r in rows], dtype=kinds[c.kind]) for c in columns}
+        {c.name: pd.Series([_printable_value(r.get(c.name)) for r in rows], dtype=kinds[c.kind]) for c in columns}
     )  # fmt: skip
 
 
-def _cell(value: Any) -> Any:
+def _printable_value(value: Any) -> Any:
     """A value as tables can hold it: a file name that is no text is written out."""
     return printable(value) if isinstance(value, str) else value
 
 
-def _fit(r: Mapping[str, Any]) -> Row:
+def _fit_row(r: Mapping[str, Any]) -> Row:
     fit, task = r.get("fit") or {}, r["task"]
     provenance = fit.get("provenance", {})
     return {
         **{k: r.get(k) for k in ("cell", "model", "status", "reason", "seconds", "cpu_seconds", "memory_mb", "finished",
                                  "host", "key")},
         **r.get("sizes", {}),
-        **_headlines(r.get("scores") or {}),
+        **_headline_columns(r.get("scores") or {}),
         "fitted": fit.get("model"),
         "ended": fit.get("status"),
         "nll": fit.get("loss"),
@@ -175,7 +175,7 @@ def _fit(r: Mapping[str, Any]) -> Row:
     }  # fmt: skip
 
 
-def _headlines(scores: Mapping[str, Any]) -> Row:
+def _headline_columns(scores: Mapping[str, Any]) -> Row:
     """The headline scores; a ratio to a reliability that is next to nothing says nothing, and is left out."""
     out = {column: saved_value(scores, where, name) for column, (name, where) in _HEADLINES.items()}
     reliability = out["reliability_4"]
@@ -184,7 +184,7 @@ def _headlines(scores: Mapping[str, Any]) -> Row:
     return out
 
 
-def _scores(r: Mapping[str, Any]) -> list[Row]:
+def _score_rows(r: Mapping[str, Any]) -> list[Row]:
     wanted = [c.name for c in TABLES["scores"] if c.name not in ("cell", "model", "readout")]
     return [
         {"cell": r["cell"], "model": r["model"], "readout": readout, **{k: row.get(k) for k in wanted}}
@@ -193,7 +193,7 @@ def _scores(r: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def _parameters(r: Mapping[str, Any]) -> list[Row]:
+def _parameter_rows(r: Mapping[str, Any]) -> list[Row]:
     fit = r.get("fit") or {}
     errors = standard_errors(fit)
     return [

@@ -66,12 +66,12 @@ class Local:
         needed("pebble", "batch", "a batch by local", BatchError)
         from pebble import ProcessPool
 
-        from ephysfit.batch.fit_task import perform  # torch: only where tasks are done
+        from ephysfit.batch.fit_task import do_task  # torch: only where tasks are done
 
         waiting, later, running = deque(jobs), deque[Job](), dict[Future[Outcome], Job]()
         context = multiprocessing.get_context("spawn")  # threads of numerical libraries do not survive a fork
         with ProcessPool(
-            min(self.count, max(len(jobs), 1)), max_tasks=LIFETIME, initializer=prepare, initargs=(self.memory,),
+            min(self.count, max(len(jobs), 1)), max_tasks=LIFETIME, initializer=prepare_worker, initargs=(self.memory,),
             context=context,
         ) as pool:  # fmt: skip
             try:
@@ -81,7 +81,7 @@ class Local:
                         waiting, later = later, deque()
                     while waiting and len(running) < 2 * self.count:
                         job = waiting.popleft()
-                        running[pool.schedule(perform, args=[job, folder], timeout=self.timeout)] = job
+                        running[pool.schedule(do_task, args=[job, folder], timeout=self.timeout)] = job
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         job = running.pop(future)
                         outcome = self._outcome(future, job, folder)
@@ -104,17 +104,17 @@ class Local:
         try:
             return future.result()
         except PoolTimeout:
-            return _lost(job, folder, TIMEOUT, f"took longer than {self.timeout:g} s", self.timeout or 0.0)
+            return _record_lost_task(job, folder, TIMEOUT, f"took longer than {self.timeout:g} s", self.timeout or 0.0)
         except ProcessExpired as e:
-            return _lost(job, folder, CRASHED, f"its process died ({_death(e.exitcode)})", 0.0)
+            return _record_lost_task(job, folder, CRASHED, f"its process died ({_describe_exit_code(e.exitcode)})", 0.0)
         except MemoryError:
             limit = "no limit was set" if self.memory is None else f"limit: {self.memory:g} GiB"
-            return _lost(job, folder, CRASHED, f"ran out of memory ({limit})", 0.0)
+            return _record_lost_task(job, folder, CRASHED, f"ran out of memory ({limit})", 0.0)
         except (OSError, ValueError) as e:  # its result could not be written, so nothing more is
             return Outcome(job.task.cell.name, job.task.model, CRASHED, f"its result cannot be written: {e}")
 
 
-def _death(code: int) -> str:
+def _describe_exit_code(code: int) -> str:
     """What an exit code says."""
     if code >= 0:
         return f"exit code {code}"
@@ -124,10 +124,10 @@ def _death(code: int) -> str:
         return f"signal {-code}"
 
 
-def _lost(job: Job, folder: Path, status: str, reason: str, seconds: float) -> Outcome:
+def _record_lost_task(job: Job, folder: Path, status: str, reason: str, seconds: float) -> Outcome:
     """A task that could not write its own end; a fit of the same data and settings that is there already stays."""
     store, task = Store(folder), job.task
-    tail = _tail(store.log(task))
+    tail = _find_fault_line(store.log(task))
     whole = f"{reason}; {tail}" if tail else reason
     known = store.read(task)
     if known is not None and known.get("key") == job.key and known.get("status") == DONE:
@@ -135,7 +135,7 @@ def _lost(job: Job, folder: Path, status: str, reason: str, seconds: float) -> O
     return Outcome.of(store.write(task, job.key, {"status": status, "reason": whole, "seconds": seconds}))
 
 
-def _tail(path: Path) -> str:
+def _find_fault_line(path: Path) -> str:
     """The first lines of a fault's trace in a log."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -144,9 +144,9 @@ def _tail(path: Path) -> str:
     return next((line.strip() for line in lines if "Fatal Python error" in line), "")
 
 
-def prepare(memory: float | None) -> None:
+def prepare_worker(memory: float | None) -> None:
     """Make a worker: one thread, bounded memory, deaf to Ctrl-C (the runner ends it), and gone with its runner."""
-    threading.Thread(target=_follow, args=(multiprocessing.parent_process(),), daemon=True).start()
+    threading.Thread(target=_exit_with_runner, args=(multiprocessing.parent_process(),), daemon=True).start()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("EPHYSFIT_THREADS", "1")
@@ -159,7 +159,7 @@ def prepare(memory: float | None) -> None:
     torch.set_num_threads(1)
 
 
-def _follow(runner: Any) -> None:
+def _exit_with_runner(runner: Any) -> None:
     """End with the runner. A hanging task would else outlive a killed run, hold its claim, and stop the next run."""
     if runner is not None:
         runner.join()
@@ -167,7 +167,7 @@ def _follow(runner: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Parts:
+class SubmittedParts:
     """Each part of the run as one command on another machine that sees the same folder.
 
     Parameters
@@ -188,16 +188,18 @@ class Parts:
         store, open_ = Store(folder), {(j.task.cell.name, j.task.slug): j for j in jobs}
         order = store.order([(j.task, j.since) for j in jobs])
         options = ("--order", str(order), *self.options)
-        commands = [part_command(folder, k, self.parts, options) for k in range(1, self.parts + 1)]
+        commands = [make_part_command(folder, k, self.parts, options) for k in range(1, self.parts + 1)]
         for _ in self.submit(commands):
-            yield from _ended(open_, store)
-        yield from _ended(open_, store)
+            yield from _take_ended(open_, store)
+        yield from _take_ended(open_, store)
         order.unlink(missing_ok=True)
         for job in open_.values():
-            yield _lost(job, folder, CRASHED, "the machine that had it ended without a result; see its own logs", 0.0)
+            yield _record_lost_task(
+                job, folder, CRASHED, "the machine that had it ended without a result; see its own logs", 0.0
+            )
 
 
-def _ended(open_: dict[tuple[str, str], Job], store: Store) -> Iterator[Outcome]:
+def _take_ended(open_: dict[tuple[str, str], Job], store: Store) -> Iterator[Outcome]:
     for name, job in list(open_.items()):
         result = store.read(job.task)
         if result is not None and job.settled(result):
@@ -205,7 +207,7 @@ def _ended(open_: dict[tuple[str, str], Job], store: Store) -> Iterator[Outcome]
             yield Outcome.of(result)
 
 
-def part_command(folder: Path, part: int, parts: int, options: Sequence[str] = ()) -> list[str]:
+def make_part_command(folder: Path, part: int, parts: int, options: Sequence[str] = ()) -> list[str]:
     """The command that does one part of a planned run, here or on another machine."""
     return [sys.executable, "-m", "ephysfit", "batch", "-o", str(folder), "--part", f"{part}/{parts}", *options]
 
@@ -215,7 +217,7 @@ def run_command(command: Sequence[str]) -> int:
     return subprocess.run(list(command), check=False).returncode
 
 
-def by_dask(address: str | None, workers: int) -> Callable[[Sequence[Sequence[str]]], Iterator[tuple[int, int]]]:
+def submit_by_dask(address: str | None, workers: int) -> Callable[[Sequence[Sequence[str]]], Iterator[tuple[int, int]]]:
     """Submit through dask.distributed: to the scheduler at an address, or to a cluster made here."""
 
     def submit(commands: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
@@ -232,7 +234,7 @@ def by_dask(address: str | None, workers: int) -> Callable[[Sequence[Sequence[st
     return submit
 
 
-def by_submitit(folder: Path, cluster: str, options: dict[str, Any]) -> Any:
+def submit_by_submitit(folder: Path, cluster: str, options: dict[str, Any]) -> Any:
     """Submit through submitit: an array of SLURM, or its local executor."""
 
     def submit(commands: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
@@ -256,7 +258,7 @@ NEEDS = {
 }  # fmt: skip
 
 
-def executor(
+def make_executor(
     name: str, folder: Path, *, workers: int = 0, timeout: float | None = None, memory: float | None = None,
     parts: int = 0, address: str | None = None, **options: Any,
 ) -> Executor:  # fmt: skip
@@ -284,5 +286,5 @@ def executor(
     asked += ("--memory", f"{memory:g}") if memory else ()
     count = parts or here.count
     if name == "dask":
-        return Parts(by_dask(address, here.count), count, asked)
-    return Parts(by_submitit(folder, "slurm" if name == "slurm" else "local", options), count, asked)
+        return SubmittedParts(submit_by_dask(address, here.count), count, asked)
+    return SubmittedParts(submit_by_submitit(folder, "slurm" if name == "slurm" else "local", options), count, asked)

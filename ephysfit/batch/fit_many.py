@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ephysfit.batch.cell_files import find_cells
 from ephysfit.batch.collect import fits, saved_fits
-from ephysfit.batch.executors import executor as executor_by_name
-from ephysfit.batch.run import Tally, Watch, run
-from ephysfit.batch.task import Settings, tasks_of
+from ephysfit.batch.executors import make_executor as executor_by_name
+from ephysfit.batch.run import ProgressListener, RunProgress, run
+from ephysfit.batch.task import Settings, make_tasks
 from ephysfit.errors import BatchError
 from ephysfit.models import catalogue, find
 
@@ -35,7 +35,7 @@ def fit_many(
     runs: int = 200,
     reports: bool = False,
     prior: str | PathLike[str] | None = None,
-    watch: Watch | None = None,
+    watch: ProgressListener | None = None,
     **options: Any,
 ) -> DataFrame:
     """Fit every cell of a database with one or several models; go on where an earlier call was stopped.
@@ -66,7 +66,7 @@ def fit_many(
         Folder of a finished run: each cell is then fitted with the prior that the cells of that run make, by neuron
         (`ephysfit.population_prior`).
     watch : callable, optional
-        Told a `Tally` after each task.
+        Told a `RunProgress` after each task.
     **options
         Of the executor.
 
@@ -85,15 +85,15 @@ def fit_many(
     >>> table = fit_many("cells/*.nwb", "AIGIF", folder="run")  # doctest: +SKIP
     >>> table.groupby("model")["md_star_8"].median()  # doctest: +SKIP
     """
-    models = expand(model)
-    known = prior_of(prior, Path(folder), models) if prior is not None else ""
-    tasks = tasks_of(find_cells(sources), models, Settings(dt, seed, runs, reports, known))
+    models = expand_model_names(model)
+    known = save_prior_of_run(prior, Path(folder), models) if prior is not None else ""
+    tasks = make_tasks(find_cells(sources), models, Settings(dt, seed, runs, reports, known))
     how = executor_by_name(executor, Path(folder), workers=workers, timeout=timeout, memory=memory, **options)
-    run(Path(folder), tasks, executor=how, force=force, retry_failed=retry_failed, watch=watch or _quiet)
+    run(Path(folder), tasks, executor=how, force=force, retry_failed=retry_failed, watch=watch or _ignore_progress)
     return fits(folder)
 
 
-def expand(model: str | Sequence[str]) -> tuple[str, ...]:
+def expand_model_names(model: str | Sequence[str]) -> tuple[str, ...]:
     """Models by name; "all" is every neuron of the catalogue that is driven by the injected current alone."""
     names = [model] if isinstance(model, str) else list(model)
     if not names:
@@ -109,7 +109,7 @@ def expand(model: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(out)
 
 
-def prior_of(run: str | PathLike[str], folder: Path, models: Sequence[str] = ()) -> str:
+def save_prior_of_run(run: str | PathLike[str], folder: Path, models: Sequence[str] = ()) -> str:
     """The priors of a finished run's fits, written into the folder of another run; the file.
 
     Parameters
@@ -131,5 +131,5 @@ def prior_of(run: str | PathLike[str], folder: Path, models: Sequence[str] = ())
     return str(prior.save_priors(folder / "prior.json", population_prior.priors_of(saved_fits(run, own))).resolve())
 
 
-def _quiet(tally: Tally) -> None:
+def _ignore_progress(tally: RunProgress) -> None:
     """Nobody watches."""

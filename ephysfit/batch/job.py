@@ -50,14 +50,14 @@ class Outcome:
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Outcome:
-        score = headline(result.get("scores"))
+        score = find_headline_score(result.get("scores"))
         return cls(
             result["cell"], result["model"], result["status"], result.get("reason", ""), score,
             result.get("seconds", 0.0), result.get("memory_mb", 0.0),
         )  # fmt: skip
 
 
-def headline(scores: Mapping[str, Any] | None) -> float:
+def find_headline_score(scores: Mapping[str, Any] | None) -> float:
     """The one number of a fit for a progress line: Md* at 8 ms of the noisy runs, else of whatever readout there is."""
     value = saved_value(scores, (*AGREEMENT.readouts, Readout.CAUSAL), AGREEMENT.name)
     return float("nan") if value is None else value

@@ -13,17 +13,17 @@ import numpy as np
 
 from ephysfit.batch.executors import Executor, Local
 from ephysfit.batch.job import Job, Outcome
-from ephysfit.batch.store import DONE, Store, ordered
+from ephysfit.batch.store import DONE, Store, read_order
 from ephysfit.batch.task import Task
 from ephysfit.errors import BatchError, EphysfitError
 from ephysfit.models import candidates, find
 
 #: told after every task that ends
-Watch = Callable[["Tally"], None]
+ProgressListener = Callable[["RunProgress"], None]
 
 
 @dataclass
-class Tally:
+class RunProgress:
     """What a run has come to.
 
     Attributes
@@ -81,7 +81,9 @@ class Tally:
         return self.seconds / len(self.outcomes) * self.left if self.outcomes else float("nan")
 
 
-def jobs_of(store: Store, tasks: Sequence[Task], *, force: bool = False, retry_failed: bool = False) -> list[Job]:
+def find_open_jobs(
+    store: Store, tasks: Sequence[Task], *, force: bool = False, retry_failed: bool = False
+) -> list[Job]:
     """The tasks that have no result of the same data and settings; all with `force`, failed ones too if asked."""
     now, out = time.time(), []
     for task in tasks:
@@ -102,8 +104,8 @@ def run(
     retry_failed: bool = False,
     part: tuple[int, int] = (1, 1),
     order: Path | None = None,
-    watch: Watch = lambda tally: None,
-) -> Tally:
+    watch: ProgressListener = lambda tally: None,
+) -> RunProgress:
     """Do what has not been done yet.
 
     Parameters
@@ -139,40 +141,40 @@ def run(
         raise BatchError(f"part {share}/{parts}: count from 1 to {parts}")
     if order is None:
         asked = (store.tasks() if tasks is None else tuple(tasks))[share - 1 :: parts]
-        jobs = jobs_of(store, asked, force=force, retry_failed=retry_failed)
+        jobs = find_open_jobs(store, asked, force=force, retry_failed=retry_failed)
     else:
-        theirs = ordered(order)[share - 1 :: parts]
+        theirs = read_order(order)[share - 1 :: parts]
         asked = tuple(task for task, _ in theirs)
         jobs = [j for j in (Job(t, t.key(), since) for t, since in theirs) if not j.settled(store.read(j.task))]
-    tally = Tally(len(asked), _kept(store, asked, jobs))
+    tally = RunProgress(len(asked), _count_ended_before(store, asked, jobs))
     watch(tally)
     if jobs:
-        compile_first(jobs)
+        compile_kernels(jobs)
     for outcome in (executor or Local())(jobs, store.folder) if jobs else ():
         tally.outcomes.append(outcome)
         watch(tally)
     return tally
 
 
-def _kept(store: Store, asked: Sequence[Task], jobs: Sequence[Job]) -> Counter[str]:
+def _count_ended_before(store: Store, asked: Sequence[Task], jobs: Sequence[Job]) -> Counter[str]:
     """How those tasks ended that are not to be done."""
     again = {j.task.label for j in jobs}
     ends = (store.read(t) for t in asked if t.label not in again)
     return Counter(str(r["status"]) for r in ends if r is not None)
 
 
-def compile_first(jobs: Sequence[Job]) -> None:
+def compile_kernels(jobs: Sequence[Job]) -> None:
     """Kernels once, before workers would each compile them.
 
     A neuron in a file of its own is left to the workers: reading the file runs it, and what it does may be fatal.
     """
     from ephysfit.simulation.warm_up import warm_up  # torch: only where something is left to do
 
-    for kind in {k for model in {j.task.model for j in jobs} for k in _kinds(model)}:
+    for kind in {k for model in {j.task.model for j in jobs} for k in _neurons_of_model(model)}:
         warm_up(kind, purposes=("fit",) if kind.stochastic() else ("simulation",))
 
 
-def _kinds(model: str) -> Iterator:
+def _neurons_of_model(model: str) -> Iterator:
     if model == "auto":
         yield from candidates()
         return

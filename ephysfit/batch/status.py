@@ -16,7 +16,7 @@ SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunStatus:
     """A run at one moment.
 
     Attributes
@@ -50,7 +50,7 @@ class Standing:
         return self.left / self.per_hour if self.per_hour else float("nan")
 
 
-def standing(folder: str | Path) -> Standing:
+def read_status(folder: str | Path) -> RunStatus:
     """How far a run is.
 
     Raises
@@ -64,17 +64,17 @@ def standing(folder: str | Path) -> Standing:
     outcomes = [Outcome.of(r) for r in results.values()]
     scores = [o.score for o in outcomes if o.score == o.score]
     bad = sorted((r["finished"], label, r.get("reason", "")) for label, r in results.items() if r["status"] != DONE)
-    return Standing(
+    return RunStatus(
         total=len(tasks),
         counts=Counter(o.status for o in outcomes),
         running=tuple(t.label for t in tasks if store.claimed(t)),
         failures=tuple((label, reason) for _, label, reason in bad[-SHOWN:]),
         score=median(scores) if scores else float("nan"),
-        per_hour=_pace([r["finished"] for r in results.values()]),
+        per_hour=_compute_pace([r["finished"] for r in results.values()]),
     )
 
 
-def _pace(finished: list[float]) -> float:
+def _compute_pace(finished: list[float]) -> float:
     """Results an hour over the last hundred, or over all; 0 where nothing ended lately."""
     last = sorted(finished)[-100:]
     if len(last) < 2 or time.time() - last[-1] > 3600.0:

@@ -58,12 +58,12 @@ class Store:
             lock(f, wait=True)
             known = {(t.cell.name, t.slug): t for t in (self.tasks() if self.planned else ())}
             known |= {(t.cell.name, t.slug): t for t in tasks}
-            write(self.folder / "run.json", {"schema": SCHEMA, "tasks": [t.to_dict() for t in known.values()]})
+            write_json(self.folder / "run.json", {"schema": SCHEMA, "tasks": [t.to_dict() for t in known.values()]})
 
     def order(self, asked: Sequence[tuple[Task, float]]) -> Path:
         """A file that tells another machine which tasks to do, each with the age from which a result is too old."""
         path = self.folder / "orders" / f"{time.time_ns()}_{os.getpid()}.json"
-        write(path, {"tasks": [{"task": t.to_dict(), "since": since} for t, since in asked]})
+        write_json(path, {"tasks": [{"task": t.to_dict(), "since": since} for t, since in asked]})
         return path
 
     @property
@@ -78,14 +78,14 @@ class Store:
         BatchError
             If it is no run.
         """
-        plan = read(self.folder / "run.json")
+        plan = read_json(self.folder / "run.json")
         if plan is None or "tasks" not in plan:
             raise BatchError(f"{self.folder}: not the folder of a run (no readable run.json); make one with batch -o")
         return tuple(Task.from_dict(t) for t in plan["tasks"])
 
     def read(self, task: Task) -> dict[str, Any] | None:
         """How a task ended; None where it has not, or where its file cannot be read."""
-        return read(self.result(task))
+        return read_json(self.result(task))
 
     def write(self, task: Task, key: str, result: dict[str, Any]) -> dict[str, Any]:
         """Keep how a task ended."""
@@ -93,7 +93,7 @@ class Store:
             "schema": SCHEMA, "key": key, "cell": task.cell.name, "model": task.model, "finished": time.time(),
             "host": socket.gethostname(), **result, "task": task.to_dict(),
         }  # fmt: skip
-        write(self.result(task), whole)
+        write_json(self.result(task), whole)
         return whole
 
     def claimed(self, task: Task) -> bool:
@@ -113,7 +113,7 @@ class Store:
         path = self.path("claims", task, ".lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as f:
-            mine = lock(f) and _is(path, f.fileno())
+            mine = lock(f) and _is_same_file(path, f.fileno())
             try:
                 yield mine
             finally:
@@ -123,7 +123,7 @@ class Store:
                     unlock(f)
 
 
-def ordered(path: Path) -> list[tuple[Task, float]]:
+def read_order(path: Path) -> list[tuple[Task, float]]:
     """What `Store.order` wrote.
 
     Raises
@@ -131,13 +131,13 @@ def ordered(path: Path) -> list[tuple[Task, float]]:
     BatchError
         If the file is gone or no order.
     """
-    found = read(path)
+    found = read_json(path)
     if found is None or "tasks" not in found:
         raise BatchError(f"{path}: no readable order; it is gone once the run that wrote it has ended")
     return [(Task.from_dict(t["task"]), float(t["since"])) for t in found["tasks"]]
 
 
-def _is(path: Path, descriptor: int) -> bool:
+def _is_same_file(path: Path, descriptor: int) -> bool:
     """Whether the open file is the one at this path: who had the claim before may have taken it away meanwhile."""
     try:
         return path.stat().st_ino == os.fstat(descriptor).st_ino
@@ -145,7 +145,7 @@ def _is(path: Path, descriptor: int) -> bool:
         return False
 
 
-def read(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object from a file; None where there is no file, or no JSON in it."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -154,6 +154,6 @@ def read(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def write(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: dict[str, Any]) -> None:
     """JSON into a file: beside it, to the disk, then in its place, so that no moment leaves half a file."""
     write_text(path, json.dumps(value, allow_nan=False))

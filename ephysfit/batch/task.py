@@ -72,13 +72,13 @@ class Task:
         what = {
             "version": ephysfit.__version__,
             "cell": {k: v for k, v in self.cell.to_dict().items() if k != "files"},
-            "files": [_content(f) for f in self.cell.files],
+            "files": [_hash_file(f) for f in self.cell.files],
             "model": self.model,
-            "source": _content(Path(split_spec(self.model)[0])) if ".py" in self.model else "",
+            "source": _hash_file(Path(split_spec(self.model)[0])) if ".py" in self.model else "",
             "settings": {k: v for k, v in vars(self.settings).items() if k not in ("reports", "prior")},
         }
         if self.settings.prior:
-            what["prior"] = _content(Path(self.settings.prior))
+            what["prior"] = _hash_file(Path(self.settings.prior))
         return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Task:
         return cls(Cell.from_dict(saved["cell"]), saved["model"], Settings(**saved["settings"]))
 
 
-def tasks_of(cells: Sequence[Cell], models: Sequence[str], settings: Settings) -> tuple[Task, ...]:
+def make_tasks(cells: Sequence[Cell], models: Sequence[str], settings: Settings) -> tuple[Task, ...]:
     """Every cell with every model; a cell that names a model in the manifest with that one only."""
     tasks = tuple(Task(c, m, settings) for c in cells for m in ([c.model] if c.model else models))
     seen: dict[tuple[str, str], Task] = {}
@@ -102,15 +102,15 @@ def tasks_of(cells: Sequence[Cell], models: Sequence[str], settings: Settings) -
     return tuple(seen.values())
 
 
-def _content(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     try:
         stat = path.stat()
     except OSError:
         return "missing"
-    return _digest(path, stat.st_size, stat.st_mtime_ns)
+    return _hash_unchanged_file(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=4096)
-def _digest(path: Path, size: int, changed: int) -> str:
+def _hash_unchanged_file(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()

@@ -10,7 +10,7 @@ import typer
 
 from ephysfit import __version__
 from ephysfit.cli.commands import OLD_VERBS, VERBS, LazyGroup
-from ephysfit.cli.output import complain, forgive_encoding, warn_in_a_line
+from ephysfit.cli.output import print_error, replace_unprintable, shorten_warnings
 from ephysfit.errors import EphysfitError
 
 #: what an exit code says
@@ -28,29 +28,29 @@ app = typer.Typer(
 )
 
 
-def _not_yet() -> None:
+def _placeholder() -> None:
     """Stands for a verb that is not imported: `LazyGroup` puts the verb itself in its place."""
 
 
 for name, line in VERBS.items():
-    app.command(name, help=line)(_not_yet)
+    app.command(name, help=line)(_placeholder)
 for name in OLD_VERBS:
-    app.command(name, hidden=True)(_not_yet)
+    app.command(name, hidden=True)(_placeholder)
 
 
-def _version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
         typer.echo(f"ephysfit {__version__}")
         raise typer.Exit(DONE)
 
 
 VersionOption = Annotated[
-    bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
 ]
 
 
 @app.callback()
-def _root(
+def _show_root(
     version: VersionOption = False,
 ) -> None:
     """Fit spiking neuron models to patch-clamp recordings: injected current in, spike times out."""
@@ -69,16 +69,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     SystemExit
         Always: 0 done, 1 the data or the fit failed, 2 usage.
     """
-    forgive_encoding()
-    warn_in_a_line()
+    replace_unprintable()
+    shorten_warnings()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="ephysfit")
     except BrokenPipeError:  # who read the answer has seen enough
         sys.stdout = None
         sys.exit(DONE)
     except EphysfitError as error:
-        complain(str(error))
+        print_error(str(error))
         sys.exit(FAILED)
     except OSError as error:
-        complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+        print_error(f"{error.filename or 'a file'}: {error.strerror or error}")
         sys.exit(FAILED)

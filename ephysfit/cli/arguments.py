@@ -20,7 +20,7 @@ DATA, MODEL, FIT, NUMERICS = "Data", "Model", "Fit", "Numerics"
 HOW_SPIKES = ("auto", "detect", "given")
 
 
-def existing(path: Path) -> Path:
+def check_file(path: Path) -> Path:
     """The path if there is such a file; else a usage error that names near files of its folder."""
     if path.is_file():
         return path
@@ -34,22 +34,22 @@ def existing(path: Path) -> Path:
     raise typer.BadParameter(f"{path}: no such file{meant}")
 
 
-def source(text: str) -> Path | str:
+def parse_source(text: str) -> Path | str:
     """A path, or the address of a file that stays where it is."""
     return text if is_remote(text) else Path(text)
 
 
-def existing_or_none(path: Path | None) -> Path | None:
+def check_optional_file(path: Path | None) -> Path | None:
     """A path that need not be given, checked if it is."""
-    return None if path is None else existing(path)
+    return None if path is None else check_file(path)
 
 
-def all_existing(paths: list[Path]) -> list[Path]:
+def check_files(paths: list[Path]) -> list[Path]:
     """Every path checked; addresses are left to whoever opens them."""
-    return [existing(path) if isinstance(path, Path) else path for path in paths]
+    return [check_file(path) if isinstance(path, Path) else path for path in paths]
 
 
-def spike_source(text: str) -> str:
+def check_spike_source(text: str) -> str:
     """One of the ways to come by spike times."""
     if text not in HOW_SPIKES:
         raise typer.BadParameter(f"{text!r}; {near(text, HOW_SPIKES)}")
@@ -58,17 +58,19 @@ def spike_source(text: str) -> str:
 
 Files = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", callback=all_existing, parser=source, show_default=False,
+    typer.Argument(metavar="FILE...", callback=check_files, parser=parse_source, show_default=False,
                    help="Recording of one cell: NWB (a path, https://, s3:// or dandi://), ABF, CSV, NPZ, anything neo "
                         "reads. Several files are joined."),
 ]  # fmt: skip
 FitFile = Annotated[
     Path,
-    typer.Argument(metavar="FIT", callback=existing, show_default=False, help="A fit.json that `ephysfit fit` wrote."),
+    typer.Argument(
+        metavar="FIT", callback=check_file, show_default=False, help="A fit.json that `ephysfit fit` wrote."
+    ),
 ]
 
 
-def _model_names() -> list[str]:
+def _list_model_names() -> list[str]:
     return ["auto", *ef.models.catalogue()]
 
 
@@ -78,7 +80,7 @@ ModelOption = Annotated[
         "--model",
         "-m",
         metavar="NAME",
-        autocompletion=_model_names,
+        autocompletion=_list_model_names,
         rich_help_panel=MODEL,
         help="auto, a name of `ephysfit models`, or my_file.py:MyNeuron.",
     ),
@@ -105,7 +107,7 @@ TestOption = Annotated[
 ]  # fmt: skip
 SpikesOption = Annotated[
     str,
-    typer.Option("--spikes", metavar="HOW", callback=spike_source, rich_help_panel=DATA,
+    typer.Option("--spikes", metavar="HOW", callback=check_spike_source, rich_help_panel=DATA,
                  help="auto: as in the file, else detected; detect; given: only as in the file."),
 ]  # fmt: skip
 SweepsOption = Annotated[
@@ -136,12 +138,12 @@ StepOption = Annotated[
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder of a run.")]
 
 
-def reader_options(texts: Sequence[str] | None) -> dict[str, Any]:
+def parse_options(texts: Sequence[str] | None) -> dict[str, Any]:
     """``name=value`` texts as keyword arguments; a dot in the name makes a mapping.
 
     Examples
     --------
-    >>> reader_options(["dt=0.1", "columns.current=I", "columns.voltage=2"])
+    >>> parse_options(["dt=0.1", "columns.current=I", "columns.voltage=2"])
     {'dt': 0.1, 'columns': {'current': 'I', 'voltage': 2}}
     """
     out: dict[str, Any] = {}
@@ -151,13 +153,13 @@ def reader_options(texts: Sequence[str] | None) -> dict[str, Any]:
             raise typer.BadParameter(f"{text!r}: give NAME=VALUE, such as electrode=icephys_1", param_hint="--option")
         outer, _, inner = name.partition(".")
         if inner:
-            out.setdefault(outer, {})[inner] = _value(value)
+            out.setdefault(outer, {})[inner] = _parse_value(value)
         else:
-            out[outer] = _value(value)
+            out[outer] = _parse_value(value)
     return out
 
 
-def _value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     """A number, true or false where the text is one; else the text."""
     try:
         return json.loads(text)
@@ -165,9 +167,9 @@ def _value(text: str) -> Any:
         return text
 
 
-def load_options(spikes: str, sweeps: str | None, options: Sequence[str] | None) -> dict[str, Any]:
+def make_load_options(spikes: str, sweeps: str | None, options: Sequence[str] | None) -> dict[str, Any]:
     """The options of ``load``."""
-    chosen = reader_options(options)
+    chosen = parse_options(options)
     if sweeps:
         chosen["sweeps"] = [int(s) if s.isdecimal() else s for s in sweeps.split(",")]
     return {"spikes": spikes, **chosen}
@@ -177,7 +179,7 @@ def open_recording(
     files: Sequence[Path], spikes: str, sweeps: str | None, options: Sequence[str] | None
 ) -> ef.Recording:
     """The files of one cell as a recording."""
-    return ef.load(list(files), **load_options(spikes, sweeps, options))
+    return ef.load(list(files), **make_load_options(spikes, sweeps, options))
 
 
 def find_model(name: str) -> str:
@@ -191,14 +193,14 @@ def find_model(name: str) -> str:
                 f"no neuron {name!r}; {near(name, ['auto', *names.values()])}", param_hint="--model"
             )
         return names[name.lower()]
-    return f"{split_spec(name)[0]}:{user_neuron(name).__name__}"
+    return f"{split_spec(name)[0]}:{read_user_neuron(name).__name__}"
 
 
-def user_neuron(spec: str) -> type[ef.Neuron]:
+def read_user_neuron(spec: str) -> type[ef.Neuron]:
     """The neuron of a user's file; a usage error where the file is missing."""
     path = Path(split_spec(spec)[0])
     try:
-        existing(expanded(path))
+        check_file(expanded(path))
     except typer.BadParameter as error:
         error.param_hint = "--model"
         raise
@@ -207,4 +209,4 @@ def user_neuron(spec: str) -> type[ef.Neuron]:
 
 def open_fit(path: Path, neuron: str | None = None, trust: bool = False) -> ef.Fit:
     """A saved fit, its neuron from the catalogue or from the file given."""
-    return ef.Fit.load(path, user_neuron(neuron) if neuron else None, trust=trust)
+    return ef.Fit.load(path, read_user_neuron(neuron) if neuron else None, trust=trust)

@@ -54,7 +54,7 @@ class LazyGroup(TyperGroup):
 
     def get_params(self, ctx: Context) -> list[Parameter]:
         """The options, as the help shows them."""
-        return [shown(param) for param in super().get_params(ctx)]
+        return [hide_python_type(param) for param in super().get_params(ctx)]
 
 
 class VerbCommand(TyperCommand):
@@ -67,13 +67,13 @@ class VerbCommand(TyperCommand):
 
     def get_params(self, ctx: Context) -> list[Parameter]:
         """The options, as the help shows them; ``--help`` stands in their last panel."""
-        params = [shown(param) for param in super().get_params(ctx)]
+        params = [hide_python_type(param) for param in super().get_params(ctx)]
         if any(getattr(param, "rich_help_panel", None) for param in params):
             vars(params[-1]).update(rich_help_panel=OUTPUT)
         return params
 
 
-def shown(param: Parameter) -> Parameter:
+def hide_python_type(param: Parameter) -> Parameter:
     """A parameter without the type that typer shows of switches (``<bool>``) and of arguments (``<list[Path]>``)."""
     if getattr(param, "is_flag", False):
         vars(param).update(metavar="")
@@ -87,16 +87,16 @@ def load_verb(name: str) -> Command:
     word = name.replace("-", "_")
     function: Callable[..., Any] = getattr(import_module(f"ephysfit.cli.verbs.{OLD_VERBS.get(word, word)}"), word)
     alone = typer.Typer(add_completion=False)
-    alone.command(name, cls=VerbCommand, help=unfolded(inspect.getdoc(function) or ""))(function)
+    alone.command(name, cls=VerbCommand, help=unfold(inspect.getdoc(function) or ""))(function)
     return get_command(alone)
 
 
-def unfolded(text: str) -> str:
+def unfold(text: str) -> str:
     """A docstring for a terminal, which folds it anew: a paragraph is one line.
 
     Examples
     --------
-    >>> unfolded("Sums\\nup.\\n\\nephysfit a\\n\\nephysfit b")
+    >>> unfold("Sums\\nup.\\n\\nephysfit a\\n\\nephysfit b")
     'Sums up.\\n\\nephysfit a\\n\\nephysfit b'
     """
     return re.sub(r"(?<!\n)\n(?!\n)", " ", text)

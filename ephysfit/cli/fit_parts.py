@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ephysfit.batch.collect import saved_fits
 from ephysfit.cli import arguments, scoring
-from ephysfit.cli.output import note
+from ephysfit.cli.output import print_note
 from ephysfit.data.electrode import compensate_electrode, measure_electrode
 from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording
@@ -25,10 +25,10 @@ from ephysfit.fitting.stage_reports import VoltageReport
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.voltage_likelihood import Voltage
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.report import write as write_report
+from ephysfit.reports.report import write_report as write_report
 
 
-def lost_sentence(recording: Recording, most: int = 4) -> str:
+def describe_rejected(recording: Recording, most: int = 4) -> str:
     """Which sweeps are not used, and the reasons, the commonest first."""
     by_reason = Counter(r.reason for r in recording.rejected)
     total = len(recording.rejected) + len(recording)
@@ -52,21 +52,21 @@ def check_fitted(fit: Fit, recording: Recording) -> None:
 
 
 @contextmanager
-def kept(saved: Path) -> Iterator[None]:
+def mention_saved_fit(saved: Path) -> Iterator[None]:
     """Where what comes after the fit fails, a word that the fit is there."""
     try:
         yield
     except BaseException:
-        note(f"the fit itself is saved: {saved}; `ephysfit score` and `ephysfit report` go on from it")
+        print_note(f"the fit itself is saved: {saved}; `ephysfit score` and `ephysfit report` go on from it")
         raise
 
 
-def likely(fit: Fit) -> bool:
+def can_have_intervals(fit: Fit) -> bool:
     """Whether the fit has a likelihood, and spikes enough, to give its parameters intervals."""
     return type(fit.neuron).stochastic() and fit.provenance.spikes >= MINIMUM_SPIKES
 
 
-def voltage_sentence(v: VoltageReport) -> str:
+def describe_voltage_fit(v: VoltageReport) -> str:
     """What a fit says of the voltage that it was fitted to."""
     return (
         f"Voltage away from spikes: {v.explained:.0%} of its variance explained, {v.rms:.2f} mV rms left; "
@@ -74,10 +74,10 @@ def voltage_sentence(v: VoltageReport) -> str:
     )
 
 
-def compensated(recording: Recording, aec: Path) -> Recording:
+def remove_electrode(recording: Recording, aec: Path) -> Recording:
     """The recording without its electrode, which was measured in another file."""
     electrode = measure_electrode(load(aec))
-    note(f"electrode: {electrode.resistance:.1f} ± {electrode.error:.1f} MOhm, taken out of the voltage")
+    print_note(f"electrode: {electrode.resistance:.1f} ± {electrode.error:.1f} MOhm, taken out of the voltage")
     return compensate_electrode(recording, electrode)
 
 
@@ -87,15 +87,15 @@ def describe(recording: Recording) -> str:
     return f"{n} sweep{'s' * (n != 1)}, {recording.duration / 1e3:g} s, {recording.n_spikes} spikes"
 
 
-def common_step(train: Recording, test: Recording) -> float:
+def find_common_step(train: Recording, test: Recording) -> float:
     """The step that serves the data to fit and to score; said where they are sampled differently."""
     step, said = step_for(train, test)
     if said:
-        note(f"{train.cell}: {said}")
+        print_note(f"{train.cell}: {said}")
     return step
 
 
-def likelihood_of(voltage: bool, drift: str, recent: float | None) -> Likelihood | None:
+def make_likelihood(voltage: bool, drift: str, recent: float | None) -> Likelihood | None:
     """The likelihood stage as the options want it; None where they leave it as it is."""
     if not voltage and drift == "0" and recent is None:
         return None
@@ -106,15 +106,15 @@ def likelihood_of(voltage: bool, drift: str, recent: float | None) -> Likelihood
     )
 
 
-def priors_from(paths: list[Path], cell: str, model: str) -> tuple[Prior, ...]:
+def make_priors(paths: list[Path], cell: str, model: str) -> tuple[Prior, ...]:
     """Priors of the fits in runs and files, those of other cells."""
-    mine = arguments.user_neuron(model) if ".py" in model else None
+    mine = arguments.read_user_neuron(model) if ".py" in model else None
     runs = [saved_fits(path, [mine] if mine else []) for path in paths if path.is_dir()]
     found = [*chain.from_iterable(runs), *(Fit.load(path, mine) for path in paths if not path.is_dir())]
     others = [f for f in found if f.cell != cell]
     priors = priors_of(others)
     own = f" ({len(found) - len(others)} of this cell left out)" if len(found) > len(others) else ""
-    note(f"prior: {', '.join(f'{p.model} of {p.cells} cells' for p in priors)}{own}")
+    print_note(f"prior: {', '.join(f'{p.model} of {p.cells} cells' for p in priors)}{own}")
     return priors
 
 

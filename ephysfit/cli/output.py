@@ -36,62 +36,64 @@ _BEGIN = time.perf_counter()
 UNLIMITED = 10_000
 
 
-def plain(text: str) -> str:
+def strip_controls(text: str) -> str:
     r"""Text without control characters, which a name in a file could send to the terminal; lines and tabs stay.
 
     Examples
     --------
-    >>> plain("cell\x1b[31m\x07")
+    >>> strip_controls("cell\x1b[31m\x07")
     'cell\\x1b[31m\\x07'
     """
     return text.translate(_CONTROLS)
 
 
-def say(text: str = "") -> None:
+def print_line(text: str = "") -> None:
     """A line of the answer."""
-    sys.stdout.write(plain(text) + "\n")
+    sys.stdout.write(strip_controls(text) + "\n")
 
 
-def note(text: str) -> None:
+def print_note(text: str) -> None:
     """A line beside the answer."""
-    sys.stderr.write(plain(text) + "\n")
+    sys.stderr.write(strip_controls(text) + "\n")
 
 
-def columns() -> int:
+def text_width() -> int:
     """Columns to fold text to: those of the terminal, within reason."""
     return max(min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns), NARROWEST) if sys.stdout.isatty() else WIDTH
 
 
-def forgive_encoding() -> None:
+def replace_unprintable() -> None:
     """Have a terminal that cannot show a character show its number, instead of an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def warn_in_a_line() -> None:
+def shorten_warnings() -> None:
     """Have what Python warns of shown as a sentence, without the line of code that found it."""
-    warnings.formatwarning = lambda message, *_args, **_options: f"warning: {plain(str(message))}\n"
+    warnings.formatwarning = lambda message, *_args, **_options: f"warning: {strip_controls(str(message))}\n"
 
 
-def paragraph(text: str, first: str = "") -> None:
+def print_paragraph(text: str, first: str = "") -> None:
     """Sentences of the answer, folded to the terminal."""
-    width = columns()
-    say(textwrap.fill(text, width, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False))
+    width = text_width()
+    print_line(
+        textwrap.fill(text, width, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False)
+    )
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """An error in one block."""
     body = textwrap.fill(message, WIDTH, initial_indent="error: ", subsequent_indent="       ", break_long_words=False)
-    note(body)
+    print_note(body)
 
 
-def as_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """A value as JSON; what is not finite becomes null."""
-    say(to_json(value))
+    print_line(to_json(value))
 
 
-def table(rows: Sequence[Mapping[str, Any]], title: str = "", right: Sequence[str] = ()) -> None:
+def print_table(rows: Sequence[Mapping[str, Any]], title: str = "", right: Sequence[str] = ()) -> None:
     """Rows of text as a table; columns that are empty everywhere are left out, those named in `right` end flush."""
     keys = dict.fromkeys(key for row in rows for key in row)
     shown = [key for key in keys if any(str(row.get(key, "")) for row in rows)]
@@ -99,20 +101,20 @@ def table(rows: Sequence[Mapping[str, Any]], title: str = "", right: Sequence[st
     for key in shown:
         out.add_column(key, justify="right" if key in right else "left", overflow="fold")
     for row in rows:
-        out.add_row(*(escaped(row.get(key, "")) for key in shown))
+        out.add_row(*(escape_markup(row.get(key, "")) for key in shown))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else UNLIMITED, highlight=False).print(out)
 
 
-def escaped(value: Any) -> str:
+def escape_markup(value: Any) -> str:
     """Text that rich shows as it is."""
-    return escape(plain(str(value)))
+    return escape(strip_controls(str(value)))
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
+def show_progress() -> Iterator[Progress]:
     """A callable for ``fit(progress=...)``: a bar where stderr is a terminal, a line a stage where it is not."""
     if not sys.stderr.isatty():
-        yield _lines()
+        yield _make_line_progress()
         return
     columns = (SpinnerColumn(), TextColumn("{task.description:<26}"), BarColumn(), TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -124,13 +126,13 @@ def progress() -> Iterator[Progress]:
         yield tell
 
 
-def _lines() -> Progress:
+def _make_line_progress() -> Progress:
     """Progress as lines: each stage once, with the seconds since the command began."""
     seen = set[str]()
 
     def tell(stage: str, fraction: float) -> None:
         if stage not in seen:
             seen.add(stage)
-            note(f"{time.perf_counter() - _BEGIN:6.1f} s  {stage}")
+            print_note(f"{time.perf_counter() - _BEGIN:6.1f} s  {stage}")
 
     return tell

@@ -13,7 +13,7 @@ from ephysfit.errors import ScoreError, SelectionError
 from ephysfit.fitting.recording_identity import is_of
 
 
-def parts(recording: Recording, train: str | None, test: str | None) -> tuple[Recording, Recording]:
+def split_recording(recording: Recording, train: str | None, test: str | None) -> tuple[Recording, Recording]:
     """(train, test) as asked; without a word, repeated stimuli test.
 
     Raises
@@ -29,7 +29,7 @@ def parts(recording: Recording, train: str | None, test: str | None) -> tuple[Re
         raise typer.BadParameter(str(error), param_hint=f"--{error.side}" if error.side else None) from error
 
 
-def unseen(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
+def select_unseen_sweeps(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
     """What of a recording a saved fit has not seen: as asked, or all that it was not trained on.
 
     Raises
@@ -38,12 +38,12 @@ def unseen(recording: Recording, fit: ef.Fit, train: str | None, test: str | Non
         If the recording holds sweeps that may have trained the fit and nothing says which.
     """
     if train is not None or test is not None:
-        return parts(recording, train, test)[1]
-    trained = set(_labels(fit.provenance.sweeps, fit.provenance.recording))
-    if not trained & set(_labels([s.name for s in recording.sweeps], recording.source)):
+        return split_recording(recording, train, test)[1]
+    trained = set(_label_sweeps(fit.provenance.sweeps, fit.provenance.recording))
+    if not trained & set(_label_sweeps([s.name for s in recording.sweeps], recording.source)):
         return recording
     asked = fit.provenance.split
-    fitted, held = parts(recording, asked.get("train"), asked.get("test"))
+    fitted, held = split_recording(recording, asked.get("train"), asked.get("test"))
     if is_of(fit.provenance.data_sha256, fitted):
         return held
     raise ScoreError(
@@ -52,15 +52,15 @@ def unseen(recording: Recording, fit: ef.Fit, train: str | None, test: str | Non
     )
 
 
-def trained(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
+def select_training_sweeps(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
     """What of a recording a saved fit was trained on: as asked, or as the fit split it; all of it where that is it."""
     if train is None and test is None and is_of(fit.provenance.data_sha256, recording):
         return recording
     asked = fit.provenance.split
-    return parts(recording, train or asked.get("train"), test or asked.get("test"))[0]
+    return split_recording(recording, train or asked.get("train"), test or asked.get("test"))[0]
 
 
-def _labels(names: Iterable[str], source: str) -> list[str]:
+def _label_sweeps(names: Iterable[str], source: str) -> list[str]:
     """Sweeps named after their file too, as they are where several files are joined."""
     stem = source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     return [name if "/" in name else f"{stem}/{name}" for name in names]

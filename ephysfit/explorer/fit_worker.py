@@ -17,7 +17,7 @@ from ephysfit.fitting.fit import fit
 from ephysfit.neuron.declare import Neuron, scalar_values
 
 
-class Teller:
+class ProgressReporter:
     """Progress of a fit as JSON lines."""
 
     def __init__(self, out: TextIO) -> None:
@@ -40,13 +40,13 @@ def main() -> None:
     """Read the job, fit, tell; an error that ephysfit raises on purpose is told too."""
     out, sys.stdout = sys.stdout, sys.stderr  # what libraries print must not mix with the lines
     job = pickle.load(sys.stdin.buffer)
-    tell = Teller(out)
+    reporter = ProgressReporter(out)
     try:
-        found = fit(job["recording"], job["model"], dt=job["dt"], seed=job["seed"], progress=tell)
+        found = fit(job["recording"], job["model"], dt=job["dt"], seed=job["seed"], progress=reporter)
     except EphysfitError as error:
-        tell.line(error=str(error))
+        reporter.line(error=str(error))
         return
-    tell.line(fit=found.to_dict())
+    reporter.line(fit=found.to_dict())
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Gate:
             return find(request, **options)
 
         application.find_handler = guarded
-        application.settings["log_function"] = _log
+        application.settings["log_function"] = _log_refusal
 
     def verdict(self, request: Any) -> tuple[int, str]:
         """Status and reason of a refusal; no reason where the request may pass."""
@@ -143,7 +143,7 @@ class Refusal(RequestHandler):
         self.finish(self.sentence + "\n")
 
 
-def _log(handler: Any) -> None:
+def _log_refusal(handler: Any) -> None:
     """What failed, by its path: queries hold tokens."""
     if handler.get_status() >= 400:
         asked = handler.request

@@ -1,6 +1,6 @@
 """What may be looked at: the recordings and fits under the paths that were given, and nothing else.
 
-The page chooses by position on this shelf and never by a path, so that no request can name a file.
+The page chooses by position on this library and never by a path, so that no request can name a file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LARGEST = 20_000_000
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedFit:
     """A saved fit: what its file says, and where it lies (None: in memory).
 
     Attributes
@@ -77,7 +77,7 @@ class Cell:
 
     name: str
     files: tuple[Path, ...] = ()
-    fits: tuple[Saved, ...] = ()
+    fits: tuple[SavedFit, ...] = ()
     memory: Recording | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -96,32 +96,32 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class Shelf:
+class Library:
     """All cells that may be looked at, and the folders that files may come from."""
 
     cells: tuple[Cell, ...]
     roots: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, *things: Any) -> Shelf:
-        """The shelf of some paths (recordings, fits, folders of them), recordings or fits.
+    def of(cls, *things: Any) -> Library:
+        """The library of some paths (recordings, fits, folders of them), recordings or fits.
 
         Raises
         ------
         RecordingError
             If a path does not exist or nothing under the paths can be shown.
         """
-        paths, recordings, fits = _sorted(things)
+        paths, recordings, fits = _sort_sources(things)
         cells = [Cell(r.cell, memory=r) for r in recordings]
-        saved = [Saved(f.to_dict(), fit=f) for f in fits]
+        saved = [SavedFit(f.to_dict(), fit=f) for f in fits]
         named: list[Path] = []
         for path in paths:
             if path.is_dir():
-                inside = list(_files(path))
+                inside = list(_list_files(path))
                 cells += [Cell(p.stem, (p,)) for p in inside if is_recording(p)]
-                saved += [s for p in inside if p.suffix == ".json" for s in fits_in(p)]
+                saved += [s for p in inside if p.suffix == ".json" for s in read_saved_fits(p)]
             elif path.suffix == ".json":
-                saved += fits_in(path) or _no_fit(path)
+                saved += read_saved_fits(path) or _refuse_file(path)
             else:
                 named.append(path)
         if named:
@@ -132,14 +132,14 @@ class Shelf:
                 f"{where}: no recording ({', '.join(SUFFIXES[:6])} ...) and no fit.json in it; give the files of a "
                 "cell, a fit with its recording, or a folder of them"
             )
-        return cls(tuple(_with_fits(cells, saved)), tuple(p.resolve() for p in paths))
+        return cls(tuple(_assign_fits(cells, saved)), tuple(p.resolve() for p in paths))
 
     @property
-    def fits(self) -> list[tuple[int, Saved]]:
+    def fits(self) -> list[tuple[int, SavedFit]]:
         """Every saved fit with the position of its cell."""
         return [(k, fit) for k, cell in enumerate(self.cells) for fit in cell.fits]
 
-    def open(self, saved: Saved) -> Fit:
+    def open(self, saved: SavedFit) -> Fit:
         """A saved fit as a `Fit`; the file of a user's own neuron is run only if that very file was given, too."""
         if saved.fit is not None:
             return saved.fit
@@ -149,13 +149,13 @@ class Shelf:
         made = saved.content.get("provenance", {})
         source = str(made.get("source") or "") if isinstance(made, Mapping) else ""
         if not source:
-            return fit_of(saved.content)
+            return make_fit(saved.content)
         if not self.gave(Path(split_spec(source)[0])):
             raise FitError(
                 f"{saved.path.name}: its neuron is declared in {source}, and a file that a fit names is not run on its "
                 "own; give that very file too"
             )
-        return fit_of(saved.content, find(source))
+        return make_fit(saved.content, find(source))
 
     def gave(self, path: Path) -> bool:
         """Whether this very file was given, links followed."""
@@ -167,7 +167,7 @@ class Shelf:
         return any(real == root or root in real.parents for root in self.roots)
 
 
-def _sorted(things: Sequence[Any]) -> tuple[list[Path], list[Recording], list[Fit]]:
+def _sort_sources(things: Sequence[Any]) -> tuple[list[Path], list[Recording], list[Fit]]:
     """Paths, recordings and fits of what was given."""
     paths, recordings, fits = [], [], []
     for thing in things:
@@ -187,7 +187,7 @@ def _sorted(things: Sequence[Any]) -> tuple[list[Path], list[Recording], list[Fi
     return paths, recordings, fits
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _list_files(folder: Path) -> Iterator[Path]:
     """Files in a folder in order of name, hidden ones left out; links that lead out of it are not followed."""
     root = folder.resolve()
 
@@ -204,7 +204,7 @@ def _files(folder: Path) -> Iterator[Path]:
     yield from walk(folder, 0)
 
 
-def fits_in(path: Path) -> list[Saved]:
+def read_saved_fits(path: Path) -> list[SavedFit]:
     """The fits that a JSON file holds: that of `Fit.save` (scores beside it), or those of a batch run's task."""
     if path.stat().st_size > LARGEST:
         return []
@@ -215,17 +215,17 @@ def fits_in(path: Path) -> list[Saved]:
     if not isinstance(content, Mapping):
         return []
     if "task" in content and "status" in content:
-        return [_of_task(content, path)]
+        return [_read_task_fit(content, path)]
     if isinstance(content.get("parameters"), Mapping) and "model" in content:
-        return [Saved(content, path, scores_in(path.with_name("scores.json")))]
+        return [SavedFit(content, path, read_scores(path.with_name("scores.json")))]
     return []
 
 
-def _of_task(content: Mapping[str, Any], path: Path) -> Saved:
+def _read_task_fit(content: Mapping[str, Any], path: Path) -> SavedFit:
     """What a task of a batch run left: a fit with scores, or the reason why there is none."""
     cell = content["task"].get("cell", {})
     rows = [row for score in (content.get("scores") or {}).values() for row in score]
-    return Saved(
+    return SavedFit(
         content.get("fit") or {"cell": content.get("cell"), "model": content.get("model")},
         path,
         {row["name"]: float(row["value"]) for row in rows if row.get("value") is not None},
@@ -236,16 +236,16 @@ def _of_task(content: Mapping[str, Any], path: Path) -> Saved:
     )
 
 
-def fit_of(content: Mapping[str, Any], neuron: type[Neuron] | None = None) -> Fit:
+def make_fit(content: Mapping[str, Any], neuron: type[Neuron] | None = None) -> Fit:
     """The fit that the content of its file describes; `neuron` is its class where it is not in the catalogue."""
     return Fit.from_dict(content, neuron)
 
 
-def _no_fit(path: Path) -> list[Saved]:
+def _refuse_file(path: Path) -> list[SavedFit]:
     raise FitError(f"{path} is not a fit saved by ephysfit; save one with fit.save() or `ephysfit fit -o`")
 
 
-def scores_in(path: Path) -> dict[str, float]:
+def read_scores(path: Path) -> dict[str, float]:
     """The scores that `ephysfit fit` wrote, by name; empty where there are none."""
     try:
         readouts = json.loads(path.read_text(encoding="utf-8"))["readouts"]
@@ -255,10 +255,10 @@ def scores_in(path: Path) -> dict[str, float]:
         return {}
 
 
-def _with_fits(cells: list[Cell], saved: list[Saved]) -> Iterator[Cell]:
+def _assign_fits(cells: list[Cell], saved: list[SavedFit]) -> Iterator[Cell]:
     """Each cell with the fits of it: those that name its file, or the cell; then the cells of which only fits are."""
     left = list(saved)
-    for cell in _joined(cells, saved):
+    for cell in _join_cells(cells, saved):
         mine = [f for f in left if _is_of(f, cell) or (len(cells) == 1 and len({s.cell for s in saved}) == 1)]
         left = [f for f in left if f not in mine]
         yield replace(cell, name=mine[0].cell if mine else cell.name, fits=tuple(mine))
@@ -266,7 +266,7 @@ def _with_fits(cells: list[Cell], saved: list[Saved]) -> Iterator[Cell]:
         yield Cell(name, fits=tuple(f for f in left if f.cell == name))
 
 
-def _joined(cells: list[Cell], saved: Sequence[Saved]) -> list[Cell]:
+def _join_cells(cells: list[Cell], saved: Sequence[SavedFit]) -> list[Cell]:
     """The cells with files that a batch run took together as one cell, and its options for loading them."""
     by_name = {c.files[0].name: c for c in cells if len(c.files) == 1}
     out = list(cells)
@@ -278,6 +278,6 @@ def _joined(cells: list[Cell], saved: Sequence[Saved]) -> list[Cell]:
     return out
 
 
-def _is_of(saved: Saved, cell: Cell) -> bool:
+def _is_of(saved: SavedFit, cell: Cell) -> bool:
     names = [f.name for f in cell.files]
     return saved.cell == cell.name or saved.recording in names or (bool(saved.files) and list(saved.files) == names)

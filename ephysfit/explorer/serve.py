@@ -14,7 +14,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ephysfit.errors import EphysfitError, RecordingError, needed
-from ephysfit.explorer.library import Shelf
+from ephysfit.explorer.library import Library
 from ephysfit.explorer.session import Session
 
 #: only this machine reaches the page
@@ -96,21 +96,21 @@ def explore(*what: Any, port: int = 0, models: Sequence[str] = (), show: bool = 
     """
     for module in ("bokeh", "panel"):  # panel brings bokeh
         needed(module, "explore", "the explorer", RecordingError)
-    shelf = Shelf.of(*what)
-    session = Session(shelf, models)
-    _opens(session)
-    chosen = _free(port)
+    library = Library.of(*what)
+    session = Session(library, models)
+    _check_a_cell_opens(session)
+    chosen = _find_free_port(port)
     name = ", ".join(Path(w).name if isinstance(w, str | Path) else getattr(w, "cell", "") for w in what)
-    server = _start(shelf, tuple(models), chosen, name)
+    server = _start_server(library, tuple(models), chosen, name)
     if show:
         server.show()
     return Explorer(server.gate.url, chosen, server)
 
 
-def _opens(session: Any) -> None:
+def _check_a_cell_opens(session: Any) -> None:
     """That at least one cell can be read; else the first reason why not."""
     reasons: list[EphysfitError] = []
-    for k in range(len(session.shelf.cells)):
+    for k in range(len(session.library.cells)):
         try:
             session.choose_cell(k)
             return
@@ -119,7 +119,7 @@ def _opens(session: Any) -> None:
     raise reasons[0]
 
 
-def _free(port: int) -> int:
+def _find_free_port(port: int) -> int:
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -131,7 +131,7 @@ def _free(port: int) -> int:
         return int(trial.getsockname()[1])
 
 
-def _start(shelf: Shelf, models: tuple[str, ...], port: int, name: str) -> Server:
+def _start_server(library: Library, models: tuple[str, ...], port: int, name: str) -> Server:
     import panel as pn
 
     from ephysfit.explorer.browser_page import Page  # needs panel
@@ -139,7 +139,7 @@ def _start(shelf: Shelf, models: tuple[str, ...], port: int, name: str) -> Serve
     pn.extension("tabulator", design="native", notifications=False)
 
     def make() -> Any:
-        page = Page(Session(shelf, models), name)
+        page = Page(Session(library, models), name)
         pn.state.on_session_destroyed(lambda _: page._stop())
         return page.template()
 

@@ -22,7 +22,7 @@ from ephysfit.metrics.matching import match, presented
 from ephysfit.metrics.trains import cut
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role
-from ephysfit.reports.agreement import WINDOW, Agreement, agreement
+from ephysfit.reports.agreement import WINDOW, Agreement, match_train
 from ephysfit.simulation.simulate import drives, simulate
 
 #: noisy runs of a stochastic neuron
@@ -32,7 +32,7 @@ LONGEST = 60_000.0
 
 
 @dataclass(frozen=True, eq=False)
-class Take:
+class Response:
     """One run of a neuron on a scene.
 
     Attributes
@@ -65,7 +65,7 @@ class Take:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class ShownStimulus:
     """A stimulus with its recorded repeats.
 
     Attributes
@@ -84,7 +84,7 @@ class Scene:
     sweeps: tuple[str, ...]
     current: Trace
     dt: float
-    stimulus: Stimulus
+    recorded: Stimulus
     window: tuple[float, float]
 
     @property
@@ -92,7 +92,7 @@ class Scene:
         """Length in ms."""
         return len(self.current) * self.dt
 
-    def run(self, neuron: Neuron, sharpen: tuple[float, float] | None = (1.0, 0.0), runs: int = RUNS) -> Take:
+    def run(self, neuron: Neuron, sharpen: tuple[float, float] | None = (1.0, 0.0), runs: int = RUNS) -> Response:
         """Run a neuron and compare it with the repeats.
 
         Parameters
@@ -119,20 +119,20 @@ class Scene:
             noisy = free.spike_times[0]
         u = single.traces["margin"][0]
         v = None if potential is None else single.traces[potential][0]
-        hits = agreement(self.stimulus.spike_times, train, WINDOW)
-        return Take(
-            neuron, train, noisy, v, None if v is None else threshold(v, u, train, self.dt), u, hits,
+        hits = match_train(self.recorded.spike_times, train, WINDOW)
+        return Response(
+            neuron, train, noisy, v, None if v is None else compute_threshold(v, u, train, self.dt), u, hits,
             self.numbers(train, noisy), time.perf_counter() - begin,
         )  # fmt: skip
 
     def numbers(self, train: Train, noisy: tuple[Train, ...]) -> dict[str, float]:
         """Scores of a run in the scored window."""
         start, stop = self.window
-        data = cut(list(self.stimulus.spike_times), start, stop)
+        data = cut(list(self.recorded.spike_times), start, stop)
         one = cut([train], start, stop)
         many = cut(list(noisy), start, stop) if noisy else one
         duration, seconds = stop - start, (stop - start) / 1e3
-        hits = agreement(data, one[0], WINDOW)
+        hits = match_train(data, one[0], WINDOW)
         several = len(data) > 1
         first = (
             ("gamma_over_R_4", gamma_over_reliability(data, one, duration, window=4.0))
@@ -149,7 +149,7 @@ class Scene:
         }
 
 
-def threshold(v: Trace, u: Trace, train: Train, dt: float) -> Trace:
+def compute_threshold(v: Trace, u: Trace, train: Train, dt: float) -> Trace:
     """Where the membrane would spike, mV, (time,): V less the margin; steps of a spike repeat the one before, because
     there the margin is that before the spike and V that after it."""
     out = v - u
@@ -158,13 +158,13 @@ def threshold(v: Trace, u: Trace, train: Train, dt: float) -> Trace:
     return out
 
 
-def scenes(recording: Recording, dt: float) -> list[Scene]:
+def list_stimuli(recording: Recording, dt: float) -> list[ShownStimulus]:
     """Every stimulus of a recording, longer ones in parts of a minute; most repeats first."""
-    found = [scene for stimulus in recording.stimuli() for scene in _parts(recording, stimulus, dt)]
-    return sorted(found, key=lambda s: -s.stimulus.repeats)
+    found = [part for stimulus in recording.stimuli() for part in _split_into_parts(recording, stimulus, dt)]
+    return sorted(found, key=lambda s: -s.recorded.repeats)
 
 
-def _parts(recording: Recording, stimulus: Stimulus, dt: float) -> list[Scene]:
+def _split_into_parts(recording: Recording, stimulus: Stimulus, dt: float) -> list[ShownStimulus]:
     names = tuple(s.name for s in stimulus.sweeps)
     label = stimulus.name or names[0]
     if stimulus.repeats > 1:
@@ -172,32 +172,32 @@ def _parts(recording: Recording, stimulus: Stimulus, dt: float) -> list[Scene]:
     elif stimulus.name and stimulus.name != names[0]:
         label = f"{label} · {names[0]}"
     if stimulus.duration <= LONGEST + 1.0:
-        return [_scene(label, names, stimulus, dt)]
+        return [_make_shown_stimulus(label, names, stimulus, dt)]
     whole = recording.select(names=names)
     out = []
     for start in np.arange(0.0, stimulus.duration - 1000.0, LONGEST):
         stop = min(start + LONGEST, stimulus.duration)
         part = whole.cut(float(start), float(stop)).stimuli()[0]
-        out.append(_scene(f"{label} · {start / 1e3:g}–{stop / 1e3:g} s", names, part, dt))
+        out.append(_make_shown_stimulus(f"{label} · {start / 1e3:g}–{stop / 1e3:g} s", names, part, dt))
     return out
 
 
-def _scene(label: str, names: tuple[str, ...], stimulus: Stimulus, dt: float) -> Scene:
+def _make_shown_stimulus(label: str, names: tuple[str, ...], stimulus: Stimulus, dt: float) -> ShownStimulus:
     current = drives([stimulus.current], dt, stimulus.dt)[0].current
-    return Scene(label, names, current, dt, stimulus, _window(stimulus))
+    return ShownStimulus(label, names, current, dt, stimulus, _find_scored_window(stimulus))
 
 
-def _window(stimulus: Stimulus) -> tuple[float, float]:
+def _find_scored_window(stimulus: Stimulus) -> tuple[float, float]:
     """The stretch that `score` would score."""
-    scored, _ = match([[np.empty(0)]], presented(_One(stimulus), None), None, None)
+    scored, _ = match([[np.empty(0)]], presented(_SingleStimulus(stimulus), None), None, None)
     return scored[0].start, scored[0].stop
 
 
 @dataclass(frozen=True)
-class _One:
+class _SingleStimulus:
     """A stimulus as `presented` wants it: as the only one of a recording."""
 
-    stimulus: Stimulus
+    recorded: Stimulus
 
     def stimuli(self) -> tuple[Stimulus, ...]:
-        return (self.stimulus,)
+        return (self.recorded,)

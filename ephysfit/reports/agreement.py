@@ -16,12 +16,12 @@ Mask = npt.NDArray[np.bool_]
 WINDOW = 4.0
 
 
-def has_neighbour(train: Train, others: Train, window: float) -> Mask:
+def mark_matched_spikes(train: Train, others: Train, window: float) -> Mask:
     """Which spikes of `train` have one of `others` within ±window ms; both sorted.
 
     Examples
     --------
-    >>> has_neighbour(np.array([10.0, 50.0]), np.array([13.0]), 4.0).tolist()
+    >>> mark_matched_spikes(np.array([10.0, 50.0]), np.array([13.0]), 4.0).tolist()
     [True, False]
     """
     if not len(others):
@@ -52,20 +52,20 @@ class Agreement:
     @property
     def predicted_share(self) -> float:
         """Recorded spikes that are predicted, over all recorded spikes; NaN without any."""
-        return _share(self.predicted)
+        return _compute_share(self.predicted)
 
     @property
     def extra_share(self) -> float:
         """Predicted spikes that no repeat has, over all predicted spikes; NaN without any."""
-        return 1.0 - _share((self.shared,))
+        return 1.0 - _compute_share((self.shared,))
 
 
-def _share(masks: Sequence[Mask]) -> float:
+def _compute_share(masks: Sequence[Mask]) -> float:
     total = sum(len(m) for m in masks)
     return float(sum(m.sum() for m in masks) / total) if total else float("nan")
 
 
-def agreement(repeats: Trains, train: Train, window: float = WINDOW) -> Agreement:
+def match_train(repeats: Trains, train: Train, window: float = WINDOW) -> Agreement:
     """Match one train with recorded repeats.
 
     Parameters
@@ -78,11 +78,13 @@ def agreement(repeats: Trains, train: Train, window: float = WINDOW) -> Agreemen
 
     Examples
     --------
-    >>> a = agreement([np.array([10.0, 50.0]), np.array([11.0])], np.array([12.0, 90.0]))
+    >>> a = match_train([np.array([10.0, 50.0]), np.array([11.0])], np.array([12.0, 90.0]))
     >>> round(a.predicted_share, 3), a.extra_share
     (0.667, 0.5)
     """
     pooled = np.sort(np.concatenate([np.empty(0), *repeats]))
     return Agreement(
-        tuple(has_neighbour(r, train, window) for r in repeats), has_neighbour(train, pooled, window), window
+        tuple(mark_matched_spikes(r, train, window) for r in repeats),
+        mark_matched_spikes(train, pooled, window),
+        window,
     )

@@ -17,7 +17,7 @@ from ephysfit.arrays import Train
 from ephysfit.reports.figures.style import NAMES
 
 
-def panel(span: Any, label: str, height: int, *, left: int = 84, **options: Any) -> Any:
+def make_panel(span: Any, label: str, height: int, *, left: int = 84, **options: Any) -> Any:
     """An empty panel in the style of the page.
 
     Parameters
@@ -47,28 +47,28 @@ def panel(span: Any, label: str, height: int, *, left: int = 84, **options: Any)
     return p
 
 
-def tagged(renderer: Any, color: str) -> Any:
+def tag_colour(renderer: Any, color: str) -> Any:
     """A mark with the name of its colour."""
     renderer.glyph.tags = [NAMES[color]]
     return renderer
 
 
-def line(p: Any, x: Any, y: Any, color: str, **options: Any) -> None:
+def draw_line(p: Any, x: Any, y: Any, color: str, **options: Any) -> None:
     """A line in one of the house's colours; `x` and `y` are arrays, or columns of a `source`."""
-    tagged(p.line(x, y, line_color=color, **{"line_width": 1.2, **options}), color)
+    tag_colour(p.line(x, y, line_color=color, **{"line_width": 1.2, **options}), color)
 
 
-def segments(trains: Sequence[tuple[Train, float]]) -> dict[str, Any]:
+def make_tick_segments(trains: Sequence[tuple[Train, float]]) -> dict[str, Any]:
     """Spikes as ticks: ``x`` in s, ``low`` and ``high`` about the row of their train; spike times in ms."""
     x = np.concatenate([np.empty(0), *(t for t, _ in trains)]) / 1e3
     y = np.concatenate([np.empty(0), *(np.full(len(t), row) for t, row in trains)])
     return {"x": x.astype(np.float32), "low": (y - 0.4).astype(np.float32), "high": (y + 0.4).astype(np.float32)}
 
 
-def ticks(p: Any, x: Any, low: Any, high: Any, color: str, width: float, legend: str = "", **options: Any) -> None:
+def draw_ticks(p: Any, x: Any, low: Any, high: Any, color: str, width: float, legend: str = "", **options: Any) -> None:
     """Spikes of one colour; arrays, or columns of a `source`."""
     named = {"legend_label": legend} if legend else {}
-    tagged(p.segment(x, low, x, high, line_color=color, line_width=width, **named, **options), color)
+    tag_colour(p.segment(x, low, x, high, line_color=color, line_width=width, **named, **options), color)
 
 
 def place_legend(p: Any) -> None:
@@ -81,7 +81,7 @@ def place_legend(p: Any) -> None:
     p.add_layout(item, "above")
 
 
-def stacked(panels: Sequence[Any]) -> Any:
+def stack_panels(panels: Sequence[Any]) -> Any:
     """Panels under each other, with one toolbar."""
     return gridplot([[p] for p in panels], sizing_mode="stretch_width", toolbar_location="above",
                     toolbar_options={"logo": None})  # fmt: skip

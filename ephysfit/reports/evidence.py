@@ -15,7 +15,7 @@ from ephysfit.data.repeats import Stimulus
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.metrics.score import Score, score
 from ephysfit.neuron.roles import Role
-from ephysfit.reports.agreement import WINDOW, Agreement, Mask, agreement
+from ephysfit.reports.agreement import WINDOW, Agreement, Mask, match_train
 from ephysfit.simulation.simulate import Simulation
 
 #: how the readouts of a model are called in reports, in the order in which they are shown
@@ -98,7 +98,7 @@ class Evidence:
     @cached_property
     def agreement(self) -> Agreement:
         """The single train against the repeats of the shown stimulus, all of it."""
-        return agreement(self.repeats, self.prediction, WINDOW)
+        return match_train(self.repeats, self.prediction, WINDOW)
 
     @cached_property
     def overall(self) -> Agreement:
@@ -109,7 +109,7 @@ class Evidence:
         for stimulus, (train, *_), span in zip(
             self.stimuli, self.readouts[self.single].spike_times, spans, strict=True
         ):
-            a = agreement([_within(t, span) for t in stimulus.spike_times], _within(train, span), WINDOW)
+            a = match_train([_cut_train(t, span) for t in stimulus.spike_times], _cut_train(train, span), WINDOW)
             predicted += a.predicted
             shared.append(a.shared)
         return Agreement(tuple(predicted), np.concatenate(shared), WINDOW)
@@ -159,11 +159,11 @@ class Evidence:
         times = np.concatenate([np.empty(0), *self.repeats])
         hit = np.concatenate([np.empty(0, bool), *self.agreement.predicted])
         whole = hit.mean() if hit.size else 0.0
-        best = min(starts, key=lambda s: _oddness(times, hit, whole, s, self.repeats))
+        best = min(starts, key=lambda s: _deviation_from_whole(times, hit, whole, s, self.repeats))
         return float(best), float(best) + STRETCH
 
 
-def _oddness(times: Trace, hit: Trace, whole: float, start: float, repeats: Trains) -> float:
+def _deviation_from_whole(times: Trace, hit: Trace, whole: float, start: float, repeats: Trains) -> float:
     """How far a stretch is from the whole in predicted spikes and in rate."""
     inside = (times >= start) & (times < start + STRETCH)
     if not inside.any():
@@ -173,11 +173,13 @@ def _oddness(times: Trace, hit: Trace, whole: float, start: float, repeats: Trai
     return abs(float(hit[inside].mean()) - whole) + 0.3 * abs(inside.sum() - usual) / max(usual, 1.0)
 
 
-def _within(train: Train, span: tuple[float, float]) -> Train:
+def _cut_train(train: Train, span: tuple[float, float]) -> Train:
     return train[(train >= span[0]) & (train < span[1])]
 
 
-def gather(fit: Fit, test: Recording, train: Recording | None = None, *, runs: int = 200, seed: int = 1) -> Evidence:
+def gather_evidence(
+    fit: Fit, test: Recording, train: Recording | None = None, *, runs: int = 200, seed: int = 1
+) -> Evidence:
     """Run the fitted cell on the test stimuli and score every readout.
 
     Parameters

@@ -19,7 +19,7 @@ FEWEST = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Triggered:
+class SpikeTriggeredCurrent:
     """The current about spikes of one kind, all of them scored.
 
     Attributes
@@ -40,7 +40,7 @@ class Triggered:
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class RateCalibration:
     """Recorded and predicted rate at levels of the smoothed current, each level met equally long.
 
     Attributes
@@ -56,7 +56,7 @@ class Calibration:
     predicted: Trace
 
 
-def triggered(evidence: Evidence) -> list[Triggered]:
+def compute_spike_triggered_currents(evidence: Evidence) -> list[SpikeTriggeredCurrent]:
     """The current about spikes that are predicted, missed and invented by the single noise-free train."""
     stimulus, found = evidence.stimulus, evidence.agreement
     if np.count_nonzero(np.diff(stimulus.current)) < LEVELS:  # of a few steps the mean about a spike says nothing
@@ -67,26 +67,30 @@ def triggered(evidence: Evidence) -> list[Triggered]:
         "missed": np.concatenate([*empty, *(t[~m] for t, m in zip(evidence.repeats, found.predicted, strict=True))]),
         "invented": evidence.prediction[~found.shared],
     }
-    made = [_about(k, _scored(t, evidence), stimulus.current, stimulus.dt) for k, t in kinds.items()]
+    made = [
+        _average_current_about(k, _cut_to_scored(t, evidence), stimulus.current, stimulus.dt) for k, t in kinds.items()
+    ]
     return [m for m in made if m is not None]
 
 
-def _scored(times: Train, evidence: Evidence) -> Train:
+def _cut_to_scored(times: Train, evidence: Evidence) -> Train:
     start, stop = evidence.scored
     return times[(times >= start) & (times < stop)]
 
 
-def _about(kind: str, spikes: Train, current: Trace, dt: float) -> Triggered | None:
+def _average_current_about(kind: str, spikes: Train, current: Trace, dt: float) -> SpikeTriggeredCurrent | None:
     lags = np.arange(-round(BEFORE / dt), round(AFTER / dt) + 1)
     at = np.floor(spikes / dt).astype(int)
     at = at[(at + lags[0] >= 0) & (at + lags[-1] < len(current))]
     if len(at) < FEWEST:
         return None
     cut = current[at[:, None] + lags]
-    return Triggered(kind, len(at), lags * np.float64(dt), cut.mean(0), cut.std(0, ddof=1) / np.sqrt(len(at)))
+    return SpikeTriggeredCurrent(
+        kind, len(at), lags * np.float64(dt), cut.mean(0), cut.std(0, ddof=1) / np.sqrt(len(at))
+    )
 
 
-def calibration(evidence: Evidence) -> Calibration | None:
+def compute_rate_calibration(evidence: Evidence) -> RateCalibration | None:
     """Rates at levels of the smoothed current; None where the current has no levels or nothing spikes."""
     stimulus, (start, stop) = evidence.stimulus, evidence.scored
     keep = np.exp(-stimulus.dt / FILTER)
@@ -97,14 +101,14 @@ def calibration(evidence: Evidence) -> Calibration | None:
     if len(whole) < 1000 or np.ptp(np.unique(np.round(edges, 6))) == 0 or len(np.unique(edges)) <= LEVELS:
         return None
     bins = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, LEVELS - 1)
-    each = np.array([_by_level(t, bins, start, stop) for t in evidence.repeats])
-    own = np.mean([_by_level(t, bins, start, stop) for t in evidence.runs(evidence.many)], axis=0)
+    each = np.array([_rate_by_level(t, bins, start, stop) for t in evidence.repeats])
+    own = np.mean([_rate_by_level(t, bins, start, stop) for t in evidence.runs(evidence.many)], axis=0)
     centre = np.array([level[bins == k].mean() for k in range(LEVELS)])
     error = each.std(0, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.full(LEVELS, np.nan)
-    return Calibration(centre, each.mean(0), error, own)
+    return RateCalibration(centre, each.mean(0), error, own)
 
 
-def _by_level(train: Train, bins: np.ndarray, start: float, stop: float) -> Trace:
+def _rate_by_level(train: Train, bins: np.ndarray, start: float, stop: float) -> Trace:
     """Rate of one train at each level, Hz."""
     inside = train[(train >= start) & (train < stop)]
     at = np.clip((inside - int(start)).astype(int), 0, len(bins) - 1)

@@ -20,7 +20,7 @@ from ephysfit.simulation.simulate import simulate
 Sampled: TypeAlias = npt.NDArray[np.floating[Any]]
 
 #: how long a neuron settles before it is poked and is watched afterwards, ms
-SETTLE, WATCH = 3000.0, 500.0
+SETTLE, RESPONSE = 3000.0, 500.0
 #: charge of the pulse, as a part of what the standard deviation of the current carries in 1 ms
 SMALL = 0.05
 #: a step of current lasts at least this long, ms; the part after which its rate is steady
@@ -30,7 +30,7 @@ LEVELS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Responses:
+class ImpulseResponses:
     """Answers of a settled neuron, at a holding current where it stays below threshold.
 
     Attributes
@@ -48,7 +48,7 @@ class Responses:
     holding: float
 
 
-def responses(neuron: Neuron, dt: float, mean: float, sd: float) -> Responses | None:
+def compute_responses(neuron: Neuron, dt: float, mean: float, sd: float) -> ImpulseResponses | None:
     """Answers to a small pulse of current and to one forced spike.
 
     Parameters
@@ -67,33 +67,33 @@ def responses(neuron: Neuron, dt: float, mean: float, sd: float) -> Responses | 
     """
     potential = type(neuron).name_of(Role.POTENTIAL)
     names = {"margin": "margin"} if potential is None else {"margin": "margin", "membrane": potential}
-    before, after = round(SETTLE / dt), round(WATCH / dt)
-    holding = _holding(neuron, dt, mean, sd, before)
+    before, after = round(SETTLE / dt), round(RESPONSE / dt)
+    holding = _find_holding_current(neuron, dt, mean, sd, before)
     if holding is None:
         return None
     current = np.full((3, before + after), holding)
     charge = SMALL * sd * max(dt, 1.0)
     current[1, before] += charge / dt
     # a spike in step `before - 1` is felt from step `before` on, where the pulse begins too
-    saved = _replayed(neuron, current, dt, [[], [], [before - 1]], tuple(names.values()))
+    saved = _simulate_forced(neuron, current, dt, [[], [], [before - 1]], tuple(names.values()))
     gone = {n: saved[trace][:, before:] for n, trace in names.items()}
     if not all(np.isfinite(g).all() for g in gone.values()):
         return None
     picocoulomb = charge / 1e3
     pulse = {n: (g[1] - g[0]) / picocoulomb for n, g in gone.items()}
-    return Responses((np.arange(after) + 1) * dt, pulse, {n: g[2] - g[0] for n, g in gone.items()}, holding)
+    return ImpulseResponses((np.arange(after) + 1) * dt, pulse, {n: g[2] - g[0] for n, g in gone.items()}, holding)
 
 
-def _holding(neuron: Neuron, dt: float, mean: float, sd: float, steps: int) -> float | None:
+def _find_holding_current(neuron: Neuron, dt: float, mean: float, sd: float, steps: int) -> float | None:
     """The largest of some holding currents at which the settled neuron is below threshold."""
     levels = mean - sd * np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0])
     current = np.repeat(levels[:, None], steps, axis=1)
-    margins = _replayed(neuron, current, dt, [[] for _ in levels], ("margin",))["margin"]
+    margins = _simulate_forced(neuron, current, dt, [[] for _ in levels], ("margin",))["margin"]
     quiet = np.flatnonzero(np.isfinite(margins).all(1) & (margins[:, -1] < 0))
     return float(levels[quiet[0]]) if quiet.size else None
 
 
-def _replayed(
+def _simulate_forced(
     neuron: Neuron, current: Trace, dt: float, forced: list[list[int]], save: tuple[str, ...]
 ) -> dict[str, Trace]:
     """Traces (trial, time) of a neuron that spikes only in the forced steps."""
@@ -112,7 +112,7 @@ class StepRates:
     rate_hz: Sampled
 
 
-def step_rates(fit: Fit, low: float, high: float, count: int = 24, length: float = 3000.0) -> StepRates:
+def compute_step_rates(fit: Fit, low: float, high: float, count: int = 24, length: float = 3000.0) -> StepRates:
     """The f-I curve of a fitted cell: its noise-free rate over the second half of constant currents.
 
     Parameters
@@ -123,28 +123,28 @@ def step_rates(fit: Fit, low: float, high: float, count: int = 24, length: float
     """
     levels = np.linspace(low, high, count)
     steps = round(length / fit.dt)
-    given = [_drive(fit.neuron, np.full(steps, level)) for level in levels]
+    given = [_pad_inputs(fit.neuron, np.full(steps, level)) for level in levels]
     done = simulate(fit.neuron, given, dt=fit.dt, **fit.noise_free)
     begin = STEADY * length
     counts = [np.count_nonzero(runs[0] >= begin) for runs in done.spike_times]
     return StepRates(levels, np.array(counts) * 1e3 / (length - begin))
 
 
-def _drive(neuron: Neuron, current: Trace) -> Trace:
+def _pad_inputs(neuron: Neuron, current: Trace) -> Trace:
     more = len(type(neuron).inputs) - 1
     return current if not more else np.stack([current, *[np.zeros_like(current)] * more], -1)
 
 
-def recorded_steps(recordings: list[Recording]) -> StepRates:
+def measure_step_rates(recordings: list[Recording]) -> StepRates:
     """Rates of a cell to the constant stretches of its stimuli, over their second half; empty for noise."""
-    found = [pair for recording in recordings for sweep in recording.sweeps for pair in _plateaus(sweep)]
+    found = [pair for recording in recordings for sweep in recording.sweeps for pair in _find_plateaus(sweep)]
     levels = np.array([level for level, _ in found])
     if len(np.unique(np.round(levels / 5.0))) < LEVELS:
         return StepRates(np.empty(0), np.empty(0))
     return StepRates(levels, np.array([rate for _, rate in found]))
 
 
-def _plateaus(sweep: Sweep) -> list[tuple[float, float]]:
+def _find_plateaus(sweep: Sweep) -> list[tuple[float, float]]:
     """(mean current, rate over the second half) of every stretch of constant current that is long enough."""
     k = max(round(1.0 / sweep.dt), 1)
     n = sweep.steps // k

@@ -7,9 +7,9 @@ from pathlib import Path
 from ephysfit.data.recording import Recording
 from ephysfit.files import replacing, write_text
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.reports.evidence import Evidence, gather
-from ephysfit.reports.figures import overview
-from ephysfit.reports.page import render
+from ephysfit.reports.evidence import Evidence, gather_evidence
+from ephysfit.reports.figures import draw_overview
+from ephysfit.reports.page import render_page
 
 
 def report(fit: Fit, test: Recording, path: str | Path, *, train: Recording | None = None) -> Path:
@@ -45,15 +45,15 @@ def report(fit: Fit, test: Recording, path: str | Path, *, train: Recording | No
     >>> page.name, page.with_suffix(".png").exists()
     ('demo.html', True)
     """
-    return write(gather(fit, test, train), path)
+    return write_report(gather_evidence(fit, test, train), path)
 
 
-def write(evidence: Evidence, path: str | Path) -> Path:
+def write_report(evidence: Evidence, path: str | Path) -> Path:
     """The page and the picture of what was gathered already; the path of the page."""
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         path = path.with_name(path.name + ".html")
-    write_text(path, render(evidence))
+    write_text(path, render_page(evidence))
     with replacing(path.with_suffix(".png")) as beside:
-        overview(evidence).savefig(beside, dpi=160, facecolor="white")
+        draw_overview(evidence).savefig(beside, dpi=160, facecolor="white")
     return path

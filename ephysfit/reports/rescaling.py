@@ -21,7 +21,7 @@ FEWEST = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Rescaled:
+class RescaledIntervals:
     """Integrated hazards between recorded spikes as quantiles that are uniform if the model is right.
 
     Attributes
@@ -42,7 +42,7 @@ class Rescaled:
         return self.distance <= self.band
 
 
-def rescaled(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: int = 0) -> Rescaled | None:
+def rescale_time(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: int = 0) -> RescaledIntervals | None:
     """Test the hazard of a fitted stochastic neuron on recorded spikes, which are replayed through it.
 
     Parameters
@@ -69,25 +69,25 @@ def rescaled(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: int =
         return None
     free = Free.of(kind, smooth_only=True)
     trials = Trials.of(on_steps(recording, fit.dt), fit.dt)
-    sweeps = [_taught(trials, k) for k in range(trials.shape[1])]
+    sweeps = [_make_replay_sweep(trials, k) for k in range(trials.shape[1])]
     log_rates = [r for _, r in Replay(free, fit.neuron, fit.dt).rates(free.to_vector(fit.neuron), sweeps)]
     held = round(float(fit.neuron.refractory_ms) / fit.dt)
     rng = np.random.default_rng(seed)
-    each = [_intervals(np.exp(r) * fit.dt, s, held, round(skip / fit.dt), rng)
+    each = [_integrate_hazard(np.exp(r) * fit.dt, s, held, round(skip / fit.dt), rng)
             for r, s in zip(log_rates, sweeps, strict=True)]  # fmt: skip
     quantiles = np.sort(1.0 - np.exp(-np.concatenate([np.empty(0), *each])))
     n = len(quantiles)
     if n < FEWEST:
         return None
-    return Rescaled(quantiles, float(kstest(quantiles, "uniform").statistic), 1.358 / sqrt(n))
+    return RescaledIntervals(quantiles, float(kstest(quantiles, "uniform").statistic), 1.358 / sqrt(n))
 
 
-def _taught(trials: Trials, k: int) -> Taught:
+def _make_replay_sweep(trials: Trials, k: int) -> Taught:
     current, spikes, valid = (t[0, k].numpy() for t in (trials.current, trials.spikes, trials.valid))
     return Taught(np.ascontiguousarray(current[:, None]), spikes.astype(np.uint8), valid.astype(np.uint8))
 
 
-def _intervals(expected: Trace, sweep: Taught, held: int, skip: int, rng: np.random.Generator) -> Trace:
+def _integrate_hazard(expected: Trace, sweep: Taught, held: int, skip: int, rng: np.random.Generator) -> Trace:
     """Hazard integrated over the free steps of each interval that is valid throughout."""
     at = np.flatnonzero(sweep.spikes)
     total = np.concatenate([[0.0], np.cumsum(expected)])

@@ -19,7 +19,7 @@ _ROUND = re.compile(r"(\d+\.\d{2})\d+")
 _REFERENCE = re.compile(r"""(?:url\(#|href="#)([^)"]+)""")
 
 
-def inline_svg(fig: Figure, name: str) -> str:
+def render_inline_svg(fig: Figure, name: str) -> str:
     """The figure as an ``<svg>`` element.
 
     Parameters
@@ -44,11 +44,11 @@ def inline_svg(fig: Figure, name: str) -> str:
     used = set(_REFERENCE.findall(text))
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", text)
     text = re.sub(r"""(url\(#|href="#)([^)"]+)""", rf"\g<1>{name}-\g<2>", text)
-    text = re.sub(r'<svg [^>]*viewBox="([^"]+)"[^>]*>', _open(name), text, count=1)
+    text = re.sub(r'<svg [^>]*viewBox="([^"]+)"[^>]*>', _svg_element(name), text, count=1)
     return _DRAWN.sub(lambda m: _ROUND.sub(r"\1", m[0]), text)
 
 
-def _open(name: str) -> str:
+def _svg_element(name: str) -> str:
     return (
         rf'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="\1" '
         rf'role="img" class="figure" aria-label="{name}">'

@@ -345,7 +345,7 @@ def test_a_port_that_is_taken_in_between_is_told_and_not_trusted(folder, monkeyp
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        monkeypatch.setattr(serve, "_free", lambda _: other.getsockname()[1])
+        monkeypatch.setattr(serve, "_find_free_port", lambda _: other.getsockname()[1])
         with pytest.raises(RecordingError, match="cannot be served on port"):
             ef.explore(folder)
 

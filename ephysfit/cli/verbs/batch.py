@@ -22,14 +22,14 @@ from rich.progress import (
 )
 
 from ephysfit.batch.cell_files import find_cells
-from ephysfit.batch.executors import executor as executor_by_name
-from ephysfit.batch.fit_many import expand, prior_of
-from ephysfit.batch.run import Tally, Watch, run
+from ephysfit.batch.executors import make_executor as executor_by_name
+from ephysfit.batch.fit_many import expand_model_names, save_prior_of_run
+from ephysfit.batch.run import ProgressListener, RunProgress, run
 from ephysfit.batch.store import Store
-from ephysfit.batch.task import Settings, Task, tasks_of
+from ephysfit.batch.task import Settings, Task, make_tasks
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import note, say, table
+from ephysfit.cli.output import print_line, print_note, print_table
 from ephysfit.errors import BatchError
 from ephysfit.files import split_spec
 
@@ -149,27 +149,27 @@ def batch(
     tasks = None
     if sources:
         cells = find_cells(sources)
-        models = expand([arguments.find_model(m) if m != "all" else m for m in model or ["auto"]])
-        known = prior_of(prior, output, models) if prior is not None else ""
-        tasks = tasks_of(cells, models, Settings(dt, seed, runs, reports, known))
-        note(f"{len(cells)} cells, {len(tasks)} tasks; results go to {output}")
+        models = expand_model_names([arguments.find_model(m) if m != "all" else m for m in model or ["auto"]])
+        known = save_prior_of_run(prior, output, models) if prior is not None else ""
+        tasks = make_tasks(cells, models, Settings(dt, seed, runs, reports, known))
+        print_note(f"{len(cells)} cells, {len(tasks)} tasks; results go to {output}")
     if plan:
         if tasks is None:
             raise typer.BadParameter("needs sources", param_hint="--plan")
         Store(output).plan(tasks)
-        say(f"planned: {len(tasks)} tasks in {output / 'run.json'}; do them with: ephysfit batch -o {output}")
+        print_line(f"planned: {len(tasks)} tasks in {output / 'run.json'}; do them with: ephysfit batch -o {output}")
         return
-    options = arguments.reader_options(executor_option)
+    options = arguments.parse_options(executor_option)
     how = executor_by_name(
         executor, output, workers=workers, timeout=timeout, memory=memory, address=address, **options
     )
     if tasks is None and order is None:
         check_own_neurons(Store(output).tasks(), model or ())
-    with _stoppable(output):
-        with _watching() as watch:
+    with _stop_in_order(output):
+        with _show_run_progress() as watch:
             again = {"force": force, "retry_failed": retry_failed}
-            tally = run(output, tasks, executor=how, part=_part(part), order=order, watch=watch, **again)
-        _end(tally, output)
+            tally = run(output, tasks, executor=how, part=_parse_part(part), order=order, watch=watch, **again)
+        _print_summary(tally, output)
 
 
 def check_own_neurons(tasks: Sequence[Task], given: Sequence[str]) -> None:
@@ -185,23 +185,23 @@ def check_own_neurons(tasks: Sequence[Task], given: Sequence[str]) -> None:
 
 
 @contextmanager
-def _stoppable(output: Path) -> Iterator[None]:
+def _stop_in_order(output: Path) -> Iterator[None]:
     """Ctrl-C and SIGTERM (a cluster's time is up) end a run in order, and say how it goes on."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _raise_interrupt)
     try:
         yield
     except KeyboardInterrupt as stop:
-        note(f"stopped; what is done is kept: `ephysfit batch -o {output}` goes on from there")
+        print_note(f"stopped; what is done is kept: `ephysfit batch -o {output}` goes on from there")
         raise typer.Exit(TERMINATED if stop.args else INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _interrupt(number: int, frame: object) -> None:
+def _raise_interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt(number)
 
 
-def _part(text: str | None) -> tuple[int, int]:
+def _parse_part(text: str | None) -> tuple[int, int]:
     if text is None:
         return 1, 1
     k, slash, n = text.partition("/")
@@ -210,29 +210,29 @@ def _part(text: str | None) -> tuple[int, int]:
     return int(k), int(n)
 
 
-def _end(tally: Tally, folder: Path) -> None:
+def _print_summary(tally: RunProgress, folder: Path) -> None:
     counts = ", ".join(f"{n} {status}" for status, n in sorted(tally.counts.items())) or "nothing was left to do"
     without = f" ({tally.kept_bad} of them without a fit)" if tally.kept_bad else ""
-    say(f"{counts}; {tally.kept} kept from before{without}; {tally.seconds:.1f} s")
+    print_line(f"{counts}; {tally.kept} kept from before{without}; {tally.seconds:.1f} s")
     bad = [o for o in tally.outcomes if o.status != "done"]
     if bad:
-        table([{"cell": o.cell, "model": o.model, "how": o.status, "why": o.reason[:160]} for o in bad[:20]])
+        print_table([{"cell": o.cell, "model": o.model, "how": o.status, "why": o.reason[:160]} for o in bad[:20]])
         more = (
             f" ({len(bad) - 20} more: ephysfit query {folder} \"select cell, reason from fits where status <> 'done'\")"
         )
-        say(f"{len(bad)} without a fit{more if len(bad) > 20 else ''}; again with --retry-failed")
+        print_line(f"{len(bad)} without a fit{more if len(bad) > 20 else ''}; again with --retry-failed")
     elif tally.kept_bad:
-        say(f"{tally.kept_bad} without a fit since before: ephysfit status {folder} says why; or --retry-failed")
-    say(f"next: ephysfit summarize {folder}")
+        print_line(f"{tally.kept_bad} without a fit since before: ephysfit status {folder} says why; or --retry-failed")
+    print_line(f"next: ephysfit summarize {folder}")
     if tally.total and not tally.fits:
         raise typer.Exit(1)
 
 
 @contextmanager
-def _watching() -> Iterator[Watch]:
+def _show_run_progress() -> Iterator[ProgressListener]:
     """A bar with counts, median score and the time that is left; plain lines where stderr is no terminal."""
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield _LineProgress()
         return
     columns = (
         BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
@@ -241,27 +241,29 @@ def _watching() -> Iterator[Watch]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         shown = bar.add_task("compiling kernels", total=None)
 
-        def watch(tally: Tally) -> None:
+        def watch(tally: RunProgress) -> None:
             done = tally.kept + len(tally.outcomes)
-            bar.update(shown, total=tally.total, completed=done, description=_words(tally))
+            bar.update(shown, total=tally.total, completed=done, description=_describe_progress(tally))
 
         yield watch
 
 
-class _Lines:
+class _LineProgress:
     """A line a task, at most one a second."""
 
     def __init__(self) -> None:
         self.last = 0.0
 
-    def __call__(self, tally: Tally) -> None:
+    def __call__(self, tally: RunProgress) -> None:
         if tally.seconds - self.last >= 1.0 or tally.left == 0:
             self.last = tally.seconds
             left = "" if tally.remaining != tally.remaining else f", {tally.remaining:.0f} s left"
-            note(f"{tally.kept + len(tally.outcomes)}/{tally.total}  {_words(tally)}  {tally.seconds:.0f} s{left}")
+            print_note(
+                f"{tally.kept + len(tally.outcomes)}/{tally.total}  {_describe_progress(tally)}  {tally.seconds:.0f} s{left}"
+            )
 
 
-def _words(tally: Tally) -> str:
+def _describe_progress(tally: RunProgress) -> str:
     bad = len(tally.outcomes) - tally.counts["done"] + tally.kept_bad
     scores = tally.scores
     score = f"  Md* median {median(scores):.2f}, best {max(scores):.2f}" if scores else ""

@@ -9,16 +9,16 @@ import typer
 
 import ephysfit as ef
 from ephysfit.cli import arguments
-from ephysfit.cli.output import note, say
+from ephysfit.cli.output import print_line, print_note
 
 
-def _there(paths: list[Path]) -> list[Path]:
-    return [path if path.is_dir() else arguments.existing(path) for path in paths]
+def _check_paths(paths: list[Path]) -> list[Path]:
+    return [path if path.is_dir() else arguments.check_file(path) for path in paths]
 
 
 What = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE|FIT|FOLDER...", callback=_there, show_default=False,
+    typer.Argument(metavar="FILE|FIT|FOLDER...", callback=_check_paths, show_default=False,
                    help="Files of one cell, a fit.json with its recording, or folders of them (a batch run, data)."),
 ]  # fmt: skip
 Port = Annotated[
@@ -47,8 +47,8 @@ def explore(what: What, port: Port = 0, model: Own = None, no_browser: NoBrowser
     ephysfit explore run/ recordings/ --port 5006 --no-browser
     """
     for spec in model or ():
-        arguments.user_neuron(spec)
+        arguments.read_user_neuron(spec)
     page = ef.explore(*what, port=port, models=tuple(model or ()), show=not no_browser)
-    say(page.url)
-    note("Ctrl-C ends it")
+    print_line(page.url)
+    print_note("Ctrl-C ends it")
     page.wait()

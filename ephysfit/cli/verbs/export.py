@@ -10,7 +10,7 @@ import typer
 import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import say
+from ephysfit.cli.output import print_line
 from ephysfit.errors import near
 
 #: panel of the help
@@ -20,7 +20,7 @@ WAYS = ("causal", "noisy", "threshold")
 FORMS = ("auto", "equations", "steps")
 
 
-def one_of(*known: str):  # type: ignore[no-untyped-def]
+def make_choice_check(*known: str):  # type: ignore[no-untyped-def]
     """A check that a text is one of these, or not given."""
 
     def check(text: str | None) -> str | None:
@@ -33,7 +33,7 @@ def one_of(*known: str):  # type: ignore[no-untyped-def]
 
 To = Annotated[
     str,
-    typer.Option("--to", "-t", metavar="NAME", callback=one_of(*NAMES), show_default=False,
+    typer.Option("--to", "-t", metavar="NAME", callback=make_choice_check(*NAMES), show_default=False,
                  rich_help_panel=SIMULATOR,
                  help="For whom. nest: NESTML and a script; brian2: a script; neuroml: LEMS; nir: plain LIF only; "
                  "python: one file on numpy; json: numbers, units, equations."),
@@ -46,14 +46,14 @@ Output = Annotated[
 ]  # fmt: skip
 Spiking = Annotated[
     str | None,
-    typer.Option("--spiking", metavar="|".join(WAYS), callback=one_of(*WAYS), show_default=False,
+    typer.Option("--spiking", metavar="|".join(WAYS), callback=make_choice_check(*WAYS), show_default=False,
                  rich_help_panel=SIMULATOR,
                  help="What makes a spike. causal (default of a stochastic neuron): the hazard integrated to 1, "
                  "noise-free; noisy: with escape noise; threshold: the margin reaches 0."),
 ]  # fmt: skip
 Form = Annotated[
     str,
-    typer.Option("--form", metavar="|".join(FORMS), callback=one_of(*FORMS), rich_help_panel=SIMULATOR,
+    typer.Option("--form", metavar="|".join(FORMS), callback=make_choice_check(*FORMS), rich_help_panel=SIMULATOR,
                  help="Of a Brian2 script: differential equations, or the very step of the fit."),
 ]  # fmt: skip
 
@@ -83,4 +83,4 @@ def export(
     fitted = arguments.open_fit(fit, model, trust)
     name = "".join(c if c.isalnum() else "_" for c in f"{fitted.model}_{fitted.cell}")
     path = output or fit.with_name(name + ("_brian2" if to == "brian2" else ""))  # `export` adds the format's ending
-    say("written: " + "  ".join(str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)))
+    print_line("written: " + "  ".join(str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)))

@@ -11,8 +11,8 @@ import typer
 import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import as_json, note, paragraph, progress, say
-from ephysfit.cli.sweep_options import parts
+from ephysfit.cli.output import print_json, print_line, print_note, print_paragraph, show_progress
+from ephysfit.cli.sweep_options import split_recording
 from ephysfit.cli.verbs import intervals
 from ephysfit.files import ready_folder, safe_name
 
@@ -20,7 +20,7 @@ from ephysfit.files import ready_folder, safe_name
 MOST_PIECES = 20
 
 
-def drift_pieces(text: str) -> str:
+def check_drift(text: str) -> str:
     """auto, or a small whole number."""
     if text != "auto" and not (text.isdecimal() and int(text) <= MOST_PIECES):
         raise typer.BadParameter(f"{text!r}: give auto, or a number of pieces from 0 to {MOST_PIECES}")
@@ -34,12 +34,12 @@ Folder = Annotated[
 ]  # fmt: skip
 IntervalsOption = Annotated[
     str,
-    typer.Option("--intervals", metavar="HOW", callback=intervals.way, rich_help_panel=arguments.FIT,
+    typer.Option("--intervals", metavar="HOW", callback=intervals.check_method, rich_help_panel=arguments.FIT,
                  help="Of the parameters: fisher (at once), profile (a minute), bootstrap (minutes), or none."),
 ]  # fmt: skip
 AecOption = Annotated[
     Path | None,
-    typer.Option("--aec", metavar="FILE", callback=arguments.existing_or_none, show_default=False,
+    typer.Option("--aec", metavar="FILE", callback=arguments.check_optional_file, show_default=False,
                  rich_help_panel=arguments.DATA,
                  help="Recording of small noise that measures the electrode, which is then taken out of the voltage."),
 ]  # fmt: skip
@@ -51,7 +51,7 @@ VoltageOption = Annotated[
 ]  # fmt: skip
 DriftOption = Annotated[
     str,
-    typer.Option("--drift", metavar="auto|N", callback=drift_pieces, rich_help_panel=arguments.FIT,
+    typer.Option("--drift", metavar="auto|N", callback=check_drift, rich_help_panel=arguments.FIT,
                  help="Let excitability drift over the training data in N straight pieces; the fit is of the cell as "
                       "it was at the end. auto: one piece, kept if the data show it."),
 ]  # fmt: skip
@@ -123,36 +123,36 @@ def fit(
     recording = arguments.open_recording(files, spikes, sweeps, option)
     with ready_folder(output or Path(f"fit_{safe_name(recording.cell)}")) as folder:
         if aec is not None:
-            recording = fit_parts.compensated(recording, aec)
+            recording = fit_parts.remove_electrode(recording, aec)
         if recording.rejected:
-            note(fit_parts.lost_sentence(recording))
-        fitted_on, held = parts(recording, train, test)
-        note(f"{recording.cell}: train {fit_parts.describe(fitted_on)}; test {fit_parts.describe(held)}")
+            print_note(fit_parts.describe_rejected(recording))
+        fitted_on, held = split_recording(recording, train, test)
+        print_note(f"{recording.cell}: train {fit_parts.describe(fitted_on)}; test {fit_parts.describe(held)}")
         if dt is None:
-            dt = fit_parts.common_step(fitted_on, held)
-        priors = fit_parts.priors_from(prior, recording.cell, chosen) if prior else ()
-        stage = fit_parts.likelihood_of(voltage, drift, recent)
-        with progress() as tell:
+            dt = fit_parts.find_common_step(fitted_on, held)
+        priors = fit_parts.make_priors(prior, recording.cell, chosen) if prior else ()
+        stage = fit_parts.make_likelihood(voltage, drift, recent)
+        with show_progress() as tell:
             found = ef.fit(fitted_on, chosen, dt=dt, seed=seed, progress=tell, likelihood=stage, prior=priors,
                            undriven=undriven)  # fmt: skip
         fit_parts.check_fitted(found, recording)
         electrode = recording.facts.get("electrode_compensation", "")
         made = replace(found.provenance, split={"train": train, "test": test}, electrode=electrode)
         found = replace(found, provenance=made)
-        if intervals_by != "none" and fit_parts.likely(found):
-            found = intervals.run(found, fitted_on, intervals_by, seed=seed)
+        if intervals_by != "none" and fit_parts.can_have_intervals(found):
+            found = intervals.compute_with_progress(found, fitted_on, intervals_by, seed=seed)
         saved = found.save(folder / "fit.json")
-    with fit_parts.kept(saved):
-        evidence = scoring.gather(found, held, fitted_on, runs=runs)
+    with fit_parts.mention_saved_fit(saved):
+        evidence = scoring.run_and_score(found, held, fitted_on, runs=runs)
         written = {"fit": str(saved), **fit_parts.write_results(folder, evidence, page=not no_report)}
     if json:
-        as_json({"fit": found.to_dict(), "scores": scoring.to_dict(evidence), "files": written})
+        print_json({"fit": found.to_dict(), "scores": scoring.to_dict(evidence), "files": written})
         return
     after = f", chosen in {found.selection.seconds:.1f} s before" if found.selection else ""
-    say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
+    print_line(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
     if found.voltage:
-        paragraph(fit_parts.voltage_sentence(found.voltage))
+        print_paragraph(fit_parts.describe_voltage_fit(found.voltage))
     if found.selection:
-        paragraph(f"{found.selection.why}.")
-    scoring.show(evidence)
-    say("written: " + "  ".join(written.values()))
+        print_paragraph(f"{found.selection.why}.")
+    scoring.print_scores(evidence)
+    print_line("written: " + "  ".join(written.values()))

@@ -9,7 +9,7 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import say
+from ephysfit.cli.output import print_line
 from ephysfit.data.recording import Recording
 
 KINDS = (".png", ".svg", ".pdf")
@@ -48,13 +48,13 @@ def inspect(
     """
     recording = arguments.open_recording(files, spikes, sweeps, option)
     if zoom is not None:
-        recording = recording.cut(*_span(zoom))
-    written = draw(recording, output)
-    say(f"{recording.cell}: {len(recording)} sweeps, {recording.n_spikes} spikes; drawn: "
+        recording = recording.cut(*_parse_stretch(zoom))
+    written = draw_recording(recording, output)
+    print_line(f"{recording.cell}: {len(recording)} sweeps, {recording.n_spikes} spikes; drawn: "
         + "  ".join(str(path) for path in written))  # fmt: skip
 
 
-def _span(text: str) -> tuple[float, float]:
+def _parse_stretch(text: str) -> tuple[float, float]:
     try:
         start, stop = (float(part) for part in text.split("-"))
     except ValueError:
@@ -62,14 +62,17 @@ def _span(text: str) -> tuple[float, float]:
     return start, stop
 
 
-def draw(recording: Recording, output: Path | None) -> list[Path]:
+def draw_recording(recording: Recording, output: Path | None) -> list[Path]:
     """The figures of a recording in files; several pages in one PDF, or numbered."""
-    from ephysfit.reports.figures.recorded_sweeps import pages, save  # matplotlib and torch: where something is drawn
+    from ephysfit.reports.figures.recorded_sweeps import (  # matplotlib and torch: where something is drawn
+        draw_pages,
+        save_pages,
+    )
 
-    figures = pages(recording)
+    figures = draw_pages(recording)
     if output is None:
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in recording.cell)
         output = Path(f"{name}_sweeps{'.png' if len(figures) == 1 else '.pdf'}")
     if output.suffix.lower() not in KINDS:
         raise typer.BadParameter(f"{output}: give a name that ends in {', '.join(KINDS)}", param_hint="--output")
-    return save(figures, output)
+    return save_pages(figures, output)

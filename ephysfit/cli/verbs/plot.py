@@ -9,8 +9,8 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import say
-from ephysfit.cli.sweep_options import unseen
+from ephysfit.cli.output import print_line
+from ephysfit.cli.sweep_options import select_unseen_sweeps
 from ephysfit.errors import near
 
 #: names of `reports.figures.single.KINDS` (a test compares them), so that help and usage errors stay light
@@ -23,21 +23,21 @@ FIGURE = "Figure"
 FORMATS = (".png", ".pdf", ".svg")
 
 
-def known_kind(text: str) -> str:
+def check_kind(text: str) -> str:
     """One of the figures there are."""
     if text.lower() in KINDS:
         return text.lower()
     raise typer.BadParameter(f"{text!r}; {near(text, KINDS)}")
 
 
-def figure_file(path: Path) -> Path:
+def check_figure_file(path: Path) -> Path:
     """The path if its ending names a format."""
     if path.suffix.lower() in FORMATS:
         return path
     raise typer.BadParameter(f"{path}: ends in none of {', '.join(FORMATS)}")
 
 
-def span(text: str | None) -> tuple[float, float] | None:
+def parse_stretch(text: str | None) -> tuple[float, float] | None:
     """``500-3000`` as a stretch in ms."""
     if text is None:
         return None
@@ -57,7 +57,7 @@ Kind = Annotated[
         "--kind",
         "-k",
         metavar="KIND",
-        callback=known_kind,
+        callback=check_kind,
         autocompletion=lambda: list(KINDS),
         rich_help_panel=FIGURE,
         help="One of " + ", ".join(KINDS) + ".",
@@ -65,7 +65,7 @@ Kind = Annotated[
 ]
 Figure = Annotated[
     Path,
-    typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=figure_file, show_default=False,
+    typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=check_figure_file, show_default=False,
                  rich_help_panel=OUTPUT,
                  help="The figure to write: .png, .pdf or .svg."),
 ]  # fmt: skip
@@ -104,10 +104,10 @@ def plot(
     ephysfit plot fit.json cell.nwb --kind f-i -o f_i.svg
     """
     from ephysfit.cli import scoring  # torch and matplotlib: once the usage is right
-    from ephysfit.reports.figures.single import draw, save
+    from ephysfit.reports.figures.single import draw_figure, save_figure
 
-    within = span(stretch)
+    within = parse_stretch(stretch)
     fitted = arguments.open_fit(fit, model, trust)
-    held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
-    evidence = scoring.gather(fitted, held, None, runs=runs, seed=seed)
-    say(f"written: {save(draw(evidence, kind, within), output)}")
+    held = select_unseen_sweeps(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
+    evidence = scoring.run_and_score(fitted, held, None, runs=runs, seed=seed)
+    print_line(f"written: {save_figure(draw_figure(evidence, kind, within), output)}")

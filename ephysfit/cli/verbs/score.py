@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ephysfit.cli import arguments
-from ephysfit.cli.output import as_json
-from ephysfit.cli.sweep_options import unseen
+from ephysfit.cli.output import print_json
+from ephysfit.cli.sweep_options import select_unseen_sweeps
 
 
 def score(
@@ -35,9 +35,9 @@ def score(
     from ephysfit.cli import scoring  # torch: once the usage is right
 
     fitted = arguments.open_fit(fit, model, trust)
-    held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
-    evidence = scoring.gather(fitted, held, None, runs=runs, seed=seed, dt=dt)
+    held = select_unseen_sweeps(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
+    evidence = scoring.run_and_score(fitted, held, None, runs=runs, seed=seed, dt=dt)
     if json:
-        as_json(scoring.to_dict(evidence))
+        print_json(scoring.to_dict(evidence))
     else:
-        scoring.show(evidence)
+        scoring.print_scores(evidence)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ephysfit.cli import arguments
-from ephysfit.cli.output import note, say
+from ephysfit.cli.output import print_line, print_note
 
 PagePath = Annotated[
     Path | None,
@@ -26,12 +26,14 @@ def summarize(run: arguments.RunFolder, output: PagePath = None) -> None:
 
     ephysfit summarize run -o supplement.html
     """
-    from ephysfit.batch.summary_page import write  # torch and matplotlib: once the usage is right
+    from ephysfit.batch.summary_page import write_page  # torch and matplotlib: once the usage is right
 
-    say(f"written: {write(run, output)}")
+    print_line(f"written: {write_page(run, output)}")
 
 
 def population(run: arguments.RunFolder, output: PagePath = None) -> None:
     """Write the report of a run: the name of `ephysfit summarize` before 0.2.0."""
-    note("note: `ephysfit population` is `ephysfit summarize` since 0.2.0; the old name goes with the next version")
+    print_note(
+        "note: `ephysfit population` is `ephysfit summarize` since 0.2.0; the old name goes with the next version"
+    )
     summarize(run, output)

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ephysfit import disk_cache
 from ephysfit.cli import arguments
-from ephysfit.cli.output import note, say
+from ephysfit.cli.output import print_line, print_note
 from ephysfit.models import candidates, catalogue, find
 
 Names = Annotated[
@@ -44,18 +44,18 @@ def warm_up(names: Names = None, gradient: Gradient = False, everything: Everyth
     chosen = [find(arguments.find_model(n)) for n in names or ()]
     neurons = chosen or (catalogue().values() if everything else candidates())
     purposes = ("fit", "simulation", *(("gradient",) if gradient else ()))
-    with _bar() as told:
+    with _show_progress() as told:
         seconds, count = compile_all(*neurons, purposes=purposes, progress=told), len(tuple(neurons))
     where = (
         ", ".join(str(folder) for folder in disk_cache.folders(disk_cache.KERNELS) if folder.is_dir()) or "no folder"
     )
-    say(f"{count} neuron{'s' * (count > 1)} ready in {seconds:.1f} s; kernels are in {where}")
+    print_line(f"{count} neuron{'s' * (count > 1)} ready in {seconds:.1f} s; kernels are in {where}")
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
+def _show_progress() -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
-        yield _lines()
+        yield _make_line_progress()
         return
     columns = (TextColumn("compiling kernels"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -63,13 +63,13 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
-def _lines() -> Callable[[int, int], None]:
+def _make_line_progress() -> Callable[[int, int], None]:
     """Progress as lines, one whenever a kernel is ready."""
     said: set[int] = set()
 
     def tell(done: int, of: int) -> None:
         if of and done not in said:
             said.add(done)
-            note(f"{done} of {of} kernels")
+            print_note(f"{done} of {of} kernels")
 
     return tell

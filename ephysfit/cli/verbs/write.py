@@ -9,12 +9,12 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import say
-from ephysfit.cli.sweep_options import unseen
+from ephysfit.cli.output import print_line
+from ephysfit.cli.sweep_options import select_unseen_sweeps
 
 NwbFile = Annotated[
     Path,
-    typer.Argument(metavar="FILE.nwb", callback=arguments.existing, show_default=False,
+    typer.Argument(metavar="FILE.nwb", callback=arguments.check_file, show_default=False,
                    help="An NWB 2 file, usually that of the recording."),
 ]  # fmt: skip
 Label = Annotated[
@@ -64,7 +64,9 @@ def write(
     from ephysfit.reports.export.nwb import write_nwb  # torch: once the usage is right
 
     fitted = arguments.open_fit(fit, model, trust)
-    held = unseen(arguments.open_recording([file], spikes, sweeps, option), fitted, train, test)
+    held = select_unseen_sweeps(arguments.open_recording([file], spikes, sweeps, option), fitted, train, test)
     written = write_nwb(fitted, file, held, label=label, runs=runs, seed=seed, out=output)
-    say(f"written into {written}: {fitted.model} of {fitted.cell}, {runs} noisy runs of {len(held)} sweeps, and scores")
-    say(f'read it back with ephysfit.Fit.load("{written}")')
+    print_line(
+        f"written into {written}: {fitted.model} of {fitted.cell}, {runs} noisy runs of {len(held)} sweeps, and scores"
+    )
+    print_line(f'read it back with ephysfit.Fit.load("{written}")')

@@ -11,14 +11,14 @@ from types import MappingProxyType
 from ephysfit.errors import ExportError, near
 from ephysfit.files import printable, replacing, write_text
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.reports.export.brian2 import brian2
-from ephysfit.reports.export.exported import SPIKING, Reading, read
-from ephysfit.reports.export.json import json
-from ephysfit.reports.export.nest import nest
-from ephysfit.reports.export.neuroml import neuroml
-from ephysfit.reports.export.nir import nir
-from ephysfit.reports.export.python import python
-from ephysfit.reports.export.quoting import identifier
+from ephysfit.reports.export.brian2 import write_brian2
+from ephysfit.reports.export.exported import SPIKING, ExportedCell, read_fit
+from ephysfit.reports.export.json import write_json
+from ephysfit.reports.export.nest import write_nest
+from ephysfit.reports.export.neuroml import write_neuroml
+from ephysfit.reports.export.nir import write_nir
+from ephysfit.reports.export.python import write_python
+from ephysfit.reports.export.quoting import make_identifier
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ _ALL = (
 TARGETS: Mapping[str, Target] = MappingProxyType({t.name: t for t in _ALL})
 
 
-def texts(
+def export_texts(
     fit: Fit, to: str, *, spiking: str | None = None, dt: float | None = None, form: str = "auto"
 ) -> dict[str, str]:
     """The files of an export as text, by ending, the main one first; arguments as of `export`.
@@ -51,31 +51,31 @@ def texts(
     --------
     >>> from ephysfit.models.lif import LIF
     >>> cell = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
-    >>> script = texts(Fit(cell, "demo", 0.1), "brian2")[".py"]
+    >>> script = export_texts(Fit(cell, "demo", 0.1), "brian2")[".py"]
     >>> "dV/dt = (I - g*(-E_L + V))/C : volt (unless refractory)" in script
     True
     """
-    return _texts(_reading(fit, to, spiking, dt), to, form)
+    return _write_texts(_read_for_target(fit, to, spiking, dt), to, form)
 
 
-def _reading(fit: Fit, to: str, spiking: str | None, dt: float | None) -> Reading:
+def _read_for_target(fit: Fit, to: str, spiking: str | None, dt: float | None) -> ExportedCell:
     if to not in TARGETS:
         raise ExportError(f"there is no export to {to!r}; {near(to, TARGETS)}")
     if dt is not None and not dt > 0:
         raise ExportError(f"dt = {dt} ms must be positive")
-    return read(fit if dt is None else replace(fit, dt=dt), spiking)
+    return read_fit(fit if dt is None else replace(fit, dt=dt), spiking)
 
 
-def _texts(reading: Reading, to: str, form: str) -> dict[str, str]:
+def _write_texts(reading: ExportedCell, to: str, form: str) -> dict[str, str]:
     if to == "nir":
         raise ExportError("a NIR graph is a binary file; write it with export(fit, 'nir', path)")
     if to == "brian2":
-        return {".py": brian2(reading, form)}
+        return {".py": write_brian2(reading, form)}
     if form != "auto":
         raise ExportError(f"form {form!r} is for brian2 only; {to} has one form")
     if to in ("python", "json"):
-        return {".py": python(reading)} if to == "python" else {".json": json(reading)}
-    return nest(reading) if to == "nest" else neuroml(reading)
+        return {".py": write_python(reading)} if to == "python" else {".json": write_json(reading)}
+    return write_nest(reading) if to == "nest" else write_neuroml(reading)
 
 
 def export(
@@ -100,7 +100,7 @@ def export(
         Step in ms that the export is made for; that of the fit unless given. Exact for an affine neuron, another
         discretisation for any other.
     form : {"auto", "equations", "steps"}
-        Of a Brian2 script: differential equations, or the very step of the fit (see `brian2.brian2`).
+        Of a Brian2 script: differential equations, or the very step of the fit (see `brian2.write_brian2`).
 
     Returns
     -------
@@ -120,13 +120,13 @@ def export(
     >>> [p.name for p in export(Fit(cell, "demo", 0.1), "nest", tempfile.mkdtemp() + "/cell.nestml")]
     ['cell.nestml', 'cell_nest.py']
     """
-    reading = _reading(fit, to, spiking, dt)
-    main = _main(fit, to, path)
+    reading = _read_for_target(fit, to, spiking, dt)
+    main = _main_path(fit, to, path)
     if to == "nir":
         with replacing(main) as beside:
-            nir(reading, beside)
+            write_nir(reading, beside)
         return (main,)
-    made = _texts(reading, to, form)
+    made = _write_texts(reading, to, form)
     written = []
     for ending, text in made.items():
         at = main if ending == TARGETS[to].ending else main.with_name(main.stem + ending)
@@ -136,12 +136,12 @@ def export(
     return tuple(written)
 
 
-def _main(fit: Fit, to: str, path: str | Path | None) -> Path:
+def _main_path(fit: Fit, to: str, path: str | Path | None) -> Path:
     """Where the main file goes: the path with the format's ending, whatever ending it had."""
     if path is None:
-        return Path(identifier(f"{fit.model}_{fit.cell}") + TARGETS[to].ending)
+        return Path(make_identifier(f"{fit.model}_{fit.cell}") + TARGETS[to].ending)
     path = Path(path)
     return path if path.suffix == TARGETS[to].ending else path.with_name(path.name + TARGETS[to].ending)
 
 
-__all__ = ["SPIKING", "TARGETS", "Target", "export", "texts"]
+__all__ = ["SPIKING", "TARGETS", "Target", "export", "export_texts"]

@@ -7,17 +7,17 @@ import sympy
 from ephysfit.errors import ExportError, near
 from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.symbols import MARGIN, Equations, symbol
-from ephysfit.reports.export.discrete import Discrete, discrete, in_order, sharpened
-from ephysfit.reports.export.exported import Reading, used
+from ephysfit.reports.export.discrete import DiscreteStep, make_discrete_step, order_assignments, sharpened_margin
+from ephysfit.reports.export.exported import ExportedCell, select_constants
 from ephysfit.reports.export.mathtext import BRIAN2
-from ephysfit.reports.export.templates import fill
+from ephysfit.reports.export.templates import fill_template
 
 FORMS = ("auto", "equations", "steps")
 #: Brian2's names of the dimensions
 _DIMENSIONS = {"ms": "second", "mV": "volt", "pA": "amp", "pF": "farad", "nS": "siemens", "GOhm": "ohm"}
 
 
-def brian2(reading: Reading, form: str = "auto") -> str:
+def write_brian2(reading: ExportedCell, form: str = "auto") -> str:
     """The text of a Brian2 script that builds a ``NeuronGroup`` and runs it on a current.
 
     Parameters
@@ -37,37 +37,37 @@ def brian2(reading: Reading, form: str = "auto") -> str:
         raise ExportError(f"form {form!r} is unknown; {near(form, FORMS)}")
     if form == "auto":
         form = "equations" if is_affine(reading.neuron) else "steps"
-    return _equations(reading) if form == "equations" else _steps(reading)
+    return _write_equations(reading) if form == "equations" else _write_steps(reading)
 
 
-def _equations(reading: Reading) -> str:
+def _write_equations(reading: ExportedCell) -> str:
     eq, name, text = reading.equations, BRIAN2.name_of, BRIAN2.text
-    jump = in_order([(n, e) for n, e in eq.jump.items() if e != symbol(n)])
-    hazard = None if eq.hazard is None else eq.hazard.xreplace({MARGIN: sharpened(reading)})
+    jump = order_assignments([(n, e) for n, e in eq.jump.items() if e != symbol(n)])
+    hazard = None if eq.hazard is None else eq.hazard.xreplace({MARGIN: sharpened_margin(reading)})
     every = [*eq.flow.values(), eq.margin, *(e for _, e in jump), *map(sympy.sympify, eq.rest.values())]
     read = {s.name for e in [*every, *([] if hazard is None else [hazard])] for s in e.free_symbols}
-    return fill(
+    return fill_template(
         "brian2.py.j2",
         about=reading.about,
         dt=reading.dt,
         t_ref=reading.t_ref,
-        constants=[(name(c.name), c, _unit(c.unit)) for c in used(reading, read).values()],
-        inputs=_inputs(reading),
-        states=[(name(n), text(eq.flow[n]), _dimension(reading.units[n]), reading.meanings[n], n in eq.held)
+        constants=[(name(c.name), c, _unit_factor(c.unit)) for c in select_constants(reading, read).values()],
+        inputs=_input_lines(reading),
+        states=[(name(n), text(eq.flow[n]), _dimension_name(reading.units[n]), reading.meanings[n], n in eq.held)
                 for n in eq.states],
-        rest=[(name(n), _value(reading, n, eq.rest[n])) for n in eq.states],
+        rest=[(name(n), _state_value(reading, n, eq.rest[n])) for n in eq.states],
         margin=text(eq.margin),
         rate=None if hazard is None or reading.spiking == "threshold" else text(hazard).replace("margin_mV", "margin"),
         sharpened=reading.sharpen != (1.0, 0.0),
-        jump=[(name(n), _value(reading, n, e)) for n, e in jump],
+        jump=[(name(n), _state_value(reading, n, e)) for n, e in jump],
         noisy=reading.spiking == "noisy",
-        method="exact" if _alone(eq) else "rk4",
+        method="exact" if _has_uncoupled_states(eq) else "rk4",
         step=None,
         coefs={},
     )  # fmt: skip
 
 
-def _alone(eq: Equations) -> bool:
+def _has_uncoupled_states(eq: Equations) -> bool:
     """Whether every state moves linearly by itself: then Brian2's exact method is quick (coupled, it takes minutes)."""
     states = {symbol(n) for n in eq.states}
     slopes = {n: [sympy.diff(f, s) for s in states - {symbol(n)}] for n, f in eq.flow.items()}
@@ -75,15 +75,15 @@ def _alone(eq: Equations) -> bool:
     return not any(any(s != 0 for s in of) for of in slopes.values()) and not any(o.free_symbols & states for o in own)
 
 
-def _steps(reading: Reading) -> str:
-    d, name, text = discrete(reading), BRIAN2.name_of, BRIAN2.text
-    return fill(
+def _write_steps(reading: ExportedCell) -> str:
+    d, name, text = make_discrete_step(reading), BRIAN2.name_of, BRIAN2.text
+    return fill_template(
         "brian2.py.j2",
         about=reading.about,
         dt=reading.dt,
         t_ref=reading.t_ref,
         constants=[],
-        inputs=_inputs(reading),
+        inputs=_input_lines(reading),
         states=[(name(n), "", "1", reading.meanings[n], False) for n in d.step.states],
         rest=[(name(n), text(e)) for n, e in d.rest.items()],
         margin=text(d.margin),
@@ -92,12 +92,12 @@ def _steps(reading: Reading) -> str:
         jump=[(name(n), text(e)) for n, e in d.jump],
         noisy=reading.spiking == "noisy",
         method=None,
-        step=_step(d),
+        step=_step_lines(d),
         coefs={name(n): v for n, v in d.coefs.items()},
     )
 
 
-def _step(d: Discrete) -> list[tuple[str, str]]:
+def _step_lines(d: DiscreteStep) -> list[tuple[str, str]]:
     """Lines of one step: free and held at once, chosen by whether the neuron is refractory."""
     name, text = BRIAN2.name_of, BRIAN2.text
     lines = []
@@ -109,28 +109,28 @@ def _step(d: Discrete) -> list[tuple[str, str]]:
     return lines + [(name(n), name(after)) for n, (after, _) in zip(d.step.states, d.free, strict=True)]
 
 
-def _inputs(reading: Reading) -> list[tuple[str, str, str, str]]:
+def _input_lines(reading: ExportedCell) -> list[tuple[str, str, str, str]]:
     return [
-        (BRIAN2.name_of(n), _unit(reading.units[n]), _dimension(reading.units[n]), reading.meanings[n])
+        (BRIAN2.name_of(n), _unit_factor(reading.units[n]), _dimension_name(reading.units[n]), reading.meanings[n])
         for n in reading.equations.inputs
     ]
 
 
-def _unit(unit: str) -> str:
+def _unit_factor(unit: str) -> str:
     """A unit as Brian2 writes it after a number: ``*mV``, nothing for a plain number."""
     if unit == "1":
         return ""
     return unit.removeprefix("1") if unit.startswith("1/") else "*" + unit.replace("GOhm", "Gohm")
 
 
-def _dimension(unit: str) -> str:
+def _dimension_name(unit: str) -> str:
     for ours, theirs in _DIMENSIONS.items():
         unit = unit.replace(ours, theirs)
     return unit
 
 
-def _value(reading: Reading, state: str, e: sympy.Expr) -> str:
+def _state_value(reading: ExportedCell, state: str, e: sympy.Expr) -> str:
     """An expression as a value of a state; a bare number gets the state's unit."""
     e = sympy.sympify(e)
     text = BRIAN2.text(e)
-    return f"{text}{_unit(reading.units[state])}" if e.is_number else text
+    return f"{text}{_unit_factor(reading.units[state])}" if e.is_number else text

@@ -9,7 +9,7 @@ import sympy
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.stepping import Step, newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
-from ephysfit.reports.export.exported import Reading
+from ephysfit.reports.export.exported import ExportedCell
 
 #: the margin, as exported programs call it
 U = symbol("margin_mV")
@@ -18,7 +18,7 @@ Assignment = tuple[str, sympy.Expr]
 
 
 @dataclass(frozen=True, eq=False)
-class Discrete:
+class DiscreteStep:
     """A neuron's step as assignments, in the order in which they are to be made.
 
     Attributes
@@ -46,18 +46,18 @@ class Discrete:
     rest: dict[str, sympy.Expr]
 
 
-def discrete(reading: Reading) -> Discrete:
+def make_discrete_step(reading: ExportedCell) -> DiscreteStep:
     """The step of a fitted cell."""
     s = step(reading.neuron)
     values = coefficients(reading.fit.neuron, reading.dt)[0].tolist()
-    named = {newest(n): symbol(after(n)) for n in s.states}
-    free, held = ([(after(n), e.xreplace(named)) for n, e in rule] for rule in (s.advance, s.advance_held))
-    margin, jump = sympy.sympify(s.margin), in_order(list(s.jump))
+    named = {newest(n): symbol(name_after_step(n)) for n in s.states}
+    free, held = ([(name_after_step(n), e.xreplace(named)) for n, e in rule] for rule in (s.advance, s.advance_held))
+    margin, jump = sympy.sympify(s.margin), order_assignments(list(s.jump))
     rest = dict(zip(s.states, map(sympy.sympify, s.rest), strict=True))
-    rate = None if s.hazard is None else sympy.sympify(s.hazard).xreplace({MARGIN: sharpened(reading)})
+    rate = None if s.hazard is None else sympy.sympify(s.hazard).xreplace({MARGIN: sharpened_margin(reading)})
     every = [*(e for _, e in (*free, *held, *jump)), margin, *rest.values(), *([] if rate is None else [rate])]
     read = {a.name for e in every for a in sympy.sympify(e).free_symbols}
-    return Discrete(
+    return DiscreteStep(
         step=s,
         coefs={n: v for n, v in zip(s.coefs, values, strict=True) if n in read},
         free=free,
@@ -69,24 +69,24 @@ def discrete(reading: Reading) -> Discrete:
     )
 
 
-def after(state: str) -> str:
+def name_after_step(state: str) -> str:
     """The name of a state's value after the step."""
     return f"{state}_next"
 
 
-def sharpened(reading: Reading) -> sympy.Expr:
+def sharpened_margin(reading: ExportedCell) -> sympy.Expr:
     """The argument of the hazard: the margin, sharpened for the causal run."""
     beta, offset = reading.sharpen
     return U if (beta, offset) == (1.0, 0.0) else sympy.Float(beta) * (U - sympy.Float(offset))
 
 
-def in_order(changes: list[Assignment]) -> list[Assignment]:
+def order_assignments(changes: list[Assignment]) -> list[Assignment]:
     """Changes that happen at once as assignments one after the other: what is overwritten too early is kept aside.
 
     Examples
     --------
     >>> a, b = symbol("a"), symbol("b")
-    >>> in_order([("a", b), ("b", a + b)])
+    >>> order_assignments([("a", b), ("b", a + b)])
     [('a_before', a), ('a', b), ('b', a_before + b)]
     """
     out: list[Assignment] = []

@@ -14,7 +14,7 @@ from ephysfit.neuron.functions import elements
 from ephysfit.neuron.roles import Role
 from ephysfit.neuron.symbols import Equations, equations, named_equations
 from ephysfit.neuron.symbols import text as equation_text
-from ephysfit.reports.export.quoting import Free
+from ephysfit.reports.export.quoting import UnquotedText
 
 #: how an exported neuron may spike; the readouts of `Fit.simulate` by a short name
 SPIKING = {
@@ -36,7 +36,7 @@ class Constant:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class ExportedCell:
     """A fitted cell as exporters need it.
 
     Attributes
@@ -92,8 +92,8 @@ class Reading:
     def meanings(self) -> dict[str, str]:
         """What states and inputs are, by flat name."""
         kind = self.neuron
-        of: dict[str, str] = {n: Free(s.doc) for k, s in kind.states.items() for n in flat_names({k: s})}
-        return of | {n: Free(i.doc or "injected current") for n, i in kind.inputs.items()}
+        of: dict[str, str] = {n: UnquotedText(s.doc) for k, s in kind.states.items() for n in flat_names({k: s})}
+        return of | {n: UnquotedText(i.doc or "injected current") for n, i in kind.inputs.items()}
 
     @property
     def about(self) -> dict[str, Any]:
@@ -109,13 +109,13 @@ class Reading:
             "spiking": f"{self.spiking}: {SPIKING[self.spiking]}",
         }
         return {
-            **{name: Free(text) for name, text in said.items()},
+            **{name: UnquotedText(text) for name, text in said.items()},
             "dt": self.dt,
-            "equations": [Free(line) for line in equation_text(self.neuron)],
+            "equations": [UnquotedText(line) for line in equation_text(self.neuron)],
         }
 
 
-def read(fit: Fit, spiking: str | None = None) -> Reading:
+def read_fit(fit: Fit, spiking: str | None = None) -> ExportedCell:
     """A fit as exporters need it.
 
     Parameters
@@ -138,23 +138,25 @@ def read(fit: Fit, spiking: str | None = None) -> Reading:
     if chosen == "causal" and fit.sharpen is None:  # the fit found its plain threshold run the better causal run
         chosen = "threshold"
     sharpen = fit.sharpen if chosen == "causal" and fit.sharpen is not None else (1.0, 0.0)
-    return Reading(fit, chosen, sharpen, tuple(_constants(fit.neuron)), named_equations(kind))
+    return ExportedCell(fit, chosen, sharpen, tuple(_list_constants(fit.neuron)), named_equations(kind))
 
 
-def _constants(neuron: Neuron) -> list[Constant]:
+def _list_constants(neuron: Neuron) -> list[Constant]:
     kind = type(neuron)
     out = []
     for name in [*kind.parameters, *kind.pinned]:
-        declared, free = owner(kind, name), name in kind.parameters
+        declared, free = find_declaration(kind, name), name in kind.parameters
         values = [float(v) for v in elements(getattr(neuron, name))]
         flat = list(flat_names({name: declared})) if len(values) == declared.size else [name]
         bounds = (declared.low, declared.high) if free else None
-        out += [Constant(f, v, declared.unit, Free(declared.doc), bounds) for f, v in zip(flat, values, strict=True)]
+        out += [
+            Constant(f, v, declared.unit, UnquotedText(declared.doc), bounds) for f, v in zip(flat, values, strict=True)
+        ]
     needed = {*named_equations(kind).parameters, *equations(kind).parameters, kind.name_of(Role.REFRACTORY)}
     return [c for c in out if c.name in needed]
 
 
-def owner(kind: type[Neuron], name: str) -> Parameter:
+def find_declaration(kind: type[Neuron], name: str) -> Parameter:
     """The declaration of a parameter, in this neuron or in the one it was pinned from."""
     at: type[Neuron] | None = kind
     while at is not None:
@@ -164,11 +166,11 @@ def owner(kind: type[Neuron], name: str) -> Parameter:
     raise ExportError(f"{kind.__name__} pins {name!r}, which no neuron it derives from declares")
 
 
-def refuse(reading: Reading, target: str, reason: str, way_out: str) -> ExportError:
+def refuse(reading: ExportedCell, target: str, reason: str, way_out: str) -> ExportError:
     """The error of an exporter that cannot express a neuron."""
     return ExportError(f"{reading.fit.model} cannot go to {target}: {reason}; {way_out}")
 
 
-def used(reading: Reading, symbols: set[str]) -> Mapping[str, Constant]:
+def select_constants(reading: ExportedCell, symbols: set[str]) -> Mapping[str, Constant]:
     """The constants among these names, in the order of declaration."""
     return {c.name: c for c in reading.constants if c.name in symbols}

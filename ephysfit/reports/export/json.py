@@ -6,13 +6,13 @@ import json as _json
 from typing import Any
 
 from ephysfit.neuron.symbols import MARGIN, latex, symbol
-from ephysfit.reports.export.exported import SPIKING, Reading
+from ephysfit.reports.export.exported import SPIKING, ExportedCell
 from ephysfit.reports.export.mathtext import PLAIN
 
 _FORMAT = 1
 
 
-def json(reading: Reading) -> str:
+def write_json(reading: ExportedCell) -> str:
     """The text of the file; expressions are in Python's arithmetic, with `reading` of their functions beside."""
     eq, text = reading.equations, PLAIN.text
     u = symbol("u")

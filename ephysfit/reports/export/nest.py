@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sympy
 
-from ephysfit.reports.export.discrete import discrete
-from ephysfit.reports.export.exported import Reading, refuse
+from ephysfit.reports.export.discrete import make_discrete_step
+from ephysfit.reports.export.exported import ExportedCell, refuse
 from ephysfit.reports.export.mathtext import NESTML
-from ephysfit.reports.export.quoting import identifier
-from ephysfit.reports.export.templates import fill
+from ephysfit.reports.export.quoting import make_identifier
+from ephysfit.reports.export.templates import fill_template
 
 
-def nest(reading: Reading) -> dict[str, str]:
+def write_nest(reading: ExportedCell) -> dict[str, str]:
     """The model (``.nestml``) and a script (``_nest.py``) that builds it and runs it on a current.
 
     Notes
@@ -28,17 +28,17 @@ def nest(reading: Reading) -> dict[str, str]:
             reading, "NEST", f"it has {len(reading.equations.inputs)} inputs ({', '.join(reading.equations.inputs)}), "
             "and NEST's devices drive a neuron with one current", "take brian2 or python, or fit a neuron of one input",
         )  # fmt: skip
-    d, name, text = discrete(reading), NESTML.name_of, NESTML.text
+    d, name, text = make_discrete_step(reading), NESTML.name_of, NESTML.text
     (driven,) = d.step.inputs
-    model = identifier(f"{reading.fit.model}_{reading.fit.cell}").lower() + "_neuron"
+    model = make_identifier(f"{reading.fit.model}_{reading.fit.cell}").lower() + "_neuron"
     shared = {"about": reading.about, "model": model, "dt": reading.dt}
     rate = None if d.rate is None or reading.spiking == "threshold" else text(d.rate)
     values = d.coefs
     return {
-        ".nestml": fill(
+        ".nestml": fill_template(
             "neuron.nestml.j2",
             **shared,
-            states=[(name(n), _start(e, values), reading.meanings[n]) for n, e in d.rest.items()],
+            states=[(name(n), _rest_number(e, values), reading.meanings[n]) for n, e in d.rest.items()],
             coefs=[(name(n), v) for n, v in values.items()],
             n_ref=reading.refractory_steps,
             input=name(driven),
@@ -50,12 +50,12 @@ def nest(reading: Reading) -> dict[str, str]:
             jump=[(name(n), text(e), n in d.step.states) for n, e in d.jump],
             noisy=reading.spiking == "noisy",
         ),
-        "_nest.py": fill(
+        "_nest.py": fill_template(
             "nest.py.j2", **shared, states=[*map(name, d.step.states), "wait", *(["spent"] if rate else [])]
         ),
     }
 
 
-def _start(e: sympy.Expr, values: dict[str, float]) -> float:
+def _rest_number(e: sympy.Expr, values: dict[str, float]) -> float:
     """A rest value as a number."""
     return float(e.subs({s: values[s.name] for s in e.free_symbols}))

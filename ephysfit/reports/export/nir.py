@@ -9,12 +9,12 @@ import numpy as np
 
 from ephysfit.errors import ExportError, needed
 from ephysfit.neuron.affine import is_affine, matrices
-from ephysfit.reports.export.exported import Reading, refuse
+from ephysfit.reports.export.exported import ExportedCell, refuse
 
 _WAY_OUT = "take brian2, nest, neuroml or python"
 
 
-def nir(reading: Reading, path: Path) -> None:
+def write_nir(reading: ExportedCell, path: Path) -> None:
     """Write a graph of one leaky integrate-and-fire neuron (``nir.LIF``); times in ms, potentials in mV, input in pA.
 
     Raises
@@ -23,7 +23,7 @@ def nir(reading: Reading, path: Path) -> None:
         For every neuron that is more than that: NIR knows no adaptation, no moving threshold, no refractory period, no
         escape noise.
     """
-    numbers = lif_numbers(reading)
+    numbers = compute_lif_fields(reading)
     needed("nir", "export", "a graph of NIR", ExportError)
     import nir as library
 
@@ -33,7 +33,7 @@ def nir(reading: Reading, path: Path) -> None:
     library.write(path, library.NIRGraph({**ends, "neuron": node}, [("input", "neuron"), ("neuron", "output")]))
 
 
-def lif_numbers(reading: Reading) -> dict[str, float]:
+def compute_lif_fields(reading: ExportedCell) -> dict[str, float]:
     """Fields of ``nir.LIF`` of a cell that is one; an error with the reason otherwise."""
     kind, eq = reading.neuron, reading.equations
     if reading.spiking != "threshold":

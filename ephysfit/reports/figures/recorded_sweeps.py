@@ -11,7 +11,18 @@ from matplotlib.backends.backend_pdf import PdfPages
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import RecordingError
 from ephysfit.files import replacing
-from ephysfit.reports.figures.style import CURRENT, GRID, INK, MISSED, MODEL, MUTED, curve, dress, figure, seconds
+from ephysfit.reports.figures.style import (
+    CURRENT,
+    GRID,
+    INK,
+    MISSED,
+    MODEL,
+    MUTED,
+    draw_curve,
+    label_seconds,
+    make_figure,
+    style_axes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +35,7 @@ BEFORE, AFTER, DRAWN = 2.0, 5.0, 150
 SIDES = {"train": "trains", "test": "tests", "both": "its end tests"}
 
 
-def pages(recording: Recording, per_page: int = PER_PAGE) -> list[Figure]:
+def draw_pages(recording: Recording, per_page: int = PER_PAGE) -> list[Figure]:
     """Figures of all sweeps, `per_page` on each.
 
     Parameters
@@ -34,17 +45,17 @@ def pages(recording: Recording, per_page: int = PER_PAGE) -> list[Figure]:
     per_page
         Sweeps on one figure.
     """
-    sides = _sides(recording)
+    sides = _find_sides(recording)
     sweeps = recording.sweeps
     groups = [sweeps[k : k + per_page] for k in range(0, len(sweeps), per_page)]
-    return [_page(recording, group, sides, k, len(groups)) for k, group in enumerate(groups)]
+    return [_draw_page(recording, group, sides, k, len(groups)) for k, group in enumerate(groups)]
 
 
-def save(figures: list[Figure], path: Path) -> list[Path]:
+def save_pages(figures: list[Figure], path: Path) -> list[Path]:
     """Write figures: one PDF of several pages, or numbered pictures."""
     path = Path(path)
     if path.suffix.lower() == ".pdf":
-        return [_pdf(figures, path)]
+        return [_save_pdf(figures, path)]
     several = len(figures) > 1
     names = [path.with_stem(f"{path.stem}_{k + 1:02d}") if several else path for k in range(len(figures))]
     for fig, name in zip(figures, names, strict=True):
@@ -53,14 +64,14 @@ def save(figures: list[Figure], path: Path) -> list[Path]:
     return names
 
 
-def _pdf(figures: list[Figure], path: Path) -> Path:
+def _save_pdf(figures: list[Figure], path: Path) -> Path:
     with replacing(path) as beside, PdfPages(beside) as book:
         for fig in figures:
             book.savefig(fig)
     return path
 
 
-def _sides(recording: Recording) -> dict[str, str]:
+def _find_sides(recording: Recording) -> dict[str, str]:
     try:
         parts = dict(zip(("train", "test"), recording.split(), strict=True))
     except RecordingError:
@@ -70,17 +81,17 @@ def _sides(recording: Recording) -> dict[str, str]:
     return {n: SIDES["both"] if n in both else SIDES[side] for side, listed in names.items() for n in listed}
 
 
-def _page(recording: Recording, sweeps: tuple[Sweep, ...], sides: dict[str, str], page: int, of: int) -> Figure:
-    fig = figure(11.0, 1.0 + 1.75 * len(sweeps))
+def _draw_page(recording: Recording, sweeps: tuple[Sweep, ...], sides: dict[str, str], page: int, of: int) -> Figure:
+    fig = make_figure(11.0, 1.0 + 1.75 * len(sweeps))
     grid = fig.add_gridspec(2 * len(sweeps), 2, width_ratios=(5, 1), height_ratios=[3, 1] * len(sweeps))
     for k, sweep in enumerate(sweeps):
-        voltage = dress(fig.add_subplot(grid[2 * k, 0]))
-        current = dress(fig.add_subplot(grid[2 * k + 1, 0], sharex=voltage))
-        shapes = dress(fig.add_subplot(grid[2 * k : 2 * k + 2, 1]))
-        trace(voltage, sweep)
-        drive(current, sweep)
-        overlay(shapes, sweep)
-        _label(voltage, sweep, sides.get(sweep.name, ""))
+        voltage = style_axes(fig.add_subplot(grid[2 * k, 0]))
+        current = style_axes(fig.add_subplot(grid[2 * k + 1, 0], sharex=voltage))
+        shapes = style_axes(fig.add_subplot(grid[2 * k : 2 * k + 2, 1]))
+        draw_voltage(voltage, sweep)
+        draw_current(current, sweep)
+        draw_spike_shapes(shapes, sweep)
+        _label_sweep(voltage, sweep, sides.get(sweep.name, ""))
         if k < len(sweeps) - 1:
             current.set_xlabel("")
             shapes.set_xlabel("")
@@ -94,7 +105,7 @@ def _page(recording: Recording, sweeps: tuple[Sweep, ...], sides: dict[str, str]
     return fig
 
 
-def _label(ax: Axes, sweep: Sweep, side: str) -> None:
+def _label_sweep(ax: Axes, sweep: Sweep, side: str) -> None:
     words = [
         sweep.name,
         sweep.stimulus if sweep.stimulus != sweep.name else "",
@@ -108,7 +119,7 @@ def _label(ax: Axes, sweep: Sweep, side: str) -> None:
         ax.set_title(f"! {text[:90]}{'…' if len(text) > 90 else ''}", loc="right", fontsize=7.5, color=MISSED, pad=3)
 
 
-def trace(ax: Axes, sweep: Sweep) -> None:
+def draw_voltage(ax: Axes, sweep: Sweep) -> None:
     """The voltage, mV, with the onset of every spike marked above it; masked stretches shaded."""
     ticks = sweep.spike_times
     if sweep.voltage is None:
@@ -116,25 +127,25 @@ def trace(ax: Axes, sweep: Sweep) -> None:
         ax.set_yticks([])
         ax.set_ylim(-1, 1)
     else:
-        curve(ax, sweep.times, sweep.voltage, INK, lw=0.6)
+        draw_curve(ax, sweep.times, sweep.voltage, INK, lw=0.6)
         low, high = float(np.nanmin(sweep.voltage)), float(np.nanmax(sweep.voltage))
         top = high + 0.12 * max(high - low, 1.0)
         ax.plot(ticks, np.full(len(ticks), top), ls="", marker="|", color=MODEL, ms=5, mew=0.8)
         ax.set_ylim(low - 0.05 * max(high - low, 1.0), top + 0.1 * max(high - low, 1.0))
         ax.set_ylabel("mV")
-    for start, stop in _gaps(sweep):
+    for start, stop in _find_invalid_stretches(sweep):
         ax.axvspan(start, stop, color=GRID, lw=0, zorder=0)
     ax.tick_params(labelbottom=False)
 
 
-def drive(ax: Axes, sweep: Sweep) -> None:
+def draw_current(ax: Axes, sweep: Sweep) -> None:
     """The injected current, pA."""
-    curve(ax, sweep.times, sweep.current, CURRENT, lw=0.7)
+    draw_curve(ax, sweep.times, sweep.current, CURRENT, lw=0.7)
     ax.set_ylabel("pA")
-    seconds(ax, 0.0, sweep.duration)
+    label_seconds(ax, 0.0, sweep.duration)
 
 
-def overlay(ax: Axes, sweep: Sweep) -> None:
+def draw_spike_shapes(ax: Axes, sweep: Sweep) -> None:
     """Spikes on top of each other, aligned at their onset: what was taken for one and where it is said to begin."""
     ax.set_xlabel("from onset (ms)")
     ax.set_xlim(-BEFORE, AFTER)
@@ -153,7 +164,7 @@ def overlay(ax: Axes, sweep: Sweep) -> None:
     ax.axvline(0.0, color=MODEL, lw=0.8)
 
 
-def _gaps(sweep: Sweep) -> list[tuple[float, float]]:
+def _find_invalid_stretches(sweep: Sweep) -> list[tuple[float, float]]:
     """Stretches that are not valid, ms."""
     if not sweep.valid:
         return []

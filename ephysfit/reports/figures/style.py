@@ -34,20 +34,20 @@ NAMES = {
 }  # fmt: skip
 
 
-def figure(width: float, height: float, **options: Any) -> Figure:
+def make_figure(width: float, height: float, **options: Any) -> Figure:
     """An empty figure in inches, with constrained layout and no global state."""
     return Figure(figsize=(width, height), layout="constrained", **options)
 
 
-def axes(fig: Figure, *shape: Any, **options: Any) -> Any:
+def make_axes(fig: Figure, *shape: Any, **options: Any) -> Any:
     """Axes of a figure in the house style; arguments as of `Figure.subplots`."""
     made = fig.subplots(*shape, **options)
     for ax in np.ravel(np.asarray(made, dtype=object)):
-        dress(ax)
+        style_axes(ax)
     return made
 
 
-def dress(ax: Axes) -> Axes:
+def style_axes(ax: Axes) -> Axes:
     """Put an axes in the house style."""
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
@@ -61,23 +61,23 @@ def dress(ax: Axes) -> Axes:
     return ax
 
 
-def title(ax: Axes, text: str) -> None:
+def set_title(ax: Axes, text: str) -> None:
     """A short title, left."""
     ax.set_title(text, loc="left", fontsize=9.5, color=INK)
 
 
-def legend(ax: Axes, **options: Any) -> None:
+def add_legend(ax: Axes, **options: Any) -> None:
     """A legend without frame, where there is something to tell apart."""
     if ax.get_legend_handles_labels()[0]:
         ax.legend(**{"frameon": False, "fontsize": 8, "labelcolor": INK, "handlelength": 1.4, **options})
 
 
-def legend_above(ax: Axes, columns: int = 3) -> None:
+def add_legend_above(ax: Axes, columns: int = 3) -> None:
     """A legend on one line above the right end of an axes, so that it covers nothing."""
-    legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.1, columnspacing=1.2)
+    add_legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.1, columnspacing=1.2)
 
 
-def ticks(ax: Axes, train: Train, row: float, color: str, *, height: float = 0.8, width: float = 1.0) -> None:
+def draw_ticks(ax: Axes, train: Train, row: float, color: str, *, height: float = 0.8, width: float = 1.0) -> None:
     """The spikes of one train as ticks: one path, whatever their number."""
     if len(train):
         x = np.repeat(np.asarray(train, dtype=float), 3)
@@ -85,18 +85,18 @@ def ticks(ax: Axes, train: Train, row: float, color: str, *, height: float = 0.8
         ax.plot(x, y, color=color, lw=width, solid_capstyle="butt")
 
 
-def curve(ax: Axes, times: Sampled, values: Sampled, color: str, *, points: int = 3000, **options: Any) -> None:
+def draw_curve(ax: Axes, times: Sampled, values: Sampled, color: str, *, points: int = 3000, **options: Any) -> None:
     """A trace, thinned to the extremes of `points` bins so that no peak is lost."""
-    x, y = thin(times, values, points)
+    x, y = thin_trace(times, values, points)
     ax.plot(x, y, color=color, **{"lw": 0.9, **options})
 
 
-def thin(times: Sampled, values: Sampled, points: int) -> tuple[Sampled, Sampled]:
+def thin_trace(times: Sampled, values: Sampled, points: int) -> tuple[Sampled, Sampled]:
     """Least and greatest value of each of `points` / 2 bins in order of time; short traces stay as they are.
 
     Examples
     --------
-    >>> t, v = thin(np.arange(8.0), np.array([0, 9, 1, 2, 3, -5, 4, 1.0]), 4)
+    >>> t, v = thin_trace(np.arange(8.0), np.array([0, 9, 1, 2, 3, -5, 4, 1.0]), 4)
     >>> v.tolist()
     [0.0, 9.0, -5.0, 4.0]
     """
@@ -112,14 +112,14 @@ def thin(times: Sampled, values: Sampled, points: int) -> tuple[Sampled, Sampled
     return times[picks], values[picks]
 
 
-def seconds(ax: Axes, start: float, stop: float) -> None:
+def label_seconds(ax: Axes, start: float, stop: float) -> None:
     """Label a time axis in ms as seconds, so that long stretches stay readable."""
     ax.set_xlim(start, stop)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms / 1e3:g}"))
     ax.set_xlabel("time (s)")
 
 
-def finite(values: Iterable[float]) -> Trace:
+def select_finite(values: Iterable[float]) -> Trace:
     """The finite ones of some numbers."""
     array = np.asarray(list(values), dtype=float)
     return array[np.isfinite(array)]

@@ -36,7 +36,7 @@ function paint(el) {
 }
 
 export function render({ model, el }) {
-  const root = make("div", "knobs");
+  const root = make("div", "sliders");
   const rows = new Map();
   let last = 0, waiting = null, pending = null, began = 0, guard = 0;
 
@@ -66,8 +66,8 @@ export function render({ model, el }) {
     }));
   }
 
-  function knob(group, k, short) {
-    const row = make("div", "knob");
+  function sliderRow(group, k, short) {
+    const row = make("div", "slider");
     const label = make("label", "", short);
     const slider = make("input");
     Object.assign(slider, { type: "range", min: 0, max: 1000, step: 1 });
@@ -118,18 +118,18 @@ export function render({ model, el }) {
     root.replaceChildren();
     for (const group of model.spec) {
       if (group.measured) continue;
-      const many = group.knobs.length > 1;
+      const many = group.sliders.length > 1;
       const box = make(many ? "details" : "div", "group");
       box.title = group.doc;
       if (many) {
         box.open = model.spec.length < 8;
         const summary = make("summary");
         summary.append(header(group));
-        summary.querySelector("b").textContent = `${group.name} × ${group.knobs.length}`;
+        summary.querySelector("b").textContent = `${group.name} × ${group.sliders.length}`;
         box.append(summary);
       } else box.append(header(group));
       box.append(make("p", "doc", group.doc));
-      group.knobs.forEach((k, i) => box.append(knob(group, k, many ? String(i + 1) : "")));
+      group.sliders.forEach((k, i) => box.append(sliderRow(group, k, many ? String(i + 1) : "")));
       root.append(box);
     }
     root.append(speed);
