@@ -83,15 +83,19 @@ for row in table[table["status"] != "done"].itertuples():
 # ## Resume
 # Each task is one file in the folder of the run. Whoever asks again gets what is there, as long as the recording,
 # the settings and the version are the same; after a power cut only what is missing is done. `retry_failed=True`
-# does the failed ones again, once their files are mended. `watch` is told after each task, and here once: there
+# does the failed ones again, once their files are mended. `progress` is called after each task, and here once: there
 # is nothing to do.
 
 # %%
-told = []
+calls = []
 again = ef.fit_many(
-    cells, ["BankGIF", "GIF"], folder=home / "run", runs=50, watch=lambda t: told.append((t.kept, len(t.outcomes)))
+    cells,
+    ["BankGIF", "GIF"],
+    folder=home / "run",
+    runs=50,
+    progress=lambda t: calls.append((t.earlier, len(t.outcomes))),
 )
-print("kept, done anew:", told)
+print("kept, done anew:", calls)
 assert again.equals(table)
 
 # %% [markdown]

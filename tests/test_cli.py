@@ -432,7 +432,7 @@ def test_export_writes_what_it_says_and_refuses_with_a_reason(run: Run, fitted: 
     assert all(Path(p).stat().st_size for p in written)
     refused = run("export", fit, "--to", "nir", "-o", tmp_path / "cell.nir")
     assert refused.code == 1
-    assert "cannot go to NIR" in refused.message
+    assert "cannot be exported to NIR" in refused.message
     assert not (tmp_path / "cell.nir").exists()
 
 

@@ -88,7 +88,7 @@ def export(fit, to, folder: Path):
         return fit.export(to, folder / f"cell_{to}")
     except ExportError as refused:
         refusal = str(refused)
-    assert f"{fit.model} cannot go to" in refusal
+    assert f"{fit.model} cannot be exported to" in refusal
     return ()
 
 

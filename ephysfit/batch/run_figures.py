@@ -1,4 +1,4 @@
-"""The figures of a population, for its page and for a paper's supplement."""
+"""Figures of a run over its cells, for its page and for the supplement of a paper."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ephysfit.deprecation import deprecated
 from ephysfit.metrics.headline_scores import AGREEMENT, RATIO
 from ephysfit.reports.figures.style import (
     CONSENSUS,
@@ -31,16 +32,16 @@ SCORES = {
     AGREEMENT.name: AGREEMENT.label, "md_star_4": "Md*, ±4 ms", RATIO.name: "Γ/R of the noise-free run, ±4 ms",
     "rate_error": "rate error",
 }  # fmt: skip
-#: groups of cells
+#: colours of the groups of cells
 COLOURS = (MODEL, EXTRA, CONSENSUS, MISSED, NOISY, INK)
-#: parameters that are drawn of one neuron
+#: most parameters of one neuron that are drawn
 MOST = 12
-#: models and neurons that are drawn
+#: most models and neurons that are drawn
 MODELS = 12
 
 
 def draw_figures(found: Population) -> Iterator[tuple[str, str, Figure]]:
-    """(title, caption, figure) of each."""
+    """Yield (title, caption, figure) of every figure of the page."""
     yield (
         "Scores",
         "Each dot is a cell, the bar the median, the box the middle half; far outliers lie beyond the axis.",
@@ -49,19 +50,23 @@ def draw_figures(found: Population) -> Iterator[tuple[str, str, Figure]]:
     if len(found.models) > 1:
         yield (
             "Models, cell by cell",
-            "A line is a cell; its colour the model that did best on it.",
+            "Each line is a cell, coloured by the model that scores best on it.",
             draw_comparison(found),
         )
     for name in list(dict.fromkeys(found.parameters["fitted"].dropna()))[:MODELS]:
         fig = draw_parameters(found, str(name))
         if fig is not None:
-            yield f"Parameters of {name}", "One panel a parameter, over the cells of this neuron.", fig
+            yield (
+                f"Parameters of {name}",
+                "One panel per parameter: its distribution over the cells fitted with this neuron.",
+                fig,
+            )
     for name, grouping in found.groupings.items():
         yield f"Cells as {name}", _caption_of_groups(grouping), draw_clusters(grouping)
 
 
 def draw_scores(found: Population) -> Figure:
-    """Every cell's headline scores, a row a model."""
+    """Draw the headline scores of every cell, one row per model."""
     models = found.models[:MODELS]
     fig = make_figure(8.6, 0.9 + 0.34 * max(len(models), 2))
     for ax, (column, label) in zip(np.ravel(make_axes(fig, 1, len(SCORES), sharey=True)), SCORES.items(), strict=True):
@@ -78,7 +83,7 @@ def draw_scores(found: Population) -> Figure:
 
 
 def _limit_axis(ax: Any, values: Any) -> None:
-    """Leave out of sight what lies so far off that the others would fall together; the tables have it."""
+    """Limit the axis to the bulk of the values, so that far outliers do not compress it; the tables list those."""
     if len(values) < 8:
         return
     low, high = np.quantile(values, (0.25, 0.75))
@@ -87,7 +92,7 @@ def _limit_axis(ax: Any, values: Any) -> None:
 
 
 def _draw_strip(ax: Any, values: Any, row: int) -> None:
-    """Dots with the quartiles and the median."""
+    """Draw the values of one model as dots, with quartiles and median."""
     if not len(values):
         return
     jitter = np.random.default_rng(len(values)).uniform(-0.28, 0.28, len(values))
@@ -101,7 +106,7 @@ def _draw_strip(ax: Any, values: Any, row: int) -> None:
 
 
 def draw_comparison(found: Population) -> Figure:
-    """Md* of each cell under every model it was fitted with."""
+    """Draw Md* of each cell for every model that was fitted to it."""
     models = found.models[:MODELS]
     wide = found.done.pivot_table(index="cell", columns="model", values="md_star_8")[models]
     wide = wide.dropna().head(400)
@@ -118,7 +123,7 @@ def draw_comparison(found: Population) -> Figure:
 
 
 def draw_parameters(found: Population, neuron: str) -> Figure | None:
-    """Histograms of the parameters of one fitted neuron; of a neuron with many, those that vary most."""
+    """Draw histograms of the parameters of one neuron, at most `MOST`, those that vary most; None where none varies."""
     part = found.parameters[found.parameters["fitted"] == neuron]
     by = {str(n): p for n, p in part.groupby("name") if len(p) > 1 and p["value"].nunique() > 1}
     if not by:
@@ -149,7 +154,7 @@ def _relative_spread(values: Any) -> float:
 def _caption_of_groups(grouping: Grouping) -> str:
     groups = len(np.unique(grouping.group))
     if groups == 1:
-        return "Principal components of the standardised parameters. The cells fall into no clear groups."
+        return "Principal components of the standardised parameters. The cells do not fall into clear groups."
     sizes = ", ".join(str(n) for n in np.bincount(grouping.group))
     return (
         f"Principal components of the standardised parameters; {groups} groups of {sizes} cells "
@@ -158,7 +163,7 @@ def _caption_of_groups(grouping: Grouping) -> str:
 
 
 def draw_clusters(grouping: Grouping) -> Figure:
-    """Cells on the first two principal components of their parameters, coloured by group."""
+    """Draw cells on the first two principal components of their parameters, coloured by group."""
     fig = make_figure(8.6, 3.4)
     ax = make_axes(fig)
     for g in np.unique(grouping.group):
@@ -170,3 +175,20 @@ def draw_clusters(grouping: Grouping) -> Figure:
     ax.set_xlabel(f"component 1 ({grouping.share[0]:.0%})")
     ax.set_ylabel(f"component 2 ({grouping.share[1]:.0%})")
     return fig
+
+
+#: functions by their names before 0.2.0
+_RENAMED = {
+    "pictures": "draw_figures",
+    "scores": "draw_scores",
+    "compared": "draw_comparison",
+    "parameters": "draw_parameters",
+    "clusters": "draw_clusters",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    deprecated(f"{__name__}.{name}", f"{__name__}.{_RENAMED[name]}", "0.2.0")
+    return globals()[_RENAMED[name]]

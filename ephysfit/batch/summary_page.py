@@ -1,4 +1,4 @@
-"""The page of a run: how scores and parameters spread over cells, which model suits which cell, who stands apart."""
+"""Write the page of a run: scores and parameters over cells, models compared cell by cell, clusters, outliers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ephysfit.batch.collect import Folder, read_tables
 from ephysfit.batch.run_figures import draw_figures
 from ephysfit.batch.store import DONE
 from ephysfit.batch.summary import Population
+from ephysfit.deprecation import deprecated
 from ephysfit.errors import BatchError
 from ephysfit.files import split_spec, write_text
 from ephysfit.reports.svg import render_inline_svg
@@ -25,22 +26,31 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _STYLE = Path(__file__).parents[1] / "reports" / "templates" / "report.css"
-#: rows of a table before the page sends the reader to the tables
+#: most rows of a table on the page
 SHOWN = 200
 
 
 def read_population(folder: Folder) -> Population:
-    """Read a run.
+    """Read the results of a run.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the run, finished or not.
+
+    Returns
+    -------
+    Population
 
     Raises
     ------
     BatchError
-        If it is no run, or no task has ended.
+        If the folder is not that of a run, or no task has ended.
     """
     all_of = read_tables(folder)
     fits, parameters = all_of["fits"], all_of["parameters"]
     if fits.empty:
-        raise BatchError(f"{folder}: no task has ended yet; ephysfit status {folder} tells how far the run is")
+        raise BatchError(f"{folder}: no task has ended yet; `ephysfit status {folder}` shows the progress of the run")
     groupings = {name: g for name, part in parameters.groupby("fitted") if (g := group_cells(part)) is not None}
     return Population(
         Path(folder), fits, parameters, groupings, find_outliers(fits[fits["status"] == DONE], parameters)
@@ -48,14 +58,20 @@ def read_population(folder: Folder) -> Population:
 
 
 def write_page(folder: Folder, path: str | PathLike[str] | None = None) -> Path:
-    """Write the page of a run; its path.
+    """Write the page of a run.
 
     Parameters
     ----------
     folder : path
-        Of the run, finished or not.
+        Folder of the run, finished or not.
     path : path, optional
-        ``population.html`` in the folder unless given. Links to the pages of cells count from there.
+        File of the page; ``population.html`` in the folder unless given. Links to the reports of cells are relative
+        to it.
+
+    Returns
+    -------
+    Path
+        File of the page.
     """
     found = read_population(folder)
     page = Path(path) if path is not None else found.folder / "population.html"
@@ -90,7 +106,7 @@ def _collect_content(found: Population, page: Path) -> dict[str, Any]:
 
 
 def _plain_records(table: DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain values, None for what is missing."""
+    """Rows of a table as plain values, None where a value is missing."""
     return [{str(k): None if v is None or v != v else v for k, v in r.items()} for r in table.astype(object)
             .where(table.notna(), None).to_dict("records")]  # fmt: skip
 
@@ -103,7 +119,7 @@ def _summarize_model(part: DataFrame, model: str) -> dict[str, Any]:
 
 
 def _link_to_report(folder: Path, page: Path, row: dict[str, Any]) -> str:
-    """Where the page of a fit is, as the population's page sees it; empty if it has none."""
+    """Link to the report of a fit, relative to the page of the run; empty if there is none."""
     slug = split_spec(row["model"])[1] if ".py" in row["model"] else row["model"]
     own = folder / "reports" / f"{row['cell']}/{slug}.html"
     return relpath(own, page.parent) if own.is_file() else ""
@@ -113,3 +129,14 @@ def _format_number(value: Any, digits: int = 2) -> str:
     if value is None or value != value:
         return "–"
     return f"{value:.{digits}f}".replace("-", "−")
+
+
+#: functions by their names before 0.2.0
+_RENAMED = {"population": "read_population", "write": "write_page"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    deprecated(f"{__name__}.{name}", f"{__name__}.{_RENAMED[name]}", "0.2.0")
+    return globals()[_RENAMED[name]]

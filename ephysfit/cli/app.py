@@ -1,4 +1,4 @@
-"""The command `ephysfit`: its verbs, and what errors look like from a shell."""
+"""The command `ephysfit`: its commands, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ephysfit.cli.commands import OLD_VERBS, VERBS, LazyGroup
 from ephysfit.cli.output import print_error, replace_unprintable, shorten_warnings
 from ephysfit.errors import EphysfitError
 
-#: what an exit code says
+#: exit codes
 DONE, FAILED, USAGE = 0, 1, 2
 
 app = typer.Typer(
@@ -29,7 +29,7 @@ app = typer.Typer(
 
 
 def _placeholder() -> None:
-    """Stands for a verb that is not imported: `LazyGroup` puts the verb itself in its place."""
+    """Placeholder of a command that is not imported yet; `LazyGroup` replaces it."""
 
 
 for name, line in VERBS.items():
@@ -57,12 +57,12 @@ def _show_root(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; an error that ephysfit raises on purpose becomes a message and exit code 1.
+    """Run the command; an `EphysfitError` becomes a message and exit code 1.
 
     Parameters
     ----------
     arguments : sequence of str, optional
-        Those of the process unless given.
+        Command-line arguments; those of the process unless given.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shorten_warnings()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="ephysfit")
-    except BrokenPipeError:  # who read the answer has seen enough
+    except BrokenPipeError:  # the reader of the output has closed the pipe
         sys.stdout = None
         sys.exit(DONE)
     except EphysfitError as error:

@@ -1,4 +1,4 @@
-"""Scores of every readout of a fitted cell, shown the same way by `fit` and `score`."""
+"""Scores of every readout of a fitted cell, printed by `fit` and `score`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ephysfit.reports.tables import ScoreLine, make_score_lines
 def run_and_score(
     fit: Fit, test: Recording, train: Recording | None, *, runs: int, seed: int = 1, dt: float | None = None
 ) -> Evidence:
-    """Runs of the fitted cell on the test stimuli with their scores, in steps of `dt` ms (of the fit unless given)."""
+    """Run the fitted cell on the test stimuli in steps of `dt` ms (of the fit unless given), and score the runs."""
     return run(replace(fit, dt=dt or fit.dt), test, train, runs=runs, seed=seed)
 
 
 def to_dict(evidence: Evidence) -> dict[str, Any]:
-    """The scores as plain values, by readout."""
+    """Return the scores as plain values, by readout."""
     return {
         "cell": evidence.fit.cell,
         "model": evidence.fit.model,
@@ -34,7 +34,7 @@ def to_dict(evidence: Evidence) -> dict[str, Any]:
 
 
 def print_scores(evidence: Evidence) -> None:
-    """What the numbers say in two sentences, the table, and what to know before trusting it."""
+    """Print the headline, the table of scores and the warnings."""
     print_paragraph(write_headline(evidence).sentence)
     readouts = tuple(evidence.scores)
     rows = [_make_row(line, readouts) for line in make_score_lines(evidence.scores)]
@@ -70,5 +70,5 @@ def _describe_scored(scored: tuple[tuple[float, float], ...]) -> str:
 
 
 def _list_warnings(evidence: Evidence) -> Iterator[str]:
-    """Each caution once: of the fit, then of the scores."""
+    """List the warnings of the fit and of the scores, each once."""
     yield from dict.fromkeys([*evidence.fit.warnings, *(w for s in evidence.scores.values() for w in s.warnings)])

@@ -1,4 +1,4 @@
-"""Which sweeps train and which test, from what a user writes on the command line."""
+"""Select training and test sweeps from the options of the command line."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ephysfit.fitting.recording_identity import is_of
 
 
 def split_recording(recording: Recording, train: str | None, test: str | None) -> tuple[Recording, Recording]:
-    """(train, test) as asked; without a word, repeated stimuli test.
+    """Split a recording into (train, test) as the options say; by default repeated stimuli are test sweeps.
 
     Raises
     ------
     typer.BadParameter
-        If a sweep does not exist, or one is on both sides.
+        If a sweep does not exist, or is in both parts.
     RecordingError
-        If one side would be empty.
+        If one part would be empty.
     """
     try:
         return divide(recording, train, test)
@@ -30,37 +30,37 @@ def split_recording(recording: Recording, train: str | None, test: str | None) -
 
 
 def select_unseen_sweeps(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
-    """What of a recording a saved fit has not seen: as asked, or all that it was not trained on.
+    """Select the sweeps that were not used by a saved fit, as the options say or from its provenance.
 
     Raises
     ------
     ScoreError
-        If the recording holds sweeps that may have trained the fit and nothing says which.
+        If the recording holds sweeps that may have trained the fit, and its provenance does not identify them.
     """
     if train is not None or test is not None:
         return split_recording(recording, train, test)[1]
     trained = set(_label_sweeps(fit.provenance.sweeps, fit.provenance.recording))
     if not trained & set(_label_sweeps([s.name for s in recording.sweeps], recording.source)):
         return recording
-    asked = fit.provenance.split
-    fitted, held = split_recording(recording, asked.get("train"), asked.get("test"))
+    split = fit.provenance.split
+    fitted, held = split_recording(recording, split.get("train"), split.get("test"))
     if is_of(fit.provenance.data_sha256, fitted):
         return held
     raise ScoreError(
-        f"{recording.source}: holds sweeps that go by the names of those the fit was trained on, with other samples or "
-        "spikes; say which to use, as --test SWEEPS"
+        f"{recording.source}: holds sweeps with the names of the training sweeps of this fit, but with other samples or "
+        "spikes; select the test sweeps with --test SWEEPS"
     )
 
 
 def select_training_sweeps(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
-    """What of a recording a saved fit was trained on: as asked, or as the fit split it; all of it where that is it."""
+    """Select the sweeps that trained a saved fit, as the options say or from its provenance."""
     if train is None and test is None and is_of(fit.provenance.data_sha256, recording):
         return recording
-    asked = fit.provenance.split
-    return split_recording(recording, train or asked.get("train"), test or asked.get("test"))[0]
+    split = fit.provenance.split
+    return split_recording(recording, train or split.get("train"), test or split.get("test"))[0]
 
 
 def _label_sweeps(names: Iterable[str], source: str) -> list[str]:
-    """Sweeps named after their file too, as they are where several files are joined."""
+    """Prefix names of sweeps with the name of their file, as in a recording joined from several files."""
     stem = source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     return [name if "/" in name else f"{stem}/{name}" for name in names]

@@ -1,4 +1,4 @@
-"""The page: widgets of a session, and what moves when one of them does."""
+"""The page: the widgets of a session, and their callbacks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ephysfit.explorer.traces import Convergence, Traces
 from ephysfit.explorer.widgets import ParameterSliders, read_template
 from ephysfit.neuron.declare import scalar_values
 
-#: kept models drawn in the raster
+#: most models kept for comparison in the raster
 DRAWN = 3
 FIELDS, PARTS = [read_template("fields.css")], [read_template("parts.css")]
 START = -1
@@ -80,7 +80,7 @@ class Page:
         self.run = comparison.make_run_table(fits, self._jump) if len(fits) > 1 else None
 
     def side(self) -> Any:
-        """The column of controls."""
+        """Return the column of controls."""
         row = partial(pn.Row, sizing_mode="stretch_width", margin=0)
         return pn.Column(
             self.cell, self.stimulus_choice, self.model, self.shown, row(self.fit, self.auto, self.stop), self.progress,
@@ -88,12 +88,12 @@ class Page:
         )  # fmt: skip
 
     def main(self) -> Any:
-        """The column of what there is to see."""
+        """Return the column of plots and scores."""
         parts = [self.run, self.message, self.tiles, self.view, self.curve, self.compared]
         return pn.Column(*(p for p in parts if p is not None), sizing_mode="stretch_width", margin=0)
 
     def template(self) -> Any:
-        """The whole page."""
+        """Return the whole page."""
         page = pn.Template(read_template("page.html.j2"))
         page.add_panel("side", self.side())
         page.add_panel("main", self.main())
@@ -101,10 +101,10 @@ class Page:
         page.add_variable("source", self.source)
         return page
 
-    # what happens
+    # callbacks
 
     def _guarded(self, act: Callable[..., None]) -> Callable[..., None]:
-        """The act, with an error that ephysfit raises on purpose told on the page."""
+        """Wrap a callback so that an `EphysfitError` is shown on the page."""
 
         def run(*arguments: Any) -> None:
             try:
@@ -128,7 +128,7 @@ class Page:
         self.message.object = f'<p class="message now{" bad" if bad else ""}">{html}</p>'
 
     def _set(self, widget: Any, **values: Any) -> None:
-        """Set a widget from here, without the act that a user's choice has."""
+        """Set a widget without triggering its callback."""
         self.quiet = True
         try:
             widget.param.update(**values)
@@ -167,7 +167,7 @@ class Page:
             self._show()
 
     def _set_sliders(self) -> None:
-        """Sliders for what the session holds now."""
+        """Set sliders and lists to the current neuron of the session."""
         session = self.session
         options = {s.label: k for k, s in enumerate(session.shown)}
         at = next((k for k, s in enumerate(session.shown) if s is session.now), START)
@@ -185,32 +185,36 @@ class Page:
         self.sliders.repaint += 1
 
     def _sliders_moved(self, changes: Mapping[str, float]) -> None:
-        """A slider moved."""
+        """Change parameters after a slider has moved."""
         self.session.change_parameters(changes)
         if START not in self.shown.options.values():
             self._set(self.shown, options={self.session.now.label: START, **self.shown.options}, value=START)
         self._guarded(self._show)()
 
     def _show(self) -> None:
-        """Run what is on the sliders and show it."""
+        """Run the neuron on the sliders and show its response."""
         session = self.session
         response = session.compute_response()
         assert session.stimulus is not None
-        compared = {k.label: session.compute_response(k, runs=0).train for k in session.compared[-DRAWN:] if k is not session.now}
+        compared = {
+            k.label: session.compute_response(k, runs=0).train
+            for k in session.compared[-DRAWN:]
+            if k is not session.now
+        }
         with pn.io.hold():  # one message for all that changed, so that the browser paints once
             self.traces.show_response(session.stimulus, response, compared)
             self.tiles.object = comparison.render_tiles(response.numbers)
             self._show_message(comparison.describe_session(session))
 
     def _span_moved(self, attr: str, old: Any, new: Any) -> None:
-        """Zoomed or moved: draw what is visible with all its points, once after the last of the moves."""
+        """Redraw the visible stretch at full resolution, once after a series of zooms or moves."""
         if self.span_due or self.document is None:
             return
         self.span_due = True
 
         def fill() -> None:
             self.span_due = False
-            self.traces.zoomed()
+            self.traces.redraw()
 
         self.document.add_timeout_callback(fill, 60)
 
@@ -235,14 +239,14 @@ class Page:
         return io.StringIO(json.dumps(fit.to_dict(), indent=1, allow_nan=False) + "\n")
 
     def _jump(self, cell: int, saved: Any) -> None:
-        """A row of the run's table was chosen."""
+        """Open the cell of a chosen row of the table."""
         self._guarded(self._open_fit)(cell, saved)
 
     def _open_fit(self, cell: int, saved: Any) -> None:
         self._open_cell(cell)
         at = next((k for k, s in enumerate(self.session.shown) if s.saved is saved), None)
         if at is None:
-            self.session.library.open(saved)  # says why there is none
+            self.session.library.open(saved)  # raises the reason why there is no fit
         else:
             self._open_shown(at)
 
@@ -275,7 +279,7 @@ class Page:
         self.stop.visible = self.progress.visible = False
 
     def _line(self, job: Background, line: Mapping[str, Any]) -> None:
-        """A line of the worker."""
+        """Handle a line of the worker."""
         if job is not self.job:
             return
         if "error" in line:
@@ -283,7 +287,7 @@ class Page:
             self._show_message(f"the fit could not be made: {escape(str(line['error']))}", bad=True)
         elif "fit" in line:
             self._stop()
-            self.session.fitted(line["fit"])
+            self.session.add_fit(line["fit"])
             self._list_stimuli(self.stimulus_choice.value or 0)
             self.session.keep()
             self._set_sliders()
@@ -295,7 +299,7 @@ class Page:
             self.progress.object = comparison.render_progress(line["stage"], line["fraction"])
 
     def _step(self, line: Mapping[str, Any]) -> None:
-        """Where the fit stands: a point of its curve, and its neuron on the sliders and in the plots."""
+        """Show a step of the fit: a point of its curve, and its neuron on the sliders and in the plots."""
         best = line["loss"] is not None and self.convergence.add(line["stage"], line["loss"])
         if best and line.get("model") == type(self.session.now.neuron).__name__ and line.get("values"):
             self.session.change_parameters(line["values"])

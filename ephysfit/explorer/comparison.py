@@ -1,4 +1,4 @@
-"""Numbers of the page as text: tiles, the sentence above the plots, kept models beside each other, a run's table."""
+"""Render the numbers of the page: tiles, the sentence above the plots, the comparison of models, the table of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, RATIO
 from ephysfit.neuron.declare import Neuron
 from ephysfit.reports.tables import format_percent, format_score
 
-#: name of a number: its label, a note, and whether more is better
+#: name of a score → its label, a note, and whether higher is better
 LABELS: dict[str, tuple[str, str, bool | None]] = {
     RATIO.name: (RATIO.label, "1: as the cell itself", True),
     COINCIDENCE.name: (COINCIDENCE.label, "no repeats: ceiling unknown", True),
@@ -29,12 +29,12 @@ LABELS: dict[str, tuple[str, str, bool | None]] = {
 
 
 def format_number(name: str, value: float) -> str:
-    """A number of a take as text."""
+    """Format a score of a response."""
     return format_percent(value) if name in ("predicted", "extra") else format_score(value, 2)
 
 
 def render_tiles(numbers: Mapping[str, float]) -> str:
-    """The scores, large."""
+    """Render the scores as tiles."""
     cells = [
         (format_number(name, numbers[name]), label, note)
         for name, (label, note, _) in LABELS.items()
@@ -49,28 +49,28 @@ def render_tiles(numbers: Mapping[str, float]) -> str:
 
 
 def describe_session(session: Session) -> str:
-    """What is seen, in a line."""
+    """Describe in one sentence what the page shows."""
     stimulus = session.stimulus
     assert stimulus is not None
     start, stop = (t / 1e3 for t in stimulus.window)
     role = session.role(stimulus)
-    seen = {"held out": "never seen by the fit", "training": "<b>the fit saw this</b>",
-            "partly training": "<b>the fit saw a part of this</b>"}.get(role, "")  # fmt: skip
+    remark = {"held out": "not used by the fit", "training": "<b>used by the fit</b>",
+            "partly training": "<b>partly used by the fit</b>"}.get(role, "")  # fmt: skip
     return (
         f"<b>{escape(session.now.label)}</b> on <b>{escape(stimulus.name)}</b>"
-        + (f" ({seen})" if seen else "")
+        + (f" ({remark})" if remark else "")
         + f". Scored {start:g} to {stop:g} s."
     )
 
 
 def render_progress(stage: str, fraction: float) -> str:
-    """A bar with the name of the stage."""
+    """Render a progress bar with the name of the stage."""
     width = 100 * min(max(fraction, 0.0), 1.0)
     return f'<p class="message">fitting: {escape(stage)}</p><div class="bar"><i style="width:{width:.0f}%"></i></div>'
 
 
 def render_comparison(rows: Sequence[tuple[str, Neuron, Mapping[str, float]]], where: str) -> str:
-    """Kept models beside each other; the best of each column is bold."""
+    """Render the table of compared models; the best value of each column is bold."""
     names = [n for n in LABELS if any(n in numbers for _, _, numbers in rows)]
     best = {n: _find_best([numbers.get(n, float("nan")) for _, _, numbers in rows], LABELS[n][2]) for n in names}
     head = "".join(f'<th class="n">{LABELS[n][0]}</th>' for n in names)
@@ -97,7 +97,7 @@ def _find_best(values: Sequence[float], more: bool | None) -> int:
 
 
 def make_run_table(fits: Sequence[tuple[int, SavedFit]], choose: Callable[[int, SavedFit], None]) -> Any:
-    """A table of saved fits with a filter over each column; a click on a row opens its cell."""
+    """Make a table of saved fits with a filter per column; a click on a row opens its cell."""
     rows = [_make_run_row(saved) for _, saved in fits]
     frame = pd.DataFrame(rows).dropna(axis=1, how="all")
     numeric = [c for c in frame.columns if frame[c].dtype.kind in "fi"]
@@ -123,7 +123,7 @@ def make_run_table(fits: Sequence[tuple[int, SavedFit]], choose: Callable[[int, 
 
 
 def _make_run_row(saved: SavedFit) -> dict[str, Any]:
-    """What a run's table says of a fit."""
+    """Make the row of a fit in the table of a run."""
     content, scores = saved.content, saved.scores
     return {
         "cell": saved.cell,

@@ -1,4 +1,4 @@
-"""What one open page looks at: a cell, a stimulus, a neuron, and what was kept beside it. No widgets here."""
+"""State of one open page, without widgets: cell, stimulus, neuron, and the models kept for comparison."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Sharpen = tuple[float, float] | None
 
 @dataclass(frozen=True, eq=False)
 class ShownNeuron:
-    """A neuron that can be put on the sliders: its label, how its causal run is sharpened, its fit if it is one."""
+    """A neuron that can be put on the sliders, with its label, the sharpening of its causal run, and its fit if any."""
 
     label: str
     neuron: Neuron
@@ -35,18 +35,18 @@ class ShownNeuron:
 
     @classmethod
     def of(cls, label: str, fit: Fit, saved: SavedFit | None = None) -> ShownNeuron:
-        """A fit, with the sharpening it found."""
+        """Return the neuron of a fit, with its sharpening."""
         return cls(label, fit.neuron, fit.sharpen, fit, fit.dt, saved)
 
 
 class Session:
-    """State of one page.
+    """State of one open page.
 
     Parameters
     ----------
     library : Shelf
     models : sequence of str
-        Neurons of users' own files, ``my_file.py:Mine``, beside the catalogue.
+        Neurons in files of the user, ``my_file.py:Mine``, besides the catalogue.
     """
 
     def __init__(self, library: Library, models: Sequence[str] = ()) -> None:
@@ -62,7 +62,7 @@ class Session:
         self.now = ShownNeuron("start values", next(iter(self.models.values())).start())
 
     def choose_cell(self, index: int) -> None:
-        """Read a cell: its stimuli and its fits. Nothing changes if it cannot be read.
+        """Read a cell, with its stimuli and fits. The state stays unchanged if that fails.
 
         Raises
         ------
@@ -93,15 +93,15 @@ class Session:
         return start_from_training(kind.start(), self._training())
 
     def _training(self) -> Recording | None:
-        """What a fit would train on: the start never sees the test sweeps."""
+        """Return the training data of a fit: start values must not depend on the test sweeps."""
         return self.recording if self.parts is None else self.parts[0]
 
     def choose_stimulus(self, index: int) -> None:
-        """Another stimulus of the cell."""
+        """Choose another stimulus of the cell."""
         self.stimulus = self.stimuli[index]
 
     def choose_model(self, name: str) -> None:
-        """The start of another neuron; what it shares with the one before keeps its value."""
+        """Choose another neuron at its start values; parameters that both neurons share keep their values."""
         kind = self.models[name]
         if kind is not type(self.now.neuron):
             self.now = ShownNeuron(
@@ -110,17 +110,17 @@ class Session:
             )
 
     def choose_shown(self, index: int) -> None:
-        """One of the fits, or what was kept."""
+        """Choose one of the fits or of the models kept for comparison."""
         self.now = self.shown[index]
 
     def change_parameters(self, changes: Mapping[str, Any]) -> None:
-        """Some parameters changed by hand."""
+        """Change some parameters by hand, by flat name."""
         neuron = change_parameters(self.now.neuron, changes)
         label = self.now.label if self.now.label.endswith("by hand") else f"{self.now.label}, by hand"
         self.now = ShownNeuron(label, neuron, self.now.sharpen, None, self.now.dt)
 
-    def fitted(self, content: Mapping[str, Any]) -> None:
-        """A fit that came from the worker."""
+    def add_fit(self, content: Mapping[str, Any]) -> None:
+        """Add a fit that the worker has finished."""
         kind = self.models.get(str(content["model"]))
         fit = make_fit(content, kind)
         n = sum(s.label.startswith(f"{fit.model} · fitted here") for s in self.shown)
@@ -128,7 +128,7 @@ class Session:
         self.shown.append(self.now)
 
     def keep(self) -> None:
-        """Keep what is on the sliders for comparison."""
+        """Keep the neuron on the sliders for comparison."""
         label = self.now.label
         while any(k.label == label for k in self.compared):
             label += " ′"
@@ -138,7 +138,7 @@ class Session:
             self.shown.append(added)
 
     def compute_response(self, what: ShownNeuron | None = None, runs: int | None = None) -> Response:
-        """A run of what is on the sliders, or of something kept, on the present stimulus."""
+        """Run the neuron on the sliders, or another one, on the current stimulus."""
         if self.stimulus is None:
             raise FitError(f"{self.cell.name}: no stimulus to run on")
         one = what or self.now
@@ -147,7 +147,7 @@ class Session:
 
     @property
     def training(self) -> Recording:
-        """What a fit from this page is fitted to: repeats are kept for testing.
+        """Training data of a fit from this page; repeats are reserved for testing.
 
         Raises
         ------
@@ -159,22 +159,22 @@ class Session:
         return self.parts[0]
 
     def role(self, stimulus: ShownStimulus) -> str:
-        """Whether a fit may have seen a stimulus: "held out", "training", or "partly training"."""
+        """Return whether a fit may have used a stimulus: "held out", "training", "partly training" or ""."""
         now = self.now.fit
         if now is not None and now.provenance.sweeps:
-            seen = set(now.provenance.sweeps)
+            used = set(now.provenance.sweeps)
             held = set() if self.parts is None else {s.name for s in self.parts[1].sweeps}
         elif self.parts is not None:
-            seen, held = ({s.name for s in part.sweeps} for part in self.parts)
+            used, held = ({s.name for s in part.sweeps} for part in self.parts)
         else:
             return ""
         mine = set(stimulus.sweeps)
-        if not mine & seen:
+        if not mine & used:
             return "held out"
         return "partly training" if mine & held else "training"
 
     def as_fit(self) -> Fit:
-        """What is on the sliders as a fit that can be saved; what was set by hand says so."""
+        """Return the neuron on the sliders as a fit that can be saved, with a warning if it was set by hand."""
         if self.now.fit is not None:
             return self.now.fit
         step = self.stimulus.dt if self.stimulus else 0.5
@@ -187,7 +187,7 @@ class Session:
 
 
 def _list_models(own: Sequence[str]) -> dict[str, type[Neuron]]:
-    """Neurons that one injected current can drive, a user's own first."""
+    """List the neurons that one injected current can drive, those of the user first."""
     mine = {kind.__name__: kind for kind in map(find, own)}
     return {**mine, **{n: k for n, k in catalogue().items() if len(k.inputs) == 1 and n not in mine}}
 
@@ -200,7 +200,7 @@ def _split_or_none(recording: Recording) -> tuple[Recording, Recording] | None:
 
 
 def start_from_training(neuron: Neuron, training: Recording | None) -> Neuron:
-    """A start with what a fit would read off the training data put in; as it is where a fit would refuse them."""
+    """Set the measured parameters of a start from the training data; unchanged where a fit would refuse these data."""
     if training is None:
         return neuron
     try:

@@ -1,4 +1,4 @@
-"""Sliders of a neuron, read off its declaration: name, unit, bounds, axis, meaning; banks in groups."""
+"""Describe the sliders of a neuron from its declaration: name, unit, bounds, axis and meaning; banks are groups."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from ephysfit.neuron.functions import Bank
 
 
 def describe_sliders(neuron: Neuron) -> list[dict[str, Any]]:
-    """One group a declared parameter, its scalars inside, as the page wants them.
+    """Describe the sliders, one group per declared parameter with its scalars.
+
+    Parameters
+    ----------
+    neuron : Neuron
+
+    Returns
+    -------
+    list of dict
 
     Examples
     --------
@@ -31,7 +39,7 @@ def describe_sliders(neuron: Neuron) -> list[dict[str, Any]]:
 
 
 def change_parameters(neuron: Neuron, changes: Mapping[str, Any]) -> Neuron:
-    """The neuron with some scalars changed by flat name; what lies beyond a bound is put on it.
+    """Change some scalars by flat name; values beyond a bound are set to it.
 
     Examples
     --------
@@ -49,8 +57,7 @@ def change_parameters(neuron: Neuron, changes: Mapping[str, Any]) -> Neuron:
 
 
 def start_sharing_parameters(neuron: Neuron, kind: type[Neuron]) -> Neuron:
-    """The start of another neuron, with what both declare alike (name, unit, size) taken over, so that changing the
-    model keeps the membrane one has set."""
+    """Start another neuron with the values of the parameters that both declare alike (name, unit, size)."""
     shared = {
         n: getattr(neuron, n)
         for n, p in kind.parameters.items()

@@ -1,7 +1,7 @@
-"""One stimulus of one cell, ready to be run again and again: what a slider moves is answered from here.
+"""One stimulus of one cell, prepared for repeated runs while a slider moves.
 
-Everything that does not depend on parameters (repeats, current on the grid of the simulation, window of the score) is
-made once, so that a take costs a run of the compiled engine and a few coincidence counts.
+Everything that does not depend on the parameters (repeats, current on the grid of the simulation, scored window) is
+prepared once, so that a response costs a run of the compiled engine and a few coincidence counts.
 """
 
 from __future__ import annotations
@@ -27,30 +27,31 @@ from ephysfit.simulation.simulate import drives, simulate
 
 #: noisy runs of a stochastic neuron
 RUNS = 12
-#: longest stretch that follows a slider, ms; longer stimuli come in parts
+#: longest stimulus, ms; longer ones are divided into parts
 LONGEST = 60_000.0
 
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """One run of a neuron on a scene.
+    """Response of a neuron to a stimulus.
 
     Attributes
     ----------
     neuron : Neuron
     train : (spike,) array, ms
-        Of the causal run of a stochastic neuron, else of the threshold run.
+        Train of the causal run of a stochastic neuron, otherwise of the threshold run.
     noisy : tuple of (spike,) arrays, ms
+        Trains of the noisy runs.
     voltage, threshold : (time,) arrays, mV, or None where the neuron has no state V
     margin : (time,) array, mV
         Distance to threshold.
     hits : Agreement
-        The train against the repeats.
+        Agreement of the train with the repeats.
     numbers : mapping of str to float
         Scores in the scored window: "gamma_over_R_4" or (without repeats) "gamma_4", "md_star_8", "predicted", "extra",
         "rate_model_hz", "rate_data_hz". NaN where undefined.
     seconds : float
-        What it took.
+        Computing time, s.
     """
 
     neuron: Neuron
@@ -75,9 +76,10 @@ class ShownStimulus:
         Names of the repeats.
     current : (time,) or (time, input) array, pA, in steps of `dt`
     dt : float, ms
-    stimulus : Stimulus
+    recorded : Stimulus
+        The stimulus as recorded, with its repeats.
     window : (start, stop), ms
-        What is scored.
+        The scored stretch.
     """
 
     name: str
@@ -99,10 +101,14 @@ class ShownStimulus:
         ----------
         neuron : Neuron
         sharpen : (float, float) or None
-            Of the causal run, as a fit found it; None takes the threshold run of a stochastic neuron too.
+            Sharpening of the causal run, as a fit found it; None: the threshold run, also of a stochastic neuron.
         runs : int
-            Noisy runs of a stochastic neuron. Their noise is the same at every call, so that a slider moves the spikes
-            and chance does not.
+            Noisy runs of a stochastic neuron. Their noise is the same at every call, so that only the slider moves
+            the spikes.
+
+        Returns
+        -------
+        Response
         """
         begin = time.perf_counter()
         kind = type(neuron)
@@ -126,7 +132,7 @@ class ShownStimulus:
         )  # fmt: skip
 
     def numbers(self, train: Train, noisy: tuple[Train, ...]) -> dict[str, float]:
-        """Scores of a run in the scored window."""
+        """Compute the scores of a run in the scored window."""
         start, stop = self.window
         data = cut(list(self.recorded.spike_times), start, stop)
         one = cut([train], start, stop)
@@ -150,8 +156,10 @@ class ShownStimulus:
 
 
 def compute_threshold(v: Trace, u: Trace, train: Train, dt: float) -> Trace:
-    """Where the membrane would spike, mV, (time,): V less the margin; steps of a spike repeat the one before, because
-    there the margin is that before the spike and V that after it."""
+    """Compute the spike threshold, mV, (time,): V minus the margin.
+
+    At a spike, the margin is the one before it and V the one after it, so these steps repeat the previous value.
+    """
     out = v - u
     at = np.floor(train / dt).astype(int)
     out[at] = out[np.maximum(at - 1, 0)]
@@ -159,7 +167,7 @@ def compute_threshold(v: Trace, u: Trace, train: Train, dt: float) -> Trace:
 
 
 def list_stimuli(recording: Recording, dt: float) -> list[ShownStimulus]:
-    """Every stimulus of a recording, longer ones in parts of a minute; most repeats first."""
+    """List the stimuli of a recording, long ones in parts of a minute, those with most repeats first."""
     found = [part for stimulus in recording.stimuli() for part in _split_into_parts(recording, stimulus, dt)]
     return sorted(found, key=lambda s: -s.recorded.repeats)
 
@@ -188,16 +196,17 @@ def _make_shown_stimulus(label: str, names: tuple[str, ...], stimulus: Stimulus,
 
 
 def _find_scored_window(stimulus: Stimulus) -> tuple[float, float]:
-    """The stretch that `score` would score."""
+    """Find the stretch that `score` would score, ms."""
     scored, _ = match([[np.empty(0)]], presented(_SingleStimulus(stimulus), None), None, None)
     return scored[0].start, scored[0].stop
 
 
 @dataclass(frozen=True)
 class _SingleStimulus:
-    """A stimulus as `presented` wants it: as the only one of a recording."""
+    """A single stimulus with the interface of a recording, as `presented` takes it."""
 
     recorded: Stimulus
 
     def stimuli(self) -> tuple[Stimulus, ...]:
+        """Return the only stimulus."""
         return (self.recorded,)

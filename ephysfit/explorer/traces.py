@@ -1,6 +1,6 @@
-"""The plots of the page: raster, membrane and current on one time axis, and how a fit converges.
+"""The plots of the page: raster, membrane and current on one time axis, and the loss of a running fit.
 
-Every mark carries the name of its colour as a tag; the page paints it for light and dark.
+Every mark carries the name of its colour as a tag, which the page uses for its light and dark schemes.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from ephysfit.reports.figures.style import (
     thin_trace,
 )
 
-#: points of a trace on screen at a time; zooming in asks for more
+#: most points of a trace on the screen; zooming in adds detail
 POINTS = 2000
-#: shown at first, s
+#: initial length of the view, s
 FIRST = 2.5
 
 
 class Traces:
-    """Raster, membrane and current of a stimulus; `show` moves their data and nothing else."""
+    """Raster, membrane and current of a stimulus; `show_response` replaces their data only."""
 
     def __init__(self) -> None:
         self.span = Range1d(start=0.0, end=FIRST, bounds=(0.0, FIRST))
@@ -48,7 +48,7 @@ class Traces:
         self.drawn: dict[str, tuple[float, float, float]] = {}
 
     def layout(self) -> Any:
-        """The plots under each other."""
+        """Return the plots, stacked."""
         return bokeh_panels.stack_panels([self.raster, self.membrane, self.current])
 
     def _raster(self) -> Any:
@@ -86,7 +86,7 @@ class Traces:
         return p
 
     def show_stimulus(self, stimulus: ShownStimulus) -> None:
-        """Another stimulus: what does not depend on parameters."""
+        """Show another stimulus: everything that does not depend on the parameters."""
         end = stimulus.duration / 1e3
         start = min(stimulus.window[0] / 1e3, max(end - FIRST, 0.0))
         self.span.update(bounds=(0.0, end), start=start, end=min(start + FIRST, end))
@@ -101,7 +101,7 @@ class Traces:
         self.drawn, self.frame = {}, None
 
     def show_response(self, stimulus: ShownStimulus, response: Response, compared: Mapping[str, Train]) -> None:
-        """One response, and the trains of models kept for comparison."""
+        """Show a response, and the trains of the models kept for comparison."""
         self._place(stimulus, response, compared)
         times = np.arange(len(response.margin)) * stimulus.dt / 1e3
         has_v = response.voltage is not None
@@ -113,10 +113,10 @@ class Traces:
         label = "membrane (mV)" if has_v else "to threshold (mV)"
         if self.membrane.yaxis[0].axis_label != label:
             self.membrane.yaxis[0].axis_label = label
-        self.zoomed()
+        self.redraw()
 
-    def zoomed(self) -> None:
-        """Fill the plots with as many points as the visible stretch shows."""
+    def redraw(self) -> None:
+        """Redraw the visible stretch at full resolution."""
         start, end = self.visible
         margin = 0.25 * (end - start)
         for name, source in self.lines.items():
@@ -126,14 +126,14 @@ class Traces:
             elif name in ("recorded", "current"):
                 self._fill_once(name, (start, end, margin))
             else:
-                source.data = self._seen(name, start - margin, end + margin)
+                source.data = self._cut_visible(name, start - margin, end + margin)
         for name, trains in self.trains.items():
             self.ticks[name].data = _make_visible_segments(trains, start - margin, end + margin)
         self._fit_range(start, end)
 
     @property
     def visible(self) -> tuple[float, float]:
-        """The visible stretch, s."""
+        """Visible stretch (start, stop), s."""
         span: Any = self.span
         return float(span.start), float(span.end)
 
@@ -141,20 +141,20 @@ class Traces:
     trains: Mapping[str, list[tuple[Train, float]]] = {}
 
     def _fill_once(self, name: str, where: tuple[float, float, float]) -> None:
-        """What no slider moves is sent again only after a zoom."""
+        """Send a trace that does not depend on the parameters, only after a zoom."""
         if self.drawn.get(name) != where:
             self.drawn[name] = where
             start, end, margin = where
-            self.lines[name].data = self._seen(name, start - margin, end + margin)
+            self.lines[name].data = self._cut_visible(name, start - margin, end + margin)
 
-    def _seen(self, name: str, start: float, end: float) -> dict[str, Any]:
+    def _cut_visible(self, name: str, start: float, end: float) -> dict[str, Any]:
         x, y = self.full[name]
         inside = slice(np.searchsorted(x, start), np.searchsorted(x, end) + 1)
         a, b = thin_trace(x[inside], y[inside], POINTS)
         return {"x": a.astype(np.float32), "y": b.astype(np.float32)}
 
     def _fit_range(self, start: float, end: float) -> None:
-        """The membrane's axis: all that is visible, and never tighter while sliders move, so that it does not jump."""
+        """Fit the axis of the membrane to the visible data; while sliders move it only widens."""
         names = [n for n in ("recorded", "voltage", "threshold") if len(self.lines[n].data["y"])]
         shown = [(np.asarray(self.lines[n].data["x"]), np.asarray(self.lines[n].data["y"])) for n in names]
         values = np.concatenate([np.empty(0), *(y[(x >= start) & (x <= end)] for x, y in shown)])
@@ -175,14 +175,14 @@ class Traces:
     limits = (-100.0, 50.0)
 
     def _place(self, stimulus: ShownStimulus, response: Response, compared: Mapping[str, Train]) -> None:
-        """Trains on rows: the repeats, the model, what was kept, the noisy runs."""
+        """Place trains on rows: repeats, model, models kept for comparison, noisy runs."""
         repeats = stimulus.recorded.spike_times
         row = len(repeats) + 1.0
         names = {(len(repeats) - 1) / 2: f"recorded × {len(repeats)}" if len(repeats) > 1 else "recorded", row: "model"}
         found: dict[str, list[tuple[Train, float]]] = {name: [] for name in self.ticks}
-        for k, (spikes, seen) in enumerate(zip(repeats, response.hits.predicted, strict=True)):
-            found["hit"].append((spikes[seen], k))
-            found["missed"].append((spikes[~seen], k))
+        for k, (spikes, matched) in enumerate(zip(repeats, response.hits.predicted, strict=True)):
+            found["hit"].append((spikes[matched], k))
+            found["missed"].append((spikes[~matched], k))
         found["model"] = [(response.train[response.hits.shared], row)]
         found["extra"] = [(response.train[~response.hits.shared], row)]
         for label, train in compared.items():
@@ -208,7 +208,7 @@ class Traces:
 
 
 class Convergence:
-    """The loss of a fit against its steps, one line a stage."""
+    """The loss of a running fit by step, one line per stage."""
 
     def __init__(self) -> None:
         self.source = ColumnDataSource({"x": [], "y": []})
@@ -224,13 +224,16 @@ class Convergence:
         self.stage = ""
 
     def clear(self) -> None:
-        """Nothing fitted yet."""
+        """Clear the curve."""
         self.points, self.stage = [], ""
         self.source.data = self.now.data = {"x": [], "y": []}
 
     def add(self, stage: str, loss: float) -> bool:
-        """One more step, drawn as the best so far, because several starts climb side by side; another stage, whose loss
-        is of another kind, starts a line of its own. Whether it is the best so far."""
+        """Add a step and return whether its loss is the lowest so far.
+
+        The lowest loss so far is drawn, because several starts run side by side. A new stage has another kind of loss
+        and starts a new line.
+        """
         if stage != self.stage:
             self.clear()
             self.stage = stage
@@ -241,7 +244,7 @@ class Convergence:
         x, y = map(np.array, zip(*self.points, strict=True))
         self.source.data = {"x": x, "y": y}
         self.now.data = {"x": x[-1:], "y": y[-1:]}
-        # the last steps decide: a start far off must not press them flat
+        # scale to the late steps: a poor start must not compress them
         low, high = float(y.min()), float(np.percentile(y, 75.0))
         pad = 0.08 * (high - low) + 1e-3
         self.plot.y_range.update(start=low - pad, end=high + pad)
@@ -250,7 +253,7 @@ class Convergence:
 
 
 def make_panel(span: Any, label: str, height: int, **options: Any) -> Any:
-    """An empty plot in the style of the page, whose numbers change under one's eyes: more room, fewer rules."""
+    """Make an empty plot for live data: more room for numbers, fewer grid lines."""
     p = bokeh_panels.make_panel(span, label, height, left=96, **options)
     p.toolbar.logo = None
     p.xaxis.minor_tick_line_color = None
@@ -259,12 +262,12 @@ def make_panel(span: Any, label: str, height: int, **options: Any) -> Any:
 
 
 def draw_line(p: Any, source: Any, color: str, **options: Any) -> None:
-    """A line of a source in one of the house's colours."""
+    """Draw a line of a source in one of the colours of `style`."""
     bokeh_panels.draw_line(p, "x", "y", color, source=source, **{"line_width": 1.3, **options})
 
 
 def _make_visible_segments(trains: Sequence[tuple[Train, float]], start: float, end: float) -> dict[str, Any]:
-    """Spikes between two times in s as ticks on their rows."""
+    """Convert the spikes between two times (s) to tick segments."""
     return bokeh_panels.make_tick_segments(
         [(t[np.searchsorted(t, 1e3 * start) : np.searchsorted(t, 1e3 * end)], row) for t, row in trains]
     )

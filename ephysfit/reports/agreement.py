@@ -1,4 +1,4 @@
-"""Which recorded spikes a train predicts and which it misses; which of its spikes nobody recorded."""
+"""Match predicted with recorded spikes: which are predicted, which are missed, which are extra."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from ephysfit.arrays import Train, Trains
+from ephysfit.arrays import Bool, Mask, Train, Trains
 
-Mask = npt.NDArray[np.bool_]
-
-#: half width of a match, ms, where nothing else is said
+#: default half width of a match, ms
 WINDOW = 4.0
 
 
-def mark_matched_spikes(train: Train, others: Train, window: float) -> Mask:
-    """Which spikes of `train` have one of `others` within ±window ms; both sorted.
+def mark_matched_spikes(train: Train, others: Train, window: float) -> Bool[Mask, " _"]:
+    """Mark the spikes of a train that have a spike of another train within ±window.
+
+    Parameters
+    ----------
+    train, others : (spike,) array, sorted, ms
+    window : float, ms
+
+    Returns
+    -------
+    (spike,) array of bool
+        One value per spike of `train`.
 
     Examples
     --------
@@ -34,39 +41,40 @@ def mark_matched_spikes(train: Train, others: Train, window: float) -> Mask:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """One train against recorded repeats.
+    """Agreement of one predicted train with recorded repeats.
 
     Attributes
     ----------
     predicted : tuple of bool arrays
-        Per repeat, which recorded spikes the train has a spike for.
+        For each repeat, which recorded spikes are predicted.
     shared : bool array
-        Which spikes of the train at least one repeat has.
+        Which spikes of the train match a spike of at least one repeat.
     window : float, ms
+        Half width of a match.
     """
 
-    predicted: tuple[Mask, ...]
-    shared: Mask
+    predicted: tuple[Bool[Mask, " _"], ...]
+    shared: Bool[Mask, " _"]
     window: float
 
     @property
     def predicted_share(self) -> float:
-        """Recorded spikes that are predicted, over all recorded spikes; NaN without any."""
+        """Fraction of the recorded spikes that are predicted; NaN without recorded spikes."""
         return _compute_share(self.predicted)
 
     @property
     def extra_share(self) -> float:
-        """Predicted spikes that no repeat has, over all predicted spikes; NaN without any."""
+        """Fraction of the predicted spikes that match no repeat; NaN without predicted spikes."""
         return 1.0 - _compute_share((self.shared,))
 
 
-def _compute_share(masks: Sequence[Mask]) -> float:
+def _compute_share(masks: Sequence[Bool[Mask, " _"]]) -> float:
     total = sum(len(m) for m in masks)
     return float(sum(m.sum() for m in masks) / total) if total else float("nan")
 
 
 def match_train(repeats: Trains, train: Train, window: float = WINDOW) -> Agreement:
-    """Match one train with recorded repeats.
+    """Match one predicted train with recorded repeats.
 
     Parameters
     ----------
@@ -74,7 +82,11 @@ def match_train(repeats: Trains, train: Train, window: float = WINDOW) -> Agreem
     train : (spike,) array, sorted, ms
     window : float, ms
         A recorded spike counts as predicted if the train has a spike within ±window; a spike of the train is extra
-        if no repeat has one within ±window. Chance is not subtracted: that is what Γ does.
+        if no repeat has one within ±window. Chance coincidences are not subtracted, as they are in Γ.
+
+    Returns
+    -------
+    Agreement
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The equations of a neuron as MathML, which browsers render without any script or network; banks stay whole."""
+"""Write the equations of a neuron as MathML, which browsers render without scripts; a bank is one indexed symbol."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class _IndexedBank(Bank):
 
     @classmethod
     def of(cls, element: Any, size: int) -> _IndexedBank:
+        """Return a bank of `size` elements from its general element."""
         bank = cls([element])
         bank.size = size
         return bank
@@ -30,20 +31,22 @@ class _IndexedBank(Bank):
         return _IndexedBank.of(op(self[0], other[0] if isinstance(other, Bank) else other), self.size)
 
     def map(self, function: Callable[[Any], Any]) -> Bank:
+        """Apply a function to the general element."""
         return _IndexedBank.of(function(self[0]), self.size)
 
     def sum(self) -> Any:
+        """Return the sum over the index."""
         e = sympy.sympify(self[0])
         return sympy.Sum(e, (_INDEX, 1, self.size)) if _has_index(e) else e * self.size
 
 
 def margin_symbol(neuron: type[Neuron]) -> str:
-    """What the distance to threshold is called: u, or x where the neuron has a u of its own."""
+    """Symbol of the margin (distance to threshold): u, or x where the neuron declares a u."""
     return "x" if "u" in (*neuron.states, *neuron.parameters) else "u"
 
 
 def find_live_states(neuron: type[Neuron]) -> list[str]:
-    """The states that the equations have once what is pinned is put in."""
+    """Find the states that remain in the equations when pinned values are substituted."""
     live = equations(neuron)
     return [n for n, s in neuron.states.items() if (n if s.size == 1 else f"{n}_1") in live.states]
 
@@ -57,7 +60,7 @@ def _symbol_or_bank(name: str, size: int) -> Any:
 
 
 def _symbolic_neuron(neuron: type[Neuron]) -> Neuron:
-    """An instance of symbols, banks whole; pinned numbers stand as numbers, pinned banks as symbols unless all 0."""
+    """Instantiate a neuron with symbols; pinned numbers stay numbers, pinned banks become symbols unless all are 0."""
     cell = object.__new__(neuron)
     for name, p in neuron.parameters.items():
         object.__setattr__(cell, name, _symbol_or_bank(name, p.size))
@@ -85,12 +88,16 @@ def _pinned_expression(name: str, value: Any) -> Any:
 
 
 def write_equations(neuron: type[Neuron]) -> list[tuple[str, str]]:
-    """The equations of a neuron class, each as (what it is, MathML).
+    """Write the equations of a neuron class, each as (role, MathML).
 
     Parameters
     ----------
     neuron : type[Neuron]
-        Pinned values are put in; what they switch off is gone.
+        Pinned values are substituted; terms that vanish with them are left out.
+
+    Returns
+    -------
+    list of (str, str)
 
     Examples
     --------
@@ -148,7 +155,7 @@ def _rest_expression(cell: Neuron, rest: float | str) -> Any:
 
 
 def _round_constant(value: float) -> sympy.Expr:
-    """A constant as a page shows it: four digits, whole numbers without a point."""
+    """Round a constant for display: four digits, integers without a decimal point."""
     return sympy.Integer(int(value)) if value.is_integer() else sympy.Float(float(f"{value:.4g}"), 4)
 
 

@@ -1,4 +1,4 @@
-"""What a report says first: one sentence and a few numbers that a neuroscientist reads."""
+"""Write the headline of a report: one sentence and a few scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ephysfit.reports.tables import format_percent, format_score
 
 @dataclass(frozen=True)
 class Tile:
-    """One number of the headline: value as text, what it is, what it would be at best or for the cell itself."""
+    """One number of the headline: its value as text, its name, and a note on the best possible value."""
 
     value: str
     name: str
@@ -24,7 +24,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Headline:
-    """Title, the sentence, and the tiles."""
+    """Title, sentence and tiles of a report."""
 
     title: str
     sentence: str
@@ -32,9 +32,9 @@ class Headline:
 
 
 def write_headline(evidence: Evidence) -> Headline:
-    """The first lines of a report.
+    """Write the headline of a report.
 
-    All numbers are of the scored stretches of the test stimuli; the single train is the noise-free run of a
+    All numbers refer to the scored stretches of the test stimuli; the single train is the noise-free run of a
     stochastic neuron, otherwise its threshold run.
     """
     fit = evidence.fit
@@ -47,7 +47,7 @@ def _describe_test_data(evidence: Evidence) -> str:
     seconds = sum(b - a for a, b in spans) / 1e3
     stimuli = "one stimulus" if len(spans) == 1 else f"{len(spans)} stimuli"
     return (
-        f"On {seconds:.3g} s of current that the fit never saw ({stimuli}, {_describe_repeats(evidence)}), "
+        f"On {seconds:.3g} s of current that was not used by the fit ({stimuli}, {_describe_repeats(evidence)}), "
         f"{evidence.fit.model} {_describe_placed_spikes(evidence)}"
     )
 
@@ -64,7 +64,7 @@ def _describe_placed_spikes(evidence: Evidence) -> str:
     hits = evidence.overall
     recorded, own = sum(len(m) for m in hits.predicted), len(hits.shared)
     if not recorded:
-        return f"predicts {own} spikes where the cell is silent."
+        return f"predicts {own} spikes, but the cell is silent."
     if not own:
         return f"stays silent where the cell fires at {evidence.scores[evidence.single].rate_data_hz:.1f} Hz."
     return (
@@ -74,17 +74,17 @@ def _describe_placed_spikes(evidence: Evidence) -> str:
 
 
 def _explain_missing_ceiling(score: Score) -> str:
-    """Why there is nothing of the cell to compare with."""
+    """Explain why the cell's own score is unknown."""
     reliability = score["R"]
     if max(score.n_repeats) < 2:
-        return "Without repeats of a stimulus nobody knows what the cell itself would reach."
+        return "Without repeats of a stimulus, the score that the cell itself would reach is unknown."
     if not score.n_spikes:
-        return "Without recorded spikes nobody knows what the cell itself would reach."
+        return "Without recorded spikes, the score that the cell itself would reach is unknown."
     if isnan(reliability):
-        return "The cell fires so fast that windows about its spikes cover all time: what it would reach is undefined."
+        return "The cell fires so fast that the windows around its spikes cover all time: its own score is undefined."
     return (
-        f"The cell does not repeat itself beyond chance (R = {format_score(reliability, 2)}), so there is nothing to "
-        "compare that with."
+        f"The cell does not repeat itself beyond chance (R = {format_score(reliability, 2)}), so there is no "
+        "ceiling to compare with."
     )
 
 
@@ -95,11 +95,10 @@ def _describe_agreement(evidence: Evidence) -> str:
         gamma = score.row(COINCIDENCE.name)
         if isnan(gamma.value):
             if score.n_spikes or score.rate_model_hz:
-                return (
-                    "Spikes come so fast that windows about them cover all time, so no coincidence factor is defined."
-                )
+                return "The windows around the spikes cover all time, so the coincidence factor is undefined."
             return "There are no spikes to compare, so no score is defined."
-        return f"Its coincidence factor is Γ = {format_score(gamma.value, 2)} (1: every spike, 0: chance). {_explain_missing_ceiling(score)}"
+        value = format_score(gamma.value, 2)
+        return f"Its coincidence factor is Γ = {value} (1: every spike, 0: chance). {_explain_missing_ceiling(score)}"
     top = "" if isnan(row.ceiling) else f"; the best that one train could reach is {format_score(row.ceiling, 2)}"
     return (
         f"Beyond chance, it agrees with the cell {format_score(row.value, 2)} times as well as the cell's own repeats "

@@ -1,4 +1,4 @@
-"""The zoomable view of a fit: raster, membrane and current on one time axis (bokeh, its script inside the page)."""
+"""Make the zoomable view of a fit: raster, membrane and current on one time axis (bokeh)."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures.rates import SIGMA
 from ephysfit.reports.figures.style import CURRENT, EXTRA, INK, MISSED, MODEL, READOUT, Sampled, thin_trace
 
-#: points of a trace that the page carries; more are thinned to extremes
+#: most points of a trace in the page; longer traces are thinned to their extremes
 POINTS = 24_000
-#: noisy runs shown
+#: most noisy runs that are shown
 DRAWN = 20
-#: spikes of a readout that the page carries; of long records fewer runs are shown, one at least
+#: most spikes of a readout in the page; for long records fewer runs are shown, but at least one
 SPIKES = 20_000
-#: longest stretch shown at first, ms
+#: longest stretch in the initial view, ms
 FIRST = 2500.0
 
 
 def make_zoomable_view(evidence: Evidence) -> tuple[str, str]:
-    """(script, div) of the view, both to be put inside the page; nothing is fetched.
+    """Make the view as (script, div), which are embedded in the page; nothing is loaded from the network.
 
-    Panels share one time axis in seconds: drag to move, wheel to zoom, box to zoom into. Colours carry the name of a
-    CSS variable of the page as a tag, by which the page repaints them for light and dark.
+    Panels share one time axis in seconds: drag to move, wheel to zoom, box to zoom into. Each mark
+    carries the name of a CSS variable as a tag, which the page uses to set the colours of its light or dark scheme.
     """
     start, stop = evidence.stretch
     end = evidence.stimulus.duration / 1e3
@@ -100,13 +100,13 @@ def _make_raster(evidence: Evidence, span: Any) -> Any:
 
 
 def _first_runs(runs: Trains) -> list[Train]:
-    """The first runs, as many as the page can carry."""
+    """Select the first runs, limited by `DRAWN` and `SPIKES`."""
     total = np.cumsum([len(t) for t in runs[:DRAWN]])
     return list(runs[: max(int((total <= SPIKES).sum()), 1)])
 
 
 def _make_membrane_panels(evidence: Evidence, span: Any) -> list[Any]:
-    """Recorded voltage and the model's, in one panel where both are membranes."""
+    """Draw the recorded and the model's voltage, in one panel where the model has a membrane potential."""
     sweep, v, u = evidence.stimulus.sweeps[0], evidence.membrane(), evidence.trace("margin")
     dt = evidence.readouts[evidence.single].dt
     panels = []
@@ -134,8 +134,10 @@ def _make_membrane_panels(evidence: Evidence, span: Any) -> list[Any]:
 
 
 def _find_axis_range(values: Trace, shown: Trace | None = None) -> tuple[float, float]:
-    """A range that holds nearly all values, every peak, and all that is shown at first: troughs (artefacts) elsewhere
-    do not press the rest flat."""
+    """Find an axis range that holds the peaks, 99 % of the values and all values of the initial view.
+
+    Deep troughs elsewhere, usually artefacts, are left out so that they do not compress the axis.
+    """
     low, high = float(np.percentile(values, 1.0)), float(values.max())
     low = low if shown is None else float(np.nanmin([low, *shown[np.isfinite(shown)]]))
     margin = 0.08 * (high - low) + 1e-6

@@ -1,4 +1,4 @@
-"""Where in the stimulus a model misses spikes, invents them, and is right."""
+"""Compute the current around predicted, missed and invented spikes, and the rates at levels of the current."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from scipy.signal import lfilter
 from ephysfit.arrays import Trace, Train
 from ephysfit.reports.evidence import Evidence
 
-#: what is shown about a spike, ms
+#: window of the current around a spike, ms before and after
 BEFORE, AFTER = 60.0, 10.0
-#: smoothing of the current that rates are shown against, ms, and how many levels of it
+#: time constant of the smoothing of the current, ms, and number of levels
 FILTER, LEVELS = 10.0, 10
-#: fewer spikes than this have no mean worth a look
+#: fewest spikes for which a mean current is shown
 FEWEST = 5
 
 
 @dataclass(frozen=True, eq=False)
 class SpikeTriggeredCurrent:
-    """The current about spikes of one kind, all of them scored.
+    """Mean current around spikes of one kind, within the scored stretch.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class SpikeTriggeredCurrent:
     count : int
     times : (time,) array, ms from the spike
     mean, error : (time,) arrays, pA
-        With the standard error over spikes.
+        Mean, and its standard error over spikes.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class SpikeTriggeredCurrent:
 
 @dataclass(frozen=True, eq=False)
 class RateCalibration:
-    """Recorded and predicted rate at levels of the smoothed current, each level met equally long.
+    """Recorded and predicted rates at levels of the smoothed current; all levels have equal durations.
 
     Attributes
     ----------
@@ -57,9 +57,19 @@ class RateCalibration:
 
 
 def compute_spike_triggered_currents(evidence: Evidence) -> list[SpikeTriggeredCurrent]:
-    """The current about spikes that are predicted, missed and invented by the single noise-free train."""
+    """Compute the mean current around spikes that the single noise-free train predicts, misses and invents.
+
+    Parameters
+    ----------
+    evidence : Evidence
+
+    Returns
+    -------
+    list of SpikeTriggeredCurrent
+        Empty for a current of fewer than `LEVELS` steps; a kind with fewer than `FEWEST` spikes is left out.
+    """
     stimulus, found = evidence.stimulus, evidence.agreement
-    if np.count_nonzero(np.diff(stimulus.current)) < LEVELS:  # of a few steps the mean about a spike says nothing
+    if np.count_nonzero(np.diff(stimulus.current)) < LEVELS:  # for a few steps a mean around spikes is meaningless
         return []
     empty = [np.empty(0)]
     kinds = {
@@ -91,11 +101,21 @@ def _average_current_about(kind: str, spikes: Train, current: Trace, dt: float) 
 
 
 def compute_rate_calibration(evidence: Evidence) -> RateCalibration | None:
-    """Rates at levels of the smoothed current; None where the current has no levels or nothing spikes."""
+    """Compute recorded and predicted rates at levels of the smoothed current.
+
+    Parameters
+    ----------
+    evidence : Evidence
+
+    Returns
+    -------
+    RateCalibration or None
+        None for less than one second of current, or for a current of fewer than `LEVELS` levels.
+    """
     stimulus, (start, stop) = evidence.stimulus, evidence.scored
     keep = np.exp(-stimulus.dt / FILTER)
     smooth = lfilter([1 - keep], [1, -keep], stimulus.current - stimulus.current[0]) + stimulus.current[0]
-    whole = np.arange(int(start), int(stop))  # one ms each, as rates are
+    whole = np.arange(int(start), int(stop))  # bins of 1 ms
     level = smooth[np.minimum((whole / stimulus.dt).astype(int), len(smooth) - 1)]
     edges = np.quantile(level, np.linspace(0, 1, LEVELS + 1))
     if len(whole) < 1000 or np.ptp(np.unique(np.round(edges, 6))) == 0 or len(np.unique(edges)) <= LEVELS:
@@ -109,7 +129,7 @@ def compute_rate_calibration(evidence: Evidence) -> RateCalibration | None:
 
 
 def _rate_by_level(train: Train, bins: np.ndarray, start: float, stop: float) -> Trace:
-    """Rate of one train at each level, Hz."""
+    """Compute the rate of one train at each level, Hz."""
     inside = train[(train >= start) & (train < stop)]
     at = np.clip((inside - int(start)).astype(int), 0, len(bins) - 1)
     time = np.bincount(bins, minlength=LEVELS)

@@ -1,4 +1,4 @@
-"""The page: everything a report shows as one HTML file that works without network."""
+"""Render a report as one HTML file that works offline."""
 
 from __future__ import annotations
 
@@ -35,11 +35,19 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render_page(evidence: Evidence) -> str:
-    """The report as HTML text.
+    """Render the report as HTML text.
+
+    Parameters
+    ----------
+    evidence : Evidence
+
+    Returns
+    -------
+    str
 
     Notes
     -----
-    The page carries what it shows as JSON too (``<script type="application/json" id="ephysfit-data">``).
+    The page also holds its numbers as JSON (``<script type="application/json" id="ephysfit-data">``).
     """
     env = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -51,7 +59,7 @@ def render_page(evidence: Evidence) -> str:
 
 
 def _collect_markup(evidence: Evidence) -> dict[str, str]:
-    """The parts that are markup already."""
+    """Collect the parts of the page that are markup and must not be escaped."""
     script, div = _make_viewer(evidence)
     return {
         "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
@@ -63,7 +71,7 @@ def _collect_markup(evidence: Evidence) -> dict[str, str]:
 
 
 def _make_viewer(evidence: Evidence) -> tuple[str, str]:
-    """(script, div) of the zoomable view; empty without bokeh (``pip install 'ephysfit[report]'``)."""
+    """Make the zoomable view as (script, div); empty without bokeh (``pip install 'ephysfit[report]'``)."""
     try:
         import bokeh  # noqa: F401
     except ImportError:
@@ -100,7 +108,9 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
         "functions": [
             Markup(text) for name, text in _FUNCTIONS.items() if any(f"<mi>{name}</mi>" in m for _, m in lines)
         ],
-        "figures": {n: (PLOTS[n].says(f), Markup(render_inline_svg(f, n))) for n, f in drawn.items() if f is not None},
+        "figures": {
+            n: (PLOTS[n].caption_of(f), Markup(render_inline_svg(f, n))) for n, f in drawn.items() if f is not None
+        },
         "citations": list_citations(evidence),
         "unit_text": format_unit,
         "signed": lambda v: f"{v:g}".replace("-", "−"),
@@ -108,7 +118,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
 
 
 def _list_warnings(evidence: Evidence) -> list[str]:
-    """Cautions of the fit, then of the scores; each once."""
+    """List the warnings of the fit, the recording and the scores, each once."""
     every = [*evidence.fit.warnings, *evidence.test.warnings]
     for name in (evidence.single, evidence.many):
         every += evidence.scores[name].warnings
@@ -116,7 +126,7 @@ def _list_warnings(evidence: Evidence) -> list[str]:
 
 
 def list_citations(evidence: Evidence) -> list[tuple[str, str]]:
-    """What to cite for this result, as (for what, text): software, model, metrics, data."""
+    """List the citations of this result as (kind, text): software, model, scores, data."""
     fit, facts = evidence.fit, evidence.test.facts
     version = fit.provenance.version
     out = [("software", f"ephysfit {version}".strip())]
@@ -138,7 +148,7 @@ def _to_embedded_json(evidence: Evidence) -> str:
 
 
 def _name_to_html(name: str) -> str:
-    """A parameter's name with its subscript lowered: ``tau_m`` as τ with m."""
+    """Write the name of a parameter in HTML, ``tau_m`` as τ with the subscript m."""
     head, *tail = (escape(_GREEK.get(part, part)) for part in name.split("_"))
     return Markup(f"<i>{head}</i><sub>{' '.join(tail)}</sub>" if tail else f"<i>{head}</i>")
 

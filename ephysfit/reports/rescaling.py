@@ -1,4 +1,4 @@
-"""Time rescaling: with the true hazard, the hazard integrated from spike to spike is exponential of mean 1."""
+"""Time-rescaling test: under the true hazard, the hazard integrated between spikes is exponential with mean 1."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.free_parameters import Free
 from ephysfit.simulation.replay import Replay, Taught
 
-#: fewer intervals than this say nothing
+#: fewest intervals of the test
 FEWEST = 10
 
 
 @dataclass(frozen=True, eq=False)
 class RescaledIntervals:
-    """Integrated hazards between recorded spikes as quantiles that are uniform if the model is right.
+    """Hazards integrated between recorded spikes, as quantiles that are uniform if the hazard is right.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class RescaledIntervals:
     distance : float
         Kolmogorov-Smirnov distance from the uniform distribution.
     band : float
-        Distance that 95 % of right models stay below.
+        95 % limit of the distance under the true hazard.
     """
 
     quantiles: Trace
@@ -39,25 +39,27 @@ class RescaledIntervals:
 
     @property
     def within(self) -> bool:
+        """Whether the distance lies within the 95 % limit."""
         return self.distance <= self.band
 
 
 def rescale_time(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: int = 0) -> RescaledIntervals | None:
-    """Test the hazard of a fitted stochastic neuron on recorded spikes, which are replayed through it.
+    """Test the hazard of a fitted stochastic neuron on recorded spikes, which are replayed.
 
     Parameters
     ----------
     fit : Fit
     recording : Recording
-        Recorded spikes; those that were not fitted make the stricter test.
+        Recorded spikes; spikes that were not used by the fit make the stricter test.
     skip : float
-        Intervals that begin within this many ms of the start of a sweep are left out (at most a twentieth of it).
+        Intervals that begin within this time (ms) of the start of a sweep are left out, at most a twentieth of it.
     seed : int
-        Of the place of a spike within its step, which discrete time leaves open.
+        Seed of the position of each spike within its step, which discrete time leaves undetermined.
 
     Returns
     -------
-    Rescaled, or None without a hazard or with fewer than ten intervals.
+    RescaledIntervals or None
+        None for a neuron without hazard, or with fewer than ten intervals.
 
     References
     ----------
@@ -88,13 +90,13 @@ def _make_replay_sweep(trials: Trials, k: int) -> Taught:
 
 
 def _integrate_hazard(expected: Trace, sweep: Taught, held: int, skip: int, rng: np.random.Generator) -> Trace:
-    """Hazard integrated over the free steps of each interval that is valid throughout."""
+    """Integrate the hazard over the non-refractory steps of each interval that is valid throughout."""
     at = np.flatnonzero(sweep.spikes)
     total = np.concatenate([[0.0], np.cumsum(expected)])
     bad = np.concatenate([[0], np.cumsum(sweep.use == 0)])
     a, b = at[:-1], at[1:]
     first = np.minimum(a + 1 + held, b)
     good = (a >= min(skip, len(expected) // 20)) & (bad[b + 1] == bad[a])
-    # the last step holds the spike somewhere: its part is drawn from where a spike falls, given that there is one
+    # the spike lies somewhere in the last step: its position is drawn given that there is a spike (Haslinger et al.)
     part = -np.log1p(rng.random(len(b)) * np.expm1(-expected[b]))
     return ((total[b] - total[first]) + part)[good]

@@ -1,4 +1,4 @@
-"""A figure as SVG to put inside a page: text stays text, colours follow the page's light or dark scheme."""
+"""Render a figure as SVG inside a page: text stays text, colours follow the light or dark scheme of the page."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ _REFERENCE = re.compile(r"""(?:url\(#|href="#)([^)"]+)""")
 
 
 def render_inline_svg(fig: Figure, name: str) -> str:
-    """The figure as an ``<svg>`` element.
+    """Render a figure as an ``<svg>`` element.
 
     Parameters
     ----------
     fig : Figure
     name : str
-        Prefix of ids, so that several figures live in one page.
+        Prefix of element ids, so that one page can hold several figures.
+
+    Returns
+    -------
+    str
 
     Notes
     -----

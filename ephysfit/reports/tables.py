@@ -1,4 +1,4 @@
-"""The rows of a report, made once for the page, the terminal and JSON."""
+"""Make the rows of a report, shared by the page, the terminal and JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ephysfit.metrics.score import Score
 from ephysfit.neuron.declare import Parameter, flat_names
 from ephysfit.neuron.functions import Bank
 
-#: what the number behind a score's name is, by metric: a template of its setting
+#: template of the setting (window, smoothing) in the name of a score, by metric
 _SETTING = {
     "gamma": "±{} ms", "reliability": "±{} ms", "gamma_over_R": "±{} ms", "md_star": "±{} ms",
     "explained_variance_ratio": "σ = {} ms", "etv": "σ = {} ms", "van_rossum": "τ = {} ms",
@@ -36,7 +36,7 @@ _LABEL = {
 
 
 def format_score(value: float | None, digits: int = 3) -> str:
-    """A score as text: fixed digits, a dash where it is undefined.
+    """Format a score with fixed digits, a dash where it is undefined.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def format_score(value: float | None, digits: int = 3) -> str:
 
 
 def format_parameter(value: float | None, digits: int = 4) -> str:
-    """A parameter as text: four significant digits, or as many as said.
+    """Format a parameter with four significant digits, or as many as given.
 
     Examples
     --------
@@ -57,13 +57,13 @@ def format_parameter(value: float | None, digits: int = 4) -> str:
     if value is None or isnan(value):
         return "–"
     text = f"{value:.{digits}g}"
-    if "e+" in text and abs(value) < 1e6:  # 3.5e+02 is 350 to everybody
+    if "e+" in text and abs(value) < 1e6:  # write 3.5e+02 as 350
         text = f"{float(text):.0f}"
     return text.replace("-", "−")
 
 
 def format_percent(share: float) -> str:
-    """A share as text: ``'86 %'``, a dash where it is undefined."""
+    """Format a fraction as percent, ``'86 %'``, a dash where it is undefined."""
     return "–" if isnan(share) else f"{100 * share:.0f} %"
 
 
@@ -75,7 +75,7 @@ class ScoreLine:
     ----------
     metric, label, setting, doc, reference : str
     cells : mapping of str to Row
-        The line of each readout's score.
+        The row of each readout.
     best : float
         The value of a perfect match.
     higher_is_better : bool or None
@@ -92,14 +92,18 @@ class ScoreLine:
 
 
 def make_score_lines(scores: Mapping[str, Score]) -> list[ScoreLine]:
-    """The scores of several readouts beside each other, one line a metric and setting.
+    """Arrange the scores of several readouts side by side, one line per metric and setting.
 
     Parameters
     ----------
     scores : mapping of str to Score
-        By readout, as in `Evidence.scores`. The line "consensus" inside the score of noisy runs is left out: the
-        consensus is a readout of its own. A line that no readout has a value on (no repeats, so nothing relative to
-        them) is left out too: the score's warnings say why.
+        By readout, as in `Evidence.scores`. The row "consensus" in the score of noisy runs is left out, because the
+        consensus is a readout of its own. A line without any value (without repeats, scores relative to them are
+        undefined) is left out too; the warnings of the score give the reason.
+
+    Returns
+    -------
+    list of ScoreLine
     """
     merged: dict[str, dict[str, Row]] = {}
     for readout, of in scores.items():
@@ -122,9 +126,24 @@ def _make_score_line(name: str, cells: Mapping[str, Row]) -> ScoreLine:
 
 @dataclass(frozen=True)
 class FittedNumber:
-    """One fitted number: flat name, value, standard error (None unless known), the bound it sits on ("" if none),
-    where it lies between its bounds, 0 to 1, on the axis the fit used; its interval as text ("" unless known), and
-    where that begins and ends on the same axis."""
+    """One fitted number.
+
+    Attributes
+    ----------
+    name : str
+        Flat name.
+    value : float
+    standard_error : float or None
+        None where it is unknown.
+    at_bound : str
+        "lower" or "upper" where the value lies on a bound, otherwise "".
+    place : float
+        Position between the bounds, 0 to 1, on the axis of the fit.
+    interval : str
+        Interval as text; "" where it is unknown.
+    span : (float, float) or None
+        Ends of the interval on the same axis as `place`.
+    """
 
     name: str
     value: float
@@ -150,7 +169,7 @@ class ParameterLine:
 
 
 def place_between_bounds(p: Parameter, value: float) -> float:
-    """Where a value lies between its bounds, 0 to 1, on the (log) axis of the fit.
+    """Return the position of a value between its bounds, 0 to 1, on the (logarithmic) axis of the fit.
 
     Examples
     --------
@@ -162,7 +181,7 @@ def place_between_bounds(p: Parameter, value: float) -> float:
 
 
 def make_parameter_lines(fit: Fit) -> list[ParameterLine]:
-    """One line a declared parameter: fitted ones, then what was measured, then what the model pins."""
+    """Make one line per declared parameter: fitted, then measured, then pinned ones."""
     cls = type(fit.neuron)
     rows = {r["name"]: r for r in fit.parameters()}
     lines = []
@@ -198,7 +217,7 @@ def _make_fitted_number(p: Parameter, row: Mapping[str, Any]) -> FittedNumber:
 
 
 def format_interval(low: float | None, high: float | None) -> str:
-    """An interval as text; an end that the data do not set is said to be open.
+    """Format an interval; an end that the data do not determine is open.
 
     Examples
     --------
@@ -207,11 +226,12 @@ def format_interval(low: float | None, high: float | None) -> str:
     """
     if low is None and high is None:
         return "open both ways"
-    return f"{'its bound' if low is None else format_parameter(low, 3)} to {'its bound' if high is None else format_parameter(high, 3)}"
+    begin, end = ("its bound" if value is None else format_parameter(value, 3) for value in (low, high))
+    return f"{begin} to {end}"
 
 
 def make_interval_rows(fit: Fit, end: str) -> list[dict[str, str]]:
-    """Fitted parameters with their intervals, one text row a number, for the terminal; `end` heads the intervals."""
+    """Make text rows of the fitted parameters, one per number, for the terminal; `end` heads the intervals."""
     held = fit.intervals.held if fit.intervals else ()
     rows = []
     for line in make_parameter_lines(fit):
@@ -226,7 +246,7 @@ def make_interval_rows(fit: Fit, end: str) -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class DerivedLine:
-    """A quantity that the spikes determine whatever the mV scale: what it is, how it is read off, value, interval."""
+    """A quantity that spikes determine independently of the mV scale: name, meaning, unit, value and interval."""
 
     name: str
     meaning: str
@@ -236,15 +256,16 @@ class DerivedLine:
 
 
 def make_derived_lines(fit: Fit) -> list[DerivedLine]:
-    """What the intervals of a fit say of quantities that do not depend on the mV scale."""
+    """Make the lines of quantities that do not depend on the mV scale, with their intervals."""
     return [
-        DerivedLine(d.name, d.meaning, "" if d.unit == "1" else d.unit, format_parameter(d.value), format_interval(d.low, d.high))
+        DerivedLine(d.name, d.meaning, "" if d.unit == "1" else d.unit, format_parameter(d.value),
+                    format_interval(d.low, d.high))
         for d in (fit.intervals.derived if fit.intervals else ())
     ]  # fmt: skip
 
 
 def describe_open_directions(fit: Fit) -> list[str]:
-    """What the data leave open, in sentences."""
+    """Describe in sentences the directions in parameter space that the data do not determine."""
     found = fit.intervals
     if found is None:
         return []
@@ -252,7 +273,7 @@ def describe_open_directions(fit: Fit) -> list[str]:
     directions = [_describe_direction(d) for d in found.open]
     if directions:
         lines.append(
-            "Not told apart by these spikes (the prior decides, and predictions hardly change): "
+            "Not distinguished by these spikes (the prior decides, and predictions hardly change): "
             + "; ".join(directions) + "."
         )  # fmt: skip
     return lines
@@ -264,7 +285,7 @@ def _describe_direction(found: OpenDirection) -> str:
 
 
 def _make_pinned_line(fit: Fit, name: str) -> ParameterLine | None:
-    """The line of a pinned parameter, as declared by the model it is pinned in."""
+    """Make the line of a pinned parameter from its declaration in the model from which it was pinned."""
     owner: Any = type(fit.neuron)
     while owner is not None and name not in owner.parameters:
         owner = owner.base
@@ -281,7 +302,7 @@ def _make_pinned_line(fit: Fit, name: str) -> ParameterLine | None:
 
 @dataclass(frozen=True)
 class StageLine:
-    """One stage of a fit: how it ended, its losses per spike, and how long it took."""
+    """One stage of a fit: how it ended, its losses per spike, and its duration in s."""
 
     stage: str
     status: str
@@ -292,7 +313,7 @@ class StageLine:
 
 
 def make_stage_lines(fit: Fit) -> list[StageLine]:
-    """The history of a fit, one line a stage."""
+    """Make the history of a fit, one line per stage."""
     return [
         StageLine(e.stage, e.status.name.lower().replace("_", " "), e.status.value, e.train, e.validation, e.seconds)
         for e in fit.history
@@ -300,11 +321,11 @@ def make_stage_lines(fit: Fit) -> list[StageLine]:
 
 
 def make_provenance_lines(fit: Fit) -> list[tuple[str, str]]:
-    """What made this fit, as (name, text)."""
+    """Make the provenance of a fit as (name, text)."""
     known = fit.provenance.to_dict()
     stages = known.pop("stages", [])
     if not any((known.get("split") or {}).values()):
-        known.pop("split", None)  # nobody asked for one: the sweeps are named
+        known.pop("split", None)  # no split was requested: the sweeps are listed
     lines = [(k.replace("_", " "), _format_setting(v)) for k, v in known.items() if v not in ("", None)]
     return [*lines, *((f"stage {s.get('stage', '?')}", _format_setting(_drop_key(s, "stage"))) for s in stages)]
 
@@ -325,5 +346,5 @@ def _format_setting(value: Any) -> str:
 
 
 def format_unit(unit: str) -> str:
-    """A unit as people write it: powers raised, nothing for a pure number."""
+    """Format a unit: raised powers, nothing for a dimensionless number."""
     return "" if unit == "1" else unit.replace("**2", "²").replace("**3", "³")

@@ -36,13 +36,13 @@ def done(tmp_path_factory):
     (cells / "broken.npz").write_bytes(b"PK\x03\x04 nothing more")
     tasks = make_tasks(find_cells(cells), MODELS, Settings(runs=20))
     seen = []
-    tally = run(home / "run", tasks, executor=Local(2), watch=lambda t: seen.append(len(t.outcomes)))
-    return home / "run", tally, seen
+    progress = run(home / "run", tasks, executor=Local(2), progress=lambda t: seen.append(len(t.outcomes)))
+    return home / "run", progress, seen
 
 
 def test_every_task_ends_and_the_broken_one_says_why(done):
-    folder, tally, seen = done
-    assert tally.counts == {"done": 6, "failed": 2}
+    folder, progress, seen = done
+    assert progress.counts == {"done": 6, "failed": 2}
     assert seen == list(range(9))
     table = fits(folder)
     assert list(table.columns) == [c.name for c in TABLES["fits"]]
@@ -57,16 +57,16 @@ def test_every_task_ends_and_the_broken_one_says_why(done):
 def test_a_second_run_has_nothing_to_do(done):
     folder, *_ = done
     before = substance_of_times(folder)
-    tally = run(folder, executor=Local(1))
-    assert (tally.kept, tally.outcomes) == (8, [])
+    progress = run(folder, executor=Local(1))
+    assert (progress.earlier, progress.outcomes) == (8, [])
     assert substance_of_times(folder) == before
 
 
 def test_what_is_kept_is_counted_by_how_it_ended(done):
     folder, *_ = done
-    tally = run(folder, executor=Local(1))
-    assert tally.before == {"done": 6, "failed": 2}
-    assert (tally.kept_bad, tally.fits) == (2, 6)
+    progress = run(folder, executor=Local(1))
+    assert progress.before == {"done": 6, "failed": 2}
+    assert (progress.earlier_without_fit, progress.fits) == (2, 6)
 
 
 def test_start_values_of_a_cell_that_hardly_spiked_are_no_fit(tmp_path):
@@ -168,11 +168,11 @@ def test_what_breaks_a_worker_stops_nobody(tmp_path):
     cells = database(tmp_path / "cells", 2)
     models = ["BankGIF", *(harmful(tmp_path, name) for name in ("Dies", "Hangs", "Raises", "Eats"))]
     tasks = make_tasks(find_cells(cells), models, Settings(runs=20))
-    tally = run(tmp_path / "run", tasks, executor=Local(2, timeout=40.0, memory=16.0))
-    ends = {o.model.rpartition(":")[2]: o.status for o in tally.outcomes}
+    progress = run(tmp_path / "run", tasks, executor=Local(2, timeout=40.0, memory=16.0))
+    ends = {o.model.rpartition(":")[2]: o.status for o in progress.outcomes}
     assert ends.pop("Eats") in ("crashed", "failed")  # as the memory runs out in the file or in the worker
     assert ends == {"BankGIF": "done", "Dies": "crashed", "Hangs": "timeout", "Raises": "failed"}
-    reasons = {o.model.rpartition(":")[2]: o.reason for o in tally.outcomes}
+    reasons = {o.model.rpartition(":")[2]: o.reason for o in progress.outcomes}
     assert "SIGABRT" in reasons["Dies"]
     assert "longer than 40 s" in reasons["Hangs"]
     assert "a bug in a user file" in reasons["Raises"]
@@ -202,8 +202,8 @@ def test_parts_by_dask_and_by_submitit_give_the_same(tmp_path):
     for name in ("local", "dask", "submitit"):
         folder = tmp_path / name
         how = make_executor(name, folder, workers=1, parts=2, **({"timeout_min": 5} if name == "submitit" else {}))
-        tally = run(folder, tasks, executor=how)
-        assert tally.counts == {"done": 2}
+        progress = run(folder, tasks, executor=how)
+        assert progress.counts == {"done": 2}
         found[name] = substance(folder)
         if name == "dask":
             before = {p: p.read_text(encoding="utf-8") for p in (folder / "results").rglob("*.json")}
@@ -239,8 +239,8 @@ class TestCommands:
         assert end.value.code in (0, None)
         plan = json.loads((tmp_path / "run" / "run.json").read_text())
         assert [t["cell"]["name"] for t in plan["tasks"]] == ["cell0", "cell1"]
-        tally = run(tmp_path / "run", executor=Local(1), part=(2, 2))
-        assert [o.cell for o in tally.outcomes] == ["cell1"]
+        progress = run(tmp_path / "run", executor=Local(1), part=(2, 2))
+        assert [o.cell for o in progress.outcomes] == ["cell1"]
 
     def test_going_on_with_nothing_but_failures_is_not_well(self, tmp_path, capsys):
         from ephysfit.cli.app import main

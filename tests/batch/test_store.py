@@ -69,11 +69,11 @@ def test_a_claim_is_exclusive_and_ends(task, tmp_path):
     store = Store(tmp_path)
     with store.claim(task) as mine:
         assert mine
-        assert store.claimed(task)
+        assert store.is_claimed(task)
         with store.claim(task) as second:
             assert not second
-        assert store.claimed(task)
-    assert not store.claimed(task)
+        assert store.is_claimed(task)
+    assert not store.is_claimed(task)
     with store.claim(task) as mine:
         assert mine
 
@@ -81,8 +81,8 @@ def test_a_claim_is_exclusive_and_ends(task, tmp_path):
 def test_a_torn_file_is_no_result(task, tmp_path):
     store = Store(tmp_path)
     store.write(task, "k", {"status": "done"})
-    whole = store.result(task).read_text()
-    store.result(task).write_text(whole[: len(whole) // 2])
+    whole = store.result_path(task).read_text()
+    store.result_path(task).write_text(whole[: len(whole) // 2])
     assert store.read(task) is None
 
 
@@ -113,7 +113,7 @@ def test_plans_that_are_made_at_once_lose_nothing(task, tmp_path):
 
 def test_an_order_says_what_is_too_old(task, tmp_path):
     store = Store(tmp_path / "run")
-    path = store.order([(task, 5.0), (replace(task, model="LIF"), 0.0)])
+    path = store.write_order([(task, 5.0), (replace(task, model="LIF"), 0.0)])
     assert [(t.model, since) for t, since in read_order(path)] == [("ALIF", 5.0), ("LIF", 0.0)]
     path.unlink()
     with pytest.raises(BatchError, match="no readable order"):

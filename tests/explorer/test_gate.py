@@ -147,7 +147,7 @@ def test_routes_that_the_page_does_not_need_are_closed_to_its_owner_too(served, 
         "/../../../../etc/passwd", "/static/../../../../../../etc/passwd",
         "/static/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
         "/static/extensions/panel/../../../../../../../../etc/passwd", "/etc/passwd", "/known_LIF/fit.json",
-        "/components/ephysfit.explorer.widgets/Knobs/_esm/../../../../etc/passwd", "/?file=/etc/passwd",
+        "/components/ephysfit.explorer.widgets/ParameterSliders/_esm/../../../../etc/passwd", "/?file=/etc/passwd",
     ],
 )  # fmt: skip
 def test_no_file_is_reachable_by_its_owner_either(served, cookie, path):

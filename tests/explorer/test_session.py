@@ -27,7 +27,9 @@ def test_numbers_of_a_take_are_those_of_score(session):
     noisy = fit().simulate([stimulus.current], runs=30)
     assert np.array_equal(response.train, noisy.companions["causal"].spike_times[0][0])
     test = session.recording.select(names=stimulus.sweeps)
-    single = ef.score([response.train], [s.spike_times for s in test.sweeps], duration=stimulus.duration, stochastic=False)
+    single = ef.score(
+        [response.train], [s.spike_times for s in test.sweeps], duration=stimulus.duration, stochastic=False
+    )
     many = ef.score(noisy, [[s.spike_times for s in test.sweeps]], duration=stimulus.duration)
     assert response.numbers["gamma_over_R_4"] == pytest.approx(single["gamma_over_R_4"])
     assert response.numbers["md_star_8"] == pytest.approx(many["md_star_8"])

@@ -11,12 +11,12 @@ from ephysfit.batch.schema import TABLES
 from ephysfit.cli import arguments
 from ephysfit.cli.output import print_line, print_table
 
-NoCsv = Annotated[bool, typer.Option("--no-csv", help="Parquet only.")]
-Schema = Annotated[bool, typer.Option("--schema", help="Say the columns and their meaning instead.")]
+NoCsv = Annotated[bool, typer.Option("--no-csv", help="Write Parquet files only.")]
+Schema = Annotated[bool, typer.Option("--schema", help="Print the columns and their meanings instead.")]
 
 
 def collect(run: arguments.RunFolder, no_csv: NoCsv = False, schema: Schema = False) -> None:
-    """Gather all results of a run into Parquet and CSV tables: fits, scores, parameters.
+    """Collect the results of a run in Parquet and CSV tables: fits, scores, parameters.
 
     Examples:
 

@@ -27,16 +27,17 @@ Port = Annotated[
 Own = Annotated[
     list[str] | None,
     typer.Option("--model", "-m", metavar="FILE.py:NAME", show_default=False,
-                 help="A neuron of your own beside the catalogue; may be given again."),
+                 help="A neuron of your own besides the catalogue; repeatable."),
 ]  # fmt: skip
-NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Only say the address; open no browser.")]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address without opening a browser.")]
 
 
 def explore(what: What, port: Port = 0, model: Own = None, no_browser: NoBrowser = False) -> None:
-    """Look at recording and model on a page: move parameters, see the spikes and scores follow, fit, compare.
+    """Explore recording and model on an interactive page: sliders for the parameters, live spikes and scores, fits,
+    comparison.
 
-    The page is served to this machine only, to whoever has the token in the printed address, and reads nothing but the
-    paths given. Ctrl-C ends it.
+    The page is served to this machine only, opens only with the token in the printed address, and reads nothing but
+    the given paths. Ctrl-C ends it.
 
     Examples:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +21,8 @@ WAYS = ("causal", "noisy", "threshold")
 FORMS = ("auto", "equations", "steps")
 
 
-def make_choice_check(*known: str):  # type: ignore[no-untyped-def]
-    """A check that a text is one of these, or not given."""
+def make_choice_check(*known: str) -> Callable[[str | None], str | None]:
+    """Make a check that a text is one of these, or not given."""
 
     def check(text: str | None) -> str | None:
         if text is None or text.lower() in known:
@@ -35,26 +36,26 @@ To = Annotated[
     str,
     typer.Option("--to", "-t", metavar="NAME", callback=make_choice_check(*NAMES), show_default=False,
                  rich_help_panel=SIMULATOR,
-                 help="For whom. nest: NESTML and a script; brian2: a script; neuroml: LEMS; nir: plain LIF only; "
+                 help="Target. nest: NESTML and a script; brian2: a script; neuroml: LEMS; nir: plain LIF only; "
                  "python: one file on numpy; json: numbers, units, equations."),
 ]  # fmt: skip
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, show_default=False,
                  rich_help_panel=OUTPUT,
-                 help="The main file; companions go beside it. Default: MODEL_CELL.* beside the fit."),
+                 help="The main file; companion files are written beside it. Default: MODEL_CELL.* beside the fit."),
 ]  # fmt: skip
 Spiking = Annotated[
     str | None,
     typer.Option("--spiking", metavar="|".join(WAYS), callback=make_choice_check(*WAYS), show_default=False,
                  rich_help_panel=SIMULATOR,
-                 help="What makes a spike. causal (default of a stochastic neuron): the hazard integrated to 1, "
+                 help="Condition for a spike. causal (default of a stochastic neuron): integrated hazard 1, "
                  "noise-free; noisy: with escape noise; threshold: the margin reaches 0."),
 ]  # fmt: skip
 Form = Annotated[
     str,
     typer.Option("--form", metavar="|".join(FORMS), callback=make_choice_check(*FORMS), rich_help_panel=SIMULATOR,
-                 help="Of a Brian2 script: differential equations, or the very step of the fit."),
+                 help="Form of a Brian2 script: differential equations, or the discrete step of the fit."),
 ]  # fmt: skip
 
 
@@ -68,9 +69,9 @@ def export(
     dt: arguments.StepOption = None,
     output: Output = None,
 ) -> None:
-    """Write a fitted cell for another simulator: NEST, Brian2, NeuroML, NIR, plain Python, JSON.
+    """Export a fitted cell to another simulator: NEST, Brian2, NeuroML, NIR, plain Python, JSON.
 
-    What a simulator cannot express is refused with the reason.
+    A neuron that the target cannot express is refused with the reason.
 
     Examples:
 

@@ -16,12 +16,12 @@ from ephysfit.cli.sweep_options import split_recording
 from ephysfit.cli.verbs import intervals
 from ephysfit.files import ready_folder, safe_name
 
-#: most pieces of a drift
+#: largest number of pieces of a drift
 MOST_PIECES = 20
 
 
 def check_drift(text: str) -> str:
-    """auto, or a small whole number."""
+    """Check the number of pieces of a drift: auto, or an integer from 0 to 20."""
     if text != "auto" and not (text.isdecimal() and int(text) <= MOST_PIECES):
         raise typer.BadParameter(f"{text!r}: give auto, or a number of pieces from 0 to {MOST_PIECES}")
     return text
@@ -30,47 +30,47 @@ def check_drift(text: str) -> str:
 Folder = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="DIR", file_okay=False, show_default=False, rich_help_panel=OUTPUT,
-                 help="Where fit.json, scores.json and report.html go. Default: fit_CELL."),
+                 help="Folder of fit.json, scores.json and report.html. Default: fit_CELL."),
 ]  # fmt: skip
 IntervalsOption = Annotated[
     str,
     typer.Option("--intervals", metavar="HOW", callback=intervals.check_method, rich_help_panel=arguments.FIT,
-                 help="Of the parameters: fisher (at once), profile (a minute), bootstrap (minutes), or none."),
+                 help="Intervals of parameters: fisher (immediate), profile (a minute), bootstrap (minutes), none."),
 ]  # fmt: skip
 AecOption = Annotated[
     Path | None,
     typer.Option("--aec", metavar="FILE", callback=arguments.check_optional_file, show_default=False,
                  rich_help_panel=arguments.DATA,
-                 help="Recording of small noise that measures the electrode, which is then taken out of the voltage."),
+                 help="Recording of subthreshold noise for active electrode compensation of the voltage."),
 ]  # fmt: skip
 VoltageOption = Annotated[
     bool,
     typer.Option("--voltage", rich_help_panel=arguments.FIT,
-                 help="Fit the recorded voltage away from spikes, too: it measures potentials, conductances and "
-                      "capacitance, which spikes alone leave open. For neurons with a membrane (GIF, ALIF ...)."),
+                 help="Also fit the recorded voltage between spikes: it determines potentials, conductances and "
+                      "capacitance, which spikes alone do not. For neurons with a membrane (GIF, ALIF ...)."),
 ]  # fmt: skip
 DriftOption = Annotated[
     str,
     typer.Option("--drift", metavar="auto|N", callback=check_drift, rich_help_panel=arguments.FIT,
-                 help="Let excitability drift over the training data in N straight pieces; the fit is of the cell as "
-                      "it was at the end. auto: one piece, kept if the data show it."),
+                 help="Let excitability drift over the training data in N linear pieces; the fit describes the cell "
+                      "at the end. auto: one piece, if the data support it."),
 ]  # fmt: skip
 RecentOption = Annotated[
     float | None,
     typer.Option("--recent", min=0.01, metavar="S", show_default=False, rich_help_panel=arguments.FIT,
-                 help="Training data this many seconds before the end count half, twice as long before a quarter."),
+                 help="Half-life of the weight of training data, s: data this long before the end count half."),
 ]  # fmt: skip
 PriorOption = Annotated[
     list[Path] | None,
     typer.Option("--prior", metavar="RUN|FIT.json", exists=True, show_default=False, rich_help_panel=arguments.FIT,
-                 help="What other cells have in common: folder of a batch, or fits of three cells or more, by giving "
-                      "this several times. Fits of this very cell are left out."),
+                 help="Population prior of other cells: folder of a batch run, or fits of three or more cells "
+                      "(repeatable). Fits of this cell are left out."),
 ]  # fmt: skip
 Undriven = Annotated[
     bool,
     typer.Option("--undriven", rich_help_panel=arguments.FIT,
-                 help="Fit also where the current cannot explain the spikes: it never changes, or the voltage does not "
-                      "follow it."),
+                 help="Fit even if the current cannot explain the spikes, because it is constant or the voltage does "
+                      "not follow it."),
 ]  # fmt: skip
 NoReport = Annotated[bool, typer.Option("--no-report", rich_help_panel=OUTPUT, help="Write no report.html.")]
 
@@ -97,9 +97,9 @@ def fit(
     no_report: NoReport = False,
     json: arguments.JsonOption = False,
 ) -> None:
-    """Fit a model to the training sweeps, score it on the held-out ones, write a report.
+    """Fit a model to the training sweeps, score it on the held-out sweeps and write a report.
 
-    Repeated stimuli are kept for testing unless --train or --test says otherwise. The fit never sees the test sweeps.
+    Repeated stimuli are reserved for testing unless --train or --test selects otherwise. Test sweeps are never fitted.
 
     Examples:
 
@@ -132,8 +132,8 @@ def fit(
             dt = fit_parts.find_common_step(fitted_on, held)
         priors = fit_parts.make_priors(prior, recording.cell, chosen) if prior else ()
         stage = fit_parts.make_likelihood(voltage, drift, recent)
-        with show_progress() as tell:
-            found = ef.fit(fitted_on, chosen, dt=dt, seed=seed, progress=tell, likelihood=stage, prior=priors,
+        with show_progress() as listener:
+            found = ef.fit(fitted_on, chosen, dt=dt, seed=seed, progress=listener, likelihood=stage, prior=priors,
                            undriven=undriven)  # fmt: skip
         fit_parts.check_fitted(found, recording)
         electrode = recording.facts.get("electrode_compensation", "")

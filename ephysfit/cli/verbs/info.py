@@ -1,4 +1,4 @@
-"""`ephysfit info`: what a file holds, what of it is usable, what would train and test, and why the rest is not used."""
+"""`ephysfit info`: the sweeps of a file, their use for training and testing, and the reasons for unused sweeps."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from ephysfit.data.recording import Recording
 
 NUMBERS = ("length (s)", "step (ms)", "current (pA)", "voltage (mV)", "spikes", "rate (Hz)", "repeats", "#",
            "s", "ms", "pA", "mV", "Hz")  # fmt: skip
-#: rows of a long table that are shown at its beginning and at its end
+#: rows of a long table shown at its beginning and at its end
 FIRST, LAST = 40, 10
-#: names of the columns where the terminal is narrow
+#: names of the columns on a narrow terminal
 SHORT = {"sweep": "sweep", "use": "use", "stimulus": "#", "length (s)": "s", "step (ms)": "ms", "current (pA)": "pA",
          "voltage (mV)": "mV", "spikes": "spikes", "rate (Hz)": "Hz"}  # fmt: skip
-#: columns of a terminal from which the table of sweeps names their stimuli too
+#: width of a terminal, columns, from which the table of sweeps shows their stimuli
 WIDE = 110
 
 Together = Annotated[
     bool,
     typer.Option("--together", rich_help_panel=arguments.DATA,
-                 help="Join the files as `fit` would: they are of one cell."),
+                 help="Join the files as `fit` does: they belong to one cell."),
 ]  # fmt: skip
 Headers = Annotated[
     bool,
     typer.Option("--headers", rich_help_panel=arguments.DATA,
-                 help="Only what the headers say: no samples are read or fetched."),
+                 help="Read only the headers: no samples are read or downloaded."),
 ]  # fmt: skip
-Everything = Annotated[bool, typer.Option("--all", rich_help_panel=OUTPUT, help="Every sweep of a long list.")]
+Everything = Annotated[bool, typer.Option("--all", rich_help_panel=OUTPUT, help="Print every sweep of a long list.")]
 Plot = Annotated[
     Path | None,
     typer.Option("--plot", "-p", metavar="FILE", dir_okay=False, show_default=False,
@@ -61,7 +61,7 @@ def info(
     plot: Plot = None,
     json: arguments.JsonOption = False,
 ) -> None:
-    """Show what a recording holds, what would train and test a model, and why the rest is not used.
+    """List the sweeps of a recording, their use for training and testing, and the reasons for unused sweeps.
 
     Examples:
 
@@ -118,7 +118,7 @@ def _print_report(report: Report, everything: bool) -> None:
     _print_grouped("Careful", ((s.name, w) for s in report.sweeps for w in s.warnings), len(report.sweeps))
     if report.removed:
         _print_wrapped(
-            f"Left out on the way in: {', '.join(map(str, report.removed))}; docs/reading.md lists the rules", 2
+            f"Left out while loading: {', '.join(map(str, report.removed))}; docs/reading.md lists the rules", 2
         )
     for warning in report.warnings:
         _print_wrapped(f"! {warning}", 2)
@@ -126,7 +126,7 @@ def _print_report(report: Report, everything: bool) -> None:
 
 
 def _make_title(report: Report) -> str:
-    """The file in one line."""
+    """Describe the file in one line."""
     words = [report.source, str(report.loaded.get("reader", ""))]
     if not report.usable:
         return " · ".join([*filter(None, words), "nothing usable"])
@@ -147,9 +147,9 @@ def _print_wrapped(text: str, indent: int, first: str = "") -> None:
 
 
 def _print_facts(facts: Mapping[str, Any]) -> None:
-    kept = {name.replace("_", " "): value for name, value in facts.items() if value not in ("", None)}
-    wide = min(max(map(len, kept), default=0), 24)
-    for name, value in kept.items():
+    given = {name.replace("_", " "): value for name, value in facts.items() if value not in ("", None)}
+    wide = min(max(map(len, given), default=0), 24)
+    for name, value in given.items():
         _print_wrapped(str(value), wide + 4, f"  {name:<{wide}}  ")
 
 
@@ -161,21 +161,21 @@ def _make_stimulus_row(number: int, row: Any) -> dict[str, Any]:
 
 
 def _make_sweep_rows(report: Report) -> list[dict[str, str]]:
-    """Rows of the sweeps that fit a terminal; what is said of sweeps follows the table."""
+    """Make the rows of the table of sweeps, to the width of the terminal; notes follow the table."""
     wide = not sys.stdout.isatty() or _text_width() >= WIDE
     steps = {s.dt_ms for s in report.sweeps}
     rows = []
     for sweep, row in zip(report.sweeps, report.rows(), strict=False):
-        kept = {k: v for k, v in row.items() if k != "notes" and not (k == "step (ms)" and len(steps) == 1)}
-        kept = kept if wide else {**kept, "stimulus": str(sweep.group)}
-        rows.append(kept if wide else {SHORT[k]: v for k, v in kept.items() if k in SHORT})
+        cells = {k: v for k, v in row.items() if k != "notes" and not (k == "step (ms)" and len(steps) == 1)}
+        cells = cells if wide else {**cells, "stimulus": str(sweep.group)}
+        rows.append(cells if wide else {SHORT[k]: v for k, v in cells.items() if k in SHORT})
     return rows
 
 
-def _print_grouped(title: str, said: Iterable[tuple[str, str]], total: int = 0) -> None:
-    """Sentences about sweeps, each once with the sweeps it holds for."""
+def _print_grouped(title: str, remarks: Iterable[tuple[str, str]], total: int = 0) -> None:
+    """Print remarks on sweeps, each once with the names of its sweeps."""
     by_text: dict[str, list[str]] = defaultdict(list)
-    for name, text in said:
+    for name, text in remarks:
         by_text[text].append(name)
     if by_text:
         print_line(f"{title}:")
@@ -189,7 +189,7 @@ def _shorten_list(names: list[str], most: int = 4) -> str:
 
 
 def _print_split(report: Report) -> None:
-    """What would train and test, and why."""
+    """Print which sweeps would train and test, and why."""
     if not report.why:
         if report.split:
             _print_wrapped(f"! {report.split}", 2)
@@ -201,7 +201,7 @@ def _print_split(report: Report) -> None:
 
 
 def _print_headers(files: Iterable[Any], json: bool) -> None:
-    """Sweeps as the headers tell them."""
+    """Print the sweeps as described in the headers."""
     found = [ef.contents(file) for file in files]
     if json:
         print_json([[{**vars(h), "kind": h.kind} for h in one.headers] for one in found])

@@ -1,4 +1,4 @@
-"""`ephysfit inspect`: a figure of every sweep, with the spikes that were found."""
+"""`ephysfit inspect`: draw every sweep with its detected spikes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Picture = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, show_default=False,
                  rich_help_panel=OUTPUT,
-                 help="Picture: .png, .svg or .pdf. Default: CELL_sweeps.png, or .pdf where it takes several pages."),
+                 help="Image file: .png, .svg or .pdf. Default: CELL_sweeps.png, or .pdf for several pages."),
 ]  # fmt: skip
 Zoom = Annotated[
     str | None,
     typer.Option("--zoom", metavar="START-STOP", show_default=False, rich_help_panel=arguments.DATA,
-                 help="Only this stretch of each sweep, in ms."),
+                 help="Draw only this stretch of each sweep, in ms."),
 ]  # fmt: skip
 
 
@@ -34,9 +34,9 @@ def inspect(
     option: arguments.ReaderOption = None,
     output: Picture = None,
 ) -> None:
-    """Draw every sweep of a recording: current, voltage, the spikes found and their shapes, what is masked.
+    """Draw every sweep of a recording: current, voltage, detected spikes and their shapes, masked stretches.
 
-    Look at it before a fit. Where spikes are missed or invented, tune the detection and look again.
+    Check this before a fit. Where spikes are missed or false, adjust the detection and draw again.
 
     Examples:
 
@@ -63,7 +63,7 @@ def _parse_stretch(text: str) -> tuple[float, float]:
 
 
 def draw_recording(recording: Recording, output: Path | None) -> list[Path]:
-    """The figures of a recording in files; several pages in one PDF, or numbered."""
+    """Draw a recording to files: several pages go into one PDF, or into numbered images."""
     from ephysfit.reports.figures.recorded_sweeps import (  # matplotlib and torch: where something is drawn
         draw_pages,
         save_pages,

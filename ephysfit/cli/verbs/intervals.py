@@ -1,4 +1,4 @@
-"""`ephysfit intervals`: how sure a saved fit is of its parameters."""
+"""`ephysfit intervals`: intervals of the parameters of a saved fit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOW = ("fisher", "profile", "bootstrap")
 
 
 def check_method(text: str) -> str:
-    """One of the ways to come by intervals."""
+    """Check the method of the intervals."""
     if text not in (*HOW, "none"):
         raise typer.BadParameter(f"{text!r}; {near(text, (*HOW, 'none'))}")
     return text
@@ -27,7 +27,7 @@ def check_method(text: str) -> str:
 How = Annotated[
     str,
     typer.Option("--how", metavar="HOW", callback=check_method, rich_help_panel=INTERVALS,
-                 help="fisher: the curvature, at once; profile: seconds to minutes; bootstrap: minutes."),
+                 help="fisher: from the curvature, immediate; profile: seconds to minutes; bootstrap: minutes."),
 ]  # fmt: skip
 Level = Annotated[
     float,
@@ -37,13 +37,16 @@ Level = Annotated[
 Names = Annotated[
     str | None,
     typer.Option("--parameters", metavar="NAMES", show_default=False, rich_help_panel=INTERVALS,
-                 help="Only these, with commas; the others follow all the same."),
+                 help="Only these parameters, comma-separated; the others are refitted all the same."),
 ]  # fmt: skip
 Draws = Annotated[
-    int, typer.Option("--draws", min=20, metavar="N", rich_help_panel=INTERVALS, help="Draws of the bootstrap.")
+    int, typer.Option("--draws", min=20, metavar="N", rich_help_panel=INTERVALS, help="Number of bootstrap samples.")
 ]
 Block = Annotated[
-    float, typer.Option("--block", min=1.0, metavar="MS", rich_help_panel=INTERVALS, help="Length of its blocks.")
+    float,
+    typer.Option(
+        "--block", min=1.0, metavar="MS", rich_help_panel=INTERVALS, help="Length of the bootstrap blocks, ms."
+    ),
 ]
 
 
@@ -65,10 +68,10 @@ def intervals(
     seed: arguments.SeedOption = 0,
     json: arguments.JsonOption = False,
 ) -> None:
-    """Give every parameter of a saved fit an interval, and say what the data leave open.
+    """Compute intervals of the parameters of a saved fit, and list what the data do not determine.
 
-    FILE is what the fit was made from: its training sweeps are picked as the fit picked them. The intervals are written
-    into FIT, where `ephysfit report` finds them.
+    FILE is the recording of the fit; the training sweeps are selected as in the fit. The intervals are written into
+    FIT, where `ephysfit report` finds them.
 
     Examples:
 
@@ -89,13 +92,13 @@ def intervals(
 
 
 def compute_with_progress(fit: ef.Fit, recording: ef.Recording, how: str, **options: Any) -> ef.Fit:
-    """The fit with intervals, under a progress bar."""
-    with show_progress() as tell:
-        return ef.intervals(fit, recording, how, progress=tell, **options)
+    """Compute the intervals of a fit with a progress bar."""
+    with show_progress() as listener:
+        return ef.intervals(fit, recording, how, progress=listener, **options)
 
 
 def print_intervals(fit: ef.Fit) -> None:
-    """Parameters with their intervals, what spikes determine whatever the mV scale, and what is open."""
+    """Print parameters with intervals, quantities independent of the mV scale, and undetermined directions."""
     from ephysfit.reports.tables import (  # torch: once there is something to show
         describe_open_directions,
         make_derived_lines,
@@ -106,7 +109,8 @@ def print_intervals(fit: ef.Fit) -> None:
     print_table(make_interval_rows(fit, end), right=("value", "± s.e."))
     derived = make_derived_lines(fit)
     if derived:
-        print_table([{"what the spikes determine": d.meaning, "as": d.name, "value": d.text, end: d.interval, "unit": d.unit}
+        print_table([{"what the spikes determine": d.meaning, "as": d.name, "value": d.text, end: d.interval,
+                      "unit": d.unit}
                for d in derived], right=("value",))  # fmt: skip
     for text in describe_open_directions(fit):
         print_paragraph(text, "! ")

@@ -1,4 +1,4 @@
-"""`ephysfit models`: the catalogue, or one neuron in full."""
+"""`ephysfit models`: list the catalogue, or describe one neuron."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ephysfit.neuron.declare import Neuron, Parameter, scalar_values
 
 Name = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", show_default=False, help="One neuron in full; my_file.py:Mine works too."),
+    typer.Argument(metavar="NAME", show_default=False, help="Describe this neuron; my_file.py:Mine works too."),
 ]
 
 
 Template = Annotated[
     bool,
-    typer.Option("--template", rich_help_panel=OUTPUT, help="Print a neuron of your own to start from, as Python."),
+    typer.Option("--template", rich_help_panel=OUTPUT, help="Print a Python template for a neuron of your own."),
 ]
 
 
@@ -54,7 +54,7 @@ def models(name: Name = None, json: arguments.JsonOption = False, template: Temp
 
 def _print_template(name: str | None, json: bool) -> None:
     if name is not None or json:
-        raise typer.BadParameter("prints one file and goes with nothing else", param_hint="--template")
+        raise typer.BadParameter("cannot be combined with a name or --json", param_hint="--template")
     print_line(ef.models.template_text().rstrip())
 
 
@@ -69,14 +69,14 @@ def _find_class(name: str) -> type[Neuron]:
 
 
 def list_parameters(neuron: type[Neuron]) -> dict[str, Parameter]:
-    """The parameters by flat name: elements of a bank are numbered."""
+    """List the parameters by flat name; elements of a bank are numbered."""
     from ephysfit.neuron.free_parameters import declared  # torch: once the usage is right
 
     return declared(neuron)
 
 
 def summarize_neuron(neuron: type[Neuron]) -> dict[str, Any]:
-    """A neuron in a row."""
+    """Summarize a neuron as a row of the table."""
     return {
         "name": neuron.__name__,
         "parameters": len(list_parameters(neuron)),
@@ -87,7 +87,7 @@ def summarize_neuron(neuron: type[Neuron]) -> dict[str, Any]:
 
 
 def extract_summary(docstring: str) -> str:
-    """The summary of a docstring without its markup.
+    """Extract the summary of a docstring without its markup.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def extract_summary(docstring: str) -> str:
 
 
 def describe_neuron(neuron: type[Neuron]) -> dict[str, Any]:
-    """A neuron with all that its declaration says."""
+    """Describe a neuron by everything in its declaration."""
     from ephysfit.neuron.symbols import text  # sympy: once the usage is right
 
     parameters = [

@@ -13,7 +13,7 @@ from ephysfit.cli.output import print_line
 from ephysfit.cli.sweep_options import select_unseen_sweeps
 from ephysfit.errors import near
 
-#: names of `reports.figures.single.KINDS` (a test compares them), so that help and usage errors stay light
+#: names of `reports.figures.single.KINDS` (a test compares them), repeated so that help stays fast
 KINDS = (
     "overview", "stimuli", "misses", "statistics", "responses", "fitting", "bounds", "raster", "psth", "membrane",
     "current", "precision", "intervals", "f-i", "rescaling", "history",
@@ -24,21 +24,21 @@ FORMATS = (".png", ".pdf", ".svg")
 
 
 def check_kind(text: str) -> str:
-    """One of the figures there are."""
+    """Check the kind of figure."""
     if text.lower() in KINDS:
         return text.lower()
     raise typer.BadParameter(f"{text!r}; {near(text, KINDS)}")
 
 
 def check_figure_file(path: Path) -> Path:
-    """The path if its ending names a format."""
+    """Check that the suffix of a file is a known format."""
     if path.suffix.lower() in FORMATS:
         return path
     raise typer.BadParameter(f"{path}: ends in none of {', '.join(FORMATS)}")
 
 
 def parse_stretch(text: str | None) -> tuple[float, float] | None:
-    """``500-3000`` as a stretch in ms."""
+    """Parse a stretch in ms, ``500-3000``."""
     if text is None:
         return None
     start, dash, stop = text.partition("-")
@@ -72,7 +72,7 @@ Figure = Annotated[
 Stretch = Annotated[
     str | None,
     typer.Option("--from", metavar="START-STOP", show_default=False, rich_help_panel=FIGURE,
-                 help="Stretch in ms of figures in time. Default: a typical 2500 ms."),
+                 help="Stretch (ms) of figures in time. Default: a typical stretch of 2500 ms."),
 ]  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def plot(
     seed: arguments.SeedOption = 1,
     output: Figure,
 ) -> None:
-    """Draw one figure of a saved fit on sweeps it has not seen, as PNG, PDF or SVG.
+    """Draw one figure of a saved fit on held-out sweeps, as PNG, PDF or SVG.
 
     Examples:
 

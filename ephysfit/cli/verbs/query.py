@@ -10,11 +10,16 @@ from ephysfit.batch.collect import query as ask
 from ephysfit.cli import arguments
 from ephysfit.cli.output import print_json, print_line, print_table
 
-Sql = Annotated[str, typer.Argument(metavar="SQL", show_default=False, help="Over fits, scores and parameters.")]
+Sql = Annotated[
+    str,
+    typer.Argument(
+        metavar="SQL", show_default=False, help="A select statement on the tables fits, scores and parameters."
+    ),
+]
 
 
 def query(run: arguments.RunFolder, sql: Sql, json: arguments.JsonOption = False) -> None:
-    """Ask the tables of a run in SQL (DuckDB).
+    """Query the tables of a run in SQL (DuckDB).
 
     Examples:
 

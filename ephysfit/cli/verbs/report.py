@@ -33,7 +33,7 @@ def report(
     trust: arguments.TrustOption = False,
     output: Page = None,
 ) -> None:
-    """Write the report of a saved fit: one HTML page that needs no network.
+    """Write the report of a saved fit: one HTML page that works offline.
 
     Examples:
 

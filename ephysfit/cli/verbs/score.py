@@ -1,4 +1,4 @@
-"""`ephysfit score`: a saved fit, or predicted spike times, against a recording."""
+"""`ephysfit score`: score a saved fit on a recording."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def score(
     seed: arguments.SeedOption = 1,
     json: arguments.JsonOption = False,
 ) -> None:
-    """Score a saved fit on sweeps that it has not seen.
+    """Score a saved fit on sweeps that were not used by the fit.
 
-    The file it was fitted on is split as the fit split it; of any other file everything is scored.
+    The recording of the fit is split as in the fit; of any other file, all sweeps are scored.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`ephysfit simulate`: what a fitted cell does with a current."""
+"""`ephysfit simulate`: run a fitted cell on currents."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ephysfit.files import replacing, write_text
 if TYPE_CHECKING:
     from ephysfit.simulation.simulate import Simulation
 
-#: how spike times can be written, by the file's ending
+#: suffixes of the formats of spike times
 FORMATS = (".csv", ".json")
 
 
 def check_spike_file(path: Path | None) -> Path | None:
-    """The path if its ending names a format."""
+    """Check that the suffix of a file is a known format."""
     if path is not None and path.suffix not in FORMATS:
         raise typer.BadParameter(f"{path}: ends in neither {' nor '.join(FORMATS)}")
     return path
@@ -36,7 +36,7 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=check_spike_file, show_default=False,
                  rich_help_panel=OUTPUT,
-                 help="Write the spike times here: .csv (one row a spike) or .json."),
+                 help="File of the spike times: .csv (one row per spike) or .json."),
 ]  # fmt: skip
 
 
@@ -53,10 +53,10 @@ def simulate(
     output: Output = None,
     json: arguments.JsonOption = False,
 ) -> None:
-    """Run a fitted cell on the currents of a file; the file needs no voltage and no spikes.
+    """Run a fitted cell on the currents of a file, which needs no voltage and no spikes.
 
-    Each current is run once however often it was repeated. A stochastic neuron gives noisy runs, its causal run
-    (one noise-free simulation) and its consensus (the best single prediction, which looks ahead).
+    Repeats of a current are simulated once. A stochastic neuron gives noisy runs, its causal run (one noise-free
+    simulation) and its consensus (the best single prediction, which uses future current).
 
     Examples:
 
@@ -81,7 +81,7 @@ def simulate(
 
 
 def _read_currents(files: list[Path], sweeps: str | None, option: list[str] | None) -> Recording:
-    """The files as they are: spikes are not looked for."""
+    """Read the currents of the files without detecting spikes."""
     options = arguments.make_load_options("auto", sweeps, option)
     options.pop("spikes")
     wanted = options.pop("sweeps", None)
@@ -90,12 +90,12 @@ def _read_currents(files: list[Path], sweeps: str | None, option: list[str] | No
 
 
 def _planned_option(path: Path) -> dict[str, bool]:
-    """The option by which a reader takes a current that nobody has recorded yet, where it has one."""
+    """Return the option with which a reader accepts a planned current without a response, if it has one."""
     return {"planned": True} if "planned" in reader_of(path).options else {}
 
 
 def list_readouts(done: Simulation) -> dict[str, Simulation]:
-    """The simulation and its companions by what they are, the main one first."""
+    """List the simulation and its companions by readout, the main one first."""
     return {done.readout: done} | {c.readout: c for c in done.companions.values()}
 
 
@@ -110,7 +110,7 @@ def _make_rows(done: Simulation) -> Iterator[dict[str, Any]]:
 
 
 def to_dict(done: Simulation) -> dict[str, Any]:
-    """Spike times in ms, by readout, stimulus and run."""
+    """Return the spike times in ms, by stimulus, readout and run."""
     each = {name.replace(" ", "_"): run.spike_times for name, run in list_readouts(done).items()}
     return {
         "dt_ms": done.dt,
@@ -123,7 +123,7 @@ def to_dict(done: Simulation) -> dict[str, Any]:
 
 
 def write_spikes(done: Simulation, path: Path) -> None:
-    """Spike times to a file, as its ending says."""
+    """Write the spike times to a CSV or JSON file."""
     if path.suffix == ".json":
         write_text(path, _json.dumps(to_dict(done)) + "\n")
         return

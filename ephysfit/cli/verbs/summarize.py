@@ -1,4 +1,4 @@
-"""`ephysfit summarize`: the page of a run."""
+"""`ephysfit summarize`: write the report of a run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from ephysfit.cli.output import print_line, print_note
 PagePath = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE.html", dir_okay=False, show_default=False,
-                 help="Default: population.html in the run's folder."),
+                 help="File of the page. Default: population.html in the folder of the run."),
 ]  # fmt: skip
 
 
 def summarize(run: arguments.RunFolder, output: PagePath = None) -> None:
-    """Write the report of a run: scores and parameters over cells, models compared, clusters, outliers, failures.
+    """Write the report of a run: scores and parameters over cells, comparison of models, clusters, outliers,
+    failures.
 
     Examples:
 

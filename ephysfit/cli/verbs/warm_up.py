@@ -1,4 +1,4 @@
-"""`ephysfit warm-up`: compile the kernels of neurons before anyone waits for them."""
+"""`ephysfit warm-up`: compile the kernels of neurons in advance."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ephysfit.models import candidates, catalogue, find
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="MODEL", show_default=False, help="Neurons; those that `auto` tries unless named."),
+    typer.Argument(metavar="MODEL", show_default=False, help="Neurons; by default those that `auto` tries."),
 ]
-Gradient = Annotated[bool, typer.Option("--gradient", help="Also the van Rossum loss with its gradient.")]
-Everything = Annotated[bool, typer.Option("--all", help="Every neuron of the catalogue (minutes).")]
+Gradient = Annotated[bool, typer.Option("--gradient", help="Also compile the van Rossum loss and its gradient.")]
+Everything = Annotated[bool, typer.Option("--all", help="Compile every neuron of the catalogue (minutes).")]
 
 
 def warm_up(names: Names = None, gradient: Gradient = False, everything: Everything = False) -> None:
-    """Compile what the first fit and simulation of neurons need; once per machine, then it is loaded.
+    """Compile the kernels of neurons ahead of the first fit and simulation, once per machine.
 
-    Fits compile in the background by themselves; this takes the wait away: after an installation, before a batch.
+    Fits compile in the background; this avoids the wait, for instance after installation or before a batch.
 
     Examples:
 
@@ -44,8 +44,8 @@ def warm_up(names: Names = None, gradient: Gradient = False, everything: Everyth
     chosen = [find(arguments.find_model(n)) for n in names or ()]
     neurons = chosen or (catalogue().values() if everything else candidates())
     purposes = ("fit", "simulation", *(("gradient",) if gradient else ()))
-    with _show_progress() as told:
-        seconds, count = compile_all(*neurons, purposes=purposes, progress=told), len(tuple(neurons))
+    with _show_progress() as listener:
+        seconds, count = compile_all(*neurons, purposes=purposes, progress=listener), len(tuple(neurons))
     where = (
         ", ".join(str(folder) for folder in disk_cache.folders(disk_cache.KERNELS) if folder.is_dir()) or "no folder"
     )
@@ -64,12 +64,12 @@ def _show_progress() -> Iterator[Callable[[int, int], None]]:
 
 
 def _make_line_progress() -> Callable[[int, int], None]:
-    """Progress as lines, one whenever a kernel is ready."""
-    said: set[int] = set()
+    """Make a listener that prints a line for every compiled kernel."""
+    printed: set[int] = set()
 
-    def tell(done: int, of: int) -> None:
-        if of and done not in said:
-            said.add(done)
+    def show(done: int, of: int) -> None:
+        if of and done not in printed:
+            printed.add(done)
             print_note(f"{done} of {of} kernels")
 
-    return tell
+    return show

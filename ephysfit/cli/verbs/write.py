@@ -1,4 +1,4 @@
-"""`ephysfit write`: a saved fit, its predictions and scores, into the NWB file of its recording."""
+"""`ephysfit write`: write a saved fit, its predictions and scores into the NWB file of its recording."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Label = Annotated[
         metavar="NAME",
         show_default=False,
         rich_help_panel=OUTPUT,
-        help="Name of the fit in the file; its model's.",
+        help="Name of the fit in the file. Default: the name of its model.",
     ),
 ]
 Out = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE.nwb", dir_okay=False, show_default=False,
                  rich_help_panel=OUTPUT,
-                 help="Write this file instead and leave the first as it is."),
+                 help="Write this file instead and leave FILE unchanged."),
 ]  # fmt: skip
 
 
@@ -52,8 +52,8 @@ def write(
 ) -> None:
     """Append a fit, its predicted spikes and its scores to an NWB file.
 
-    Predicted and scored are the sweeps that the fit has not seen. Nothing that was in the file is changed; the file is
-    replaced in one step when the new one is complete and valid.
+    The sweeps that were not used by the fit are predicted and scored. Existing content stays unchanged; the file is
+    replaced in one step once the new one is complete and valid.
 
     Examples:
 

@@ -1,4 +1,4 @@
-/* Sliders of a neuron. One question is on its way at a time and the newest one follows: slides never queue up. */
+/* Sliders of a neuron. One request is under way at a time and the newest one follows, so that requests never queue up. */
 const digits = (v) => (v === 0 ? "0" : Number(v.toPrecision(4)).toString());
 
 function place(g, v) {
@@ -14,7 +14,7 @@ function make(tag, name, text) {
   return node;
 }
 
-/* Bokeh draws on a canvas, which knows no CSS: give what carries a colour's name as a tag the colours of the page. */
+/* Bokeh draws on a canvas without CSS: set the colours of marks whose tag names a colour of the page. */
 function paint(el) {
   const style = getComputedStyle(el);
   const colour = (name) => style.getPropertyValue("--" + name).trim();
@@ -22,7 +22,7 @@ function paint(el) {
   const axis = { axis_line_color: colour("muted"), major_tick_line_color: colour("muted"), minor_tick_line_color: null,
                  major_label_text_color: colour("ink"), axis_label_text_color: colour("ink"),
                  axis_label_text_font_style: "normal" };
-  const here = { sync: false };  // colours are of this window; the server needs not know
+  const here = { sync: false };  // colours belong to this window only
   for (const doc of Bokeh.documents) {
     for (const m of doc._all_models.values()) {
       const tag = m.tags && m.tags[0];
@@ -78,7 +78,7 @@ export function render({ model, el }) {
     number.setAttribute("aria-label", `${k.name}, exact value in ${group.unit}`);
     const rail = make("div", "rail");
     const mark = make("i", "mark");
-    mark.title = "where it was when it was loaded; double click goes back";
+    mark.title = "value when it was loaded; double-click to restore";
     rail.append(mark, slider);
     row.append(label, rail, number);
     const home = place(group, k.value);

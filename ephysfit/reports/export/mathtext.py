@@ -1,4 +1,4 @@
-"""Expressions as text of another language: one sympy printer, told how the language spells its functions."""
+"""Expressions as text of another language: one sympy printer for all, with a table of functions per language."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ephysfit.errors import ExportError
 
 @dataclass(frozen=True)
 class Language:
-    """How a language writes mathematics.
+    """Syntax of mathematical expressions in one language.
 
     Attributes
     ----------
     name : str
     functions : mapping
-        Of a function's name here to a template with ``{}`` for its argument.
+        Name of a function here → template with ``{}`` for its argument.
     power : str
-        The operator of powers.
+        Operator of powers.
     reserved : frozenset of str
-        Names that models may not use; such a name gets a trailing underscore.
+        Names that a model may not use; they get a trailing underscore.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Language:
     reserved: frozenset[str] = frozenset()
 
     def text(self, e: Any) -> str:
-        """An expression.
+        """Write an expression.
 
         Examples
         --------
@@ -44,7 +44,7 @@ class Language:
         return str(_Printer(self).doprint(sympy.sympify(e)))
 
     def name_of(self, name: str) -> str:
-        """A name as the language allows it."""
+        """Return a name that the language allows."""
         return f"{name}_" if name in self.reserved else name
 
 
@@ -90,7 +90,7 @@ def _same_names(*names: str) -> dict[str, str]:
     return {n: f"{n}({{}})" for n in names}
 
 
-#: for readers: functions by their plain names
+#: for human readers: functions by their usual names
 PLAIN = Language("text", _same_names("exp", "log", "tanh", "sqrt", "sin", "cos", "sigmoid", "softplus", "phi1", "Abs"))
 
 PYTHON = Language(

@@ -1,4 +1,4 @@
-"""A fit written back into the NWB file of its recording: what is predicted, scored and stored."""
+"""Write a fit with its predictions and scores back into the NWB file of its recording."""
 
 from __future__ import annotations
 
@@ -39,31 +39,31 @@ def write_nwb(
     fit
         The fitted cell.
     path
-        The NWB file, usually that of the recording. It is replaced in one step when all is written and valid; before
-        that it is as it was, whatever happens.
+        The NWB file, usually that of the recording. It is replaced in one step once the new file is complete
+        and valid, and stays unchanged if that fails.
     test
-        What is predicted and scored: sweeps that the fit has not seen. None: those of the file, split as `split`
-        does; the fit must then be one of its other side.
+        Sweeps to predict and score, which the fit must not have used. None: the test sweeps of the file as
+        `Recording.split` chooses them; the fit must then have used its training sweeps.
     label
-        Name of the fit in the file; by default the model's in small letters, numbered where it is taken.
+        Name of the fit in the file; by default the model in lower case, with a number where that label exists.
     runs
         Noisy runs of a stochastic neuron that are stored.
     seed
-        Of the noisy runs.
+        Seed of the noisy runs.
     out
-        Another file to write instead.
+        Write this file instead and leave `path` unchanged.
 
     Returns
     -------
     Path
-        Of the file written.
+        The file written.
 
     Raises
     ------
     RecordingError
         If the file is not NWB 2 or cannot be written.
     FitError
-        If `test` is None and nothing says which sweeps the fit has not seen.
+        If `test` is None and the test sweeps cannot be determined.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def write_nwb(
 
 
 def gather_stored(fit: Fit, test: Recording, label: str, *, runs: int = 50, seed: int = 1) -> Stored:
-    """What is stored of a fit: its runs on the test stimuli and their scores."""
+    """Gather what is stored of a fit: parameters, runs on the test stimuli, scores."""
     potential = type(fit.neuron).name_of(Role.POTENTIAL)
     save = () if potential is None else (potential,)
     done = fit.simulate(test, runs=runs, seed=seed, save=save)
@@ -98,7 +98,7 @@ def gather_stored(fit: Fit, test: Recording, label: str, *, runs: int = 50, seed
 
 
 def _select_unseen_sweeps(fit: Fit, path: Path) -> Recording:
-    """The sweeps of the file that the fit was not trained on."""
+    """Select the sweeps of the file that were not used by the fit."""
     recording = load(path)
     trained = set(fit.provenance.sweeps)
     if not trained & {s.name for s in recording.sweeps}:
@@ -107,8 +107,8 @@ def _select_unseen_sweeps(fit: Fit, path: Path) -> Recording:
     if is_of(fit.provenance.data_sha256, train):
         return test
     raise FitError(
-        f"{path}: nothing says which sweeps the fit has not seen (it was not trained on the training side of "
-        "recording.split()); give test="
+        f"{path}: the sweeps that were not used by the fit are unknown (it was not trained on the training sweeps "
+        "of recording.split()); give test="
     )
 
 
@@ -129,9 +129,9 @@ def _collect_facts(fit: Fit, test: Recording) -> dict[str, str]:
 
 
 def _parameter_rows(fit: Fit) -> Iterator[dict[str, Any]]:
-    kept = ("value", "unit", "standard_error", "low", "high", "meaning")
+    columns = ("value", "unit", "standard_error", "low", "high", "meaning")
     for row in fit.parameters():
-        yield {"parameter": row["name"], **{k: row[k] for k in kept}}
+        yield {"parameter": row["name"], **{k: row[k] for k in columns}}
 
 
 def _score_rows(readout: str, found: Score) -> Iterator[dict[str, Any]]:

@@ -13,13 +13,13 @@ from ephysfit.reports.export.mathtext import PYTHON
 from ephysfit.reports.export.templates import fill_template
 
 
-def write_python(reading: ExportedCell) -> str:
-    """The text of a Python file with the cell's numbers, its step, and a function ``simulate``.
+def write_python(cell: ExportedCell) -> str:
+    """Write a Python file with the parameters of the cell, its step, and a function ``simulate``.
 
-    Matrix entries and other coefficients are computed in the file from the parameters and the step, so that both can
-    be changed there.
+    The file computes matrix entries and other coefficients from the parameters and the step, so that both can be
+    changed in it.
     """
-    d, eq = make_discrete_step(reading), equations(reading.neuron)
+    d, eq = make_discrete_step(cell), equations(cell.neuron)
     text, name = PYTHON.text, PYTHON.name_of
     gathered = [(n, e) for n, e in d.step.gathered if n not in eq.parameters]
     program = [
@@ -30,28 +30,28 @@ def write_python(reading: ExportedCell) -> str:
     ]
     everything = [*program, *eq.flow.values()]
     read = {s.name for e in everything for s in sympy.sympify(e).free_symbols}
-    period = reading.neuron.name_of(Role.REFRACTORY)
+    period = cell.neuron.name_of(Role.REFRACTORY)
     read |= {period} if period else set()
     return fill_template(
         "python.py.j2",
-        about=reading.about,
-        constants=[(name(c.name), c) for c in select_constants(reading, read).values()],
-        dt=reading.dt,
-        sharpen=reading.sharpen,
+        about=cell.about,
+        constants=[(name(c.name), c) for c in select_constants(cell, read).values()],
+        dt=cell.dt,
+        sharpen=cell.sharpen,
         functions=sorted({type(f).__name__ for e in everything for f in sympy.sympify(e).atoms(sympy.Function)}),
         matrices=_describe_matrices(eq, d) if d.step.entries else None,
         gathered=[(n, text(e.xreplace({DT: symbol("dt_ms")}))) for n, e in gathered],
         coefs=[n for n in d.step.coefs if n not in eq.parameters],
         states=[name(n) for n in d.step.states],
         rest=[text(e) for e in d.rest.values()],
-        inputs=[(name(n), reading.units[n], reading.meanings[n]) for n in d.step.inputs],
+        inputs=[(name(n), cell.units[n], cell.meanings[n]) for n in d.step.inputs],
         free=[(name(n), text(e)) for n, e in d.free],
         held=[(name(n), text(e)) for n, e in d.held],
         margin=text(d.margin),
         rate=None if d.step.hazard is None else text(sympy.sympify(d.step.hazard).xreplace({MARGIN: U})),
         jump=[(name(n), text(e)) for n, e in d.jump],
-        units=reading.units,
-        default=reading.spiking,
+        units=cell.units,
+        default=cell.spiking,
         refractory=name(period) if period else "",
     )
 
@@ -61,7 +61,7 @@ def _hazard_expressions(d: DiscreteStep) -> list[sympy.Expr]:
 
 
 def _describe_matrices(eq: Equations, d: DiscreteStep) -> dict[str, object]:
-    """Rows of the affine flow as text, and which entry of which exponential each coefficient is."""
+    """Describe the affine flow: its rows as text, and the matrix entry of each coefficient."""
     variables = [symbol(n) for n in (*eq.states, *eq.inputs)]
     still = dict.fromkeys(variables, 0)
     k = len(eq.states)
@@ -79,7 +79,7 @@ def _describe_matrices(eq: Equations, d: DiscreteStep) -> dict[str, object]:
 
 
 def _locate_entry(operator: str, i: int, j: int, k: int) -> tuple[str, int, int, bool]:
-    """Matrix, row and column of an entry, and whether one is taken off (the diagonal of a transition)."""
+    """Return matrix, row and column of an entry, and whether 1 is subtracted (diagonal of a transition)."""
     drive = operator in ("drive", "held_drive")
     matrix = "held" if operator.startswith("held") else "free"
     return matrix, i, j + k + 1 if drive else j, not drive and i == j

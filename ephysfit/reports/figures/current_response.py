@@ -1,4 +1,4 @@
-"""How the fitted neuron answers: to a pulse of current, to its own spike, to steps of current."""
+"""Draw the responses of the fitted neuron to a pulse of current, to one spike and to steps of current."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ephysfit.arrays import Array, Float64
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.figures.style import (
     CONSENSUS,
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def _training_current_statistics(evidence: Evidence) -> tuple[float, float]:
-    """Mean and standard deviation of the current the fit was made on (of the test current, where it is not at hand)."""
+    """Mean and standard deviation (pA) of the training current, or of the test current where that is not available."""
     of = evidence.train or evidence.test
     current = np.concatenate([s.current[s.mask()] for s in of.sweeps])
     return float(current.mean()), float(current.std())
 
 
 def draw_responses(evidence: Evidence) -> Figure | None:
-    """Response to a small pulse of current, and what a spike does to membrane and threshold."""
+    """Draw the response to a small pulse of current, and the effect of one spike on membrane and threshold."""
     mean, sd = _training_current_statistics(evidence)
     found = compute_responses(evidence.fit.neuron, evidence.fit.dt, mean, max(sd, 1.0))
     if found is None:
@@ -67,7 +68,9 @@ def _response_dash(name: str) -> str:
     return "--" if name == "membrane" else "-"
 
 
-def _draw_after_spike(ax: Axes, times: np.ndarray, spike: dict[str, np.ndarray], held: float) -> None:
+def _draw_after_spike(
+    ax: Axes, times: Float64[Array, " time"], spike: dict[str, Float64[Array, " time"]], held: float
+) -> None:
     free = times > held
     ax.plot(times[free], spike["margin"][free], color=MODEL, lw=1.5, label="distance to threshold")
     if held:
@@ -80,8 +83,10 @@ def _draw_after_spike(ax: Axes, times: np.ndarray, spike: dict[str, np.ndarray],
     add_legend(ax, loc="best")
 
 
-def _find_settling_time(times: np.ndarray, curves: dict[str, np.ndarray], held: float) -> float:
-    """Where all curves have come within 2 % of where they end."""
+def _find_settling_time(
+    times: Float64[Array, " time"], curves: dict[str, Float64[Array, " time"]], held: float
+) -> float:
+    """Find the time, ms, after which all curves stay within 2 % of their final values."""
     last = max(float(times[20]), 2 * held)
     free = times > held
     for y in (c[free] for c in curves.values()):
@@ -91,7 +96,7 @@ def _find_settling_time(times: np.ndarray, curves: dict[str, np.ndarray], held: 
 
 
 def draw_f_i_curve(ax: Axes, evidence: Evidence) -> None:
-    """Rate against constant current: the fitted neuron, and the cell where it was given steps."""
+    """Draw rate against constant current, of the fitted neuron and, where steps were recorded, of the cell."""
     mean, sd = _training_current_statistics(evidence)
     both = [evidence.test] if evidence.train is None else [evidence.train, evidence.test]
     cell = measure_step_rates(both)

@@ -1,4 +1,4 @@
-"""How the fit went: time rescaling, loss by step, and where the parameters ended between their bounds."""
+"""Draw the goodness of fit: time rescaling, loss by step, and the parameters between their bounds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def draw_time_rescaling(ax: Axes, evidence: Evidence) -> bool:
-    """Quantiles of the integrated hazard between recorded spikes against the uniform ones; whether there are any."""
+    """Draw quantiles of the hazard integrated between spikes against uniform ones; return whether there are any."""
     sets = [("test", evidence.test, MODEL, "-")]
     if evidence.train is not None:
         sets.append(("training", evidence.train, MUTED, "--"))
@@ -55,13 +55,13 @@ def draw_time_rescaling(ax: Axes, evidence: Evidence) -> bool:
 
 
 def draw_loss(ax: Axes, fit: Fit) -> bool:
-    """Loss by step of every stage that kept a curve; whether there is any."""
-    begin, seen, stages = 0, [], []
+    """Draw the loss by step of every stage that has a curve; return whether there is any."""
+    begin, drawn, stages = 0, [], []
     for estimate in fit.history:
         curves = [c for r in estimate.reports.values() for c in getattr(r, "curves", ())]
-        if not curves or curves in seen:
+        if not curves or curves in drawn:
             continue
-        seen.append(curves)
+        drawn.append(curves)
         stages.append(estimate.stage)
         for k, curve in enumerate(curves):
             y = np.asarray(curve, dtype=float)
@@ -70,7 +70,7 @@ def draw_loss(ax: Axes, fit: Fit) -> bool:
                 begin + np.arange(len(y)), y, marker="o", ms=2.5, lw=1.3, color=(MODEL, INK, MUTED)[k % 3], label=label
             )
             begin += max(len(y) - 1, 0)
-    values = select_finite(v for c in seen for part in c for v in part)
+    values = select_finite(v for c in drawn for part in c for v in part)
     if values.size:
         low, high = values.min(), np.percentile(values, 75)
         if values.max() > high + 3 * (high - low) > low:
@@ -80,18 +80,18 @@ def draw_loss(ax: Axes, fit: Fit) -> bool:
     ax.set_ylabel(f"{what} (nats per spike)" if set(stages) <= set(LIKELIHOODS) else "loss")
     set_title(ax, "Fit history")
     add_legend(ax, loc="best")
-    return bool(seen)
+    return bool(drawn)
 
 
 def _label_part(stage: str, k: int, n: int) -> str:
-    """The label of part k of n of a stage: the first tells of all where there are many."""
+    """Return the label of part k of n of a stage; where there are many parts, only the first is labelled."""
     if n == 1:
         return stage
     return f"{stage}, part {k + 1}" if n <= 3 else f"{stage}, {n} parts" if k == 0 else "_"
 
 
 def draw_goodness(evidence: Evidence) -> Figure | None:
-    """Time rescaling beside the fit history; None where the fit has neither."""
+    """Draw time rescaling beside the fit history; None where the fit has neither."""
     fig = make_figure(9.6, 3.4)
     left, right = make_axes(fig, 1, 2)
     shown = draw_time_rescaling(left, evidence), draw_loss(right, evidence.fit)
@@ -104,7 +104,7 @@ def draw_goodness(evidence: Evidence) -> Figure | None:
 
 
 def draw_bounds(fit: Fit) -> Figure:
-    """Every fitted parameter between its bounds, on the axis of the fit; those on a bound marked."""
+    """Draw every fitted parameter between its bounds, on the axis of the fit; those on a bound are marked."""
     lines = [line for line in make_parameter_lines(fit) if line.kind == "fitted"]
     fig = make_figure(6.4, 0.6 + 0.24 * max(len(lines), 1))
     ax = make_axes(fig)

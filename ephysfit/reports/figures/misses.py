@@ -1,4 +1,4 @@
-"""Where the model is wrong: the current about spikes it misses and invents, and its rate at each level of current."""
+"""Draw the current around missed and invented spikes, and the rates at levels of the current."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COLOR = {"predicted": MODEL, "missed": MISSED, "invented": EXTRA}
 
 
 def draw_misses(evidence: Evidence) -> Figure | None:
-    """Current about predicted, missed and invented spikes beside recorded and predicted rates; None without either."""
+    """Draw the current around spikes beside recorded and predicted rates; None without either."""
     about, rates = compute_spike_triggered_currents(evidence), compute_rate_calibration(evidence)
     if not about and rates is None:
         return None

@@ -1,8 +1,8 @@
-"""The prediction: stimulus, recorded repeats against model runs with missed and extra spikes marked, membrane."""
+"""Draw the prediction: stimulus, recorded repeats and model runs with missed and extra spikes marked, membrane."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: noisy runs drawn under the repeats
+#: most noisy runs in a raster
 DRAWN = 10
-#: stimuli in the figure of all stimuli
+#: most stimuli in the figure of all stimuli
 MOST = 12
 
 
 def draw_stimulus(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
-    """The injected current of the shown stimulus, pA."""
+    """Draw the injected current of the shown stimulus, pA, from `start` to `stop` (ms)."""
     s = evidence.stimulus
     first, last = int(start / s.dt), int(stop / s.dt)
     times = np.arange(len(s.current)) * s.dt
@@ -49,8 +49,20 @@ def draw_stimulus(ax: Axes, evidence: Evidence, start: float, stop: float) -> No
 def draw_raster(
     ax: Axes, evidence: Evidence, start: float, stop: float, *, which: int | None = None, short: bool = False
 ) -> None:
-    """Recorded repeats above, model runs below, ms.
+    """Draw recorded repeats above and model runs below.
 
+    Parameters
+    ----------
+    ax : Axes
+    evidence : Evidence
+    start, stop : float, ms
+    which : int, optional
+        Index of the stimulus; the shown stimulus unless given.
+    short : bool
+        Whether to draw few noisy runs.
+
+    Notes
+    -----
     A recorded spike that the single train misses is marked in the colour of `MISSED`; a spike of the single train
     that no repeat has, in that of `EXTRA`.
     """
@@ -86,7 +98,7 @@ def _draw_ticks_within(
 
 
 def draw_raster_legend(ax: Axes) -> None:
-    """What the colours of a raster mean, above it."""
+    """Draw the legend of the colours of a raster above it."""
     for color, text in (
         (INK, "recorded and predicted"),
         (MISSED, "recorded, missed"),
@@ -97,8 +109,10 @@ def draw_raster_legend(ax: Axes) -> None:
 
 
 def draw_membrane(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
-    """Recorded membrane voltage (first repeat) and that of the model with its threshold, mV; without a state V the
-    model's distance to threshold."""
+    """Draw the recorded voltage (first repeat) and the model's voltage and threshold, mV.
+
+    For a model without membrane potential, its distance to threshold is drawn.
+    """
     sweep, v, u = evidence.stimulus.sweeps[0], evidence.membrane(), evidence.trace("margin")
     dt = evidence.readouts[evidence.single].dt
     if sweep.voltage is not None and v is not None:
@@ -120,25 +134,21 @@ def draw_membrane(ax: Axes, evidence: Evidence, start: float, stop: float) -> No
 
 
 def draw_recorded_voltage(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
-    """The recorded membrane voltage of the first repeat, mV."""
+    """Draw the recorded membrane voltage of the first repeat, mV."""
     sweep = evidence.stimulus.sweeps[0]
     if sweep.voltage is not None:
         _draw_trace(ax, sweep.voltage, sweep.dt, start, stop, INK, lw=0.7, label="recorded, repeat 1")
     ax.set_ylabel("recorded (mV)")
 
 
-def _draw_trace(ax: Axes, values: Trace, dt: float, start: float, stop: float, color: str, **options) -> None:  # type: ignore[no-untyped-def]
+def _draw_trace(ax: Axes, values: Trace, dt: float, start: float, stop: float, color: str, **options: Any) -> None:
     first, last = int(start / dt), int(stop / dt)
     times = (np.arange(len(values)) * dt)[first:last]
     draw_curve(ax, times, values[first:last], color, **options)
 
 
-def _round(value: float) -> int:
-    return round(float(value))
-
-
 def draw_overview(evidence: Evidence, stretch: tuple[float, float] | None = None) -> Figure:
-    """Stimulus, raster, membrane and rate of a stretch (ms; a typical one unless given): the picture of a fit."""
+    """Draw stimulus, raster, membrane and rate of a stretch (ms; a typical one unless given)."""
     start, stop = stretch or evidence.stretch
     recorded = evidence.stimulus.sweeps[0].voltage is not None
     own = recorded and evidence.membrane() is None
@@ -156,7 +166,7 @@ def draw_overview(evidence: Evidence, stretch: tuple[float, float] | None = None
 
 
 def draw_all_stimuli(evidence: Evidence) -> Figure | None:
-    """A raster of every test stimulus (the first twelve); None where there is only one."""
+    """Draw a raster of every test stimulus (the first twelve); None where there is only one."""
     n = min(len(evidence.stimuli), MOST)
     if n < 2:
         return None
@@ -175,7 +185,7 @@ def draw_all_stimuli(evidence: Evidence) -> Figure | None:
             ax.set_xlabel("")
         set_title(
             ax,
-            f"{k + 1}: {s.name or 'stimulus'} ({_round(s.current.min())} to {_round(s.current.max())} pA)".replace(
+            f"{k + 1}: {s.name or 'stimulus'} ({s.current.min():.0f} to {s.current.max():.0f} pA)".replace(
                 " (-", " (−"
             ),
         )

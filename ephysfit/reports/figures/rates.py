@@ -1,4 +1,4 @@
-"""Rates, intervals and precision: what the spikes of cell and model are like."""
+"""Draw rates, interspike intervals and spike-time precision of cell and model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from ephysfit.arrays import Trace, Trains
+from ephysfit.arrays import Trace, Train, Trains
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.metrics.reliability import reliability
 from ephysfit.metrics.trains import cut
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 #: width of the smoothing of rates, ms
 SIGMA = 10.0
-#: windows at which precision is shown, ms
+#: coincidence windows of the precision curve, ms
 WINDOWS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
-#: windows that cover more than this part of the time (at high rates) say little, and Γ diverges
+#: largest fraction of time that windows may cover: beyond it (at high rates) Γ diverges
 COVERED = 0.6
-#: noisy runs that enter the curve of precision
+#: most noisy runs of the precision curve
 RUNS = 60
 
 
 def draw_psth(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
-    """Smoothed rate of the recorded repeats (mean, and the standard error of the mean as a band) and of the model."""
+    """Draw the smoothed rate of the recorded repeats (mean ± standard error) and of the model."""
     first, last = max(start - 5 * SIGMA, 0.0), min(stop + 5 * SIGMA, evidence.stimulus.duration)
     rows = smoothed(cut(list(evidence.repeats), first, last), last - first, SIGMA)
     own = mean_rate(cut(list(evidence.runs(evidence.many)), first, last), last - first, SIGMA)
@@ -47,12 +47,12 @@ def draw_psth(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
     add_legend_above(ax)
 
 
-def _cut_to_scored(evidence: Evidence, trains: Trains) -> list[Trace]:
+def _cut_to_scored(evidence: Evidence, trains: Trains) -> list[Train]:
     return cut(list(trains), *evidence.scored)
 
 
 def draw_precision(ax: Axes, evidence: Evidence) -> None:
-    """Coincidence factor against the window: the cell with itself, and each readout with the cell."""
+    """Draw the coincidence factor against the window: of the cell with itself, and of each readout with the cell."""
     start, stop = evidence.scored
     data = _cut_to_scored(evidence, evidence.repeats)
     most = max(
@@ -75,7 +75,7 @@ def draw_precision(ax: Axes, evidence: Evidence) -> None:
 
 
 def draw_intervals(ax: Axes, evidence: Evidence) -> None:
-    """Distribution of interspike intervals, all repeats and all runs of all test stimuli pooled."""
+    """Draw the distribution of interspike intervals, pooled over all repeats, runs and test stimuli."""
     data = _compute_intervals([t for s in evidence.stimuli for t in s.spike_times])
     model = _compute_intervals([t for runs in evidence.readouts[evidence.many].spike_times for t in runs])
     set_title(ax, "Interspike intervals")

@@ -1,4 +1,4 @@
-"""A recording as it was loaded: each sweep with its current, voltage, detected spikes, their shapes, what is masked."""
+"""Draw a recording as loaded: each sweep with current, voltage, spikes, spike shapes and masked stretches."""
 
 from __future__ import annotations
 
@@ -36,14 +36,17 @@ SIDES = {"train": "trains", "test": "tests", "both": "its end tests"}
 
 
 def draw_pages(recording: Recording, per_page: int = PER_PAGE) -> list[Figure]:
-    """Figures of all sweeps, `per_page` on each.
+    """Draw all sweeps, `per_page` on each figure.
 
     Parameters
     ----------
-    recording
-        As loaded, with its spikes.
-    per_page
+    recording : Recording
+    per_page : int
         Sweeps on one figure.
+
+    Returns
+    -------
+    list of Figure
     """
     sides = _find_sides(recording)
     sweeps = recording.sweeps
@@ -52,7 +55,7 @@ def draw_pages(recording: Recording, per_page: int = PER_PAGE) -> list[Figure]:
 
 
 def save_pages(figures: list[Figure], path: Path) -> list[Path]:
-    """Write figures: one PDF of several pages, or numbered pictures."""
+    """Write figures to one PDF of several pages, or to numbered image files; the files."""
     path = Path(path)
     if path.suffix.lower() == ".pdf":
         return [_save_pdf(figures, path)]
@@ -97,9 +100,9 @@ def _draw_page(recording: Recording, sweeps: tuple[Sweep, ...], sides: dict[str,
             shapes.set_xlabel("")
     rejected = f", {len(recording.rejected)} not used" if recording.rejected else ""
     number = f" · page {page + 1} of {of}" if of > 1 else ""
-    said = f"{len(recording)} sweeps{rejected}, {recording.n_spikes} spikes{number}"
+    summary = f"{len(recording)} sweeps{rejected}, {recording.n_spikes} spikes{number}"
     fig.suptitle(
-        f"{recording.cell} · {recording.source} · {said}",
+        f"{recording.cell} · {recording.source} · {summary}",
         x=0.01, ha="left", fontsize=10.5, color=INK,
     )  # fmt: skip
     return fig
@@ -113,14 +116,14 @@ def _label_sweep(ax: Axes, sweep: Sweep, side: str) -> None:
         side,
     ]
     ax.set_title(" · ".join(filter(None, words)), loc="left", fontsize=8.5, color=INK, pad=3)
-    said = [*sweep.warnings, *sweep.notes]
-    if said:
-        text = "; ".join(said)
+    remarks = [*sweep.warnings, *sweep.notes]
+    if remarks:
+        text = "; ".join(remarks)
         ax.set_title(f"! {text[:90]}{'…' if len(text) > 90 else ''}", loc="right", fontsize=7.5, color=MISSED, pad=3)
 
 
 def draw_voltage(ax: Axes, sweep: Sweep) -> None:
-    """The voltage, mV, with the onset of every spike marked above it; masked stretches shaded."""
+    """Draw the voltage, mV, with the onset of every spike marked above it; masked stretches are shaded."""
     ticks = sweep.spike_times
     if sweep.voltage is None:
         ax.eventplot(ticks, lineoffsets=0, linelengths=0.8, colors=INK, linewidths=0.8)
@@ -139,19 +142,19 @@ def draw_voltage(ax: Axes, sweep: Sweep) -> None:
 
 
 def draw_current(ax: Axes, sweep: Sweep) -> None:
-    """The injected current, pA."""
+    """Draw the injected current, pA."""
     draw_curve(ax, sweep.times, sweep.current, CURRENT, lw=0.7)
     ax.set_ylabel("pA")
     label_seconds(ax, 0.0, sweep.duration)
 
 
 def draw_spike_shapes(ax: Axes, sweep: Sweep) -> None:
-    """Spikes on top of each other, aligned at their onset: what was taken for one and where it is said to begin."""
+    """Draw the detected spikes on top of each other, aligned at their onsets."""
     ax.set_xlabel("from onset (ms)")
     ax.set_xlim(-BEFORE, AFTER)
     if sweep.voltage is None or not len(sweep.spike_times):
-        said = "no spikes" if sweep.voltage is not None else "no voltage"
-        ax.text(0.5, 0.5, said, transform=ax.transAxes, ha="center", fontsize=8, color=MUTED)
+        reason = "no spikes" if sweep.voltage is not None else "no voltage"
+        ax.text(0.5, 0.5, reason, transform=ax.transAxes, ha="center", fontsize=8, color=MUTED)
         ax.set_yticks([])
         return
     chosen = sweep.spike_times[:: max(len(sweep.spike_times) // DRAWN, 1)]
@@ -165,7 +168,7 @@ def draw_spike_shapes(ax: Axes, sweep: Sweep) -> None:
 
 
 def _find_invalid_stretches(sweep: Sweep) -> list[tuple[float, float]]:
-    """Stretches that are not valid, ms."""
+    """Find the stretches that are not valid, (start, stop) in ms."""
     if not sweep.valid:
         return []
     edges = [0.0, *(t for interval in sweep.valid for t in interval), sweep.duration]

@@ -1,4 +1,4 @@
-"""Single figures for talks and papers: one panel each, or those of the report, saved as PNG, PDF or SVG."""
+"""Draw single figures for talks and papers, of one panel or as in the report, and save them as PNG, PDF or SVG."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: formats a figure can be saved in, by ending
+#: suffixes of the formats in which a figure can be saved
 FORMATS = (".png", ".pdf", ".svg")
-#: pixels an inch of a PNG
+#: pixels per inch of a PNG
 DPI = 200
 
 
@@ -54,15 +54,15 @@ _PANELS: Mapping[str, tuple[Callable[[Axes, Evidence], object], str]] = MappingP
     "history": (lambda ax, evidence: draw_loss(ax, evidence.fit), "loss by step of the fit"),
 })  # fmt: skip
 
-#: what can be drawn, by name, with a line on each
+#: name of each kind of figure → short description
 KINDS: Mapping[str, str] = MappingProxyType(
     {name: plot.title.lower() for name, plot in PLOTS.items()}
-    | {name: says for name, (_, says) in (*_IN_TIME.items(), *_PANELS.items())}
+    | {name: description for name, (_, description) in (*_IN_TIME.items(), *_PANELS.items())}
 )
 
 
 def draw_figure(evidence: Evidence, kind: str, stretch: tuple[float, float] | None = None) -> Figure:
-    """One figure of a fit.
+    """Draw one figure of a fit.
 
     Parameters
     ----------
@@ -70,12 +70,16 @@ def draw_figure(evidence: Evidence, kind: str, stretch: tuple[float, float] | No
     kind : str
         One of `KINDS`.
     stretch : (float, float), optional
-        ms, of figures in time; a typical stretch of 2.5 s unless given.
+        Start and stop (ms) of figures in time; a typical stretch of 2.5 s unless given.
+
+    Returns
+    -------
+    Figure
 
     Raises
     ------
     ScoreError
-        If there is no such kind, or this fit has nothing to show in it.
+        If there is no such kind, or this fit has no data for it.
     """
     made: Figure | None
     if kind == "overview":

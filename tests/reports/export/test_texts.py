@@ -59,7 +59,9 @@ def test_lems_declares_all_that_it_reads(name):
 
 @pytest.mark.parametrize("to", ["nest", "neuroml"])
 def test_two_inputs_are_refused_with_the_reason(to):
-    with pytest.raises(ExportError, match=r"SpatialSTC cannot go to .* 2 inputs \(I, s_1\).* take brian2 or python"):
+    with pytest.raises(
+        ExportError, match=r"SpatialSTC cannot be exported to .* 2 inputs \(I, s_1\).* take brian2 or python"
+    ):
         export_texts(fitted("SpatialSTC", 0.1), to)
 
 
@@ -69,7 +71,7 @@ def test_two_inputs_are_refused_with_the_reason(to):
      ("SoftLIF", "threshold", "refractory"), ("EIF", "threshold", "not linear")],
 )  # fmt: skip
 def test_nir_says_why_not(tmp_path, name, spiking, reason):
-    with pytest.raises(ExportError, match=f"cannot go to NIR: .*{reason}"):
+    with pytest.raises(ExportError, match=f"cannot be exported to NIR: .*{reason}"):
         fitted(name, 0.1).export("nir", tmp_path / "cell.nir", spiking=spiking)
 
 
