@@ -30,7 +30,7 @@ def split_recording(recording: Recording, train: str | None, test: str | None) -
 
 
 def select_unseen_sweeps(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
-    """Select the sweeps that were not used by a saved fit, as the options say or from its provenance.
+    """Select the sweeps that a saved fit has not used, as the options say or from its provenance.
 
     Raises
     ------
