@@ -252,13 +252,13 @@ def _make(folder: Path) -> None:
 
 
 #: what this process has said a line about
-_SAID: set[str] = set()
+_REPORTED: set[str] = set()
 
 
 def _say(text: str, about: str) -> None:
     """One line a process about each matter: a folder of fifty damaged files is one."""
-    if about not in _SAID:
-        _SAID.add(about)
+    if about not in _REPORTED:
+        _REPORTED.add(about)
         warnings.warn(text, CacheWarning, stacklevel=4)
 
 

@@ -34,7 +34,7 @@ def place(tmp_path, monkeypatch):
     """A cache folder of the test alone, a temporary folder of the test alone, nothing said yet."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setattr(disk_cache, "_SAID", set())
+    monkeypatch.setattr(disk_cache, "_REPORTED", set())
     monkeypatch.setenv("EPHYSFIT_CACHE", str(tmp_path / "cache"))
     disk_cache._unshared.cache_clear()
     return tmp_path / "cache"

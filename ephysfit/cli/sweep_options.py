@@ -47,7 +47,7 @@ def select_unseen_sweeps(recording: Recording, fit: ef.Fit, train: str | None, t
     if is_of(fit.provenance.data_sha256, fitted):
         return held
     raise ScoreError(
-        f"{recording.source}: holds sweeps with the names of the training sweeps of this fit, but with other samples or "
+        f"{recording.source}: holds sweeps named as the training sweeps of this fit, but with other samples or "
         "spikes; select the test sweeps with --test SWEEPS"
     )
 
