@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isnan, log
+from math import isnan
 from typing import Any
 
 from ephysfit.fitting.fit_result import Fit
@@ -136,7 +136,7 @@ class FittedNumber:
     standard_error : float or None
         None where it is unknown.
     at_bound : str
-        "lower" or "upper" where the value lies on a bound, otherwise "".
+        "low" or "high" where the value lies on that bound, otherwise "".
     place : float
         Position between the bounds, 0 to 1, on the axis of the fit.
     interval : str
@@ -168,18 +168,6 @@ class ParameterLine:
     values: tuple[FittedNumber, ...]
 
 
-def place_between_bounds(p: Parameter, value: float) -> float:
-    """Return the position of a value between its bounds, 0 to 1, on the (logarithmic) axis of the fit.
-
-    Examples
-    --------
-    >>> place_between_bounds(Parameter("ms", 1.0, 100.0), 10.0)
-    0.5
-    """
-    low, high, at = (log(x) for x in (p.low, p.high, max(value, p.low))) if p.logarithmic else (p.low, p.high, value)
-    return min(max((at - low) / (high - low), 0.0), 1.0)
-
-
 def make_parameter_lines(fit: Fit) -> list[ParameterLine]:
     """Make one line per declared parameter: fitted, then measured, then pinned ones."""
     cls = type(fit.neuron)
@@ -196,23 +184,12 @@ def make_parameter_lines(fit: Fit) -> list[ParameterLine]:
 def _make_fitted_number(p: Parameter, row: Mapping[str, Any]) -> FittedNumber:
     ends = row.get("interval")
     if ends is None:
-        return FittedNumber(
-            row["name"], row["value"], row["standard_error"], row["at_bound"], place_between_bounds(p, row["value"])
-        )
+        return FittedNumber(row["name"], row["value"], row["standard_error"], row["at_bound"], p.fraction(row["value"]))
     low, high = ends
-    span = (
-        0.0 if low is None else place_between_bounds(p, low),
-        1.0 if high is None else place_between_bounds(p, high),
-    )
+    span = (0.0 if low is None else p.fraction(low), 1.0 if high is None else p.fraction(high))
     text = format_interval(low, high)
     return FittedNumber(
-        row["name"],
-        row["value"],
-        row["standard_error"],
-        row["at_bound"],
-        place_between_bounds(p, row["value"]),
-        text,
-        span,
+        row["name"], row["value"], row["standard_error"], row["at_bound"], p.fraction(row["value"]), text, span
     )
 
 
@@ -294,8 +271,7 @@ def _make_pinned_line(fit: Fit, name: str) -> ParameterLine | None:
     p, held = owner.parameters[name], getattr(fit.neuron, name)
     numbers = [float(v) for v in held] if isinstance(held, Bank) else [float(held)]
     values = tuple(
-        FittedNumber(f, v, None, "", place_between_bounds(p, v))
-        for f, v in zip(flat_names({name: p}), numbers, strict=True)
+        FittedNumber(f, v, None, "", p.fraction(v)) for f, v in zip(flat_names({name: p}), numbers, strict=True)
     )
     return ParameterLine(name, p.unit, p.doc, p.low, p.high, p.logarithmic, "fixed", values)
 
