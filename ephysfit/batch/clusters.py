@@ -116,7 +116,7 @@ def _find_clearest_split(
     return best, clear
 
 
-def silhouette(points: Float64[Array, "point dimension"], labels: Integers) -> float:
+def silhouette(points: Float64[Array, "point dimension"], labels: Int64[Integers, " point"]) -> float:
     """Mean silhouette of a grouping: near 1 for groups that are far apart, near 0 for overlapping ones.
 
     Parameters

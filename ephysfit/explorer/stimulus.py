@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ephysfit.arrays import Trace, Train
+from ephysfit.arrays import Array, Float64, Train
 from ephysfit.data.holding_current import LEAD
 from ephysfit.data.recording import Recording
 from ephysfit.data.repeats import Stimulus
@@ -57,9 +57,9 @@ class Response:
     neuron: Neuron
     train: Train
     noisy: tuple[Train, ...]
-    voltage: Trace | None
-    threshold: Trace | None
-    margin: Trace
+    voltage: Float64[Array, " time"] | None
+    threshold: Float64[Array, " time"] | None
+    margin: Float64[Array, " time"]
     hits: Agreement
     numbers: Mapping[str, float]
     seconds: float
@@ -84,7 +84,7 @@ class ShownStimulus:
 
     name: str
     sweeps: tuple[str, ...]
-    current: Trace
+    current: Float64[Array, "time ..."]
     dt: float
     recorded: Stimulus
     window: tuple[float, float]
@@ -155,7 +155,9 @@ class ShownStimulus:
         }
 
 
-def compute_threshold(v: Trace, u: Trace, train: Train, dt: float) -> Trace:
+def compute_threshold(
+    v: Float64[Array, " time"], u: Float64[Array, " time"], train: Train, dt: float
+) -> Float64[Array, " time"]:
     """Compute the spike threshold, mV, (time,): V minus the margin.
 
     At a spike, the margin is the one before it and V the one after it, so these steps repeat the previous value.

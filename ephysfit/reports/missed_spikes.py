@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from ephysfit.arrays import Trace, Train
+from ephysfit.arrays import Array, Float64, Int64, Integers, Trace, Train
 from ephysfit.reports.evidence import Evidence
 
 #: window of the current around a spike, ms before and after
@@ -34,9 +34,9 @@ class SpikeTriggeredCurrent:
 
     kind: str
     count: int
-    times: Trace
-    mean: Trace
-    error: Trace
+    times: Float64[Array, " time"]
+    mean: Float64[Array, " time"]
+    error: Float64[Array, " time"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +50,10 @@ class RateCalibration:
         ``error``: standard error of the recorded rate over repeats.
     """
 
-    current: Trace
-    recorded: Trace
-    error: Trace
-    predicted: Trace
+    current: Float64[Array, " level"]
+    recorded: Float64[Array, " level"]
+    error: Float64[Array, " level"]
+    predicted: Float64[Array, " level"]
 
 
 def compute_spike_triggered_currents(evidence: Evidence) -> list[SpikeTriggeredCurrent]:
@@ -128,7 +128,7 @@ def compute_rate_calibration(evidence: Evidence) -> RateCalibration | None:
     return RateCalibration(centre, each.mean(0), error, own)
 
 
-def _rate_by_level(train: Train, bins: np.ndarray, start: float, stop: float) -> Trace:
+def _rate_by_level(train: Train, bins: Int64[Integers, " bin"], start: float, stop: float) -> Float64[Array, " level"]:
     """Compute the rate of one train at each level, Hz."""
     inside = train[(train >= start) & (train < stop)]
     at = np.clip((inside - int(start)).astype(int), 0, len(bins) - 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ephysfit.arrays import Array, Float64, Trace
+from ephysfit.arrays import Array, Float64
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.declare import Neuron
@@ -137,7 +137,7 @@ def compute_step_rates(fit: Fit, low: float, high: float, count: int = 24, lengt
     return StepRates(levels, np.array(counts, dtype=np.float64) * 1e3 / (length - begin))
 
 
-def _pad_inputs(neuron: Neuron, current: Trace) -> Trace:
+def _pad_inputs(neuron: Neuron, current: Float64[Array, " time"]) -> Float64[Array, "time ..."]:
     more = len(type(neuron).inputs) - 1
     return current if not more else np.stack([current, *[np.zeros_like(current)] * more], -1)
 

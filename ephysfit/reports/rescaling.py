@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 from scipy.stats import kstest
 
-from ephysfit.arrays import Trace
+from ephysfit.arrays import Array, Float64
 from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import on_steps
 from ephysfit.data.trials import Trials
@@ -33,7 +33,7 @@ class RescaledIntervals:
         95 % limit of the distance under the true hazard.
     """
 
-    quantiles: Trace
+    quantiles: Float64[Array, " interval"]
     distance: float
     band: float
 
@@ -89,7 +89,9 @@ def _make_replay_sweep(trials: Trials, k: int) -> Taught:
     return Taught(np.ascontiguousarray(current[:, None]), spikes.astype(np.uint8), valid.astype(np.uint8))
 
 
-def _integrate_hazard(expected: Trace, sweep: Taught, held: int, skip: int, rng: np.random.Generator) -> Trace:
+def _integrate_hazard(
+    expected: Float64[Array, " time"], sweep: Taught, held: int, skip: int, rng: np.random.Generator
+) -> Float64[Array, " interval"]:
     """Integrate the hazard over the non-refractory steps of each interval that is valid throughout."""
     at = np.flatnonzero(sweep.spikes)
     total = np.concatenate([[0.0], np.cumsum(expected)])
