@@ -56,7 +56,7 @@ def test_a_batch_runs_where_there_is_no_fcntl_and_no_resource(tmp_path, like_win
     found = json.loads(result.read_text())
     assert found["status"] == "failed"  # two samples are no recording; the worker said so
     assert "memory_mb" not in found
-    assert "0 under way, 0 left" in run("status", "run").stdout
+    assert "0 running, 0 left" in run("status", "run").stdout
     assert "cannot bound the memory" in run("batch", "-o", "run", "--memory", "4").stderr
 
 

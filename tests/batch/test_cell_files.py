@@ -46,7 +46,7 @@ def test_a_toml_manifest(tree):
     ("text", "says"),
     [
         ("file,spiks\na.abf,x\n", "unknown column 'spiks'; did you mean spikes"),
-        ("cell,file\none,\n", "no file is named"),
+        ("cell,file\none,\n", "column file is empty"),
         ("cell,file\n", "a header and no cell"),
         ("cell,file\none,a.abf\none,b.abf\n", "2 cells are called 'one'"),
     ],
@@ -81,7 +81,7 @@ def test_a_name_cannot_leave_the_folder_of_the_run(tmp_path, name):
 
 def test_two_models_of_one_name_are_refused(tmp_path):
     cells = (Cell("one", (tmp_path / "a.abf",)),)
-    with pytest.raises(BatchError, match="have one name, and so would their results"):
+    with pytest.raises(BatchError, match="have the same name, so their results would"):
         make_tasks(cells, ["LIF", "mine.py:LIF"], Settings())
     assert [t.model for t in make_tasks(cells, ["LIF", "ALIF", "LIF"], Settings())] == ["LIF", "ALIF"]
 

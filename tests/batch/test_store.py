@@ -116,7 +116,7 @@ def test_an_order_says_what_is_too_old(task, tmp_path):
     path = store.write_order([(task, 5.0), (replace(task, model="LIF"), 0.0)])
     assert [(t.model, since) for t, since in read_order(path)] == [("ALIF", 5.0), ("LIF", 0.0)]
     path.unlink()
-    with pytest.raises(BatchError, match="no readable order"):
+    with pytest.raises(BatchError, match="no readable list of tasks"):
         read_order(path)
 
 

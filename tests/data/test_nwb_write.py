@@ -265,5 +265,5 @@ def test_a_fit_of_a_shipped_cell_goes_in_and_comes_back(tmp_path):
     assert value == pytest.approx(ef.score(runs, test)["md_star_4"])
     with pytest.raises(FitError, match=r"no fit 'x'.*it holds lif, lif_2"):
         ef.Fit.load(path, label="x")
-    with pytest.raises(FitError, match="nothing says which sweeps"):
+    with pytest.raises(FitError, match="sweeps that were not used by the fit are unknown"):
         ef.write_nwb(fit, path)

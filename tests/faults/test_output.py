@@ -178,5 +178,5 @@ def test_sigterm_ends_a_batch_in_order_and_says_how_it_goes_on(cell, tmp_path):
         process.send_signal(signal.SIGTERM)
         told = process.communicate(timeout=60)[1]
     assert process.returncode == 143, told
-    assert f"`ephysfit batch -o {folder}` goes on from there" in told
+    assert f"resume with `ephysfit batch -o {folder}`" in told
     assert "Traceback" not in told
