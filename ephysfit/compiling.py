@@ -47,7 +47,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher = numba.njit(**options)(function)
         assert isinstance(function, FunctionType)
-        source = _source(function)
+        source = _hash_source(function)
         if source and hasattr(dispatcher, "enable_caching"):  # with NUMBA_DISABLE_JIT=1 it is the function itself
             dispatcher._cache = _Cache(function, source)
         return dispatcher
@@ -55,7 +55,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-def _source(function: FunctionType) -> str:
+def _hash_source(function: FunctionType) -> str:
     """A hash of the module's source; empty where it cannot be had, or where the source does not say all."""
     if function.__closure__ or function.__name__ == "<lambda>":
         return ""
@@ -79,7 +79,7 @@ class _Cache:
     @property
     def cache_path(self) -> str | None:
         """Where new code goes, as numba's statistics show it."""
-        home = disk_cache.home()
+        home = disk_cache.find_cache_folder()
         return None if home is None else str(home / disk_cache.CODE)
 
     def enable(self) -> None:
@@ -94,7 +94,7 @@ class _Cache:
     def load_overload(self, types: Any, target: Any) -> Any:
         """The code for these argument types on this processor; None where there is none."""
         target.refresh()
-        kept = disk_cache.found(disk_cache.CODE, self._name(types, target.codegen())) if self._enabled else None
+        kept = disk_cache.find_stored(disk_cache.CODE, self._name(types, target.codegen())) if self._enabled else None
         if kept is None:
             return None
         try:
@@ -113,11 +113,11 @@ class _Cache:
         except Exception as error:
             self._complain(error)
             return
-        disk_cache.keep(disk_cache.CODE, self._name(types, result.codegen), content)
+        disk_cache.store(disk_cache.CODE, self._name(types, result.codegen), content)
 
     def _name(self, types: Any, codegen: Any) -> str:
         key = hashlib.sha256(f"{types} {codegen.magic_tuple()} {self._source} {_VERSIONS}".encode()).hexdigest()[:20]
-        return disk_cache.code_name(self._stem, self._function, key)
+        return disk_cache.make_code_name(self._stem, self._function, key)
 
     def _complain(self, error: Exception) -> None:
         what = f"{type(error).__name__}: {str(error)[:200]}"

@@ -45,16 +45,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
-        settle(beside)
+        flush_to_disk(beside)
         beside.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {_stands(path)}") from error
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {_describe_state(path)}") from error
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
 
 
-def settle(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Have the bytes of a written file on the disk; before a name points to them, or a crash could leave it empty."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
@@ -63,12 +63,12 @@ def settle(path: Path) -> None:
 def write_text(path: str | Path, text: str) -> Path:
     """Write a text file whole or not at all; what is no character (a file name of other bytes) is written out."""
     with replacing(path) as beside:
-        beside.write_text(printable(text), encoding="utf-8", newline="\n")
+        beside.write_text(make_printable(text), encoding="utf-8", newline="\n")
     return Path(path)
 
 
 @contextmanager
-def ready_folder(folder: str | Path) -> Iterator[Path]:
+def prepare_folder(folder: str | Path) -> Iterator[Path]:
     """A folder, made and seen to take a file before the work that is to go there; gone if that comes to nothing.
 
     Raises
@@ -90,18 +90,18 @@ def ready_folder(folder: str | Path) -> Iterator[Path]:
         raise
 
 
-def without_nan(value: Any) -> Any:
+def replace_nan(value: Any) -> Any:
     """A value as JSON can say it: None for every number that is not finite, lists for tuples, texts for keys.
 
     Examples
     --------
-    >>> without_nan({"a": float("nan"), "b": (1, 2.5)})
+    >>> replace_nan({"a": float("nan"), "b": (1, 2.5)})
     {'a': None, 'b': [1, 2.5]}
     """
     if isinstance(value, Mapping):
-        return {str(k): without_nan(v) for k, v in value.items()}
+        return {str(k): replace_nan(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(v) for v in value]
+        return [replace_nan(v) for v in value]
     if isinstance(value, float):
         return float(value) if isfinite(value) else None
     return value
@@ -109,15 +109,15 @@ def without_nan(value: Any) -> Any:
 
 def to_json(value: Any) -> str:
     """A value as JSON that people read too; what is not finite becomes null."""
-    return json.dumps(without_nan(value), indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps(replace_nan(value), indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """Text that every encoding of Unicode can write: bytes of a file name that are no text become ``\\\\xff``.
 
     Examples
     --------
-    >>> printable("cell_\\udcff.abf")
+    >>> make_printable("cell_\\udcff.abf")
     'cell_\\\\xff.abf'
     """
     known = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
@@ -136,28 +136,28 @@ def split_spec(spec: str) -> tuple[str, str]:
     return file, name
 
 
-def expanded(path: str | Path) -> Path:
+def expand_home(path: str | Path) -> Path:
     """A path with ``~`` as the home folder; as it stands where nobody knows that folder, as in some containers.
 
     Examples
     --------
-    >>> expanded("~nobody_of_this_name/cell.nwb").name
+    >>> expand_home("~nobody_of_this_name/cell.nwb").name
     'cell.nwb'
     """
     return Path(os.path.expanduser(path))
 
 
-def safe_name(text: str) -> str:
+def make_safe_name(text: str) -> str:
     """A name of a file or folder made of any text: no separators, no control characters, not too long.
 
     Examples
     --------
-    >>> safe_name("../a\\nb: c")
+    >>> make_safe_name("../a\\nb: c")
     '.._a_b_ c'
     """
-    kept = "".join(c if c.isprintable() and c not in '/\\\\<>:"|?*' else "_" for c in printable(text))
+    kept = "".join(c if c.isprintable() and c not in '/\\\\<>:"|?*' else "_" for c in make_printable(text))
     return kept.strip()[: LONGEST // 4] or "_"
 
 
-def _stands(path: Path) -> str:
+def _describe_state(path: Path) -> str:
     return "what was there is as it was" if path.exists() else "choose another place, or make room"

@@ -29,19 +29,19 @@ _HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Cores that this process may run on, within its container's share.
 
     Examples
     --------
-    >>> cores() >= 1
+    >>> count_cores() >= 1
     True
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(min(allowed, _share()), 1)
+    return max(min(allowed, _read_core_share()), 1)
 
 
-def _share(path: str = "/sys/fs/cgroup/cpu.max") -> int:
+def _read_core_share(path: str = "/sys/fs/cgroup/cpu.max") -> int:
     """Whole cores of a container's share; a container may see every core of its machine, and use few."""
     try:
         with open(path, encoding="ascii") as file:
@@ -51,12 +51,12 @@ def _share(path: str = "/sys/fs/cgroup/cpu.max") -> int:
         return sys.maxsize
 
 
-def peak_memory() -> float | None:
+def measure_peak_memory() -> float | None:
     """MiB that this process held at most; None where the system does not say."""
     return None if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT / 2**20
 
 
-def check_bound() -> None:
+def check_memory_bound() -> None:
     """See whether the memory of a process can be bounded here.
 
     Raises
@@ -73,7 +73,7 @@ def check_bound() -> None:
 
 def bound_memory(gib: float) -> None:
     """Have allocations of this process fail beyond so many GiB of address space."""
-    check_bound()
+    check_memory_bound()
     resource.setrlimit(resource.RLIMIT_AS, (int(gib * 2**30),) * 2)
 
 
@@ -91,7 +91,7 @@ def lock(file: IO[Any], *, wait: bool = False) -> bool:
     """
     while True:
         try:
-            return _locked(file.fileno(), wait)
+            return _lock_descriptor(file.fileno(), wait)
         except OSError as error:
             if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL):
                 return True
@@ -109,7 +109,7 @@ def unlock(file: IO[Any]) -> None:
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
 
 
-def _locked(descriptor: int, wait: bool) -> bool:
+def _lock_descriptor(descriptor: int, wait: bool) -> bool:
     if fcntl is not None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     elif msvcrt is not None:  # pragma: no cover

@@ -41,7 +41,7 @@ TO_MS = {
 }  # fmt: skip
 
 
-def dimension(unit: str) -> tuple[int, int, int]:
+def find_dimension(unit: str) -> tuple[int, int, int]:
     """Powers of (ms, mV, pA) of a unit that declarations may use."""
     try:
         return DIMENSIONS[unit]
@@ -49,7 +49,7 @@ def dimension(unit: str) -> tuple[int, int, int]:
         raise UnitsError(f"unit {unit!r} is not one that declarations use; {near(unit, DIMENSIONS)}") from None
 
 
-def spell(powers: tuple[int, int, int]) -> str:
+def name_dimension(powers: tuple[int, int, int]) -> str:
     """The name of a dimension: its unit where it has one, its powers otherwise."""
     for unit, of in DIMENSIONS.items():
         if of == powers:

@@ -46,21 +46,21 @@ class Access:
             raise RecordingError(f"timeout={self.timeout!r}; a positive number of seconds")
 
 
-_GIVEN: ContextVar[Access | None] = ContextVar("access", default=None)
+_ACCESS: ContextVar[Access | None] = ContextVar("access", default=None)
 
 
-def wanted(allow_links: bool | None = None, timeout: float | None = None) -> Access:
+def choose_access(allow_links: bool | None = None, timeout: float | None = None) -> Access:
     """What a caller wants; what it leaves open is as it stands now."""
-    now = current()
+    now = current_access()
     return Access(now.allow_links if allow_links is None else allow_links, now.timeout if timeout is None else timeout)
 
 
-def current() -> Access:
+def current_access() -> Access:
     """What holds now: as given, else as the environment says."""
-    return _GIVEN.get() or Access(os.environ.get(LINKS, "0") == "1", _seconds())
+    return _ACCESS.get() or Access(os.environ.get(LINKS, "0") == "1", _read_timeout())
 
 
-def _seconds() -> float:
+def _read_timeout() -> float:
     text = os.environ.get(TIMEOUT, "")
     try:
         return float(text) if text else SECONDS
@@ -69,10 +69,10 @@ def _seconds() -> float:
 
 
 @contextmanager
-def given(access: Access) -> Iterator[None]:
+def use_access(access: Access) -> Iterator[None]:
     """Let this hold for a while."""
-    before = _GIVEN.set(access)
+    before = _ACCESS.set(access)
     try:
         yield
     finally:
-        _GIVEN.reset(before)
+        _ACCESS.reset(before)

@@ -48,8 +48,8 @@ class Choice:
     def takes(self, index: int, name: str, stimulus: str) -> bool:
         """Whether the sweep at this position, counted from 0, is wanted."""
         by_name = self.listed is None or name in self.listed or index in self.listed
-        said = stimulus_kinds.by_name(stimulus) if self.kind is not None else ""
-        by_kind = self.kind is None or not said or stimulus_kinds.is_of(said, self.kind)
+        said = stimulus_kinds.find_kind_by_name(stimulus) if self.kind is not None else ""
+        by_kind = self.kind is None or not said or stimulus_kinds.is_of_kind(said, self.kind)
         return by_name and by_kind and (self.stimulus is None or self.stimulus.lower() in stimulus.lower())
 
     def check(self, names: Sequence[str], stimuli: Sequence[str]) -> None:
@@ -60,8 +60,8 @@ class Choice:
                 raise RecordingError(f"no sweep {wanted!r}; {hint}")
         if self.stimulus is not None and not any(self.stimulus.lower() in s.lower() for s in stimuli):
             raise RecordingError(f"no sweep has stimulus {self.stimulus!r}; {near(self.stimulus, set(stimuli))}")
-        said = [stimulus_kinds.by_name(stimulus) for stimulus in stimuli]
-        if self.kind is not None and all(said) and not any(stimulus_kinds.is_of(one, self.kind) for one in said):
+        said = [stimulus_kinds.find_kind_by_name(stimulus) for stimulus in stimuli]
+        if self.kind is not None and all(said) and not any(stimulus_kinds.is_of_kind(one, self.kind) for one in said):
             raise RecordingError(f"no sweep has a stimulus of kind {self.kind!r}; {near(self.kind, set(said))}")
 
 
@@ -96,7 +96,7 @@ def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus:
             f"the current is missing (NaN) at {np.flatnonzero(~np.isfinite(current))[0] * dt:g} ms, inside the sweep"
         )
     removed: tuple[Removed, ...] = (Removed("aborted", lost, "samples"),) if lost else ()
-    valid = intervals(known[:end], dt)
+    valid = find_intervals(known[:end], dt)
     missing = int(end - known[:end].sum())
     if missing:
         notes += (f"{missing * dt:g} ms of voltage missing (NaN) inside the sweep, the first at "
@@ -116,7 +116,7 @@ def build(current: Trace, voltage: Trace | None, dt: float, name: str, stimulus:
     )
 
 
-def intervals(known: np.ndarray, dt: float) -> tuple[tuple[float, float], ...]:
+def find_intervals(known: np.ndarray, dt: float) -> tuple[tuple[float, float], ...]:
     """The stretches of True as (start, stop), ms; nothing where all is True."""
     if known.all():
         return ()
@@ -124,7 +124,7 @@ def intervals(known: np.ndarray, dt: float) -> tuple[tuple[float, float], ...]:
     return tuple((float(a * dt), float(b * dt)) for a, b in edges.reshape(-1, 2))
 
 
-def tidy(dt: float, error: float) -> float:
+def round_step(dt: float, error: float) -> float:
     """A step measured on time stamps as it was meant: the shortest decimal within the error, of it or of its rate.
 
     Parameters
@@ -134,25 +134,25 @@ def tidy(dt: float, error: float) -> float:
 
     Examples
     --------
-    >>> tidy(0.10000000000000142, 1e-9), round(tidy(0.03333334, 1e-7), 12)
+    >>> round_step(0.10000000000000142, 1e-9), round(round_step(0.03333334, 1e-7), 12)
     (0.1, 0.033333333333)
     """
-    step, rate = _shortest(dt, error), _shortest(1e3 / dt, 1e3 * error / dt**2)
-    return step if _digits(step) <= _digits(rate) else 1e3 / rate
+    step, rate = _find_shortest_decimal(dt, error), _find_shortest_decimal(1e3 / dt, 1e3 * error / dt**2)
+    return step if _count_digits(step) <= _count_digits(rate) else 1e3 / rate
 
 
-def _shortest(value: float, error: float) -> float:
+def _find_shortest_decimal(value: float, error: float) -> float:
     for digits in range(1, 12):
         if abs(float(f"{value:.{digits}g}") - value) <= max(error, 1e-12 * value):
             return float(f"{value:.{digits}g}")
     return value
 
 
-def _digits(value: float) -> int:
+def _count_digits(value: float) -> int:
     return len(f"{value:.16e}".split("e")[0].replace(".", "").rstrip("0"))
 
 
-def onto(current: Trace, from_dt: float, to_dt: float) -> Trace:
+def change_step(current: Trace, from_dt: float, to_dt: float) -> Trace:
     """A current on another grid, exactly: averaged into longer steps, or held over shorter ones.
 
     Raises
@@ -174,7 +174,7 @@ def onto(current: Trace, from_dt: float, to_dt: float) -> Trace:
     return current[: len(current) // k * k].reshape(-1, k).mean(axis=1)
 
 
-def aligned(
+def align_traces(
     current: Trace, current_start: float, voltage: Trace, voltage_start: float, dt: float
 ) -> tuple[Trace, Trace, str]:
     """The common part of a current and a voltage on one grid, and what was cut off, in words.

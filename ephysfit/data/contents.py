@@ -10,7 +10,7 @@ from ephysfit.data import access, stimulus_kinds
 from ephysfit.data.header import Header
 from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.data.registry import guarded, reader_of
+from ephysfit.data.registry import find_reader, guard_reading
 from ephysfit.data.source import Source, as_file
 from ephysfit.errors import RecordingError, near
 
@@ -89,7 +89,7 @@ class Contents:
             h
             for h in self.headers
             if (stimulus is None or stimulus.lower() in h.stimulus.lower())
-            and (kind is None or stimulus_kinds.is_of(h.kind, kind))
+            and (kind is None or stimulus_kinds.is_of_kind(h.kind, kind))
             and (electrode is None or h.electrode == electrode)
         ]
         if not left:
@@ -129,12 +129,12 @@ def contents(source: Source, **options: Any) -> Contents:
     RecordingError
         If the file cannot be read. A format whose headers do not stand apart is read as a whole.
     """
-    with access.given(access.wanted(options.get("allow_links"), options.get("timeout"))):
+    with access.use_access(access.choose_access(options.get("allow_links"), options.get("timeout"))):
         file = as_file(source)
-        reader = reader_of(file)
+        reader = find_reader(file)
         if reader.contents is not None:
             listed = reader.contents
-            return Contents(source, reader.name, guarded(reader, file, lambda: listed(file)), options)
+            return Contents(source, reader.name, guard_reading(reader, file, lambda: listed(file)), options)
     found = load(source, **options)
     headers = [
         Header(s.name, s.stimulus, k, "", found.cell, s.start, s.duration, s.dt) for k, s in enumerate(found.sweeps)

@@ -41,7 +41,7 @@ class Resistance:
     told: bool
 
 
-def input_resistance(sweep: Sweep) -> Resistance:
+def estimate_input_resistance(sweep: Sweep) -> Resistance:
     """How far the voltage follows the current, whatever the time constant.
 
     Medians of the voltage over 5 ms, which no spike moves, are regressed on the mean currents of the last 5 to 160 ms
@@ -56,7 +56,7 @@ def input_resistance(sweep: Sweep) -> Resistance:
     --------
     >>> current = np.repeat([0.0, -100.0, 0.0, 50.0, 0.0], 2000)
     >>> cell = Sweep(current, 0.1, voltage=-70 + 0.1 * current + np.random.default_rng(0).normal(0, 0.1, current.size))
-    >>> round(input_resistance(cell).value, 2), input_resistance(cell).told
+    >>> round(estimate_input_resistance(cell).value, 2), estimate_input_resistance(cell).told
     (0.1, True)
     """
     per = max(round(BIN / sweep.dt), 1)
@@ -70,16 +70,16 @@ def input_resistance(sweep: Sweep) -> Resistance:
     at = np.arange(first, n)
     means = [(total[at + 1] - total[at + 1 - span]) / span for span in SPANS if span <= first + 1]
     drift = np.stack([np.ones(at.size), np.linspace(-1, 1, at.size)], axis=1)
-    kept = np.flatnonzero(np.isfinite(voltage) & _usable(sweep, per, n)[first:])
-    return _regress(drift[kept], np.stack(means, axis=1)[kept], voltage[kept])
+    kept = np.flatnonzero(np.isfinite(voltage) & _find_usable_bins(sweep, per, n)[first:])
+    return _regress_voltage(drift[kept], np.stack(means, axis=1)[kept], voltage[kept])
 
 
-def _usable(sweep: Sweep, per: int, n: int) -> npt.NDArray[np.bool_]:
+def _find_usable_bins(sweep: Sweep, per: int, n: int) -> npt.NDArray[np.bool_]:
     mask: npt.NDArray[np.bool_] = np.all(sweep.mask()[: n * per].reshape(n, per), axis=1)
     return mask
 
 
-def _regress(drift: Array, currents: Array, voltage: Trace) -> Resistance:
+def _regress_voltage(drift: Array, currents: Array, voltage: Trace) -> Resistance:
     """The sum of the weights of the currents, GOhm, with its standard error."""
     if len(voltage) < ENOUGH:
         return Resistance(0.0, np.inf, False)
@@ -97,9 +97,9 @@ def _regress(drift: Array, currents: Array, voltage: Trace) -> Resistance:
     return Resistance(float(total @ weights), float(error), bool(told))
 
 
-def contradiction(sweep: Sweep) -> str:
+def find_contradiction(sweep: Sweep) -> str:
     """What is wrong with a sweep whose voltage does not follow its current; empty where it does, or nobody can tell."""
-    seen = input_resistance(sweep)
+    seen = estimate_input_resistance(sweep)
     if not seen.told:
         return ""
     reach = f"{np.min(sweep.current):.0f} to {np.max(sweep.current):.0f} pA"
@@ -116,12 +116,12 @@ def contradiction(sweep: Sweep) -> str:
     return ""
 
 
-def undriven(recording: Recording) -> str:
+def explain_undriven(recording: Recording) -> str:
     """Why nothing of a recording can be fitted, current to spikes; empty where something can.
 
     Examples
     --------
-    >>> undriven(Recording.of(np.zeros((3, 5000)), 0.1, spike_times=[[10.0], [], [20.0]]))
+    >>> explain_undriven(Recording.of(np.zeros((3, 5000)), 0.1, spike_times=[[10.0], [], [20.0]]))
     'the current is 0 pA throughout: nothing was injected, so that whatever made the cell fire is not in the recording'
     """
     levels = np.concatenate([[float(s.current.min()), float(s.current.max())] for s in recording.sweeps])
@@ -130,33 +130,33 @@ def undriven(recording: Recording) -> str:
         if levels[0]:
             return f"the current is {levels[0]:g} pA throughout: it never changes, so that {cause}"
         return f"the current is 0 pA throughout: nothing was injected, so that {cause}"
-    if _only_noise(recording):
+    if _is_only_noise(recording):
         largest = max(float(np.std(s.current)) for s in recording.sweeps)
         return (
             f"the current is the noise of its recording (at most {largest:.2g} pA in standard deviation about one "
             "level), which the voltage does not follow: nothing was injected"
         )
     driven = [s for s in recording.sweeps if np.ptp(s.current)]
-    against = [s for s in driven if contradiction(s)]
+    against = [s for s in driven if find_contradiction(s)]
     if against and sum(s.duration for s in against) > sum(s.duration for s in driven) / 2:
-        return f"{len(against)} of {len(driven)} sweeps with a stimulus contradict it: {contradiction(against[0])}"
+        return f"{len(against)} of {len(driven)} sweeps with a stimulus contradict it: {find_contradiction(against[0])}"
     return ""
 
 
-def _only_noise(recording: Recording) -> bool:
+def _is_only_noise(recording: Recording) -> bool:
     """Whether no sweep holds more than recording noise about one common level, none of it followed by the voltage."""
     if max(float(np.ptp(s.current)) for s in recording.sweeps) > NOISE_REACH * QUIET:
         return False
     sds = [float(np.std(s.current)) for s in recording.sweeps]
     medians = [float(np.median(s.current)) for s in recording.sweeps]
-    white = all(abs(_correlation(s.current)) < 0.5 for s in recording.sweeps)
+    white = all(abs(_compute_autocorrelation(s.current)) < 0.5 for s in recording.sweeps)
     if max(sds) > QUIET or np.ptp(medians) > QUIET or not white:
         return False
-    seen = [input_resistance(s) for s in recording.sweeps if s.voltage is not None]
+    seen = [estimate_input_resistance(s) for s in recording.sweeps if s.voltage is not None]
     return bool(seen) and not any(r.value > SURE * r.error for r in seen)
 
 
-def _correlation(current: Trace) -> float:
+def _compute_autocorrelation(current: Trace) -> float:
     """Of a current with itself one sample later: a stimulus is slower than the noise of an amplifier's channel."""
     x = current - current.mean()
     return float(x[1:] @ x[:-1] / max(x @ x, 1e-300))

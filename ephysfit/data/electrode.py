@@ -98,16 +98,16 @@ def measure_electrode(
     ----------
     Brette et al. 2008, Neuron 59:379; Pozzorini et al. 2015, PLoS Comput. Biol. 11:e1004275.
     """
-    _usable(aec, length)
+    _check_usable(aec, length)
     dt = aec.dt
-    edges = _edges(dt, support, length)
-    parts = [_sums(s, edges, length if quiet is None else quiet) for s in _stretches(aec)]
-    whole = _solved(parts, len(edges) - 1)
+    edges = _make_lag_bins(dt, support, length)
+    parts = [_sum_normal_equations(s, edges, length if quiet is None else quiet) for s in _cut_parts(aec)]
+    whole = _solve_filter(parts, len(edges) - 1)
     lags = (edges[:-1] + edges[1:] - 1) / 2 * dt
-    membrane = _membrane(whole, lags, np.diff(edges) * dt, support)
+    membrane = _fit_membrane(whole, lags, np.diff(edges) * dt, support)
     fine = round(support / dt)
     kernel = (whole - membrane)[:fine]
-    each = [_resistance([p], edges, lags, dt, support) for p in parts]
+    each = [_find_resistance([p], edges, lags, dt, support) for p in parts]
     error = float(np.std(each, ddof=1) / np.sqrt(len(each))) if len(each) > 1 else float("nan")
     return Electrode(dt, kernel, MEGOHM * float(kernel.sum()), error, whole, lags, membrane)
 
@@ -192,7 +192,7 @@ class Bridge:
         )
 
 
-def bridge(recording: Recording, *, block: float = BLOCK, before: float = 3.0, after: float = 50.0) -> Bridge:
+def measure_bridge(recording: Recording, *, block: float = BLOCK, before: float = 3.0, after: float = 50.0) -> Bridge:
     """Estimate the series resistance left in the voltage, away from spikes, where the current is broad-band noise.
 
     The voltage at the end of a block is regressed on that at its beginning, on the current of the block's last ms and
@@ -218,18 +218,27 @@ def bridge(recording: Recording, *, block: float = BLOCK, before: float = 3.0, a
     """
     everything = np.concatenate([s.current for s in recording.sweeps])
     spread = float(np.subtract(*np.quantile(everything, [0.995, 0.005])))
-    parts = [_blocks(s, block, before, after) for s in recording.sweeps if s.voltage is not None and _moving(s) > NOISY]
+    parts = [
+        _cut_blocks(s, block, before, after)
+        for s in recording.sweeps
+        if s.voltage is not None and _find_changing_fraction(s) > NOISY
+    ]
     parts = [p for p in parts if len(p[1])]
     if not parts or sum(len(y) for _, y in parts) < FEWEST_BLOCKS:
         return Bridge(float("nan"), float("nan"), spread)
     x, y = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
     if float(np.std(x[:, 1] - x[:, -2])) < LEAST_NOISE * spread:
         return Bridge(float("nan"), float("nan"), spread)
-    each = [_at_once(a, b, block) for a, b in zip(np.array_split(x, PARTS), np.array_split(y, PARTS), strict=True)]
-    return Bridge(MEGOHM * _at_once(x, y, block), MEGOHM * float(np.std(each, ddof=1) / np.sqrt(PARTS)), spread)
+    each = [
+        _find_fast_response(a, b, block)
+        for a, b in zip(np.array_split(x, PARTS), np.array_split(y, PARTS), strict=True)
+    ]
+    return Bridge(
+        MEGOHM * _find_fast_response(x, y, block), MEGOHM * float(np.std(each, ddof=1) / np.sqrt(PARTS)), spread
+    )
 
 
-def _blocks(sweep: Sweep, block: float, before: float, after: float) -> tuple[Array, Array]:
+def _cut_blocks(sweep: Sweep, block: float, before: float, after: float) -> tuple[Array, Array]:
     """Rows of the regression: voltage before, mean currents in the bins of the last ms, in those of the ms before the
     block, between, and 1; and the voltage at the end."""
     k, wide = round(block / sweep.dt), max(round(0.2 / sweep.dt), 1)
@@ -249,19 +258,19 @@ def _blocks(sweep: Sweep, block: float, before: float, after: float) -> tuple[Ar
     return rows[use], voltage[1:, -1][use]
 
 
-def _at_once(x: Array, y: Array, block: float) -> float:
+def _find_fast_response(x: Array, y: Array, block: float) -> float:
     """What the last ms of current does beyond what the membrane makes of it, mV/pA."""
     found = np.linalg.lstsq(x, y, rcond=None)[0]
     bins = (x.shape[1] - 3) // 2
     return float(found[1 : 1 + bins].sum() - found[-2] * FAST / (block - FAST))
 
 
-def _moving(sweep: Sweep) -> float:
+def _find_changing_fraction(sweep: Sweep) -> float:
     """Share of samples in which the current changes."""
     return float(np.mean(np.diff(sweep.current) != 0)) if sweep.steps > 1 else 0.0
 
 
-def _usable(aec: Recording, length: float) -> None:
+def _check_usable(aec: Recording, length: float) -> None:
     for s in aec.sweeps:
         if s.voltage is None or not np.isfinite(s.voltage).all():
             raise RecordingError(f"{aec.cell}, sweep {s.name!r}: the electrode is measured in the voltage, all of it")
@@ -274,7 +283,7 @@ def _usable(aec: Recording, length: float) -> None:
             raise RecordingError(
                 f"{aec.cell}, sweep {s.name!r}: {s.duration:g} ms; a filter of {length:g} ms needs ten times that"
             )
-        moving = _moving(s)
+        moving = _find_changing_fraction(s)
         if moving < NOISY:
             raise RecordingError(
                 f"{aec.cell}, sweep {s.name!r}: the current changes in {moving:.0%} of its samples; a filter "
@@ -282,7 +291,7 @@ def _usable(aec: Recording, length: float) -> None:
             )
 
 
-def _stretches(recording: Recording) -> list[Sweep]:
+def _cut_parts(recording: Recording) -> list[Sweep]:
     """Parts of about equal length, for the standard error."""
     count = max(PARTS // len(recording), 1)
     out = []
@@ -292,20 +301,20 @@ def _stretches(recording: Recording) -> list[Sweep]:
     return out
 
 
-def _edges(dt: float, support: float, length: float) -> npt.NDArray[np.int64]:
+def _make_lag_bins(dt: float, support: float, length: float) -> npt.NDArray[np.int64]:
     """Bounds of lag bins in samples: every sample up to the support, then ever wider."""
     fine = round(support / dt)
     wide = np.geomspace(fine, length / dt, 40)
     return np.unique(np.r_[np.arange(fine), np.round(wide)].astype(np.int64))
 
 
-def _sums(sweep: Sweep, edges: npt.NDArray[np.int64], quiet: float) -> tuple[Array, Array]:
+def _sum_normal_equations(sweep: Sweep, edges: npt.NDArray[np.int64], quiet: float) -> tuple[Array, Array]:
     """Normal equations of the voltage on the current in lag bins, a constant and a slow change."""
     assert sweep.voltage is not None
     gram, right = np.zeros((len(edges) + 2, len(edges) + 2)), np.zeros(len(edges) + 2)
     total = np.r_[0.0, np.cumsum(sweep.current - sweep.current.mean())]
     first = max(round(quiet / sweep.dt), int(edges[-1]))
-    for t in _chunks(first, sweep.steps):
+    for t in _iterate_chunks(first, sweep.steps):
         bins = [total[t + 1 - a] - total[t + 1 - b] for a, b in pairwise(edges)]
         x = np.column_stack([*bins, np.ones(len(t)), t / sweep.steps, (t / sweep.steps) ** 2])
         gram += x.T @ x
@@ -313,12 +322,12 @@ def _sums(sweep: Sweep, edges: npt.NDArray[np.int64], quiet: float) -> tuple[Arr
     return gram, right
 
 
-def _chunks(first: int, stop: int) -> Iterator[npt.NDArray[np.int64]]:
+def _iterate_chunks(first: int, stop: int) -> Iterator[npt.NDArray[np.int64]]:
     for a in range(first, stop, ROWS):
         yield np.arange(a, min(a + ROWS, stop))
 
 
-def _solved(parts: list[tuple[Array, Array]], bins: int) -> Array:
+def _solve_filter(parts: list[tuple[Array, Array]], bins: int) -> Array:
     """The filter by least squares over all parts, each with its own constant and change."""
     n, k = bins, len(parts)
     gram, right = np.zeros((n + 3 * k, n + 3 * k)), np.zeros(n + 3 * k)
@@ -331,7 +340,7 @@ def _solved(parts: list[tuple[Array, Array]], bins: int) -> Array:
     return found[:n]
 
 
-def _membrane(whole: Array, lags: Array, widths: Array, support: float) -> Array:
+def _fit_membrane(whole: Array, lags: Array, widths: Array, support: float) -> Array:
     """Decaying exponentials, none negative, through the lags past the support, at all lags."""
     late = lags > support
     weight = np.sqrt(widths)
@@ -340,8 +349,8 @@ def _membrane(whole: Array, lags: Array, widths: Array, support: float) -> Array
     return shapes @ amounts
 
 
-def _resistance(
+def _find_resistance(
     parts: list[tuple[Array, Array]], edges: npt.NDArray[np.int64], lags: Array, dt: float, support: float
 ) -> float:
-    whole = _solved(parts, len(edges) - 1)
-    return MEGOHM * float((whole - _membrane(whole, lags, np.diff(edges) * dt, support))[lags < support].sum())
+    whole = _solve_filter(parts, len(edges) - 1)
+    return MEGOHM * float((whole - _fit_membrane(whole, lags, np.diff(edges) * dt, support))[lags < support].sum())

@@ -35,7 +35,7 @@ PATIENCE = 20.0
 #: seconds that the helper may take to start, on a machine that is busy
 START = 120.0
 #: sound files that are remembered
-KEPT = 4096
+MOST_STORED = 4096
 #: the helper: paths in, a dot now and then, "endless", or "ok" with what leads elsewhere out; what Python can say of
 #: damage, the reader says later
 HELPER = """
@@ -137,7 +137,7 @@ State: TypeAlias = tuple[str, int, int, int]
 _SOUND: OrderedDict[State, Found | None] = OrderedDict()
 
 
-def state(path: Path) -> State:
+def read_file_state(path: Path) -> State:
     """What changes when a file changes."""
     there = path.stat()
     return str(path.absolute()), there.st_size, there.st_mtime_ns, there.st_ino
@@ -163,20 +163,20 @@ def probe(path: Path) -> Found | None:
     """
     if os.environ.get(VARIABLE, "1") == "0":
         return None
-    key = state(path)
+    key = read_file_state(path)
     with _LOCK:
         if key in _SOUND:
             return _SOUND[key]
-        helper = _helper()
+        helper = _start_helper()
         if helper is None:
             return None
         said = helper.ask(path.absolute(), PATIENCE)
         word, _, listed = said.partition(" ")
         if word != "ok":
-            _end()
+            _end_helper()
             raise RecordingError(f"{path.name}: damaged HDF5: {_WORDS.get(said, said)}")
         _SOUND[key] = [tuple(one) for one in json.loads(listed)] if listed else None
-        while len(_SOUND) > KEPT:
+        while len(_SOUND) > MOST_STORED:
             _SOUND.popitem(last=False)
         return _SOUND[key]
 
@@ -188,19 +188,19 @@ _WORDS = {
 }
 
 
-def _helper() -> Helper | None:
+def _start_helper() -> Helper | None:
     """The helper of this process; None where no process can be started, as in an embedded interpreter."""
     if _HELPER and (_HELPER[0].owner != os.getpid() or _HELPER[0].process.poll() is not None):
-        _end()
+        _end_helper()
     if not _HELPER and sys.executable:
         with contextlib.suppress(OSError):
             _HELPER.append(Helper())
     return _HELPER[0] if _HELPER and _HELPER[0].ready else None
 
 
-def _end() -> None:
+def _end_helper() -> None:
     while _HELPER:
         _HELPER.pop().end()
 
 
-atexit.register(_end)
+atexit.register(_end_helper)

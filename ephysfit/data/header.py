@@ -38,4 +38,4 @@ class Header:
     @property
     def kind(self) -> str:
         """Kind of its stimulus by name; empty where the name says none."""
-        return stimulus_kinds.by_name(self.stimulus)
+        return stimulus_kinds.find_kind_by_name(self.stimulus)

@@ -18,24 +18,24 @@ LONG, SKIP = 5000.0, 500.0
 SKIP_PART = 0.05
 
 
-def unsettled(duration: float, held: bool, skip: float = SKIP) -> float:
+def find_unsettled_time(duration: float, held: bool, skip: float = SKIP) -> float:
     """How long after the start of a sweep a model need not do as the cell did, ms.
 
-    Nothing of a short sweep that begins at a steady level: a model runs up at it (`lead`), and the first spikes of a
-    step are much of what it says.
+    A short sweep that begins at a steady level loses nothing: the model settles at that level first (`make_run_up`),
+    and the first spikes of a step carry much of the information.
 
     Parameters
     ----------
     duration
         Of the sweep, ms.
     held
-        Whether it begins at a steady level (`holding`).
+        Whether it begins at a steady level (`find_holding_current`).
     skip
         What a long sweep loses, ms.
 
     Examples
     --------
-    >>> unsettled(60_000.0, True), unsettled(2000.0, True), unsettled(2000.0, False)
+    >>> find_unsettled_time(60_000.0, True), find_unsettled_time(2000.0, True), find_unsettled_time(2000.0, False)
     (500.0, 0.0, 100.0)
     """
     if duration >= LONG:
@@ -43,7 +43,7 @@ def unsettled(duration: float, held: bool, skip: float = SKIP) -> float:
     return 0.0 if held else min(skip, SKIP_PART * duration)
 
 
-def holding(current: Trace, dt: float) -> float | None:
+def find_holding_current(current: Trace, dt: float) -> float | None:
     """The level at which a sweep begins, pA; None if the current moves from its first sample (noise, a ramp).
 
     Parameters
@@ -57,9 +57,9 @@ def holding(current: Trace, dt: float) -> float | None:
     --------
     >>> import numpy as np
     >>> step = np.repeat([-20.0, 130.0, -20.0], 500)
-    >>> holding(step, 0.1)
+    >>> find_holding_current(step, 0.1)
     -20.0
-    >>> holding(np.random.default_rng(0).normal(0, 50, 5000), 0.1) is None
+    >>> find_holding_current(np.random.default_rng(0).normal(0, 50, 5000), 0.1) is None
     True
     """
     if current.ndim != 1:
@@ -69,7 +69,7 @@ def holding(current: Trace, dt: float) -> float | None:
     return float(np.median(first)) if still else None
 
 
-def lead(current: Trace, dt: float, length: float = LEAD) -> Trace:
+def make_run_up(current: Trace, dt: float, length: float = LEAD) -> Trace:
     """Samples of the holding level to run up on before a sweep, pA, shape (time,); none where it has no such level.
 
     A neuron starts at the rest values it declares. The cell did not: it sat at the holding current. The run-up lets
@@ -78,8 +78,8 @@ def lead(current: Trace, dt: float, length: float = LEAD) -> Trace:
     Examples
     --------
     >>> import numpy as np
-    >>> lead(np.repeat([-20.0, 130.0], 500), 0.1, 0.5)
+    >>> make_run_up(np.repeat([-20.0, 130.0], 500), 0.1, 0.5)
     array([-20., -20., -20., -20., -20.])
     """
-    level = holding(current, dt)
+    level = find_holding_current(current, dt)
     return np.empty(0) if level is None else np.full(round(length / dt), level)

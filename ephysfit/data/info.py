@@ -10,7 +10,7 @@ import numpy as np
 
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.data.rules import Removed
-from ephysfit.data.split import why
+from ephysfit.data.split import explain_split
 from ephysfit.errors import RecordingError
 
 
@@ -148,7 +148,7 @@ class Report:
         """The report on a recording."""
         stimuli = recording.stimuli()
         group = {id(sweep): k for k, stimulus in enumerate(stimuli) for sweep in stimulus.sweeps}
-        split, use = _split(recording)
+        split, use = _describe_split(recording)
         rows = tuple(SweepRow.of(s, group[id(s)], use.get(s.name, "")) for s in recording.sweeps)
         sides = [sorted({row.use for row in rows if row.group == k}) for k in range(len(stimuli))]
         return cls(
@@ -168,7 +168,7 @@ class Report:
             ),
             rejected=recording.rejected,
             split=split,
-            why=why(recording.sweeps) if use else "",
+            why=explain_split(recording.sweeps) if use else "",
             loaded=dict(recording.loaded),
             warnings=recording.warnings,
             electrode=dict(recording.electrode),
@@ -181,12 +181,12 @@ class Report:
 
     def rows(self) -> list[dict[str, str]]:
         """One row a sweep, usable ones first, for a table: column name to text."""
-        return [_row(sweep) for sweep in self.sweeps] + [
+        return [_format_row(sweep) for sweep in self.sweeps] + [
             {"sweep": r.name, "use": "no", "notes": r.reason} for r in self.rejected
         ]
 
 
-def _row(sweep: SweepRow) -> dict[str, str]:
+def _format_row(sweep: SweepRow) -> dict[str, str]:
     voltage = "" if sweep.voltage_median_mV is None else f"{sweep.voltage_median_mV:.1f}"
     return {
         "sweep": sweep.name,
@@ -203,7 +203,7 @@ def _row(sweep: SweepRow) -> dict[str, str]:
     }
 
 
-def _split(recording: Recording) -> tuple[str, dict[str, str]]:
+def _describe_split(recording: Recording) -> tuple[str, dict[str, str]]:
     """What a split would give in words, and the side of each sweep by name."""
     try:
         train, test = recording.split()

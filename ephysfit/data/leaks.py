@@ -27,7 +27,7 @@ from scipy.special import stdtrit
 
 from ephysfit.arrays import Trace
 from ephysfit.data.repeats import Stimulus, group_repeats
-from ephysfit.data.spikes import slope_samples
+from ephysfit.data.spikes import count_slope_samples
 from ephysfit.data.sweep import Sweep
 
 Array = npt.NDArray[np.float64]
@@ -118,7 +118,7 @@ class _Part:
     def after(self) -> int:
         """Samples from that of a spike on which may have caused it."""
         detected = self.sweep.spike_source == "detected"
-        return 1 + (int(np.ceil(slope_samples(self.sweep.dt) / 2 + 1)) if detected else 0)
+        return 1 + (int(np.ceil(count_slope_samples(self.sweep.dt) / 2 + 1)) if detected else 0)
 
     @property
     def reach(self) -> int:
@@ -153,33 +153,33 @@ def find_leaks(sweeps: Sequence[Sweep]) -> dict[int, Leak]:
     found: dict[int, Leak] = {}
     for repeated in (False, True):
         side = [group for group in groups if (group.repeats >= REPEATS) == repeated]
-        parts = [part for group in side for part in _parts(group)]
-        found |= {place[key]: leak for key, leak in _judge(parts).items()}
+        parts = [part for group in side for part in _find_references(group)]
+        found |= {place[key]: leak for key, leak in _judge_parts(parts).items()}
     return found
 
 
-def _parts(group: Stimulus) -> list[_Part]:
+def _find_references(group: Stimulus) -> list[_Part]:
     """Each sweep with spikes of one stimulus beside every reference that it has."""
     out = []
     for sweep in group.sweeps:
-        at = spike_samples(sweep)
+        at = find_spike_samples(sweep)
         if not at.size or not np.ptp(sweep.current):
             continue
-        levels = step_levels(sweep.current, sweep.dt, at)
+        levels = find_step_levels(sweep.current, sweep.dt, at)
         rest = sweep.current if levels is None else sweep.current - levels
         out.append(_Part(sweep, "past" if levels is None else "steps", rest, at))
         if group.repeats >= REPEATS:
-            out.append(_Part(sweep, "repeats", sweep.current - _others(group, sweep), at))
+            out.append(_Part(sweep, "repeats", sweep.current - _average_other_repeats(group, sweep), at))
     return [part for part in out if part.sweep.steps > SAMPLES + part.reach]
 
 
-def spike_samples(sweep: Sweep) -> Index:
+def find_spike_samples(sweep: Sweep) -> Index:
     """The samples that hold the spikes of a sweep, each once."""
     at = np.floor(sweep.spike_times / sweep.dt + 1e-6).astype(np.int64)
     return np.unique(at[(at >= 0) & (at < sweep.steps)])
 
 
-def _others(group: Stimulus, sweep: Sweep) -> Trace:
+def _average_other_repeats(group: Stimulus, sweep: Sweep) -> Trace:
     """Mean current of the other repeats, with the sweep's own offset; its own current where there is no other."""
     total, count = np.zeros(sweep.steps), np.zeros(sweep.steps)
     for other in group.sweeps:
@@ -190,16 +190,16 @@ def _others(group: Stimulus, sweep: Sweep) -> Trace:
     return np.where(count > 0, total / np.maximum(count, 1), sweep.current)
 
 
-def _judge(parts: list[_Part]) -> dict[int, Leak]:
+def _judge_parts(parts: list[_Part]) -> dict[int, Leak]:
     """Leaks by the identity of their sweep."""
     kind = lambda part: (part.reference, round(part.sweep.dt, 9), part.after)  # noqa: E731
-    pools = [_project(list(pool)) for _, pool in groupby(sorted(parts, key=kind), key=kind)]
+    pools = [_project_on_waveforms(list(pool)) for _, pool in groupby(sorted(parts, key=kind), key=kind)]
     tests = sum(1 + sum(len(own) >= ENOUGH for own in pool) for pool in pools)
     found: dict[int, Leak] = {}
     for pool in pools:
-        own = {id(one.part.sweep): leak for one in pool if (leak := _leak([one], tests))}
+        own = {id(one.part.sweep): leak for one in pool if (leak := _find_leak([one], tests))}
         honest = [one for one in pool if id(one.part.sweep) not in own]
-        if leak := _leak(honest, tests):
+        if leak := _find_leak(honest, tests):
             own |= {id(one.part.sweep): leak for one in honest}
         for key, leak in own.items():  # of two references the one that shows it best
             found[key] = max(found.get(key, leak), leak, key=lambda one: abs(one.score))
@@ -217,7 +217,7 @@ class _Prediction:
 
     def past(self, part: _Part, at: Index) -> Array:
         """Columns of the past at these samples."""
-        return _past(part.rest, part.total, at, self.means)
+        return _make_past_columns(part.rest, part.total, at, self.means)
 
     def left(self, part: _Part, at: Index) -> Array:
         """What it does not foretell of the increment after each of these samples."""
@@ -245,7 +245,7 @@ class _Projected:
     def beside_controls(self) -> _Projected:
         """The same less what follows moments with a like past and no spike: a prediction that errs, errs there too."""
         part, steps = self.part, self.by.response.shape[1]
-        free = _away(part, ROWS)
+        free = _find_samples_away(part, ROWS)
         free = free[free + steps < part.sweep.steps - 1]
         if len(free) < 10 * CONTROLS:
             return self
@@ -257,18 +257,18 @@ class _Projected:
         return replace(self, along=self.along - (usual * self.own) @ self.by.response.T)
 
 
-def _leak(pool: list[_Projected], tests: int) -> Leak | None:
+def _find_leak(pool: list[_Projected], tests: int) -> Leak | None:
     """The artefact of these sweeps together, if there is one also beside controls."""
-    first = _strongest(pool, tests)
-    return first and _strongest([own.beside_controls() for own in pool], tests)
+    first = _find_strongest(pool, tests)
+    return first and _find_strongest([own.beside_controls() for own in pool], tests)
 
 
-def _strongest(pool: list[_Projected], tests: int) -> Leak | None:
+def _find_strongest(pool: list[_Projected], tests: int) -> Leak | None:
     """The waveform that stands out most from honest chance, if one does."""
     if sum(map(len, pool)) < ENOUGH:
         return None
-    alike = _alike(pool)
-    along, power = (_by_moment(np.concatenate([getattr(own, name) for own in pool]), alike)
+    alike = _number_moments(pool)
+    along, power = (_sum_by_moment(np.concatenate([getattr(own, name) for own in pool]), alike)
                     for name in ("along", "power"))  # fmt: skip
     if len(along) < ENOUGH:
         return None
@@ -286,7 +286,7 @@ def _strongest(pool: list[_Projected], tests: int) -> Leak | None:
     return Leak(float(score[best]), float(sizes[best]), pool[0].part.reference)
 
 
-def _alike(pool: list[_Projected]) -> Index:
+def _number_moments(pool: list[_Projected]) -> Index:
     """A number for each spike, the same where two spikes saw the same stretch of one noise.
 
     Sweeps that play one noise again, as it was or scaled, spike at the same moments: of that noise they are one piece
@@ -295,7 +295,7 @@ def _alike(pool: list[_Projected]) -> Index:
     count = sum(map(len, pool))
     if len(pool) < 2 or pool[0].part.reference == "repeats":
         return np.arange(count)
-    stimulus = _noises([own.part for own in pool])
+    stimulus = _find_shared_noises([own.part for own in pool])
     dt = pool[0].part.sweep.dt
     moments = np.stack([
         np.concatenate([np.full(len(own), k) for own, k in zip(pool, stimulus, strict=True)]),
@@ -311,7 +311,7 @@ def _alike(pool: list[_Projected]) -> Index:
     return alike
 
 
-def _noises(parts: list[_Part]) -> list[int]:
+def _find_shared_noises(parts: list[_Part]) -> list[int]:
     """The noise that each part plays: the position of the first part whose current goes with its own."""
     steps = min(part.sweep.steps for part in parts)
     every = max(steps // SAME_SAMPLES, 1)
@@ -325,38 +325,40 @@ def _noises(parts: list[_Part]) -> list[int]:
     return first
 
 
-def _by_moment(values: Array, alike: Index) -> Array:
+def _sum_by_moment(values: Array, alike: Index) -> Array:
     """Sums over the spikes of each moment, (moment, waveform)."""
     out = np.zeros((int(alike.max()) + 1 if alike.size else 0, values.shape[1]))
     np.add.at(out, alike, values)
     return out
 
 
-def _project(pool: list[_Part]) -> list[_Projected]:
+def _project_on_waveforms(pool: list[_Part]) -> list[_Projected]:
     """What the past does not foretell after each spike, along each waveform."""
     first = pool[0]
     means = tuple(m for m in (round(ms / first.sweep.dt) for ms in MEANS) if m > SAMPLES)
-    rows = [_away(part, ROWS // len(pool) + 1) for part in pool]
-    past = np.concatenate([_past(part.rest, part.total, at, means) for part, at in zip(pool, rows, strict=True)])
+    rows = [_find_samples_away(part, ROWS // len(pool) + 1) for part in pool]
+    past = np.concatenate(
+        [_make_past_columns(part.rest, part.total, at, means) for part, at in zip(pool, rows, strict=True)]
+    )
     steps = np.concatenate([part.rest[at + 1] - part.rest[at] for part, at in zip(pool, rows, strict=True)])
     weights, usual = _fit_past(past, steps)
-    shapes = _waveforms(pool)
+    shapes = _make_waveforms(pool)
     lead = max(means, default=0) + SAMPLES
-    response = np.stack([_whitened(np.pad(w, (lead, 0)), weights, means, len(w)) for w in shapes])
+    response = np.stack([_whiten(np.pad(w, (lead, 0)), weights, means, len(w)) for w in shapes])
     response = response[:, first.after - 1 : first.reach - 1]
     by = _Prediction(weights, means, response, np.abs(shapes).max(axis=1))
-    left = [_left(part, by) for part in pool]
-    edges = _edges(steps - past @ weights, pool, left, EDGE * usual)
-    early = first.after == 1 and first.reference != "repeats" and _causal(pool, by, left, usual)
+    left = [_find_unpredicted(part, by) for part in pool]
+    edges = _are_stimulus_edges(steps - past @ weights, pool, left, EDGE * usual)
+    early = first.after == 1 and first.reference != "repeats" and _is_causal(pool, by, left, usual)
     out = []
     for part, (at, own, rest) in zip(pool, left, strict=True):
-        own = own & ~_spread(np.abs(rest) > EDGE * usual, round(WINDOW / part.sweep.dt)) if edges else own
+        own = own & ~_extend_mask(np.abs(rest) > EDGE * usual, round(WINDOW / part.sweep.dt)) if edges else own
         own[:, :1] &= not early
         out.append(_Projected(part, by, at, own, (rest * own) @ response.T))
     return out
 
 
-def _causal(
+def _is_causal(
     pool: list[_Part], by: _Prediction, left: list[tuple[Index, npt.NDArray[np.bool_], Array]], usual: float
 ) -> bool:
     """Whether the sample after that of the spike looks like a cause.
@@ -375,7 +377,7 @@ def _causal(
     return bool(after.mean() > CAUSAL * max(before[0], 0.0)) and not large
 
 
-def _away(part: _Part, most: int) -> Index:
+def _find_samples_away(part: _Part, most: int) -> Index:
     """Samples that do not follow a spike. Those before one count: to leave them out would be to look ahead."""
     free = np.ones(part.sweep.steps - 1, dtype=bool)
     for shift in range(part.reach):
@@ -387,7 +389,7 @@ def _away(part: _Part, most: int) -> Index:
     return found if found.size >= 100 else some
 
 
-def _past(rest: Trace, total: Trace, at: Index, means: Sequence[int]) -> Array:
+def _make_past_columns(rest: Trace, total: Trace, at: Index, means: Sequence[int]) -> Array:
     """What an increment is foretold from: a constant, the last samples, means of the last stretches; (..., column)."""
     columns = [np.ones(at.shape), *(rest[at - k] for k in range(SAMPLES))]
     for m in means:
@@ -412,14 +414,14 @@ def _fit_past(past: Array, steps: Array) -> tuple[Array, float]:
     return weights, float(np.sqrt(np.mean((steps - past @ weights) ** 2)))
 
 
-def _whitened(shape: Trace, weights: Array, means: Sequence[int], n: int) -> Array:
+def _whiten(shape: Trace, weights: Array, means: Sequence[int], n: int) -> Array:
     """What the past would not foretell of a current that was zero before this waveform, at all but the last sample."""
     at = np.arange(len(shape) - n, len(shape) - 1)
     total = np.concatenate([[0.0], np.cumsum(shape)])
-    return shape[at + 1] - shape[at] - _past(shape, total, at, means)[:, 1:] @ weights[1:]
+    return shape[at + 1] - shape[at] - _make_past_columns(shape, total, at, means)[:, 1:] @ weights[1:]
 
 
-def _left(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[np.bool_], Array]:
+def _find_unpredicted(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[np.bool_], Array]:
     """Where the window of each spike begins, which steps belong to it, and what the past does not foretell there.
 
     A sample belongs to the last spike that it cannot have caused.
@@ -434,7 +436,7 @@ def _left(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[np.bool_], A
     return begin, own, np.where(own, rest, 0.0)
 
 
-def _edges(
+def _are_stimulus_edges(
     elsewhere: Array, pool: list[_Part], left: list[tuple[Index, npt.NDArray[np.bool_], Array]], limit: float
 ) -> bool:
     """Whether large increments after spikes are edges of the stimulus: it has as many elsewhere, or they last."""
@@ -454,7 +456,7 @@ def _edges(
     return bool((np.abs(elsewhere) > alike).sum() >= followed.size / 2 or lasting >= LASTING * spikes)
 
 
-def _spread(mask: npt.NDArray[np.bool_], n: int) -> npt.NDArray[np.bool_]:
+def _extend_mask(mask: npt.NDArray[np.bool_], n: int) -> npt.NDArray[np.bool_]:
     """Each True kept on for n further steps along the last axis."""
     out = mask.copy()
     for k in range(1, n + 1):
@@ -462,7 +464,7 @@ def _spread(mask: npt.NDArray[np.bool_], n: int) -> npt.NDArray[np.bool_]:
     return out
 
 
-def _waveforms(pool: list[_Part]) -> Array:
+def _make_waveforms(pool: list[_Part]) -> Array:
     """Waveforms of artefacts from the sample of the spike on, each of largest value 1, (waveform, sample)."""
     dt, n = pool[0].sweep.dt, pool[0].reach
     t = np.arange(n)
@@ -471,11 +473,11 @@ def _waveforms(pool: list[_Part]) -> Array:
     decays = [np.exp(-t * dt / tau) * (t > 0) for tau in (0.5, 2.0)]
     bells = [np.exp(-(((t * dt - at) / width) ** 2)) for at, width in ((0.3, 0.2), (0.5, 0.3), (1.0, 0.6))]
     bells += [np.diff(bell, prepend=0.0) for bell in bells[1:]]
-    shapes = [shape for shape in (*boxes, *decays, *bells, *_own_spike(pool)) if np.abs(shape).max() > 0]
+    shapes = [shape for shape in (*boxes, *decays, *bells, *_average_spike(pool)) if np.abs(shape).max() > 0]
     return np.stack([shape / np.abs(shape).max() for shape in shapes])
 
 
-def _own_spike(pool: list[_Part]) -> list[Trace]:
+def _average_spike(pool: list[_Part]) -> list[Trace]:
     """The cell's mean spike from its onset on, and its slope; nothing where no voltage was recorded."""
     n = pool[0].reach
     cut = []
@@ -492,7 +494,7 @@ def _own_spike(pool: list[_Part]) -> list[Trace]:
     return [mean[1:] - mean[0], np.diff(mean)]
 
 
-def step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace | None:
+def find_step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace | None:
     """The command of a current that moves in steps: each stretch at its median, pA; None where it does not.
 
     Parameters
@@ -508,28 +510,28 @@ def step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace
     Examples
     --------
     >>> current = np.repeat([0.0, 130.0, 0.0], 500) + np.random.default_rng(0).normal(0, 1, 1500)
-    >>> np.unique(step_levels(current, 0.1).round(0)).size
+    >>> np.unique(find_step_levels(current, 0.1).round(0)).size
     2
     """
     d = np.diff(current)
     np.abs(d, out=d)
     noise = 1.4826 * float(np.median(d[:: max(len(d) // ROWS, 1)])) / np.sqrt(2)
     at = np.empty(0, dtype=np.int64) if spikes is None else spikes
-    after = _following(len(current), dt, at)
+    after = _mask_after_spikes(len(current), dt, at)
     whole = current
     if noise == 0 and at.size:
-        current = _bridged(current, dt, at, after)
+        current = _bridge_artefacts(current, dt, at, after)
         d = np.abs(np.diff(current))
     jumps = 1 + np.flatnonzero(d > max(EDGE * noise * np.sqrt(2), 1e-9 * float(np.ptp(current))))
     del d
-    bounds = _grid(current, jumps, after, EDGE * noise)
+    bounds = _find_held_grid(current, jumps, after, EDGE * noise)
     held = bounds is not None
     if bounds is None:
         if jumps.size > len(current) * min(dt / WINDOW, 0.1):
             return None
         bounds = np.concatenate([[0], jumps, [len(current)]])
     levels = np.array([np.median(current[a:b]) for a, b in pairwise(bounds)])
-    levels = levels if held else _without_artefacts(levels, bounds, noise, dt, at)
+    levels = levels if held else _drop_artefact_levels(levels, bounds, noise, dt, at)
     some = np.arange(0, len(whole), max(len(whole) // ROWS, 1))
     usual = 1.4826 * float(np.median(np.abs(whole[some] - levels[np.searchsorted(bounds, some, side="right") - 1])))
     if usual > FLAT * noise:
@@ -537,10 +539,10 @@ def step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace
     command = np.repeat(levels, np.diff(bounds))
     if held or not noise:
         return command
-    return command + _small_steps(np.where(after, 0.0, whole - command), bounds, usual)
+    return command + _find_small_steps(np.where(after, 0.0, whole - command), bounds, usual)
 
 
-def _following(n: int, dt: float, spikes: Index) -> npt.NDArray[np.bool_]:
+def _mask_after_spikes(n: int, dt: float, spikes: Index) -> npt.NDArray[np.bool_]:
     """Samples within 3 ms after a spike."""
     after = np.zeros(n, dtype=bool)
     for shift in range(1, max(round(WINDOW / dt), FEWEST) + 2):
@@ -548,7 +550,7 @@ def _following(n: int, dt: float, spikes: Index) -> npt.NDArray[np.bool_]:
     return after
 
 
-def _small_steps(rest: Trace, bounds: Index, noise: float) -> Trace:
+def _find_small_steps(rest: Trace, bounds: Index, noise: float) -> Trace:
     """Steps within the noise, found by how long they last: each stretch is parted where its sum departs most."""
     out = np.zeros_like(rest)
     todo = [(int(a), int(b)) for a, b in pairwise(bounds)]
@@ -568,7 +570,7 @@ def _small_steps(rest: Trace, bounds: Index, noise: float) -> Trace:
     return out
 
 
-def _bridged(current: Trace, dt: float, spikes: Index, after: npt.NDArray[np.bool_]) -> Trace:
+def _bridge_artefacts(current: Trace, dt: float, spikes: Index, after: npt.NDArray[np.bool_]) -> Trace:
     """A current of a few exact levels with what follows a spike put back to a level of the command.
 
     To the level at the spike, where it comes back to that very level over values that it takes nowhere else; to the
@@ -589,7 +591,7 @@ def _bridged(current: Trace, dt: float, spikes: Index, after: npt.NDArray[np.boo
     return out
 
 
-def _grid(current: Trace, jumps: Index, after: npt.NDArray[np.bool_], noise: float) -> Index | None:
+def _find_held_grid(current: Trace, jumps: Index, after: npt.NDArray[np.bool_], noise: float) -> Index | None:
     """Bounds of the stretches over which a current is held, if its jumps away from spikes keep to a grid."""
     n, free = len(current), float(np.sum(~after))
     jumps = jumps[~after[np.minimum(jumps, n - 1)]]
@@ -607,7 +609,7 @@ def _grid(current: Trace, jumps: Index, after: npt.NDArray[np.bool_], noise: flo
     return None
 
 
-def _without_artefacts(levels: Array, bounds: Index, noise: float, dt: float, spikes: Index) -> Array:
+def _drop_artefact_levels(levels: Array, bounds: Index, noise: float, dt: float, spikes: Index) -> Array:
     """Levels with short stretches after spikes put back to the level before, unless theirs is taken elsewhere too."""
     if not spikes.size:
         return levels

@@ -24,7 +24,7 @@ PREFIXES = {"link": "HDF5_EXT_PREFIX", "source": "HDF5_VDS_PREFIX"}
 ALLOW = "if you trust the file: allow_links=True (-O allow_links=true)"
 
 
-def check(path: Path, look: Callable[[Path], Found]) -> None:
+def check_links(path: Path, look: Callable[[Path], Found]) -> None:
     """Raise where a file, or a file that it leads to, takes something from outside its folder.
 
     Parameters
@@ -44,19 +44,19 @@ def check(path: Path, look: Callable[[Path], Found]) -> None:
     todo, seen = [path], {path.resolve()}
     while todo:
         here = todo.pop()
-        for kind, name, target, member in _looked(here, path, look):
+        for kind, name, target, member in _list_links(here, path, look):
             try:
-                other = _led_to(here, kind, name, target, roots)
+                other = _find_target(here, kind, name, target, roots)
             except RecordingError as error:
                 raise RecordingError(f"{here.name}: {name} {error}") from None
             if other is not None and other.resolve() not in seen:
                 seen.add(other.resolve())
                 todo.append(other)
             if kind == "source":
-                _there(here, name, target, member, other)
+                _check_member(here, name, target, member, other)
 
 
-def _looked(here: Path, path: Path, look: Callable[[Path], Found]) -> Found:
+def _list_links(here: Path, path: Path, look: Callable[[Path], Found]) -> Found:
     try:
         return look(here)
     except OSError as error:
@@ -65,16 +65,18 @@ def _looked(here: Path, path: Path, look: Callable[[Path], Found]) -> Found:
         raise RecordingError(f"{path.name}: leads to {here.name}, which cannot be opened ({error})") from error
 
 
-def _led_to(here: Path, kind: str, name: str, target: str, roots: set[Path]) -> Path | None:
+def _find_target(here: Path, kind: str, name: str, target: str, roots: set[Path]) -> Path | None:
     """The HDF5 file that the library would open, if it may; None where there is none."""
-    free = access.current().allow_links
+    free = access.current_access().allow_links
     if kind == "unlisted":
         if free:
             return None
         raise RecordingError(f"is damaged, so that it cannot be told whether it leads to other files; {ALLOW}")
     if kind == "source" and "%" in target and not free:
         raise RecordingError(f"names its parts by a pattern, {target!r}, which is not looked into; {ALLOW}")
-    for candidate in _stored(here, target) if kind == "storage" else _sought(here, target, PREFIXES[kind]):
+    for candidate in (
+        _list_storage_paths(here, target) if kind == "storage" else _list_search_paths(here, target, PREFIXES[kind])
+    ):
         if not os.path.lexists(candidate):
             continue
         if not free and not any(candidate.resolve().is_relative_to(root) for root in roots):
@@ -89,7 +91,7 @@ def _led_to(here: Path, kind: str, name: str, target: str, roots: set[Path]) -> 
     return None
 
 
-def _sought(here: Path, target: str, variable: str) -> Iterator[Path]:
+def _list_search_paths(here: Path, target: str, variable: str) -> Iterator[Path]:
     """Where the HDF5 library looks for another HDF5 file, in its order."""
     name = target
     if os.path.isabs(target):
@@ -101,7 +103,7 @@ def _sought(here: Path, target: str, variable: str) -> Iterator[Path]:
     yield here.resolve().parent / name
 
 
-def _stored(here: Path, target: str) -> Iterator[Path]:
+def _list_storage_paths(here: Path, target: str) -> Iterator[Path]:
     """Where it looks for raw samples: not beside the file, unless told so or run from there."""
     prefix = os.environ.get("HDF5_EXTFILE_PREFIX", "").replace("${ORIGIN}", str(here.absolute().parent))
     place, beside = Path(prefix or Path.cwd(), target), here.absolute().parent / target
@@ -117,7 +119,7 @@ def _is_hdf5(path: Path) -> bool:
     return bool(h5py.is_hdf5(path))
 
 
-def _there(here: Path, name: str, target: str, member: str, other: Path | None) -> None:
+def _check_member(here: Path, name: str, target: str, member: str, other: Path | None) -> None:
     """Raise where a part of a virtual dataset is missing."""
     if "%" in target + member:
         return

@@ -11,14 +11,14 @@ from typing import Any
 from ephysfit.data import access, hdf5, in_memory, preprocess
 from ephysfit.data.assemble import Choice
 from ephysfit.data.info import Report
-from ephysfit.data.recording import Recording, join
-from ephysfit.data.registry import Reader, read, reader_of, readers
+from ephysfit.data.recording import Recording, join_recordings
+from ephysfit.data.registry import Reader, find_reader, list_readers, read_file
 from ephysfit.data.request import Request
 from ephysfit.data.source import Source, as_file
-from ephysfit.data.subprocess_read import isolated
+from ephysfit.data.subprocess_read import run_isolated
 from ephysfit.errors import RecordingError
 
-__all__ = ["Reader", "Request", "info", "load", "read", "readers"]
+__all__ = ["Reader", "Request", "info", "list_readers", "load", "read_file"]
 
 
 def load(
@@ -99,10 +99,10 @@ def load(
     >>> train, test = recording.split()  # doctest: +SKIP
     >>> noise = load("dandi://000020/sub-1/sub-1_icephys.nwb", kind="noise")  # doctest: +SKIP
     """
-    if in_memory.is_object(path):
-        found, sources = in_memory.load(path, Choice(sweeps, stimulus, kind), reader_options), None
+    if in_memory.is_neo_object(path):
+        found, sources = in_memory.load_neo(path, Choice(sweeps, stimulus, kind), reader_options), None
         request = Request(Choice(), spikes, junction_potential, test_pulse, leak, {}, padding, clamp)
-        return preprocess.admitted(found, request, sources)
+        return preprocess.prepare_recording(found, request, sources)
     request = Request(
         Choice(sweeps, stimulus, kind),
         spikes,
@@ -112,31 +112,31 @@ def load(
         dict(reader_options),
         padding,
         clamp,
-        access.wanted(allow_links, timeout),
+        access.choose_access(allow_links, timeout),
     )
-    sources = _paths(path)
+    sources = _list_paths(path)
     if isolate:
-        with access.given(request.reach):
+        with access.use_access(request.reach):
             for source in sources:
-                hdf5.looked_at(as_file(source))
-        return isolated(_load_all, sources, request)
+                hdf5.check_file(as_file(source))
+        return run_isolated(_load_all, sources, request)
     return _load_all(sources, request)
 
 
 def _load_all(sources: Sequence[Source], request: Request) -> Recording:
-    with access.given(request.reach):
-        return join([_load_one(source, request) for source in sources])
+    with access.use_access(request.reach):
+        return join_recordings([_load_one(source, request) for source in sources])
 
 
 def _load_one(source: Source, request: Request) -> Recording:
     file = as_file(source)
-    if request.clamp is not None and "clamp" in reader_of(file).options:
+    if request.clamp is not None and "clamp" in find_reader(file).options:
         request = replace(request, options={**(request.options or {}), "clamp": request.clamp})
-    found = read(file, request.choice, request.options)
-    return preprocess.admitted(found, request, file)
+    found = read_file(file, request.choice, request.options)
+    return preprocess.prepare_recording(found, request, file)
 
 
-def _paths(path: Source | Sequence[Source]) -> list[Source]:
+def _list_paths(path: Source | Sequence[Source]) -> list[Source]:
     paths = [path] if isinstance(path, str | PathLike) else list(path)
     if not paths or not all(isinstance(one, str | PathLike) for one in paths):
         raise RecordingError(f"load({path!r}): give the path of a file, or a list of paths of one cell")
@@ -163,16 +163,16 @@ def info(path: Source | Sequence[Source], **options: Any) -> Report:
     RecordingError
         If there is no such file, or no reader knows its format.
     """
-    return surveyed(path, **options)[0]
+    return survey(path, **options)[0]
 
 
-def surveyed(path: Source | Sequence[Source], **options: Any) -> tuple[Report, Recording | None]:
+def survey(path: Source | Sequence[Source], **options: Any) -> tuple[Report, Recording | None]:
     """`info` with the recording itself, for whoever draws it; None where nothing is usable."""
-    paths = _paths(path)
+    paths = _list_paths(path)
     if not options.get("isolate"):
-        with access.given(access.wanted(options.get("allow_links"), options.get("timeout"))):
+        with access.use_access(access.choose_access(options.get("allow_links"), options.get("timeout"))):
             for one in paths:
-                reader_of(as_file(one))
+                find_reader(as_file(one))
     try:
         recording = load(paths, **options)
     except RecordingError as error:

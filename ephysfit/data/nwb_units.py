@@ -47,7 +47,7 @@ class Unit:
         return replace(sweep, spike_times=inside, spike_source="given")
 
 
-def unit_of(file: Any, wanted: int | None, *, needed: bool, alone: bool) -> tuple[Unit | None, tuple[str, ...]]:
+def find_unit(file: Any, wanted: int | None, *, needed: bool, alone: bool) -> tuple[Unit | None, tuple[str, ...]]:
     """The unit of a cell, and what is to be said where units are there and none is taken.
 
     Parameters
@@ -83,25 +83,25 @@ def unit_of(file: Any, wanted: int | None, *, needed: bool, alone: bool) -> tupl
     row = wanted or 0
     if isinstance(row, bool) or not 0 <= row < count:
         raise RecordingError(f"no unit {row}; the units table has {count} rows, counted from 0")
-    train, missing = drop_missing(_row(table, "spike_times", row).astype(np.float64) * 1e3)
+    train, missing = drop_missing(_read_row(table, "spike_times", row).astype(np.float64) * 1e3)
     gaps = tuple(f"{one.count} spike times of unit {row} are missing (NaN) between others: left out" for one in missing)
-    return Unit(row, train, _observed(table, row)), gaps
+    return Unit(row, train, _read_observed(table, row)), gaps
 
 
-def _row(table: Any, name: str, row: int) -> np.ndarray:
+def _read_row(table: Any, name: str, row: int) -> np.ndarray:
     """The values of one row of an indexed column."""
-    ends = hdf5.column(table[f"{name}_index"]).astype(np.int64)
-    return hdf5.column(table[name], int(ends[row - 1]) if row else 0, int(ends[row]))
+    ends = hdf5.read_column(table[f"{name}_index"]).astype(np.int64)
+    return hdf5.read_column(table[name], int(ends[row - 1]) if row else 0, int(ends[row]))
 
 
-def _observed(table: Any, row: int) -> tuple[tuple[float, float], ...]:
+def _read_observed(table: Any, row: int) -> tuple[tuple[float, float], ...]:
     if "obs_intervals" not in table or "obs_intervals_index" not in table:
         return ()
-    rows = _row(table, "obs_intervals", row).astype(np.float64).reshape(-1, 2) * 1e3
+    rows = _read_row(table, "obs_intervals", row).astype(np.float64).reshape(-1, 2) * 1e3
     return tuple((float(a), float(b)) for a, b in rows)
 
 
-def given(sweeps: list[Sweep], unit: Unit | None) -> tuple[list[Sweep], tuple[str, ...]]:
+def assign_spikes(sweeps: list[Sweep], unit: Unit | None) -> tuple[list[Sweep], tuple[str, ...]]:
     """Sweeps with the spikes of a unit where it was watched, and what was odd."""
     if unit is None:
         return sweeps, ()

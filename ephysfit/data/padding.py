@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ephysfit.arrays import Trace
-from ephysfit.data.assemble import intervals
+from ephysfit.data.assemble import find_intervals
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.data.rules import Removed
 from ephysfit.errors import RecordingError
@@ -46,7 +46,7 @@ class Stretch:
         return self.last - self.first
 
 
-def without_padding(recording: Recording) -> Recording:
+def remove_padding(recording: Recording) -> Recording:
     """The recording without samples that were never recorded.
 
     Aborted sweeps end where the recording ended, gaps are marked as not valid, and sweeps whose voltage is zero
@@ -61,20 +61,20 @@ def without_padding(recording: Recording) -> Recording:
     --------
     >>> voltage = np.random.default_rng(0).normal(-70, 0.1, 2000)
     >>> voltage[1200:] = 0.0
-    >>> cut = without_padding(Recording((Sweep(np.ones(2000), 0.1, voltage, spike_source="none"),)))
+    >>> cut = remove_padding(Recording((Sweep(np.ones(2000), 0.1, voltage, spike_source="none"),)))
     >>> cut[0].warnings
     ('aborted: cut at 120 of 200 ms; from there on the voltage is exactly 0 mV',)
     """
     kept, rejected = [], list(recording.rejected)
     for sweep in recording.sweeps:
         try:
-            kept.append(unpadded(sweep))
+            kept.append(remove_sweep_padding(sweep))
         except RecordingError as error:
             rejected.append(Rejected(sweep.name, str(error)))
     return replace(recording, sweeps=tuple(kept), rejected=tuple(rejected))
 
 
-def unpadded(sweep: Sweep) -> Sweep:
+def remove_sweep_padding(sweep: Sweep) -> Sweep:
     """One sweep without what was never recorded.
 
     Raises
@@ -89,13 +89,13 @@ def unpadded(sweep: Sweep) -> Sweep:
         raise RecordingError(
             "the voltage is exactly 0 mV throughout: it was never recorded; padding='keep' takes it all the same"
         )
-    still = _still(voltage, max(round(SHORTEST / sweep.dt), FEWEST))
-    end = _end(voltage, sweep.dt, still)
+    still = _find_constant_stretches(voltage, max(round(SHORTEST / sweep.dt), FEWEST))
+    end = _find_end(voltage, sweep.dt, still)
     gaps = [one for one in still if one.last < end and _is_gap(voltage, sweep.dt, one, still)]
-    return _aborted(_masked(sweep, gaps), end)
+    return _cut_aborted(_mask_gaps(sweep, gaps), end)
 
 
-def _still(voltage: Trace, shortest: int) -> list[Stretch]:
+def _find_constant_stretches(voltage: Trace, shortest: int) -> list[Stretch]:
     """Stretches of one exact value, of at least so many samples."""
     edges = np.flatnonzero(np.diff(voltage) != 0) + 1  # NaN differs from itself
     bounds = np.concatenate([[0], edges, [len(voltage)]])
@@ -103,20 +103,20 @@ def _still(voltage: Trace, shortest: int) -> list[Stretch]:
     return [Stretch(int(bounds[k]), int(bounds[k + 1]), float(voltage[bounds[k]])) for k in long]
 
 
-def _end(voltage: Trace, dt: float, still: list[Stretch]) -> int:
+def _find_end(voltage: Trace, dt: float, still: list[Stretch]) -> int:
     """Where the recording ended: at the first sample of the padding, if there is any."""
-    off = _headstage_off(voltage, dt)
+    off = _find_headstage_off(voltage, dt)
     if off < len(voltage):
         return off
     if not still or still[-1].last < len(voltage):
         return len(voltage)
     tail = still[-1]
-    if _lively(voltage[: tail.first], dt, tail) and _stands_out(tail, still, voltage):
+    if _is_lively(voltage[: tail.first], dt, tail) and _stands_out(tail, still, voltage):
         return tail.first
     return len(voltage)
 
 
-def _headstage_off(voltage: Trace, dt: float) -> int:
+def _find_headstage_off(voltage: Trace, dt: float) -> int:
     """Where a voltage left what any membrane reaches and did not come back before the end."""
     sane = np.flatnonzero(~(np.abs(voltage) > OFF))
     end = int(sane[-1]) + 1 if sane.size else len(voltage)
@@ -128,9 +128,9 @@ def _headstage_off(voltage: Trace, dt: float) -> int:
 def _is_gap(voltage: Trace, dt: float, stretch: Stretch, still: list[Stretch]) -> bool:
     """Whether a stretch inside a trace was filled in: zeros, or a value held that is not where the range ends."""
     if not stretch.first:
-        return _lively(voltage[stretch.last :][::-1], dt, stretch) and not stretch.value
+        return _is_lively(voltage[stretch.last :][::-1], dt, stretch) and not stretch.value
     clipped = stretch.value in (np.nanmin(voltage), np.nanmax(voltage)) and stretch.value != 0
-    both = all(_lively(side, dt, stretch) for side in (voltage[: stretch.first], voltage[stretch.last :][::-1]))
+    both = all(_is_lively(side, dt, stretch) for side in (voltage[: stretch.first], voltage[stretch.last :][::-1]))
     return both and not clipped and _stands_out(stretch, still, voltage)
 
 
@@ -141,7 +141,7 @@ def _stands_out(one: Stretch, still: list[Stretch], voltage: Trace) -> bool:
     return one.size > LONGER * max((s.size for s in still if s is not one and s.value), default=0)
 
 
-def _lively(side: Trace, dt: float, stretch: Stretch) -> bool:
+def _is_lively(side: Trace, dt: float, stretch: Stretch) -> bool:
     """Whether a trace that leads up to a stretch is noisy at its end, or far from the zeros that fill it."""
     near = side[-max(round(BESIDE / dt), BESIDE_SAMPLES) :]
     near = near[np.isfinite(near)]
@@ -156,7 +156,7 @@ def _lively(side: Trace, dt: float, stretch: Stretch) -> bool:
     return int(np.sum(steps[1:] * steps[:-1] < 0)) >= TURNS
 
 
-def _masked(sweep: Sweep, gaps: list[Stretch]) -> Sweep:
+def _mask_gaps(sweep: Sweep, gaps: list[Stretch]) -> Sweep:
     if not gaps or sweep.voltage is None:
         return sweep
     voltage, usable = sweep.voltage.copy(), sweep.mask()
@@ -173,13 +173,13 @@ def _masked(sweep: Sweep, gaps: list[Stretch]) -> Sweep:
     return replace(
         sweep,
         voltage=voltage,
-        valid=intervals(usable, sweep.dt),
+        valid=find_intervals(usable, sweep.dt),
         warnings=(*sweep.warnings, said),
         removed=(*sweep.removed, Removed("gap", count, "samples")),
     )
 
 
-def _aborted(sweep: Sweep, end: int) -> Sweep:
+def _cut_aborted(sweep: Sweep, end: int) -> Sweep:
     lost = sweep.steps - end
     if not lost or sweep.voltage is None:
         return sweep

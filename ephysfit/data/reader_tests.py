@@ -97,9 +97,9 @@ class ReaderContract:
     def test_never_touches_the_file(self, tmp_path: Path) -> None:
         """Not its bytes, not its folder."""
         path = Path(self.make(tmp_path))
-        before, beside = _digest(path), sorted(p.name for p in tmp_path.iterdir())
+        before, beside = _hash_file(path), sorted(p.name for p in tmp_path.iterdir())
         self.read(path)
-        assert _digest(path) == before
+        assert _hash_file(path) == before
         assert sorted(p.name for p in tmp_path.iterdir()) == beside
 
     def test_reads_the_sweeps_asked_for(self, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ class ReaderContract:
         path = Path(self.make(tmp_path))
         whole, dice = path.read_bytes(), random.Random(1)
         for _ in range(self.mutations):
-            path.write_bytes(_damaged(whole, self.header, dice))
+            path.write_bytes(_damage_bytes(whole, self.header, dice))
             begin = time.perf_counter()
             try:
                 with warnings.catch_warnings():
@@ -149,11 +149,11 @@ class ReaderContract:
             assert sweep.voltage is not None or sweep.spike_source == "given"
 
 
-def _digest(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _damaged(whole: bytes, header: int | None, dice: random.Random) -> bytes:
+def _damage_bytes(whole: bytes, header: int | None, dice: random.Random) -> bytes:
     if dice.random() < 0.2:
         return whole[: dice.randrange(1, len(whole))]
     data = bytearray(whole)

@@ -17,10 +17,10 @@ from ephysfit.data import split, stimulus_kinds
 from ephysfit.data.repeats import Stimulus, group_repeats
 from ephysfit.data.spikes import LEFT_OUT, search_spikes
 from ephysfit.data.sweep import Sweep, check_step
-from ephysfit.data.time_axis import oriented
+from ephysfit.data.time_axis import orient_arrays
 from ephysfit.errors import RecordingError, StimulusError, near, some
 
-__all__ = ["NothingUsableError", "Recording", "Rejected", "Sweep", "check_step", "join"]
+__all__ = ["NothingUsableError", "Recording", "Rejected", "Sweep", "check_step", "join_recordings"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class NothingUsableError(StimulusError):
         self.rejected = rejected
 
 
-def _reasons(rejected: Sequence[Rejected], most: int = 5) -> str:
+def _list_reasons(rejected: Sequence[Rejected], most: int = 5) -> str:
     """Each reason once, with the sweeps it holds for."""
     by_reason: dict[str, list[str]] = {}
     for one in rejected:
@@ -57,7 +57,7 @@ def _reasons(rejected: Sequence[Rejected], most: int = 5) -> str:
     return "; ".join(listed[:most]) + more or "none was found"
 
 
-def _read_only(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+def _make_read_only(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(facts))
 
 
@@ -104,12 +104,12 @@ class Recording:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sweeps", tuple(self.sweeps))
-        object.__setattr__(self, "electrode", _read_only(self.electrode))
-        object.__setattr__(self, "facts", _read_only(self.facts))
-        object.__setattr__(self, "loaded", _read_only(self.loaded))
+        object.__setattr__(self, "electrode", _make_read_only(self.electrode))
+        object.__setattr__(self, "facts", _make_read_only(self.facts))
+        object.__setattr__(self, "loaded", _make_read_only(self.loaded))
         if not self.sweeps:
             raise NothingUsableError(
-                f"{self.source}: no usable current-clamp sweep: {_reasons(self.rejected)}", self.rejected
+                f"{self.source}: no usable current-clamp sweep: {_list_reasons(self.rejected)}", self.rejected
             )
 
     @classmethod
@@ -147,8 +147,8 @@ class Recording:
         RecordingError
             If shapes differ or look transposed, values are not finite, or there is neither voltage nor spike times.
         """
-        currents, voltages, single = _rows(current, voltage, spike_times, dt, time_axis)
-        trains = _trains(spike_times, len(currents), single)
+        currents, voltages, single = _split_trials(current, voltage, spike_times, dt, time_axis)
+        trains = _split_trains(spike_times, len(currents), single)
         if trains is None and voltage is None:
             raise RecordingError(
                 "neither voltage nor spike_times: give one of them (an empty train says the cell was silent)"
@@ -256,7 +256,7 @@ class Recording:
         if stimulus is not None:
             picked = [sweep for sweep in picked if stimulus.lower() in sweep.stimulus.lower()]
         if kind is not None:
-            picked = [sweep for sweep in picked if stimulus_kinds.is_of(sweep.kind, kind)]
+            picked = [sweep for sweep in picked if stimulus_kinds.is_of_kind(sweep.kind, kind)]
         if not picked:
             asked = {"stimulus": stimulus, "kind": kind, "names": names, "indices": indices}
             raise RecordingError(
@@ -302,7 +302,9 @@ class Recording:
             Of `detect_spikes`.
         """
         if trains is None:
-            return self._keep([_detected(s, options) if only in (None, s.spike_source) else s for s in self.sweeps])
+            return self._keep(
+                [_detect_in_sweep(s, options) if only in (None, s.spike_source) else s for s in self.sweeps]
+            )
         if len(trains) != len(self):
             raise RecordingError(f"{self.cell}: {len(trains)} spike trains for {len(self)} sweeps; give one each")
         return self._keep(
@@ -333,7 +335,7 @@ class Recording:
             If either side would be empty.
         """
         asked = test if isinstance(test, str | int | float | np.floating) else self.select(names=list(test)).sweeps
-        train, held = split.split(self.sweeps, asked)
+        train, held = split.split_sweeps(self.sweeps, asked)
         return self._side(train, "train"), self._side(held, "test")
 
     def _side(self, sweeps: list[Sweep], side: str) -> Recording:
@@ -345,7 +347,7 @@ class Recording:
         return self._keep(sweeps)
 
 
-def _detected(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
+def _detect_in_sweep(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
     if sweep.voltage is None:
         has = "it is a planned current" if sweep.spike_source == "none" else "it has given spike times only"
         raise RecordingError(f"sweep {sweep.name!r}: no voltage to detect spikes in; {has}")
@@ -355,17 +357,17 @@ def _detected(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
     return replace(sweep, spike_times=found.spikes.times, spike_source="detected", removed=removed, warnings=warnings)
 
 
-def _rows(
+def _split_trials(
     current: npt.ArrayLike, voltage: npt.ArrayLike | None, spike_times: Any, dt: Any, time_axis: int | None
 ) -> tuple[list[Trace], Sequence[Trace | None], bool]:
     """Trials of current and voltage, and whether there is a single one, given 1-D."""
-    values = {"current": _array(current, "current", "pA")}
+    values = {"current": _convert_array(current, "current", "pA")}
     if voltage is not None:
-        values["voltage"] = _array(voltage, "voltage", "mV")
-    if _nested(spike_times):
+        values["voltage"] = _convert_array(voltage, "voltage", "mV")
+    if _has_train_per_trial(spike_times):
         values["spike_times"] = np.empty((len(spike_times), 0))
     known = isinstance(dt, int | float | np.number) and np.isfinite(dt) and dt > 0
-    out, turned = oriented(values, float(dt) if known else None, time_axis)
+    out, turned = orient_arrays(values, float(dt) if known else None, time_axis)
     if turned and time_axis is None:
         raise RecordingError(f"{turned}: (trial, time) is wanted; give it transposed, or time_axis=0")
     currents = list(np.atleast_2d(out["current"]))
@@ -373,22 +375,22 @@ def _rows(
     return currents, voltages, out["current"].ndim == 1
 
 
-def _array(values: npt.ArrayLike, what: str, unit: str) -> npt.NDArray[np.float64]:
+def _convert_array(values: npt.ArrayLike, what: str, unit: str) -> npt.NDArray[np.float64]:
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise RecordingError(f"{what}: not an array of numbers in {unit} ({error})") from None
 
 
-def _nested(spike_times: Any) -> bool:
+def _has_train_per_trial(spike_times: Any) -> bool:
     """Whether there is a train for each trial, not one train of times."""
     return spike_times is not None and not np.isscalar(spike_times) and any(np.ndim(train) for train in spike_times)
 
 
-def _trains(spike_times: Any, n: int, single: bool) -> list[Any] | None:
+def _split_trains(spike_times: Any, n: int, single: bool) -> list[Any] | None:
     if spike_times is None:
         return None
-    if single and not _nested(spike_times):
+    if single and not _has_train_per_trial(spike_times):
         return [spike_times]
     trains = list(spike_times)
     if len(trains) != n or any(np.ndim(train) != 1 for train in trains):
@@ -398,7 +400,7 @@ def _trains(spike_times: Any, n: int, single: bool) -> list[Any] | None:
     return trains
 
 
-def join(recordings: Sequence[Recording]) -> Recording:
+def join_recordings(recordings: Sequence[Recording]) -> Recording:
     """Several files of one cell as one recording.
 
     Parameters
@@ -411,7 +413,7 @@ def join(recordings: Sequence[Recording]) -> Recording:
     >>> import numpy as np
     >>> a = Recording.of(np.ones(10), 0.1, spike_times=[], cell="c7_training")
     >>> b = Recording.of(np.zeros(10), 0.1, spike_times=[], cell="c7_test")
-    >>> join([a, b]).cell
+    >>> join_recordings([a, b]).cell
     'c7'
     """
     if not recordings:
@@ -419,8 +421,8 @@ def join(recordings: Sequence[Recording]) -> Recording:
     if len(recordings) == 1:
         return recordings[0]
     names = [recording.cell for recording in recordings]
-    shared = _shared(names)
-    sweeps = tuple(sweep for recording in recordings for sweep in _labelled(recording))
+    shared = _find_common_words(names)
+    sweeps = tuple(sweep for recording in recordings for sweep in _label_sweeps(recording))
     return Recording(
         sweeps,
         cell=shared or names[0],
@@ -433,14 +435,14 @@ def join(recordings: Sequence[Recording]) -> Recording:
     )
 
 
-def _shared(names: Sequence[str]) -> str:
+def _find_common_words(names: Sequence[str]) -> str:
     """The words that all names begin with."""
     words = [re.split(r"([_\- .]+)", name) for name in names]
     same = takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))
     return "".join(column[0] for column in same).rstrip("_- .")
 
 
-def _labelled(recording: Recording) -> list[Sweep]:
+def _label_sweeps(recording: Recording) -> list[Sweep]:
     """Sweeps named after their file too, so that names stay unique when files are joined."""
     stem = recording.source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     return [

@@ -56,14 +56,14 @@ class Reader:
 
     @property
     def options(self) -> set[str]:
-        """Names of the options that `read` takes."""
+        """Names of the options that `read_file` takes."""
         return set(inspect.signature(self.read).parameters) - {"path", "choice"}
 
 
-def readers() -> list[Reader]:
+def list_readers() -> list[Reader]:
     """Readers of other packages (entry points of the group ``ephysfit.readers``: modules or objects with `NAME`,
-    `recognises` and `read`), then the built-in ones."""
-    found = [_own(entry) for entry in entry_points(group="ephysfit.readers")]
+    `recognises` and `read_file`), then the built-in ones."""
+    found = [_load_entry_point(entry) for entry in entry_points(group="ephysfit.readers")]
     found += [import_module(f"ephysfit.data.readers.{name}") for name in READERS]
     return [
         Reader(getattr(item, "NAME", item.__name__), item.recognises, item.read, getattr(item, "contents", None))
@@ -71,7 +71,7 @@ def readers() -> list[Reader]:
     ]
 
 
-def _own(entry: Any) -> Any:
+def _load_entry_point(entry: Any) -> Any:
     """A reader of another package; a broken one is named, because silence would look like an unknown format."""
     try:
         item = entry.load()
@@ -83,7 +83,7 @@ def _own(entry: Any) -> Any:
     return item
 
 
-def reader_of(file: File) -> Reader:
+def find_reader(file: File) -> Reader:
     """The first reader that recognises a file.
 
     Raises
@@ -91,11 +91,11 @@ def reader_of(file: File) -> Reader:
     RecordingError
         If none does, or it cannot be opened.
     """
-    known = readers()
+    known = list_readers()
     if isinstance(file, Remote):
         known = [reader for reader in known if reader.name in REMOTE]
     for reader in known:
-        if _asked(reader, file):
+        if _recognises(reader, file):
             return reader
     if isinstance(file, Remote):
         raise RecordingError(f"{file}: over the network only NWB is read; download the file")
@@ -104,7 +104,7 @@ def reader_of(file: File) -> Reader:
     )
 
 
-def _asked(reader: Reader, file: File) -> bool:
+def _recognises(reader: Reader, file: File) -> bool:
     try:
         return reader.recognises(file)
     except PermissionError:
@@ -112,22 +112,26 @@ def _asked(reader: Reader, file: File) -> bool:
     except RecordingError:
         raise
     except DAMAGE as error:
-        raise RecordingError(f"{file.name}: looks like {reader.name} and cannot be opened ({brief(error)})") from error
+        raise RecordingError(
+            f"{file.name}: looks like {reader.name} and cannot be opened ({describe_error(error)})"
+        ) from error
 
 
-def read(source: Source | Remote, choice: Choice | None = None, options: Mapping[str, Any] | None = None) -> Recording:
+def read_file(
+    source: Source | Remote, choice: Choice | None = None, options: Mapping[str, Any] | None = None
+) -> Recording:
     """One file as its reader sees it, spikes not detected yet."""
     file = source if isinstance(source, Remote) else as_file(source)
-    reader = reader_of(file)
+    reader = find_reader(file)
     chosen = dict(options or {})
     check_options(reader, chosen)
-    found = guarded(reader, file, lambda: reader.read(file, choice=choice or Choice(), **chosen))
-    said = {name: _said(value) for name, value in chosen.items()}
+    found = guard_reading(reader, file, lambda: reader.read(file, choice=choice or Choice(), **chosen))
+    said = {name: _summarise_option(value) for name, value in chosen.items()}
     loaded = {"file": str(file) if isinstance(file, Remote) else file.name, "reader": reader.name, "options": said}
     return replace(found, loaded={**loaded, **found.loaded})
 
 
-def _said(value: Any) -> Any:
+def _summarise_option(value: Any) -> Any:
     """An option as it is kept with the recording: arrays by their shape, paths by their name."""
     shape = getattr(value, "shape", None)
     if shape is not None:
@@ -137,21 +141,21 @@ def _said(value: Any) -> Any:
     return value.name if isinstance(value, Path) else value
 
 
-def guarded(reader: Reader, file: File, work: Callable[[], Any]) -> Any:
+def guard_reading(reader: Reader, file: File, work: Callable[[], Any]) -> Any:
     """What `work` gives; whatever a parser raises becomes a `RecordingError` that names the file and the format."""
     try:
         return work()
     except RecordingError as error:
         said = str(error) if file.name in str(error) else f"{file.name} ({reader.name}): {error}"
-        error.args = (clipped(said), *error.args[1:])
+        error.args = (clip_message(said), *error.args[1:])
         raise
     except DAMAGE as error:
         raise RecordingError(
-            f"{file.name} ({reader.name}): damaged or not as its format says ({brief(error)})"
+            f"{file.name} ({reader.name}): damaged or not as its format says ({describe_error(error)})"
         ) from error
 
 
-def clipped(message: str, most: int = 1500) -> str:
+def clip_message(message: str, most: int = 1500) -> str:
     """A message no longer than a screen."""
     return message if len(message) <= most else f"{message[: most - 60]} … ({len(message)} characters in all)"
 
@@ -163,6 +167,6 @@ def check_options(reader: Reader, options: Mapping[str, Any]) -> None:
             raise RecordingError(f"the reader of {reader.name} takes no option {name!r}; {near(name, reader.options)}")
 
 
-def brief(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """An error of a parser in one line."""
     return f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no message'}"

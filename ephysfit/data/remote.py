@@ -29,7 +29,7 @@ MOST = 8 * 2**20
 #: of what one grows to the next while the reading goes straight on
 GROWTH = 1.7
 #: bytes that are kept of one file
-KEPT = 10**9
+MOST_STORED = 10**9
 #: tries of a request that fails in a way that may pass, and seconds before the second, doubled each time
 TRIES, WAIT = 4, 0.5
 #: how much longer than one silence a whole request may take
@@ -79,7 +79,7 @@ class Remote:
     @cached_property
     def file(self) -> Fetched:
         """The file, open for reading; servers must allow range requests."""
-        return Fetched(located(self.address), self.name)
+        return Fetched(resolve_address(self.address), self.name)
 
     @property
     def fault(self) -> RecordingError | None:
@@ -146,7 +146,7 @@ class Fetched(io.RawIOBase):
             got = self._server.part(k * PIECE, min((k + count) * PIECE, self.size) - 1)
             for j in range(-(-len(got) // PIECE)):
                 self._pieces[k + j] = got[j * PIECE : (j + 1) * PIECE]
-            while len(self._pieces) > KEPT // PIECE:
+            while len(self._pieces) > MOST_STORED // PIECE:
                 self._pieces.pop(next(one for one in self._pieces if one != k))
             self._last = k + count - 1
         else:
@@ -202,7 +202,7 @@ class Server:
     def _once(self, headers: dict[str, str], check: Callable[[Any], int | None]) -> bytes:
         """One request. It runs in a thread, because looking up a name and reading headers that trickle in know no
         timeout of their own."""
-        seconds = access.current().timeout
+        seconds = access.current_access().timeout
         answers: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
 
         def work() -> None:
@@ -212,7 +212,7 @@ class Server:
                 answers.put(error)
 
         try:
-            with _collecting.paused():
+            with _garbage_collection.paused():
                 threading.Thread(target=work, name=f"fetch {self.name}", daemon=True).start()
                 got = answers.get(timeout=TOTAL * seconds)
         except queue.Empty:
@@ -232,7 +232,7 @@ class Server:
             with self._session.get(self.url, headers=headers, timeout=seconds, stream=True) as answer:
                 self._status(answer)
                 wanted = check(answer)
-                body = _read(answer.raw, time.monotonic() + TOTAL * seconds)
+                body = _read_body(answer.raw, time.monotonic() + TOTAL * seconds)
         except RecordingError:
             raise
         except (requests.exceptions.RequestException, HTTPError, OSError, ValueError) as error:
@@ -269,7 +269,7 @@ class Server:
         import requests
         import urllib3
 
-        causes = [type(one) for one in _chain(error)]
+        causes = [type(one) for one in _iterate_causes(error)]
         if isinstance(error, _PassingError):
             return error
         if any(issubclass(c, requests.exceptions.Timeout | urllib3.exceptions.ReadTimeoutError) for c in causes):
@@ -278,16 +278,16 @@ class Server:
                 "(-O timeout=60)"
             )
         if any(issubclass(c, requests.exceptions.SSLError) for c in causes):
-            return self._fault(f"{self.host} has no certificate that can be trusted ({_last(error)})")
+            return self._fault(f"{self.host} has no certificate that can be trusted ({_describe_cause(error)})")
         if any(issubclass(c, urllib3.exceptions.NewConnectionError) for c in causes):
-            return self._fault(f"{self.host} does not answer ({_last(error)})")
+            return self._fault(f"{self.host} does not answer ({_describe_cause(error)})")
         broken = requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError
         if isinstance(error, (*broken, urllib3.exceptions.ProtocolError)):
-            return _PassingError(f"the connection broke ({_last(error)})")
-        return self._fault(f"cannot be fetched ({_last(error)})")
+            return _PassingError(f"the connection broke ({_describe_cause(error)})")
+        return self._fault(f"cannot be fetched ({_describe_cause(error)})")
 
 
-class _Collecting:
+class _GarbageCollection:
     """Python's collection of garbage, paused while somebody waits for a thread.
 
     libhdf5 reads through us while h5py holds its lock, and the garbage collector, which runs in whichever thread it
@@ -313,10 +313,10 @@ class _Collecting:
                     gc.enable()
 
 
-_collecting = _Collecting()
+_garbage_collection = _GarbageCollection()
 
 
-def _read(raw: Any, until: float) -> bytes:
+def _read_body(raw: Any, until: float) -> bytes:
     """The body of an answer, as it comes in; the thread ends where it comes in too slowly."""
     some = getattr(raw, "read1", None)  # of urllib3 from 2.3: what is there, however little
     blocks = []
@@ -331,7 +331,7 @@ class _PassingError(OSError):
     """A fault that may pass by itself."""
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
     """An error and what is behind it, as requests and urllib3 wrap them."""
     now: Any = error
     for _ in range(10):
@@ -342,27 +342,27 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         now = inside[0] if inside else now.__cause__ or now.__context__
 
 
-def _last(error: BaseException) -> str:
+def _describe_cause(error: BaseException) -> str:
     """What is behind an error, in a few words."""
-    innermost = list(_chain(error))[-1]
+    innermost = list(_iterate_causes(error))[-1]
     return (getattr(innermost, "strerror", None) or str(innermost) or type(innermost).__name__).splitlines()[0][:160]
 
 
-def located(address: str) -> str:
+def resolve_address(address: str) -> str:
     """The http address of a file.
 
     Examples
     --------
-    >>> located("s3://dandiarchive/blobs/d86/055/x")
+    >>> resolve_address("s3://dandiarchive/blobs/d86/055/x")
     'https://dandiarchive.s3.amazonaws.com/blobs/d86/055/x'
     """
     parts = urlsplit(address)
     if parts.scheme == "s3":
         return f"https://{parts.netloc}.s3.amazonaws.com{parts.path}"
-    return _asset(parts.netloc, parts.path.strip("/")) if parts.scheme == "dandi" else address
+    return _resolve_asset(parts.netloc, parts.path.strip("/")) if parts.scheme == "dandi" else address
 
 
-def _asset(dandiset: str, path: str) -> str:
+def _resolve_asset(dandiset: str, path: str) -> str:
     """Where the bytes of an asset of the DANDI archive are."""
     number, _, version = dandiset.partition("@")
     query = f"{DANDI}/dandisets/{number}/versions/{version or 'draft'}/assets/?path={quote(unquote(path))}"

@@ -60,7 +60,7 @@ class Stimulus:
         return tuple(sweep.spike_times for sweep in self.sweeps)
 
 
-def same_current(a: Trace, b: Trace) -> bool:
+def is_same_current(a: Trace, b: Trace) -> bool:
     """Whether two currents are the same up to recording noise and a small drift of the holding current.
 
     Parameters
@@ -76,7 +76,7 @@ def same_current(a: Trace, b: Trace) -> bool:
     --------
     >>> import numpy as np
     >>> step = np.repeat([0.0, 130.0, 0.0], 50)
-    >>> same_current(step, step + 0.5), same_current(step, step * 140 / 130)
+    >>> is_same_current(step, step + 0.5), is_same_current(step, step * 140 / 130)
     (True, False)
     """
     n = min(len(a), len(b))
@@ -84,10 +84,10 @@ def same_current(a: Trace, b: Trace) -> bool:
         return False
     a, b = a[:n], b[:n]
     stride = max(n // PROBES, 1)
-    return _alike(a[::stride], b[::stride], slack=3.0) and _alike(a, b)
+    return _is_same(a[::stride], b[::stride], slack=3.0) and _is_same(a, b)
 
 
-def _alike(a: Trace, b: Trace, slack: float = 1.0) -> bool:
+def _is_same(a: Trace, b: Trace, slack: float = 1.0) -> bool:
     gap = a - b
     if not gap.any():
         return True
@@ -104,19 +104,19 @@ def group_repeats(sweeps: Sequence[Sweep]) -> tuple[Stimulus, ...]:
     """Groups of sweeps with the same current, in order of first appearance."""
     groups: list[list[Sweep]] = []
     for sweep in sweeps:
-        home = next((group for group in groups if _belongs(sweep, group[0])), None)
+        home = next((group for group in groups if _belongs_to(sweep, group[0])), None)
         if home is None:
             groups.append([sweep])
         else:
             home.append(sweep)
-    return tuple(_stimulus(group) for group in groups)
+    return tuple(_make_stimulus(group) for group in groups)
 
 
-def _belongs(sweep: Sweep, first: Sweep) -> bool:
-    return abs(sweep.dt - first.dt) < 1e-9 and same_current(first.current, sweep.current)
+def _belongs_to(sweep: Sweep, first: Sweep) -> bool:
+    return abs(sweep.dt - first.dt) < 1e-9 and is_same_current(first.current, sweep.current)
 
 
-def _stimulus(group: list[Sweep]) -> Stimulus:
+def _make_stimulus(group: list[Sweep]) -> Stimulus:
     longest = max(sweep.steps for sweep in group)
     total, count = np.zeros(longest), np.zeros(longest)
     for sweep in group:

@@ -58,10 +58,10 @@ class Request:
                 raise RecordingError(f"{name}={value!r}; {near(str(value), known)}")
         if self.clamp not in CLAMPS:
             raise RecordingError(f"clamp={self.clamp!r}; 'current' says that this is current clamp, None asks the file")
-        check_junction(self.junction_potential)
+        check_junction_potential(self.junction_potential)
 
 
-def check_junction(potential: float | None) -> None:
+def check_junction_potential(potential: float | None) -> None:
     """Raise where a junction potential cannot be one."""
     if potential is None:
         return

@@ -30,7 +30,7 @@ def divides(have: float, want: float) -> bool:
     return k >= 1 and abs(want / have - k) <= WHOLE * k
 
 
-def averaged(samples: npt.NDArray[np.float64], have: float, want: float) -> npt.NDArray[np.float64]:
+def average_over_steps(samples: npt.NDArray[np.float64], have: float, want: float) -> npt.NDArray[np.float64]:
     """Means over steps of `want` ms of samples that were each held for `have` ms, (time,) or (time, input).
 
     Where one step is a whole multiple of the other that is the mean of each block; otherwise a sample on the border
@@ -38,7 +38,7 @@ def averaged(samples: npt.NDArray[np.float64], have: float, want: float) -> npt.
 
     Examples
     --------
-    >>> averaged(np.array([0.0, 3.0, 6.0]), 0.2, 0.3).round(9).tolist()
+    >>> average_over_steps(np.array([0.0, 3.0, 6.0]), 0.2, 0.3).round(9).tolist()
     [1.0, 5.0]
     """
     k = round(want / have)
@@ -54,25 +54,25 @@ def averaged(samples: npt.NDArray[np.float64], have: float, want: float) -> npt.
     return samples[0] + np.diff(area, axis=0) * (have / want)
 
 
-def on_steps(recording: Recording, dt: float) -> Recording:
+def average_recording(recording: Recording, dt: float) -> Recording:
     """A recording whose steps all divide `dt`, ms: sweeps that do not are averaged over it, without their voltage."""
-    return replace(recording, sweeps=tuple(s if divides(s.dt, dt) else _on(s, dt) for s in recording.sweeps))
+    return replace(recording, sweeps=tuple(s if divides(s.dt, dt) else _average_sweep(s, dt) for s in recording.sweeps))
 
 
-def _on(sweep: Sweep, dt: float) -> Sweep:
-    current = averaged(sweep.current, sweep.dt, dt)
+def _average_sweep(sweep: Sweep, dt: float) -> Sweep:
+    current = average_over_steps(sweep.current, sweep.dt, dt)
     stop = len(current) * dt
     spikes = sweep.spike_times[sweep.spike_times <= stop]
     valid = tuple((a, min(b, stop)) for a, b in sweep.valid if a < stop)
     return replace(sweep, current=current, dt=dt, voltage=None, spike_times=spikes, valid=valid)
 
 
-def common_step(steps: Iterable[float]) -> float:
+def find_common_step(steps: Iterable[float]) -> float:
     """The least step, ms, that is a whole multiple of each.
 
     Examples
     --------
-    >>> common_step([0.1, 0.2]), common_step([0.04, 0.05]), round(common_step([1 / 30, 0.05]), 9)
+    >>> find_common_step([0.1, 0.2]), find_common_step([0.04, 0.05]), round(find_common_step([1 / 30, 0.05]), 9)
     (0.2, 0.2, 0.1)
     """
     have = sorted(set(steps))

@@ -257,7 +257,7 @@ RULES = MappingProxyType(
 )
 
 
-def table() -> str:
+def format_table() -> str:
     """The rules as a Markdown table, as it stands in docs/reading.md (`python -m ephysfit.data.rules` prints it)."""
     rows = [(name, r.does, f"{r.what}: {r.threshold}", r.overrule, r.honest or "–") for name, r in RULES.items()]
     head = [("rule", "does", "when", "overrule", "on honest data"), ("---",) * 5]
@@ -265,4 +265,4 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(table() + "\n")
+    sys.stdout.write(format_table() + "\n")

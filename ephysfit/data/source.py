@@ -26,12 +26,12 @@ def as_file(source: Source) -> File:
         return Remote(str(source))
     path = Path(source)
     try:
-        return _existing(path)
+        return _check_path(path)
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror or error}") from None
 
 
-def _existing(path: Path) -> Path:
+def _check_path(path: Path) -> Path:
     if not path.exists():
         raise RecordingError(f"{path}: no such file")
     if any((path / name).exists() for name in (".zgroup", "zarr.json")):

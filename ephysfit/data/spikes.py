@@ -208,18 +208,20 @@ def search_spikes(
     refractory: float = 0.8,
 ) -> Detection:
     """`find_spikes` with a count of what was left out; the same parameters."""
-    v = _checked(voltage, dt, {"height": height, "slope": slope, "min_height": min_height, "min_slope": min_slope})
-    membrane = v if current is None else _without_electrode(v, np.asarray(current, dtype=np.float64))
-    rate = _slope(membrane, dt)
+    v = _check_voltage(
+        voltage, dt, {"height": height, "slope": slope, "min_height": min_height, "min_slope": min_slope}
+    )
+    membrane = v if current is None else _subtract_electrode(v, np.asarray(current, dtype=np.float64))
+    rate = _compute_slope(membrane, dt)
     if not rate.size:
-        return Detection(_none())
-    noise = _noise(rate)
+        return Detection(_make_no_spikes())
+    noise = _estimate_noise(rate)
     steep = slope if slope is not None else max(min_slope, NOISE * noise)
-    spikes = _shapes(membrane, rate, dt, _rises(rate, steep, dt), noise)
-    floor = height if height is not None else max(min_height, SHRUNK * _large(spikes.sizes, min_height))
-    charging = _charging(spikes, membrane, current, dt)
+    spikes = _measure_shapes(membrane, rate, dt, _find_rises(rate, steep, dt), noise)
+    floor = height if height is not None else max(min_height, SHRUNK * _find_large_size(spikes.sizes, min_height))
+    charging = _find_charging(spikes, membrane, current, dt)
     falls = (spikes.falls >= FALL * spikes.heights) & ~charging
-    narrow = _narrow(spikes, dt, falls & (spikes.sizes >= floor))
+    narrow = _find_narrow(spikes, dt, falls & (spikes.sizes >= floor))
     small = falls & ~narrow & (spikes.sizes < floor)
     kept = spikes.take(falls & ~narrow & (spikes.sizes >= floor))
     apart = np.diff(kept.times, prepend=-np.inf) >= refractory
@@ -231,10 +233,10 @@ def search_spikes(
         "refractory": int(np.sum(~apart)),
     }
     removed = tuple(Removed(rule, count, "events") for rule, count in left.items() if count)
-    return Detection(kept.take(apart), removed, _coarse(kept, dt))
+    return Detection(kept.take(apart), removed, _warn_of_coarse_sampling(kept, dt))
 
 
-def _narrow(spikes: Spikes, dt: float, large: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _find_narrow(spikes: Spikes, dt: float, large: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Which events last too short for a spike of this cell.
 
     A single sample is a glitch where the large events of the sweep are resolved, and a spike where all of them last
@@ -247,7 +249,7 @@ def _narrow(spikes: Spikes, dt: float, large: npt.NDArray[np.bool_]) -> npt.NDAr
     return spikes.widths < max(NARROW, least)
 
 
-def _charging(spikes: Spikes, v: Trace, current: npt.ArrayLike | None, dt: float) -> npt.NDArray[np.bool_]:
+def _find_charging(spikes: Spikes, v: Trace, current: npt.ArrayLike | None, dt: float) -> npt.NDArray[np.bool_]:
     """Which events are the answer of a passive membrane to a pulse: they rise from its beginning and fall from its end,
     both as one exponential. A spike waits, speeds up before its peak, and falls as fast as it rose."""
     out = np.zeros(len(spikes), dtype=bool)
@@ -270,11 +272,11 @@ def _charging(spikes: Spikes, v: Trace, current: npt.ArrayLike | None, dt: float
             or end - begin < max(CHARGING / dt, FEWEST)
         ):
             continue
-        out[k] = _exponential(v[begin : 2 * end - begin + 1] - v[begin], end - begin)
+        out[k] = _is_exponential(v[begin : 2 * end - begin + 1] - v[begin], end - begin)
     return out
 
 
-def _exponential(answer: Trace, n: int) -> bool:
+def _is_exponential(answer: Trace, n: int) -> bool:
     """Whether the answer to a pulse of n samples rises and falls as one exponential: what is left a pulse's length
     after its end tells the time constant, with which the quarters of the rise must agree."""
     whole = float(answer[n])
@@ -286,7 +288,7 @@ def _exponential(answer: Trace, n: int) -> bool:
     return bool(np.all(np.abs(answer[quarters] / whole - wanted) <= PASSIVE))
 
 
-def _coarse(spikes: Spikes, dt: float) -> tuple[str, ...]:
+def _warn_of_coarse_sampling(spikes: Spikes, dt: float) -> tuple[str, ...]:
     """A word where spikes are so short, in samples, that some fall between them."""
     if not len(spikes) or float(np.median(spikes.widths)) >= COARSE * dt:
         return ()
@@ -297,7 +299,7 @@ def _coarse(spikes: Spikes, dt: float) -> tuple[str, ...]:
     )
 
 
-def _checked(voltage: npt.ArrayLike, dt: float, settings: dict[str, float | None]) -> Trace:
+def _check_voltage(voltage: npt.ArrayLike, dt: float, settings: dict[str, float | None]) -> Trace:
     v = np.asarray(voltage, dtype=np.float64)
     if v.ndim != 1:
         raise RecordingError(f"voltage: shape {v.shape}; spikes are detected in one trace, shape (time,), mV")
@@ -309,7 +311,7 @@ def _checked(voltage: npt.ArrayLike, dt: float, settings: dict[str, float | None
     return v if np.isfinite(v).all() else np.where(np.isfinite(v), v, np.nan)  # what is infinite is missing, too
 
 
-def _without_electrode(v: Trace, current: Trace) -> Trace:
+def _subtract_electrode(v: Trace, current: Trace) -> Trace:
     """The voltage less the part that follows the current within a few samples."""
     if current.shape != v.shape:
         raise RecordingError(f"current: {current.size} samples for {v.size} of voltage; they must be equal")
@@ -330,16 +332,16 @@ def _fit_taps(v: Trace, current: Trace) -> Trace:
     Of either sign: a bridge that was balanced too far answers against the current.
     """
     none = np.zeros(min(TAPS, len(v) - 1))
-    first = _solve(v, current, none, np.inf)
+    first = _solve_taps(v, current, none, np.inf)
     if first is None:
         return none
-    limit = max(8 * _usual_residue(v, current, first), 1e-9)
-    taps = _solve(v, current, first, limit)
+    limit = max(8 * _find_median_residue(v, current, first), 1e-9)
+    taps = _solve_taps(v, current, first, limit)
     taps = first if taps is None else taps
     return taps if 0 < taps.sum() < LARGEST or -LARGEST < taps.sum() <= OVER else none
 
 
-def _chunks(v: Trace, current: Trace, taps: int) -> Iterator[tuple[npt.NDArray[np.float64], Trace]]:
+def _iterate_increments(v: Trace, current: Trace, taps: int) -> Iterator[tuple[npt.NDArray[np.float64], Trace]]:
     """Increments of the current at each lag, (tap, time), and of the voltage, where all of them are known."""
     for begin in range(0, len(v) - 1, CHUNK):
         end = min(begin + CHUNK, len(v) - 1)
@@ -352,14 +354,14 @@ def _chunks(v: Trace, current: Trace, taps: int) -> Iterator[tuple[npt.NDArray[n
         yield (lagged, dv) if calm.all() else (lagged[:, calm], dv[calm])
 
 
-def _solve(v: Trace, current: Trace, before: Trace, limit: float) -> Trace | None:
+def _solve_taps(v: Trace, current: Trace, before: Trace, limit: float) -> Trace | None:
     """Taps by the normal equations, over increments that `before` leaves within a limit.
 
     Summed without BLAS, whose order of sums, and so the last bits of spike times, goes with the number of threads.
     """
     n = len(before)
     power, product = np.zeros((n, n)), np.zeros(n)
-    for lagged, dv in _chunks(v, current, n):
+    for lagged, dv in _iterate_increments(v, current, n):
         if np.isfinite(limit):
             kept = np.abs(dv - np.einsum("k,kt->t", before, lagged)) <= limit
             lagged, dv = lagged[:, kept], dv[kept]
@@ -371,79 +373,85 @@ def _solve(v: Trace, current: Trace, before: Trace, limit: float) -> Trace | Non
     return taps
 
 
-def _usual_residue(v: Trace, current: Trace, taps: Trace) -> float:
+def _find_median_residue(v: Trace, current: Trace, taps: Trace) -> float:
     """Median of what the taps leave of the increments of the voltage, mV."""
-    left = [np.abs(dv - np.einsum("k,kt->t", taps, lagged)) for lagged, dv in _chunks(v, current, len(taps))]
+    left = [
+        np.abs(dv - np.einsum("k,kt->t", taps, lagged)) for lagged, dv in _iterate_increments(v, current, len(taps))
+    ]
     whole = np.concatenate(left)
     return float(np.median(whole[:: max(len(whole) // ENOUGH, 1)]))
 
 
-def slope_samples(dt: float) -> int:
+def count_slope_samples(dt: float) -> int:
     """Samples over which a slope is taken; an onset may be off by half of them, and one."""
     return max(1, round(SLOPE_WINDOW / dt))
 
 
-def _slope(v: Trace, dt: float) -> Trace:
+def _compute_slope(v: Trace, dt: float) -> Trace:
     """Mean dV/dt, mV/ms, over the window that begins at each sample."""
-    k = slope_samples(dt)
+    k = count_slope_samples(dt)
     return (v[k:] - v[:-k]) / (k * dt) if len(v) > k else np.empty(0)
 
 
-def _noise(rate: Trace) -> float:
+def _estimate_noise(rate: Trace) -> float:
     """Standard deviation of the slope between spikes."""
     some = rate[:: max(len(rate) // ENOUGH, 1)]
     finite = some[np.isfinite(some)]
     return 1.4826 * float(np.median(np.abs(finite - np.median(finite)))) if finite.size else 0.0
 
 
-def _large(sizes: Trace, least: float) -> float:
+def _find_large_size(sizes: Trace, least: float) -> float:
     high = sizes[sizes >= least]
     return float(np.percentile(high, 90)) if high.size else 0.0
 
 
-def _rises(rate: Trace, steep: float, dt: float) -> list[tuple[int, int]]:
+def _find_rises(rate: Trace, steep: float, dt: float) -> list[tuple[int, int]]:
     """Stretches of steep slope, as (first, last) indices; a dip shorter than the window does not part them."""
     above = np.flatnonzero(rate >= steep)
     if not above.size:
         return []
-    gaps = np.flatnonzero(np.diff(above) > slope_samples(dt))
+    gaps = np.flatnonzero(np.diff(above) > count_slope_samples(dt))
     firsts = above[np.concatenate([[0], gaps + 1])]
     lasts = above[np.concatenate([gaps, [len(above) - 1]])]
     return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
-def _shapes(v: Trace, rate: Trace, dt: float, rises: list[tuple[int, int]], noise: float) -> Spikes:
+def _measure_shapes(v: Trace, rate: Trace, dt: float, rises: list[tuple[int, int]], noise: float) -> Spikes:
     """The shape of each rise that falls again."""
     ends = [first for first, _ in rises[1:]] + [len(v)] * bool(rises)
-    rows = [_shape(v, rate, dt, first, last, end, noise) for (first, last), end in zip(rises, ends, strict=True)]
+    rows = [
+        _measure_shape(v, rate, dt, first, last, end, noise) for (first, last), end in zip(rises, ends, strict=True)
+    ]
     kept = [row for row in rows if row is not None]
-    return Spikes(*np.array(kept).T) if kept else _none()
+    return Spikes(*np.array(kept).T) if kept else _make_no_spikes()
 
 
-def _none() -> Spikes:
+def _make_no_spikes() -> Spikes:
     return Spikes(*(np.empty(0) for _ in range(9)))
 
 
-def _shape(v: Trace, rate: Trace, dt: float, first: int, last: int, end: int, noise: float) -> tuple[float, ...] | None:
-    k = slope_samples(dt)
+def _measure_shape(
+    v: Trace, rate: Trace, dt: float, first: int, last: int, end: int, noise: float
+) -> tuple[float, ...] | None:
+    k = count_slope_samples(dt)
     top = first + int(np.nanargmax(rate[first : last + 1]))
     stop = max(last + k + 1, min(end, top + k + round(TO_PEAK / dt)))
     peak = top + int(np.nanargmax(v[top:stop]))
     after = v[peak : max(peak + 1, min(end + k, peak + round(TO_FALL / dt)))]
-    onset = _onset(rate, top, noise)
+    onset = _find_onset(rate, top, noise)
     if not np.isfinite(onset):
         return None
     at = onset + k / 2
     threshold = float(np.interp(at, (int(at), int(at) + 1), (v[int(at)], v[min(int(at) + 1, len(v) - 1)])))
     height = float(v[peak]) - threshold
-    width = _width(v, peak, threshold + height / 2, round(TO_FALL / dt)) * dt
+    width = _measure_width(v, peak, threshold + height / 2, round(TO_FALL / dt)) * dt
     fall = float(v[peak] - np.nanmin(after))
     if not height > 0:
         return None
     return at * dt, threshold, peak * dt, float(v[peak]), height, float(rate[top]), width, (height + fall) / 2, fall
 
 
-def _onset(rate: Trace, top: int, noise: float) -> float:
+def _find_onset(rate: Trace, top: int, noise: float) -> float:
     """Where the slope last rose through a tenth of its maximum, in samples, between samples."""
     steepest = rate[top]
     level = max(ONSET * steepest, min(max(3 * noise, SLOW), steepest / 2))
@@ -461,7 +469,7 @@ def _onset(rate: Trace, top: int, noise: float) -> float:
     return k + (level - low) / (rate[k + 1] - low) if rate[k + 1] > low else float(k)
 
 
-def _width(v: Trace, peak: int, half: float, most: int) -> float:
+def _measure_width(v: Trace, peak: int, half: float, most: int) -> float:
     """Samples around the peak above half height, between samples; no further than `most` to either side."""
     first, last = max(peak - most, 0), min(peak + most, len(v) - 1)
     left = peak
@@ -470,11 +478,11 @@ def _width(v: Trace, peak: int, half: float, most: int) -> float:
     right = peak
     while right < last and v[right + 1] >= half:
         right += 1
-    before = _cross(v, left, left - 1, half) if left > 0 else 0.0
-    after = _cross(v, right, right + 1, half) if right < len(v) - 1 else 0.0
+    before = _find_crossing(v, left, left - 1, half) if left > 0 else 0.0
+    after = _find_crossing(v, right, right + 1, half) if right < len(v) - 1 else 0.0
     return right - left + before + after
 
 
-def _cross(v: Trace, inside: int, outside: int, level: float) -> float:
+def _find_crossing(v: Trace, inside: int, outside: int, level: float) -> float:
     drop = v[inside] - v[outside]
     return float((v[inside] - level) / drop) if drop > 0 else 1.0

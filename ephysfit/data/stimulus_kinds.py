@@ -14,7 +14,7 @@ import numpy as np
 
 from ephysfit.arrays import Trace
 from ephysfit.errors import RecordingError
-from ephysfit.files import expanded
+from ephysfit.files import expand_home
 
 #: names the table of a lab, beside the one in its usual place
 VARIABLE = "EPHYSFIT_STIMULI"
@@ -47,38 +47,38 @@ class Kind:
         return max(map(len, found), default=0)
 
 
-def table() -> tuple[Kind, ...]:
+def read_kinds() -> tuple[Kind, ...]:
     """All kinds, those of the lab's own table first."""
     named = os.environ.get(VARIABLE)
-    own = expanded(named or USUAL)
+    own = expand_home(named or USUAL)
     if named and not own.is_file():
         raise RecordingError(f"{VARIABLE}={named}: no such file; it names a TOML table of stimulus kinds")
-    return (*(_read(own, own.stat().st_mtime_ns) if own.is_file() else ()), *_built_in())
+    return (*(_read_table(own, own.stat().st_mtime_ns) if own.is_file() else ()), *_read_built_in())
 
 
-def by_name(stimulus: str) -> str:
+def find_kind_by_name(stimulus: str) -> str:
     """The kind that a stimulus name says; empty where it says none.
 
     Examples
     --------
-    >>> by_name("C1LSCOARSE150112_DA_0"), by_name("Noise 1"), by_name("protocol 7")
+    >>> find_kind_by_name("C1LSCOARSE150112_DA_0"), find_kind_by_name("Noise 1"), find_kind_by_name("protocol 7")
     ('long_square', 'noise', '')
     """
     if not stimulus:
         return ""
-    kinds = table()
+    kinds = read_kinds()
     best = max(kinds, key=lambda kind: kind.fits(stimulus))
     return best.name if best.fits(stimulus) else ""
 
 
-def is_of(kind: str, wanted: str) -> bool:
+def is_of_kind(kind: str, wanted: str) -> bool:
     """Whether a kind is the one wanted or of its family."""
     if kind == wanted:
         return True
-    return any(k.family == wanted for k in table() if k.name == kind)
+    return any(k.family == wanted for k in read_kinds() if k.name == kind)
 
 
-def by_waveform(current: Trace) -> str:
+def find_kind_by_waveform(current: Trace) -> str:
     """The kind that a current looks like: ``"none"``, ``"step"``, ``"ramp"`` or ``"noise"``.
 
     Parameters
@@ -89,7 +89,8 @@ def by_waveform(current: Trace) -> str:
     Examples
     --------
     >>> t = np.arange(5000)
-    >>> [by_waveform(i) for i in (0.0 * t, 50.0 * (t > 1000), 0.1 * t, np.random.default_rng(0).normal(0, 50, 5000))]
+    >>> noise = np.random.default_rng(0).normal(0, 50, 5000)
+    >>> [find_kind_by_waveform(current) for current in (0.0 * t, 50.0 * (t > 1000), 0.1 * t, noise)]
     ['none', 'step', 'ramp', 'noise']
     """
     n = len(current) // BINS
@@ -112,21 +113,21 @@ def by_waveform(current: Trace) -> str:
 
 
 @lru_cache(maxsize=1)
-def _built_in() -> tuple[Kind, ...]:
+def _read_built_in() -> tuple[Kind, ...]:
     text = files("ephysfit.data").joinpath("stimulus_kinds.toml").read_text(encoding="utf-8")
-    return _kinds(tomllib.loads(text), "the built-in table")
+    return _parse_kinds(tomllib.loads(text), "the built-in table")
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, changed: int) -> tuple[Kind, ...]:
+def _read_table(path: Path, changed: int) -> tuple[Kind, ...]:
     """A lab's table; read again when the file changed."""
     try:
-        return _kinds(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
+        return _parse_kinds(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
     except (OSError, ValueError) as error:
         raise RecordingError(f"{path}: not a TOML table of stimulus kinds ({error})") from None
 
 
-def _kinds(tables: Mapping[str, object], source: str) -> tuple[Kind, ...]:
+def _parse_kinds(tables: Mapping[str, object], source: str) -> tuple[Kind, ...]:
     out = []
     for name, entry in tables.items():
         known = {"family", "codes", "words"}

@@ -31,7 +31,7 @@ out.write(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
 """
 
 
-def isolated(function: Callable[..., Any], *arguments: Any, patience: float = PATIENCE) -> Any:
+def run_isolated(function: Callable[..., Any], *arguments: Any, patience: float = PATIENCE) -> Any:
     """What a function returns when run in another process.
 
     Parameters
@@ -55,21 +55,21 @@ def isolated(function: Callable[..., Any], *arguments: Any, patience: float = PA
             env={**os.environ, VARIABLE: "0"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise RecordingError(f"{_named(arguments)}: the parser did not end within {patience:g} s") from None
+        raise RecordingError(f"{_format_arguments(arguments)}: the parser did not end within {patience:g} s") from None
     if done.returncode:
-        raise RecordingError(f"{_named(arguments)}: damaged: the parser crashed ({_how(done)})")
+        raise RecordingError(f"{_format_arguments(arguments)}: damaged: the parser crashed ({_describe_crash(done)})")
     ended, value = pickle.loads(done.stdout)
     if not ended:
         raise value
     return value
 
 
-def _named(arguments: tuple[Any, ...]) -> str:
+def _format_arguments(arguments: tuple[Any, ...]) -> str:
     first = arguments[0] if arguments else "the file"
     return ", ".join(str(one) for one in first) if isinstance(first, list | tuple) else str(first)
 
 
-def _how(done: subprocess.CompletedProcess[bytes]) -> str:
+def _describe_crash(done: subprocess.CompletedProcess[bytes]) -> str:
     if done.returncode < 0:
         return signal.Signals(-done.returncode).name
     last = done.stderr.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]

@@ -23,7 +23,7 @@ SLACK = 1e-6
 DOUBLED = 0.5
 
 
-def _vector(values: npt.ArrayLike, what: str, unit: str) -> Trace:
+def _convert_vector(values: npt.ArrayLike, what: str, unit: str) -> Trace:
     try:
         array: Trace = np.asarray(values, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
@@ -49,16 +49,16 @@ def check_step(dt: float, what: str = "sweep") -> float:
         raise RecordingError(f"{what}: dt = {step} ms; a sampling step is finite and above 0")
     if not SHORTEST <= step <= LONGEST:
         raise RecordingError(f"{what}: dt = {step:g} ms; no recording is sampled so; is the unit right?")
-    return as_meant(step)
+    return round_single_precision(step)
 
 
-def as_meant(step: float) -> float:
+def round_single_precision(step: float) -> float:
     """A step that was stored with single precision as the short decimal that it was, of it or of its rate.
 
     Examples
     --------
-    >>> as_meant(float(np.float32(0.1))), as_meant(0.0999999739), as_meant(1 / 3)
-    (0.1, 0.1, 0.3333333333333333)
+    >>> [round_single_precision(step) for step in (float(np.float32(0.1)), 0.0999999739, 1 / 3)]
+    [0.1, 0.1, 0.3333333333333333]
     """
     short = float(f"{step:.{SHORT_DIGITS}g}")
     return short if abs(short - step) <= SINGLE * step else step
@@ -116,14 +116,14 @@ class Sweep:
         what = f"sweep {self.name!r}" if self.name else "sweep"
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  (frozen: set once, here)
         put("dt", check_step(self.dt, what))
-        put("current", _check_current(_vector(self.current, f"{what}, current", "pA"), what))
+        put("current", _check_current(_convert_vector(self.current, f"{what}, current", "pA"), what))
         if self.voltage is not None:
-            put("voltage", _check_voltage(_vector(self.voltage, f"{what}, voltage", "mV"), self.current, what))
-        train = _check_train(_vector(self.spike_times, f"{what}, spike_times", "ms"), self.duration, what)
-        put("spike_times", train[_apart(train, self.dt)])
+            put("voltage", _check_voltage(_convert_vector(self.voltage, f"{what}, voltage", "mV"), self.current, what))
+        train = _check_train(_convert_vector(self.spike_times, f"{what}, spike_times", "ms"), self.duration, what)
+        put("spike_times", train[_find_distinct(train, self.dt)])
         if doubled := train.size - self.spike_times.size:
             put("removed", (*self.removed, Removed("doubled spikes", doubled, "spikes")))
-            put("warnings", (*self.warnings, _doubled(doubled, train, self.dt)))
+            put("warnings", (*self.warnings, _describe_doubled(doubled, train, self.dt)))
         put("valid", _check_valid(self.valid, self.duration, what))
 
     def __repr__(self) -> str:
@@ -150,7 +150,7 @@ class Sweep:
     def kind(self) -> str:
         """Kind of the stimulus: by its name (``"long_square"``, ``"noise"`` ...; the table can be extended, see
         `ephysfit.data.stimulus_kinds`), else by its waveform (``"none"``, ``"step"``, ``"ramp"``, ``"noise"``)."""
-        return stimulus_kinds.by_name(self.stimulus) or stimulus_kinds.by_waveform(self.current)
+        return stimulus_kinds.find_kind_by_name(self.stimulus) or stimulus_kinds.find_kind_by_waveform(self.current)
 
     @property
     def valid_duration(self) -> float:
@@ -176,12 +176,12 @@ class Sweep:
             return np.ones(self.steps, dtype=bool)
         mask = np.zeros(self.steps, dtype=bool)
         for start, stop in self.valid:
-            mask[_samples(start, self.dt) : _samples(stop, self.dt)] = True
+            mask[_count_samples(start, self.dt) : _count_samples(stop, self.dt)] = True
         return mask
 
     def cut(self, start: float, stop: float) -> Sweep:
         """The part from `start` to `stop`, ms, rounded to samples; spikes and voltage follow."""
-        first, last = max(_samples(start, self.dt), 0), min(_samples(stop, self.dt), self.steps)
+        first, last = max(_count_samples(start, self.dt), 0), min(_count_samples(stop, self.dt), self.steps)
         if last <= first:
             raise RecordingError(
                 f"sweep {self.name!r}: cut from {start:g} to {stop:g} ms leaves nothing; it lasts {self.duration:g} ms"
@@ -204,7 +204,7 @@ class Sweep:
         )
 
 
-def _samples(time: float, dt: float) -> int:
+def _count_samples(time: float, dt: float) -> int:
     return int(np.clip(np.rint(time / dt), -(2**62), 2**62))
 
 
@@ -243,12 +243,12 @@ def _check_train(train: Train, duration: float, what: str) -> Train:
     return np.sort(train)
 
 
-def _apart(train: Train, dt: float) -> npt.NDArray[np.bool_]:
+def _find_distinct(train: Train, dt: float) -> npt.NDArray[np.bool_]:
     """Which spikes are not another one over again."""
     return np.diff(train, prepend=-np.inf) >= min(dt, DOUBLED) * (1 - SLACK)
 
 
-def _doubled(count: int, train: Train, dt: float) -> str:
+def _describe_doubled(count: int, train: Train, dt: float) -> str:
     return (
         f"{count} of {train.size} spike times follow another within {min(dt, DOUBLED):g} ms, so that they are the same "
         "spike twice; each counts once"

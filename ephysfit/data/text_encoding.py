@@ -20,14 +20,14 @@ _ZEROS = 0.8
 
 
 def is_text(head: bytes) -> bool:
-    """Whether the first bytes of a file are text in an encoding that `decoded` tells.
+    """Whether the first bytes of a file are text in an encoding that `decode_text` tells.
 
     Examples
     --------
     >>> is_text(b"t,I"), is_text("t [µs]".encode("cp1252")), is_text("t,I".encode("utf-16")), is_text(bytes(40))
     (True, True, True, False)
     """
-    encoding, mark = _encoding(head)
+    encoding, mark = _find_encoding(head)
     if encoding.startswith("utf-16") or encoding.startswith("utf-32"):
         cut = len(head) - len(head) % 4
         text = head[len(mark) : cut].decode(encoding, "replace")
@@ -35,7 +35,7 @@ def is_text(head: bytes) -> bool:
     return bool(head) and not any(byte in _CONTROL for byte in head)
 
 
-def decoded(data: bytes, encoding: str | None = None) -> tuple[str, str]:
+def decode_text(data: bytes, encoding: str | None = None) -> tuple[str, str]:
     """The text of a file, and the encoding it is in.
 
     By its mark, else UTF-16 by its zeros, else UTF-8, else what Windows programs write (cp1252).
@@ -54,21 +54,21 @@ def decoded(data: bytes, encoding: str | None = None) -> tuple[str, str]:
 
     Examples
     --------
-    >>> decoded("t [µs]".encode("cp1252")), decoded("t [µs]".encode("utf-16"))
+    >>> decode_text("t [µs]".encode("cp1252")), decode_text("t [µs]".encode("utf-16"))
     (('t [µs]', 'cp1252'), ('t [µs]', 'utf-16-le'))
     """
     if encoding is not None:
-        return _as(data, encoding)
-    found, mark = _encoding(data[:4096])
+        return _decode(data, encoding)
+    found, mark = _find_encoding(data[:4096])
     if found != "utf-8" or mark:
-        return _as(data[len(mark) :], found)
+        return _decode(data[len(mark) :], found)
     try:
         return data.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
-        return _as(data, WINDOWS)
+        return _decode(data, WINDOWS)
 
 
-def _as(data: bytes, encoding: str) -> tuple[str, str]:
+def _decode(data: bytes, encoding: str) -> tuple[str, str]:
     try:
         return data.decode(encoding).lstrip("\ufeff"), encoding
     except LookupError:
@@ -79,7 +79,7 @@ def _as(data: bytes, encoding: str) -> tuple[str, str]:
         ) from None
 
 
-def _encoding(head: bytes) -> tuple[str, bytes]:
+def _find_encoding(head: bytes) -> tuple[str, bytes]:
     """Encoding by the mark at the beginning or by zeros, and the mark."""
     for mark, encoding in MARKS:
         if head.startswith(mark):

@@ -25,18 +25,18 @@ ENOUGH = 8
 LINES, LENGTH = 64, 4096
 
 
-def flattened(array: Array) -> Array:
+def flatten_single_trial(array: Array) -> Array:
     """An array of one trial, kept as a row or a column, as (time,).
 
     Examples
     --------
-    >>> flattened(np.zeros((5, 1))).shape, flattened(np.zeros((1, 5))).shape, flattened(np.zeros((2, 5))).shape
-    ((5,), (5,), (2, 5))
+    >>> [flatten_single_trial(np.zeros(shape)).shape for shape in ((5, 1), (1, 5), (2, 5))]
+    [(5,), (5,), (2, 5)]
     """
     return array.ravel() if array.ndim == 2 and 1 in array.shape else array
 
 
-def oriented(
+def orient_arrays(
     values: Mapping[str, Array], dt: float | None, time_axis: int | None = None
 ) -> tuple[dict[str, Array], str]:
     """Current, voltage and time as (time,) or (trial, time), and what was turned, in words.
@@ -57,7 +57,7 @@ def oriented(
 
     Examples
     --------
-    >>> turned, said = oriented({"current": np.zeros((60, 3)), "time": np.arange(60.0)}, None)
+    >>> turned, said = orient_arrays({"current": np.zeros((60, 3)), "time": np.arange(60.0)}, None)
     >>> turned["current"].shape, said
     ((3, 60), 'current of shape (60, 3) read as (time, trial): there are 60 times')
     """
@@ -68,14 +68,14 @@ def oriented(
             raise RecordingError(
                 f"{quantity} of shape {values[quantity].shape}; (time,) or (trial, time) wanted, not empty"
             )
-    out = {q: flattened(v) if q in ("current", "voltage", "time") else v for q, v in values.items()}
+    out = {q: flatten_single_trial(v) if q in ("current", "voltage", "time") else v for q, v in values.items()}
     axis, why = time_axis, "time_axis= says so"
     if axis is None:
-        axis, why = _told(out)
+        axis, why = _find_time_axis(out)
     turned = []
     for quantity in ("current", "voltage"):
         if quantity in out and out[quantity].ndim == 2:
-            own = _own_axis(out[quantity], out, axis, time_axis)
+            own = _find_own_axis(out[quantity], out, axis, time_axis)
             if own == 0:
                 turned.append(f"{quantity} of shape {out[quantity].shape} read as (time, trial): {why}")
                 out[quantity] = out[quantity].T
@@ -87,13 +87,13 @@ def oriented(
     return out, "; ".join(turned)
 
 
-def _told(values: Mapping[str, Array]) -> tuple[int | None, str]:
+def _find_time_axis(values: Mapping[str, Array]) -> tuple[int | None, str]:
     """The axis that is time by whatever has one entry a sample or one a trial, and why; None where nothing tells."""
     current = values["current"] if values["current"].ndim == 2 else values.get("voltage", values["current"])
     if current.ndim != 2 or current.shape[0] == current.shape[1]:
-        return _told_by_times(values.get("time"), current), "times rise along it"
+        return _find_axis_by_times(values.get("time"), current), "times rise along it"
     votes: dict[int, str] = {}
-    if (axis := _told_by_times(values.get("time"), current)) is not None:
+    if (axis := _find_axis_by_times(values.get("time"), current)) is not None:
         votes[axis] = "times rise along it"
     samples, trials = values.get("time"), [values.get("trial"), values.get("spike_times")]
     if samples is not None and samples.ndim == 1 and samples.size in current.shape:
@@ -109,7 +109,7 @@ def _told(values: Mapping[str, Array]) -> tuple[int | None, str]:
     return next(iter(votes.items()), (None, ""))
 
 
-def _told_by_times(time: Array | None, current: Array) -> int | None:
+def _find_axis_by_times(time: Array | None, current: Array) -> int | None:
     """The axis along which a 2-D time rises, the same in every trial."""
     if time is None or time.ndim != 2 or time.shape != current.shape or min(time.shape) < 2:
         return None
@@ -117,7 +117,7 @@ def _told_by_times(time: Array | None, current: Array) -> int | None:
     return rises.index(True) if sum(rises) == 1 else None
 
 
-def _own_axis(array: Array, values: Mapping[str, Array], axis: int | None, said: int | None) -> int | None:
+def _find_own_axis(array: Array, values: Mapping[str, Array], axis: int | None, said: int | None) -> int | None:
     """The time axis of one of several arrays, which may be turned against each other where their times tell."""
     time = values.get("time")
     if said is None and time is not None and time.ndim == 1 and array.shape.count(time.size) == 1:
@@ -151,7 +151,7 @@ def _check_plausible(current: Array, voltage: Array | None, dt: float | None) ->
     if trials < samples:
         return
     length = np.inf if dt is None else samples * dt
-    smooth = smooth_axis(current if voltage is None else voltage)
+    smooth = find_smooth_axis(current if voltage is None else voltage)
     if trials > samples and length < SHORT:
         why = f"sweeps of {length:g} ms are none"
     elif smooth == 0:
@@ -170,34 +170,34 @@ def _check_plausible(current: Array, voltage: Array | None, dt: float | None) ->
     )
 
 
-def smooth_axis(voltage: Array) -> int | None:
+def find_smooth_axis(voltage: Array) -> int | None:
     """The axis along which neighbours differ much less than others do, as they do along time; None where none is.
 
     Examples
     --------
     >>> t = np.linspace(0, 9, 300)
     >>> trials = np.stack([np.sin(t + phase) for phase in (0, 4, 1, 5, 2, 7, 3, 9)])
-    >>> smooth_axis(trials), smooth_axis(trials.T)
+    >>> find_smooth_axis(trials), find_smooth_axis(trials.T)
     (1, 0)
     """
     if min(voltage.shape) < 2 or max(voltage.shape) < ENOUGH:
         return None
-    rough = [_roughness(np.moveaxis(voltage, axis, -1)) for axis in (0, 1)]
+    rough = [_compute_roughness(np.moveaxis(voltage, axis, -1)) for axis in (0, 1)]
     for axis in (0, 1):
         if rough[axis] < SMOOTHER * rough[1 - axis]:
             return axis
     return None
 
 
-def _roughness(lines: Array) -> float:
+def _compute_roughness(lines: Array) -> float:
     """How far neighbours differ along the last axis, as part of how far any two do; 1 where all are equal."""
     some = lines[:: max(len(lines) // LINES, 1)]
     at = np.unique(np.linspace(0, some.shape[1] - 2, min(some.shape[1] - 1, LENGTH)).astype(int))
-    any_two = _mean_distance(some[:, at], some[:, np.random.default_rng(0).permutation(at)])
-    return _mean_distance(some[:, at], some[:, at + 1]) / any_two if any_two > 0 else 1.0
+    any_two = _compute_mean_distance(some[:, at], some[:, np.random.default_rng(0).permutation(at)])
+    return _compute_mean_distance(some[:, at], some[:, at + 1]) / any_two if any_two > 0 else 1.0
 
 
-def _mean_distance(a: Array, b: Array) -> float:
+def _compute_mean_distance(a: Array, b: Array) -> float:
     apart = np.abs(a - b)
     known = apart[np.isfinite(apart)]
     return float(known.mean()) if known.size else 0.0

@@ -78,15 +78,15 @@ class Trials:
         cells = (recordings,) if isinstance(recordings, Recording) else tuple(recordings)
         if not cells:
             raise RecordingError("no recordings; give at least one")
-        step = _common_step(cells) if dt is None else check_step(dt, "Trials")
+        step = _find_common_step(cells) if dt is None else check_step(dt, "Trials")
         grids = [[_Grid.of(sweep, step) for sweep in cell.sweeps] for cell in cells]
         shape = len(cells), max(map(len, grids)), max(len(g.current) for row in grids for g in row)
         has_voltage = any(g.voltage is not None for row in grids for g in row)
         return cls(
-            current=_stacked(shape, [[g.current for g in row] for row in grids], 0.0),
-            spikes=_stacked(shape, [[g.spikes for g in row] for row in grids], False),
-            valid=_stacked(shape, [[g.valid for g in row] for row in grids], False),
-            voltage=_stacked(shape, [[g.voltage for g in row] for row in grids], np.nan) if has_voltage else None,
+            current=_stack_padded(shape, [[g.current for g in row] for row in grids], 0.0),
+            spikes=_stack_padded(shape, [[g.spikes for g in row] for row in grids], False),
+            valid=_stack_padded(shape, [[g.valid for g in row] for row in grids], False),
+            voltage=_stack_padded(shape, [[g.voltage for g in row] for row in grids], np.nan) if has_voltage else None,
             dt=step,
             spike_times=tuple(tuple(sweep.spike_times for sweep in cell.sweeps) for cell in cells),
             names=tuple(cell.cell for cell in cells),
@@ -104,7 +104,7 @@ class Trials:
         return replace(self, voltage=None if self.voltage is None else self.voltage.to(device), **moved)
 
 
-def _common_step(cells: Sequence[Recording]) -> float:
+def _find_common_step(cells: Sequence[Recording]) -> float:
     steps = sorted({round(sweep.dt, 9) for cell in cells for sweep in cell.sweeps})
     if len(steps) > 1:
         raise RecordingError(
@@ -124,22 +124,22 @@ class _Grid:
 
     @classmethod
     def of(cls, sweep: Sweep, dt: float) -> _Grid:
-        k = _ratio(sweep, dt)
+        k = _find_ratio(sweep, dt)
         n = sweep.steps // k
         if not n:
             raise RecordingError(
                 f"sweep {sweep.name!r} lasts {sweep.duration:g} ms: shorter than one step of {dt:g} ms"
             )
-        voltage = None if sweep.voltage is None else _mean(sweep.voltage, n, k)
+        voltage = None if sweep.voltage is None else _average_blocks(sweep.voltage, n, k)
         return cls(
-            _mean(sweep.current, n, k),
-            _raster(sweep.spike_times, n, dt),
-            np.logical_and.reduce(_blocks(sweep.mask(), n, k), axis=1),
+            _average_blocks(sweep.current, n, k),
+            _make_raster(sweep.spike_times, n, dt),
+            np.logical_and.reduce(_cut_blocks(sweep.mask(), n, k), axis=1),
             voltage,
         )
 
 
-def _ratio(sweep: Sweep, dt: float) -> int:
+def _find_ratio(sweep: Sweep, dt: float) -> int:
     ratio = dt / sweep.dt
     k = round(ratio)
     if k < 1 or abs(ratio - k) > MULTIPLE * k:
@@ -150,22 +150,22 @@ def _ratio(sweep: Sweep, dt: float) -> int:
     return k
 
 
-def _blocks(samples: npt.NDArray, n: int, k: int) -> npt.NDArray:
+def _cut_blocks(samples: npt.NDArray, n: int, k: int) -> npt.NDArray:
     return samples[: n * k].reshape(n, k)
 
 
-def _mean(samples: Trace, n: int, k: int) -> Trace:
-    return samples[:n] if k == 1 else _blocks(samples, n, k).mean(axis=1)
+def _average_blocks(samples: Trace, n: int, k: int) -> Trace:
+    return samples[:n] if k == 1 else _cut_blocks(samples, n, k).mean(axis=1)
 
 
-def _raster(train: Train, n: int, dt: float) -> npt.NDArray[np.bool_]:
+def _make_raster(train: Train, n: int, dt: float) -> npt.NDArray[np.bool_]:
     raster = np.zeros(n, dtype=bool)
     steps = np.floor(train / dt + ROUNDING).astype(np.int64)
     raster[steps[(steps >= 0) & (steps < n)]] = True
     return raster
 
 
-def _stacked(shape: tuple[int, int, int], rows: list[list], fill: float | bool) -> Tensor:
+def _stack_padded(shape: tuple[int, int, int], rows: list[list], fill: float | bool) -> Tensor:
     """Arrays of all cells and trials in one tensor, padded with `fill`."""
     array = np.full(shape, fill)
     for cell, row in enumerate(rows):

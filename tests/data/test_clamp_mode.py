@@ -8,7 +8,7 @@ from nwb_files import amps, volts
 from places import SHIPPED
 from test_padding import membrane, quantised, refractory, simulated_noise_then_rest
 
-from ephysfit.data.clamp_mode import looks_imposed
+from ephysfit.data.clamp_mode import explain_voltage_clamp
 from ephysfit.data.loading import load
 from ephysfit.data.sweep import Sweep
 from ephysfit.errors import RecordingError, StimulusError
@@ -36,7 +36,7 @@ def answer(rows, conductance=2.0, capacitance=30.0, access=0.02, noise=2.0, seed
 
 
 def judged(current, voltage, dt=DT):
-    return looks_imposed(Sweep(current, dt, voltage, spike_source="none"))
+    return explain_voltage_clamp(Sweep(current, dt, voltage, spike_source="none"))
 
 
 STEPS = command(-90, -60, -40, 0)

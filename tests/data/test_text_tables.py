@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ephysfit.data.loading import info, load
-from ephysfit.data.sniffing import sniff
-from ephysfit.data.text_encoding import decoded
+from ephysfit.data.sniffing import find_layout
+from ephysfit.data.text_encoding import decode_text
 from ephysfit.data.text_tables import read_text
 from ephysfit.errors import RecordingError
 
@@ -264,7 +264,7 @@ def test_a_unit_that_the_file_says_wrong_is_overruled_and_said(tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32"])
 def test_encodings_are_told(encoding):
     text = "time [µs];I [pA]\n" + "0;1\n" * 40
-    assert decoded(text.encode(encoding))[0] == text
+    assert decode_text(text.encode(encoding))[0] == text
 
 
 def read_or_told(path):
@@ -342,8 +342,8 @@ def test_any_bytes_are_a_table_or_refused(tmp_path_factory, content):
 
 def test_a_mark_alone_is_no_text():
     with pytest.raises(RecordingError):
-        sniff([""])
-    assert decoded(codecs.BOM_UTF8)[0] == ""
+        find_layout([""])
+    assert decode_text(codecs.BOM_UTF8)[0] == ""
 
 
 def test_a_few_spike_times_beside_many_samples_are_numbers(tmp_path):

@@ -54,7 +54,7 @@ class Mode:
     why: str
 
 
-def outputs(info: Any, path: Path) -> tuple[Output, ...]:
+def read_outputs(info: Any, path: Path) -> tuple[Output, ...]:
     """The outputs of an ABF file.
 
     Parameters
@@ -66,18 +66,21 @@ def outputs(info: Any, path: Path) -> tuple[Output, ...]:
     """
     if "listDACInfo" in info:
         return tuple(
-            Output(k, text(d.get("DACChNames")), text(d.get("DACChUnits")), bool(d.get("nWaveformEnable", 0)))
+            Output(
+                k, decode_text(d.get("DACChNames")), decode_text(d.get("DACChUnits")), bool(d.get("nWaveformEnable", 0))
+            )
             for k, d in enumerate(info["listDACInfo"])
         )
-    head = _head(path)
-    names, spelt = (_fields(head, field) for field in (OUTPUT_NAMES, OUTPUT_UNITS))
-    enabled = _enabled(info, head)
+    head = _read_head(path)
+    names, spelt = (_read_fields(head, field) for field in (OUTPUT_NAMES, OUTPUT_UNITS))
+    enabled = _find_enabled_outputs(info, head)
     return tuple(
-        Output(k, text(name), text(unit), k in enabled) for k, (name, unit) in enumerate(zip(names, spelt, strict=True))
+        Output(k, decode_text(name), decode_text(unit), k in enabled)
+        for k, (name, unit) in enumerate(zip(names, spelt, strict=True))
     )
 
 
-def mode(info: Any, path: Path, channels: tuple[int | None, ...]) -> Mode:
+def find_mode(info: Any, path: Path, channels: tuple[int | None, ...]) -> Mode:
     """What was clamped while these channels, by position, were recorded.
 
     What the amplifier telegraphed for a channel says more than the outputs, which may have driven another headstage.
@@ -92,9 +95,11 @@ def mode(info: Any, path: Path, channels: tuple[int | None, ...]) -> Mode:
     channels
         Positions among the recorded channels; None for those that there are not.
     """
-    told = {MODES.get(number, "") for k in channels if k is not None for number in _telegraphed(info, path, k)} - {""}
-    played = [output for output in outputs(info, path) if output.enabled and output.unit in COMMANDS]
-    if _operation(info) != EPISODIC:
+    told = {MODES.get(number, "") for k in channels if k is not None for number in _read_telegraph(info, path, k)} - {
+        ""
+    }
+    played = [output for output in read_outputs(info, path) if output.enabled and output.unit in COMMANDS]
+    if _read_operation_mode(info) != EPISODIC:
         played = []
     commanded = {COMMANDS[output.unit] for output in played}
     if len(told) == 1:
@@ -109,49 +114,49 @@ def mode(info: Any, path: Path, channels: tuple[int | None, ...]) -> Mode:
     return Mode("", "no output that commands a current or a voltage is enabled")
 
 
-def text(value: Any) -> str:
+def decode_text(value: Any) -> str:
     """Letters of a header, without their padding."""
     if isinstance(value, bytes):
         return value.split(b"\0")[0].decode("latin-1").strip()
     return str(value or "").strip()
 
 
-def _operation(info: Any) -> int:
+def _read_operation_mode(info: Any) -> int:
     return int(info.get("protocol", info).get("nOperationMode", 0))
 
 
-def _head(path: Path) -> bytes:
+def _read_head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(6144)
 
 
-def _fields(head: bytes, field: tuple[int, str]) -> tuple[Any, ...]:
+def _read_fields(head: bytes, field: tuple[int, str]) -> tuple[Any, ...]:
     """Values of one field; nothing where the header is too short to hold it."""
     at, form = field
     return struct.unpack_from(form, head, at) if len(head) >= at + struct.calcsize(form) else ()
 
 
-def _extended(info: Any) -> bool:
+def _is_extended(info: Any) -> bool:
     """Whether an ABF 1 header goes on where older ones end and samples begin."""
     return int(info.get("lDataSectionPtr", 0)) * 512 > SHORT_HEADER
 
 
-def _enabled(info: Any, head: bytes) -> set[int]:
+def _find_enabled_outputs(info: Any, head: bytes) -> set[int]:
     """Numbers of the outputs of an ABF 1 file that played a waveform."""
-    if _extended(info):
+    if _is_extended(info):
         flags = zip(info.get("nWaveformEnable", ()), info.get("nWaveformSource", ()), strict=False)
         return {k for k, (on, source) in enumerate(flags) if on and source}
-    source, active = _fields(head, OLD_SOURCE), _fields(head, ACTIVE_OUTPUT)
+    source, active = _read_fields(head, OLD_SOURCE), _read_fields(head, ACTIVE_OUTPUT)
     return {int(active[0])} if source and source[0] and active else set()
 
 
-def _telegraphed(info: Any, path: Path, channel: int) -> list[int]:
+def _read_telegraph(info: Any, path: Path, channel: int) -> list[int]:
     """The mode that a MultiClamp telegraphed for a recorded channel, if it did."""
     if "listADCInfo" in info:
         facts = info["listADCInfo"][channel]
         rows = [(facts["nTelegraphEnable"], facts["nTelegraphInstrument"], facts["nTelegraphMode"])]
-    elif _extended(info):
-        fields = [_fields(_head(path), field) for field in TELEGRAPH]
+    elif _is_extended(info):
+        fields = [_read_fields(_read_head(path), field) for field in TELEGRAPH]
         physical = int(info["nADCSamplingSeq"][channel])
         rows = [tuple(values[physical] for values in fields)] if all(fields) and 0 <= physical < 16 else []
     else:

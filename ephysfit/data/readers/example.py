@@ -50,7 +50,7 @@ def read(path: Path, *, choice: Choice | None = None, gain: float = 1.0) -> Reco
         If the injected current is not in the file. Refuse it; never put zeros in its place.
     """
     choice = choice or Choice()
-    header, samples = _parsed(path)
+    header, samples = _parse_file(path)
     names = [str(sweep["name"]) for sweep in header["sweeps"]]
     stimuli = [str(sweep.get("stimulus", "")) for sweep in header["sweeps"]]
     choice.check(names, stimuli)
@@ -58,14 +58,14 @@ def read(path: Path, *, choice: Choice | None = None, gain: float = 1.0) -> Reco
     for k, (name, stimulus) in enumerate(zip(names, stimuli, strict=True)):
         if choice.takes(k, name, stimulus):
             try:  # a sweep that cannot be used is kept with its reason; the others are read all the same
-                current, voltage = _scaled(header, samples[k])
+                current, voltage = _scale_samples(header, samples[k])
                 sweeps.append(build(current, gain * voltage, 1e3 / header["rate_hz"], name, stimulus))
             except RecordingError as error:
                 rejected.append(Rejected(name, str(error)))
     return Recording(tuple(sweeps), cell=path.stem, source=path.name, rejected=tuple(rejected))
 
 
-def _parsed(path: Path) -> tuple[dict[str, Any], np.ndarray]:
+def _parse_file(path: Path) -> tuple[dict[str, Any], np.ndarray]:
     """*yours*: the header, and the samples as (sweep, channel, time)."""
     head, _, body = path.read_bytes().partition(b"\n")
     header = json.loads(head)
@@ -77,7 +77,7 @@ def _parsed(path: Path) -> tuple[dict[str, Any], np.ndarray]:
     return header, np.frombuffer(body, dtype="<f4").reshape(shape).astype(np.float64)
 
 
-def _scaled(header: dict[str, Any], samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scale_samples(header: dict[str, Any], samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Current in pA and voltage in mV; what a channel is, its unit says."""
     amps = [k for k, unit in enumerate(header["units"]) if unit in TO_PA]
     volts = [k for k, unit in enumerate(header["units"]) if unit in TO_MV]

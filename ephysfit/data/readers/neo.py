@@ -17,7 +17,7 @@ import numpy as np
 from ephysfit import units
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
-from ephysfit.data.assemble import Choice, aligned, build, onto
+from ephysfit.data.assemble import Choice, align_traces, build, change_step
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError, needed
 
@@ -70,12 +70,12 @@ def read(
     voltage_channel, current_channel
         Positions among the signals of a segment, counted from 0, where several have a fitting unit.
     """
-    blocks = _blocks(path)
+    blocks = _read_blocks(path)
     segments = [segment for block in blocks for segment in block.segments]
     return from_segments(segments, choice or Choice(), path.name, path.stem, voltage_channel, current_channel)
 
 
-def _blocks(path: Path) -> list[Any]:
+def _read_blocks(path: Path) -> list[Any]:
     import neo  # half a second, and only for its formats
 
     suffix = path.suffix.lower()
@@ -85,7 +85,7 @@ def _blocks(path: Path) -> list[Any]:
         if suffix == ".mat":
             return list(neo.io.NeoMatlabIO(str(path)).read(lazy=False))
         if suffix == ".nix":
-            hdf5.looked_at(path)
+            hdf5.check_file(path)
             with neo.io.NixIO(str(path), "ro") as io:
                 return list(io.read(lazy=False))
         return list(neo.io.get_io(str(path)).read(lazy=False))
@@ -108,33 +108,33 @@ def from_segments(
     for k, (name, segment) in enumerate(zip(names, segments, strict=True)):
         if choice.takes(k, name, ""):
             try:
-                sweeps.append(_sweep(segment, name, voltage_channel, current_channel))
+                sweeps.append(_read_sweep(segment, name, voltage_channel, current_channel))
             except RecordingError as error:
                 rejected.append(Rejected(name, str(error)))
     return Recording(tuple(sweeps), cell=cell, source=source, rejected=tuple(rejected))
 
 
-def _sweep(segment: Any, name: str, voltage_channel: int | None, current_channel: int | None) -> Sweep:
+def _read_sweep(segment: Any, name: str, voltage_channel: int | None, current_channel: int | None) -> Sweep:
     signals = [signal for signal in segment.analogsignals if np.asarray(signal.magnitude).dtype.kind in "fiu"]
-    traces = [trace for signal in signals for trace in _split(signal)]
+    traces = [trace for signal in signals for trace in _split_channels(signal)]
     listed = ", ".join(f"{k}: {unit}" for k, (unit, *_) in enumerate(traces)) or "none"
-    amps = _choose(traces, units.TO_PA, current_channel, "current", listed)
-    volts = _choose(traces, units.TO_MV, voltage_channel, "voltage", listed)
+    amps = _choose_channel(traces, units.TO_PA, current_channel, "current", listed)
+    volts = _choose_channel(traces, units.TO_MV, voltage_channel, "voltage", listed)
     if amps is None:
         raise StimulusError(f"no signal has a unit of current (signals: {listed}): what was injected is not known")
     _, current, current_dt, current_start = amps
     if volts is None:
-        return _spikes_only(segment, name, current, current_dt, current_start)
+        return _read_spikes_only(segment, name, current, current_dt, current_start)
     _, voltage, dt, start = volts
-    current, voltage, note = aligned(onto(current, current_dt, dt), current_start, voltage, start, dt)
+    current, voltage, note = align_traces(change_step(current, current_dt, dt), current_start, voltage, start, dt)
     sweep = build(current, voltage, dt, name, start=start)
     return replace(sweep, warnings=(*sweep.warnings, note)) if note else sweep
 
 
-Named = tuple[str, Trace, float, float]
+Channel = tuple[str, Trace, float, float]
 
 
-def _split(signal: Any) -> list[Named]:
+def _split_channels(signal: Any) -> list[Channel]:
     """Unit, values in it, step and start in ms of each channel of a neo signal."""
     unit = str(signal.units.dimensionality)
     dt = float(signal.sampling_period.rescale("ms").magnitude)
@@ -142,7 +142,9 @@ def _split(signal: Any) -> list[Named]:
     return [(unit, np.asarray(column, dtype=np.float64), dt, start) for column in np.asarray(signal.magnitude).T]
 
 
-def _choose(traces: list[Named], known: dict[str, float], wanted: int | None, what: str, listed: str) -> Named | None:
+def _choose_channel(
+    traces: list[Channel], known: dict[str, float], wanted: int | None, what: str, listed: str
+) -> Channel | None:
     fitting = [k for k, (unit, *_) in enumerate(traces) if unit in known]
     if wanted is not None and wanted not in fitting:
         raise RecordingError(f"{what}_channel={wanted}: not a signal in a unit of {what}; signals: {listed}")
@@ -154,7 +156,7 @@ def _choose(traces: list[Named], known: dict[str, float], wanted: int | None, wh
     return unit, values * known[unit], dt, start
 
 
-def _spikes_only(segment: Any, name: str, current: Trace, dt: float, start: float) -> Sweep:
+def _read_spikes_only(segment: Any, name: str, current: Trace, dt: float, start: float) -> Sweep:
     if len(segment.spiketrains) != 1:
         raise RecordingError(
             f"no signal has a unit of voltage and there are {len(segment.spiketrains)} spike trains, not one"

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 
 from ephysfit.data.assemble import Choice
-from ephysfit.data.hdf5 import opened
+from ephysfit.data.hdf5 import open_file
 from ephysfit.data.recording import Recording
 from ephysfit.errors import RecordingError
 
@@ -68,16 +68,16 @@ _JSON = re.compile(rb'\s*(\{\s*("|\}|$)|\[\s*([-\d\[\]{"]|$))')
 
 def recognises(path: Path) -> bool:
     """Begins like one of these formats."""
-    return _what(path) is not None
+    return _find_format(path) is not None
 
 
-def _what(path: Path) -> str | None:
+def _find_format(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(HEAD)
     if head.startswith(b"DATA") and path.suffix.lower() != ".dat":
         return None
     if head.startswith(b"PK\x03\x04"):
-        return _zip(path)
+        return _find_zip_format(path)
     if head.startswith(b"\x89HDF") and (_is_wavesurfer(path) or path.suffix.lower() == ".nwb"):
         return "a WaveSurfer file" if _is_wavesurfer(path) else None
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
@@ -94,7 +94,7 @@ def _is_misnamed(path: Path, head: bytes) -> bool:
     return begins is not None and bool(head) and not several and not head.startswith(begins)
 
 
-def _zip(path: Path) -> str | None:
+def _find_zip_format(path: Path) -> str | None:
     """What a zip archive is, unless it is npz."""
     if path.suffix.lower() in (".xlsx", ".xlsm", ".ods"):
         return "an Excel or Office file"
@@ -110,7 +110,7 @@ def _zip(path: Path) -> str | None:
 
 def _is_wavesurfer(path: Path) -> bool:
     """HDF5 with a header and sweeps or trials of WaveSurfer."""
-    with opened(path) as file:
+    with open_file(path) as file:
         kept = [name for name, item in file.items() if isinstance(item, h5py.Group)]
     return "header" in kept and any(re.fullmatch(r"(sweep|trial)_\d+", name) for name in kept)
 
@@ -125,5 +125,5 @@ def read(path: Path, *, choice: Choice | None = None) -> Recording:
     choice
         Not used.
     """
-    what = _what(path) or "unknown"
+    what = _find_format(path) or "unknown"
     raise RecordingError(f"{what}: {WAYS.get(what, 'not read')}")
