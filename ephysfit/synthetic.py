@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import exp, log
 
 import numpy as np
 import numpy.typing as npt
@@ -119,11 +118,9 @@ def _candidates(neuron: type[Neuron], rng: np.random.Generator, spread: float) -
 
 def _near(p: Parameter, start: float, deviate: float, spread: float) -> float:
     """A value `deviate` widths from the start on the parameter's axis; the start itself if that is out of bounds."""
-    ratios = p.logarithmic
-    low, high = (log(p.low), log(p.high)) if ratios else (p.low, p.high)
-    width = 0.3 * (high - low) if p.width is None else p.width
-    y = (log(start) if ratios else start) + spread * width * deviate
-    return start if not low < y < high else exp(y) if ratios else y
+    low, high = p.ends
+    y = p.to_axis(start) + spread * p.prior_width * deviate
+    return p.from_axis(y) if low < y < high else start
 
 
 def _viable(cell: Neuron) -> bool:

@@ -7,6 +7,7 @@ dimensions) decides what the same lines yield; see docs/architecture.
 
 from __future__ import annotations
 
+import math
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ from ephysfit.errors import NeuronError, near
 from ephysfit.neuron.functions import Bank, elements
 from ephysfit.neuron.roles import CONVENTIONS, PLACE_NAMES, PLACES, STATE_CONVENTIONS, Role
 from ephysfit.units import find_dimension
+
+#: width of a prior where none is declared, as a part of the distance between the bounds
+WIDTH = 0.3
+#: a value below this has no logarithm that a float holds
+SMALLEST = 1e-300
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,38 @@ class Parameter:
 
     @property
     def logarithmic(self) -> bool:
+        """Whether its axis is logarithmic: equal ratios count as equal steps."""
         return (self.low > 0 and self.high >= 8 * self.low) if self.log is None else self.log
+
+    def to_axis(self, value: float) -> float:
+        """The place of a value on the axis that fits move along: its logarithm, or the value itself."""
+        return math.log(max(value, SMALLEST)) if self.logarithmic else value
+
+    def from_axis(self, place: float) -> float:
+        """The value at a place on the axis."""
+        return math.exp(place) if self.logarithmic else place
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The bounds on the axis."""
+        return self.to_axis(self.low), self.to_axis(self.high)
+
+    @property
+    def prior_width(self) -> float:
+        """Scale of the prior about the start, on the axis: `width`, or 0.3 of the distance between the bounds."""
+        low, high = self.ends
+        return WIDTH * (high - low) if self.width is None else self.width
+
+    def fraction(self, value: float) -> float:
+        """How far between its bounds a value lies on the axis, 0 to 1.
+
+        Examples
+        --------
+        >>> Parameter("ms", 1.0, 100.0).fraction(10.0)
+        0.5
+        """
+        low, high = self.ends
+        return (self.to_axis(min(max(value, self.low), self.high)) - low) / (high - low)
 
     @property
     def starts(self) -> tuple[float, ...]:

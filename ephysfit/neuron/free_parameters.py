@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
 from typing import Any
 
 import torch
@@ -68,7 +67,7 @@ class Free:
 
     @cached_property
     def _range(self) -> tuple[Tensor, Tensor]:
-        ends = [(_scale(p, p.low), _scale(p, p.high)) for p in self.parameters]
+        ends = [p.ends for p in self.parameters]
         return torch.tensor([a for a, _ in ends], dtype=torch.float64), torch.tensor(
             [b for _, b in ends], dtype=torch.float64
         )
@@ -80,14 +79,7 @@ class Free:
     @cached_property
     def widths(self) -> Tensor:
         """Scale of the prior of each parameter on its (log) axis."""
-        low, high = self._range
-        given = [p.width for p in self.parameters]
-        return torch.stack(
-            [
-                0.3 * (high[i] - low[i]) if w is None else torch.tensor(w, dtype=torch.float64)
-                for i, w in enumerate(given)
-            ]
-        )
+        return torch.tensor([p.prior_width for p in self.parameters], dtype=torch.float64)
 
     def axis(self, z: Tensor) -> Tensor:
         """Parameters on their (log) axis, from free coordinates (..., parameter)."""
@@ -104,7 +96,7 @@ class Free:
         """A one-cell instance on the (log) axis, (parameter,)."""
         flat = flatten(neuron.parameters, neuron.values())
         pairs = zip(self.names, self.parameters, strict=True)
-        return torch.tensor([_scale(p, max(float(flat[n]), p.low)) for n, p in pairs], dtype=torch.float64)
+        return torch.tensor([p.to_axis(max(float(flat[n]), p.low)) for n, p in pairs], dtype=torch.float64)
 
     def to_vector(self, neuron: Neuron) -> Tensor:
         """Free coordinates (parameter,) of a one-cell instance; values on a bound are moved just inside."""
@@ -150,11 +142,10 @@ class Free:
 
     def on_bound(self, neuron: Neuron) -> tuple[tuple[str, str], ...]:
         """Names and sides of the parameters that sit on a bound."""
-        low, high = self._range
         flat = flatten(neuron.parameters, neuron.values())
         out = []
-        for i, (n, p) in enumerate(zip(self.names, self.parameters, strict=True)):
-            place = (_scale(p, min(max(float(flat[n]), p.low), p.high)) - float(low[i])) / float(high[i] - low[i])
+        for n, p in zip(self.names, self.parameters, strict=True):
+            place = p.fraction(float(flat[n]))
             if place < ON_BOUND or place > 1 - ON_BOUND:
                 out.append((n, "low" if place < 0.5 else "high"))
         return tuple(out)
@@ -170,7 +161,3 @@ def as_floats(neuron: Neuron) -> Neuron:
     flat = flatten(neuron.parameters, neuron.values())
     numbers = {k: float(v.detach()) if isinstance(v, Tensor) else float(v) for k, v in flat.items()}
     return neuron.replace(**unflatten(neuron.parameters, numbers))
-
-
-def _scale(p: Parameter, value: float) -> float:
-    return log(max(value, 1e-300)) if p.logarithmic else value

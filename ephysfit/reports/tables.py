@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isnan, log
+from math import isnan
 from typing import Any
 
 from ephysfit.fitting.fit_result import Fit
@@ -149,18 +149,6 @@ class ParameterLine:
     values: tuple[Value, ...]
 
 
-def place(p: Parameter, value: float) -> float:
-    """Where a value lies between its bounds, 0 to 1, on the (log) axis of the fit.
-
-    Examples
-    --------
-    >>> place(Parameter("ms", 1.0, 100.0), 10.0)
-    0.5
-    """
-    low, high, at = (log(x) for x in (p.low, p.high, max(value, p.low))) if p.logarithmic else (p.low, p.high, value)
-    return min(max((at - low) / (high - low), 0.0), 1.0)
-
-
 def parameter_lines(fit: Fit) -> list[ParameterLine]:
     """One line a declared parameter: fitted ones, then what was measured, then what the model pins."""
     cls = type(fit.neuron)
@@ -177,11 +165,13 @@ def parameter_lines(fit: Fit) -> list[ParameterLine]:
 def _value(p: Parameter, row: Mapping[str, Any]) -> Value:
     ends = row.get("interval")
     if ends is None:
-        return Value(row["name"], row["value"], row["standard_error"], row["at_bound"], place(p, row["value"]))
+        return Value(row["name"], row["value"], row["standard_error"], row["at_bound"], p.fraction(row["value"]))
     low, high = ends
-    span = (0.0 if low is None else place(p, low), 1.0 if high is None else place(p, high))
+    span = (0.0 if low is None else p.fraction(low), 1.0 if high is None else p.fraction(high))
     text = interval_text(low, high)
-    return Value(row["name"], row["value"], row["standard_error"], row["at_bound"], place(p, row["value"]), text, span)
+    return Value(
+        row["name"], row["value"], row["standard_error"], row["at_bound"], p.fraction(row["value"]), text, span
+    )
 
 
 def interval_text(low: float | None, high: float | None) -> str:
@@ -259,7 +249,7 @@ def _pinned(fit: Fit, name: str) -> ParameterLine | None:
         return None
     p, held = owner.parameters[name], getattr(fit.neuron, name)
     numbers = [float(v) for v in held] if isinstance(held, Bank) else [float(held)]
-    values = tuple(Value(f, v, None, "", place(p, v)) for f, v in zip(flat_names({name: p}), numbers, strict=True))
+    values = tuple(Value(f, v, None, "", p.fraction(v)) for f, v in zip(flat_names({name: p}), numbers, strict=True))
     return ParameterLine(name, p.unit, p.doc, p.low, p.high, p.logarithmic, "fixed", values)
 
 

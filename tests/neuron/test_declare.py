@@ -135,3 +135,19 @@ def test_many_cells_are_one_instance() -> None:
 
 def test_repr_is_short_and_complete() -> None:
     assert repr(Banked.start()) == "Banked(tau=(10, 100), theta=10)"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "fraction"),
+    [
+        (Parameter("ms", 1.0, 1e4), 100.0, 0.5),
+        (Parameter("mV", -10.0, 10.0), -5.0, 0.25),
+        (Parameter("ms", 0.0, 9.0), 99.0, 1.0),
+    ],
+)
+def test_a_parameter_knows_its_axis(parameter, value, fraction):
+    assert parameter.fraction(value) == pytest.approx(fraction)
+    low, high = parameter.ends
+    inside = low + 0.3 * (high - low)
+    assert parameter.to_axis(parameter.from_axis(inside)) == pytest.approx(inside)
+    assert parameter.prior_width == pytest.approx(0.3 * (high - low))

@@ -10,10 +10,9 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.models.aigif import AIGIF
 from ephysfit.models.lif import LIF
-from ephysfit.neuron.declare import Parameter
 from ephysfit.reports.evidence import Evidence, gather
 from ephysfit.reports.headline import headline
-from ephysfit.reports.tables import parameter_lines, place, provenance_lines, score_lines, stage_lines
+from ephysfit.reports.tables import parameter_lines, provenance_lines, score_lines, stage_lines
 from tests.reports.conftest import by_hand, cell
 
 
@@ -48,11 +47,6 @@ def test_bounds_are_marked() -> None:
     assert lines["t_ref"].values[0].at_bound == "high"
     assert lines["g"].values[0].at_bound == "low"
     assert (lines["t_ref"].values[0].place, lines["g"].values[0].place) == (1.0, 0.0)
-
-
-def test_place_follows_the_axis_of_the_fit() -> None:
-    assert place(Parameter("ms", 1.0, 1e4), 100.0) == pytest.approx(0.5)
-    assert place(Parameter("mV", -10.0, 10.0), -5.0) == pytest.approx(0.25)
 
 
 def test_history_and_provenance(fit: Fit) -> None:

@@ -43,7 +43,7 @@ class Refractory(Stage):
     name: ClassVar[str] = "refractory"
     needs: ClassVar[tuple[Need, ...]] = (Need.REFRACTORY_PERIOD, Need.HAZARD, Need.SPIKES)
     likelihood: Likelihood = field(default_factory=lambda: Likelihood(starts=1, steps=30))
-    longest: float = 6.0
+    longest: float = LONGEST
     fall: float = 12.0
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:

@@ -19,7 +19,8 @@ from ephysfit.fitting.prior import unpacked
 from ephysfit.fitting.recording_identity import is_of
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
 from ephysfit.fitting.stage_reports import LikelihoodReport
-from ephysfit.fitting.stages.likelihood import Ascent, Posterior, ascend, drifts, faded
+from ephysfit.fitting.stages.likelihood import Ascent, Likelihood, Posterior, ascend, drifts, faded
+from ephysfit.fitting.stages.refractory_period import longest
 from ephysfit.fitting.voltage_likelihood import Voltage, watched
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free_parameters import Free, as_floats
@@ -40,7 +41,7 @@ CLOSE = 2e-3
 #: parameters that carry the place and the size of the mV scale
 SCALE = (Role.REST, Role.THRESHOLD)
 #: weight of the prior per spike where the fit does not say
-PRIOR = 1e-3
+PRIOR = Likelihood.prior
 #: gain in nats from which another refractory period is preferred to the fit's (the end of a 95 % interval)
 PREFERRED = 1.92
 #: most refractory periods to look at on either side
@@ -297,7 +298,7 @@ class Surface:
         first = self.top()
         if self.period is None:
             return (first,)
-        found, limit, better = [first], self._longest_period(), None
+        found, limit, better = [first], longest(self.problem, self.problem.neuron.parameters[self.period].high), None
         for way in (-1, 1):
             here, k, tried = first, round(first.t_ref / self.problem.dt), 0
             while 0 < k + way <= limit and here.value > first.value - UNLIKELY and tried < MOST:
@@ -313,12 +314,6 @@ class Surface:
         if better is not None:
             return (first, better)
         return tuple(sorted((p for p in found if p.value > first.value - UNLIKELY), key=lambda p: -p.value))
-
-    def _longest_period(self) -> int:
-        """The longest refractory period that no recorded interval contradicts, in steps."""
-        dt = self.problem.dt
-        gaps = [np.diff(np.flatnonzero(s.spikes)).min(initial=np.iinfo(np.int64).max) for s in self.sweeps]
-        return int(min(min(gaps) - 1, round(20.0 / dt)))
 
 
 def covariance(fisher: Array, held: npt.NDArray[np.bool_]) -> Array:
