@@ -94,13 +94,15 @@ class _Cache:
     def load_overload(self, types: Any, target: Any) -> Any:
         """The code for these argument types on this processor; None where there is none."""
         target.refresh()
-        kept = disk_cache.find_stored(disk_cache.CODE, self._name(types, target.codegen())) if self._enabled else None
-        if kept is None:
+        if not self._enabled:
+            return None
+        stored = disk_cache.find_stored(disk_cache.CODE, self._make_file_name(types, target.codegen()))
+        if stored is None:
             return None
         try:
-            return CompileResult._rebuild(target, *pickle.loads(kept))
+            return CompileResult._rebuild(target, *pickle.loads(stored))
         except Exception as error:  # whole, and yet this numba cannot take it: then it is compiled
-            self._complain(error)
+            self._warn(error)
             return None
 
     def save_overload(self, types: Any, result: Any) -> None:
@@ -111,15 +113,15 @@ class _Cache:
         try:
             content = dumps(result._reduce())
         except Exception as error:
-            self._complain(error)
+            self._warn(error)
             return
-        disk_cache.store(disk_cache.CODE, self._name(types, result.codegen), content)
+        disk_cache.store(disk_cache.CODE, self._make_file_name(types, result.codegen), content)
 
-    def _name(self, types: Any, codegen: Any) -> str:
+    def _make_file_name(self, types: Any, codegen: Any) -> str:
         key = hashlib.sha256(f"{types} {codegen.magic_tuple()} {self._source} {_VERSIONS}".encode()).hexdigest()[:20]
         return disk_cache.make_code_name(self._stem, self._function, key)
 
-    def _complain(self, error: Exception) -> None:
+    def _warn(self, error: Exception) -> None:
         what = f"{type(error).__name__}: {str(error)[:200]}"
         text = (
             f"numba {numba.__version__} cannot keep or load {self._stem}.{self._function} ({what}); it is compiled anew"

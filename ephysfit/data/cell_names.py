@@ -1,4 +1,4 @@
-"""Whether two names may be those of one cell: of its training file and its test file, of a cell and its file."""
+"""Comparing names: could two of them belong to one cell, as its training and test files do, or a cell and its file?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePath
 
-#: words that tell files of one cell apart, alone or before a number
+#: words that distinguish the files of one cell, alone or before a number
 PARTS = frozenset((
     "train", "training", "trained", "test", "testing", "tested", "valid", "validation", "held", "heldout", "out", "fit",
     "fitting", "repeat", "repeats", "rep", "frozen", "noise", "white", "wn", "step", "steps", "ramp", "ramps", "aec",
@@ -15,12 +15,12 @@ PARTS = frozenset((
 ))  # fmt: skip
 #: words after which a number is that of a cell
 CELLS = frozenset(("cell", "cells", "neuron", "unit", "c", "n", "patch"))
-#: names that say nothing
+#: names that identify no cell
 NAMELESS = frozenset(("", "cell", "memory", "recording"))
 
 
 def list_file_stems(source: str) -> tuple[str, ...]:
-    """The names of the files that a recording came from, without folders and endings.
+    """List the names of the files that a recording came from, without folders and suffixes.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def may_be_one_cell(names: Iterable[str], others: Iterable[str]) -> bool:
     Parameters
     ----------
     names, others
-        What each cell is called: its own name, those of its files.
+        Names of each cell: its own and those of its files.
 
     Examples
     --------
@@ -67,19 +67,19 @@ def _split_words(name: str) -> list[str]:
 
 
 def _drop_file_number(words: list[str]) -> list[str]:
-    """Words without a last number that counts the files of a day or a cell: 2024_03_12_0007, DRN164_2."""
+    """Drop a last number that counts the files of a day or a cell, as in 2024_03_12_0007 or DRN164_2."""
     counted = (
         len(words) > 1
         and words[-1].isdigit()
         and words[-2] not in CELLS
         and any(ch.isdigit() for word in words[:-1] for ch in word)
-        and not re.fullmatch(r"(19|20)\d{6}", "".join(words))  # a date is no number of a file
+        and not re.fullmatch(r"(19|20)\d{6}", "".join(words))  # a date does not count files
     )
     return words[:-1] if counted else words
 
 
 def _find_numbered_words(words: list[str]) -> list[str]:
-    """The words that hold a number which is not that of a file."""
+    """Find the words that hold a number which identifies a cell rather than a file."""
     out = []
     for before, word in zip(["", *words], words, strict=False):
         stem = word.rstrip("0123456789")

@@ -1,8 +1,8 @@
-"""Current clamp or voltage clamp, told by the traces where a format does not hold it.
+"""Current clamp or voltage clamp, inferred from the traces where the format does not record it.
 
-A membrane cannot jump: its capacitance integrates the current. A "voltage" that goes in jumps between levels it holds,
-while the "current" is noisy, is a command, and what answers is the current. Readers of formats that hold the mode put
-it into the facts of the recording, under `CLAMP`, and nothing is inferred.
+A membrane potential cannot jump, because the capacitance integrates the current. A "voltage" that jumps between
+constant levels while the "current" is noisy is therefore a command, and the current is the response. Readers of formats
+that record the mode put it into the facts of the recording, under `CLAMP`, and nothing is inferred.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from ephysfit.arrays import Trace
 from ephysfit.data.recording import Recording, Rejected, Sweep
 
-#: the fact that says what was clamped, and how that is known
+#: name of the fact that states what was clamped, and how that is known
 CLAMP = "clamp"
 #: smallest jump of a command that counts, mV, and in standard deviations of the voltage's noise
 JUMP, ABOVE_NOISE = 3.0, 12.0
@@ -29,13 +29,23 @@ MOST, OVERSHOOT, ABOVE = 0.6, 6.0, 0.3
 UNMOVED, SLOW, STIFF = 100.0, 20.0, 1e-3
 #: a recorded current differs from the sample before at least so often
 CHANGING = 0.05
-#: samples needed to tell
+#: samples needed for a decision
 ENOUGH = 100
 
 
 @dataclass(frozen=True)
 class Steps:
-    """A voltage as steps: its jumps (last sample before, first after), levels in mV, whether these are all of it."""
+    """A voltage described as steps.
+
+    Attributes
+    ----------
+    edges : tuple of (int, int)
+        Jumps: the last sample before and the first one after.
+    levels : tuple of float
+        Levels between the jumps, mV.
+    exact : bool
+        Whether the levels explain the voltage without any noise.
+    """
 
     edges: tuple[tuple[int, int], ...]
     levels: tuple[float, ...]
@@ -43,12 +53,12 @@ class Steps:
 
 
 def drop_voltage_clamp(recording: Recording) -> Recording:
-    """The recording without sweeps that look like voltage clamp, where its reader does not say what was clamped.
+    """Reject the sweeps that look like voltage clamp, if the format does not record what was clamped.
 
     Parameters
     ----------
     recording
-        As read.
+        The recording as read from its file.
 
     Raises
     ------
@@ -60,14 +70,14 @@ def drop_voltage_clamp(recording: Recording) -> Recording:
     found = find_voltage_clamp(recording.sweeps)
     kept = tuple(sweep for k, sweep in enumerate(recording.sweeps) if k not in found)
     rejected = tuple(Rejected(recording.sweeps[k].name, said) for k, said in found.items())
-    facts = {**recording.facts, CLAMP: "current clamp by the look of the traces; the file does not say"}
+    facts = {**recording.facts, CLAMP: "current clamp judged by the traces; the file does not record the mode"}
     return replace(recording, sweeps=kept, rejected=(*recording.rejected, *rejected), facts=facts)
 
 
 def find_voltage_clamp(sweeps: tuple[Sweep, ...]) -> dict[int, str]:
-    """Sweeps whose voltage was imposed, by position, with what shows it.
+    """Find the sweeps whose voltage was imposed: position to the reason.
 
-    Sweeps in which nothing happens tell nothing each; they go with those that do.
+    A sweep in which nothing happens cannot be judged by itself; it is treated like the others of the recording.
     """
     found = {k: said for k, sweep in enumerate(sweeps) if (said := explain_voltage_clamp(sweep))}
     if not found:
@@ -84,7 +94,7 @@ def find_voltage_clamp(sweeps: tuple[Sweep, ...]) -> dict[int, str]:
 
 
 def explain_voltage_clamp(sweep: Sweep) -> str:
-    """Why a sweep looks like voltage clamp, in a sentence with the way out; empty where it does not.
+    """Explain in a sentence why a sweep looks like voltage clamp; empty if it does not.
 
     Examples
     --------
@@ -121,12 +131,12 @@ def explain_voltage_clamp(sweep: Sweep) -> str:
     return ""
 
 
-def _add_way_out(seen: str) -> str:
-    return f"{seen}: this looks like voltage clamp; clamp='current' says that it is current clamp"
+def _add_way_out(observation: str) -> str:
+    return f"{observation}: this looks like voltage clamp; if it is current clamp, give clamp='current'"
 
 
 def find_voltage_steps(voltage: Trace, dt: float) -> Steps | None:
-    """A voltage as jumps between levels, where they explain all of it but noise; else None."""
+    """Describe a voltage as jumps between levels; None unless they explain all of it but noise."""
     noise = _estimate_noise(voltage)
     width = max(round(EDGE / dt), 1)
     least = max(JUMP, ABOVE_NOISE * noise)

@@ -1,4 +1,4 @@
-"""What a named column holds: `current_pA`, `Vm (mV)`, `spike times [s]` ... a quantity and a unit, both required."""
+"""Meaning of column names (`current_pA`, `Vm (mV)`, `spike times [s]`): a quantity and a unit, both required."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORDS = {
 TO_HZ = {"Hz": 1.0, "kHz": 1e3}
 #: of rates alone the case says nothing: there is no other unit that "hz" could be
 RATES = {name.lower(): name for name in TO_HZ}
-#: units of each quantity, and what one is in ours
+#: units of each quantity, and the factor into ms, mV, pA or Hz
 FACTORS: dict[str, Mapping[str, float]] = {
     "time": units.TO_MS, "dt": units.TO_MS, "rate": TO_HZ, "current": units.TO_PA, "voltage": units.TO_MV,
     "spike_times": units.TO_MS,
@@ -36,13 +36,25 @@ _FORM = re.compile(
 
 #: quantities that a column may hold by its unit alone, where no name says one ("Trace #1 (mV)")
 BY_UNIT = ("time", "current", "voltage")
-#: what tells a second column of one name apart
+#: what distinguishes a second column of the same name
 _COPY = re.compile(r" #\d+$")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name in the file, what it is, the factor into our unit, and how that is known."""
+    """A column of a table and its meaning.
+
+    Attributes
+    ----------
+    name : str
+        Name in the file.
+    quantity : str
+        What it holds, a key of `WORDS`.
+    factor : float
+        Factor into ms, mV, pA or Hz.
+    how : str
+        How that is known, if not by the name.
+    """
 
     name: str
     quantity: str
@@ -60,7 +72,7 @@ def _find_quantity(word: str) -> str | None:
 
 
 def parse_column(name: str) -> Column | None:
-    """What a column holds by its name, or None where the name says nothing known.
+    """Read the quantity and unit of a column from its name; None if the name says nothing known.
 
     Raises
     ------
@@ -107,8 +119,8 @@ def _find_factor(name: str, quantity: str, unit: str) -> float:
         return known[RATES[unit.lower()]]
     if unit not in known:
         raise RecordingError(
-            f"column {name!r}: {unit!r} is not a unit of {quantity}; known: {', '.join(known)}; where the name is "
-            f"wrong, units={{{name!r}: ...}} (-O units.{quantity}=...) says what it is"
+            f"column {name!r}: {unit!r} is not a unit of {quantity}; known: {', '.join(known)}; if the name is "
+            f"wrong, give the unit: units={{{name!r}: ...}} (-O units.{quantity}=...)"
         )
     return known[unit]
 
@@ -118,21 +130,21 @@ def assign_columns(
     columns: Mapping[str, str | int | None] | None = None,
     given: Mapping[str, str] | None = None,
 ) -> dict[str, Column]:
-    """Which column holds which quantity: as asked, else by the word in its name, else by its unit.
+    """Assign columns to quantities: as requested, else by the word in the name, else by the unit.
 
     Parameters
     ----------
     names
-        Of the columns in the file.
+        Names of the columns in the file.
     columns
-        Quantity to column, as name or position, where names do not say it; None leaves a quantity out.
+        Quantity to column, as name or position, where the names do not show it; None leaves a quantity out.
     given
-        Quantity, or name of a column, to unit: where names do not say it, or say it wrong.
+        Quantity, or name of a column, to unit, where the names do not show it or are wrong.
 
     Raises
     ------
     RecordingError
-        If a column asked for is missing, a unit is missing, or two columns hold one quantity.
+        If a requested column is missing, a unit is missing, or two columns hold one quantity.
 
     Examples
     --------
@@ -165,7 +177,7 @@ def _check_units(given: Mapping[str, str], names: list[str]) -> None:
 
 
 def _parse_by_name(name: str, asked: Mapping[str, object], given: Mapping[str, str]) -> Column | None:
-    """What a column holds by the word in its name, in the unit given for it or in that of its name."""
+    """Read the quantity from the word in a name, in the unit given for it or in that of its name."""
     folded = _COPY.sub("", name)
     match = _FORM.match(folded)
     by_words = (_find_quantity(match["word"]) if match else None, _find_quantity(folded))
@@ -182,7 +194,7 @@ def _parse_by_name(name: str, asked: Mapping[str, object], given: Mapping[str, s
 def _parse_by_unit(
     quantity: str, names: list[str], found: Mapping[str, Column], given: Mapping[str, str]
 ) -> dict[str, Column]:
-    """The one column that has a unit of a quantity in brackets, where no name says the quantity."""
+    """Find the one column with a unit of this quantity in brackets, where no name shows the quantity."""
     units_of = {name: given.get(name) or find_bracketed_unit(name) for name in names}
     fitting = [name for name, unit in units_of.items() if unit in FACTORS[quantity]]
     if len(fitting) > 1 and not (quantity == "voltage" and "spike_times" in found) and quantity != "time":
@@ -197,7 +209,7 @@ def _parse_by_unit(
 
 
 def find_bracketed_unit(name: str) -> str:
-    """The unit that a name ends in, in brackets; empty where there is none.
+    """Find the unit in brackets at the end of a name; empty if there is none.
 
     Examples
     --------
@@ -209,7 +221,7 @@ def find_bracketed_unit(name: str) -> str:
 
 
 def find_unit(name: str, quantity: str) -> str:
-    """The unit that a name ends in, in brackets or behind a separator, if it is one of this quantity; else empty.
+    """Find the unit at the end of a name, in brackets or after a separator, if it fits the quantity; else empty.
 
     Examples
     --------

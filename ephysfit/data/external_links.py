@@ -1,4 +1,4 @@
-"""What an HDF5 file takes from other files. The helper process runs it too, as text: it imports nothing of ours."""
+"""Links of an HDF5 file to other files. The helper process runs this text, so it imports nothing of ephysfit."""
 
 import h5py
 
@@ -8,13 +8,13 @@ DAMAGED = OSError, LookupError, ValueError, TypeError, RuntimeError
 
 
 def find_external_links(file: h5py.File) -> Found:
-    """All that a file has from elsewhere; nothing of it is followed.
+    """Find everything that a file takes from other files; nothing of it is followed.
 
     Kinds are ``"link"`` (external link), ``"storage"`` (samples in another file, byte by byte), ``"source"`` (a virtual
-    dataset made of others) and ``"unlisted"`` (damaged, so that it cannot be told). Soft links stay inside a file.
+    dataset made of others) and ``"unlisted"`` (too damaged to be determined). Soft links stay inside a file.
     """
     found: Found = []
-    seen: set[int] = set()
+    visited: set[int] = set()
     todo = [("", file["/"].id)]
     while todo:
         path, group = todo.pop()
@@ -31,7 +31,7 @@ def find_external_links(file: h5py.File) -> Found:
                 found.append(("link", here, _decode_name(other), _decode_name(inside)))
             elif kind == h5py.h5l.TYPE_HARD:
                 try:
-                    item = _open_once(group, name, seen)
+                    item = _open_once(group, name, visited)
                 except DAMAGED:
                     found.append(("unlisted", here, "", ""))
                     continue
@@ -46,16 +46,16 @@ def _decode_name(name: bytes | str) -> str:
     return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
 
 
-def _open_once(group: h5py.h5g.GroupID, name: bytes, seen: set[int]) -> h5py.h5g.GroupID | h5py.h5d.DatasetID | None:
-    """An object that was not seen yet; None where it was, or where nobody can open it."""
+def _open_once(group: h5py.h5g.GroupID, name: bytes, visited: set[int]) -> h5py.h5g.GroupID | h5py.h5d.DatasetID | None:
+    """Open an object that was not visited yet; None if it was, or if it cannot be opened."""
     try:
         item = h5py.h5o.open(group, name)
     except DAMAGED:
         return None
     address = h5py.h5o.get_info(item).addr
-    if address in seen:
+    if address in visited:
         return None
-    seen.add(address)
+    visited.add(address)
     return item
 
 

@@ -24,11 +24,22 @@ _RULE = re.compile(r"[\s\-=_+|.;,*]+")
 
 @dataclass(frozen=True)
 class Heading:
-    """Names of the columns (empty where there are none), where they were found, those lines themselves, and the
-    sampling step in ms where the lines say one."""
+    """Names of the columns of a text table.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names, with units; empty if there are none.
+    found_in : str
+        Where they were found, in words.
+    lines : tuple of str
+        The lines they were found in.
+    step : float or None
+        Sampling step, ms, if the lines give one.
+    """
 
     names: tuple[str, ...] = ()
-    said: str = ""
+    found_in: str = ""
     lines: tuple[str, ...] = ()
     step: float | None = None
 
@@ -36,14 +47,14 @@ class Heading:
 def read_heading(
     above: Sequence[str], separator: str, columns: int, numeric: Sequence[int], given: Sequence[str] | None = None
 ) -> Heading:
-    """Names with units of the columns of a table, from the lines above its numbers.
+    """Read the names and units of the columns of a table from the lines above its numbers.
 
     Parameters
     ----------
     above
         The lines above the numbers.
     separator, columns
-        Of the rows.
+        Separator and number of cells of the rows.
     numeric
         Positions of the columns of numbers, without labels of rows.
     given
@@ -81,7 +92,7 @@ def read_heading(
 
 
 def split_cells(line: str, separator: str) -> list[str]:
-    """The parts of a line between separators, but for those inside quotes.
+    """Split a line at its separators, except at those inside quotes.
 
     Examples
     --------
@@ -100,7 +111,7 @@ def split_cells(line: str, separator: str) -> list[str]:
 def _find_fitting_lines(
     above: Sequence[str], separator: str, columns: int, numeric: Sequence[int]
 ) -> tuple[list[tuple[int, list[str]]], tuple[int, list[str]] | None]:
-    """The lines just above the numbers that have a cell for each column, nearest first, and the one of units."""
+    """Find the lines above the numbers that have a cell per column, nearest first, and the line of units."""
     fitting: list[tuple[int, list[str]]] = []
     units = None
     for k in [k for k in range(len(above) - 1, -1, -1) if above[k].strip() and not _RULE.fullmatch(above[k])][:ABOVE]:
@@ -118,7 +129,7 @@ def _find_fitting_lines(
 
 
 def _split_names(line: str, separator: str, columns: int, numeric: Sequence[int]) -> list[str] | None:
-    """The cells of a line of names, however it is written, spread over the columns; None where their number differs."""
+    """Split a line of names, however it is written, over the columns; None if their number differs."""
     text = _MARK.sub("", line)
     for cells in _list_ways_to_cut(text, separator):
         kept = [cell.strip().strip('"').strip() for cell in cells]
@@ -137,7 +148,7 @@ def _split_names(line: str, separator: str, columns: int, numeric: Sequence[int]
 
 
 def _may_spread(cells: list[str], columns: int, numeric: Sequence[int]) -> bool:
-    """Whether names belong to some columns only: words behind the numbers, or the quoted row names of R before them."""
+    """Whether the names belong to some columns only: words follow the numbers, or row names of R precede them."""
     if len(cells) != len(numeric) or len(cells) == columns:
         return False
     behind = list(numeric) == list(range(len(cells)))
@@ -155,7 +166,7 @@ def _spread_names(cells: list[str], columns: int, numeric: Sequence[int]) -> lis
 
 
 def _list_ways_to_cut(text: str, separator: str) -> list[list[str]]:
-    """Ways to cut a line of names: as the rows, at wide gaps, behind brackets, at any other separator."""
+    """List ways to cut a line of names: like the rows, at wide gaps, after brackets, at any other separator."""
     ways = []
     if separator != " ":
         ways.append(split_cells(text, separator))
@@ -173,7 +184,7 @@ def _are_units(cells: Sequence[str]) -> bool:
 
 
 def _are_surely_units(cells: Sequence[str]) -> bool:
-    """Whether units without names are surely units: V, A and s may be names."""
+    """Whether units without names are certainly units: V, A and s may also be names."""
     return any(len(_strip_brackets(cell)) > 1 or cell != _strip_brackets(cell) for cell in cells)
 
 
@@ -187,7 +198,7 @@ def _append_unit(name: str, unit: str) -> str:
 
 
 def _make_unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Names told apart where two columns have the same."""
+    """Number the names that several columns share."""
     seen: Counter[str] = Counter()
     out = []
     for name in names:
@@ -225,12 +236,12 @@ def _find_last_word(cells: Sequence[str], k: int) -> str:
 
 
 def refuse_other_count(above: Sequence[str], columns: int) -> None:
-    """Raise where the line above numbers between commas names another number of columns than rows have cells.
+    """Raise an error if the line above comma-separated numbers names more or fewer columns than the rows have cells.
 
     Raises
     ------
     RecordingError
-        Then commas may mark decimals as well.
+        Because commas may then mark decimals as well.
     """
     near = next((line for line in reversed(above) if line.strip()), "")
     cells = split_cells(_MARK.sub("", near), ",")

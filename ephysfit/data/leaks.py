@@ -215,13 +215,13 @@ class _Prediction:
     response: Array
     peaks: Array
 
-    def past(self, part: _Part, at: Index) -> Array:
+    def make_past_columns(self, part: _Part, at: Index) -> Array:
         """Columns of the past at these samples."""
         return _make_past_columns(part.rest, part.total, at, self.means)
 
-    def left(self, part: _Part, at: Index) -> Array:
+    def find_unpredicted(self, part: _Part, at: Index) -> Array:
         """What it does not foretell of the increment after each of these samples."""
-        return part.rest[at + 1] - part.rest[at] - self.past(part, at) @ self.weights
+        return part.rest[at + 1] - part.rest[at] - self.make_past_columns(part, at) @ self.weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,25 +242,25 @@ class _Projected:
         """Of the waveforms, as far as the window of each spike is its own."""
         return self.own @ (self.by.response**2).T
 
-    def beside_controls(self) -> _Projected:
+    def subtract_controls(self) -> _Projected:
         """The same less what follows moments with a like past and no spike: a prediction that errs, errs there too."""
         part, steps = self.part, self.by.response.shape[1]
         free = _find_samples_away(part, ROWS)
         free = free[free + steps < part.sweep.steps - 1]
         if len(free) < 10 * CONTROLS:
             return self
-        columns = self.by.past(part, free)[:, 1:]
+        columns = self.by.make_past_columns(part, free)[:, 1:]
         scale = np.maximum(columns.std(axis=0), 1e-12)
         tree = scipy.spatial.cKDTree(columns / scale)
-        near = free[tree.query(self.by.past(part, self.at)[:, 1:] / scale, CONTROLS)[1]]
-        usual = self.by.left(part, near[:, :, None] + np.arange(steps)).mean(axis=1)
+        near = free[tree.query(self.by.make_past_columns(part, self.at)[:, 1:] / scale, CONTROLS)[1]]
+        usual = self.by.find_unpredicted(part, near[:, :, None] + np.arange(steps)).mean(axis=1)
         return replace(self, along=self.along - (usual * self.own) @ self.by.response.T)
 
 
 def _find_leak(pool: list[_Projected], tests: int) -> Leak | None:
     """The artefact of these sweeps together, if there is one also beside controls."""
     first = _find_strongest(pool, tests)
-    return first and _find_strongest([own.beside_controls() for own in pool], tests)
+    return first and _find_strongest([own.subtract_controls() for own in pool], tests)
 
 
 def _find_strongest(pool: list[_Projected], tests: int) -> Leak | None:
@@ -368,7 +368,10 @@ def _is_causal(
     """
     before = np.zeros(2)
     for k in range(2):
-        rows = [by.left(p, np.maximum(at - 1 - k, SAMPLES - 1)) for p, (at, _, _) in zip(pool, left, strict=True)]
+        rows = [
+            by.find_unpredicted(p, np.maximum(at - 1 - k, SAMPLES - 1))
+            for p, (at, _, _) in zip(pool, left, strict=True)
+        ]
         before[k] = np.concatenate(rows).mean()
     after = np.concatenate([rest[:, 0] for _, _, rest in left])
     expected = max(before[0], 2 * before[0] - before[1], 0.0)
@@ -432,7 +435,7 @@ def _find_unpredicted(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[
     at = begin[:, None] + np.arange(part.reach - part.after)
     own = (at + 1 < part.sweep.steps) & (at < ends[:, None] + part.after - 1) & (at >= SAMPLES - 1)
     begin = np.clip(begin, SAMPLES - 1, part.sweep.steps - 2)
-    rest = by.left(part, np.where(own, at, SAMPLES - 1))
+    rest = by.find_unpredicted(part, np.where(own, at, SAMPLES - 1))
     return begin, own, np.where(own, rest, 0.0)
 
 

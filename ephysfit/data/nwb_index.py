@@ -139,7 +139,7 @@ def _find_unpaired(series: list[Series], pairs: list[Pair]) -> list[Series]:
 
 def _split_at_gaps(pair: Pair) -> list[Pair]:
     """A pair at the gaps in the time stamps of its response, or of its stimulus where there is no response."""
-    pieces = pair.part.pieces()
+    pieces = pair.part.split_at_gaps()
     if len(pieces) == 1:
         return [pair]
     said = f"one of {len(pieces)} stretches of {pair.part.series.name!r}, which has gaps in its time stamps"
@@ -161,7 +161,7 @@ def _find_stimulus_part(piece: Part, pair: Pair) -> tuple[Part | None, str]:
     assert response is not None
     if stimulus is None:
         return None, ""
-    others = stimulus.pieces()
+    others = stimulus.split_at_gaps()
     if len(others) == 1:
         return stimulus, (
             f"time stamps of {response.series.name!r} have gaps and those of its stimulus have none: which samples "

@@ -140,7 +140,7 @@ class Part:
         start, dt = self.start, self.dt
         return None if start is None or dt is None else start + self.steps * dt
 
-    def pieces(self) -> tuple[Part, ...]:
+    def split_at_gaps(self) -> tuple[Part, ...]:
         """Its parts without gaps in their time stamps."""
         stop = self.first + self.steps
         spans = [(max(s.first, self.first), min(s.stop, stop)) for s in self.series.stretches]

@@ -35,13 +35,13 @@ class Unit:
     train: Train
     observed: tuple[tuple[float, float], ...] = ()
 
-    def saw(self, sweep: Sweep) -> bool:
+    def covers(self, sweep: Sweep) -> bool:
         """Whether the unit was watched throughout a sweep."""
         end = sweep.start + sweep.duration
         slack = sweep.dt
         return not self.observed or any(a <= sweep.start + slack and end - slack <= b for a, b in self.observed)
 
-    def of(self, sweep: Sweep) -> Sweep:
+    def assign_to(self, sweep: Sweep) -> Sweep:
         """The sweep with the spikes of this unit."""
         inside = self.train[(self.train >= sweep.start) & (self.train < sweep.start + sweep.duration)] - sweep.start
         return replace(sweep, spike_times=inside, spike_source="given")
@@ -105,8 +105,8 @@ def assign_spikes(sweeps: list[Sweep], unit: Unit | None) -> tuple[list[Sweep], 
     """Sweeps with the spikes of a unit where it was watched, and what was odd."""
     if unit is None:
         return sweeps, ()
-    watched = [sweep for sweep in sweeps if sweep.voltage is not None and unit.saw(sweep)]
-    filled = {id(sweep): unit.of(sweep) for sweep in watched}
+    watched = [sweep for sweep in sweeps if sweep.voltage is not None and unit.covers(sweep)]
+    filled = {id(sweep): unit.assign_to(sweep) for sweep in watched}
     count = sum(len(sweep.spike_times) for sweep in filled.values())
     if len(unit.train) and watched and not count:
         return sweeps, (

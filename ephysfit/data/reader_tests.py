@@ -112,7 +112,7 @@ class ReaderContract:
         np.testing.assert_array_equal(chosen[-1].current, whole.sweeps[-1].current)
         assert len(self.read(path, Choice((0,)))) == 1 or whole.rejected
         for wrong in ("no such sweep", 10**6):
-            said = self._refused(path, Choice((wrong,)))
+            said = self._read_refusal(path, Choice((wrong,)))
             assert str(wrong) in said or "counted from 0" in said, f"a sweep {wrong!r} that does not exist: {said!r}"
 
     def test_damage_is_an_error_or_harmless(self, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ class ReaderContract:
                 pass
             assert time.perf_counter() - begin < SOON, "a damaged file was not answered soon"
 
-    def _refused(self, path: Path, choice: Choice) -> str:
+    def _read_refusal(self, path: Path, choice: Choice) -> str:
         """What a reader says where it refuses; empty where it does not."""
         try:
             self.read(path, choice)

@@ -217,7 +217,7 @@ class Recording:
         """The spike train of each sweep, ms."""
         return tuple(sweep.spike_times for sweep in self.sweeps)
 
-    def _keep(self, sweeps: Sequence[Sweep]) -> Recording:
+    def _with_sweeps(self, sweeps: Sequence[Sweep]) -> Recording:
         return replace(self, sweeps=tuple(sweeps))
 
     def select(
@@ -248,10 +248,10 @@ class Recording:
         """
         picked = list(self.sweeps)
         if indices is not None:
-            picked = [self._at(k) for k in np.atleast_1d(np.asarray(indices))]
+            picked = [self._find_sweep(k) for k in np.atleast_1d(np.asarray(indices))]
         if names is not None:
             wanted = [names] if isinstance(names, str) else list(names)
-            self._known(wanted)
+            self._check_names(wanted)
             picked = [sweep for sweep in picked if sweep.name in wanted]
         if stimulus is not None:
             picked = [sweep for sweep in picked if stimulus.lower() in sweep.stimulus.lower()]
@@ -264,14 +264,14 @@ class Recording:
                 f"stimuli: {sorted({sweep.stimulus for sweep in self.sweeps})}, "
                 f"kinds: {sorted({sweep.kind for sweep in self.sweeps})}"
             )
-        return self._keep(picked)
+        return self._with_sweeps(picked)
 
-    def _at(self, index: Any) -> Sweep:
+    def _find_sweep(self, index: Any) -> Sweep:
         if index != int(index) or not -len(self) <= int(index) < len(self):
             raise RecordingError(f"{self.cell}: no sweep {index}; it has {len(self)}, counted from 0")
         return self.sweeps[int(index)]
 
-    def _known(self, names: Sequence[str]) -> None:
+    def _check_names(self, names: Sequence[str]) -> None:
         have = [sweep.name for sweep in self.sweeps]
         for name in names:
             if name not in have:
@@ -285,7 +285,7 @@ class Recording:
         if not kept:
             longest = max(sweep.duration for sweep in self.sweeps)
             raise RecordingError(f"cut from {start:g} to {stop:g} ms: the longest sweep lasts {longest:g} ms")
-        return self._keep(kept)
+        return self._with_sweeps(kept)
 
     def with_spikes(
         self, trains: Sequence[npt.ArrayLike] | None = None, only: str | None = None, **options: Any
@@ -302,12 +302,12 @@ class Recording:
             Of `detect_spikes`.
         """
         if trains is None:
-            return self._keep(
+            return self._with_sweeps(
                 [_detect_in_sweep(s, options) if only in (None, s.spike_source) else s for s in self.sweeps]
             )
         if len(trains) != len(self):
             raise RecordingError(f"{self.cell}: {len(trains)} spike trains for {len(self)} sweeps; give one each")
-        return self._keep(
+        return self._with_sweeps(
             [
                 replace(sweep, spike_times=np.asarray(train, dtype=float), spike_source="given")
                 for sweep, train in zip(self.sweeps, trains, strict=True)
@@ -336,15 +336,15 @@ class Recording:
         """
         asked = test if isinstance(test, str | int | float | np.floating) else self.select(names=list(test)).sweeps
         train, held = split.split_sweeps(self.sweeps, asked)
-        return self._side(train, "train"), self._side(held, "test")
+        return self._check_side(train, "train"), self._check_side(held, "test")
 
-    def _side(self, sweeps: list[Sweep], side: str) -> Recording:
+    def _check_side(self, sweeps: list[Sweep], side: str) -> Recording:
         if not sweeps:
             raise RecordingError(
                 f"{self.cell}: the split leaves nothing to {side}; the recording has {len(self)} sweeps of "
                 f"{self.duration:g} ms together: give split(test=...) a number between 0 and 1 or other names"
             )
-        return self._keep(sweeps)
+        return self._with_sweeps(sweeps)
 
 
 def _detect_in_sweep(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:

@@ -101,7 +101,7 @@ class Fetched(io.RawIOBase):
         self._server = Server(url, name)
         #: what failed; whoever reads through a library that swallows errors looks here
         self.fault: RecordingError | None = None
-        self._pieces = {0: self._server.part(0, PIECE - 1)}
+        self._pieces = {0: self._server.fetch_part(0, PIECE - 1)}
         self.size = self._server.size
         self._at, self._ahead, self._last = 0, 1, 0
 
@@ -128,7 +128,7 @@ class Fetched(io.RawIOBase):
         end = self._at + count
         for k in range(self._at // PIECE, -(-end // PIECE)):
             try:
-                piece = self._piece(k, -(-end // PIECE) - k)
+                piece = self._fetch_piece(k, -(-end // PIECE) - k)
             except RecordingError as error:
                 self.fault = error
                 raise
@@ -137,13 +137,13 @@ class Fetched(io.RawIOBase):
         self._at = end
         return count
 
-    def _piece(self, k: int, wanted: int) -> bytes:
+    def _fetch_piece(self, k: int, wanted: int) -> bytes:
         """The piece at a position, of `wanted` that are read now."""
         if k not in self._pieces:
             self._ahead = int(self._ahead * GROWTH + 1) if k == self._last + 1 else max(int(self._ahead / GROWTH), 1)
             self._ahead = min(max(self._ahead, wanted), MOST // PIECE)
             count = next((j for j in range(1, self._ahead) if k + j in self._pieces), self._ahead)
-            got = self._server.part(k * PIECE, min((k + count) * PIECE, self.size) - 1)
+            got = self._server.fetch_part(k * PIECE, min((k + count) * PIECE, self.size) - 1)
             for j in range(-(-len(got) // PIECE)):
                 self._pieces[k + j] = got[j * PIECE : (j + 1) * PIECE]
             while len(self._pieces) > MOST_STORED // PIECE:
@@ -171,11 +171,11 @@ class Server:
         self._version = ""
         self._session = requests.Session()
 
-    def part(self, first: int, last: int) -> bytes:
+    def fetch_part(self, first: int, last: int) -> bytes:
         """The bytes from the first to the last of these."""
-        return self.whole({"Range": f"bytes={first}-{last}"}, lambda answer: self._check(answer, first, last))
+        return self.fetch({"Range": f"bytes={first}-{last}"}, lambda answer: self._check_range(answer, first, last))
 
-    def whole(
+    def fetch(
         self, headers: dict[str, str] | None = None, check: Callable[[Any], int | None] = lambda _: None
     ) -> bytes:
         """What the server answers.
@@ -189,17 +189,17 @@ class Server:
         """
         for tried in range(1, TRIES + 1):
             try:
-                return self._once({"Accept-Encoding": "identity", **(headers or {})}, check)
+                return self._request({"Accept-Encoding": "identity", **(headers or {})}, check)
             except _PassingError as error:
                 if tried == TRIES:
-                    raise self._fault(f"cannot be fetched, tried {TRIES} times: {error}") from error
+                    raise self._make_error(f"cannot be fetched, tried {TRIES} times: {error}") from error
                 time.sleep(WAIT * 2 ** (tried - 1))
         raise AssertionError("unreachable")
 
-    def _fault(self, text: str) -> RecordingError:
+    def _make_error(self, text: str) -> RecordingError:
         return RecordingError(f"{self.name}: {text}")
 
-    def _once(self, headers: dict[str, str], check: Callable[[Any], int | None]) -> bytes:
+    def _request(self, headers: dict[str, str], check: Callable[[Any], int | None]) -> bytes:
         """One request. It runs in a thread, because looking up a name and reading headers that trickle in know no
         timeout of their own."""
         seconds = access.current_access().timeout
@@ -216,7 +216,7 @@ class Server:
                 threading.Thread(target=work, name=f"fetch {self.name}", daemon=True).start()
                 got = answers.get(timeout=TOTAL * seconds)
         except queue.Empty:
-            raise self._fault(
+            raise self._make_error(
                 f"{self.host} is too slow: one request of at most {MOST // 2**20} MB took more than "
                 f"{TOTAL * seconds:g} s; allow more with timeout= (-O timeout=60), or download the file"
             ) from None
@@ -230,41 +230,41 @@ class Server:
 
         try:
             with self._session.get(self.url, headers=headers, timeout=seconds, stream=True) as answer:
-                self._status(answer)
+                self._check_status(answer)
                 wanted = check(answer)
                 body = _read_body(answer.raw, time.monotonic() + TOTAL * seconds)
         except RecordingError:
             raise
         except (requests.exceptions.RequestException, HTTPError, OSError, ValueError) as error:
-            raise self._explained(error, seconds) from error
+            raise self._explain(error, seconds) from error
         if wanted is not None and len(body) != wanted:
             raise _PassingError(f"{len(body)} bytes came where {wanted} were asked for")
         return body
 
-    def _status(self, answer: Any) -> None:
+    def _check_status(self, answer: Any) -> None:
         code = int(answer.status_code)
         if code in BUSY:
             raise _PassingError(f"the server says {code} {answer.reason}")
         if code not in (200, 206):
             why = REFUSED.get(code, "")
-            raise self._fault(f"cannot be fetched: the server says {code} {answer.reason}{why and f', {why}'}")
+            raise self._make_error(f"cannot be fetched: the server says {code} {answer.reason}{why and f', {why}'}")
 
-    def _check(self, answer: Any, first: int, last: int) -> int:
+    def _check_range(self, answer: Any, first: int, last: int) -> int:
         """How many bytes of this part will come; raises where they would not be what was asked for."""
         said = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", "").strip())
         if answer.status_code == 200 or said is None:
-            raise self._fault(f"{self.host} does not send parts of a file (it ignores Range); download the file")
+            raise self._make_error(f"{self.host} does not send parts of a file (it ignores Range); download the file")
         begin, end, size = map(int, said.groups())
         version = f"{size} {answer.headers.get('ETag', '')} {answer.headers.get('Last-Modified', '')}"
         if self.size < 0:
             self.size, self._version = size, version
         if version != self._version:
-            raise self._fault("changed on its server while it was read; load it again")
+            raise self._make_error("changed on its server while it was read; load it again")
         if (begin, end) != (first, min(last, size - 1)):
-            raise self._fault(f"{self.host} sent bytes {begin} to {end} where {first} to {last} were asked for")
+            raise self._make_error(f"{self.host} sent bytes {begin} to {end} where {first} to {last} were asked for")
         return end - begin + 1
 
-    def _explained(self, error: BaseException, seconds: float) -> Exception:
+    def _explain(self, error: BaseException, seconds: float) -> Exception:
         """What a fault of the network is, and whether it may pass."""
         import requests
         import urllib3
@@ -273,18 +273,18 @@ class Server:
         if isinstance(error, _PassingError):
             return error
         if any(issubclass(c, requests.exceptions.Timeout | urllib3.exceptions.ReadTimeoutError) for c in causes):
-            return self._fault(
+            return self._make_error(
                 f"{self.host} did not answer, or stopped in the middle, for {seconds:g} s; allow more with timeout= "
                 "(-O timeout=60)"
             )
         if any(issubclass(c, requests.exceptions.SSLError) for c in causes):
-            return self._fault(f"{self.host} has no certificate that can be trusted ({_describe_cause(error)})")
+            return self._make_error(f"{self.host} has no certificate that can be trusted ({_describe_cause(error)})")
         if any(issubclass(c, urllib3.exceptions.NewConnectionError) for c in causes):
-            return self._fault(f"{self.host} does not answer ({_describe_cause(error)})")
+            return self._make_error(f"{self.host} does not answer ({_describe_cause(error)})")
         broken = requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError
         if isinstance(error, (*broken, urllib3.exceptions.ProtocolError)):
             return _PassingError(f"the connection broke ({_describe_cause(error)})")
-        return self._fault(f"cannot be fetched ({_describe_cause(error)})")
+        return self._make_error(f"cannot be fetched ({_describe_cause(error)})")
 
 
 class _GarbageCollection:
@@ -366,7 +366,7 @@ def _resolve_asset(dandiset: str, path: str) -> str:
     """Where the bytes of an asset of the DANDI archive are."""
     number, _, version = dandiset.partition("@")
     query = f"{DANDI}/dandisets/{number}/versions/{version or 'draft'}/assets/?path={quote(unquote(path))}"
-    answer = Server(query, f"dandi://{dandiset}/{path}").whole()
+    answer = Server(query, f"dandi://{dandiset}/{path}").fetch()
     try:
         found = json.loads(answer)["results"]
     except (ValueError, KeyError, TypeError) as error:

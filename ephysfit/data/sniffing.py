@@ -68,7 +68,7 @@ class Layout:
     empty: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        named = self.heading.said or "no names"
+        named = self.heading.found_in or "no names"
         mark = ", decimal comma" if self.decimal == "," else ""
         return f"{SPOKEN[self.separator]} between cells{mark}, {named}, numbers from line {self.first + 1}"
 

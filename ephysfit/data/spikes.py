@@ -97,7 +97,7 @@ class Spikes:
     def __len__(self) -> int:
         return len(self.times)
 
-    def take(self, which: npt.NDArray[np.bool_]) -> Spikes:
+    def select(self, which: npt.NDArray[np.bool_]) -> Spikes:
         """Those selected by a mask."""
         return Spikes(**{name: value[which] for name, value in vars(self).items()})
 
@@ -223,7 +223,7 @@ def search_spikes(
     falls = (spikes.falls >= FALL * spikes.heights) & ~charging
     narrow = _find_narrow(spikes, dt, falls & (spikes.sizes >= floor))
     small = falls & ~narrow & (spikes.sizes < floor)
-    kept = spikes.take(falls & ~narrow & (spikes.sizes >= floor))
+    kept = spikes.select(falls & ~narrow & (spikes.sizes >= floor))
     apart = np.diff(kept.times, prepend=-np.inf) >= refractory
     left = {
         "narrow event": int(np.sum(falls & narrow & (spikes.sizes >= floor))),
@@ -233,7 +233,7 @@ def search_spikes(
         "refractory": int(np.sum(~apart)),
     }
     removed = tuple(Removed(rule, count, "events") for rule, count in left.items() if count)
-    return Detection(kept.take(apart), removed, _warn_of_coarse_sampling(kept, dt))
+    return Detection(kept.select(apart), removed, _warn_of_coarse_sampling(kept, dt))
 
 
 def _find_narrow(spikes: Spikes, dt: float, large: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

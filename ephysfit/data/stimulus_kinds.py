@@ -40,7 +40,7 @@ class Kind:
     codes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
 
-    def fits(self, stimulus: str) -> int:
+    def match_length(self, stimulus: str) -> int:
         """Length of the longest of its names that this one contains; 0 where none does."""
         low = stimulus.lower()
         found = [c for c in self.codes if low.startswith(c.lower())] + [w for w in self.words if w.lower() in low]
@@ -67,8 +67,8 @@ def find_kind_by_name(stimulus: str) -> str:
     if not stimulus:
         return ""
     kinds = read_kinds()
-    best = max(kinds, key=lambda kind: kind.fits(stimulus))
-    return best.name if best.fits(stimulus) else ""
+    best = max(kinds, key=lambda kind: kind.match_length(stimulus))
+    return best.name if best.match_length(stimulus) else ""
 
 
 def is_of_kind(kind: str, wanted: str) -> bool:

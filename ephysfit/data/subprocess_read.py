@@ -69,8 +69,8 @@ def _format_arguments(arguments: tuple[Any, ...]) -> str:
     return ", ".join(str(one) for one in first) if isinstance(first, list | tuple) else str(first)
 
 
-def _describe_crash(done: subprocess.CompletedProcess[bytes]) -> str:
-    if done.returncode < 0:
-        return signal.Signals(-done.returncode).name
-    last = done.stderr.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
-    return last[:200] or f"exit code {done.returncode}"
+def _describe_crash(outcome: subprocess.CompletedProcess[bytes]) -> str:
+    if outcome.returncode < 0:
+        return signal.Signals(-outcome.returncode).name
+    last = outcome.stderr.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
+    return last[:200] or f"exit code {outcome.returncode}"

@@ -32,7 +32,7 @@ class TextTable:
     ----------
     arrays
         Name to numbers, shape (row,); a column of words is one text that says so.
-    said
+    summary
         How it was understood, in one line.
     notes
         What was left out, in sentences.
@@ -41,7 +41,7 @@ class TextTable:
     """
 
     arrays: dict[str, npt.NDArray[Any]]
-    said: str
+    summary: str
     notes: tuple[str, ...] = ()
     left_out: int = 0
 

@@ -117,10 +117,10 @@ def _find_axis_by_times(time: Array | None, current: Array) -> int | None:
     return rises.index(True) if sum(rises) == 1 else None
 
 
-def _find_own_axis(array: Array, values: Mapping[str, Array], axis: int | None, said: int | None) -> int | None:
+def _find_own_axis(array: Array, values: Mapping[str, Array], axis: int | None, requested: int | None) -> int | None:
     """The time axis of one of several arrays, which may be turned against each other where their times tell."""
     time = values.get("time")
-    if said is None and time is not None and time.ndim == 1 and array.shape.count(time.size) == 1:
+    if requested is None and time is not None and time.ndim == 1 and array.shape.count(time.size) == 1:
         return array.shape.index(time.size)
     return axis
 

@@ -30,7 +30,7 @@ def steps(*levels):
 def test_the_input_resistance_is_that_of_the_membrane(resistance):
     current = steps(-100.0, 50.0)
     seen = estimate_input_resistance(Sweep(current, DT, voltage=respond(current, resistance)))
-    assert seen.told
+    assert seen.measurable
     assert seen.value == pytest.approx(resistance, rel=0.15)
 
 

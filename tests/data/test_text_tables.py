@@ -326,9 +326,9 @@ def test_the_same_numbers_come_back_or_are_refused(
     if comma and separator.strip() == ",":
         assert header == "none" or not all(name.startswith(("Time", "Im", "Vm")) for name in found.arrays), lines
         return  # nothing can tell six whole numbers from three decimal ones where there are no names
-    assert np.array_equal(np.stack(columns[:3], axis=1), np.array(exact)), (found.said, lines)
+    assert np.array_equal(np.stack(columns[:3], axis=1), np.array(exact)), (found.summary, lines)
     if header != "none":
-        assert [name[:2] for name in list(found.arrays)[:3]] == ["Ti", "Im", "Vm"], found.said
+        assert [name[:2] for name in list(found.arrays)[:3]] == ["Ti", "Im", "Vm"], found.summary
 
 
 @settings(max_examples=200, deadline=None)

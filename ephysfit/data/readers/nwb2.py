@@ -399,4 +399,4 @@ def _read_spikes_only(file: Any, pair: Pair, unit: Unit | None) -> Sweep:
         raise RecordingError("a stimulus with neither a response nor spike times in a units table")
     current, dt, start = _read_samples(file, pair.stimulus, units.TO_PA, "amperes")
     sweep = build(current, None, dt, pair.name, _name_stimulus(pair), start=start)
-    return replace(unit.of(sweep), warnings=(*sweep.warnings, *pair.warnings))
+    return replace(unit.assign_to(sweep), warnings=(*sweep.warnings, *pair.warnings))

@@ -57,11 +57,11 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Contents:
+class TableContents:
     """What a file holds before anything is made of it: arrays by name, how it was understood, what was left out."""
 
     arrays: Arrays
-    said: str = ""
+    summary: str = ""
     notes: tuple[str, ...] = ()
     left_out: int = 0
     objects: tuple[str, ...] = ()
@@ -142,8 +142,8 @@ def read(
     sweeps, rejected = _make_sweeps(values, dt, choice, planned)
     sweeps = _add_notes(sweeps, [*found.notes, *filter(None, [turned])], found.left_out)
     facts = (
-        {"table": found.said, "columns": _describe_columns(roles)}
-        if found.said
+        {"table": found.summary, "columns": _describe_columns(roles)}
+        if found.summary
         else {"columns": _describe_columns(roles)}
     )
     return Recording(tuple(sweeps), cell=cell or path.stem, source=path.name, rejected=tuple(rejected), facts=facts,
@@ -160,11 +160,11 @@ def _split_names(names: Sequence[str] | str | None) -> list[str] | None:
     return [name.strip() for name in listed]
 
 
-def _read_arrays(path: Path, text: Mapping[str, Any]) -> Contents:
+def _read_arrays(path: Path, text: Mapping[str, Any]) -> TableContents:
     kind = _find_file_kind(path) or "text"
     if kind == "text":
         table = read_text(path, **text)
-        return Contents(table.arrays, table.said, table.notes, table.left_out)
+        return TableContents(table.arrays, table.summary, table.notes, table.left_out)
     asked = [name for name, value in text.items() if value is not None]
     if asked:
         raise RecordingError(f"{asked[0]}= is an option of text tables, and this is a file of kind {kind}")
@@ -237,11 +237,11 @@ def _stack_columns(label: str, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArra
     return np.stack(arrays)
 
 
-def _explain_no_current(found: Contents) -> str:
+def _explain_no_current(found: TableContents) -> str:
     names = some(map(repr, found.arrays)) if found.arrays else "no columns"
     objects = f" ({_describe_objects(found.objects)})" if found.objects else ""
-    said = f"; {found.said}" if found.said else ""
-    way = "give columns= and units=" + (", or names= for the columns" if found.said else "")
+    said = f"; {found.summary}" if found.summary else ""
+    way = "give columns= and units=" + (", or names= for the columns" if found.summary else "")
     if len(found.arrays) > 100 and all(array.size <= 10 for array in found.arrays.values()):
         way = "samples stand side by side, and one below the other is wanted: transpose the table"
     return f"no column holds a current; found {names}{objects}: {way}{said}"
@@ -449,7 +449,7 @@ def _measure_regular_step(time: Trace, n: int) -> tuple[float, float]:
     return round_step(dt, off / n), float(time[0])
 
 
-def _read_npz(path: Path) -> Contents:
+def _read_npz(path: Path) -> TableContents:
     arrays, objects = {}, []
     with np.load(path, allow_pickle=False) as file:
         for name in file.files:
@@ -460,7 +460,7 @@ def _read_npz(path: Path) -> Contents:
                     raise
                 objects.append(name)
     _refuse_needed(objects)
-    return Contents(arrays, objects=tuple(objects))
+    return TableContents(arrays, objects=tuple(objects))
 
 
 def _names_quantity(name: str) -> bool:
@@ -478,7 +478,7 @@ def _refuse_needed(objects: Sequence[str]) -> None:
         raise RecordingError(_describe_objects(needed))
 
 
-def _read_mat(path: Path) -> Contents:
+def _read_mat(path: Path) -> TableContents:
     """Numeric arrays of a Matlab file, parsed in a process of its own: SciPy's parser crashes on some damaged files."""
     done = subprocess.run([sys.executable, "-c", MAT_TO_NPZ, str(path)], capture_output=True, check=False, timeout=600)
     if done.returncode:
@@ -488,25 +488,25 @@ def _read_mat(path: Path) -> Contents:
         arrays = {name: np.squeeze(file[name]) for name in file.files}
     objects = [str(name) for name in np.atleast_1d(arrays.pop("objects of the file"))]
     _refuse_needed(objects)
-    return Contents(arrays, objects=tuple(objects))
+    return TableContents(arrays, objects=tuple(objects))
 
 
-def _read_mat73(path: Path) -> Contents:
+def _read_mat73(path: Path) -> TableContents:
     """Numeric arrays of a Matlab 7.3 file, which is HDF5; Matlab keeps them column by column."""
     with hdf5.open_file(path) as file:
         found = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
         numbers = {name: item for name, item in found.items() if np.issubdtype(item.dtype, np.number) and item.shape}
-        return Contents({name: np.squeeze(hdf5.read_column(item).T) for name, item in numbers.items()})
+        return TableContents({name: np.squeeze(hdf5.read_column(item).T) for name, item in numbers.items()})
 
 
-def _read_parquet(path: Path) -> Contents:
+def _read_parquet(path: Path) -> TableContents:
     needed("pyarrow.parquet", "store", f"{path.name}: a table in Parquet", RecordingError)
     import pyarrow.parquet as parquet
 
     table = parquet.read_table(str(path))
-    return Contents({name: table.column(name).to_numpy() for name in table.column_names})
+    return TableContents({name: table.column(name).to_numpy() for name in table.column_names})
 
 
-LOADERS: dict[str, Callable[[Path], Contents]] = {
+LOADERS: dict[str, Callable[[Path], TableContents]] = {
     "npz": _read_npz, "mat": _read_mat, "mat73": _read_mat73, "parquet": _read_parquet,
 }  # fmt: skip
