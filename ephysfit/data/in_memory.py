@@ -1,4 +1,4 @@
-"""Recordings from what other tools hold in memory: neo Blocks and Segments, pynapple time series."""
+"""Recordings from objects of other tools in memory: neo Blocks and Segments, pynapple time series."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ JITTER = 0.05
 
 
 def is_neo_object(source: Any) -> bool:
-    """Whether a source is a neo Block or Segment, told without importing neo."""
+    """Whether a source is a neo Block or Segment, determined without importing neo."""
     return type(source).__module__.split(".")[0] == "neo" and type(source).__name__ in ("Block", "Segment")
 
 
 def load_neo(source: Any, choice: Choice, options: Mapping[str, Any]) -> Recording:
-    """The sweeps of a neo Block (one a segment) or Segment, as its reader finds them; spikes not detected yet."""
+    """Read the sweeps of a neo Block (one per segment) or Segment; spikes are not detected yet."""
     known = {"voltage_channel", "current_channel"}
     for name in options:
         if name not in known:
@@ -45,7 +45,7 @@ def from_pynapple(
     voltage_unit: str = "mV",
     cell: str = "cell",
 ) -> Recording:
-    """A recording from pynapple objects, one sweep an epoch.
+    """Make a recording from pynapple objects, one sweep per epoch.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ def from_pynapple(
     voltage
         Tsd of the membrane voltage, or None.
     spikes
-        Ts of the spike times, or None: then they are detected in the voltage.
+        Ts of the spike times; None detects them in the voltage.
     epochs
         IntervalSet of the sweeps; by default the time support of the current.
     current_unit, voltage_unit
-        Units of the values; pynapple has none.
+        Units of the values, which pynapple does not record.
     cell
         Name of the cell.
 
@@ -113,12 +113,12 @@ def _read_epoch(
 
 
 def _read_series(series: Any, span: tuple[float, float], factor: float, what: str) -> tuple[Trace, float, float]:
-    """Samples of an epoch in our unit, their step and their start, ms."""
+    """Read the samples of an epoch in pA or mV, their step and their start, ms."""
     times = np.asarray(series.t, dtype=np.float64)
     inside = (times >= span[0]) & (times <= span[1])
     t, values = times[inside] * 1e3, np.asarray(series.d, dtype=np.float64)[inside]
     if values.ndim != 1:
-        raise RecordingError(f"{what}: values of shape {values.shape}; one channel, a Tsd, wanted")
+        raise RecordingError(f"{what}: values of shape {values.shape}; give one channel, a Tsd")
     if t.size < 2:
         raise RecordingError(f"{what}: {t.size} samples from {span[0]:g} to {span[1]:g} s")
     dt = float(t[-1] - t[0]) / (t.size - 1)

@@ -1,15 +1,15 @@
-"""Does the recorded current follow the spikes that it should cause? An amplifier that lets the voltage into its current
-channel would tell a model the answer.
+"""Does the recorded current follow the spikes that it should cause? If the voltage leaks into the current channel of an
+amplifier, the current gives the spikes away to a model.
 
-A current that makes the cell fire is unusual *before* the spike: that is honest, and no evidence. Only what cannot be a
-cause is judged: the current *after* a spike. Three references say what it would have been without the spike:
+A current that makes the cell fire is unusual *before* the spike, which is no evidence of a leak. Only the current
+*after* a spike, which cannot be its cause, is judged. Three references predict it in the absence of the spike:
 
 - steps: the levels between lasting jumps, where the current moves in steps;
 - repeats: the mean of the other repeats, where one current is played three times or more;
-- the past: for all others, what the last samples and the means of the last 1 to 100 ms foretell.
+- the past: for all others, a prediction from the last samples and the means of the last 1 to 100 ms.
 
-What departs from the reference is whitened by its own past (a prediction fitted to whatever does not follow a spike, so
-that it is independent of the spikes where the current is honest) and compared with waveforms that begin at the spike:
+The difference from the reference is whitened by its own past (a prediction fitted to samples that do not follow a
+spike, and so independent of the spikes unless there is a leak) and compared with waveforms that begin at the spike:
 rectangles and decays of 0.3 to 2 ms, and the cell's own mean spike with its slope where a voltage was recorded.
 """
 
@@ -21,23 +21,22 @@ from functools import cached_property
 from itertools import groupby, pairwise
 
 import numpy as np
-import numpy.typing as npt
 import scipy  # loads its parts when they are first used
 from scipy.special import stdtrit
 
-from ephysfit.arrays import Trace
+from ephysfit.arrays import Array, Bool, Float64, Int64, Integers, Mask, Trace
 from ephysfit.data.repeats import Stimulus, group_repeats
 from ephysfit.data.spikes import count_slope_samples
 from ephysfit.data.sweep import Sweep
 
-Array = npt.NDArray[np.float64]
-Index = npt.NDArray[np.int64]
+#: indices of samples
+Index = Int64[Integers, " _"]
 
-#: of all tests on one recording together, the chance that an honest one fails one
+#: probability that a recording without a leak fails any of the tests on it
 FALSE = 1.5e-3
-#: a leak is at least this part of the current's standard deviation: less tells a model nothing
+#: a leak is at least this fraction of the current's standard deviation: a smaller one is of no use to a model
 SIZE = 0.02
-#: spikes needed to tell
+#: spikes needed for a decision
 ENOUGH = 20
 #: the sample that holds a spike may have caused it, and the next one, too, where simulators stamp spikes early, which
 #: shows in that it stands out by this part of what the one before does
@@ -46,7 +45,7 @@ CAUSAL = 0.5
 LARGE, FINE = (1.5, 4.0), 0.25
 #: how long after a spike the current is looked at: ms, and samples at least
 WINDOW, FEWEST = 3.0, 4
-#: samples, and means over ms, of the past that foretell the next sample
+#: samples, and means over ms, of the past that predict the next sample
 SAMPLES, MEANS = 4, (1.0, 3.0, 10.0, 30.0, 100.0)
 #: increments from which the prediction is fitted, and spikes looked at, at most
 ROWS, MOST = 40_000, 20_000
@@ -68,7 +67,7 @@ SAME, SAME_SAMPLES = 0.5, 2000
 REFERENCES = {
     "steps": "the levels of its steps",
     "repeats": "the mean of the other repeats",
-    "past": "what its own past foretells",
+    "past": "the prediction from its own past",
 }
 
 
@@ -79,11 +78,11 @@ class Leak:
     Parameters
     ----------
     score
-        Of the waveform that fits best, standard errors.
+        Amplitude of the waveform that fits best, in standard errors.
     size
-        Its largest value, pA.
+        Peak of the artefact, pA.
     reference
-        What the current was compared with, a key of `REFERENCES`.
+        Reference of the comparison, a key of `REFERENCES`.
     """
 
     score: float
@@ -93,13 +92,13 @@ class Leak:
     def __str__(self) -> str:
         return (
             f"the current carries an artefact of {abs(self.size):.2g} pA locked to the spikes ({abs(self.score):.0f} "
-            f"standard errors from {REFERENCES[self.reference]}): it would leak the answer to a model"
+            f"standard errors from {REFERENCES[self.reference]}): it would give the spikes away to a model"
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """One sweep beside one reference: what departs from it, and the samples that hold its spikes."""
+    """One sweep and one reference: the difference between them, and the samples that hold spikes."""
 
     sweep: Sweep
     reference: str
@@ -107,8 +106,8 @@ class _Part:
     at: Index
 
     @cached_property
-    def total(self) -> Trace:
-        """Sum of what departs before each sample, (time + 1,)."""
+    def total(self) -> Float64[Array, " edge"]:
+        """Cumulative sum of the difference before each sample, shape (time + 1,)."""
         out = np.empty(len(self.rest) + 1)
         out[0] = 0.0
         np.cumsum(self.rest, out=out[1:])
@@ -116,26 +115,26 @@ class _Part:
 
     @property
     def after(self) -> int:
-        """Samples from that of a spike on which may have caused it."""
+        """Number of samples, from that of a spike on, that may have caused it."""
         detected = self.sweep.spike_source == "detected"
         return 1 + (int(np.ceil(count_slope_samples(self.sweep.dt) / 2 + 1)) if detected else 0)
 
     @property
     def reach(self) -> int:
-        """Samples from that of a spike which are looked at."""
+        """Number of samples, from that of a spike on, that are examined."""
         return self.after + max(round(WINDOW / self.sweep.dt), FEWEST)
 
 
 def find_leaks(sweeps: Sequence[Sweep]) -> dict[int, Leak]:
-    """Sweeps whose current follows the spikes, by position.
+    """Find the sweeps whose current carries an artefact locked to the spikes: position to artefact.
 
-    Sweeps that repeat a stimulus are judged apart from the others, because usually they test what the others train.
-    A sweep of twenty spikes is judged by itself, and all that remain honest together.
+    Sweeps that repeat a stimulus are judged separately from the others, because they usually form the test set. A sweep
+    with twenty spikes is judged by itself, and all remaining sweeps together.
 
     Parameters
     ----------
     sweeps
-        With their spikes.
+        Sweeps with their spikes.
 
     Examples
     --------
@@ -159,7 +158,7 @@ def find_leaks(sweeps: Sequence[Sweep]) -> dict[int, Leak]:
 
 
 def _find_references(group: Stimulus) -> list[_Part]:
-    """Each sweep with spikes of one stimulus beside every reference that it has."""
+    """Pair each sweep with spikes of one stimulus with every reference that it has."""
     out = []
     for sweep in group.sweeps:
         at = find_spike_samples(sweep)
@@ -174,13 +173,13 @@ def _find_references(group: Stimulus) -> list[_Part]:
 
 
 def find_spike_samples(sweep: Sweep) -> Index:
-    """The samples that hold the spikes of a sweep, each once."""
+    """Find the samples that hold the spikes of a sweep, each once."""
     at = np.floor(sweep.spike_times / sweep.dt + 1e-6).astype(np.int64)
     return np.unique(at[(at >= 0) & (at < sweep.steps)])
 
 
 def _average_other_repeats(group: Stimulus, sweep: Sweep) -> Trace:
-    """Mean current of the other repeats, with the sweep's own offset; its own current where there is no other."""
+    """Average the current of the other repeats; where there is no other, take the sweep's own current."""
     total, count = np.zeros(sweep.steps), np.zeros(sweep.steps)
     for other in group.sweeps:
         if other is not sweep:
@@ -191,7 +190,7 @@ def _average_other_repeats(group: Stimulus, sweep: Sweep) -> Trace:
 
 
 def _judge_parts(parts: list[_Part]) -> dict[int, Leak]:
-    """Leaks by the identity of their sweep."""
+    """Find the leaks of all parts, by the identity of their sweep."""
     kind = lambda part: (part.reference, round(part.sweep.dt, 9), part.after)  # noqa: E731
     pools = [_project_on_waveforms(list(pool)) for _, pool in groupby(sorted(parts, key=kind), key=kind)]
     tests = sum(1 + sum(len(own) >= ENOUGH for own in pool) for pool in pools)
@@ -208,42 +207,46 @@ def _judge_parts(parts: list[_Part]) -> dict[int, Leak]:
 
 @dataclass(frozen=True, eq=False)
 class _Prediction:
-    """How the past foretells an increment, and the waveforms as they look once that is taken off, (waveform, step)."""
+    """Prediction of an increment from the past, and the waveforms whitened by it, shape (waveform, step)."""
 
-    weights: Array
+    weights: Float64[Array, " column"]
     means: tuple[int, ...]
-    response: Array
-    peaks: Array
+    response: Float64[Array, "waveform step"]
+    peaks: Float64[Array, " waveform"]
 
-    def make_past_columns(self, part: _Part, at: Index) -> Array:
-        """Columns of the past at these samples."""
+    def make_past_columns(self, part: _Part, at: Int64[Integers, "..."]) -> Float64[Array, "... column"]:
+        """Make the columns of the past at these samples."""
         return _make_past_columns(part.rest, part.total, at, self.means)
 
-    def find_unpredicted(self, part: _Part, at: Index) -> Array:
-        """What it does not foretell of the increment after each of these samples."""
+    def find_unpredicted(self, part: _Part, at: Int64[Integers, "*shape"]) -> Float64[Array, "*shape"]:
+        """Find the part of the increment after each of these samples that the past does not predict."""
         return part.rest[at + 1] - part.rest[at] - self.make_past_columns(part, at) @ self.weights
+
+
+#: first sample of the window of each spike, steps that belong to it, and the unpredicted current there
+Unpredicted = tuple[Int64[Integers, " spike"], Bool[Mask, "spike step"], Float64[Array, "spike step"]]
 
 
 @dataclass(frozen=True, eq=False)
 class _Projected:
-    """What follows the spikes of one part along each waveform, (spike, waveform), and the power of the waveforms."""
+    """Projection of the current after the spikes of one part on each waveform, shape (spike, waveform)."""
 
     part: _Part
     by: _Prediction
     at: Index
-    own: npt.NDArray[np.bool_]
-    along: Array
+    own: Bool[Mask, "spike step"]
+    along: Float64[Array, "spike waveform"]
 
     def __len__(self) -> int:
         return len(self.along)
 
     @property
-    def power(self) -> Array:
-        """Of the waveforms, as far as the window of each spike is its own."""
+    def power(self) -> Float64[Array, "spike waveform"]:
+        """Power of the waveforms, within the window that belongs to each spike."""
         return self.own @ (self.by.response**2).T
 
     def subtract_controls(self) -> _Projected:
-        """The same less what follows moments with a like past and no spike: a prediction that errs, errs there too."""
+        """Subtract what follows moments with a similar past and no spike, where the prediction errs in the same way."""
         part, steps = self.part, self.by.response.shape[1]
         free = _find_samples_away(part, ROWS)
         free = free[free + steps < part.sweep.steps - 1]
@@ -258,13 +261,13 @@ class _Projected:
 
 
 def _find_leak(pool: list[_Projected], tests: int) -> Leak | None:
-    """The artefact of these sweeps together, if there is one also beside controls."""
+    """Find the artefact of these sweeps together, if it remains after subtracting the controls."""
     first = _find_strongest(pool, tests)
     return first and _find_strongest([own.subtract_controls() for own in pool], tests)
 
 
 def _find_strongest(pool: list[_Projected], tests: int) -> Leak | None:
-    """The waveform that stands out most from honest chance, if one does."""
+    """Find the waveform that stands out most, if it does so by more than chance."""
     if sum(map(len, pool)) < ENOUGH:
         return None
     alike = _number_moments(pool)
@@ -287,10 +290,10 @@ def _find_strongest(pool: list[_Projected], tests: int) -> Leak | None:
 
 
 def _number_moments(pool: list[_Projected]) -> Index:
-    """A number for each spike, the same where two spikes saw the same stretch of one noise.
+    """Number the spikes, with one number for spikes at the same moment of the same noise.
 
-    Sweeps that play one noise again, as it was or scaled, spike at the same moments: of that noise they are one piece
-    of evidence, however many they are. Noise of the recording is new in each sweep.
+    Sweeps that repeat one noise, scaled or not, have spikes at the same moments. However many there are, they are one
+    piece of evidence about that noise. The noise of the recording is new in each sweep.
     """
     count = sum(map(len, pool))
     if len(pool) < 2 or pool[0].part.reference == "repeats":
@@ -312,7 +315,7 @@ def _number_moments(pool: list[_Projected]) -> Index:
 
 
 def _find_shared_noises(parts: list[_Part]) -> list[int]:
-    """The noise that each part plays: the position of the first part whose current goes with its own."""
+    """Find the noise of each part: the position of the first part whose current correlates with its own."""
     steps = min(part.sweep.steps for part in parts)
     every = max(steps // SAME_SAMPLES, 1)
     rows = np.stack([part.rest[:steps:every] for part in parts])
@@ -325,15 +328,17 @@ def _find_shared_noises(parts: list[_Part]) -> list[int]:
     return first
 
 
-def _sum_by_moment(values: Array, alike: Index) -> Array:
-    """Sums over the spikes of each moment, (moment, waveform)."""
+def _sum_by_moment(
+    values: Float64[Array, "spike waveform"], alike: Int64[Integers, " spike"]
+) -> Float64[Array, "moment waveform"]:
+    """Sum over the spikes of each moment, shape (moment, waveform)."""
     out = np.zeros((int(alike.max()) + 1 if alike.size else 0, values.shape[1]))
     np.add.at(out, alike, values)
     return out
 
 
 def _project_on_waveforms(pool: list[_Part]) -> list[_Projected]:
-    """What the past does not foretell after each spike, along each waveform."""
+    """Project the unpredicted current after each spike on each waveform."""
     first = pool[0]
     means = tuple(m for m in (round(ms / first.sweep.dt) for ms in MEANS) if m > SAMPLES)
     rows = [_find_samples_away(part, ROWS // len(pool) + 1) for part in pool]
@@ -358,13 +363,12 @@ def _project_on_waveforms(pool: list[_Part]) -> list[_Projected]:
     return out
 
 
-def _is_causal(
-    pool: list[_Part], by: _Prediction, left: list[tuple[Index, npt.NDArray[np.bool_], Array]], usual: float
-) -> bool:
+def _is_causal(pool: list[_Part], by: _Prediction, left: list[Unpredicted], usual: float) -> bool:
     """Whether the sample after that of the spike looks like a cause.
 
-    Where a simulator stamps a spike at the beginning of the step that made it, it is one. Causes are upward and as
-    unusual as the samples before say, because a membrane integrates: far less, or in fine steps far more, is no cause.
+    It is a cause where a simulator stamps a spike at the beginning of the step that made it. Causes are upward and as
+    unusual as the samples before suggest, because a membrane integrates. Anything far smaller, or far larger in fine
+    steps, is not a cause.
     """
     before = np.zeros(2)
     for k in range(2):
@@ -381,7 +385,7 @@ def _is_causal(
 
 
 def _find_samples_away(part: _Part, most: int) -> Index:
-    """Samples that do not follow a spike. Those before one count: to leave them out would be to look ahead."""
+    """Find samples that do not follow a spike. Those before one count, because leaving them out would look ahead."""
     free = np.ones(part.sweep.steps - 1, dtype=bool)
     for shift in range(part.reach):
         at = part.at + shift
@@ -392,8 +396,10 @@ def _find_samples_away(part: _Part, most: int) -> Index:
     return found if found.size >= 100 else some
 
 
-def _make_past_columns(rest: Trace, total: Trace, at: Index, means: Sequence[int]) -> Array:
-    """What an increment is foretold from: a constant, the last samples, means of the last stretches; (..., column)."""
+def _make_past_columns(
+    rest: Trace, total: Float64[Array, " edge"], at: Int64[Integers, "..."], means: Sequence[int]
+) -> Float64[Array, "... column"]:
+    """Make the predictors of an increment: a constant, the last samples, means of the past; shape (..., column)."""
     columns = [np.ones(at.shape), *(rest[at - k] for k in range(SAMPLES))]
     for m in means:
         begin = np.maximum(at + 1 - m, 0)
@@ -401,31 +407,33 @@ def _make_past_columns(rest: Trace, total: Trace, at: Index, means: Sequence[int
     return np.stack(columns, axis=-1)
 
 
-def _fit_past(past: Array, steps: Array) -> tuple[Array, float]:
-    """Weights of the past by least squares, edges of the stimulus left out, and the usual size of what is left."""
+def _fit_past(
+    past: Float64[Array, "row column"], steps: Float64[Array, " row"]
+) -> tuple[Float64[Array, " column"], float]:
+    """Fit the weights of the past by least squares, without stimulus edges; also the usual size of the residual."""
     exact = 1e-9 * float(np.abs(past[:, 1]).max())
     keep = np.ones(len(steps), dtype=bool)
     for _ in range(5):
-        weights: Array = np.linalg.lstsq(past[keep], steps[keep], rcond=1e-10)[0].astype(np.float64)
+        weights: Float64[Array, " column"] = np.linalg.lstsq(past[keep], steps[keep], rcond=1e-10)[0].astype(np.float64)
         rest = np.abs(steps - past @ weights)
         usual = max(1.4826 * float(np.median(rest)), exact)
         keep = rest <= EDGE * usual
     if np.mean(~keep) <= RARE:
         return weights, usual
-    # of two kinds, as a rectified current: neither is an edge
+    # two kinds of increments, as in a rectified current: neither kind is an edge
     weights = np.linalg.lstsq(past, steps, rcond=1e-10)[0].astype(np.float64)
     return weights, float(np.sqrt(np.mean((steps - past @ weights) ** 2)))
 
 
-def _whiten(shape: Trace, weights: Array, means: Sequence[int], n: int) -> Array:
-    """What the past would not foretell of a current that was zero before this waveform, at all but the last sample."""
+def _whiten(shape: Trace, weights: Float64[Array, " column"], means: Sequence[int], n: int) -> Float64[Array, " step"]:
+    """Find the unpredicted part of a current that was zero before this waveform, at all but the last sample."""
     at = np.arange(len(shape) - n, len(shape) - 1)
     total = np.concatenate([[0.0], np.cumsum(shape)])
     return shape[at + 1] - shape[at] - _make_past_columns(shape, total, at, means)[:, 1:] @ weights[1:]
 
 
-def _find_unpredicted(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[np.bool_], Array]:
-    """Where the window of each spike begins, which steps belong to it, and what the past does not foretell there.
+def _find_unpredicted(part: _Part, by: _Prediction) -> Unpredicted:
+    """Find where the window of each spike begins, which steps belong to it, and the unpredicted current there.
 
     A sample belongs to the last spike that it cannot have caused.
     """
@@ -440,9 +448,9 @@ def _find_unpredicted(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[
 
 
 def _are_stimulus_edges(
-    elsewhere: Array, pool: list[_Part], left: list[tuple[Index, npt.NDArray[np.bool_], Array]], limit: float
+    elsewhere: Float64[Array, " row"], pool: list[_Part], left: list[Unpredicted], limit: float
 ) -> bool:
-    """Whether large increments after spikes are edges of the stimulus: it has as many elsewhere, or they last."""
+    """Whether large increments after spikes are edges of the stimulus: there are as many elsewhere, or they last."""
     sizes, lasting, spikes = [np.empty(0)], 0, 0
     for part, (begin, _, rest) in zip(pool, left, strict=True):
         large = np.abs(rest) > limit
@@ -459,16 +467,16 @@ def _are_stimulus_edges(
     return bool((np.abs(elsewhere) > alike).sum() >= followed.size / 2 or lasting >= LASTING * spikes)
 
 
-def _extend_mask(mask: npt.NDArray[np.bool_], n: int) -> npt.NDArray[np.bool_]:
-    """Each True kept on for n further steps along the last axis."""
+def _extend_mask(mask: Bool[Mask, "spike step"], n: int) -> Bool[Mask, "spike step"]:
+    """Extend each True by n further steps along the last axis."""
     out = mask.copy()
     for k in range(1, n + 1):
         out[:, k:] |= mask[:, :-k]
     return out
 
 
-def _make_waveforms(pool: list[_Part]) -> Array:
-    """Waveforms of artefacts from the sample of the spike on, each of largest value 1, (waveform, sample)."""
+def _make_waveforms(pool: list[_Part]) -> Float64[Array, "waveform sample"]:
+    """Make waveforms of artefacts that begin at the sample of the spike, with peak 1, shape (waveform, sample)."""
     dt, n = pool[0].sweep.dt, pool[0].reach
     t = np.arange(n)
     widths = sorted({max(round(width / dt), 1) for width in (0.3, 1.0, 2.0)})
@@ -481,7 +489,7 @@ def _make_waveforms(pool: list[_Part]) -> Array:
 
 
 def _average_spike(pool: list[_Part]) -> list[Trace]:
-    """The cell's mean spike from its onset on, and its slope; nothing where no voltage was recorded."""
+    """Average the cell's spikes from their onset on, with the slope; empty if no voltage was recorded."""
     n = pool[0].reach
     cut = []
     for part in pool:
@@ -498,7 +506,7 @@ def _average_spike(pool: list[_Part]) -> list[Trace]:
 
 
 def find_step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace | None:
-    """The command of a current that moves in steps: each stretch at its median, pA; None where it does not.
+    """Find the command of a current in steps: each stretch at its median, pA; None if it does not move in steps.
 
     Parameters
     ----------
@@ -507,8 +515,8 @@ def find_step_levels(current: Trace, dt: float, spikes: Index | None = None) -> 
     dt
         Sampling step, ms.
     spikes
-        Samples of the spikes, sorted. A short stretch that begins within 3 ms after one, at a level that the command
-        takes nowhere else, is an artefact and not a step.
+        Samples of the spikes, sorted. A short stretch that begins within 3 ms of a spike, at a level that occurs
+        nowhere else in the command, is an artefact and not a step.
 
     Examples
     --------
@@ -545,8 +553,8 @@ def find_step_levels(current: Trace, dt: float, spikes: Index | None = None) -> 
     return command + _find_small_steps(np.where(after, 0.0, whole - command), bounds, usual)
 
 
-def _mask_after_spikes(n: int, dt: float, spikes: Index) -> npt.NDArray[np.bool_]:
-    """Samples within 3 ms after a spike."""
+def _mask_after_spikes(n: int, dt: float, spikes: Index) -> Bool[Mask, " time"]:
+    """Mark the samples within 3 ms after a spike."""
     after = np.zeros(n, dtype=bool)
     for shift in range(1, max(round(WINDOW / dt), FEWEST) + 2):
         after[np.minimum(spikes + shift, n - 1)] = True
@@ -554,7 +562,7 @@ def _mask_after_spikes(n: int, dt: float, spikes: Index) -> npt.NDArray[np.bool_
 
 
 def _find_small_steps(rest: Trace, bounds: Index, noise: float) -> Trace:
-    """Steps within the noise, found by how long they last: each stretch is parted where its sum departs most."""
+    """Find steps within the noise by how long they last: each stretch is divided where its sum departs most."""
     out = np.zeros_like(rest)
     todo = [(int(a), int(b)) for a, b in pairwise(bounds)]
     while todo:
@@ -573,11 +581,11 @@ def _find_small_steps(rest: Trace, bounds: Index, noise: float) -> Trace:
     return out
 
 
-def _bridge_artefacts(current: Trace, dt: float, spikes: Index, after: npt.NDArray[np.bool_]) -> Trace:
-    """A current of a few exact levels with what follows a spike put back to a level of the command.
+def _bridge_artefacts(current: Trace, dt: float, spikes: Index, after: Bool[Mask, " _"]) -> Trace:
+    """Put the samples after each spike back to a level of the command, in a current of a few exact levels.
 
-    To the level at the spike, where it comes back to that very level over values that it takes nowhere else; to the
-    nearest level that it takes elsewhere, where an edge follows too.
+    That is the level at the spike, if the current returns to it through values that occur nowhere else; or the nearest
+    level that occurs elsewhere, if an edge follows.
     """
     reach = max(round(WINDOW / dt), FEWEST) + 1
     at = np.minimum(spikes[:, None] + np.arange(1, reach + 1), current.size - 1)
@@ -594,8 +602,8 @@ def _bridge_artefacts(current: Trace, dt: float, spikes: Index, after: npt.NDArr
     return out
 
 
-def _find_held_grid(current: Trace, jumps: Index, after: npt.NDArray[np.bool_], noise: float) -> Index | None:
-    """Bounds of the stretches over which a current is held, if its jumps away from spikes keep to a grid."""
+def _find_held_grid(current: Trace, jumps: Index, after: Bool[Mask, " _"], noise: float) -> Index | None:
+    """Find the bounds of the stretches over which a current is held, if its jumps away from spikes lie on a grid."""
     n, free = len(current), float(np.sum(~after))
     jumps = jumps[~after[np.minimum(jumps, n - 1)]]
     if jumps.size < ENOUGH:
@@ -612,8 +620,10 @@ def _find_held_grid(current: Trace, jumps: Index, after: npt.NDArray[np.bool_], 
     return None
 
 
-def _drop_artefact_levels(levels: Array, bounds: Index, noise: float, dt: float, spikes: Index) -> Array:
-    """Levels with short stretches after spikes put back to the level before, unless theirs is taken elsewhere too."""
+def _drop_artefact_levels(
+    levels: Float64[Array, " stretch"], bounds: Index, noise: float, dt: float, spikes: Index
+) -> Float64[Array, " stretch"]:
+    """Put short stretches after spikes back to the level before, unless their own level occurs elsewhere too."""
     if not spikes.size:
         return levels
     reach = max(round(WINDOW / dt), FEWEST)

@@ -1,4 +1,4 @@
-"""Which stimulus belongs to which response of an NWB 2 file, by its headers alone.
+"""Pairing of stimuli and responses in an NWB 2 file, by its headers alone.
 
 No samples are read, so a file of hundreds of sweeps is indexed in about a second (pynwb builds every object first and
 needs ten times as long).
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ephysfit.data import hdf5
 from ephysfit.data.nwb_series import (
@@ -37,17 +38,17 @@ class Pair:
     response, stimulus
         Either may be missing.
     how
-        What related them: ``"icephys tables"``, ``"sweep number"``, ``"electrode and time"`` or ``"order"``.
+        Evidence for the pair: ``"icephys tables"``, ``"sweep number"``, ``"electrode and time"`` or ``"order"``.
     kind
-        Stimulus type from the tables, if any.
+        Stimulus type according to the tables, if any.
     template
-        What the tables link as the template of a stimulus that they do not hold.
+        Template that the tables link in place of a stimulus.
     label
-        Its own name, where the name of its response is that of others too.
+        Name of its own, if several responses share a name.
     problem
-        Why it cannot be read; empty otherwise.
+        Why the pair cannot be read; empty otherwise.
     warnings
-        What was odd.
+        Oddities of the pair.
     """
 
     response: Part | None
@@ -61,31 +62,31 @@ class Pair:
 
     @property
     def part(self) -> Part:
-        """Its response, or its stimulus where it has none."""
+        """The response, or the stimulus if there is no response."""
         part = self.response or self.stimulus or self.template
         assert part is not None
         return part
 
     @property
     def name(self) -> str:
-        """The name of the sweep: that of its response where there is one, with its number where that repeats."""
+        """Name of the sweep: that of its response if there is one, with a number where the name repeats."""
         return self.label or self.part.series.name
 
 
-#: indices of the files seen last, so that sweeps can be read one by one
+#: indices of the files read last, so that sweeps can be read one by one
 _INDICES: OrderedDict[tuple[Any, ...], list[Pair]] = OrderedDict()
 MOST_STORED = 8
 
 
 def find_pairs(path: Any, file: Any, current: bool = False) -> list[Pair]:
-    """The pairs of an open file; of a file seen before and not changed since, at once.
+    """Find the pairs of an open file; an unchanged file is indexed only once.
 
     Parameters
     ----------
     path, file
-        Where it is; the same, open.
+        Its path or address, and the open HDF5 file.
     current
-        Whether voltage clamp is current clamp by the user's word.
+        Whether series of voltage clamp are to be taken as current clamp, as the user states.
     """
     key = (*_read_file_identity(path), current)
     if key not in _INDICES:
@@ -97,7 +98,7 @@ def find_pairs(path: Any, file: Any, current: bool = False) -> list[Pair]:
 
 
 def _read_file_identity(path: Any) -> tuple[Any, ...]:
-    """What changes when a file changes; an address is asked for its size only."""
+    """Read what changes when a file changes; of a file at an address, only its size."""
     if not isinstance(path, Path):
         return str(path), path.file.size
     there = path.stat()
@@ -105,10 +106,10 @@ def _read_file_identity(path: Any) -> tuple[Any, ...]:
 
 
 def pair_series(file: Any, series: list[Series]) -> list[Pair]:
-    """Stimulus and response of every sweep, by the best evidence in the file, each with a name of its own.
+    """Pair the stimulus and response of every sweep by the best evidence in the file, and name each pair uniquely.
 
-    That is its icephys tables, then its sweep table, sweep numbers, electrode and time, and at last the order within
-    one electrode. Where the clock of a series has gaps, each stretch is a sweep.
+    The evidence is, in this order, the icephys tables, the sweep table, sweep numbers, electrode and time, and the
+    order within one electrode. If the time stamps of a series have gaps, each stretch is a sweep.
     """
     by_key = {s.key: s for s in series}
     series = [s for s in series if not s.template]
@@ -138,7 +139,7 @@ def _find_unpaired(series: list[Series], pairs: list[Pair]) -> list[Series]:
 
 
 def _split_at_gaps(pair: Pair) -> list[Pair]:
-    """A pair at the gaps in the time stamps of its response, or of its stimulus where there is no response."""
+    """Split a pair at the gaps in the time stamps of its response, or of its stimulus if there is no response."""
     pieces = pair.part.split_at_gaps()
     if len(pieces) == 1:
         return [pair]
@@ -156,7 +157,7 @@ def _split_at_gaps(pair: Pair) -> list[Pair]:
 
 
 def _find_stimulus_part(piece: Part, pair: Pair) -> tuple[Part | None, str]:
-    """The part of the stimulus that belongs to a piece of the response, or why that is not known."""
+    """Find the part of the stimulus that belongs to a piece of the response, or explain why that is not known."""
     stimulus, response = pair.stimulus, pair.response
     assert response is not None
     if stimulus is None:
@@ -174,7 +175,7 @@ def _find_stimulus_part(piece: Part, pair: Pair) -> tuple[Part | None, str]:
 
 
 def _make_names_unique(pairs: list[Pair]) -> list[Pair]:
-    """Pairs of which each has a name of its own: where a name repeats, it carries a number."""
+    """Make the names of pairs unique: names that repeat get a number."""
     count, seen = Counter(p.part.series.name for p in pairs), Counter[str]()
     taken, named = set(count), []
     for one in pairs:
@@ -192,7 +193,7 @@ def _make_names_unique(pairs: list[Pair]) -> list[Pair]:
 
 
 def _mark_overlaps(pairs: list[Pair]) -> list[Pair]:
-    """Sweeps that share samples say so, and one that is another over again is not read twice."""
+    """Warn of sweeps that share samples, and refuse those that repeat another one."""
     rows: dict[int, list[int]] = defaultdict(list)
     for k, one in enumerate(pairs):
         if one.response is not None:
@@ -240,13 +241,13 @@ def _pair_by_tables(file: Any, by_key: dict[int, Series]) -> list[Pair]:
 
 
 def _read_references(table: Any, name: str, rows: int) -> list[Any]:
-    """A column of references; nothing in each row where the table has none or it is of other length."""
+    """Read a column of references; None in each row if the table has none, or one of another length."""
     found: Any = hdf5.read_column(table[name]) if name in table else []
     return list(found) if len(found) == rows else [None] * rows
 
 
 def _read_part(file: Any, row: Any, by_key: dict[int, Series]) -> Part | None:
-    """What a time series reference points to; a start of -1 or a count of 0 says that there is nothing."""
+    """Read the target of a time series reference; a start of -1 or a count of 0 means that there is none."""
     first, count, reference = int(row["idx_start"]), int(row["count"]), row["timeseries"]
     if first < 0 or count <= 0 or not reference:
         return None
@@ -264,7 +265,7 @@ def _check_extent(part: Part | None) -> str:
 
 
 def _read_stimulus_types(file: Any) -> dict[int, str]:
-    """Stimulus type of each row of the recordings table, through the two tables above it."""
+    """Read the stimulus type of each row of the recordings table, through the two tables above it."""
     simultaneous, sequential = (
         file.get(f"{ICEPHYS}/simultaneous_recordings"),
         file.get(f"{ICEPHYS}/sequential_recordings"),
@@ -283,8 +284,8 @@ def _read_stimulus_types(file: Any) -> dict[int, str]:
     }
 
 
-def _read_ragged(table: Any, name: str) -> list[np.ndarray]:
-    """The rows of an indexed column."""
+def _read_ragged(table: Any, name: str) -> list[npt.NDArray[Any]]:
+    """Read the rows of an indexed column."""
     if name not in table or f"{name}_index" not in table:
         return []
     ends = hdf5.read_column(table[f"{name}_index"]).astype(np.int64)
@@ -292,7 +293,7 @@ def _read_ragged(table: Any, name: str) -> list[np.ndarray]:
 
 
 def _group_by_sweep_number(file: Any, rest: list[Series], by_key: dict[int, Series]) -> Iterable[list[Series]]:
-    """Series of the same sweep, by the deprecated sweep table or by the number each carries."""
+    """Group the series of each sweep, by the deprecated sweep table or by their sweep numbers."""
     wanted = {s.key for s in rest}
     groups: dict[int, list[Series]] = defaultdict(list)
     table = file.get(f"{ICEPHYS}/sweep_table")
@@ -310,7 +311,7 @@ def _group_by_sweep_number(file: Any, rest: list[Series], by_key: dict[int, Seri
 
 
 def _pair_by_electrode(series: list[Series], how: str) -> list[Pair]:
-    """Pairs within one sweep, or within a file without sweeps: same electrode, then overlap in time, then order."""
+    """Pair series within one sweep, or a file without sweeps: by electrode, then overlap in time, then order."""
     pairs = []
     for electrode in dict.fromkeys(s.electrode for s in series):
         mine = [s for s in series if s.electrode == electrode]
@@ -324,7 +325,7 @@ def _pair_by_electrode(series: list[Series], how: str) -> list[Pair]:
 
 
 def _pair_by_time(responses: list[Series], stimuli: list[Series]) -> list[Pair]:
-    """Pairs by overlap in time; by order only where the clock cannot tell and the counts agree."""
+    """Pair series by overlap in time; by order only if the times do not decide and the counts agree."""
     starts = [s.start for s in responses]
     if len(set(starts)) == len(starts) and None not in starts:
         pairs = []
@@ -345,7 +346,7 @@ def _series_overlap(a: Series, b: Series) -> bool:
 def _spans_overlap(
     start: float | None, stop: float | None, other_start: float | None, other_stop: float | None
 ) -> bool:
-    """Whether two spans of time overlap; without their ends, whether they begin together."""
+    """Whether two spans of time overlap; if their ends are unknown, whether they begin together."""
     if start is None or other_start is None:
         return False
     if stop is None or other_stop is None:

@@ -19,7 +19,7 @@ PULSE = re.compile(r"(inserted )?test ?pulse|short ?name=i?tp", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class MarkedPulse:
-    """A test pulse that a file marks: start and stop on the session clock, ms, and the series it lies in."""
+    """A test pulse marked in a file: start and stop on the session clock, ms, and the key of its series."""
 
     start: float
     stop: float
@@ -27,7 +27,7 @@ class MarkedPulse:
 
 
 def read_marked_pulses(file: Any, keys: tuple[int, ...]) -> list[MarkedPulse]:
-    """The test pulses that a file marks in these series."""
+    """Read the test pulses that a file marks in these series."""
     table = file.get(EPOCHS)
     wanted = ("start_time", "stop_time", "tags", "tags_index", "timeseries", "timeseries_index")
     if table is None or any(name not in table for name in wanted):
@@ -46,7 +46,7 @@ def read_marked_pulses(file: Any, keys: tuple[int, ...]) -> list[MarkedPulse]:
 
 
 def mask_marked_pulses(sweep: Sweep, pulses: list[MarkedPulse]) -> Sweep:
-    """The sweep without the test pulses at its beginning."""
+    """Mark the test pulses at the beginning of a sweep as not valid."""
     inside = [p for p in pulses if p.stop > sweep.start and p.start < sweep.start + sweep.duration / 2]
     if not inside:
         return sweep

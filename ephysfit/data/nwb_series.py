@@ -1,6 +1,6 @@
-"""Headers of the patch-clamp series of an NWB 2 file: what each is, when it was sampled, and where its clock has gaps.
+"""Headers of the patch-clamp series of an NWB 2 file: their types, their sampling, and the gaps in their time stamps.
 
-Only attributes and scalars are read, and time stamps where their ends say that there are gaps; no samples.
+Only attributes and scalars are read, and time stamps if their ends show that there are gaps; no samples.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from ephysfit import units
+from ephysfit.arrays import Array, Float64
 from ephysfit.data import hdf5
 from ephysfit.data.assemble import round_step
 
 RESPONSE, STIMULUS = "CurrentClampSeries", "CurrentClampStimulusSeries"
 IMPOSED, IMPOSED_STIMULUS = "VoltageClampSeries", "VoltageClampStimulusSeries"
-#: the type that does not say what was clamped: the unit tells what it holds
+#: the type that does not state what was clamped: its content follows from the unit
 PLAIN = "PatchClampSeries"
-#: types that are found, named and refused
+#: types that are listed and refused
 REFUSED = {
     "IZeroClampSeries": "recorded with the current held at zero (I = 0): nothing was injected",
     IMPOSED: "voltage clamp: the voltage was imposed, not the current; clamp='current' says that its numbers are "
@@ -29,7 +30,7 @@ REFUSED = {
     PLAIN: "a PatchClampSeries that is no voltage: what was recorded is a current, as in voltage clamp; "
     "clamp='current' says that its numbers are volts, recorded in current clamp",
 }
-#: where series live; templates are only what a table says they are
+#: where series are stored; templates count only if a table links them
 PLACES, TEMPLATES = ("acquisition", "stimulus/presentation"), "stimulus/templates"
 ICEPHYS = "general/intracellular_ephys"
 #: time stamps may leave a regular grid by this part of a step
@@ -40,7 +41,15 @@ GAP, STRETCH = 1.5, 50
 
 @dataclass(frozen=True)
 class Stretch:
-    """Samples of a series without a gap in their time stamps: the first, one past the last, start and step in ms."""
+    """Samples of a series without a gap in their time stamps.
+
+    Attributes
+    ----------
+    first, stop : int
+        First sample, and one past the last.
+    start, dt : float
+        Time of the first sample on the session clock, and sampling step, ms.
+    """
 
     first: int
     stop: int
@@ -57,21 +66,21 @@ class Series:
     path, kind
         Place in the file; neurodata type, with extensions resolved to the core type they extend.
     key
-        What identifies it.
+        Address of its group in the file, which identifies it.
     electrode
         Name of its electrode.
     start
-        On the session clock, ms; None where the file does not say.
+        Start on the session clock, ms; None if the file does not give it.
     dt
-        Sampling step, ms; None where neither a rate nor time stamps give one.
+        Sampling step, ms; None if neither a rate nor time stamps give one.
     size
         Number of samples.
     sweep_number, stimulus, description
-        As found.
+        Sweep number, stimulus description and description, as found.
     stretches
-        Where it has time stamps: its parts without gaps.
+        Parts without gaps, if the series has time stamps.
     declared
-        Type as the file has it, where `kind` is what a user or the unit says instead.
+        Type in the file, if `kind` follows from the user or the unit instead.
     """
 
     path: str
@@ -103,7 +112,7 @@ class Series:
         return self.path.startswith(TEMPLATES)
 
     def time(self, sample: int) -> float | None:
-        """When a sample was taken, ms on the session clock; that after the last is when the series ended."""
+        """Time of a sample, ms on the session clock; the one after the last is the end of the series."""
         for stretch in self.stretches:
             if sample < stretch.stop or (sample == stretch.stop == self.size):
                 return stretch.start + (sample - stretch.first) * stretch.dt
@@ -112,7 +121,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of a series: all of it, or what a table's row points to."""
+    """A part of a series: all of it, or the samples that a row of a table points to."""
 
     series: Series
     first: int = 0
@@ -141,7 +150,7 @@ class Part:
         return None if start is None or dt is None else start + self.steps * dt
 
     def split_at_gaps(self) -> tuple[Part, ...]:
-        """Its parts without gaps in their time stamps."""
+        """Split the part at the gaps in its time stamps."""
         stop = self.first + self.steps
         spans = [(max(s.first, self.first), min(s.stop, stop)) for s in self.series.stretches]
         inside = [(first, last) for first, last in spans if first < last]
@@ -149,7 +158,7 @@ class Part:
 
 
 def list_series(file: Any) -> list[Series]:
-    """Headers of all patch-clamp series, in file order; templates last."""
+    """List the headers of all patch-clamp series, in file order; templates last."""
     electrodes = {
         hdf5.find_address(item): name
         for name, item in _iterate_groups(file, ICEPHYS)
@@ -167,13 +176,13 @@ def list_series(file: Any) -> list[Series]:
 
 
 def as_current_clamp(series: Series) -> Series:
-    """A series of voltage clamp as one of current clamp, by the user's word."""
+    """Take a series of voltage clamp as one of current clamp, as the user states."""
     kind = {IMPOSED: RESPONSE, PLAIN: RESPONSE, IMPOSED_STIMULUS: STIMULUS}.get(series.kind)
     return series if kind is None else replace(series, kind=kind, declared=series.declared or series.kind)
 
 
 def _iterate_groups(file: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Groups of a place; broken and circular links are left out."""
+    """Iterate over the groups of a place; broken and circular links are left out."""
     group = file.get(place)
     for name in group if hasattr(group, "keys") else ():
         try:
@@ -185,7 +194,7 @@ def _iterate_groups(file: Any, place: str) -> Iterator[tuple[str, Any]]:
 
 
 def _read_extensions(file: Any) -> dict[str, str]:
-    """Which type extends which, from the specifications cached in the file."""
+    """Read which type extends which from the specifications cached in the file."""
     parents: dict[str, str] = {}
     for namespace, versions in _iterate_groups(file, "specifications"):
         if namespace in ("core", "hdmf-common", "hdmf-experimental"):
@@ -234,7 +243,7 @@ def _read_header(path: str, item: Any, kind: str, electrodes: dict[int, str]) ->
 
 
 def _find_type_by_unit(path: str, item: Any) -> str:
-    """What a series is whose type does not say what was clamped."""
+    """Find the type of a series whose declared type does not state what was clamped."""
     unit = hdf5.decode_text(item["data"].attrs.get("unit"))
     if path.startswith("acquisition"):
         return RESPONSE if unit in units.TO_MV else PLAIN
@@ -247,7 +256,7 @@ def _read_description(item: Any, name: str) -> str:
 
 
 def _read_clock(item: Any, size: int) -> tuple[float | None, float | None, tuple[Stretch, ...]]:
-    """Start and step of a series in ms, as far as its header says, and its stretches where it has time stamps."""
+    """Read the start and step of a series, ms, from its header, and its stretches if it has time stamps."""
     begin = item.get("starting_time")
     if begin is not None:
         rate = float(begin.attrs.get("rate", np.nan))
@@ -264,9 +273,9 @@ def _read_clock(item: Any, size: int) -> tuple[float | None, float | None, tuple
 
 
 def _find_stretches(stamps: Any, size: int) -> tuple[Stretch, ...]:
-    """Parts of time stamps without gaps; nothing where they lie on no grid.
+    """Find the parts of time stamps without gaps; empty if they lie on no grid.
 
-    Where steps like the first lead to the last there is no gap, and the rest is not read.
+    If steps like the first lead to the last there is no gap, and the others are not read.
     """
     ends = np.array([float(stamps[k]) for k in (0, 1, size - 1)]) * 1e3
     if np.isfinite(ends).all() and ends[1] > ends[0]:
@@ -292,8 +301,8 @@ def _find_stretches(stamps: Any, size: int) -> tuple[Stretch, ...]:
     return tuple(Stretch(a, b, float(times[a]), dt) for (a, b), dt in zip(pairwise(bounds), dts, strict=True))
 
 
-def _find_steps(times: np.ndarray, bounds: list[int], usual: float, fine: float) -> list[float]:
-    """The step of each stretch, ms: one for all where that is within their errors."""
+def _find_steps(times: Float64[Array, " time"], bounds: list[int], usual: float, fine: float) -> list[float]:
+    """Find the step of each stretch, ms: a common one if that is within their errors."""
     own, errors = [], []
     for a, b in pairwise(bounds):
         count = max(b - a - 1, 1)
@@ -308,7 +317,7 @@ def _find_steps(times: np.ndarray, bounds: list[int], usual: float, fine: float)
 
 
 def find_stamp_resolution(stamps: Any, largest: float) -> float:
-    """The finest time, ms, that stored time stamps of this size, ms, can tell."""
+    """Find the resolution, ms, of stored time stamps of this size, ms."""
     if stamps.dtype.kind != "f":
         return 0.0
     return float(np.spacing(np.abs(np.asarray(largest / 1e3, dtype=stamps.dtype)))) * 1e3

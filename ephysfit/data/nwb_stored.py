@@ -1,4 +1,4 @@
-"""Fits that stand in an NWB file: their records, and reading them back."""
+"""Fits stored in an NWB file: their records, and reading them back."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class Prediction:
     Parameters
     ----------
     readout
-        Which run of the model: "noisy runs", "causal run" ...
+        Kind of run of the model: "noisy runs", "causal run" ...
     stimulus
         Name of the stimulus.
     sweeps
-        Names of the sweeps that repeat it, with commas.
+        Names of the sweeps that repeat it, separated by commas.
     run
         Number of the run, counted from 0.
     start, duration
-        Of the first of these sweeps on the session clock, ms.
+        Start on the session clock and length of the first of these sweeps, ms.
     spike_times
-        ms from `start`.
+        Predicted spikes, ms from `start`.
     """
 
     readout: str
@@ -74,20 +74,20 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """What stands in an NWB file of one fit.
+    """The record of one fit in an NWB file.
 
     Parameters
     ----------
     label
-        By which it is found again.
+        Name under which the fit is stored.
     facts
         Model, cell, version, date ...; ``fit_json`` is the fit itself.
     parameters, scores
         Rows with the keys of `PARAMETERS` and `SCORES`.
     predictions, membranes
-        Of the model.
+        Spike trains and membrane voltages that the model predicts.
     step
-        Of the runs, ms: predicted spikes are not known finer.
+        Step of the runs, ms, which is the resolution of the predicted spikes.
     """
 
     label: str
@@ -100,7 +100,7 @@ class Stored:
 
 
 def list_labels(path: str | Path) -> tuple[str, ...]:
-    """Names of the fits that a file holds."""
+    """List the names of the fits in a file."""
     if not hdf5.is_hdf5(Path(path)):
         return ()
     with hdf5.open_file(Path(path)) as file:
@@ -109,12 +109,12 @@ def list_labels(path: str | Path) -> tuple[str, ...]:
 
 
 def read_stored_fits(path: str | Path) -> tuple[Stored, ...]:
-    """The fits that an NWB file holds, as they were written.
+    """Read the fits in an NWB file, as they were written.
 
     Raises
     ------
     RecordingError
-        If what stands there cannot be read.
+        If they cannot be read.
     """
     path = Path(path)
     try:

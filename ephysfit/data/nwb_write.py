@@ -1,8 +1,7 @@
-"""The way back: a fitted cell, its predicted spikes and its scores appended to the NWB file they came from.
+"""Writing fits: a fitted neuron, its predicted spikes and its scores appended to the NWB file of the recording.
 
 Everything goes into one processing module, ``ephysfit``; nothing that was in the file is changed. Predicted spikes
-stand in a units table of their own with ``source = "model"``, never in the file's, so that they never pass for
-recorded ones.
+are stored in a units table of their own with ``source = "model"``, so that they cannot be mistaken for recorded ones.
 
 The file is replaced as a whole: a copy is written beside it, checked against the NWB schema, and takes its place in one
 step. A crash or a full disk at any moment leaves the original as it was.
@@ -30,32 +29,32 @@ from ephysfit.errors import RecordingError
 from ephysfit.files import flush_to_disk
 
 SOURCE = "model"
-#: seconds after which an unfinished copy is nobody's
+#: seconds after which an unfinished copy is removed
 STALE = 3600.0
 
 
 def append_fit(path: str | Path, stored: Stored, out: str | Path | None = None) -> Path:
-    """Put a fit into an NWB 2 file.
+    """Append a fit to an NWB 2 file.
 
     Parameters
     ----------
     path
         The file.
     stored
-        What goes in; a fit of the same label must not be there yet.
+        The record of the fit; the file must not hold one with the same label.
     out
         Another file to write instead, so that the first stays as it is.
 
     Returns
     -------
     Path
-        Of the file written.
+        Path of the file written.
 
     Raises
     ------
     RecordingError
         If the file is not NWB 2, holds a fit of that label, cannot be written, changed meanwhile, or would not be
-        valid afterwards. It is then as it was.
+        valid afterwards. The file is then unchanged.
     """
     path = Path(path)
     target = path if out is None else Path(out)
@@ -93,7 +92,7 @@ def _check_target(path: Path, label: str) -> None:
 
 @contextmanager
 def _copy_beside(path: Path, target: Path) -> Iterator[Path]:
-    """A copy of the file in the folder of the target, removed again if it does not take the target's place."""
+    """Copy a file into the folder of the target; the copy is removed unless it takes the target's place."""
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     _remove_stale_copies(target)
     try:
@@ -107,7 +106,7 @@ def _copy_beside(path: Path, target: Path) -> Iterator[Path]:
 
 
 def _remove_stale_copies(target: Path) -> None:
-    """Remove what writers that were killed long ago left behind."""
+    """Remove the copies of writers that were killed long ago."""
     for left in target.parent.glob(f".{target.name}.*.partial"):
         if time.time() - left.stat().st_mtime > STALE:
             left.unlink(missing_ok=True)
@@ -115,7 +114,7 @@ def _remove_stale_copies(target: Path) -> None:
 
 @contextmanager
 def _silence_pynwb() -> Iterator[None]:
-    """pynwb warns about what it reads in the user's file: nothing that we wrote."""
+    """Suppress the warnings of pynwb, which concern the user's file and nothing written here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -138,7 +137,7 @@ def _add_containers(path: Path, stored: Stored) -> None:
 
 
 def _make_containers(stored: Stored) -> Iterator[Any]:
-    """The containers of one fit."""
+    """Make the containers of one fit."""
     label, model = stored.label, stored.facts.get("model", "neuron")
     facts = [{"key": k, "value": v} for k, v in stored.facts.items()]
     yield _make_table(f"{label}_fit", f"Fit {label}: a {model}, and how it was found.", FACTS, facts)
@@ -163,7 +162,7 @@ def _make_table(name: str, description: str, columns: Mapping[str, str], rows: R
 
 
 def _convert_cell(value: Any) -> Any:
-    """A cell of a table: text, or a float with NaN for nothing."""
+    """Convert a cell of a table: text, or a float with NaN for None."""
     return value if isinstance(value, str) else float("nan") if value is None else float(value)
 
 
@@ -195,7 +194,7 @@ def _make_membrane(name: str, membrane: Membrane, label: str) -> Any:
 
 
 def _validate(path: Path, original: Path) -> None:
-    """Raise where the schema finds fault with more than it found in the original."""
+    """Raise an error if the schema finds faults that the original did not have."""
     found = _find_faults(path)
     new = found - _find_faults(original) if found else found
     if new:

@@ -1,7 +1,7 @@
 """Samples that were never recorded: aborted sweeps filled up to their planned length, gaps filled with zeros.
 
-A live voltage is noisy. A voltage that stays at exactly one value, in a trace that was noisy right up to there, was not
-recorded. A simulated voltage without noise comes to rest gradually, and is left alone.
+A recorded voltage is noisy. If it stays at exactly one value in a trace that was noisy right up to that point, it was
+not recorded. A simulated voltage without noise settles gradually, and is left alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OFF = 200.0
 
 @dataclass(frozen=True)
 class Stretch:
-    """Samples `first` to `last` (not included) of a voltage stay at exactly `value`, mV."""
+    """A stretch of a voltage, samples `first` to `last` (excluded), that stays at exactly `value`, mV."""
 
     first: int
     last: int
@@ -47,10 +47,15 @@ class Stretch:
 
 
 def remove_padding(recording: Recording) -> Recording:
-    """The recording without samples that were never recorded.
+    """Remove samples that were never recorded.
 
     Aborted sweeps end where the recording ended, gaps are marked as not valid, and sweeps whose voltage is zero
-    throughout are rejected. What was taken stands in `Sweep.removed` and in the warnings.
+    throughout are rejected. `Sweep.removed` and the warnings state what was removed.
+
+    Parameters
+    ----------
+    recording
+        The recording as read from its file.
 
     Raises
     ------
@@ -75,7 +80,7 @@ def remove_padding(recording: Recording) -> Recording:
 
 
 def remove_sweep_padding(sweep: Sweep) -> Sweep:
-    """One sweep without what was never recorded.
+    """Remove the samples of one sweep that were never recorded.
 
     Raises
     ------
@@ -96,7 +101,7 @@ def remove_sweep_padding(sweep: Sweep) -> Sweep:
 
 
 def _find_constant_stretches(voltage: Trace, shortest: int) -> list[Stretch]:
-    """Stretches of one exact value, of at least so many samples."""
+    """Find stretches of one exact value, of at least so many samples."""
     edges = np.flatnonzero(np.diff(voltage) != 0) + 1  # NaN differs from itself
     bounds = np.concatenate([[0], edges, [len(voltage)]])
     long = np.flatnonzero(np.diff(bounds) >= shortest)
@@ -104,7 +109,7 @@ def _find_constant_stretches(voltage: Trace, shortest: int) -> list[Stretch]:
 
 
 def _find_end(voltage: Trace, dt: float, still: list[Stretch]) -> int:
-    """Where the recording ended: at the first sample of the padding, if there is any."""
+    """Find where the recording ended: at the first sample of the padding, if there is any."""
     off = _find_headstage_off(voltage, dt)
     if off < len(voltage):
         return off
@@ -117,7 +122,7 @@ def _find_end(voltage: Trace, dt: float, still: list[Stretch]) -> int:
 
 
 def _find_headstage_off(voltage: Trace, dt: float) -> int:
-    """Where a voltage left what any membrane reaches and did not come back before the end."""
+    """Find where a voltage left the range of any membrane for good."""
     sane = np.flatnonzero(~(np.abs(voltage) > OFF))
     end = int(sane[-1]) + 1 if sane.size else len(voltage)
     long_enough = (len(voltage) - end) * dt >= SHORTEST
@@ -126,7 +131,7 @@ def _find_headstage_off(voltage: Trace, dt: float) -> int:
 
 
 def _is_gap(voltage: Trace, dt: float, stretch: Stretch, still: list[Stretch]) -> bool:
-    """Whether a stretch inside a trace was filled in: zeros, or a value held that is not where the range ends."""
+    """Whether a stretch inside a trace was filled in: zeros, or one value that is not an end of the range."""
     if not stretch.first:
         return _is_lively(voltage[stretch.last :][::-1], dt, stretch) and not stretch.value
     clipped = stretch.value in (np.nanmin(voltage), np.nanmax(voltage)) and stretch.value != 0
@@ -135,14 +140,14 @@ def _is_gap(voltage: Trace, dt: float, stretch: Stretch, still: list[Stretch]) -
 
 
 def _stands_out(one: Stretch, still: list[Stretch], voltage: Trace) -> bool:
-    """Whether a stretch is zeros out of the blue, or far longer than all others: a simulated reset has many alike."""
+    """Whether a stretch is zeros after a jump, or far longer than all others: simulated resets are all alike."""
     if not one.value and abs(float(voltage[one.first - 1])) > JUMP:
         return True
     return one.size > LONGER * max((s.size for s in still if s is not one and s.value), default=0)
 
 
 def _is_lively(side: Trace, dt: float, stretch: Stretch) -> bool:
-    """Whether a trace that leads up to a stretch is noisy at its end, or far from the zeros that fill it."""
+    """Whether the trace before a stretch is noisy at its end, or far from the zeros that fill the stretch."""
     near = side[-max(round(BESIDE / dt), BESIDE_SAMPLES) :]
     near = near[np.isfinite(near)]
     if near.size and not stretch.value and near[-1] < RESTING:

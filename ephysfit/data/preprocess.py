@@ -1,4 +1,4 @@
-"""From what a reader found to what a fit may use: spikes, test pulses, leaking currents, junction potential, sanity."""
+"""Preparing what a reader found for a fit: spikes, test pulses, leaking currents, junction potential, quality."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from ephysfit.data.rules import Removed
 from ephysfit.data.source import File
 from ephysfit.errors import RecordingError
 
-#: option by which a reader gives the commanded current where another was recorded
+#: option by which a reader returns the commanded current although another was recorded
 COMMAND = "use_command"
 
 
 def prepare_recording(found: Recording, request: Request, file: File | None) -> Recording:
-    """What a reader found, made ready: each step says what it did in the notes and warnings of the sweeps.
+    """Prepare a recording: each step is documented in the notes and warnings of the sweeps.
 
     Parameters
     ----------
     found
-        As read, spikes not detected yet.
+        The recording as read, with spikes not detected yet.
     request
-        What the caller of `load` wants.
+        The options of `load`.
     file
-        Where a commanded current can be read from; None for objects in memory.
+        File from which a commanded current can be read; None for objects in memory.
     """
     recording = _select_kind(found, request.choice.kind)
     if request.padding == "cut":
@@ -62,14 +62,24 @@ def prepare_recording(found: Recording, request: Request, file: File | None) -> 
 
 
 def _select_kind(recording: Recording, kind: str | None) -> Recording:
-    """The sweeps of a kind, waveforms looked at where names say nothing."""
+    """Select the sweeps of a kind, judged by the waveform where the name gives no kind."""
     if kind is None or all(stimulus_kinds.is_of_kind(sweep.kind, kind) for sweep in recording.sweeps):
         return recording
     return recording.select(kind=kind)
 
 
 def add_spikes(recording: Recording, spikes: str | Mapping[str, Any], planned: bool = False) -> Recording:
-    """The recording with spikes as `load` was asked; planned currents that nobody recorded have none to look for."""
+    """Take or detect spikes as requested of `load`; planned currents that were never injected have none.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    spikes
+        As for `load`.
+    planned
+        Whether currents without a response are accepted.
+    """
     if planned and spikes in ("auto", "given"):
         unrecorded = [sweep.voltage is None and sweep.spike_source == "none" for sweep in recording.sweeps]
         if all(unrecorded):
@@ -89,7 +99,7 @@ def add_spikes(recording: Recording, spikes: str | Mapping[str, Any], planned: b
 
 
 def _replace_leaks(recording: Recording, leaks: Mapping[int, Leak], request: Request, file: File | None) -> Recording:
-    """Sweeps whose current follows the spikes get another one, or are refused."""
+    """Replace the current of sweeps where it follows the spikes, or reject them."""
     names = [recording.sweeps[k].name for k in leaks]
     commands = _read_commands(file, request, names) if request.leak == "replace" else {}
     kept, rejected = [], list(recording.rejected)
@@ -107,8 +117,7 @@ def _replace_leaks(recording: Recording, leaks: Mapping[int, Leak], request: Req
 
 
 def _take_command(sweep: Sweep, command: Sweep | str | None) -> Sweep | str:
-    """The command in place of a recorded current, shifted by the holding current that only the recording knows; or why
-    not."""
+    """Take the command in place of a recorded current, shifted by the recorded holding current; or explain why not."""
     if not isinstance(command, Sweep) or command.steps != sweep.steps:
         why = command if isinstance(command, str) else "the file holds no commanded current to take instead"
         ways = "leak='keep' takes it all the same"
@@ -121,7 +130,7 @@ def _take_command(sweep: Sweep, command: Sweep | str | None) -> Sweep | str:
 
 
 def _take_step_levels(sweep: Sweep) -> Sweep | str:
-    """The levels of a current in steps in place of it; or why not."""
+    """Take the levels of a current in steps in place of it; or explain why not."""
     levels = find_step_levels(sweep.current, sweep.dt, find_spike_samples(sweep))
     if levels is None:
         return "leak='step' takes the levels of steps, and this current does not move in steps"
@@ -134,7 +143,7 @@ def _replace_current(sweep: Sweep, current: Trace, note: str) -> Sweep:
 
 
 def _read_commands(file: File | None, request: Request, names: list[str]) -> dict[str, Sweep | str]:
-    """The commanded current of each sweep, cut like the sweep itself, or why there is none."""
+    """Read the commanded current of each sweep, cut like the sweep itself, or explain why there is none."""
     if file is None or COMMAND not in find_reader(file).options:
         return {}
     try:
@@ -146,7 +155,7 @@ def _read_commands(file: File | None, request: Request, names: list[str]) -> dic
 
 
 def _subtract_junction_potential(recording: Recording, potential: float | None) -> Recording:
-    """Voltages without the liquid junction potential, where one is given."""
+    """Subtract the liquid junction potential from the voltages, if one is given."""
     if not potential:
         return recording
     note = f"liquid junction potential of {potential:g} mV taken off"

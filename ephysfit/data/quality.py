@@ -1,6 +1,6 @@
-"""Sanity at the door: values that no patched neuron has, clipped or drifting sweeps, currents that leak the answer.
+"""Quality checks: values that no patched neuron has, clipped or drifting sweeps, currents that give the spikes away.
 
-Nothing is changed here. A finding is a sentence that says what was seen and what it usually means.
+Nothing is changed here. A finding is a sentence that states an observation and what it usually means.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ephysfit.arrays import Trace
+from ephysfit.arrays import Bool, Mask, Trace
 from ephysfit.data.drive import explain_undriven, find_contradiction
 from ephysfit.data.leaks import Leak
 from ephysfit.data.recording import Recording, Sweep
@@ -29,19 +29,19 @@ DRIFT = 10.0
 NEAR, FEW, ENOUGH = 0.8, 0.02, 20
 #: samples from which a noise is estimated, at most
 MANY = 1 << 21
-#: drop over the electrode that is worth a word, GOhm
+#: drop over the electrode that is worth a warning, GOhm
 UNBALANCED = 0.005
 
 
 def check_recording(recording: Recording, leaks: Mapping[int, Leak] | None = None) -> Recording:
-    """The recording with what was found written into the warnings of its sweeps.
+    """Check a recording and add the findings to the warnings of its sweeps.
 
     Parameters
     ----------
     recording
-        With its spikes.
+        The recording, with its spikes.
     leaks
-        Sweeps kept although their current follows the spikes, by position.
+        Artefacts of the sweeps that were accepted although their current follows the spikes, by position.
     """
     leak = {k: (str(one),) for k, one in (leaks or {}).items()}
     said = [dict.fromkeys([*s.warnings, *list_findings(s), *leak.get(k, ())]) for k, s in enumerate(recording)]
@@ -51,19 +51,19 @@ def check_recording(recording: Recording, leaks: Mapping[int, Leak] | None = Non
 
 
 def list_findings(sweep: Sweep) -> tuple[str, ...]:
-    """What is odd about a sweep, in sentences.
+    """List the oddities of a sweep, in sentences.
 
     Parameters
     ----------
     sweep
-        With its spikes.
+        The sweep, with its spikes.
 
     Examples
     --------
     >>> import numpy as np
     >>> list_findings(Sweep(np.zeros(1000), 0.1, voltage=np.full(1000, -0.065)))
     ("voltage around -0.065 mV: these look like volts, a factor of 1000 too small; if so, in a table units={'voltage': \
-'V'} says it",)
+'V'} corrects it",)
     """
     found = (check(sweep) for check in CHECKS)
     return tuple(sentence for sentence in found if sentence)
@@ -87,8 +87,8 @@ def _check_voltage_size(sweep: Sweep) -> str:
 
 
 def _suggest_unit(quantity: str, unit: str) -> str:
-    """How to say another unit than the file does."""
-    return f"; if so, in a table units={{{quantity!r}: {unit!r}}} says it"
+    """Suggest how to give a unit other than that of the file."""
+    return f"; if so, in a table units={{{quantity!r}: {unit!r}}} corrects it"
 
 
 def _check_current_size(sweep: Sweep) -> str:
@@ -102,7 +102,7 @@ def _check_current_size(sweep: Sweep) -> str:
 
 
 def _check_swapped(sweep: Sweep) -> str:
-    """Spikes in the current and none in the voltage: the channels changed places."""
+    """Check for swapped channels: spikes in the current and none in the voltage."""
     if sweep.voltage is None or len(sweep.spike_times) or not REST[0] <= np.median(sweep.current) <= REST[1]:
         return ""
     if REST[0] <= np.nanmedian(sweep.voltage) <= REST[1] or float(np.ptp(sweep.current)) < 50.0:
@@ -118,7 +118,11 @@ def _check_step(sweep: Sweep) -> str:
 
 
 def _check_rate(sweep: Sweep) -> str:
-    return f"{sweep.rate:.0f} spikes a second: no neuron keeps that up; is the step right?" if sweep.rate > 700 else ""
+    return (
+        f"{sweep.rate:.0f} spikes per second: no neuron keeps that up; is the sampling step right?"
+        if sweep.rate > 700
+        else ""
+    )
 
 
 def _check_intervals(sweep: Sweep) -> str:
@@ -144,13 +148,13 @@ def _has_flat_top(trace: Trace | None) -> bool:
     return any(_find_longest_run(trace == extreme) >= CLIPPED for extreme in (np.nanmax(trace), np.nanmin(trace)))
 
 
-def _find_longest_run(mask: np.ndarray) -> int:
+def _find_longest_run(mask: Bool[Mask, " time"]) -> int:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
 def _check_drift(sweep: Sweep) -> str:
-    """Rest moving under the same current: compares voltages at equal current early and late."""
+    """Check for a drift of the resting potential: compare voltages at equal current early and late in the sweep."""
     fifth = sweep.steps // 5
     if sweep.voltage is None or fifth < 100 or sweep.duration < 1000:
         return ""
@@ -166,11 +170,16 @@ def _check_drift(sweep: Sweep) -> str:
 
 
 def measure_electrode_drop(sweep: Sweep) -> float:
-    """How far the voltage jumps with the current within a sample or two, GOhm: what no bridge took off, or, where it
-    is negative, took too much.
+    """Measure how far the voltage jumps with the current within a sample or two, GOhm.
 
-    The electrode answers at once, the membrane needs its time constant; the answer at once is found by least squares
-    of the increments of the voltage on those of the current, spikes left out.
+    It is the resistance that the bridge left uncompensated; a negative value was compensated too much. The electrode
+    responds at once, the membrane with its time constant. The instantaneous response is found by regression of the
+    increments of the voltage on those of the current, without spikes.
+
+    Parameters
+    ----------
+    sweep
+        The sweep; 0 is returned without a voltage, or with fewer than 1000 samples.
 
     Examples
     --------
@@ -200,7 +209,7 @@ def measure_electrode_drop(sweep: Sweep) -> float:
 
 
 def _check_bridge(recording: Recording) -> list[str]:
-    """What the bridge left of the drop over the electrode, or took too much, in a sentence."""
+    """Check the bridge balance: a sentence on the drop over the electrode that is left or overcompensated."""
     drops = [drop for drop in map(measure_electrode_drop, recording.sweeps) if abs(drop) > UNBALANCED]
     if len(drops) < max(len(recording) / 2, 1):
         return []
@@ -212,7 +221,7 @@ def _check_bridge(recording: Recording) -> list[str]:
         ]
     return [
         f"the voltage jumps against the current by {1e3 * drop:.0f} MOhm: the bridge was balanced too far, so that "
-        "edges of the current stand upside down in the voltage (spikes are looked for without them)"
+        "edges of the current appear inverted in the voltage (spikes are detected without them)"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Recordings: what was injected into one cell and what the cell did, in ms, mV and pA."""
+"""Recordings: the current injected into one cell and the response of the cell, in ms, mV and pA."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Trace, Train
+from ephysfit.arrays import Array, Float64, Trace, Train
 from ephysfit.data import split, stimulus_kinds
 from ephysfit.data.repeats import Stimulus, group_repeats
 from ephysfit.data.spikes import LEFT_OUT, search_spikes
@@ -37,7 +37,7 @@ class NothingUsableError(StimulusError):
     Parameters
     ----------
     message
-        The reasons in a sentence.
+        The reasons, in a sentence.
     rejected
         Each sweep with its reason.
     """
@@ -48,7 +48,7 @@ class NothingUsableError(StimulusError):
 
 
 def _list_reasons(rejected: Sequence[Rejected], most: int = 5) -> str:
-    """Each reason once, with the sweeps it holds for."""
+    """List each reason once, with the sweeps to which it applies."""
     by_reason: dict[str, list[str]] = {}
     for one in rejected:
         by_reason.setdefault(one.reason, []).append(one.name)
@@ -74,15 +74,15 @@ class Recording:
     source
         Name of the file, ``"memory"`` for arrays.
     electrode
-        What the file says of the electrode: bridge balance (MOhm), bias current (pA) ...
+        Electrode settings in the file: bridge balance (MOhm), bias current (pA) ...
     rejected
         Sweeps found but not usable, with the reason.
     facts
-        Session facts as found: species, licence, notes ...
+        Facts of the session as found: species, licence, notes ...
     warnings
-        What was odd about the file as a whole.
+        Oddities of the file as a whole.
     loaded
-        How it came from its file: reader, options, what was corrected; kept in the provenance of a fit.
+        How it was loaded: reader, options, corrections; a fit stores this as provenance.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class Recording:
         time_axis: int | None = None,
         **facts: Any,
     ) -> Recording:
-        """A recording from arrays.
+        """Make a recording from arrays.
 
         Parameters
         ----------
@@ -134,13 +134,18 @@ class Recording:
         voltage
             mV, shape of `current`. Spikes are detected in it unless `spike_times` is given.
         spike_times
-            ms: one train for 1-D `current`, a sequence of trains (one a trial) for 2-D.
+            ms: one train for 1-D `current`, a sequence of trains (one per trial) for 2-D.
         cell
             Name of the cell.
         time_axis
-            0 where 2-D arrays are (time, trial), 1 where they are (trial, time) and look as if they were not.
+            0 if 2-D arrays are (time, trial), 1 if they are (trial, time) although they look transposed.
         **facts
-            Further fields of `Recording`.
+            Further fields of `Recording`, for example ``source=``.
+
+        Returns
+        -------
+        Recording
+            One sweep per trial.
 
         Raises
         ------
@@ -169,7 +174,7 @@ class Recording:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Read-only mappings do not pickle; batches send recordings between processes."""
+        """Pickle the read-only mappings as dictionaries, because batches send recordings between processes."""
         values = (getattr(self, f.name) for f in fields(self))
         return type(self), tuple(dict(v) if isinstance(v, Mapping) else v for v in values)
 
@@ -184,7 +189,7 @@ class Recording:
 
     @property
     def dt(self) -> float:
-        """The sampling step of all sweeps, ms; an error where sweeps differ."""
+        """The sampling step of all sweeps, ms; an error if sweeps differ."""
         steps = sorted({round(sweep.dt, 9) for sweep in self.sweeps})
         if len(steps) > 1:
             raise RecordingError(
@@ -199,12 +204,12 @@ class Recording:
 
     @property
     def planned(self) -> tuple[str, ...]:
-        """Names of the sweeps that nobody has recorded yet: a current, and neither a voltage nor spikes."""
+        """Names of the sweeps that are only planned: a current with neither a voltage nor spikes."""
         return tuple(sweep.name for sweep in self.sweeps if sweep.voltage is None and sweep.spike_source == "none")
 
     @property
     def n_spikes(self) -> int:
-        """Spikes of all sweeps together, valid ones."""
+        """Number of valid spikes of all sweeps together."""
         return sum(len(sweep.valid_spikes) for sweep in self.sweeps)
 
     @property
@@ -227,7 +232,7 @@ class Recording:
         indices: Sequence[int] | int | None = None,
         kind: str | None = None,
     ) -> Recording:
-        """The sweeps that meet all conditions given.
+        """Select the sweeps that meet all conditions given.
 
         Parameters
         ----------
@@ -244,7 +249,13 @@ class Recording:
         Raises
         ------
         RecordingError
-            If a name or a position does not exist, or nothing is left.
+            If a name or a position does not exist, or no sweep is left.
+
+        Examples
+        --------
+        >>> recording = Recording.of(np.ones((4, 500)), 0.1, spike_times=[[20.0]] * 4)
+        >>> [sweep.name for sweep in recording.select(indices=[0, -1])]
+        ['0', '3']
         """
         picked = list(self.sweeps)
         if indices is not None:
@@ -278,7 +289,18 @@ class Recording:
                 raise RecordingError(f"{self.cell}: no sweep is named {name!r}; {near(name, have)}")
 
     def cut(self, start: float, stop: float) -> Recording:
-        """Every sweep from `start` to `stop`, ms from its beginning; sweeps that end before `start` are left out."""
+        """Cut every sweep to a window; sweeps that end before it are left out.
+
+        Parameters
+        ----------
+        start, stop
+            Window, ms from the beginning of each sweep.
+
+        Raises
+        ------
+        RecordingError
+            If `stop` does not lie after `start`, or every sweep ends before `start`.
+        """
         if not stop > start:
             raise RecordingError(f"cut from {start} to {stop} ms: stop must lie after start")
         kept = [sweep.cut(start, stop) for sweep in self.sweeps if sweep.duration > start + sweep.dt / 2]
@@ -290,16 +312,21 @@ class Recording:
     def with_spikes(
         self, trains: Sequence[npt.ArrayLike] | None = None, only: str | None = None, **options: Any
     ) -> Recording:
-        """The same recording with other spikes: the trains given, or those detected with these options.
+        """Replace the spikes: by the trains given, or by those detected with these options.
 
         Parameters
         ----------
         trains
-            One train a sweep, ms. None detects them in the voltage.
+            One train per sweep, ms. None detects them in the voltage.
         only
             Detect only where `spike_source` is this, for example ``"none"``.
         **options
-            Of `detect_spikes`.
+            Options of `detect_spikes`.
+
+        Raises
+        ------
+        RecordingError
+            If the number of trains is not that of the sweeps, or there is no voltage to detect spikes in.
         """
         if trains is None:
             return self._with_sweeps(
@@ -315,24 +342,29 @@ class Recording:
         )
 
     def stimuli(self) -> tuple[Stimulus, ...]:
-        """Groups of sweeps that repeat one current up to noise, by first appearance; singles are groups of one."""
+        """Group the sweeps that repeat one current up to noise, by first appearance; singles are groups of one."""
         return group_repeats(self.sweeps)
 
     def split(self, test: str | float | Sequence[str] = "repeats") -> tuple[Recording, Recording]:
-        """Split into (train, test), never sharing a sample.
+        """Split the recording into training and test parts that share no sample.
 
         Parameters
         ----------
         test
-            ``"repeats"``: sweeps whose current comes back at least three times test, the others train. If nothing is
-            repeated, a fifth of the sweeps (spread over the recording) tests, or with fewer than five the last fifth
-            of each. If everything is repeated, a fifth of the stimuli tests, or with one stimulus the last fifth of it.
-            A number between 0 and 1: that last part of each sweep tests. A list: the sweeps of these names test.
+            ``"repeats"``: sweeps whose current occurs at least three times form the test part, the others the training
+            part. If no stimulus is repeated, or all are, a fifth of the stimuli (spread over the recording) is held out
+            for the test, or the last fifth of each sweep if there are fewer than five stimuli. A number between 0 and
+            1 holds out that last fraction of each sweep. A list holds out the sweeps of these names.
+
+        Returns
+        -------
+        train, test : Recording
+            The two parts.
 
         Raises
         ------
         RecordingError
-            If either side would be empty.
+            If either part would be empty.
         """
         asked = test if isinstance(test, str | int | float | np.floating) else self.select(names=list(test)).sweeps
         train, held = split.split_sweeps(self.sweeps, asked)
@@ -360,7 +392,7 @@ def _detect_in_sweep(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
 def _split_trials(
     current: npt.ArrayLike, voltage: npt.ArrayLike | None, spike_times: Any, dt: Any, time_axis: int | None
 ) -> tuple[list[Trace], Sequence[Trace | None], bool]:
-    """Trials of current and voltage, and whether there is a single one, given 1-D."""
+    """Split arrays into trials of current and voltage, and find whether there is a single 1-D one."""
     values = {"current": _convert_array(current, "current", "pA")}
     if voltage is not None:
         values["voltage"] = _convert_array(voltage, "voltage", "mV")
@@ -375,7 +407,7 @@ def _split_trials(
     return currents, voltages, out["current"].ndim == 1
 
 
-def _convert_array(values: npt.ArrayLike, what: str, unit: str) -> npt.NDArray[np.float64]:
+def _convert_array(values: npt.ArrayLike, what: str, unit: str) -> Float64[Array, "..."]:
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -383,7 +415,7 @@ def _convert_array(values: npt.ArrayLike, what: str, unit: str) -> npt.NDArray[n
 
 
 def _has_train_per_trial(spike_times: Any) -> bool:
-    """Whether there is a train for each trial, not one train of times."""
+    """Whether there is one train per trial, rather than a single train."""
     return spike_times is not None and not np.isscalar(spike_times) and any(np.ndim(train) for train in spike_times)
 
 
@@ -401,12 +433,12 @@ def _split_trains(spike_times: Any, n: int, single: bool) -> list[Any] | None:
 
 
 def join_recordings(recordings: Sequence[Recording]) -> Recording:
-    """Several files of one cell as one recording.
+    """Join several files of one cell into one recording.
 
     Parameters
     ----------
     recordings
-        At least one, all of the same cell: that is the caller's word.
+        At least one, all of the same cell, which is not checked.
 
     Examples
     --------
@@ -436,14 +468,14 @@ def join_recordings(recordings: Sequence[Recording]) -> Recording:
 
 
 def _find_common_words(names: Sequence[str]) -> str:
-    """The words that all names begin with."""
+    """Find the words with which all names begin."""
     words = [re.split(r"([_\- .]+)", name) for name in names]
     same = takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))
     return "".join(column[0] for column in same).rstrip("_- .")
 
 
 def _label_sweeps(recording: Recording) -> list[Sweep]:
-    """Sweeps named after their file too, so that names stay unique when files are joined."""
+    """Add the name of the file to those of its sweeps, so that names stay unique when files are joined."""
     stem = recording.source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     return [
         replace(sweep, name=f"{stem}/{sweep.name}", stimulus=sweep.stimulus or stem)

@@ -1,4 +1,4 @@
-"""Which sweeps repeat the same current: the basis of reliability, of held-out tests and of averages."""
+"""Grouping of sweeps that repeat the same current: the basis of reliability, held-out tests and averages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stimulus:
     dt
         Sampling step, ms.
     sweeps
-        The repeats.
+        The sweeps that repeat it.
     name
         Name of the stimulus in the file.
     """
@@ -61,16 +61,16 @@ class Stimulus:
 
 
 def is_same_current(a: Trace, b: Trace) -> bool:
-    """Whether two currents are the same up to recording noise and a small drift of the holding current.
+    """Whether two currents are the same, up to recording noise and a small drift of the holding current.
 
     Parameters
     ----------
     a, b
-        Currents, pA, shape (time,), sampled alike. Where one is shorter (an aborted sweep) the common part decides.
+        Currents, pA, shape (time,), at the same step. If one is shorter (an aborted sweep) the common part counts.
 
     Notes
     -----
-    `b` is regressed on `a`: the gain tells a step from a slightly larger step, where a correlation would not.
+    `b` is regressed on `a`: unlike a correlation, the gain distinguishes a step from a slightly larger one.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def _is_same(a: Trace, b: Trace, slack: float = 1.0) -> bool:
 
 
 def group_repeats(sweeps: Sequence[Sweep]) -> tuple[Stimulus, ...]:
-    """Groups of sweeps with the same current, in order of first appearance."""
+    """Group the sweeps with the same current, in order of first appearance."""
     groups: list[list[Sweep]] = []
     for sweep in sweeps:
         home = next((group for group in groups if _belongs_to(sweep, group[0])), None)

@@ -1,6 +1,6 @@
-"""Test pulses: the small step before the stimulus that says how the electrode is. Masked, never deleted.
+"""Test pulses: the small step before the stimulus that probes the electrode. They are masked, never deleted.
 
-A masked stretch is not scored and not fitted to, but its current stays: the model lives through it as the cell did.
+A masked stretch is neither scored nor fitted, but its current remains, so that the model receives it as the cell did.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAME = 0.03
 
 @dataclass(frozen=True)
 class Pulse:
-    """A rectangular pulse: start, stop (ms), amplitude above what comes before it (pA)."""
+    """A rectangular pulse: start and stop (ms), and amplitude relative to the current before it (pA)."""
 
     start: float
     stop: float
@@ -34,10 +34,10 @@ class Pulse:
 
 
 def mask_test_pulses(recording: Recording) -> Recording:
-    """The recording with the test pulses of its sweeps, if they begin with one, marked as not valid.
+    """Mark the test pulses at the beginning of the sweeps as not valid.
 
-    A pulse is a test pulse when nearly all sweeps begin with the same one, none of it makes the cell spike, and other
-    stimuli follow it. What a file marks itself is left alone.
+    A pulse is a test pulse if nearly all sweeps begin with the same one, it does not make the cell spike, and other
+    stimuli follow it. Pulses that the file marks itself are left alone.
     """
     pulse = find_shared_pulse(recording.sweeps)
     if pulse is None:
@@ -46,7 +46,7 @@ def mask_test_pulses(recording: Recording) -> Recording:
 
 
 def find_shared_pulse(sweeps: Sequence[Sweep]) -> Pulse | None:
-    """The test pulse with which the sweeps begin, or None.
+    """Find the test pulse with which the sweeps begin; None if there is none.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def find_shared_pulse(sweeps: Sequence[Sweep]) -> Pulse | None:
 
 
 def find_first_pulse(sweep: Sweep) -> Pulse | None:
-    """The first excursion of a current, if it is a short rectangle early in the sweep that comes back."""
+    """Find the first excursion of a current, if it is a short rectangular pulse early in the sweep; else None."""
     current, dt = sweep.current, sweep.dt
     calm = max(round(SHORTEST / dt), 3)
     last = min(round((EARLY + LONGEST) / dt), len(current))
@@ -99,7 +99,7 @@ def _is_same_pulse(a: Pulse, b: Pulse, dt: float) -> bool:
 
 
 def _is_followed(sweep: Sweep, pulse: Pulse) -> bool:
-    """Whether something else is injected after the pulse."""
+    """Whether another stimulus follows the pulse."""
     rest = sweep.current[round(pulse.stop / sweep.dt) + 1 :]
     return bool(rest.size and float(np.ptp(rest)) > 0.2 * abs(pulse.amplitude))
 
@@ -115,7 +115,7 @@ def _mask_pulse(sweep: Sweep, pulse: Pulse) -> Sweep:
 
 
 def mask_beginning(sweep: Sweep, until: float, note: str) -> Sweep:
-    """The sweep with its beginning, up to `until` ms, marked as not valid."""
+    """Mark the beginning of a sweep, up to `until` ms, as not valid."""
     whole = sweep.valid or ((0.0, sweep.duration),)
     valid = tuple((max(a, until), b) for a, b in whole if b > until)
     if not valid or valid == whole:

@@ -1,7 +1,7 @@
-"""Text tables of any program: where the numbers begin, what separates and marks them, what their columns are called.
+"""Layout of text tables of any program: first row of numbers, separator, decimal mark and names of the columns.
 
-Nothing is assumed of a program: the lines are looked at. What was understood is said in one line (`Layout`), and what
-can be read in two ways is refused with both.
+The layout is inferred from the lines alone, without assumptions on the program, and is described in one line
+(`Layout`). A table that can be read in two ways is refused, and the error states both.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from ephysfit.data.headings import Heading, read_heading, refuse_other_count, split_cells
 from ephysfit.errors import RecordingError, some
 
-#: what stands between cells, in this order where a line may be read in several ways; a blank means any white space
+#: separators of cells, in order of preference where a line can be read in several ways; a blank means any white space
 SEPARATORS = ("\t", ";", ",", "|", " ")
 SPOKEN = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "bars", " ": "spaces"}
-#: lines looked at to tell separator and decimal mark, evenly over the file
+#: lines examined for separator and decimal mark, evenly over the file
 SAMPLE = 300
-#: so many rows in a line are numbers
+#: consecutive rows of numbers that mark the beginning of the table
 FIRST_ROWS = 3
 COMMENTS = ("#", "%", "//")
-#: cells that say that there is no number
+#: cells that mark a missing number
 MISSING = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "none", "--")
 _EXPONENT = r"(?:[eE][-+]?\d+)?"
 NUMBER = {
@@ -41,12 +41,12 @@ _GROUPED = r"(?<![\d{0}])[-+]?[1-9]\d{{0,2}}(?:{0}\d{{3}})+(?![\d{0}])"
 
 @dataclass(frozen=True)
 class Layout:
-    """How a text table is laid out.
+    """The layout of a text table.
 
     Parameters
     ----------
     separator, decimal
-        Between cells (a blank means any white space), and in numbers.
+        Separator of cells (a blank means any white space), and decimal mark.
     columns
         Number of cells in a row.
     numeric
@@ -56,7 +56,7 @@ class Layout:
     heading
         Names of the columns, and the lines they were found in.
     empty
-        Positions of the columns of which the lines looked at hold nothing.
+        Positions of the columns that are empty in the lines examined.
     """
 
     separator: str
@@ -84,21 +84,21 @@ def find_layout(
     names: Sequence[str] | None = None,
     trust_first: bool = False,
 ) -> Layout:
-    """How the lines of a text table are laid out.
+    """Find the layout of a text table.
 
     Parameters
     ----------
     lines
-        Of the file, without their ends.
+        Lines of the file, without their ends.
     separator, decimal, names
-        Where they are known.
+        As given by the user; None infers them.
     trust_first
-        A first line 0, 1, 2 ... is a row of numbers, not the names that pandas gives to columns without.
+        Whether a first line 0, 1, 2 ... is a row of numbers, rather than the names that pandas gives to columns.
 
     Raises
     ------
     RecordingError
-        If there is no table in them, or they can be read in two ways.
+        If the lines hold no table, or can be read in two ways.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def is_comment(line: str) -> bool:
 
 
 def split_line(line: str, separator: str) -> list[str]:
-    """The cells of a line, without quotes and blanks around them.
+    """Split a line into cells, without quotes and blanks around them.
 
     Examples
     --------
@@ -169,7 +169,7 @@ class _Reading:
 
 
 def _list_readings(sample: list[str], separator: str | None, decimal: str | None) -> list[_Reading]:
-    """What the lines may be, each way with the part of the cells that it makes numbers of."""
+    """List the ways to read the lines, each with the fraction of the cells that become numbers."""
     found = []
     for between in (separator,) if separator else SEPARATORS:
         rows = [split_line(line, between) for line in sample]
@@ -208,7 +208,7 @@ def _holds_numbers(cells: Sequence[str], numeric: Sequence[int], decimal: str) -
 
 
 def _lay_out(lines: Sequence[str], body: list[int], reading: _Reading, names: Sequence[str] | None) -> Layout | str:
-    """The layout that a reading gives, or why it gives none."""
+    """Find the layout that follows from a reading, or explain why there is none."""
     first = _find_first_row(lines, body, reading)
     if first is None:
         return "no rows of numbers that follow each other"
@@ -228,7 +228,7 @@ def _is_labelled(row: str) -> bool:
 
 
 def _find_first_row(lines: Sequence[str], body: list[int], reading: _Reading) -> int | None:
-    """The first of some rows of numbers in a row: a single line of numbers before the names is none."""
+    """Find the first of several consecutive rows of numbers; a single line of numbers before the names is ignored."""
     run: list[int] = []
     longest: list[int] = []
     for k in body:
@@ -242,7 +242,7 @@ def _find_first_row(lines: Sequence[str], body: list[int], reading: _Reading) ->
 
 
 def _choose_layout(layouts: list[Layout | str], lines: Sequence[str], names: Sequence[str] | None) -> Layout:
-    """The one layout that holds, where names decide between several."""
+    """Choose the only valid layout; names decide between several."""
     sound = [layout for layout in layouts if isinstance(layout, Layout)]
     if not sound:
         raise RecordingError(next(layout for layout in layouts if isinstance(layout, str)))
@@ -260,12 +260,12 @@ def _choose_layout(layouts: list[Layout | str], lines: Sequence[str], names: Seq
 
 
 def _has_decimal_mark(lines: Sequence[str], layout: Layout) -> bool:
-    """Whether a decimal mark stands anywhere in the numbers."""
+    """Whether a decimal mark occurs anywhere in the numbers."""
     return any(layout.decimal in line for line in lines[layout.first :])
 
 
 def _refuse_numbers_above(lines: Sequence[str], layout: Layout) -> None:
-    """Raise where the line above the first row is of numbers too, but of another count: a sample must not get lost."""
+    """Raise an error if the line above the first row holds numbers too, but another count: it may be a sample."""
     above = [k for k in range(layout.first) if lines[k].strip()]
     cells = [c for c in split_line(lines[above[-1]], layout.separator) if c] if above else []
     if cells and all(is_number(cell, ".") or is_number(cell, ",") or _BROKEN.fullmatch(cell) for cell in cells):
@@ -277,7 +277,7 @@ def _refuse_numbers_above(lines: Sequence[str], layout: Layout) -> None:
 
 
 def _refuse_counting(line: str, layout: Layout) -> None:
-    """Raise where the first row counts its columns, as pandas names columns that have no names."""
+    """Raise an error if the first row counts its columns, as pandas names columns that have no names."""
     cells = split_line(line, layout.separator)
     counts = [str(k) for k in range(len(cells))]
     if (cells == counts and len(cells) > 2) or (not cells[0] and cells[1:] == counts[:-1]):
@@ -288,7 +288,7 @@ def _refuse_counting(line: str, layout: Layout) -> None:
 
 
 def _refuse_thousands(rows: Sequence[str], layout: Layout) -> None:
-    """Raise where every mark may as well separate thousands: 1,234 is 1234 or 1.234."""
+    """Raise an error if every decimal mark may also separate thousands: 1,234 is 1234 or 1.234."""
     mark = layout.decimal
     other = "." if mark == "," else ","
     text = "\n".join(rows)
@@ -305,14 +305,14 @@ def _refuse_thousands(rows: Sequence[str], layout: Layout) -> None:
         return
     number = grouped[0]
     raise RecordingError(
-        f"{number!r} may be {number.replace(mark, '')} or {number.replace(mark, '.')}, and no other number tells: give "
-        f"decimal={mark!r} if {'a comma' if mark == ',' else 'a point'} marks decimals, or save the table without "
+        f"{number!r} may be {number.replace(mark, '')} or {number.replace(mark, '.')}, and no other number decides: "
+        f"give decimal={mark!r} if {'a comma' if mark == ',' else 'a point'} marks decimals, or save the table without "
         f"separators of thousands (decimal={other!r} is refused for them)"
     )
 
 
 def _has_whole_numbers_too(rows: Sequence[str], layout: Layout) -> bool:
-    """Whether a column holds numbers with three decimals beside numbers with none, as thousands do."""
+    """Whether a column holds numbers with three decimals and numbers with none, as thousands do."""
     for j in layout.numeric:
         cells = [split_line(row, layout.separator) for row in rows if row.strip() and not is_comment(row)]
         column = [c[j] for c in cells if len(c) > j and is_number(c[j], layout.decimal)]

@@ -1,4 +1,4 @@
-"""What a recording is read from: a path, or an address that behaves like one."""
+"""Sources of recordings: paths, and addresses that behave like them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ephysfit.data.remote import Remote, is_remote
 from ephysfit.errors import RecordingError
 
 Source: TypeAlias = str | PathLike[str]
-#: what a reader opens: a path, or an address that behaves like one
+#: file that a reader opens: a path, or an address that behaves like one
 File: TypeAlias = Path | Remote
 
 
 def as_file(source: Source) -> File:
-    """The path or address of a source.
+    """Convert a source to a path that exists, or to an address.
 
     Raises
     ------

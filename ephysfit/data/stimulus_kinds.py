@@ -1,4 +1,4 @@
-"""What kind of stimulus a sweep has: by its name, through a table that a lab can extend, else by its waveform."""
+"""Kinds of stimuli, by name through a table that a lab can extend, and else by the waveform."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ephysfit.arrays import Trace
 from ephysfit.errors import RecordingError
 from ephysfit.files import expand_home
 
-#: names the table of a lab, beside the one in its usual place
+#: environment variable: the table of a lab, in place of the usual one
 VARIABLE = "EPHYSFIT_STIMULI"
 USUAL = Path("~/.config/ephysfit/stimulus_kinds.toml")
 #: stretches in which a waveform is looked at
@@ -33,7 +33,15 @@ FEW_MOVES, BENT = 0.12, 0.02
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of stimulus and the names by which it goes."""
+    """A kind of stimulus and the names by which it is known.
+
+    Attributes
+    ----------
+    name, family : str
+        The kind, and the broader kind it belongs to.
+    codes, words : tuple of str
+        Beginnings of stimulus names, and words anywhere in them.
+    """
 
     name: str
     family: str = ""
@@ -41,14 +49,14 @@ class Kind:
     words: tuple[str, ...] = ()
 
     def match_length(self, stimulus: str) -> int:
-        """Length of the longest of its names that this one contains; 0 where none does."""
+        """Length of the longest code or word that a stimulus name contains; 0 if it contains none."""
         low = stimulus.lower()
         found = [c for c in self.codes if low.startswith(c.lower())] + [w for w in self.words if w.lower() in low]
         return max(map(len, found), default=0)
 
 
 def read_kinds() -> tuple[Kind, ...]:
-    """All kinds, those of the lab's own table first."""
+    """Read all kinds, those of the lab's own table first."""
     named = os.environ.get(VARIABLE)
     own = expand_home(named or USUAL)
     if named and not own.is_file():
@@ -57,7 +65,7 @@ def read_kinds() -> tuple[Kind, ...]:
 
 
 def find_kind_by_name(stimulus: str) -> str:
-    """The kind that a stimulus name says; empty where it says none.
+    """Find the kind of a stimulus by its name; empty if the name gives none.
 
     Examples
     --------
@@ -72,14 +80,14 @@ def find_kind_by_name(stimulus: str) -> str:
 
 
 def is_of_kind(kind: str, wanted: str) -> bool:
-    """Whether a kind is the one wanted or of its family."""
+    """Whether a kind is the one wanted, or belongs to its family."""
     if kind == wanted:
         return True
     return any(k.family == wanted for k in read_kinds() if k.name == kind)
 
 
 def find_kind_by_waveform(current: Trace) -> str:
-    """The kind that a current looks like: ``"none"``, ``"step"``, ``"ramp"`` or ``"noise"``.
+    """Find the kind of a current by its waveform: ``"none"``, ``"step"``, ``"ramp"`` or ``"noise"``.
 
     Parameters
     ----------
@@ -120,7 +128,7 @@ def _read_built_in() -> tuple[Kind, ...]:
 
 @lru_cache(maxsize=8)
 def _read_table(path: Path, changed: int) -> tuple[Kind, ...]:
-    """A lab's table; read again when the file changed."""
+    """Read a lab's table, again if the file has changed."""
     try:
         return _parse_kinds(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
     except (OSError, ValueError) as error:

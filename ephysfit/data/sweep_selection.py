@@ -1,4 +1,4 @@
-"""Which sweeps train and which test, from a text: one grammar for the command line, manifests and saved fits.
+"""Selection of training and test sweeps by a text: one grammar for the command line, manifests and saved fits.
 
 A text names sweeps by words between commas. A word is the name of a sweep, a position (``3``) or a range of positions
 (``3-7``), the name of a file that was joined, a stimulus, or a pattern (``noise*``); the first reading that names any
@@ -19,21 +19,22 @@ from ephysfit.errors import SelectionError, near
 def divide_sweeps(
     recording: Recording, train: str | None = None, test: str | None = None
 ) -> tuple[Recording, Recording]:
-    """Training and test sweeps as two texts name them.
+    """Divide a recording into training and test sweeps, as two texts name them.
 
     Parameters
     ----------
     recording
-        To divide.
+        The recording to divide.
     train
-        Sweeps that train; all others where only `test` is given.
+        Training sweeps; all others if only `test` is given.
     test
-        Sweeps that test, a part of each sweep, or ``"repeats"``; all others where only `train` is given. With neither,
-        repeated stimuli test (`Recording.split`).
+        Test sweeps, a part of each sweep, or ``"repeats"``; all others if only `train` is given. With neither, repeated
+        stimuli form the test (`Recording.split`).
 
     Returns
     -------
-    (train, test)
+    train, test : Recording
+        The two parts.
 
     Raises
     ------
@@ -64,21 +65,21 @@ def divide_sweeps(
 
 
 def find_sweeps(recording: Recording, text: str, side: str = "") -> list[int]:
-    """Positions of the sweeps that a text names, in order.
+    """Find the positions of the sweeps that a text names, in order.
 
     Parameters
     ----------
     recording
-        With the sweeps.
+        The recording with the sweeps.
     text
         Words between commas.
     side
-        ``"train"`` or ``"test"``, for the error.
+        ``"train"`` or ``"test"``, for the error message.
 
     Raises
     ------
     SelectionError
-        If a word names no sweep, or there is none.
+        If a word names no sweep, or there is no word.
 
     Examples
     --------
@@ -108,12 +109,12 @@ def _check_sides(recording: Recording, train: list[int], test: list[int]) -> tup
 
 
 def _parse_part(text: str | None) -> float | None:
-    """A part of each sweep: a number with a point, so that 1 is a position and 0.2 a part."""
+    """Parse a part of each sweep: a number with a decimal point, so that 1 is a position and 0.2 a part."""
     return float(text) if text and re.fullmatch(r"0?\.\d+", text.strip()) else None
 
 
 def _find_word(recording: Recording, word: str) -> list[int]:
-    """Positions that one word names, by the first reading of it that names any."""
+    """Find the positions that one word names, by its first interpretation that names any."""
     stem = word.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     readings: tuple[Callable[[int, Any], bool], ...] = (
         lambda k, s: s.name == word,
@@ -130,6 +131,6 @@ def _find_word(recording: Recording, word: str) -> list[int]:
 
 
 def _parse_range(word: str) -> range:
-    """Positions of ``3`` or ``3-7``."""
+    """Parse ``3`` or ``3-7`` to positions."""
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
     return range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)

@@ -1,4 +1,4 @@
-"""Text files of any program: which encoding they are in, and what they say."""
+"""Encodings of text files of any program: finding them, and decoding the text."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import codecs
 
 from ephysfit.errors import RecordingError
 
-#: byte order marks, longest first, and what they say
+#: byte order marks, longest first, and their encodings
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
-#: what Windows programs write in western Europe and America
+#: encoding that Windows programs use in western Europe and America
 WINDOWS = "cp1252"
-#: control characters that text does not hold; tab, line ends, form feed and the end mark of DOS it does
+#: control characters that do not occur in text, unlike tab, line ends, form feed and the end mark of DOS
 _CONTROL = {c for c in range(32) if c not in (9, 10, 11, 12, 13, 26)}
 #: part of the bytes of two-byte text that are zero on one side, where numbers and English are written
 _ZEROS = 0.8
 
 
 def is_text(head: bytes) -> bool:
-    """Whether the first bytes of a file are text in an encoding that `decode_text` tells.
+    """Whether the first bytes of a file are text in an encoding that `decode_text` recognises.
 
     Examples
     --------
@@ -36,16 +36,17 @@ def is_text(head: bytes) -> bool:
 
 
 def decode_text(data: bytes, encoding: str | None = None) -> tuple[str, str]:
-    """The text of a file, and the encoding it is in.
+    """Decode the text of a file; also return its encoding.
 
-    By its mark, else UTF-16 by its zeros, else UTF-8, else what Windows programs write (cp1252).
+    The encoding follows from the byte order mark; else it is UTF-16 if half of the bytes are zero, else UTF-8, and else
+    that of Windows programs (cp1252).
 
     Parameters
     ----------
     data
         The whole file.
     encoding
-        Where it is known.
+        The encoding, if it is known.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def _decode(data: bytes, encoding: str) -> tuple[str, str]:
 
 
 def _find_encoding(head: bytes) -> tuple[str, bytes]:
-    """Encoding by the mark at the beginning or by zeros, and the mark."""
+    """Find the encoding by the mark at the beginning or by zeros; also return the mark."""
     for mark, encoding in MARKS:
         if head.startswith(mark):
             return encoding, mark

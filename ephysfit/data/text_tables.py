@@ -1,4 +1,4 @@
-"""The numbers of a text table: every line is a row of numbers, accounted for, or refused with its number."""
+"""Reading the numbers of a text table: every line is a row of numbers, accounted for, or refused with its number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ephysfit.data.sniffing import MISSING, Layout, find_layout, is_comment, is_
 from ephysfit.data.text_encoding import decode_text
 from ephysfit.errors import RecordingError
 
-#: lines of words behind the numbers that are left out and said
+#: lines of words after the numbers that are left out and reported
 FOOTER = 20
 #: separators that are easier to name than to write on a shell
 WORDS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " ", "bar": "|"}
@@ -26,18 +26,18 @@ _KEY = re.compile(r"\s*\w+=")
 
 @dataclass(frozen=True)
 class TextTable:
-    """What a text table holds.
+    """The contents of a text table.
 
     Parameters
     ----------
     arrays
-        Name to numbers, shape (row,); a column of words is one text that says so.
+        Name to numbers, shape (row,); a column of words becomes its first word.
     summary
-        How it was understood, in one line.
+        Description of the layout, in one line.
     notes
-        What was left out, in sentences.
+        Sentences on the lines that were left out.
     left_out
-        How many lines, or remarks behind rows, that is.
+        Number of lines, or remarks after rows, left out.
     """
 
     arrays: dict[str, npt.NDArray[Any]]
@@ -48,7 +48,17 @@ class TextTable:
 
 @dataclass
 class Lines:
-    """The lines of a table sorted: rows of numbers by block, and what else there is."""
+    """The lines of a table, sorted.
+
+    Attributes
+    ----------
+    blocks : list of list of str
+        Rows of numbers, by block.
+    comments, remarks : int
+        Number of comment lines, and of remarks after rows.
+    footer : list of str
+        Lines of words after the numbers.
+    """
 
     blocks: list[list[str]] = field(default_factory=lambda: [[]])
     comments: int = 0
@@ -62,7 +72,7 @@ class Lines:
 
     @property
     def left_out(self) -> int:
-        """What is not read, counted."""
+        """Number of lines and remarks that are not read."""
         return self.comments + self.remarks + len(self.footer)
 
 
@@ -75,21 +85,21 @@ def read_text(
     decimal: str | None = None,
     encoding: str | None = None,
 ) -> TextTable:
-    """The columns of a text table.
+    """Read the columns of a text table.
 
     Parameters
     ----------
     path
         The file.
     skip
-        Lines at its beginning to pass over.
+        Number of lines to skip at its beginning.
     names, separator, decimal, encoding
-        Where they are known; otherwise they are told by the lines.
+        As given by the user; None infers them from the lines.
 
     Raises
     ------
     RecordingError
-        If there is no table, it can be read in two ways, or a line among the rows is none.
+        If there is no table, it can be read in two ways, or a line among the rows is not a row.
     """
     separator, decimal = _check_marks(separator, decimal)
     text, encoding = decode_text(path.read_bytes(), encoding)
@@ -111,12 +121,12 @@ def read_text(
 
 
 def _check_marks(separator: str | None, decimal: str | None) -> tuple[str | None, str | None]:
-    """Separator and decimal mark as characters, if they can be ones."""
+    """Check a separator and a decimal mark, and return them as characters."""
     between = WORDS.get(separator or "", separator)
     if between is not None and (len(between) != 1 or between.isalnum()):
         raise RecordingError(f"separator={separator!r}: give one character, or one of {', '.join(WORDS)}")
     if decimal not in (None, ".", ","):
-        raise RecordingError(f"decimal={decimal!r}: '.' or ','")
+        raise RecordingError(f"decimal={decimal!r}: give '.' or ','")
     return between, decimal
 
 
@@ -129,7 +139,7 @@ def _check_skip(skip: int | None, lines: Sequence[str]) -> int:
 
 
 def _read_numbers(lines: Sequence[str], layout: Layout) -> tuple[dict[int, npt.NDArray[Any]], Lines]:
-    """The numeric columns by position: parsed as a whole where all lines are rows, else line by line first."""
+    """Read the numeric columns by position: as a whole if all lines are rows, else after sorting the lines."""
     full = [line for line in lines if line and not line.isspace()]
     columns = _parse_rows(full, layout)
     sorted_ = Lines([full]) if columns is not None and _is_regular(full, columns, layout) else None
@@ -142,8 +152,7 @@ def _read_numbers(lines: Sequence[str], layout: Layout) -> tuple[dict[int, npt.N
 
 
 def _read_sparse_columns(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]]:
-    """Columns that looked empty where the lines were sampled, and hold numbers elsewhere: a few spike times beside
-    many samples."""
+    """Read columns that are empty in the lines examined, but hold numbers elsewhere, such as a few spike times."""
     found: dict[int, npt.NDArray[Any]] = {}
     for j in layout.empty:
         columns = _parse_rows(rows, replace(layout, numeric=(j,)))
@@ -153,7 +162,7 @@ def _read_sparse_columns(rows: list[str], layout: Layout) -> dict[int, npt.NDArr
 
 
 def _parse_rows(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]] | None:
-    """The numeric columns; None where a cell is no number."""
+    """Parse the numeric columns; None if a cell is not a number."""
     import pandas as pd  # a third of a second, and only for text
 
     try:
@@ -169,8 +178,7 @@ def _parse_rows(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]] 
 
 
 def _is_regular(rows: list[str], columns: dict[int, npt.NDArray[Any]], layout: Layout) -> bool:
-    """Whether every row has all its cells, and a number in one; where a column holds words, lines of words pass for
-    rows."""
+    """Whether every row has all its cells and at least one number; False for tables with columns of words."""
     if {*layout.numeric, *layout.empty} != {*range(layout.columns)}:
         return False
     known = ~np.isnan(columns[layout.numeric[0]])
@@ -185,7 +193,7 @@ def _is_regular(rows: list[str], columns: dict[int, npt.NDArray[Any]], layout: L
 
 
 def _sort_lines(lines: Sequence[str], layout: Layout) -> Lines:
-    """Every line as a row, a comment, a heading of the next block, or words behind the numbers; else refused."""
+    """Sort the lines into rows, comments, headings of blocks and words after the numbers; others are refused."""
     out = Lines()
     odd: list[tuple[int, str, list[str]]] = []
     for k, line in enumerate(lines, layout.first + 1):
@@ -213,7 +221,7 @@ def _sort_lines(lines: Sequence[str], layout: Layout) -> Lines:
 
 
 def _check_block(odd: list[tuple[int, str, list[str]]], layout: Layout) -> None:
-    """Raise where lines between rows are not a heading like the first one."""
+    """Raise an error if lines between rows are not a heading like the first one."""
     lines = [line.strip() for _, line, _ in odd]
     headed = layout.heading.lines and all(any(line.startswith(h) for line in lines) for h in layout.heading.lines)
     broken = [one for one in odd if layout.separator != " " and _looks_like_row(one[2], layout)]
@@ -222,7 +230,7 @@ def _check_block(odd: list[tuple[int, str, list[str]]], layout: Layout) -> None:
 
 
 def _looks_like_row(cells: Sequence[str], layout: Layout) -> bool:
-    """Whether a line that is no row begins with a number, as a damaged row does."""
+    """Whether a line that is not a row begins with a number, as a damaged row does."""
     return bool(cells) and re.match(r"[-+]?[.,]?\d", cells[0]) is not None
 
 
@@ -242,14 +250,14 @@ def _refuse_lines(odd: list[tuple[int, str, list[str]]], layout: Layout) -> None
 
 
 def _replace_other_cells(cells: Sequence[str], j: int, layout: Layout) -> list[str]:
-    """The cells of a line with numbers in place of all but one."""
+    """Replace all cells of a line but one by numbers."""
     return [cell if k == j else "0" for k, cell in enumerate(cells)] if cells[j] not in MISSING else ["0"] * len(cells)
 
 
 def _name_columns(
     columns: dict[int, npt.NDArray[Any]], layout: Layout, rows: Sequence[str]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Columns by name, or by position where they have none; nameless empty ones at the end are separators only."""
+    """Name the columns, by position if they have no name; nameless empty columns at the end are dropped."""
     names = list(layout.heading.names or map(str, range(layout.columns)))
     nameless = [not layout.heading.names or not name for name in names]
     while names and nameless[len(names) - 1] and _is_empty(columns, len(names) - 1, layout, rows):
@@ -271,7 +279,7 @@ def _is_empty(columns: dict[int, npt.NDArray[Any]], j: int, layout: Layout, rows
 
 
 def _find_first_word(j: int, layout: Layout, rows: Sequence[str]) -> str:
-    """The first word of a column that holds words."""
+    """Find the first word in a column of words."""
     for row in rows:
         cell = split_line(row, layout.separator)[j]
         if cell not in MISSING and not is_number(cell, layout.decimal):

@@ -1,4 +1,4 @@
-"""Trials: recordings on one grid as tensors, axes always `cell trial time`. The one crossing from NumPy to torch."""
+"""Trials: recordings on one grid as tensors, with axes always `cell trial time`; here NumPy arrays become tensors."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
-from ephysfit.arrays import Trace, Train
+from ephysfit.arrays import Bool, Float64, Mask, Trace, Train
 from ephysfit.data.recording import Recording, Sweep, check_step
 from ephysfit.errors import RecordingError
 
@@ -51,10 +51,10 @@ class Trials:
     ([[[0.5, 2.5, 4.5]]], [[[0, 1, 0]]])
     """
 
-    current: Tensor
-    spikes: Tensor
-    valid: Tensor
-    voltage: Tensor | None
+    current: Float64[Tensor, "cell trial time"]
+    spikes: Bool[Tensor, "cell trial time"]
+    valid: Bool[Tensor, "cell trial time"]
+    voltage: Float64[Tensor, "cell trial time"] | None
     dt: float
     spike_times: tuple[tuple[Train, ...], ...]
     names: tuple[str, ...] = ()
@@ -68,12 +68,12 @@ class Trials:
         recordings
             One cell or several; sweeps become trials, shorter ones and missing trials are padded.
         dt
-            Step, ms: an integer multiple of every recorded step. None: the recorded step, which must then be one.
+            Step, ms: an integer multiple of every recorded step. None: the recorded step, which all must then share.
 
         Raises
         ------
         RecordingError
-            If `dt` is no multiple of a recorded step, or the recorded steps differ and none is given.
+            If `dt` is not a multiple of a recorded step, or the recorded steps differ and none is given.
         """
         cells = (recordings,) if isinstance(recordings, Recording) else tuple(recordings)
         if not cells:
@@ -94,12 +94,12 @@ class Trials:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(cell, trial, time)."""
+        """Number of cells, trials and time steps."""
         cells, trials, steps = self.current.shape
         return cells, trials, steps
 
     def to(self, device: torch.device | str) -> Trials:
-        """The same trials with their tensors on another device."""
+        """Move the tensors to another device."""
         moved = {name: getattr(self, name).to(device) for name in ("current", "spikes", "valid")}
         return replace(self, voltage=None if self.voltage is None else self.voltage.to(device), **moved)
 
@@ -118,12 +118,13 @@ class _Grid:
     """One sweep in steps of `dt`."""
 
     current: Trace
-    spikes: npt.NDArray[np.bool_]
-    valid: npt.NDArray[np.bool_]
+    spikes: Bool[Mask, " time"]
+    valid: Bool[Mask, " time"]
     voltage: Trace | None
 
     @classmethod
     def of(cls, sweep: Sweep, dt: float) -> _Grid:
+        """Put a sweep on the grid."""
         k = _find_ratio(sweep, dt)
         n = sweep.steps // k
         if not n:
@@ -134,7 +135,7 @@ class _Grid:
         return cls(
             _average_blocks(sweep.current, n, k),
             _make_raster(sweep.spike_times, n, dt),
-            np.logical_and.reduce(_cut_blocks(sweep.mask(), n, k), axis=1),
+            np.logical_and.reduce(sweep.mask()[: n * k].reshape(n, k), axis=1),
             voltage,
         )
 
@@ -150,23 +151,24 @@ def _find_ratio(sweep: Sweep, dt: float) -> int:
     return k
 
 
-def _cut_blocks(samples: npt.NDArray, n: int, k: int) -> npt.NDArray:
-    return samples[: n * k].reshape(n, k)
-
-
 def _average_blocks(samples: Trace, n: int, k: int) -> Trace:
-    return samples[:n] if k == 1 else _cut_blocks(samples, n, k).mean(axis=1)
+    means: Trace = samples[: n * k].reshape(n, k).mean(axis=1)
+    return samples[:n] if k == 1 else means
 
 
-def _make_raster(train: Train, n: int, dt: float) -> npt.NDArray[np.bool_]:
+def _make_raster(train: Train, n: int, dt: float) -> Bool[Mask, " time"]:
     raster = np.zeros(n, dtype=bool)
     steps = np.floor(train / dt + ROUNDING).astype(np.int64)
     raster[steps[(steps >= 0) & (steps < n)]] = True
     return raster
 
 
-def _stack_padded(shape: tuple[int, int, int], rows: list[list], fill: float | bool) -> Tensor:
-    """Arrays of all cells and trials in one tensor, padded with `fill`."""
+#: samples of each trial of each cell; None where a trial has none
+Rows = Sequence[Sequence[Trace | Bool[Mask, " _"] | None]]
+
+
+def _stack_padded(shape: tuple[int, int, int], rows: Rows, fill: float | bool) -> Shaped[Tensor, "cell trial time"]:
+    """Stack the arrays of all cells and trials in one tensor, padded with `fill`."""
     array = np.full(shape, fill)
     for cell, row in enumerate(rows):
         for trial, samples in enumerate(row):

@@ -164,13 +164,13 @@ class TestLeaks:
     def test_refused_where_the_file_holds_no_command(self, leaking):
         recording = load(leaking)
         assert [r.name for r in recording.rejected] == ["response_00"]
-        assert "would leak the answer" in recording.rejected[0].reason
+        assert "would give the spikes away" in recording.rejected[0].reason
         assert "leak='keep'" in recording.rejected[0].reason
         assert "527 spikes in 60 s are lost" in recording.rejected[0].reason
         assert len(recording) == 10
         kept = load(leaking, leak="keep")
         assert len(kept) == 11
-        assert "leak the answer" in kept[0].warnings[0]
+        assert "give the spikes away" in kept[0].warnings[0]
 
     @pytest.mark.parametrize("path", [*pieces("steps_recorded"), *wholes("raphe/DRN164_5HT/current_steps.abf")])
     def test_replaced_by_the_command_where_the_protocol_holds_it(self, monkeypatch, path):

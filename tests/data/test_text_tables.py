@@ -139,7 +139,7 @@ def test_blocks_under_their_own_names_are_sweeps(tmp_path):
 
 
 def test_skip_and_names_where_the_lines_do_not_tell(tmp_path):
-    assert "line 1 ('400') holds numbers too, but is no row of 3" in refused(saved(tmp_path, ["400", *rows(" ")]))
+    assert "line 1 ('400') holds numbers too, but is not a row of 3" in refused(saved(tmp_path, ["400", *rows(" ")]))
     path = saved(tmp_path, ["3 400 7", *rows(" ")])
     ask = {"names": "time,current,voltage", "units": {"time": "ms", "current": "pA", "voltage": "mV"}}
     assert "time is not regular" in refused(path, **ask)

@@ -102,7 +102,7 @@ class TestFiles:
         np.testing.assert_allclose(recording[3].voltage, voltage[3])
         with pytest.raises(RecordingError, match=r"shape \(60, 60\).*smooth along the first axis"):
             read(tmp_path, current_pA=square.T, voltage_mV=voltage.T, time_ms=T[:60])
-        with pytest.raises(RecordingError, match="nothing tells which it is"):
+        with pytest.raises(RecordingError, match="nothing decides which it is"):
             load(saved(tmp_path, current_pA=RNG.normal(0, 9, (60, 60)), time_ms=T[:60]), planned=True)
 
     def test_times_and_trains_that_disagree_are_refused(self, tmp_path):

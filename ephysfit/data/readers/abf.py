@@ -1,6 +1,6 @@
 """Axon ABF 1 and 2: samples through neo; a commanded waveform through pyabf, only where it is rebuilt exactly.
 
-Channels are told by unit, never by name: labs rename channels and forget. A recorded current wins over a command.
+Channels are identified by unit, never by name, because labs rename them. A recorded current is preferred to a command.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OTHER_EPOCHS = {4: "triangle train", 5: "cosine train", 6: "resistance test", 7:
 
 
 def recognises(path: Path) -> bool:
-    """A file that begins with ``ABF``."""
+    """Whether a file begins with the signature of ABF."""
     with path.open("rb") as file:
         return file.read(4) in MAGIC
 
@@ -51,7 +51,7 @@ def read(
     use_command: bool = False,
     clamp: str | None = None,
 ) -> Recording:
-    """The sweeps of an ABF file.
+    """Read the sweeps of an ABF file.
 
     Parameters
     ----------
@@ -62,11 +62,11 @@ def read(
     voltage_channel, current_channel
         Positions of the channels, counted from 0, where several have a unit of voltage or of current.
     command
-        The injected current, pA, shape (time,) or (sweep, time), where the file does not hold it and you know it.
+        The injected current, pA, shape (time,) or (sweep, time), if the file does not hold it but you know it.
     use_command
-        Take the commanded current, rebuilt from the protocol, also where another was recorded.
+        Take the commanded current, rebuilt from the protocol, even if a current was recorded.
     clamp
-        ``"current"`` where this was current clamp whatever the header says.
+        ``"current"`` if this was current clamp whatever the header states.
     """
     choice = choice or Choice()
     reader = _open_file(path)
@@ -100,7 +100,7 @@ def read(
 
 
 def contents(path: Path) -> tuple[Header, ...]:
-    """Sweeps by the header, without samples."""
+    """List the sweeps by the header, without reading samples."""
     reader = _open_file(path)
     stimulus = PureWindowsPath(str(_decode_text(reader._axon_info.get("sProtocolPath")))).stem
     rate = float(reader.get_signal_sampling_rate(stream_index=0))
@@ -149,7 +149,7 @@ def _list_channels(channels: list[tuple[str, str]]) -> str:
 def _find_channel(
     channels: list[tuple[str, str]], known: dict[str, float], wanted: int | None, what: str
 ) -> int | None:
-    """The only channel with a unit of this kind, or the one asked for."""
+    """Find the only channel with a unit of this kind, or check the one requested."""
     fitting = [k for k, (unit, _) in enumerate(channels) if unit in known]
     if wanted is not None:
         if wanted not in fitting:
@@ -165,13 +165,14 @@ def _find_channel(
 
 
 def _read_signal(reader: Any, segment: int, channel: int, known: dict[str, float]) -> Trace:
-    """One channel of one sweep in our unit."""
+    """Read one channel of one sweep, in pA or mV."""
     raw = reader.get_analogsignal_chunk(
         block_index=0, seg_index=segment, stream_index=0, channel_indexes=np.array([channel])
     )
     facts = reader.header["signal_channels"][channel]
     factor = known[str(facts["units"])]
-    return (raw[:, 0].astype(np.float64) * float(facts["gain"]) + float(facts["offset"])) * factor
+    values: Trace = (raw[:, 0].astype(np.float64) * float(facts["gain"]) + float(facts["offset"])) * factor
+    return values
 
 
 def _read_sweep(
@@ -182,12 +183,12 @@ def _read_sweep(
 
 
 def _find_current(reader: Any, path: Path, amps: int | None, command: npt.ArrayLike | None) -> Callable[[int], Trace]:
-    """Where the current of each sweep comes from: given, recorded, or rebuilt."""
+    """Find the source of the current of each sweep: given, recorded, or rebuilt."""
     if command is not None:
         rows = np.atleast_2d(np.asarray(command, dtype=np.float64))
         if len(rows) not in (1, reader.segment_count(0)):
             raise StimulusError(
-                f"command: {len(rows)} rows for {reader.segment_count(0)} sweeps; give one, or one a sweep"
+                f"command: {len(rows)} rows for {reader.segment_count(0)} sweeps; give one, or one per sweep"
             )
         return lambda k: rows[k if len(rows) > 1 else 0]
     if amps is not None:
@@ -196,7 +197,7 @@ def _find_current(reader: Any, path: Path, amps: int | None, command: npt.ArrayL
 
 
 def _rebuild_command(path: Path) -> Callable[[int], Trace]:
-    """The commanded current, pA, of each sweep, from the protocol in the file."""
+    """Rebuild the commanded current, pA, of each sweep from the protocol in the file."""
     info = _open_file(path)._axon_info
     output = _find_commanding_output(abf_mode.read_outputs(info, path))
     if "listDACInfo" not in info:
@@ -215,7 +216,7 @@ def _rebuild_command(path: Path) -> Callable[[int], Trace]:
 
 
 def _find_commanding_output(outputs: tuple[Output, ...]) -> Output:
-    """The one output that commanded a current."""
+    """Find the one output that commanded a current."""
     enabled = [output for output in outputs if output.enabled]
     amps = [output for output in enabled if output.unit in units.TO_PA]
     if enabled and not amps:
@@ -287,17 +288,17 @@ def _check_mode(mode: Mode, recorded: bool) -> None:
     """Refuse voltage clamp, and a command that was not connected."""
     if mode.clamp == "voltage":
         raise RecordingError(
-            f"the protocol commands a voltage ({mode.why}): this is voltage clamp, what was injected followed from the "
-            "cell; clamp='current' says that it is current clamp all the same"
+            f"the protocol commands a voltage ({mode.why}): this is voltage clamp, and the injected current followed "
+            "from the cell; if it is current clamp all the same, give clamp='current'"
         )
     if mode.clamp == "zero" and not recorded:
         raise StimulusError(
             f"recorded with the current held at zero (I = 0, {mode.why}): the command was not injected; "
-            "clamp='current' says that it was"
+            "if it was, give clamp='current'"
         )
 
 
 def _describe_clamp(mode: Mode) -> dict[str, str]:
-    """What was clamped, in words; nothing where the header does not say."""
+    """Describe what was clamped, in words; empty if the header does not state it."""
     words = {"current": "current clamp", "zero": "current clamp with the command disconnected (I = 0)"}
     return {CLAMP: f"{words[mode.clamp]}: {mode.why}"} if mode.clamp in words else {}

@@ -1,7 +1,7 @@
-"""NWB 1 as the Allen Cell Types Database wrote it; no other library reads these files any more.
+"""NWB 1 as written by the Allen Cell Types Database; no other library reads these files any more.
 
 Epochs ``Sweep_N`` hold links to stimulus and response, ``Experiment_N`` marks the part without the test pulse, spike
-times lie under ``analysis``. Trap: files whose pipeline version is below 1.1 carry a `conversion` although their
+times are stored under ``analysis``. Trap: files whose pipeline version is below 1.1 carry a `conversion` although their
 samples are already in volts and amperes.
 """
 
@@ -33,7 +33,7 @@ SETTINGS = (("initial_access_resistance", "initial_access_resistance_MOhm"), ("s
 
 
 def recognises(path: Path) -> bool:
-    """HDF5 with an NWB version that begins with 1."""
+    """Whether a file is HDF5 with an NWB version that begins with 1."""
     if not hdf5.is_hdf5(path):
         return False
     with hdf5.open_file(path) as file:
@@ -41,14 +41,14 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, *, choice: Choice | None = None) -> Recording:
-    """The current-clamp sweeps of a file of the Allen Cell Types Database.
+    """Read the current-clamp sweeps of a file of the Allen Cell Types Database.
 
     Parameters
     ----------
     path
         The file.
     choice
-        Sweeps to read; samples of others are not touched.
+        Sweeps to read; samples of others are not read.
     """
     choice = choice or Choice()
     with hdf5.open_file(path) as file:
@@ -76,7 +76,7 @@ def read(path: Path, *, choice: Choice | None = None) -> Recording:
 
 
 def contents(path: Path) -> tuple[Header, ...]:
-    """Sweeps by their headers, without samples."""
+    """List the sweeps by their headers, without reading samples."""
     with hdf5.open_file(path) as file:
         return tuple(_read_header(file, name, k, path.stem) for k, name in enumerate(_list_sweeps(file)))
 
@@ -116,7 +116,7 @@ def _read_electrode(file: Any, names: list[str]) -> dict[str, float | str]:
 
 
 def _read_pipeline_version(file: Any) -> tuple[int, int]:
-    """Version of the pipeline that wrote the file; (0, 0) where it does not say."""
+    """Read the version of the pipeline that wrote the file; (0, 0) if it is not given."""
     info = file.get("general/generated_by")
     words = [] if info is None else [hdf5.decode_text(word) for word in np.asarray(info[()]).ravel()]
     for key, value in pairwise(words):
@@ -151,7 +151,7 @@ def _read_start(series: Any) -> float:
 
 
 def _read_samples(part: Any, factors: dict[str, float], default: str, scaled: bool) -> tuple[Trace, float]:
-    """The samples of an epoch's part in our unit, and their step in ms."""
+    """Read the samples of a part of an epoch, in pA or mV, and their step, ms."""
     series = part["timeseries"]
     first = int(hdf5.read_number(part, "idx_start") or 0)
     count = hdf5.read_number(part, "count")
@@ -169,7 +169,7 @@ def _read_samples(part: Any, factors: dict[str, float], default: str, scaled: bo
 
 
 def _read_valid_part(file: Any, name: str, sweep: Sweep) -> tuple[tuple[float, float], ...]:
-    """The part without the test pulse, ms."""
+    """Read the part of a sweep without the test pulse, ms."""
     part = file.get(f"epochs/{name.replace('Sweep', 'Experiment')}/stimulus")
     first, count = (
         (None, None) if part is None else (hdf5.read_number(part, "idx_start"), hdf5.read_number(part, "count"))
@@ -182,7 +182,7 @@ def _read_valid_part(file: Any, name: str, sweep: Sweep) -> tuple[tuple[float, f
 
 
 def _read_spikes(file: Any, name: str) -> Train | None:
-    """Spike times of the file, ms from the start of the sweep."""
+    """Read the spike times of the file, ms from the start of the sweep."""
     for place in SPIKES:
         if f"{place}/{name}" in file:
             return np.sort(np.asarray(file[f"{place}/{name}"][()], dtype=np.float64).ravel()) * 1e3

@@ -1,4 +1,4 @@
-"""Igor binary waves: voltage and current lie in a file each, and only the lab's naming says which belong together.
+"""Igor binary waves: voltage and current are stored in separate files, and only the lab's naming relates them.
 
 So the pair is given, never guessed: ``load("cell_v.ibw", current="cell_i.ibw")``, or for files of one naming scheme
 ``load(["ad0_1.ibw", "ad0_2.ibw"], current=("ad0", "ad1"))``.
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ephysfit import units
+from ephysfit.arrays import Array, Float64
 from ephysfit.data.assemble import Choice, align_traces, build, change_step
 from ephysfit.data.recording import Recording, Rejected, Sweep, check_step
 from ephysfit.errors import RecordingError, StimulusError, near, needed, some
@@ -32,7 +32,7 @@ MAGIC = {bytes(pair) for v in (1, 2, 3, 5) for pair in ((v, 0), (0, v))}
 
 
 def recognises(path: Path) -> bool:
-    """Suffix ``.ibw`` and the version number of a binary wave."""
+    """Whether a file has the suffix ``.ibw`` and the version number of a binary wave."""
     if path.suffix.lower() != ".ibw":
         return False
     with path.open("rb") as file:
@@ -47,7 +47,7 @@ def read(
     voltage_unit: str | None = None,
     current_unit: str | None = None,
 ) -> Recording:
-    """The sweeps of a voltage wave and its current wave: one, or one a column of two-dimensional waves.
+    """Read the sweeps of a voltage wave and its current wave: one, or one per column of two-dimensional waves.
 
     Parameters
     ----------
@@ -56,10 +56,10 @@ def read(
     choice
         Sweeps to read.
     current
-        The current wave: its path, from the folder of the voltage wave; or two texts (also one text with a comma
-        between them), of which the first is replaced by the second in the voltage wave's name.
+        Path of the current wave, relative to the folder of the voltage wave; or two texts (also one text with a comma
+        between them), of which the first is replaced by the second in the name of the voltage wave.
     voltage_unit, current_unit
-        Where the waves name none.
+        Units, if the waves do not give them.
     """
     volts = _read_wave(path)
     if volts.unit in units.TO_PA:
@@ -84,17 +84,17 @@ def read(
 
 @dataclass(frozen=True, eq=False)
 class Wave:
-    """A wave: its values (time, sweep), unit, step and start, ms."""
+    """A wave: its values, shape (time, sweep), their unit, and step and start, ms."""
 
     name: str
-    values: npt.NDArray[np.float64]
+    values: Float64[Array, "time sweep"]
     unit: str
     dt: float
     start: float
 
 
 def _find_current_wave(path: Path, current: str | Path | Sequence[str] | None) -> Path:
-    """The file of the current wave."""
+    """Find the file of the current wave."""
     if current is None:
         raise StimulusError(
             f"a voltage wave: which wave is its current is not in the file; {_suggest_current_wave(path)}"
@@ -117,7 +117,7 @@ def _find_current_wave(path: Path, current: str | Path | Sequence[str] | None) -
 
 
 def _suggest_current_wave(path: Path) -> str:
-    """How to name the current wave, the likely one first: as long, in a unit of current, and nearest by name."""
+    """Suggest how to give the current wave, the likeliest first: in a unit of current, and nearest by name."""
     beside = [p for p in path.parent.glob("*.ibw") if p != path]
     if not beside:
         return "give current=, and the wave's file: there is no other .ibw beside it"
@@ -139,7 +139,7 @@ def _is_current_wave(path: Path) -> bool:
 
 
 def _find_difference(a: str, b: str) -> tuple[str, str]:
-    """What stands in one name in place of what in the other; nothing where they differ in several places."""
+    """Find the texts in which two names differ; empty if they differ in several places."""
     blocks = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
     changed = [(a[i:j], b[k:m], a[:i]) for tag, i, j, k, m in blocks if tag != "equal"]
     if len(changed) != 1:
@@ -153,13 +153,13 @@ def _read_wave(path: Path) -> Wave:
     needed("igor2", "igor", f"{path.name}: a wave of Igor", RecordingError)
     from igor2 import binarywave
 
-    logging.getLogger("igor2").setLevel(logging.CRITICAL)  # it logs whole waves that it cannot read
+    logging.getLogger("igor2").setLevel(logging.CRITICAL)  # it logs entire waves that it cannot read
     wave = binarywave.load(str(path))["wave"]
     if not is_signal(wave["wData"]):
         raise RecordingError(f"wave {path.name} holds text, no samples: it is no signal")
     header, values = wave["wave_header"], np.asarray(wave["wData"], dtype=np.float64)
     if values.ndim not in (1, 2) or not values.size:
-        raise RecordingError(f"wave {path.name} of shape {values.shape}; (time,) or (time, sweep) wanted, not empty")
+        raise RecordingError(f"wave {path.name} of shape {values.shape}; (time,) or (time, sweep) is needed, not empty")
     second = _decode_text(header["dimUnits"][0] if "dimUnits" in header else header["xUnits"]) or "s"
     if second not in units.TO_MS:
         raise RecordingError(f"wave {path.name}: its first axis is in {second!r}, not a time")
@@ -175,7 +175,7 @@ def is_signal(values: Any) -> bool:
 
 
 def _decode_text(letters: Any) -> str:
-    """A short text that Igor keeps letter by letter."""
+    """Decode a short text that Igor stores letter by letter."""
     return b"".join(np.atleast_1d(letters).ravel().tolist()).split(b"\0")[0].decode("utf-8").strip()
 
 
@@ -188,7 +188,7 @@ def _find_factor(wave: Wave, given: str | None, known: dict[str, float], what: s
     return known[unit]
 
 
-def _make_sweep(mv: npt.NDArray[np.float64], volts: Wave, pa: npt.NDArray[np.float64], amps: Wave, name: str) -> Sweep:
+def _make_sweep(mv: Float64[Array, " _"], volts: Wave, pa: Float64[Array, " _"], amps: Wave, name: str) -> Sweep:
     current, voltage, note = align_traces(change_step(pa, amps.dt, volts.dt), amps.start, mv, volts.start, volts.dt)
     sweep = build(current, voltage, volts.dt, name, start=volts.start)
     return replace(sweep, warnings=(*sweep.warnings, note)) if note else sweep

@@ -1,7 +1,7 @@
 """Formats that neo reads and that record the current as a channel: WinWCP, WinEDR, Spike2, AxoGraph, NIX, Igor ...
 
-A segment is a sweep; its signals are told by unit. neo's own NWB reader is not used: it ignores offsets and flattens
-sweeps.
+A segment is a sweep; its signals are identified by unit. neo's own NWB reader is not used, because it ignores offsets
+and flattens sweeps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NAME = "neo"
 SUFFIXES = {".wcp", ".edr", ".smr", ".smrx", ".axgx", ".axgd", ".nix", ".pxp"}
 #: the package that neo needs for a kind of file, and the extra that installs it
 _NEEDS = {".nix": ("nixio", "nix"), ".pxp": ("igor2", "igor")}
-#: does a Matlab file hold a neo Block? Run by another interpreter: SciPy's parser crashes on some damaged files
+#: program that finds a neo Block in a Matlab file, run by another interpreter: SciPy crashes on some damaged files
 HOLDS_BLOCK = """
 import sys
 from scipy.io import whosmat
@@ -35,7 +35,7 @@ sys.exit(0 if any(name == "block" and kind in ("struct", "object") for name, _, 
 
 
 def recognises(path: Path) -> bool:
-    """A suffix that neo knows (these formats share no magic number), or a Matlab file with a neo Block in it."""
+    """Whether neo knows the suffix (these formats share no signature), or a Matlab file holds a neo Block."""
     if path.suffix.lower() == ".mat":
         return _holds_block(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -59,16 +59,16 @@ def read(
     voltage_channel: int | None = None,
     current_channel: int | None = None,
 ) -> Recording:
-    """The sweeps of a file that neo reads.
+    """Read the sweeps of a file with neo.
 
     Parameters
     ----------
     path
         The file.
     choice
-        Sweeps to keep.
+        Sweeps to read.
     voltage_channel, current_channel
-        Positions among the signals of a segment, counted from 0, where several have a fitting unit.
+        Positions among the signals of a segment, counted from 0, if several have a fitting unit.
     """
     blocks = _read_blocks(path)
     segments = [segment for block in blocks for segment in block.segments]
@@ -101,7 +101,19 @@ def from_segments(
     voltage_channel: int | None = None,
     current_channel: int | None = None,
 ) -> Recording:
-    """A recording from neo segments, one sweep each."""
+    """Make a recording from neo segments, one sweep each.
+
+    Parameters
+    ----------
+    segments
+        The segments.
+    choice
+        Sweeps to read.
+    source, cell
+        Names of the file and the cell.
+    voltage_channel, current_channel
+        As for `read`.
+    """
     names = [str(segment.name or f"segment_{k:03d}") for k, segment in enumerate(segments)]
     choice.check(names, [""])
     sweeps, rejected = [], []
@@ -131,11 +143,12 @@ def _read_sweep(segment: Any, name: str, voltage_channel: int | None, current_ch
     return replace(sweep, warnings=(*sweep.warnings, note)) if note else sweep
 
 
+#: one channel: unit, values in it, step and start, ms
 Channel = tuple[str, Trace, float, float]
 
 
 def _split_channels(signal: Any) -> list[Channel]:
-    """Unit, values in it, step and start in ms of each channel of a neo signal."""
+    """Split a neo signal into its channels."""
     unit = str(signal.units.dimensionality)
     dt = float(signal.sampling_period.rescale("ms").magnitude)
     start = float(signal.t_start.rescale("ms").magnitude)

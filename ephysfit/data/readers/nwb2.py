@@ -1,4 +1,4 @@
-"""NWB 2: current clamp with icephys tables, sweep tables, sweep numbers or bare pairs; spikes from a units table."""
+"""NWB 2: current clamp with icephys tables, sweep tables, sweep numbers or plain pairs; spikes of a units table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError, near
 
 NAME = "NWB 2"
-#: facts worth carrying along, by their place in the file
+#: facts that a recording takes over, by their place in the file
 FACTS = (
     "session_description", "general/notes", "general/data_collection", "general/related_publications",
     "general/institution", "general/subject/species", "general/subject/genotype", "general/subject/age",
@@ -44,7 +44,7 @@ SETTINGS = (("bias_current", "bias_current_pA", 1e12), ("bridge_balance", "bridg
 
 
 def recognises(path: Path) -> bool:
-    """HDF5 with an NWB version that begins with 2."""
+    """Whether a file is HDF5 with an NWB version that begins with 2."""
     if not hdf5.is_hdf5(path):
         return False
     with hdf5.open_file(path) as file:
@@ -55,7 +55,7 @@ def recognises(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Options:
-    """How to read; see `read`."""
+    """Options of reading; see `read`."""
 
     choice: Choice
     electrode: str | None = None
@@ -75,24 +75,24 @@ def read(
     use_template: bool = False,
     clamp: str | None = None,
 ) -> Recording:
-    """The current-clamp sweeps of one electrode.
+    """Read the current-clamp sweeps of one electrode.
 
     Parameters
     ----------
     path
         The file; it is opened for reading only.
     choice
-        Sweeps to read; samples of others are not touched.
+        Sweeps to read; samples of others are not read.
     electrode
-        Name of the electrode, needed where several recorded.
+        Name of the electrode, needed if several recorded.
     add_bias
-        Add the amplifier's bias current, which files keep apart from the stimulus, to the injected current.
+        Add the amplifier's bias current, which files store separately from the stimulus, to the injected current.
     unit
-        Row of the units table that holds the spikes of this cell, where it has several.
+        Row of the units table that holds the spikes of this cell, if the table has several.
     use_template
-        Take the template that the icephys tables link as the injected current, where they hold no stimulus.
+        Take the template that the icephys tables link as the injected current, if they hold no stimulus.
     clamp
-        ``"current"``: series of voltage clamp hold current clamp all the same, their numbers in volts and amperes.
+        ``"current"`` takes series of voltage clamp as current clamp, with their numbers in volts and amperes.
     """
     options = Options(choice or Choice(), electrode, add_bias, unit, use_template, clamp)
     with hdf5.open_file(path) as file:
@@ -127,13 +127,13 @@ def _take_template(pair: Pair) -> Pair:
 
 
 def _describe_clamp(pairs: list[Pair]) -> dict[str, str]:
-    """What was clamped, in words; nothing where a type does not say it."""
+    """Describe what was clamped, in words; empty if the type of a series does not state it."""
     read = [p.response.series for p in pairs if p.response is not None and p.response.series.kind == RESPONSE]
     return {} if any(series.declared for series in read) else {CLAMP: "current clamp by the type of the series"}
 
 
 def contents(path: Path) -> tuple[Header, ...]:
-    """Sweeps of all electrodes by their headers; no samples are touched."""
+    """List the sweeps of all electrodes by their headers; no samples are read."""
     with hdf5.open_file(path) as file:
         count: Counter[str] = Counter()
         found = []
@@ -154,7 +154,7 @@ def _make_header(pair: Pair, position: int, cell: str) -> Header:
 
 
 def _explain_refusal(pair: Pair) -> str:
-    """Why a sweep is no current clamp with a known current, as far as headers tell."""
+    """Explain why a sweep is not current clamp with a known current, as far as headers show; empty if it is."""
     if pair.problem or pair.response is None:
         return pair.problem
     kind = pair.response.series.kind
@@ -173,7 +173,7 @@ def _explain_refusal(pair: Pair) -> str:
 
 
 def _make_nothing_found_error(file: Any) -> RecordingError:
-    """The error for a file with no patch clamp in it, which says what there is."""
+    """Make the error for a file without patch-clamp series, which lists what there is."""
     units = file.get("units")
     if units is not None and "spike_times" in units:
         return StimulusError(
@@ -192,14 +192,14 @@ def _make_nothing_found_error(file: Any) -> RecordingError:
 
 
 def _list_plain_series(file: Any) -> list[tuple[str, Any]]:
-    """Series that may hold samples and do not say of what."""
+    """List the series of other types that may hold samples."""
     groups = [(place, file.get(place)) for place in PLACES]
     items = [(f"{place}/{name}", group.get(name)) for place, group in groups if group is not None for name in group]
     return [(path, item) for path, item in items if hasattr(item, "keys") and hasattr(item.get("data"), "attrs")]
 
 
 def _list_fits(file: Any) -> dict[str, str]:
-    """The fits that were written back into the file."""
+    """List the fits that were written back into the file."""
     module = file.get("processing/ephysfit")
     names = sorted(n.removesuffix("_fit") for n in module if n.endswith("_fit")) if module is not None else []
     return {"fits in this file": ", ".join(names)} if names else {}
@@ -210,7 +210,7 @@ def _find_series(pair: Pair) -> Series:
 
 
 def _choose_electrode(file: Any, pairs: list[Pair], wanted: str | None) -> str:
-    """The electrode to read: the only one that has current clamp, or the one asked for."""
+    """Choose the electrode: the only one with current clamp, or the one requested."""
     names = list(dict.fromkeys(_find_series(p).electrode for p in pairs))
     clamped = list(
         dict.fromkeys(_find_series(p).electrode for p in pairs if _find_series(p).kind in (RESPONSE, STIMULUS))
@@ -256,7 +256,7 @@ SweepsRead = tuple[list[Sweep], list[Rejected], dict[str, float | str]]
 def _find_unit_of_cell(
     file: Any, pairs: list[Pair], mine: list[Pair], options: Options
 ) -> tuple[Unit | None, tuple[str, ...]]:
-    """The recorded unit that is this cell, and what is to be said where the file holds units and none is taken."""
+    """Find the recorded unit of this cell, and warnings if the file holds units of which none is taken."""
     electrodes = {_find_series(p).electrode for p in pairs if _find_series(p).kind in (RESPONSE, STIMULUS)}
     needed = all(p.response is None for p in mine)
     return find_unit(file, options.unit, needed=needed, alone=len(electrodes) == 1)
@@ -280,7 +280,7 @@ def _read_sweeps(file: Any, pairs: list[Pair], options: Options, unit: Unit | No
 
 
 def _summarise_setting(values: set[float]) -> float | str:
-    """A setting, or the range it went through."""
+    """Summarise the values of a setting: one value, or their range."""
     return next(iter(values)) if len(values) == 1 else f"{min(values):g} to {max(values):g}"
 
 
@@ -313,7 +313,7 @@ def _read_sweep(file: Any, pair: Pair, options: Options, unit: Unit | None) -> S
 
 
 def _has_own_clock(pair: Pair, dt: float, stimulus_dt: float) -> bool:
-    """Whether the clock of a stimulus does not count, because the file pairs it with a response at another time.
+    """Whether the clock of a stimulus is to be ignored, because the file pairs it with a response at another time.
 
     Some writers start every stimulus at 0, a template was never played at the time it carries, and icephys rows give
     the samples themselves where only the response has time stamps with gaps.
@@ -347,7 +347,7 @@ def _add_bias_current(file: Any, series: Series, current: Trace, add: bool) -> t
 
 
 def _read_samples(file: Any, part: Part, factors: dict[str, float], default: str) -> tuple[Trace, float, float]:
-    """Values in our unit, the step and the start in ms of a stretch of a series."""
+    """Read the values of a part of a series, in pA or mV, with its step and start, ms."""
     series = part.series
     data = file[series.path]["data"]
     if len(data.shape) != 1 and not (len(data.shape) == 2 and data.shape[1] == 1):
@@ -360,10 +360,10 @@ def _read_samples(file: Any, part: Part, factors: dict[str, float], default: str
 
 
 def _find_scale(data: Any, factors: dict[str, float], default: str, series: Series) -> tuple[float, float]:
-    """Scale and offset of stored values into our unit."""
+    """Find the scale and offset that convert stored values to pA or mV."""
     unit = hdf5.decode_text(data.attrs.get("unit"), default)
     if series.declared and unit in (units.TO_MV | units.TO_PA) and unit not in factors:
-        unit = default  # the user says that the type, and the unit that comes with it, are wrong
+        unit = default  # the user states that the type, and the unit that comes with it, are wrong
     if unit not in factors:
         raise RecordingError(f"{series.name}: unit {unit!r} where {default} are wanted; {near(unit, factors)}")
     conversion, offset = float(data.attrs.get("conversion", 1.0)), float(data.attrs.get("offset", 0.0))
@@ -373,7 +373,7 @@ def _find_scale(data: Any, factors: dict[str, float], default: str, series: Seri
 
 
 def _measure_regular_step(item: Any, part: Part) -> float:
-    """The step, ms, of time stamps that lie on a grid."""
+    """Measure the step, ms, of time stamps that lie on a grid."""
     name = part.series.name
     if "timestamps" not in item:
         raise RecordingError(f"{name}: no positive sampling rate and no time stamps")

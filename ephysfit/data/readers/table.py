@@ -1,6 +1,6 @@
 """Tables of named columns with units: text of any program, npz, Matlab and parquet.
 
-One sample a row, `time_ms` (or `dt=`), `current_pA`, and `voltage_mV` or spike times; trials by a `trial` column. In
+One sample per row, `time_ms` (or `dt=`), `current_pA`, and `voltage_mV` or spike times; trials by a `trial` column. In
 npz and Matlab files an array may also be (trial, time), and spikes may come flat: `spike_times_ms` and `spike_trial`.
 """
 
@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Trace, Train
+from ephysfit.arrays import Array, Float64, Trace, Train
 from ephysfit.data import hdf5
 from ephysfit.data.assemble import SAME_RATE, Choice, build, round_step
 from ephysfit.data.columns import Column, assign_columns, find_unit, parse_column
@@ -37,10 +37,10 @@ HEAD = 4096
 #: time stamps, often printed with few digits, may leave a regular grid by this part of a step
 JITTER = 0.1
 BINARY = {b"PK\x03\x04": "npz", b"MATLAB 5": "mat", b"MATLAB 7.3": "mat73", b"PAR1": "parquet"}
-#: columns of one kind that are sweeps: "Trace #3 (mV)", "sweep_3_pA"
+#: names of columns that are sweeps: "Trace #3 (mV)", "sweep_3_pA"
 _SWEEP = re.compile(r"\b(trace|sweep|trial|episode|repeat|repetition)\s*[#_ ]?\s*(\d+)(?![\d.])", re.IGNORECASE)
 
-#: run by another interpreter: Matlab file in, npz of its numeric arrays out
+#: program of another interpreter: reads a Matlab file, writes an npz of its numeric arrays
 MAT_TO_NPZ = """
 import io, sys
 import numpy as np
@@ -58,7 +58,21 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class TableContents:
-    """What a file holds before anything is made of it: arrays by name, how it was understood, what was left out."""
+    """The raw contents of a table.
+
+    Attributes
+    ----------
+    arrays : mapping of str to ndarray
+        Arrays by name.
+    summary : str
+        Description of the layout of a text table.
+    notes : tuple of str
+        Sentences on the lines that were left out.
+    left_out : int
+        Number of lines left out.
+    objects : tuple of str
+        Names of the objects that are not arrays of numbers.
+    """
 
     arrays: Arrays
     summary: str = ""
@@ -68,7 +82,7 @@ class TableContents:
 
 
 def recognises(path: Path) -> bool:
-    """Text with separated columns, or an npz, Matlab 5 or parquet file by its first bytes."""
+    """Whether a file is text with separated columns, or npz, Matlab or Parquet by its first bytes."""
     return _find_file_kind(path) is not None
 
 
@@ -97,32 +111,31 @@ def read(
     decimal: str | None = None,
     encoding: str | None = None,
 ) -> Recording:
-    """The sweeps of a table.
+    """Read the sweeps of a table.
 
     Parameters
     ----------
     path
         The file.
     choice
-        Sweeps to keep.
+        Sweeps to read.
     columns
-        Which column (name or position) holds ``current``, ``voltage``, ``time``, ``spike_times``, ``trial``, where
-        names do not say. Several columns, as a list or a pattern (``"I_*"``), are one sweep each. None leaves a
-        quantity out.
+        Column (name or position) of ``current``, ``voltage``, ``time``, ``spike_times`` and ``trial``, if the names do
+        not show it. Several columns, as a list or a pattern (``"I_*"``), are one sweep each. None leaves a quantity
+        out.
     units
-        Units by quantity or by column, for example ``{"current": "nA"}``: where names do not say them, or say them
-        wrong.
+        Units by quantity or by column, for example ``{"current": "nA"}``, if the names do not show them or are wrong.
     dt
-        Sampling step, ms, where the table has no time.
+        Sampling step, ms, if the table has no times.
     cell
         Name of the cell; the file's stem by default.
     planned
-        Take currents alone too, with neither voltage nor spikes: what a fitted cell is to be given.
+        Accept currents with neither voltage nor spikes, which are to be simulated.
     time_axis
-        0 for arrays (time, trial), 1 for (trial, time), where nothing in the file tells.
+        0 for arrays (time, trial), 1 for (trial, time), if nothing in the file decides.
     skip, names, separator, decimal, encoding
-        Of text, where it does not tell by itself: lines to pass over at the beginning, names of the columns (also one
-        text with commas between them), what stands between cells and before decimals, and the encoding.
+        For text whose layout is not recognised: number of lines to skip at the beginning, names of the columns (also
+        one text with commas between them), separator of cells, decimal mark and encoding.
     """
     choice, columns = choice or Choice(), dict(columns or {})
     text = {
@@ -151,7 +164,7 @@ def read(
 
 
 def _split_names(names: Sequence[str] | str | None) -> list[str] | None:
-    """Names given as a list, or with commas between them as on the shell."""
+    """Split names that are given as a list, or separated by commas as on the command line."""
     if names is None:
         return None
     listed = names.split(",") if isinstance(names, str) else list(names)
@@ -172,8 +185,11 @@ def _read_arrays(path: Path, text: Mapping[str, Any]) -> TableContents:
 
 
 def _join_families(arrays: Arrays, columns: dict[str, Any], units: Mapping[str, str]) -> Arrays:
-    """The arrays with columns that are one sweep each put together as (trial, time): those asked for as a list or a
-    pattern, which `columns` then holds by name, and those numbered as traces or sweeps."""
+    """Join columns that are one sweep each as (trial, time).
+
+    These are the columns requested as a list or a pattern, which `columns` then holds by name, and those numbered as
+    traces or sweeps.
+    """
     out = dict(arrays)
     for quantity, wanted in columns.items():
         members = _find_members(wanted, out)
@@ -197,7 +213,7 @@ def _join_families(arrays: Arrays, columns: dict[str, Any], units: Mapping[str, 
 
 
 def _find_common_unit(quantity: str, members: Sequence[str]) -> str:
-    """The unit in the names of columns that are put together; empty where they have none.
+    """Find the unit in the names of columns that are joined; empty if they have none.
 
     Raises
     ------
@@ -215,7 +231,7 @@ def _find_common_unit(quantity: str, members: Sequence[str]) -> str:
 
 
 def _find_members(wanted: Any, arrays: Arrays) -> list[str]:
-    """The columns that a list, a text with commas or a pattern names; none where it is a single column."""
+    """Find the columns that a list, a text with commas or a pattern names; empty if it is a single column."""
     if isinstance(wanted, str) and wanted not in arrays:
         if any(c in wanted for c in "*?"):
             named = [name for name in arrays if fnmatch.fnmatchcase(name, wanted.replace("[", "[[]"))]
@@ -256,19 +272,19 @@ def _describe_objects(names: Sequence[str]) -> str:
 
 
 def _describe_columns(roles: Mapping[str, Column]) -> str:
-    """Which column was taken for what, in one line."""
+    """Describe in one line which column was taken for which quantity."""
     return ", ".join(f"{q} from {c.name!r}{f' ({c.how})' if c.how else ''}" for q, c in roles.items())
 
 
 def _add_notes(sweeps: list[Sweep], notes: Sequence[str], left_out: int) -> list[Sweep]:
-    """What was left out or turned, said with every sweep and counted with the first."""
+    """Add notes on what was left out or transposed to every sweep, and the count to the first."""
     out = [replace(sweep, notes=(*sweep.notes, *notes)) for sweep in sweeps] if notes else sweeps
     if left_out and out:
         out[0] = replace(out[0], removed=(*out[0].removed, Removed("words among the numbers", left_out, "lines")))
     return out
 
 
-def _convert_numbers(array: npt.NDArray[Any], column: Column) -> npt.NDArray[np.float64]:
+def _convert_numbers(array: npt.NDArray[Any], column: Column) -> Float64[Array, "..."]:
     if array.dtype == object and array.size == 1 and isinstance(array.flat[0], str):
         raise RecordingError(f"column {column.name!r} holds something that is not a number: {array.flat[0]}")
     if np.iscomplexobj(array):
@@ -283,11 +299,12 @@ def _convert_numbers(array: npt.NDArray[Any], column: Column) -> npt.NDArray[np.
         raise RecordingError(f"column {column.name!r} holds something that is not a number") from None
     if array.dtype == np.float32 and array.size == 1:
         values = np.full(values.shape, float(str(array.flat[0])))  # 0.1, not 0.10000000149
-    return values * column.factor
+    scaled: Float64[Array, "..."] = values * column.factor
+    return scaled
 
 
 def _find_known_step(values: Arrays, dt: float | None) -> float | None:
-    """The step that is given or stored, ms, as far as it can be one; None where times must tell."""
+    """Find the step that is given or stored, ms, if it is valid; None if it must follow from times."""
     stored = {q: float(values[q].flat[0]) for q in ("dt", "rate") if q in values and values[q].size}
     step = dt if dt is not None else stored.get("dt", 1e3 / stored["rate"] if stored.get("rate") else None)
     return step if isinstance(step, int | float) and np.isfinite(step) and step > 0 else None
@@ -309,11 +326,11 @@ def _make_sweeps(
     return sweeps, rejected
 
 
-Row = dict[str, npt.NDArray[np.float64]]
+Row = dict[str, Float64[Array, "..."]]
 
 
 def _split_trials(values: Arrays) -> list[tuple[str, Row]]:
-    """The arrays of each trial: rows of 2-D arrays, or parts of columns that share a trial number."""
+    """Split arrays into those of each trial: rows of 2-D arrays, or parts of columns that share a trial number."""
     current = values["current"]
     if current.ndim == 1 and "trial" in values:
         return _split_long_form(values)
@@ -328,8 +345,8 @@ def _split_trials(values: Arrays) -> list[tuple[str, Row]]:
     return rows
 
 
-def _find_trial_row(quantity: str, array: npt.NDArray[np.float64], k: int, n: int) -> npt.NDArray[np.float64]:
-    """Trial k of an array that has trials, or what all trials share."""
+def _find_trial_row(quantity: str, array: Float64[Array, "..."], k: int, n: int) -> Float64[Array, "..."]:
+    """Find trial k of an array with trials, or the array that all trials share."""
     if array.ndim == 2 and len(array) == n:
         return array[k]
     if array.ndim <= 1 and (n == 1 or quantity not in ("current", "voltage")):
@@ -355,8 +372,8 @@ def _find_train(values: Arrays, k: int, n: int) -> Train:
     return times.ravel()
 
 
-def _check_times(times: npt.NDArray[np.float64], current: npt.NDArray[np.float64]) -> None:
-    """Raise where spike times are no times, or a matrix of them has a trial a column."""
+def _check_times(times: Float64[Array, "..."], current: Float64[Array, "..."]) -> None:
+    """Raise an error if spike times are not times, or a matrix of them has one trial per column."""
     if times.shape == current.shape and times.size > 2 and np.isin(times, (0.0, 1.0)).all():
         raise RecordingError(
             f"spike_times of shape {times.shape} hold only 0 and 1: these mark the samples with a spike; give the "
@@ -367,13 +384,13 @@ def _check_times(times: npt.NDArray[np.float64], current: npt.NDArray[np.float64
                        for axis in (0, 1))  # fmt: skip
         if down and not along:
             raise RecordingError(
-                f"spike_times of shape {times.shape} rise down the columns and not along the rows: a row a trial is "
-                "wanted; transpose them"
+                f"spike_times of shape {times.shape} rise down the columns and not along the rows: one row per trial "
+                "is needed; transpose them"
             )
 
 
 def _split_long_form(values: Arrays) -> list[tuple[str, Row]]:
-    """Trials of a table in long form."""
+    """Split a table in long form into trials."""
     trial = values["trial"]
     if any(v.shape != trial.shape for v in values.values() if v.ndim == 1 and v.size != 1):
         raise RecordingError("columns are of different length")
@@ -402,7 +419,7 @@ def _make_sweep(name: str, row: Row, dt: float | None, planned: bool) -> Sweep:
 
 
 def _find_step(row: Row, n: int, dt: float | None) -> tuple[float, float]:
-    """Sampling step and time of the first sample, ms, from what there is: dt given, a dt, a rate, or times."""
+    """Find the sampling step and the time of the first sample, ms: from dt=, a stored step or rate, or times."""
     if dt is not None:
         return check_step(dt, "dt="), 0.0
     stored = _read_stored_step(row)
@@ -417,7 +434,7 @@ def _find_step(row: Row, n: int, dt: float | None) -> tuple[float, float]:
 
 
 def _read_stored_step(row: Row) -> float | None:
-    """The step that a dt or a rate says, ms."""
+    """Read the step, ms, from a stored step or rate."""
     if "dt" in row:
         return check_step(_read_scalar(row["dt"], "dt"))
     if "rate" not in row:
@@ -428,16 +445,16 @@ def _read_stored_step(row: Row) -> float | None:
     return check_step(1e3 / rate)
 
 
-def _read_scalar(values: npt.NDArray[np.float64], what: str) -> float:
+def _read_scalar(values: Float64[Array, "..."], what: str) -> float:
     if np.unique(values).size != 1:
-        raise RecordingError(f"{what} takes several values; one wanted")
+        raise RecordingError(f"{what} has several values; one is needed")
     return float(values.ravel()[0])
 
 
 def _measure_regular_step(time: Trace, n: int) -> tuple[float, float]:
     if time.shape != (n,) or n < 2 or not np.isfinite(time).all():
         raise RecordingError(
-            f"time of shape {time.shape} for {n} samples; one finite time a sample, at least two, wanted"
+            f"time of shape {time.shape} for {n} samples; one finite time per sample is needed, and at least two"
         )
     dt = float(time[-1] - time[0]) / (n - 1)
     off = np.abs(time - time[0] - np.arange(n) * dt).max()
@@ -464,7 +481,7 @@ def _read_npz(path: Path) -> TableContents:
 
 
 def _names_quantity(name: str) -> bool:
-    """Whether a name says a quantity, with a unit or without."""
+    """Whether a name contains a quantity, with a unit or without."""
     try:
         return parse_column(name) is not None
     except RecordingError:
@@ -472,14 +489,14 @@ def _names_quantity(name: str) -> bool:
 
 
 def _refuse_needed(objects: Sequence[str]) -> None:
-    """Raise where an array that cannot be opened holds a quantity, by its name."""
+    """Raise an error if an array that cannot be opened holds a quantity, by its name."""
     needed = [name for name in objects if _names_quantity(name)]
     if needed:
         raise RecordingError(_describe_objects(needed))
 
 
 def _read_mat(path: Path) -> TableContents:
-    """Numeric arrays of a Matlab file, parsed in a process of its own: SciPy's parser crashes on some damaged files."""
+    """Read the numeric arrays of a Matlab file in a separate process: SciPy's parser crashes on some damaged files."""
     done = subprocess.run([sys.executable, "-c", MAT_TO_NPZ, str(path)], capture_output=True, check=False, timeout=600)
     if done.returncode:
         last = done.stderr.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
@@ -492,7 +509,7 @@ def _read_mat(path: Path) -> TableContents:
 
 
 def _read_mat73(path: Path) -> TableContents:
-    """Numeric arrays of a Matlab 7.3 file, which is HDF5; Matlab keeps them column by column."""
+    """Read the numeric arrays of a Matlab 7.3 file, which is HDF5 with arrays stored column by column."""
     with hdf5.open_file(path) as file:
         found = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
         numbers = {name: item for name, item in found.items() if np.issubdtype(item.dtype, np.number) and item.shape}
