@@ -72,8 +72,9 @@ class Electrode:
         The current before the sweep is taken to be that of its first sample.
         """
         first = current[0]
-        filtered: Float64[Array, " time"] = scipy.signal.fftconvolve(current - first, self.kernel)[: len(current)]
-        return first * self.kernel.sum() + filtered
+        added: Float64[Array, " time"] = scipy.signal.fftconvolve(current - first, self.kernel)[: len(current)]
+        added += first * self.kernel.sum()
+        return added
 
 
 def measure_electrode(

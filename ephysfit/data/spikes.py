@@ -247,7 +247,7 @@ def _find_narrow(spikes: Spikes, dt: float, large: Bool[Mask, " spike"]) -> Bool
     return spikes.widths < max(NARROW, least)
 
 
-def _find_charging(spikes: Spikes, v: Trace, current: npt.ArrayLike | None, dt: float) -> npt.NDArray[np.bool_]:
+def _find_charging(spikes: Spikes, v: Trace, current: npt.ArrayLike | None, dt: float) -> Bool[Mask, " spike"]:
     """Find the events that are the response of a passive membrane to a pulse.
 
     They rise from its beginning and fall from its end, both as one exponential. A spike is delayed, accelerates before

@@ -64,7 +64,8 @@ def run_isolated(function: Callable[..., Result], *arguments: Any, patience: flo
     ended, value = pickle.loads(done.stdout)
     if not ended:
         raise value
-    return value
+    result: Result = value
+    return result
 
 
 def _format_arguments(arguments: tuple[Any, ...]) -> str:

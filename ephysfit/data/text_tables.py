@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ephysfit.arrays import Array, Float64
 from ephysfit.data.sniffing import MISSING, Layout, find_layout, is_comment, is_number, split_line
 from ephysfit.data.text_encoding import decode_text
 from ephysfit.errors import RecordingError
@@ -138,7 +139,7 @@ def _check_skip(skip: int | None, lines: Sequence[str]) -> int:
     return skip
 
 
-def _read_numbers(lines: Sequence[str], layout: Layout) -> tuple[dict[int, npt.NDArray[Any]], Lines]:
+def _read_numbers(lines: Sequence[str], layout: Layout) -> tuple[dict[int, Float64[Array, " row"]], Lines]:
     """Read the numeric columns by position: as a whole if all lines are rows, else after sorting the lines."""
     full = [line for line in lines if line and not line.isspace()]
     columns = _parse_rows(full, layout)
@@ -151,9 +152,9 @@ def _read_numbers(lines: Sequence[str], layout: Layout) -> tuple[dict[int, npt.N
     return {**columns, **_read_sparse_columns(sorted_.rows, layout)}, sorted_
 
 
-def _read_sparse_columns(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]]:
+def _read_sparse_columns(rows: list[str], layout: Layout) -> dict[int, Float64[Array, " row"]]:
     """Read columns that are empty in the lines examined, but hold numbers elsewhere, such as a few spike times."""
-    found: dict[int, npt.NDArray[Any]] = {}
+    found: dict[int, Float64[Array, " row"]] = {}
     for j in layout.empty:
         columns = _parse_rows(rows, replace(layout, numeric=(j,)))
         if columns is not None and not np.isnan(columns[j]).all():
@@ -161,7 +162,7 @@ def _read_sparse_columns(rows: list[str], layout: Layout) -> dict[int, npt.NDArr
     return found
 
 
-def _parse_rows(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]] | None:
+def _parse_rows(rows: list[str], layout: Layout) -> dict[int, Float64[Array, " row"]] | None:
     """Parse the numeric columns; None if a cell is not a number."""
     import pandas as pd  # a third of a second, and only for text
 
@@ -177,7 +178,7 @@ def _parse_rows(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]] 
     return {j: frame[j].to_numpy() for j in layout.numeric} if len(frame) == len(rows) else None
 
 
-def _is_regular(rows: list[str], columns: dict[int, npt.NDArray[Any]], layout: Layout) -> bool:
+def _is_regular(rows: list[str], columns: dict[int, Float64[Array, " row"]], layout: Layout) -> bool:
     """Whether every row has all its cells and at least one number; False for tables with columns of words."""
     if {*layout.numeric, *layout.empty} != {*range(layout.columns)}:
         return False
@@ -255,7 +256,7 @@ def _replace_other_cells(cells: Sequence[str], j: int, layout: Layout) -> list[s
 
 
 def _name_columns(
-    columns: dict[int, npt.NDArray[Any]], layout: Layout, rows: Sequence[str]
+    columns: dict[int, Float64[Array, " row"]], layout: Layout, rows: Sequence[str]
 ) -> dict[str, npt.NDArray[Any]]:
     """Name the columns, by position if they have no name; nameless empty columns at the end are dropped."""
     names = list(layout.heading.names or map(str, range(layout.columns)))
@@ -272,7 +273,7 @@ def _name_columns(
     return arrays
 
 
-def _is_empty(columns: dict[int, npt.NDArray[Any]], j: int, layout: Layout, rows: Sequence[str]) -> bool:
+def _is_empty(columns: dict[int, Float64[Array, " row"]], j: int, layout: Layout, rows: Sequence[str]) -> bool:
     if j in columns:
         return bool(np.isnan(columns[j]).all())
     return all(split_line(row, layout.separator)[j] in MISSING for row in rows)

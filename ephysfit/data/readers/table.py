@@ -348,7 +348,8 @@ def _split_trials(values: Arrays) -> list[tuple[str, Row]]:
 def _find_trial_row(quantity: str, array: Float64[Array, "..."], k: int, n: int) -> Float64[Array, "..."]:
     """Find trial k of an array with trials, or the array that all trials share."""
     if array.ndim == 2 and len(array) == n:
-        return array[k]
+        row: Float64[Array, "..."] = array[k]
+        return row
     if array.ndim <= 1 and (n == 1 or quantity not in ("current", "voltage")):
         return array
     raise RecordingError(f"{quantity} of shape {array.shape} for {n} trials of current")
