@@ -1,6 +1,6 @@
 """Sympy expressions as straight-line kernel code: shared parts once, products as fused multiply-adds, named constants.
 
-What is printed calls only names of `vectors.floats` / `scalars.numbers`, and one expression always prints alike, so
+What is printed calls only names of `simd.floats` / `scalar_math.numbers`, and one expression always prints alike, so
 that a forward run and its recomputation round alike and agree on every spike.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from ephysfit.kernels import templates
+from ephysfit.kernels import signature, templates
 from ephysfit.kernels.background_build import Order
 from ephysfit.kernels.kernel_files import module, written
 from ephysfit.kernels.tiles import vectors_work
@@ -14,7 +14,7 @@ from ephysfit.neuron.declaration_cache import kept
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.fingerprint import digest
 
-#: what kernels call, of `vectors.floats` or `scalars.numbers`
+#: what kernels call, of `simd.floats` or `scalar_math.numbers`
 EXPORTED = (
     "F", "LANES", "SQUARE", "load", "store", "loadi", "storei", "splat", "splati", "where", "bits", "lowest", "mask",
     "both", "no", "turn", "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1",
@@ -26,7 +26,7 @@ INLINED = ("kernels/tile_memory.py", "kernels/scalar_math.py", "kernels/simd_mat
 
 @cache
 def source(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
-    """Source of one kernel (``"forward"``, ``"reverse"`` or ``"tangent"``) of a neuron class."""
+    """Source of one kernel (`signature.KERNELS`) of a neuron class."""
     vector = variant.lanes > 1
     given = f'"{variant.element}", {variant.lanes}' if vector else f'"{variant.element}", {not vectors_work()}'
     header = templates.HEADER.format(
@@ -54,10 +54,16 @@ def kernel(neuron: type[Neuron], name: str, variant: Variant) -> Any:
     return getattr(module(name, source(neuron, name, variant)), name)
 
 
+@cache
+def sizes(neuron: type[Neuron], variant: Variant) -> tuple[int, int]:
+    """Of an information's kernel: numbers of a row of derivatives, and of all rows it keeps."""
+    made = module("information", source(neuron, "information", variant))
+    return made.WIDTH, made.WORK
+
+
 def order(neuron: type[Neuron], name: str, variant: Variant, current: str = "float64") -> Order:
     """What a worker needs to compile a kernel for currents of this type."""
-    letter = {"float32": "f", "float64": "d"}
-    types = templates.TYPES[name].replace("F", letter[variant.element]).replace("C", letter[current])
+    types = signature.types(name, variant.element, current)
     return Order(written(name, source(neuron, name, variant)), name, types)
 
 

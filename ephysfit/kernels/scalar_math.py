@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import operator
 from functools import cache
+from math import factorial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numba import njit
+
+from ephysfit.kernels.simd_math import horner, taylor
 
 
 @njit
@@ -37,11 +41,6 @@ def where(flag, x, y):
 
 
 @njit
-def bits(flag):
-    return np.int64(1) if flag else np.int64(0)
-
-
-@njit
 def lowest(word):
     return np.int64(0)
 
@@ -62,98 +61,56 @@ def fma(x, y, z):
 
 
 @njit
-def both(x, y):
-    return x and y
-
-
-@njit
-def no(x):
-    return not x
-
-
-@njit
-def splati(x):
-    return np.int64(x)
-
-
-def _phi1_terms(x: Any) -> Any:
-    total = 1.0
-    for k in range(20, 0, -1):
-        total = 1.0 + total * x / (k + 1)
-    return total
-
-
-def _dphi1_terms(x: Any) -> Any:
-    total = 0.0
-    for k in range(20, -1, -1):
-        total = total * x / (k + 3) + (k + 1)
-    return 0.5 * total
-
-
-def _fused() -> Any:
-    from ephysfit.kernels.simd import fused
-
-    return fused
+def exp(x):
+    # plain Python, where kernels run with NUMBA_DISABLE_JIT=1, raises what compiled code gives as infinity
+    return x * np.inf if x > 709.78 else math.exp(x)
 
 
 @cache
 def numbers(element: str, plain: bool = False) -> SimpleNamespace:
-    """As `vectors.floats`, for one row; `plain` does without any intrinsic."""
+    """As `simd.floats`, for one row; `plain` does without any intrinsic."""
     F = getattr(np, element)
-    multiply_add = fma if plain else _fused()
-    phi1_near, dphi1_near = njit(_phi1_terms), njit(_dphi1_terms)
-
-    @njit
-    def splat(x):
-        return F(x)
-
-    @njit
-    def exp(x):
-        return F(math.exp(x)) if x < 709.0 else F(np.inf)
-
-    @njit
-    def log(x):
-        return F(math.log(x))
-
-    @njit
-    def sqrt(x):
-        return F(math.sqrt(x))
-
-    @njit
-    def sin(x):
-        return F(math.sin(x))
-
-    @njit
-    def cos(x):
-        return F(math.cos(x))
-
-    @njit
-    def tanh(x):
-        return F(math.tanh(x))
-
-    @njit
-    def fabs(x):
-        return F(math.fabs(x))
-
-    @njit
-    def sigmoid(x):
-        return F(1) / (F(1) + exp(-x))
-
-    @njit
-    def softplus(x):
-        return F(max(x, F(0))) + F(math.log1p(math.exp(-math.fabs(x))))
-
-    @njit
-    def phi1(x):
-        return F(phi1_near(x)) if abs(x) < 1.0 else F((exp(x) - F(1)) / x)
-
-    @njit
-    def dphi1(x):
-        return F(dphi1_near(x)) if abs(x) < 1.0 else F((exp(x) * (x - F(1)) + F(1)) / (x * x))
-
-    return SimpleNamespace(
-        F=F, LANES=1, SQUARE=1, load=load, store=store, loadi=loadi, storei=storei, splat=splat, splati=splati,
-        where=where, bits=bits, lowest=lowest, mask=mask, turn=turn, fma=multiply_add, fabs=fabs, sqrt=sqrt, log=log,
-        sin=sin, cos=cos, both=both, no=no, exp=exp, sigmoid=sigmoid, softplus=softplus, phi1=phi1, dphi1=dphi1,
-        tanh=tanh,
+    space = SimpleNamespace(
+        F=F, LANES=1, SQUARE=1, load=load, store=store, loadi=loadi, storei=storei, splat=F, splati=np.int64,
+        where=where, bits=np.int64, lowest=lowest, mask=mask, turn=turn, fma=fma, both=operator.and_, no=operator.not_,
+        fabs=math.fabs, sqrt=math.sqrt, log=math.log, sin=math.sin, cos=math.cos, exp=exp, tanh=math.tanh,
     )  # fmt: skip
+    if not plain:
+        from ephysfit.kernels import simd
+
+        # a function of two lines takes a twentieth of a second to compile on its own, an intrinsic nothing
+        space.load, space.store = simd.single(element)
+        space.where, space.fma, space.exp = simd.where, simd.fused, math.exp
+    space.__dict__.update(_functions(F, space.exp, space.fma))
+    return space
+
+
+def _functions(F: Any, exp: Any, fma: Any) -> dict[str, Any]:
+    """Functions that the machine's library does not have, or not as exact."""
+    quotient = njit(error_model="numpy")  # a division by zero gives inf, as everywhere in kernels
+    expm1, log1p, fabs = math.expm1, math.log1p, math.fabs
+    polynomial = horner(F, fma)
+    c1, c2, c3, c4, c5, c6, c7, c8 = taylor(F, 8, lambda k: 1 / factorial(k + 1))
+    dp = taylor(F, 19, lambda k: (k + 1) / factorial(k + 2))
+    zero, one, near = F(0), F(1), F(2.0**-5)
+
+    @quotient
+    def sigmoid(x):
+        return one / (one + exp(-x))
+
+    @quotient
+    def softplus(x):
+        return max(x, zero) + log1p(exp(-fabs(x)))
+
+    @quotient
+    def phi1(x):
+        # most bins expect few spikes: eight terms are faster than a call of the library, and as exact
+        if fabs(x) < near:
+            return fma(fma(fma(fma(fma(fma(fma(c8, x, c7), x, c6), x, c5), x, c4), x, c3), x, c2), x, c1)
+        return (exp(x) - one) / x if x > one else expm1(x) / x
+
+    @quotient
+    def dphi1(x):
+        return polynomial(x, dp) if fabs(x) < one else (exp(x) * (x - one) + one) / (x * x)
+
+    return {"sigmoid": sigmoid, "softplus": softplus, "phi1": phi1, "dphi1": dphi1}

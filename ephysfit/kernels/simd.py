@@ -53,7 +53,8 @@ def _llvm(t: Any) -> ir.Type:
         return ir.VectorType(ir.IntType(1), t.lanes)
     if isinstance(t, Ints):
         return ir.VectorType(ir.IntType(32), t.lanes)
-    return ir.VectorType(ir.FloatType() if t.element == types.float32 else ir.DoubleType(), t.lanes)
+    element = ir.FloatType() if getattr(t, "element", t) == types.float32 else ir.DoubleType()
+    return ir.VectorType(element, t.lanes) if isinstance(t, Floats) else element
 
 
 def _register(kind: type[types.Type]) -> None:
@@ -230,6 +231,39 @@ def _transposed(b: Any, rows: list) -> list:
     return rows
 
 
+def _memory(t: types.Type, bytes_: int) -> tuple[Any, Any]:
+    """Load and store of a type from and to an array of its elements, at any place."""
+    kind = _llvm(t)
+
+    def address(context: Any, b: Any, array: Any, args: Any) -> Any:
+        data = context.make_array(array)(context, b, args[0]).data
+        return b.bitcast(b.gep(data, [args[1]]), kind.as_pointer())
+
+    def load(context: Any, array: Any, index: Any) -> Any:
+        def emit(c: Any, b: Any, s: Any, a: Any) -> Any:
+            value = b.load(address(c, b, array, a))
+            value.align = bytes_
+            return value
+
+        return t(array, types.intp), emit
+
+    def store(context: Any, array: Any, index: Any, value: Any) -> Any:
+        def emit(c: Any, b: Any, s: Any, a: Any) -> Any:
+            b.store(a[2], address(c, b, array, a)).align = bytes_
+            return c.get_dummy_value()
+
+        return types.void(array, types.intp, t), emit
+
+    return intrinsic(load), intrinsic(store)
+
+
+@cache
+def single(element: str) -> tuple[Any, Any]:
+    """Load and store of plain numbers: compiled in place, where a function would be compiled on its own first."""
+    number = getattr(types, element)
+    return _memory(number, number.bitwidth // 8)
+
+
 @cache
 def floats(element: str, lanes: int) -> SimpleNamespace:
     """What a kernel of this precision and width calls: loads, broadcasts, masks and functions.
@@ -244,28 +278,6 @@ def floats(element: str, lanes: int) -> SimpleNamespace:
     number = getattr(types, element)
     square = min(lanes, 512 // number.bitwidth)
     vector, counter, flags = Floats(number, lanes), Ints(lanes), Flags(lanes)
-
-    def memory(t: types.Type, bytes_: int) -> tuple[Any, Any]:
-        def address(context: Any, b: Any, array: Any, args: Any) -> Any:
-            data = context.make_array(array)(context, b, args[0]).data
-            return b.bitcast(b.gep(data, [args[1]]), _llvm(t).as_pointer())
-
-        def load(context: Any, array: Any, index: Any) -> Any:
-            def emit(c: Any, b: Any, s: Any, a: Any) -> Any:
-                value = b.load(address(c, b, array, a))
-                value.align = bytes_
-                return value
-
-            return t(array, types.intp), emit
-
-        def store(context: Any, array: Any, index: Any, value: Any) -> Any:
-            def emit(c: Any, b: Any, s: Any, a: Any) -> Any:
-                b.store(a[2], address(c, b, array, a)).align = bytes_
-                return c.get_dummy_value()
-
-            return types.void(array, types.intp, t), emit
-
-        return intrinsic(load), intrinsic(store)
 
     def broadcast(t: types.Type, scalar: types.Type) -> Any:
         def splat(context: Any, x: Any) -> Any:
@@ -303,8 +315,8 @@ def floats(element: str, lanes: int) -> SimpleNamespace:
 
         return types.void(source, starts, scratch, types.int64, types.int64), emit
 
-    load, store = memory(vector, number.bitwidth // 8)
-    loadi, storei = memory(counter, 4)
+    load, store = _memory(vector, number.bitwidth // 8)
+    loadi, storei = _memory(counter, 4)
     splat, splati = broadcast(vector, number), broadcast(counter, types.int32)
     space = SimpleNamespace(
         F=getattr(np, element), LANES=lanes, SQUARE=square, load=load, store=store, loadi=loadi, storei=storei,

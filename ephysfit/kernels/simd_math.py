@@ -1,6 +1,6 @@
 """exp, softplus and their kin as polynomials over vectors; LLVM's own would call the scalar library lane by lane.
 
-Worst relative errors against the exact value (measured in tests/simulation/test_compiled_math.py): 2.5 units in the
+Worst relative errors against the exact value (measured in tests/kernels/test_compiled_math.py): 2.5 units in the
 last place for exp, 4 for the others, over their whole range; overflow gives inf and underflow 0 as the library does.
 """
 
@@ -28,12 +28,12 @@ def _exponentials(v: SimpleNamespace) -> dict[str, Any]:
     ln2 = np.log(np.longdouble(2))
     ln2_high = F(0.693359375) if single else F(0.693145751953125)
     ln2_low = F(ln2 - np.longdouble(ln2_high))
-    ex = _taylor(F, 8 if single else 14, lambda k: 1 / factorial(k))
-    ph = _taylor(F, 11 if single else 18, lambda k: 1 / factorial(k + 1))
-    dp = _taylor(F, 11 if single else 19, lambda k: (k + 1) / factorial(k + 2))
-    at = _taylor(F, 8 if single else 17, lambda k: 1 / (2 * k + 1))
+    ex = taylor(F, 8 if single else 14, lambda k: 1 / factorial(k))
+    ph = taylor(F, 11 if single else 18, lambda k: 1 / factorial(k + 1))
+    dp = taylor(F, 11 if single else 19, lambda k: (k + 1) / factorial(k + 2))
+    at = taylor(F, 8 if single else 17, lambda k: 1 / (2 * k + 1))
     zero, half, one, two, top = F(0), F(0.5), F(1), F(2), F(20)
-    polynomial = _horner(v)
+    polynomial = horner(v.splat, v.fma)
 
     @njit
     def exp(x):
@@ -77,12 +77,13 @@ def _exponentials(v: SimpleNamespace) -> dict[str, Any]:
     return {"exp": exp, "sigmoid": sigmoid, "softplus": softplus, "phi1": phi1, "dphi1": dphi1, "tanh": tanh}
 
 
-def _taylor(F: Any, terms: int, coefficient: Any) -> tuple:
+def taylor(F: Any, terms: int, coefficient: Any) -> tuple:
+    """The first coefficients of a series, in a precision."""
     return tuple(F(coefficient(k)) for k in range(terms))
 
 
-def _horner(v: SimpleNamespace) -> Any:
-    splat, fma = v.splat, v.fma
+def horner(splat: Any, fma: Any) -> Any:
+    """A polynomial of a number or a vector, coefficients from the constant term on."""
 
     @njit
     def polynomial(x, coefficients):

@@ -6,19 +6,25 @@ margin ``u``; ``held`` and ``s`` are flags; ``l{i}`` is the derivative of the lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import sympy
 
-from ephysfit.kernels.expressions import Definition, choose
+from ephysfit.kernels.expressions import Definition, choose, ordered
 from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.roles import Role
 from ephysfit.neuron.stepping import Step, newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
 
 HELD, SPIKE, SLOPE, SOURCE, AT_MARGIN, U, RATE, WEIGHT = (
     symbol(n) for n in ("held", "s", "slope", "asked_now", "at_margin", "u", "rate", "weight")
 )
+
+
+#: a shared sum of at least so many coefficients gets a row of derivatives of its own: what a filter bank puts out and
+#: every gate reads then costs one row, not one a reader
+WIDE = 4
 
 
 def names(prefix: str, count: int) -> list[sympy.Symbol]:
@@ -28,7 +34,10 @@ def names(prefix: str, count: int) -> list[sympy.Symbol]:
 
 @dataclass(frozen=True)
 class Pieces:
-    """A neuron's step in kernel names; `free` and `held` are the increments of each state."""
+    """A neuron's step in kernel names; `free` and `held` are the increments of each state.
+
+    `potential` is the number of the state that is the membrane potential, if the neuron has one.
+    """
 
     states: tuple[str, ...]
     inputs: int
@@ -39,6 +48,7 @@ class Pieces:
     jump: tuple[sympy.Expr, ...]
     hazard: sympy.Expr | None
     rest: tuple[sympy.Expr, ...]
+    potential: int | None
 
     @property
     def x(self) -> list[sympy.Symbol]:
@@ -82,6 +92,16 @@ class Pieces:
     def tangents(self, detach: bool) -> Tangents:
         """Forward mode over one step."""
         return _tangents(self, detach)
+
+    @property
+    def log_hazard(self) -> sympy.Expr:
+        """Of the margin ``u``, the states after the flow and the coefficients: what `hazard` is the exponential of."""
+        assert self.hazard is not None
+        return sympy.expand_log(sympy.log(self.hazard), force=True).xreplace({sympy.Float(1.0): sympy.Integer(1)})
+
+    def rows(self, moving: tuple[int, ...]) -> Rows:
+        """Forward mode over one step of a run with given spikes, by these coefficients."""
+        return _rows(self, moving)
 
     def through_reset(self) -> list[Definition]:
         """``at_margin`` with the reset in the graph: what a spike changes directly and through the states it moves.
@@ -196,6 +216,143 @@ def _tangents(p: Pieces, detach: bool) -> Tangents:
     return Tangents(active, (rest, flow, margin, jump), [] if detach else graph)
 
 
+@dataclass(frozen=True)
+class Row:
+    """How the derivatives of one quantity, by all moving coefficients at once, follow from the rows of others.
+
+    Attributes
+    ----------
+    target : symbol
+        The quantity.
+    chain : tuple of (symbol, expression)
+        Quantities it reads that have a row, and its derivative by each.
+    direct : tuple of (column, expression)
+        Its derivative by each moving coefficient it reads itself.
+    """
+
+    target: sympy.Symbol
+    chain: tuple[tuple[sympy.Symbol, sympy.Expr], ...]
+    direct: tuple[tuple[int, sympy.Expr], ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Forward mode by rows: where `Tangents` spells out every derivative, a kernel loops over the columns of rows.
+
+    The spikes are given, so nothing goes through the margin's sign and no surrogate is needed; what is asked is the
+    derivative of ``rate``, here the log hazard.
+
+    Attributes
+    ----------
+    values : list of definitions
+        ``y``, the shared sums ``w`` and ``rate``, from ``x``, the inputs and the flag ``held``.
+    active : tuple of int
+        States that a moving coefficient reaches; their rows last from step to step.
+    flow : tuple of Row
+        Of ``w``, ``y`` and ``rate``, each after those it reads.
+    jump, rest : tuple of Row
+        Of ``j`` from ``y``, at a spike; of ``x`` at the beginning.
+    """
+
+    values: list[Definition]
+    active: tuple[int, ...]
+    flow: tuple[Row, ...]
+    jump: tuple[Row, ...]
+    rest: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """What a step computes, free and held."""
+
+    name: sympy.Symbol
+    free: sympy.Expr
+    held: sympy.Expr
+
+    @property
+    def read(self) -> set[sympy.Symbol]:
+        return self.free.free_symbols | self.held.free_symbols
+
+    def by(self, s: sympy.Symbol) -> sympy.Expr:
+        free, held = sympy.diff(self.free, s), sympy.diff(self.held, s)
+        return free if free == held else choose(HELD, held, free)
+
+    def row(self, live: set[sympy.Symbol], columns: dict[sympy.Symbol, int]) -> Row:
+        chain = [(s, self.by(s)) for s in sorted(self.read & live, key=str)]
+        direct = [(columns[s], self.by(s)) for s in sorted(self.read & columns.keys(), key=str)]
+        return Row(self.name, tuple((s, e) for s, e in chain if e != 0), tuple((k, e) for k, e in direct if e != 0))
+
+
+def _rows(p: Pieces, moving: tuple[int, ...]) -> Rows:
+    columns = {p.c[k]: n for n, k in enumerate(moving)}
+    wide, put = _shared([*p.free, *p.held, p.margin, p.log_hazard], set(p.c))
+    d = len(p.y)
+    put_in = replace(p, free=tuple(put[:d]), held=tuple(put[d : 2 * d]), margin=put[2 * d])
+    rate = put[-1]
+    if len(put_in.margin.free_symbols & set(p.c)) < WIDE:
+        rate = rate.xreplace({U: put_in.margin})
+    else:
+        wide = [*wide, (U, put_in.margin)]
+    states = [_Quantity(y, x + f, x + h) for x, y, f, h in zip(p.x, p.y, put_in.free, put_in.held, strict=True)]
+    quantities = {q.name: q for q in (*states, *(_Quantity(w, e, e) for w, e in wide), _Quantity(RATE, rate, rate))}
+    live = _live(p, quantities, set(columns))
+    jumps = [_Quantity(j, e, e) for j, e in p.jumps() if p.x[int(j.name[1:])] in live]
+    rests = [_Quantity(x, e, e) for x, e in zip(p.x, p.rest, strict=True)]
+    order = [s for s, _ in ordered([(q.name, sympy.Tuple(q.free, q.held)) for q in quantities.values()])]
+    return Rows(
+        values=[*wide, *put_in.advance(), (RATE, rate)],
+        active=tuple(k for k, x in enumerate(p.x) if x in live),
+        flow=tuple(quantities[s].row(live, columns) for s in order if s in live),
+        jump=tuple(q.row(live, columns) for q in jumps),
+        rest=tuple(row for q in rests if (row := q.row(set(), columns)).direct),
+    )
+
+
+def _live(p: Pieces, quantities: dict[sympy.Symbol, _Quantity], moving: set[sympy.Symbol]) -> set[sympy.Symbol]:
+    """Quantities, and states entering a step, whose value depends on a moving coefficient."""
+    live: set[sympy.Symbol] = set()
+    while True:
+        reached = live | moving
+        new = {s for s, q in quantities.items() if q.read & reached}
+        for x, y, jump, rest in zip(p.x, p.y, p.jump, p.rest, strict=True):
+            if y in live or (jump.free_symbols | rest.free_symbols) & reached:
+                new.add(x)
+        if new <= live:
+            return live
+        live |= new
+
+
+def _shared(expressions: list[sympy.Expr], coefs: set[sympy.Symbol]) -> tuple[list[Definition], list[sympy.Expr]]:
+    """Sums of many coefficients under names of their own (``w``), and the expressions that read them."""
+    found, reduced = sympy.cse(expressions, symbols=sympy.numbered_symbols("w", real=True), order="none")
+    wide: list[Definition] = []
+    narrow: dict[sympy.Symbol, sympy.Expr] = {}
+    for name, e in found:
+        e = e.xreplace(narrow)
+        if len(e.free_symbols & coefs) < WIDE:
+            narrow[name] = e
+        else:
+            wide.append((name, e))
+    out = [e.xreplace(narrow) for e in reduced]
+    for name, total in wide:
+        if total.is_Add:
+            out = [_with_sum(e, total, name) for e in out]
+    return wide, out
+
+
+def _with_sum(e: sympy.Expr, total: sympy.Expr, name: sympy.Symbol) -> sympy.Expr:
+    """Where a longer sum holds all terms of `total`, or all their negatives (which `sympy.cse` misses), its name."""
+    terms, negatives = set(total.args), {-a for a in total.args}
+
+    def shortened(a: sympy.Expr) -> sympy.Expr:
+        args = set(a.args)
+        if terms <= args:
+            return sympy.Add(*(args - terms), name)
+        return sympy.Add(*(args - negatives), -name) if negatives <= args else a
+
+    return e.replace(lambda a: a.is_Add, shortened)
+
+
 @cache
 def pieces(neuron: type[Neuron]) -> Pieces:
     """The pieces of a neuron class."""
@@ -215,6 +372,7 @@ def pieces(neuron: type[Neuron]) -> Pieces:
         jump=tuple(after.get(n, symbol(n)).xreplace(leaving) for n in s.states),
         hazard=None if s.hazard is None else s.hazard.xreplace({**leaving, MARGIN: U}),
         rest=tuple(sympy.sympify(r).xreplace(leaving) for r in s.rest),
+        potential=s.states.index(shown) if (shown := neuron.name_of(Role.POTENTIAL)) in s.states else None,
     )
 
 

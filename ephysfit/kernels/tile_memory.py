@@ -1,7 +1,11 @@
-"""Moving rows between memory (a row is contiguous in time) and a tile's scratch (a step's lanes are contiguous)."""
+"""What kernels do outside their loops over steps, as functions of plain numbers.
+
+Most of it moves rows between memory, where a row is contiguous in time, and a tile's scratch, where a step's lanes are.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 
@@ -45,3 +49,13 @@ def mark(scratch, lanes, rows, row, begin, at, t0, n):
         while low < end and at[low] < t0 + n:
             scratch[(at[low] - t0) * lanes + l] += 1
             low += 1
+
+
+@njit
+def add_products(block, count, product, total):
+    """Add the products of all pairs of columns, summed over the first rows of a block, to ``total[column, column]``."""
+    part = block[:count]
+    np.dot(part.T, part, product)  # into memory that is there: allocating it would take longer to compile than all this
+    for a in range(product.shape[0]):
+        for b in range(product.shape[1]):
+            total[a, b] += product[a, b]

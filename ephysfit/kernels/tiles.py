@@ -1,4 +1,25 @@
-"""Which row sits in which lane of which tile, and what a tile's rows share."""
+"""Which row sits in which lane of which tile, and what a tile's rows share.
+
+A *row* is one run of one cell: a cell and a trial. One machine instruction works on a vector of numbers, so rows are
+taken together: a *tile* is as many rows as a vector has places, its *lanes*, and steps through time as one. Here 6 rows
+in 2 tiles of 4 lanes; time goes to the right, in *segments* at whose beginnings a run may leave *checkpoints*
+(`templates`):
+
+    ::
+
+                    segment 0           segment 1           segment 2
+        tile 0    |o . . . . . . .    |o . . . . . . .    |o . . .     lane 0: row 0
+                  |o . . . . . . .    |o . . . . . . .    |o . . .     lane 1: row 1
+                  |o . . . . . . .    |o . . . . . . .    |o . . .     lane 2: row 2
+                  |o . . . . . . .    |o . . . . . . .    |o . . .     lane 3: row 3
+        tile 1    |o . . . . . . .    |o . . . . . . .    |o . . .     lane 0: row 4
+                  |o . . . . . . .    |o . . . . . . .    |o . . .     lane 1: row 5
+                  |(row 5 again: padding, whose results nobody reads)  lanes 2 and 3
+
+    o: a checkpoint, where states are kept; a column of dots in a tile: one step, one instruction for all its lanes
+
+Threads share the tiles. Rows that read one current sit in one tile where they can: then the tile reads it once.
+"""
 
 from __future__ import annotations
 

@@ -35,6 +35,10 @@ class Variant:
         Reverse: also the derivative with respect to the current.
     resume : bool
         Begin from given states (forward) or derivatives (reverse): rows are stretches of one record.
+    moving : tuple of int
+        Information: the coefficients it is of.
+    voltage : bool
+        Likelihood and information: that of the recorded voltage is added to that of the spikes.
     """
 
     element: str = "float64"
@@ -50,3 +54,5 @@ class Variant:
     detach: bool = False
     drive: bool = False
     resume: bool = False
+    moving: tuple[int, ...] = ()
+    voltage: bool = False

@@ -56,7 +56,9 @@ def torch_function(arguments: list[sympy.Symbol], expressions: Any) -> Callable[
 
 def _tensor_dphi1(z: Tensor) -> Tensor:
     """Derivative of phi1; a series where the quotient loses digits."""
-    small = z.abs() < 1e-2
-    safe = torch.where(small, torch.ones_like(z), z)
-    series = 0.5 + z / 3 + z**2 / 8 + z**3 / 30 + z**4 / 144 + z**5 / 840
-    return torch.where(small, series, (torch.expm1(safe) * (safe - 1) + safe) / safe**2)
+    small = z.abs() < 1.0
+    near, far = torch.where(small, z, torch.zeros_like(z)), torch.where(small, torch.ones_like(z), z)
+    series = torch.zeros_like(z)
+    for k in range(18, -1, -1):
+        series = series * near + (k + 1) / math.factorial(k + 2)
+    return torch.where(small, series, (torch.exp(far) * (far - 1) + 1) / far**2)

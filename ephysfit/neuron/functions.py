@@ -125,7 +125,8 @@ def _number_softplus(x: Any) -> Any:
 
 
 def _number_sigmoid(x: Any) -> Any:
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
+    small = np.exp(-np.abs(x))  # never overflows, and far below zero the value itself
+    return np.where(np.asarray(x) >= 0, 1.0, small) / (1.0 + small)
 
 
 def _number_phi1(z: float) -> float:

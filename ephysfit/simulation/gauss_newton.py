@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ephysfit.errors import SimulationError
 from ephysfit.kernels.generate import kernel
+from ephysfit.kernels.signature import arranged
 from ephysfit.kernels.threads import share
 from ephysfit.kernels.tiles import NARROW, Lists
 from ephysfit.neuron.affine import tensors
@@ -79,10 +80,10 @@ def gauss_newton(
     rows, count = problem.refractory.size, coefs.shape[1]
     go = kernel(problem.neuron, "tangent", problem.variant(trace=True, window=surrogate.shape, detach=detach))
     loss, gradient, matrix = np.zeros(rows), np.zeros((count, rows)), np.zeros((count, count, rows))
-    read = (problem.steps, problem.segment, problem.numbers(tau=tau, width=surrogate.width), problem.coefs,
-             problem.refractory, *problem.sources())  # fmt: skip
-    memory, work = problem.scratch("tangent"), 8 * rows * problem.steps
-    share(partial(apply_tiles, go, read, (loss, gradient, matrix), memory), problem.layout.tiles, work)
+    numbers = problem.numbers(tau=tau, width=surrogate.width)
+    arguments = arranged("tangent", numbers=numbers, **problem.row(), loss=loss, gradient=gradient, matrix=matrix)
+    work = 8 * rows * problem.steps
+    share(partial(apply_tiles, go, arguments, problem.scratch("tangent")), problem.layout.tiles, work)
     unit = -0.5 * np.expm1(-2 * dt / tau)
     per_cell = lambda x: torch.from_numpy(np.moveaxis(problem.layout.scatter(x).sum(-1), -1, 0) * unit)  # noqa: E731
     full = per_cell(matrix)

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from math import log
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,10 @@ import torch
 
 from ephysfit.errors import SimulationError
 from ephysfit.kernels.background_build import Order
-from ephysfit.kernels.kernel_files import module, written
+from ephysfit.kernels.generate import kernel, order, sizes
+from ephysfit.kernels.signature import arranged, scratch
+from ephysfit.kernels.variant import Variant
 from ephysfit.neuron.coefficients import coefficients
-from ephysfit.neuron.declaration_cache import kept
 from ephysfit.neuron.declare import Neuron, has_potential
 from ephysfit.neuron.free_parameters import Free
 from ephysfit.neuron.plan import plan
@@ -35,6 +35,9 @@ Array = npt.NDArray[np.float64]
 
 #: the drift of a fit that has none
 NO_DRIFT: Array = np.zeros(0)
+#: what a kernel neither reads nor writes
+NOTHING: Array = np.zeros(0)
+UNWATCHED = np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,35 +124,22 @@ class Information:
     fisher: Array
 
 
-#: argument types, by name of kernel (letters of `worker.types_of`)
-_TYPES = {"value": "d1 d2 b1 d1 q d d2 d1 d1", "fisher": "d1 d2 b1 d1 q d d2 d1 d1 d2 q d1 d2 d1"}
-#: bins whose information is gathered at once
-_BLOCK = 128
-
-
-@kept
-def _source(neuron: type[Neuron], name: str, moving: tuple[str, ...]) -> tuple[str, int]:
-    """A kernel's text, and the numbers its `work` holds."""
-    from ephysfit.kernels.likelihood_kernel import ReplaySource
-    from ephysfit.neuron.stepping import step
-
-    source = ReplaySource(step(neuron), moving)
-    return source.write(name), source.memory
+#: bins whose information is gathered at once, by one matrix product
+BLOCK = 128
 
 
 @cache
-def _kernel(neuron: type[Neuron], name: str, moving: tuple[str, ...] = ()) -> Any:
-    return getattr(module(f"{name}_{neuron.__name__}", _source(neuron, name, moving)[0]), name)
+def _variant(neuron: type[Neuron], moving: tuple[str, ...] = (), voltage: bool = False) -> Variant:
+    """The kernel of the likelihood, or of its information with respect to these coefficients."""
+    names = plan(neuron).coefs
+    return Variant(spikes="forced", moving=tuple(names.index(n) for n in moving), voltage=voltage)
 
 
 def orders(neuron: type[Neuron], groups: Iterable[Sequence[str]]) -> list[Order]:
     """Kernels of the likelihood, and of its information with respect to each group of parameters (flat names)."""
     moving = [moving_coefficients(Free.of(neuron, names)) for names in groups]
-    asked: list[tuple[str, tuple[str, ...]]] = [("value", ()), *(("fisher", m) for m in moving)]
-    return [
-        Order(written(f"{name}_{neuron.__name__}", _source(neuron, name, m)[0]), name, _TYPES[name])
-        for name, m in asked
-    ]
+    information = [order(neuron, "information", _variant(neuron, m)) for m in moving]
+    return [order(neuron, "likelihood", _variant(neuron)), *information]
 
 
 @cache
@@ -229,44 +219,50 @@ class Replay:
 
     def _replayed(self, z: torch.Tensor, sweeps: Sweeps, drift: Array) -> list[tuple[float, Array, Array]]:
         """Per sweep log-likelihood, log hazards, and errors of the voltage where it counts."""
-        with torch.no_grad():
-            coefs = self._coefficients(z).numpy()
-        kernel = _kernel(self.free.neuron, self._name("value"))
-        out = []
+        neuron = self.free.neuron
+        variant = _variant(neuron, voltage=self.noise is not None)
+        go, memory = kernel(neuron, "likelihood", variant), scratch("likelihood", variant.element, lanes=variant.lanes)
+        cell, out = self._cell(z), []
         for s in sweeps:
-            rates, misses, slow = np.empty(len(s.spikes)), np.full(len(s.spikes), np.nan), s.covariates(len(drift))
-            watched = (*self._watched(s), misses) if self.noise else ()
-            fixed = (self._steps(), log(self.dt))
-            total = kernel(coefs, s.current, s.spikes, s.counts, *fixed, slow, drift, rates, *watched)
-            out.append((float(total), rates, misses))
+            total, rates, misses = np.zeros(1), np.empty(len(s.spikes)), np.full(len(s.spikes), np.nan)
+            given = {**cell, **self._sweep(s, drift), "total": total, "rates": rates, "misses": misses}
+            go(0, 1, *arranged("likelihood", **given), *memory)
+            out.append((float(total[0]), rates, misses))
         return out
 
-    def _name(self, kernel: str) -> str:
-        return kernel if self.noise is None else f"{kernel}_voltage"
+    def _cell(self, z: torch.Tensor) -> dict[str, Any]:
+        """What kernels read of the cell and the noise of its voltage."""
+        with torch.no_grad():
+            coefs = self._coefficients(z).numpy()
+        noise = self.noise or Noise(0.0, 1.0)
+        numbers = np.array([self.dt, noise.keep, noise.precision])
+        return {"numbers": numbers, "coefs": coefs, "refractory": self._steps()}
 
-    def _watched(self, s: Taught) -> tuple[Any, ...]:
-        """What kernels with a voltage are given beyond the others."""
-        return () if self.noise is None else (*s.seen, self.noise.keep, self.noise.precision)
+    def _sweep(self, s: Taught, drift: Array) -> dict[str, Any]:
+        """What kernels read of a sweep."""
+        potential, watch = s.seen if self.noise else (NOTHING, UNWATCHED)
+        slow = s.covariates(len(drift))
+        return {
+            "current": s.current, "spikes": s.spikes, "counts": s.counts, "potential": potential, "watch": watch,
+            "slow": slow, "shift": slow @ drift if len(drift) else NOTHING,
+        }  # fmt: skip
 
     def information(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> Information:
         """Log-likelihood, gradient and Fisher information at `z` (parameter,) and drift weights, in that order."""
-        names = plan(self.free.neuron).coefs
-        moving = moving_coefficients(self.free)
-        rows = [names.index(n) for n in moving]
-        with torch.no_grad():
-            coefs = self._coefficients(z).numpy()
-        slopes = self._slopes(z, rows)
+        neuron, moving = self.free.neuron, moving_coefficients(self.free)
+        variant = _variant(neuron, moving, self.noise is not None)
+        slopes = self._slopes(z, list(variant.moving))
         n, extra = len(moving), len(drift)
-        grad, gram = np.zeros(n + extra), np.zeros((n + extra, n + extra))
-        name = self._name("fisher")
-        kernel = _kernel(self.free.neuron, name, moving)
-        _, work = _source(self.free.neuron, name, moving)
-        scratch = (np.empty(work), np.empty((_BLOCK, n + extra)), np.empty(n + extra))
-        total, fixed = 0.0, (self._steps(), log(self.dt))
+        total, grad, gram = np.zeros(1), np.zeros((n + extra, 1)), np.zeros((1, n + extra, n + extra))
+        go, (width, work) = kernel(neuron, "information", variant), sizes(neuron, variant)
+        memory = scratch(
+            "information", variant.element,
+            lanes=variant.lanes, work=work, slopes=width + extra, gathered=BLOCK, columns=n + extra,
+        )  # fmt: skip
+        cell = {**self._cell(z), "total": total, "gradient": grad, "information": gram}
         for s in sweeps:
-            given = (coefs, s.current, s.spikes, s.counts, *fixed, s.covariates(extra), drift, grad, gram, n)
-            total += kernel(*given, *scratch, *self._watched(s))
+            go(0, 1, *arranged("information", **cell, **self._sweep(s, drift)), *memory)
         full = np.zeros((n + extra, slopes.shape[1] + extra))
         full[:n, : slopes.shape[1]] = slopes
         full[n:, slopes.shape[1] :] = np.eye(extra)
-        return Information(float(total), full.T @ grad, full.T @ gram @ full)
+        return Information(float(total[0]), full.T @ grad[:, 0], full.T @ gram[0] @ full)

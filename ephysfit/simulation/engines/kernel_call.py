@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 
 from ephysfit.errors import SimulationError
+from ephysfit.kernels import signature
 from ephysfit.kernels.generate import kernel
-from ephysfit.kernels.templates import scratch
 from ephysfit.kernels.threads import share
 from ephysfit.kernels.tiles import Layout, Lists, arrange, lanes_for
 from ephysfit.kernels.variant import Variant
@@ -145,13 +145,17 @@ class KernelCall:
         final, asleep = np.empty((slots, rows), self.element), np.empty(rows, np.int32)
         saved = np.empty((rows, len(save), self.steps), self.element)
         states, awake = start or (np.zeros((1, 1), self.element), np.zeros(1, np.int32))
-        given = (since, self.steps, self.segment, self.numbers(sharpen, tau or np.inf), self.coefs, self.refractory,
-                 *self.sources(), self.layout.sources[2], self.thresholds, states.reshape(-1), awake)  # fmt: skip
+        given = {"numbers": self.numbers(sharpen, tau or np.inf), **self.row(), "since": since,
+                 "drawing": self.layout.sources[2], "thresholds": self.thresholds,
+                 "start": states.reshape(-1), "awake": awake}  # fmt: skip
         while True:
             events, counts, loss = np.empty((rows, room), np.int32), np.zeros(rows, np.int64), np.zeros(rows)
-            written = (events, counts, kept, woken, loss, saved, final.reshape(-1), asleep)
-            memory, work = self.scratch("forward"), rows * (self.steps - since)
-            share(partial(apply_tiles, go, given, written, memory), self.layout.tiles, work)
+            arguments = signature.arranged(
+                "forward", **given, events=events, counts=counts, kept=kept, woken=woken, loss=loss, saved=saved,
+                final=final.reshape(-1), asleep=asleep,
+            )  # fmt: skip
+            work = rows * (self.steps - since)
+            share(partial(apply_tiles, go, arguments, self.scratch("forward")), self.layout.tiles, work)
             if counts.max(initial=0) <= room:
                 return Done(self, events, counts, kept, woken, loss, saved, final, asleep)
             room = int(counts.max())
@@ -184,12 +188,15 @@ class KernelCall:
         driven = np.empty((rows * drive, inputs, self.steps), self.element)
         earlier = np.empty((self.states + trace, rows), self.element)
         asked = none.reshape(1, 1, 1) if dense is None else dense.reshape(-1, 1, self.steps)
-        given = (steps or self.steps, self.segment, self.numbers(tau=tau or np.inf, width=surrogate.width), self.coefs,
-                 self.refractory, *self.sources(), self.layout.row, asked, asked.reshape(-1), done.kept, done.woken,
-                 none if later is None else later.reshape(-1), none if first is None else first,
-                 earlier.reshape(-1))  # fmt: skip
+        numbers = self.numbers(tau=tau or np.inf, width=surrogate.width)
+        given = {"numbers": numbers, **self.row(), "steps": steps or self.steps}
+        arguments = signature.arranged(
+            "reverse", **given, own=self.layout.row, dense=asked, dense_flat=asked.reshape(-1),
+            kept=done.kept, woken=done.woken, later=none if later is None else later.reshape(-1),
+            first=none if first is None else first, earlier=earlier.reshape(-1), gradient=gradient, driven=driven,
+        )  # fmt: skip
         work = 4 * rows * (steps or self.steps)
-        share(partial(apply_tiles, go, given, (gradient, driven), self.scratch("reverse")), self.layout.tiles, work)
+        share(partial(apply_tiles, go, arguments, self.scratch("reverse")), self.layout.tiles, work)
         return gradient, driven, earlier
 
     def variant(self, **options: Any) -> Variant:
@@ -198,15 +205,21 @@ class KernelCall:
             element=self.element, lanes=self.layout.lanes, shared=self.layout.shared, spikes=self.spikes, **options
         )
 
-    def sources(self) -> tuple:
-        """Where lanes read currents and lists, as kernels take them."""
-        current, lists, _ = self.layout.sources
-        return current, self.current, self.current.reshape(-1), lists, self.lists.begin, self.lists.at
+    def row(self) -> dict[str, Any]:
+        """What every kernel over tiles reads of its rows: coefficients, currents and lists, and where they are."""
+        source, marked, _ = self.layout.sources
+        return {
+            "steps": self.steps, "segment": self.segment, "coefs": self.coefs, "refractory": self.refractory,
+            "source": source, "current": self.current, "current_flat": self.current.reshape(-1),
+            "marked": marked, "begin": self.lists.begin, "at": self.lists.at,
+        }  # fmt: skip
 
     def scratch(self, kernel: str) -> Callable[[], tuple]:
         """Makes the memory of one call of a kernel."""
-        sizes = (self.current.shape[1], self.states, self.coefs.size // self.refractory.size)
-        return partial(scratch, kernel, self.element, self.layout.lanes, self.segment, *sizes)
+        return partial(
+            signature.scratch, kernel, self.element, segment=self.segment, lanes=self.layout.lanes,
+            inputs=self.current.shape[1], states=self.states, coefs=self.coefs.size // self.refractory.size,
+        )  # fmt: skip
 
     def _room(self) -> int:
         """Events a row may have before the run is repeated with more room: as many as fit, at most about 250 per s."""
@@ -269,9 +282,9 @@ def raster(begin: np.ndarray, at: np.ndarray, steps: int) -> np.ndarray:
     return out
 
 
-def apply_tiles(go: Any, given: tuple, written: tuple, memory: Callable[[], tuple], lo: int, hi: int) -> None:
+def apply_tiles(go: Any, arguments: tuple, memory: Callable[[], tuple], lo: int, hi: int) -> None:
     """One call of a kernel over tiles lo to hi."""
-    go(lo, hi, *given, *written, *memory())
+    go(lo, hi, *arguments, *memory())
 
 
 def _element(dtype: Any) -> str:
