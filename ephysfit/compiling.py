@@ -1,4 +1,4 @@
-"""`compiled`: numba's ``njit`` whose machine code is kept as `disk_cache` keeps things.
+"""`compiled`: numba's ``njit`` with machine code stored by `disk_cache`.
 
 numba's own ``cache=True`` writes into the installation, which need not be writable; it ends in a traceback where a file
 is damaged or no folder can be written, and loses entries where two processes write at once.
@@ -24,9 +24,9 @@ from numba.core.serialize import dumps
 from ephysfit import disk_cache
 from ephysfit.errors import CacheWarning
 
-#: this module's source, which says how numba is asked
+#: hash of this module's source, which determines how numba is called
 _OURS = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-#: machine code of another of these is another
+#: machine code is valid for these versions only
 _VERSIONS = f"{sys.version} {numba.__version__} {llvmlite.__version__} {_OURS}"
 
 
@@ -36,7 +36,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     Parameters
     ----------
     **options
-        Of ``numba.njit``.
+        Options of ``numba.njit``.
 
     Examples
     --------
@@ -45,6 +45,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
+        """Compile a function, with its machine code cached."""
         dispatcher = numba.njit(**options)(function)
         assert isinstance(function, FunctionType)
         source = _hash_source(function)
@@ -56,7 +57,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 def _hash_source(function: FunctionType) -> str:
-    """A hash of the module's source; empty where it cannot be had, or where the source does not say all."""
+    """Hash the source of a function's module; empty if it is not available, or does not determine the function."""
     if function.__closure__ or function.__name__ == "<lambda>":
         return ""
     known = function.__globals__.get(disk_cache.DIGEST)
@@ -69,7 +70,7 @@ def _hash_source(function: FunctionType) -> str:
 
 
 class _Cache:
-    """What a dispatcher asks before it compiles, and gives what it compiled: one file a function and argument types."""
+    """The cache of a dispatcher: one file of machine code per function and argument types."""
 
     def __init__(self, function: FunctionType, source: str) -> None:
         self._stem, self._function = Path(function.__code__.co_filename).stem, function.__qualname__
@@ -78,21 +79,23 @@ class _Cache:
 
     @property
     def cache_path(self) -> str | None:
-        """Where new code goes, as numba's statistics show it."""
+        """Folder of new code, as numba's statistics show it."""
         home = disk_cache.find_cache_folder()
         return None if home is None else str(home / disk_cache.CODE)
 
     def enable(self) -> None:
+        """Load and store code from now on."""
         self._enabled = True
 
     def disable(self) -> None:
+        """Neither load nor store code from now on."""
         self._enabled = False
 
     def flush(self) -> None:
-        """Nothing to do: code of another source has another name."""
+        """Do nothing, because code of another source has another name."""
 
     def load_overload(self, types: Any, target: Any) -> Any:
-        """The code for these argument types on this processor; None where there is none."""
+        """Load the code for these argument types on this processor; None if there is none."""
         target.refresh()
         if not self._enabled:
             return None
@@ -106,7 +109,7 @@ class _Cache:
             return None
 
     def save_overload(self, types: Any, result: Any) -> None:
-        """Keep code, unless it holds addresses of this process."""
+        """Store code, unless it holds addresses of this process."""
         lifted = any(not part.can_cache for part in result.lifted)
         if not self._enabled or lifted or result.library.has_dynamic_globals:
             return

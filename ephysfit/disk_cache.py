@@ -1,10 +1,10 @@
-"""Where generated things are kept between processes: whole or not at all, and by nobody but this user and root.
+"""Cache on disk of generated code, shared between processes: files are complete, and written only by this user or root.
 
-What is kept is run later (machine code, sources of kernels) or decides what is run, so a folder or file that someone
-else may write to is not read, as ssh does not read such keys. Every file begins with the hash of the rest: one that was
-cut, emptied or overwritten is made anew, and never reaches who would stumble over it. Where the user's folder cannot be
-used, a private temporary folder takes its place and a line says so. Nothing here raises: what cannot be kept costs time
-in the next process, not the run.
+Cached files are executed later (machine code, sources of kernels) or decide what is executed, so a folder or file that
+others may write to is not read, just as ssh does not read such keys. Every file begins with the hash of the rest; one
+that was truncated, emptied or overwritten is generated again. If the user's folder cannot be used, a private temporary
+folder takes its place, with a warning. Nothing here raises an error: a file that cannot be stored costs time in the
+next process, but does not end the run.
 
 ::
 
@@ -33,15 +33,15 @@ from ephysfit.errors import CacheWarning
 from ephysfit.files import flush_to_disk
 
 KERNELS, CODE, READINGS = "kernels", "kernels/__pycache__", "readings"
-#: what a generated module calls the hash of its own source, which need not be on disk
+#: name under which a generated module holds the hash of its own source, which need not be on disk
 DIGEST = "__ephysfit_digest__"
-#: how a file begins, a comment in Python: the hash of what follows the line end
+#: beginning of a file, a comment in Python: the hash of everything after the line end
 _SEAL = b"# ephysfit 1 "
 _HASH = 64
 
 
 def find_cache_folder() -> Path | None:
-    """Where generated things live; None where this user has no folder for it.
+    """Find the folder of the cache; None if this user has none.
 
     ``$EPHYSFIT_CACHE``, else a folder in ``$NUMBA_CACHE_DIR``, in ``$XDG_CACHE_HOME`` or in ``.cache`` of the home.
     """
@@ -52,7 +52,7 @@ def find_cache_folder() -> Path | None:
     if numba:
         return _make_absolute(numba) / "ephysfit"
     common = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(common):  # others are to be ignored, says its specification
+    if os.path.isabs(common):  # its specification demands that others be ignored
         return Path(common) / "ephysfit"
     own = os.path.expanduser("~")  # stays "~" for a user whom the system does not know
     return Path(own) / ".cache" / "ephysfit" if os.path.isabs(own) and os.path.isdir(own) else None
@@ -60,12 +60,12 @@ def find_cache_folder() -> Path | None:
 
 @cache
 def _make_absolute(folder: str) -> Path:
-    """Where a folder lay when it was first asked for: the process may go elsewhere."""
+    """Make a path absolute when it is first used, because the process may change its working directory."""
     return Path(os.path.expanduser(folder)).absolute()
 
 
 def find_stored(where: str, name: str) -> bytes | None:
-    """What was kept under a name; None where nothing was, or where it cannot be read, is damaged, or not trusted."""
+    """Find the bytes stored under a name; None if there are none, or they are unreadable, damaged or not trusted."""
     trouble = ""
     for place in _iterate_trusted(where):
         path = place / where / name
@@ -81,7 +81,7 @@ def find_stored(where: str, name: str) -> bytes | None:
 
 
 def store(where: str, name: str, content: bytes) -> Path | None:
-    """Keep bytes under a name, for every later process; the path, or None where there is no place for them."""
+    """Store bytes under a name for later processes; return the path, or None if there is no place for them."""
     whole = _SEAL + hashlib.sha256(content).hexdigest().encode() + b"\n" + content
     refused = ""
     for place in _iterate_trusted(where, make=True):
@@ -98,12 +98,12 @@ def store(where: str, name: str, content: bytes) -> Path | None:
 
 
 def read_stored(path: Path) -> bytes:
-    """The content of a kept file.
+    """Read the content of a stored file.
 
     Raises
     ------
     OSError
-        If it is not there, damaged, or someone else may have written it.
+        If it is missing, damaged, or may have been written by someone else.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe would be waited for
     with os.fdopen(os.open(path, flags), "rb") as file:
@@ -121,12 +121,12 @@ def read_stored(path: Path) -> bytes:
 
 
 def list_folders(where: str) -> list[Path]:
-    """Every folder in which something may have been kept."""
+    """List the folders in which something may have been stored."""
     return [place / where for place in _iterate_trusted(where)]
 
 
 def make_code_name(stem: str, function: str, key: str) -> str:
-    """The file of machine code of a function in a source of this stem, for this Python; ``*`` as key matches all.
+    """Make the name of the file of a function's machine code for this Python; ``*`` as key matches all.
 
     Examples
     --------
@@ -137,9 +137,9 @@ def make_code_name(stem: str, function: str, key: str) -> str:
 
 
 def find_other_writers(known: os.stat_result) -> str:
-    """Who but this user and root may have written a file or a folder; empty where nobody may.
+    """Find who but this user and root may have written a file or a folder; empty if nobody.
 
-    On Windows the folders of a user are his by rights that a mode does not show; nothing is refused there.
+    On Windows the folders of a user are protected by rights that the mode does not show; nothing is refused there.
 
     Examples
     --------
@@ -162,7 +162,7 @@ _WAY_OUT = "set EPHYSFIT_CACHE to a folder of your own"
 
 
 def _iterate_trusted(where: str, make: bool = False) -> Iterator[Path]:
-    """Places to look in, and with `make` to write to: the user's folder, then the temporary one."""
+    """Iterate over the folders to read from, and with `make` to write to: the user's, then the temporary one."""
     first = find_cache_folder()
     why = "" if first is None else _find_distrusted(first, where)
     if first is not None and not why:
@@ -183,7 +183,7 @@ def _iterate_trusted(where: str, make: bool = False) -> Iterator[Path]:
 
 
 def _find_distrusted(place: Path, where: str) -> str:
-    """The first folder on the way to what is kept that someone else may write to, and who."""
+    """Find the first folder on the path of the cache that someone else may write to, and who that is."""
     for folder in (place, *(place / part for part in (where.partition("/")[0], where))):
         with suppress(OSError):  # not there yet, or out of reach: then reading and writing fail as well
             if why := find_other_writers(folder.stat()):
@@ -192,7 +192,7 @@ def _find_distrusted(place: Path, where: str) -> str:
 
 
 def _find_spare_folder(first: Path | None, make: bool) -> Path | None:
-    """The temporary folder that stands for one that cannot be used; the same for every process of this user."""
+    """Find the temporary folder in place of an unusable one, the same for every process of this user."""
     root = _find_spare_root(make)
     return None if root is None else root / hashlib.sha256(str(first).encode()).hexdigest()[:12]
 
@@ -214,7 +214,7 @@ def _find_spare_root(make: bool) -> Path | None:
 
 @cache
 def _make_private_folder() -> Path | None:
-    """A folder for this process alone: someone else holds the name of the one that all would share."""
+    """Make a folder for this process alone, because someone else owns the name of the shared one."""
     try:
         folder = Path(tempfile.mkdtemp(prefix="ephysfit-"))
     except OSError:
@@ -229,7 +229,7 @@ def _remove_folder(folder: Path, owner: int) -> None:
 
 
 def _write_whole(path: Path, whole: bytes) -> Path:
-    """All or nothing: two processes may put the same, and each finds a whole file."""
+    """Write a complete file or none: two processes may write the same one, and each finds a complete file."""
     _make_folder(path.parent)
     beside = path.with_name(f".{uuid.uuid4().hex}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -247,19 +247,19 @@ def _write_whole(path: Path, whole: bytes) -> Path:
 
 
 def _make_folder(folder: Path) -> None:
-    """A folder and those above it that only this user may write to, whatever the process's umask allows."""
+    """Make a folder and those above it, writable by this user only, whatever the umask of the process."""
     if not folder.is_dir():
         _make_folder(folder.parent)
         with suppress(FileExistsError):
             folder.mkdir(mode=0o755)
 
 
-#: what this process has said a line about
+#: matters that this process has warned of
 _WARNED: set[str] = set()
 
 
 def _warn_once(text: str, about: str) -> None:
-    """One line a process about each matter: a folder of fifty damaged files is one."""
+    """Warn once per process about each matter: a folder of fifty damaged files is one."""
     if about not in _WARNED:
         _WARNED.add(about)
         warnings.warn(text, CacheWarning, stacklevel=4)

@@ -1,4 +1,4 @@
-"""Files that are whole or as they were: written beside, put on the disk, then put in place."""
+"""Writing files so that they are complete or unchanged: a new file is written beside, flushed, and moved into place."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any
 
 from ephysfit.errors import OutputError
 
-#: bytes that a file system allows a name, less what is put around it here
+#: bytes that a file system allows for a name, less those added here
 LONGEST = 200
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path beside this one, of the same ending, that takes its place when all went well; folders are made.
+    """Provide a path beside this one, with the same suffix, that takes its place on success; folders are made.
 
     Parameters
     ----------
     path
-        Of the file to write.
+        Path of the file to write.
 
     Raises
     ------
     OutputError
-        If it cannot be written: no permission, a full disk, a folder in its place. What was there stays as it was.
+        If it cannot be written: no permission, a full disk, a folder in its place. An existing file is unchanged.
 
     Examples
     --------
@@ -55,13 +55,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Have the bytes of a written file on the disk; before a name points to them, or a crash could leave it empty."""
+    """Flush the bytes of a written file to the disk before a name points to them: a crash could leave it empty."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write a text file whole or not at all; what is no character (a file name of other bytes) is written out."""
+    """Write a text file completely or not at all; bytes that are not text (in file names) are written as escapes."""
     with replacing(path) as beside:
         beside.write_text(make_printable(text), encoding="utf-8", newline="\n")
     return Path(path)
@@ -69,12 +69,12 @@ def write_text(path: str | Path, text: str) -> Path:
 
 @contextmanager
 def prepare_folder(folder: str | Path) -> Iterator[Path]:
-    """A folder, made and seen to take a file before the work that is to go there; gone if that comes to nothing.
+    """Make a folder and check that it can be written to before the work begins; remove it if the work fails.
 
     Raises
     ------
     OutputError
-        If nothing can be written there.
+        If no file can be written there.
     """
     folder = Path(folder)
     there = folder.exists()
@@ -91,7 +91,7 @@ def prepare_folder(folder: str | Path) -> Iterator[Path]:
 
 
 def replace_nan(value: Any) -> Any:
-    """A value as JSON can say it: None for every number that is not finite, lists for tuples, texts for keys.
+    """Convert a value for JSON: None for every number that is not finite, lists for tuples, texts for keys.
 
     Examples
     --------
@@ -108,12 +108,12 @@ def replace_nan(value: Any) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """A value as JSON that people read too; what is not finite becomes null."""
+    """Convert a value to readable JSON; numbers that are not finite become null."""
     return json.dumps(replace_nan(value), indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def make_printable(text: str) -> str:
-    """Text that every encoding of Unicode can write: bytes of a file name that are no text become ``\\\\xff``.
+    """Make a text that every encoding of Unicode can write: bytes of file names that are not text become ``\\\\xff``.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def make_printable(text: str) -> str:
 
 
 def split_spec(spec: str) -> tuple[str, str]:
-    """File and class of a user's own neuron, as it is named everywhere: ``FILE.py:NAME``, or ``FILE.py`` alone.
+    """Split the specification of a user's own neuron, ``FILE.py:NAME`` or ``FILE.py`` alone, into file and class.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def split_spec(spec: str) -> tuple[str, str]:
 
 
 def expand_home(path: str | Path) -> Path:
-    """A path with ``~`` as the home folder; as it stands where nobody knows that folder, as in some containers.
+    """Expand ``~`` in a path to the home folder; unchanged if there is none, as in some containers.
 
     Examples
     --------
@@ -148,15 +148,15 @@ def expand_home(path: str | Path) -> Path:
 
 
 def make_safe_name(text: str) -> str:
-    """A name of a file or folder made of any text: no separators, no control characters, not too long.
+    """Make a name of a file or folder from any text: no separators, no control characters, not too long.
 
     Examples
     --------
     >>> make_safe_name("../a\\nb: c")
     '.._a_b_ c'
     """
-    kept = "".join(c if c.isprintable() and c not in '/\\\\<>:"|?*' else "_" for c in make_printable(text))
-    return kept.strip()[: LONGEST // 4] or "_"
+    allowed = "".join(c if c.isprintable() and c not in '/\\\\<>:"|?*' else "_" for c in make_printable(text))
+    return allowed.strip()[: LONGEST // 4] or "_"
 
 
 def _describe_state(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What Linux, macOS and Windows do each in its own way: cores, memory, locks of files."""
+"""Functions that differ between Linux, macOS and Windows: cores, memory, file locks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-#: what says that someone else holds a lock
+#: errors that show that someone else holds a lock
 _HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 #: bytes in a unit of `ru_maxrss`
 _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def count_cores() -> int:
-    """Cores that this process may run on, within its container's share.
+    """Count the cores that this process may run on, within the share of its container.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def count_cores() -> int:
 
 
 def _read_core_share(path: str = "/sys/fs/cgroup/cpu.max") -> int:
-    """Whole cores of a container's share; a container may see every core of its machine, and use few."""
+    """Read the share of a container in whole cores: it may see every core of its machine, but use only a few."""
     try:
         with open(path, encoding="ascii") as file:
             quota, period = file.read().split()
@@ -52,12 +52,12 @@ def _read_core_share(path: str = "/sys/fs/cgroup/cpu.max") -> int:
 
 
 def measure_peak_memory() -> float | None:
-    """MiB that this process held at most; None where the system does not say."""
+    """Measure the peak memory of this process, MiB; None if the system does not report it."""
     return None if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT / 2**20
 
 
 def check_memory_bound() -> None:
-    """See whether the memory of a process can be bounded here.
+    """Check that the memory of a process can be limited on this system.
 
     Raises
     ------
@@ -72,22 +72,22 @@ def check_memory_bound() -> None:
 
 
 def bound_memory(gib: float) -> None:
-    """Have allocations of this process fail beyond so many GiB of address space."""
+    """Limit this process to so many GiB of address space; larger allocations fail."""
     check_memory_bound()
     resource.setrlimit(resource.RLIMIT_AS, (int(gib * 2**30),) * 2)
 
 
 def lock(file: IO[Any], *, wait: bool = False) -> bool:
-    """Lock an open file for this process, until it is closed or the process ends; whether it is locked now.
+    """Lock an open file for this process, until it is closed or the process ends; return whether that succeeded.
 
-    Where neither the system nor the file system knows locks, nobody is kept out.
+    If neither the system nor the file system supports locks, others are not excluded.
 
     Parameters
     ----------
     file : file
         Open for writing.
     wait : bool
-        Until whoever holds it lets go.
+        Wait until another holder releases the lock.
     """
     while True:
         try:
@@ -103,7 +103,7 @@ def lock(file: IO[Any], *, wait: bool = False) -> bool:
 
 
 def unlock(file: IO[Any]) -> None:
-    """Let a locked file go before it is closed: Windows does so some time after."""
+    """Unlock a file before it is closed, because Windows unlocks it only some time later."""
     if msvcrt is not None:  # pragma: no cover
         file.seek(0)
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
