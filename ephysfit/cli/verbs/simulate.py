@@ -14,8 +14,8 @@ from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import as_json, say, table
 from ephysfit.data.assemble import Choice
-from ephysfit.data.recording import Recording, join
-from ephysfit.data.registry import read, reader_of
+from ephysfit.data.recording import Recording, join_recordings
+from ephysfit.data.registry import find_reader, read_file
 from ephysfit.files import replacing, write_text
 
 if TYPE_CHECKING:
@@ -84,12 +84,12 @@ def _currents(files: list[Path], sweeps: str | None, option: list[str] | None) -
     options.pop("spikes")
     wanted = options.pop("sweeps", None)
     choice = Choice(None if wanted is None else tuple(wanted))
-    return join([read(path, choice, {**options, **_alone(path)}) for path in files])
+    return join_recordings([read_file(path, choice, {**options, **_alone(path)}) for path in files])
 
 
 def _alone(path: Path) -> dict[str, bool]:
     """The option by which a reader takes a current that nobody has recorded yet, where it has one."""
-    return {"planned": True} if "planned" in reader_of(path).options else {}
+    return {"planned": True} if "planned" in find_reader(path).options else {}
 
 
 def readouts(done: Simulation) -> dict[str, Simulation]:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from ephysfit.files import printable
+from ephysfit.files import make_printable
 
 #: characters that XML 1.0 cannot hold, not even as numbers
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -35,7 +35,7 @@ def one_line(text: str) -> str:
     'a import os b '
     """
     seen = "".join(
-        " " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs", "Co") else c for c in printable(text)
+        " " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs", "Co") else c for c in make_printable(text)
     )
     return seen if len(seen) <= LONGEST else seen[: LONGEST - 1] + "…"
 
@@ -85,4 +85,4 @@ def identifier(text: str) -> str:
     >>> identifier("ALIF_cell -- 2/é")
     'ALIF_cell____2__'
     """
-    return re.sub("[^0-9A-Za-z]", "_", printable(text))[:100]
+    return re.sub("[^0-9A-Za-z]", "_", make_printable(text))[:100]
