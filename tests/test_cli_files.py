@@ -68,7 +68,7 @@ class TestInfo:
         assert len(found["sweeps"]) == 69
         assert {s["use"] for s in found["sweeps"]} == {"train", "test"}
         assert found["sweeps"][0]["kind"] == "step"
-        assert found["why"].startswith("no current comes back")
+        assert found["why"].startswith("no current occurs")
 
     def test_headers_alone(self, run):
         assert "11 sweeps, electrodes: electrode" in run("info", CELL, "--headers")[1]

@@ -15,7 +15,7 @@ from typing import Any
 
 from ephysfit.data.suffixes import SUFFIXES, is_collected, is_manifest, is_recording
 from ephysfit.errors import BatchError, near
-from ephysfit.files import expanded
+from ephysfit.files import expand_home
 
 #: columns of a manifest
 FIELDS = ("cell", "file", "train", "test", "model", "sweeps", "spikes")
@@ -88,7 +88,7 @@ def find_cells(sources: str | PathLike[str] | Sequence[str | PathLike[str]]) -> 
 
 
 def _find_cells_of_source(text: str) -> list[Cell]:
-    path = expanded(text)
+    path = expand_home(text)
     if path.is_dir():
         files = [p for p in _list_files_below(path) if is_recording(p)]
         if not files:

@@ -11,7 +11,7 @@ from ephysfit.batch.schema import TABLES, VERSION, Column
 from ephysfit.batch.store import Store
 from ephysfit.data.readout import Readout
 from ephysfit.errors import BatchError, needed
-from ephysfit.files import printable, replacing
+from ephysfit.files import make_printable, replacing
 from ephysfit.fitting.format_1 import standard_errors
 from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, MANY, NOISE_FREE, RATIO, saved_value
 from ephysfit.metrics.score_warnings import MIN_RELIABILITY
@@ -172,7 +172,7 @@ def _make_frame(columns: Iterable[Column], rows: list[Row]) -> DataFrame:
 
 def _printable_value(value: Any) -> Any:
     """Escape the undecodable bytes of a file name, which tables cannot hold."""
-    return printable(value) if isinstance(value, str) else value
+    return make_printable(value) if isinstance(value, str) else value
 
 
 def _fit_row(r: Mapping[str, Any]) -> Row:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from ephysfit.batch.job import BUSY, Job, Outcome
 from ephysfit.batch.store import CRASHED, DONE, TIMEOUT, Store
 from ephysfit.errors import BatchError, near, needed
-from ephysfit.system import bound_memory, check_bound, cores
+from ephysfit.system import bound_memory, check_memory_bound, count_cores
 
 #: tasks of one worker before a fresh process replaces it, so that leaked memory is freed
 LIFETIME = 200
@@ -55,12 +55,12 @@ class Local:
 
     def __post_init__(self) -> None:
         if self.memory is not None:
-            check_bound()
+            check_memory_bound()
 
     @property
     def count(self) -> int:
         """Number of worker processes."""
-        return self.workers or cores()
+        return self.workers or count_cores()
 
     def __call__(self, jobs: Sequence[Job], folder: Path) -> Iterator[Outcome]:
         needed("pebble", "batch", "a batch by local", BatchError)

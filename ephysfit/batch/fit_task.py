@@ -17,7 +17,7 @@ from ephysfit.batch.job import BUSY, Job, Outcome
 from ephysfit.batch.store import CRASHED, DONE, FAILED, Store
 from ephysfit.batch.task import Task
 from ephysfit.data.loading import load
-from ephysfit.data.sweep_selection import divide
+from ephysfit.data.sweep_selection import divide_sweeps
 from ephysfit.errors import BatchError, EphysfitError, SelectionError
 from ephysfit.fitting.chain import step_for
 from ephysfit.fitting.fit import fit
@@ -25,7 +25,7 @@ from ephysfit.fitting.prior import load_priors
 from ephysfit.fitting.stage import Status
 from ephysfit.reports.evidence import Evidence, gather_evidence
 from ephysfit.reports.report import write_report
-from ephysfit.system import peak_memory
+from ephysfit.system import measure_peak_memory
 
 
 def do_task(job: Job, folder: Path) -> Outcome:
@@ -53,7 +53,7 @@ def attempt_task(task: Task, store: Store | None = None) -> dict[str, Any]:
         traceback.print_exc()
         found = {"status": CRASHED, "reason": f"{type(e).__name__}: {e}"}
     spent = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - before}
-    peak = peak_memory()
+    peak = measure_peak_memory()
     return {**found, **spent, **({} if peak is None else {"memory_mb": peak})}
 
 
@@ -61,7 +61,7 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
     s = task.settings
     recording = load(list(task.cell.files), **task.cell.options)
     try:
-        train, test = divide(recording, task.cell.train or None, task.cell.test or None)
+        train, test = divide_sweeps(recording, task.cell.train or None, task.cell.test or None)
     except SelectionError as error:
         raise BatchError(f"{task.cell.name}: {error}") from error
     priors = load_priors(Path(s.prior)) if s.prior else ()

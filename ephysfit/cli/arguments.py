@@ -13,7 +13,7 @@ import ephysfit as ef  # its public names load what they need when they are used
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.data.remote import is_remote
 from ephysfit.errors import near, nearest
-from ephysfit.files import expanded, split_spec
+from ephysfit.files import expand_home, split_spec
 
 #: panels of the help that several commands share
 DATA, MODEL, FIT, NUMERICS = "Data", "Model", "Fit", "Numerics"
@@ -198,7 +198,7 @@ def read_user_neuron(spec: str) -> type[ef.Neuron]:
     """Read the neuron in a file of the user; raise a usage error where the file is missing."""
     path = Path(split_spec(spec)[0])
     try:
-        check_file(expanded(path))
+        check_file(expand_home(path))
     except typer.BadParameter as error:
         error.param_hint = "--model"
         raise

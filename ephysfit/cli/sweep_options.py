@@ -8,7 +8,7 @@ import typer
 
 import ephysfit as ef
 from ephysfit.data.recording import Recording
-from ephysfit.data.sweep_selection import divide
+from ephysfit.data.sweep_selection import divide_sweeps
 from ephysfit.errors import ScoreError, SelectionError
 from ephysfit.fitting.recording_identity import is_of
 
@@ -24,7 +24,7 @@ def split_recording(recording: Recording, train: str | None, test: str | None) -
         If one part would be empty.
     """
     try:
-        return divide(recording, train, test)
+        return divide_sweeps(recording, train, test)
     except SelectionError as error:
         raise typer.BadParameter(str(error), param_hint=f"--{error.side}" if error.side else None) from error
 

@@ -12,7 +12,7 @@ import sys
 from typing import Any, TextIO
 
 from ephysfit.errors import EphysfitError
-from ephysfit.files import without_nan
+from ephysfit.files import replace_nan
 from ephysfit.fitting.fit import fit
 from ephysfit.neuron.declare import Neuron, scalar_values
 
@@ -29,7 +29,7 @@ class ProgressReporter:
     def watch(self, stage: str, neuron: Neuron | None, loss: float) -> None:
         """Report a step of the fit: model, values by flat name, loss."""
         at = {} if neuron is None else {"model": type(neuron).__name__, "values": scalar_values(neuron)}
-        self.write_line(stage=stage, loss=without_nan(float(loss)), **at)
+        self.write_line(stage=stage, loss=replace_nan(float(loss)), **at)
 
     def write_line(self, **content: Any) -> None:
         """Write one JSON line."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ephysfit.data.loading import load
 from ephysfit.data.suffixes import SUFFIXES, is_collected, is_recording
 from ephysfit.errors import FitError, RecordingError
-from ephysfit.files import expanded, split_spec
+from ephysfit.files import expand_home, split_spec
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.models import find
 
@@ -167,11 +167,11 @@ class Library:
 
     def is_given(self, path: Path) -> bool:
         """Whether this file itself was given, links followed."""
-        return expanded(path).resolve() in self.roots
+        return expand_home(path).resolve() in self.roots
 
     def holds(self, path: Path) -> bool:
         """Whether a file lies under one of the given paths, links followed."""
-        real = expanded(path).resolve()
+        real = expand_home(path).resolve()
         return any(real == root or root in real.parents for root in self.roots)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ephysfit.files import without_nan
+from ephysfit.files import replace_nan
 from ephysfit.fitting.uncertainty.criteria import criteria
 from ephysfit.reports.equations import find_live_states, margin_symbol, write_equations
 from ephysfit.reports.evidence import READOUTS, Evidence
@@ -144,7 +144,7 @@ def _to_embedded_json(evidence: Evidence) -> str:
         "scores": {name: score.to_dict() for name, score in evidence.scores.items()},
     }
     # "<" cannot end the script element early
-    return json.dumps(without_nan(found), allow_nan=False, default=str).replace("<", "\\u003c")
+    return json.dumps(replace_nan(found), allow_nan=False, default=str).replace("<", "\\u003c")
 
 
 def _name_to_html(name: str) -> str:

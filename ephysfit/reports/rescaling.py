@@ -10,7 +10,7 @@ from scipy.stats import kstest
 
 from ephysfit.arrays import Array, Float64
 from ephysfit.data.recording import Recording
-from ephysfit.data.resampling import on_steps
+from ephysfit.data.resampling import average_recording
 from ephysfit.data.trials import Trials
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.free_parameters import Free
@@ -70,7 +70,7 @@ def rescale_time(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: i
     if not kind.stochastic() or len(kind.inputs) != 1:
         return None
     free = Free.of(kind, smooth_only=True)
-    trials = Trials.of(on_steps(recording, fit.dt), fit.dt)
+    trials = Trials.of(average_recording(recording, fit.dt), fit.dt)
     sweeps = [_make_replay_sweep(trials, k) for k in range(trials.shape[1])]
     log_rates = [r for _, r in Replay(free, fit.neuron, fit.dt).rates(free.to_vector(fit.neuron), sweeps)]
     held = round(float(fit.neuron.refractory_ms) / fit.dt)

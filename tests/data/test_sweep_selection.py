@@ -6,7 +6,7 @@ import typer
 
 from ephysfit.batch.cell_files import Cell
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.data.sweep_selection import divide, pick
+from ephysfit.data.sweep_selection import divide_sweeps, find_sweeps
 from ephysfit.errors import SelectionError
 
 
@@ -39,13 +39,13 @@ def recording():
     ],
 )
 def test_what_a_text_names(recording, text, positions):
-    assert pick(recording, text) == positions
+    assert find_sweeps(recording, text) == positions
 
 
 @pytest.mark.parametrize("text", ["6", "4-", "-1", "cell_tset", ",", "1.5"])
 def test_what_names_nothing_is_refused(recording, text):
     with pytest.raises(SelectionError, match=r"no sweep|names no sweep"):
-        pick(recording, text)
+        find_sweeps(recording, text)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_names_nothing_is_refused(recording, text):
 )
 def test_sides_that_cannot_be(recording, train, test, says, side):
     with pytest.raises(SelectionError, match=says) as caught:
-        divide(recording, train, test)
+        divide_sweeps(recording, train, test)
     assert caught.value.side == side
 
 

@@ -101,9 +101,9 @@ def test_a_batch_keeps_the_fit_whose_page_breaks(cell, tmp_path, monkeypatch):
 
 
 def test_names_that_are_no_text_are_written_out():
-    assert files.printable(os.fsdecode(b"cell_\xff.abf")) == "cell_\\xff.abf"
-    assert files.safe_name("../a\nb" + "x" * 500)[:7] == ".._a_bx"
-    assert len(files.safe_name("x" * 500)) <= 60
+    assert files.make_printable(os.fsdecode(b"cell_\xff.abf")) == "cell_\\xff.abf"
+    assert files.make_safe_name("../a\nb" + "x" * 500)[:7] == ".._a_bx"
+    assert len(files.make_safe_name("x" * 500)) <= 60
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import print_json, print_line, print_note, print_paragraph, show_progress
 from ephysfit.cli.sweep_options import split_recording
 from ephysfit.cli.verbs import intervals
-from ephysfit.files import ready_folder, safe_name
+from ephysfit.files import make_safe_name, prepare_folder
 
 #: largest number of pieces of a drift
 MOST_PIECES = 20
@@ -121,7 +121,7 @@ def fit(
 
     chosen = arguments.find_model(model)
     recording = arguments.open_recording(files, spikes, sweeps, option)
-    with ready_folder(output or Path(f"fit_{safe_name(recording.cell)}")) as folder:
+    with prepare_folder(output or Path(f"fit_{make_safe_name(recording.cell)}")) as folder:
         if aec is not None:
             recording = fit_parts.remove_electrode(recording, aec)
         if recording.rejected:

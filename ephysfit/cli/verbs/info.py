@@ -18,7 +18,7 @@ from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import NARROWEST, WIDTH, print_error, print_json, print_line, print_table
 from ephysfit.cli.verbs.inspect import draw_recording
 from ephysfit.data.info import Report
-from ephysfit.data.loading import surveyed
+from ephysfit.data.loading import survey
 from ephysfit.data.recording import Recording
 
 NUMBERS = ("length (s)", "step (ms)", "current (pA)", "voltage (mV)", "spikes", "rate (Hz)", "repeats", "#",
@@ -77,7 +77,7 @@ def info(
         _print_headers(files, json)
         return
     groups = [files] if together else [[path] for path in files]
-    found = [surveyed(list(g), **arguments.make_load_options(spikes, sweeps, option), isolate=True) for g in groups]
+    found = [survey(list(g), **arguments.make_load_options(spikes, sweeps, option), isolate=True) for g in groups]
     reports = [report for report, _ in found]
     if json:
         print_json([r.to_dict() for r in reports] if len(reports) > 1 else reports[0].to_dict())

@@ -14,8 +14,8 @@ from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import print_json, print_line, print_table
 from ephysfit.data.assemble import Choice
-from ephysfit.data.recording import Recording, join
-from ephysfit.data.registry import read, reader_of
+from ephysfit.data.recording import Recording, join_recordings
+from ephysfit.data.registry import find_reader, read_file
 from ephysfit.files import replacing, write_text
 
 if TYPE_CHECKING:
@@ -86,12 +86,12 @@ def _read_currents(files: list[Path], sweeps: str | None, option: list[str] | No
     options.pop("spikes")
     wanted = options.pop("sweeps", None)
     choice = Choice(None if wanted is None else tuple(wanted))
-    return join([read(path, choice, {**options, **_planned_option(path)}) for path in files])
+    return join_recordings([read_file(path, choice, {**options, **_planned_option(path)}) for path in files])
 
 
 def _planned_option(path: Path) -> dict[str, bool]:
     """Return the option with which a reader accepts a planned current without a response, if it has one."""
-    return {"planned": True} if "planned" in reader_of(path).options else {}
+    return {"planned": True} if "planned" in find_reader(path).options else {}
 
 
 def list_readouts(done: Simulation) -> dict[str, Simulation]:

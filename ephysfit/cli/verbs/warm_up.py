@@ -47,7 +47,8 @@ def warm_up(names: Names = None, gradient: Gradient = False, everything: Everyth
     with _show_progress() as listener:
         seconds, count = compile_all(*neurons, purposes=purposes, progress=listener), len(tuple(neurons))
     where = (
-        ", ".join(str(folder) for folder in disk_cache.folders(disk_cache.KERNELS) if folder.is_dir()) or "no folder"
+        ", ".join(str(folder) for folder in disk_cache.list_folders(disk_cache.KERNELS) if folder.is_dir())
+        or "no folder"
     )
     print_line(f"{count} neuron{'s' * (count > 1)} ready in {seconds:.1f} s; kernels are in {where}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ephysfit.errors import ExportError, near
-from ephysfit.files import printable, replacing, write_text
+from ephysfit.files import make_printable, replacing, write_text
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.reports.export.brian2 import write_brian2
 from ephysfit.reports.export.exported import SPIKING, ExportedCell, read_fit
@@ -130,7 +130,7 @@ def export(
     written = []
     for ending, text in made.items():
         at = main if ending == TARGETS[to].ending else main.with_name(main.stem + ending)
-        own = f'file="{escape(printable(main.name), quote=True)}"'
+        own = f'file="{escape(make_printable(main.name), quote=True)}"'
         write_text(at, text.replace('file="{cell}"', own) if to == "neuroml" else text)
         written.append(at)
     return tuple(written)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ephysfit.data.loading import load
-from ephysfit.data.nwb_stored import Membrane, Prediction, Stored, labels
-from ephysfit.data.nwb_write import append
+from ephysfit.data.nwb_stored import Membrane, Prediction, Stored, list_labels
+from ephysfit.data.nwb_write import append_fit
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
@@ -75,8 +75,8 @@ def write_nwb(
     """
     path = Path(path)
     held = _select_unseen_sweeps(fit, path) if test is None else test
-    name = label or _find_free_label(fit.model.lower(), labels(path) if path.is_file() else ())
-    return append(path, gather_stored(fit, held, name, runs=runs, seed=seed), out)
+    name = label or _find_free_label(fit.model.lower(), list_labels(path) if path.is_file() else ())
+    return append_fit(path, gather_stored(fit, held, name, runs=runs, seed=seed), out)
 
 
 def gather_stored(fit: Fit, test: Recording, label: str, *, runs: int = 50, seed: int = 1) -> Stored:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from ephysfit.files import printable
+from ephysfit.files import make_printable
 
 #: characters that XML 1.0 cannot hold, not even as numbers
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -34,7 +34,7 @@ def put_on_one_line(text: str) -> str:
     >>> put_on_one_line("a\\nimport os\\u2028b\\x1b")
     'a import os b '
     """
-    line = "".join(" " if unicodedata.category(c) in _INVISIBLE else c for c in printable(text))
+    line = "".join(" " if unicodedata.category(c) in _INVISIBLE else c for c in make_printable(text))
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
@@ -87,4 +87,4 @@ def make_identifier(text: str) -> str:
     >>> make_identifier("ALIF_cell -- 2/é")
     'ALIF_cell____2__'
     """
-    return re.sub("[^0-9A-Za-z]", "_", printable(text))[:100]
+    return re.sub("[^0-9A-Za-z]", "_", make_printable(text))[:100]
