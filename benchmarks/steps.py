@@ -32,7 +32,7 @@ import numpy as np
 
 import ephysfit as ef
 from ephysfit.arrays import Train
-from ephysfit.data.recording import Recording, Sweep
+from ephysfit.data.recording import Recording
 from ephysfit.errors import EphysfitError
 from ephysfit.files import write_text
 from ephysfit.metrics.trains import mean_defined
@@ -50,23 +50,27 @@ SAME = 2.0
 
 @dataclass(frozen=True)
 class Step:
-    """The long plateau of a step sweep: its amplitude (pA) and where it begins and ends (ms)."""
+    """The step of a sweep: its amplitude (pA) and where it begins and ends (ms)."""
 
     amplitude: float
     begin: float
     end: float
 
-    @classmethod
-    def of(cls, sweep: Sweep) -> Step:
-        """The longest stretch of constant current that differs from what the sweep begins with."""
-        current = sweep.current
-        away = np.abs(current - np.median(current[: max(len(current) // 100, 1)])) > max(0.05 * np.ptp(current), 2.0)
-        edges = np.flatnonzero(np.diff(np.r_[0, away.astype(int), 0]))
-        spans = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-        if not spans:
-            return cls(float(np.median(current)), 0.0, sweep.duration)
-        a, b = max(spans, key=lambda span: span[1] - span[0])
-        return cls(float(np.median(current[a:b])), a * sweep.dt, b * sweep.dt)
+
+def find_steps(recording: Recording) -> list[Step]:
+    """The step of every sweep: the longest stretch of time in which the currents of the sweeps differ.
+
+    A test pulse or a prepulse is the same in all sweeps, so that it is not taken for the step.
+    """
+    k = max(round(1.0 / recording.sweeps[0].dt), 1)
+    n = min(s.steps for s in recording.sweeps) // k
+    coarse = np.array([np.median(s.current[: n * k].reshape(n, k), axis=1) for s in recording.sweeps])
+    spread = np.ptp(coarse, axis=0)
+    differs = spread > max(0.2 * float(spread.max()), 2.0)
+    edges = np.flatnonzero(np.diff(np.r_[0, differs.astype(int), 0]))
+    first, last = max(zip(edges[::2], edges[1::2], strict=True), key=lambda span: span[1] - span[0])
+    ms = k * recording.sweeps[0].dt
+    return [Step(float(np.median(row[first:last])), first * ms, last * ms) for row in coarse]
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def recordings(names: set[str]) -> Iterator[tuple[str, Recording]]:
 
 def held_out(recording: Recording) -> tuple[list[int], list[int]]:
     """Positions that train and that test: every third inner amplitude at which the cell fires is held out."""
-    steps = [Step.of(s) for s in recording.sweeps]
+    steps = find_steps(recording)
     levels = np.array(sorted({round(s.amplitude / SAME) * SAME for s in steps}))
     level = np.array([int(np.argmin(np.abs(levels - s.amplitude))) for s in steps])
     counts = np.array([len(s.spike_times) for s in recording.sweeps])
@@ -121,7 +125,7 @@ def held_out(recording: Recording) -> tuple[list[int], list[int]]:
 
 def interpolated(recording: Recording, train: list[int], at: int) -> Answer:
     """Count and latency on a straight line between the neighbouring amplitudes that trained."""
-    steps = [Step.of(s) for s in recording.sweeps]
+    steps = find_steps(recording)
     answers = [Answer.of(s.spike_times, p) for s, p in zip(recording.sweeps, steps, strict=True)]
     order = sorted(train, key=lambda k: steps[k].amplitude)
     x = np.array([steps[k].amplitude for k in order])
@@ -140,7 +144,7 @@ def interpolated(recording: Recording, train: list[int], at: int) -> Answer:
 def measure(recording: Recording, model: str) -> dict[str, object]:
     """One row: a default fit and its errors on the held-out amplitudes."""
     train, test = held_out(recording)
-    steps = [Step.of(s) for s in recording.sweeps]
+    steps = find_steps(recording)
     cpu = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
