@@ -73,7 +73,7 @@ def test_sides_that_cannot_be(recording, train, test, says, side):
 def test_the_command_line_and_a_manifest_divide_alike(recording, train, test, monkeypatch):
     from ephysfit.batch import fit_task
     from ephysfit.batch.task import Settings, Task
-    from ephysfit.cli.sweep_options import parts
+    from ephysfit.cli.sweep_options import split_recording
 
     seen = []
 
@@ -84,15 +84,15 @@ def test_the_command_line_and_a_manifest_divide_alike(recording, train, test, mo
     monkeypatch.setattr(fit_task, "load", lambda *_, **__: recording)
     monkeypatch.setattr(fit_task, "fit", fit)
     with pytest.raises(KeyboardInterrupt):
-        fit_task._fitted(Task(Cell("cell", (), train, test), "LIF", Settings()), None)
-    mine, _ = parts(recording, train or None, test or None)
+        fit_task._fit_and_score(Task(Cell("cell", (), train, test), "LIF", Settings()), None)
+    mine, _ = split_recording(recording, train or None, test or None)
     assert [[s.name for s in mine.sweeps]] == seen
 
 
 def test_the_command_line_names_the_option(recording):
-    from ephysfit.cli.sweep_options import parts
+    from ephysfit.cli.sweep_options import split_recording
 
     with pytest.raises(typer.BadParameter) as caught:
-        parts(recording, None, "cell_tset")
+        split_recording(recording, None, "cell_tset")
     assert caught.value.param_hint == "--test"
     assert "did you mean" in str(caught.value)
