@@ -204,7 +204,7 @@ class TestAbf1:
             load(path)
         honest = load(abf1(tmp_path / "cc.abf", HONEST_CHANNELS, ["mV", "mV"], enabled=(False, False)))
         assert honest.n_spikes == 4
-        assert "look of the traces" in honest.facts["clamp"]
+        assert "judged by the traces" in honest.facts["clamp"]
 
     @pytest.mark.parametrize("mode", [1, 2])
     def test_the_telegraph_of_the_amplifier_says_more_than_an_output_of_another_headstage(self, tmp_path, mode):

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Array, Float64, Trace, Train
+from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
 from ephysfit.data.assemble import SAME_RATE, Choice, build, round_step
 from ephysfit.data.columns import Column, assign_columns, find_unit, parse_column
@@ -54,6 +54,8 @@ sys.stdout.buffer.write(buffer.getvalue())
 """
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+#: numbers of any shape; a scalar where a file holds one
+Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,7 @@ def _add_notes(sweeps: list[Sweep], notes: Sequence[str], left_out: int) -> list
     return out
 
 
-def _convert_numbers(array: npt.NDArray[Any], column: Column) -> Float64[Array, "..."]:
+def _convert_numbers(array: npt.NDArray[Any], column: Column) -> Values:
     if array.dtype == object and array.size == 1 and isinstance(array.flat[0], str):
         raise RecordingError(f"column {column.name!r} holds something that is not a number: {array.flat[0]}")
     if np.iscomplexobj(array):
@@ -299,7 +301,7 @@ def _convert_numbers(array: npt.NDArray[Any], column: Column) -> Float64[Array, 
         raise RecordingError(f"column {column.name!r} holds something that is not a number") from None
     if array.dtype == np.float32 and array.size == 1:
         values = np.full(values.shape, float(str(array.flat[0])))  # 0.1, not 0.10000000149
-    scaled: Float64[Array, "..."] = values * column.factor
+    scaled: Values = values * column.factor
     return scaled
 
 
@@ -326,7 +328,7 @@ def _make_sweeps(
     return sweeps, rejected
 
 
-Row = dict[str, Float64[Array, "..."]]
+Row = dict[str, Values]
 
 
 def _split_trials(values: Arrays) -> list[tuple[str, Row]]:
@@ -345,10 +347,10 @@ def _split_trials(values: Arrays) -> list[tuple[str, Row]]:
     return rows
 
 
-def _find_trial_row(quantity: str, array: Float64[Array, "..."], k: int, n: int) -> Float64[Array, "..."]:
+def _find_trial_row(quantity: str, array: Values, k: int, n: int) -> Values:
     """Find trial k of an array with trials, or the array that all trials share."""
     if array.ndim == 2 and len(array) == n:
-        row: Float64[Array, "..."] = array[k]
+        row: Values = array[k]
         return row
     if array.ndim <= 1 and (n == 1 or quantity not in ("current", "voltage")):
         return array
@@ -373,7 +375,7 @@ def _find_train(values: Arrays, k: int, n: int) -> Train:
     return times.ravel()
 
 
-def _check_times(times: Float64[Array, "..."], current: Float64[Array, "..."]) -> None:
+def _check_times(times: Values, current: Values) -> None:
     """Raise an error if spike times are not times, or a matrix of them has one trial per column."""
     if times.shape == current.shape and times.size > 2 and np.isin(times, (0.0, 1.0)).all():
         raise RecordingError(
@@ -446,7 +448,7 @@ def _read_stored_step(row: Row) -> float | None:
     return check_step(1e3 / rate)
 
 
-def _read_scalar(values: Float64[Array, "..."], what: str) -> float:
+def _read_scalar(values: Values, what: str) -> float:
     if np.unique(values).size != 1:
         raise RecordingError(f"{what} has several values; one is needed")
     return float(values.ravel()[0])
