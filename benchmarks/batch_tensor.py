@@ -28,14 +28,14 @@ from ephysfit.fitting.fit import fit
 from ephysfit.fitting.stages import Likelihood, Passive
 from ephysfit.models import ALIF
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.reports.evidence import gather_evidence
 from ephysfit.simulation.adjoint import van_rossum_loss
 from ephysfit.simulation.surrogate import Surrogate
 from ephysfit.synthetic import draw, recording
 
 DT, TAU, SURROGATE = 0.5, 20.0, Surrogate(20.0)
-FREE = Free.of(ALIF, smooth_only=True)
+FREE = FreeParameters.of(ALIF, smooth_only=True)
 
 
 def database(n: int, seconds: float, spread: float) -> list[Recording]:

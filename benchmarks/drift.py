@@ -18,11 +18,11 @@ import numpy as np
 from held_out import DT, UNTIL, cells, judged, loss
 
 import ephysfit as ef
-from ephysfit.fitting.chain import run
+from ephysfit.fitting.chain import run_stages
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stages import Likelihood, Passive
 from ephysfit.models import AIGIF
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
 #: fitted until, judged from and to, ms
@@ -34,9 +34,9 @@ HALF_LIVES = (None, 40.0, 20.0)
 
 def held_out(recording: ef.Recording, until: float, start: float, stop: float) -> list[float]:
     """Loss on [start, stop) for each part of the drift that is held."""
-    fit = run(Problem(recording.cut(0.0, until), AIGIF, DT), (Passive(), Likelihood(drift=1)))
+    fit = run_stages(Problem(recording.cut(0.0, until), AIGIF, DT), (Passive(), Likelihood(drift=1)))
     change = float((fit.likelihood.drift or (0.0,))[0])
-    free, sweeps = Free.of(AIGIF, smooth_only=True), judged(Problem(recording, AIGIF, DT), start, stop)
+    free, sweeps = FreeParameters.of(AIGIF, smooth_only=True), judged(Problem(recording, AIGIF, DT), start, stop)
     losses = []
     for part in HELD:
         cell = fit.neuron.replace(theta=fit.neuron.theta + (1 - part) * change / 2)  # a softness of 1 mV: nats are mV
@@ -53,7 +53,7 @@ def recent() -> None:
         rows.append([])
         for half_life in HALF_LIVES:
             stage = Likelihood(recent=None if half_life is None else 1e3 * half_life)
-            fit = run(Problem(recording.cut(0.0, UNTIL), AIGIF, DT), (Passive(), stage))
+            fit = run_stages(Problem(recording.cut(0.0, UNTIL), AIGIF, DT), (Passive(), stage))
             rows[-1].append(loss(recording, fit.neuron))
         print(f"| {cell} | " + " | ".join(f"{v:.2f}" for v in rows[-1]) + " |", flush=True)
     print("| median | " + " | ".join(f"{v:.2f}" for v in np.median(rows, axis=0)) + " |")

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 import ephysfit as ef
-from ephysfit.fitting.chain import one_thread, run
+from ephysfit.fitting.chain import one_thread, run_stages
 from ephysfit.fitting.stage import Problem, Stage
-from ephysfit.fitting.warm_starts import with_starts_from_below
+from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
 RAPHE = Path(__file__).resolve().parents[2] / "shared" / "data" / "raphe"
@@ -41,7 +41,7 @@ def judged(problem: Problem, start: float, stop: float) -> list:
 def loss(recording: ef.Recording, cell: Neuron, start: float = UNTIL, stop: float | None = None) -> float:
     """Negative log-likelihood per spike (nats) of a stretch, all spikes before it replayed."""
     kind = type(cell)
-    free = Free.of(kind, smooth_only=True)
+    free = FreeParameters.of(kind, smooth_only=True)
     sweeps = judged(Problem(recording, kind, DT), start, stop or recording.duration)
     return -Replay(free, cell, DT).value(free.to_vector(cell), sweeps) / max(sweeps[0].n_spikes, 1)
 
@@ -62,5 +62,5 @@ def fitted(
     """A fit of the beginning of a recording, begun also from the fits of simpler neurons, as `ef.fit` does."""
     asked = Problem(recording.cut(0.0, until), kind, DT, **problem)  # type: ignore[arg-type]
     with one_thread():
-        ready = with_starts_from_below(asked)
-    return run(ready, stages)
+        ready = add_starts_from_simpler_fits(asked)
+    return run_stages(ready, stages)

@@ -22,7 +22,7 @@ import numpy as np
 from held_out import DT, UNTIL, agreement, cells, fitted, loss
 
 import ephysfit as ef
-from ephysfit.fitting.chain import run
+from ephysfit.fitting.chain import run_stages
 from ephysfit.fitting.population_prior import population_prior
 from ephysfit.fitting.prior import Prior
 from ephysfit.fitting.stage import Problem
@@ -57,7 +57,7 @@ def drawn(kind: type[Neuron], count: int) -> Iterator[tuple[Neuron, ef.Recording
 def begun(data: ef.Recording, kind: type[Neuron], prior: Prior | None = None) -> ef.Fit:
     """A fit of the first seconds."""
     priors = () if prior is None else (prior,)
-    return run(Problem(data.cut(0.0, SECONDS), kind, DT, priors=priors), STAGES)
+    return run_stages(Problem(data.cut(0.0, SECONDS), kind, DT, priors=priors), STAGES)
 
 
 def error(found: Any, cell: Any) -> float:

@@ -30,16 +30,16 @@ import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import NeuronError, near
 from ephysfit.fitting.chain import default_stages
-from ephysfit.fitting.chain import run as run_stages
-from ephysfit.fitting.stage import Problem, measured
+from ephysfit.fitting.chain import run_stages as run_stages
+from ephysfit.fitting.stage import Problem, start_from_measurements
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
 from ephysfit.fitting.stages.refractory_period import LengthenRefractory, Refractory
-from ephysfit.fitting.warm_starts import with_starts_from_below
+from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
 from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
 from ephysfit.neuron.declare import Neuron, flatten, scalar_values
-from ephysfit.neuron.free_parameters import Free, declared
+from ephysfit.neuron.free_parameters import FreeParameters, declared
 from ephysfit.simulation.replay import Replay
 from ephysfit.simulation.simulate import simulate
 from ephysfit.synthetic import draw, level_for, recording
@@ -77,7 +77,7 @@ def known_cell(kind: type[Neuron], seed: int) -> tuple[Neuron, Recording]:
         fired = len(data.sweeps[0].spike_times) / 60.0
         if fired > 2 * RATE:
             continue  # a cell that its own spikes excite: silent until it starts, then never still
-        return standardised(cell, measured(Problem(data.split()[0], kind, DT))), data
+        return standardised(cell, start_from_measurements(Problem(data.split()[0], kind, DT))), data
     raise SystemExit(f"none of {TRIES} cells drawn of {kind.__name__} fires at about {RATE:g} spikes per second")
 
 
@@ -140,13 +140,14 @@ def study(name: str, seed: int, quick: bool = False) -> dict[str, Any]:
         stages = [
             s for s in default_stages(kind) if isinstance(s, (Passive, Likelihood, Refractory, LengthenRefractory))
         ]
-        found = run_stages(with_starts_from_below(Problem(train, kind, DT)), stages)
+        found = run_stages(add_starts_from_simpler_fits(Problem(train, kind, DT)), stages)
     else:
         found = ef.fit(train, kind, seed=0)
     likely = next((e.neuron for e in reversed(found.history) if e.stage in LIKELY), found.neuron)
     problem = Problem(train, kind, DT)
     return {
-        "neuron": name, "seed": seed, "spikes": problem.n_spikes, "numbers": len(Free.of(kind, smooth_only=True).names),
+        "neuron": name, "seed": seed, "spikes": problem.n_spikes,
+        "numbers": len(FreeParameters.of(kind, smooth_only=True).names),
         "seconds": found.seconds, "excess": excess(cell, likely, test), "readings": compared(cell, likely, problem),
         "searched": kind.searched,
         "t_ref_steps": round((getattr(likely, "t_ref", 0.0) - getattr(cell, "t_ref", 0.0)) / DT),
@@ -169,7 +170,7 @@ def excess(cell: Neuron, found: Neuron, test: Recording) -> float:
     of "a spike or none" under the truth from that under the fit.
     """
     kind = type(cell)
-    free = Free.of(kind, smooth_only=True)
+    free = FreeParameters.of(kind, smooth_only=True)
     sweeps = Problem(test, kind, DT).everything
     pair = [Replay(free, c, DT).rates(free.to_vector(c), sweeps) for c in (cell, found)]
     barred = round(max(getattr(c, "t_ref", 0.0) for c in (cell, found)) / DT)
@@ -198,7 +199,7 @@ def _after(spikes: Any, steps: int) -> Any:
 def compared(cell: Neuron, found: Neuron, problem: Problem) -> dict[str, dict[str, float]]:
     """Each reading of the truth and of the fit, and the standard error that an exact fit would have."""
     kind = type(cell)
-    free = Free.of(kind, smooth_only=True)
+    free = FreeParameters.of(kind, smooth_only=True)
     z = free.to_vector(cell)
     fisher = Replay(free, cell, DT).information(z, problem.everything).fisher
     covariance = np.linalg.pinv(fisher, hermitian=True)

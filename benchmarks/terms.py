@@ -29,13 +29,13 @@ import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import near
 from ephysfit.fitting.chain import one_thread
-from ephysfit.fitting.free_run.evaluation import Arena
+from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation
 from ephysfit.fitting.free_run.losses import Coincidence
 from ephysfit.fitting.stage import Estimate, Problem
-from ephysfit.fitting.stages.likelihood import Likelihood, _Climb
+from ephysfit.fitting.stages.likelihood import Likelihood, _LikelihoodClimb
 from ephysfit.models.aigif import AIGIF, AIGIFBanks
 from ephysfit.neuron.declare import Neuron, Parameter, State, flatten, unflatten
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.functions import exp, sigmoid, softplus
 from ephysfit.simulation.replay import Replay
 
@@ -241,7 +241,7 @@ def measure(problem: Fold, base: Neuron | None) -> tuple[dict[str, Any], Neuron]
     own = stage(problem, Estimate(problem.start()))
     cells = [own.neuron]
     if base is not None:
-        climb = _Climb(stage, problem, problem.start())
+        climb = _LikelihoodClimb(stage, problem, problem.start())
         cells.append(climb(problem.neuron(**{**problem.start().values(), **base.values()}), climb.everything, 120)[0])
     scored = [value(problem, c) for c in cells]
     best = min(range(len(cells)), key=lambda k: scored[k]["penalised"])
@@ -250,7 +250,7 @@ def measure(problem: Fold, base: Neuron | None) -> tuple[dict[str, Any], Neuron]
 
 def value(problem: Fold, cell: Neuron) -> dict[str, Any]:
     """Negative log-likelihoods per spike and the agreement of noisy free runs with the held-out spikes."""
-    free = Free.of(problem.neuron, smooth_only=True)
+    free = FreeParameters.of(problem.neuron, smooth_only=True)
     replay, z = Replay(free, cell, problem.dt), free.to_vector(cell)
     out: dict[str, Any] = {}
     for name, sweeps in (("train", problem.train), ("held_out", problem.validate)):
@@ -258,10 +258,10 @@ def value(problem: Fold, cell: Neuron) -> dict[str, Any]:
     out["bounded"] = bounded(replay, z, problem.validate)
     r = (free.place(cell) - free.place(problem.start())) / free.widths
     out["penalised"] = out["train"] + 0.5 * 1e-3 * float(r @ r)
-    everything = Free.of(problem.neuron)
+    everything = FreeParameters.of(problem.neuron)
     for window in (4.0, 8.0):
-        arena = Arena(problem, everything, cell, Coincidence(window, rate=0.0), RUNS)
-        train, held = arena.losses(everything.to_vector(cell).numpy()[None])
+        evaluation = FreeRunEvaluation(problem, everything, cell, Coincidence(window, rate=0.0), RUNS)
+        train, held = evaluation.training_and_validation_losses(everything.to_vector(cell).numpy()[None])
         out[f"md_{window:.0f}"], out[f"md_{window:.0f}_train"] = 1 - float(held[0]), 1 - float(train[0])
     return out
 

@@ -20,9 +20,9 @@ from held_out import DT, UNTIL, agreement, cells, fitted, judged, loss
 
 import ephysfit as ef
 from ephysfit.fitting.stage import Problem, Stage
-from ephysfit.fitting.voltage_likelihood import Voltage, watched
+from ephysfit.fitting.voltage_likelihood import Voltage, select_voltage_samples
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
 KINDS = ("GIF", "AGIF", "ALIF", "IGIF")
@@ -39,8 +39,8 @@ WAYS = {
 def missed(recording: ef.Recording, cell: Neuron) -> float:
     """Rms of recorded less replayed potential over the judged stretch, mV."""
     problem = Problem(recording, type(cell), DT)
-    sweeps = watched(problem, judged(problem, UNTIL, recording.duration), Voltage())
-    free = Free.of(type(cell), smooth_only=True)
+    sweeps = select_voltage_samples(problem, judged(problem, UNTIL, recording.duration), Voltage())
+    free = FreeParameters.of(type(cell), smooth_only=True)
     (errors,) = Replay(free, cell, DT).misses(free.to_vector(cell), sweeps)
     return float(np.sqrt(np.nanmean(errors[sweeps[0].use > 0] ** 2)))
 

@@ -24,7 +24,9 @@ else:
 Train: TypeAlias = Float64[Array, " _"]
 #: several trains, of repeats or of runs
 Trains: TypeAlias = Sequence[Train]
+#: several trains as they are given to a metric: lists or arrays of spike times in ms
+TrainsLike: TypeAlias = Sequence[npt.ArrayLike]
 #: a sampled trace, axis time
 Trace: TypeAlias = Float64[Array, " _"]
 
-__all__ = ["Array", "Bool", "Float64", "Int64", "Integers", "Mask", "Trace", "Train", "Trains"]
+__all__ = ["Array", "Bool", "Float64", "Int64", "Integers", "Mask", "Trace", "Train", "Trains", "TrainsLike"]

@@ -16,7 +16,7 @@ from ephysfit.neuron.bounds import impossible, outside
 from ephysfit.neuron.declaration_errors import BREAKS, refuse_undeclared, told
 from ephysfit.neuron.declare import Neuron, flatten, pack_state
 from ephysfit.neuron.dimensions import check_units
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.neuron.roles import Role
 from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import equations
@@ -106,19 +106,21 @@ def check_neuron(neuron: type[Neuron] | Neuron, *, raises: bool = True, only: Co
       ok     rest   a fixed point without input
     """
     if isinstance(neuron, Neuron):
-        return _with_values(neuron, check_neuron(type(neuron), raises=raises, only=only), raises)
+        return _add_finding_on_values(neuron, check_neuron(type(neuron), raises=raises, only=only), raises)
     if not (isinstance(neuron, type) and issubclass(neuron, Neuron) and neuron.states):
         raise NeuronError(f"check_neuron takes a class derived from Neuron that declares states, not {neuron!r}")
     for name in only:
-        if name not in {**_READINGS, **_RUNS}:
-            raise NeuronError(f"the contract has no part {name!r}; {near(name, {**_READINGS, **_RUNS})}")
-    findings = [_try(neuron, name, part) for name, part in _READINGS.items() if name in (only or _READINGS)]
+        if name not in {**_STATIC_PARTS, **_RUN_PARTS}:
+            raise NeuronError(f"the contract has no part {name!r}; {near(name, {**_STATIC_PARTS, **_RUN_PARTS})}")
+    findings = [
+        _check_part(neuron, name, part) for name, part in _STATIC_PARTS.items() if name in (only or _STATIC_PARTS)
+    ]
     readable = all(f.passed is not False for f in findings)
-    for name, part in _RUNS.items():
-        if name not in (only or _RUNS):
+    for name, part in _RUN_PARTS.items():
+        if name not in (only or _RUN_PARTS):
             continue
         findings.append(
-            _try(neuron, name, part) if readable else Finding(name, None, "not tried: mend the above first")
+            _check_part(neuron, name, part) if readable else Finding(name, None, "not tried: mend the above first")
         )
     report = Report(neuron.__name__, tuple(findings))
     if raises and not report.passed:
@@ -126,7 +128,7 @@ def check_neuron(neuron: type[Neuron] | Neuron, *, raises: bool = True, only: Co
     return report
 
 
-def _with_values(cell: Neuron, report: Report, raises: bool) -> Report:
+def _add_finding_on_values(cell: Neuron, report: Report, raises: bool) -> Report:
     """The report on a class with the finding on one cell's values before it."""
     wrong = dict.fromkeys((*impossible(cell), *outside(cell)))
     finding = Finding("values", not wrong, "; ".join(wrong) or "within their declared bounds")
@@ -136,7 +138,7 @@ def _with_values(cell: Neuron, report: Report, raises: bool) -> Report:
     return whole
 
 
-def _try(neuron: type[Neuron], name: str, part: Callable[[type[Neuron]], str]) -> Finding:
+def _check_part(neuron: type[Neuron], name: str, part: Callable[[type[Neuron]], str]) -> Finding:
     try:
         return Finding(name, True, part(neuron))
     except _DoesNotApplyError as reason:
@@ -145,21 +147,21 @@ def _try(neuron: type[Neuron], name: str, part: Callable[[type[Neuron]], str]) -
         return Finding(name, False, told(error))
 
 
-def _units(neuron: type[Neuron]) -> str:
+def _check_units(neuron: type[Neuron]) -> str:
     check_units(neuron)
     return "flow, margin, jump and hazard agree in unit"
 
 
-def _only_declared(neuron: type[Neuron]) -> str:
+def _check_states(neuron: type[Neuron]) -> str:
     cell = as_floats(neuron.start())
     x = pack_state(neuron, at_rest(cell))
-    for equation, given in (("flow", cell.flow(x, *_no_input(neuron))), ("jump", cell.jump(x))):
+    for equation, given in (("flow", cell.flow(x, *_zero_input(neuron))), ("jump", cell.jump(x))):
         refuse_undeclared(neuron, equation, given)
         flatten({k: neuron.states[k] for k in given}, given)
     return f"flow and jump return only {', '.join(neuron.states)}"
 
 
-def _symbolic(neuron: type[Neuron]) -> str:
+def _check_symbols(neuron: type[Neuron]) -> str:
     eq = equations(neuron)
     step(neuron)
     known = {*eq.states, *eq.inputs, *eq.parameters, "u_margin"}
@@ -170,18 +172,18 @@ def _symbolic(neuron: type[Neuron]) -> str:
     return f"{'affine' if is_affine(neuron) else 'not affine'}, live states {', '.join(eq.states)}"
 
 
-def _rests(neuron: type[Neuron]) -> str:
+def _check_rest(neuron: type[Neuron]) -> str:
     cell = as_floats(neuron.start())
     x = at_rest(cell)
     margin = float(cell.margin(pack_state(neuron, x)))
     if margin >= 0:
         raise NeuronError(f"at rest the margin is {margin:g} mV; it must be below 0, or the neuron spikes unasked")
-    moves = max((abs(v) / max(abs(x[n]), 1.0) for n, v in slopes(cell, x, _no_input(neuron)).items()), default=0.0)
+    moves = max((abs(v) / max(abs(x[n]), 1.0) for n, v in slopes(cell, x, _zero_input(neuron)).items()), default=0.0)
     if moves < 1e-9:
         return "a fixed point without input"
     if neuron.drifts:
         return f"moves without input: {neuron.drifts}"
-    later = integrated(cell, x, _no_input(neuron), 500.0, 10_000, set())
+    later = integrated(cell, x, _zero_input(neuron), 500.0, 10_000, set())
     after = float(cell.margin(pack_state(neuron, later)))
     if not abs(after - margin) < 0.05 * abs(margin):
         raise NeuronError(
@@ -191,7 +193,7 @@ def _rests(neuron: type[Neuron]) -> str:
     return f"all but a fixed point: the margin moves by {abs(after - margin):.2g} mV without input"
 
 
-def _copies(neuron: type[Neuron]) -> str:
+def _check_copies(neuron: type[Neuron]) -> str:
     cell = neuron.start()
     if neuron(**cell.values()).values() != cell.values() or cell.replace().values() != cell.values():
         raise NeuronError("an instance made of its own values() differs from it")
@@ -204,15 +206,15 @@ def _copies(neuron: type[Neuron]) -> str:
     for nested in (pinned, tied):
         if name in nested.parameters or set(nested.parameters) != set(neuron.parameters) - {name}:
             raise NeuronError(f"pinning {name} leaves parameters {', '.join(nested.parameters)}")
-    current = _noise(neuron, 40.0, 1, 60)
+    current = _draw_noise(neuron, 40.0, 1, 60)
     runs = [sequential(c, current, DT)[2] for c in (cell, pinned.start(), tied.start())]
     if not all(torch.allclose(runs[0], r, rtol=1e-9, atol=1e-9) for r in runs[1:]):
         raise NeuronError(f"with {name} pinned to its start the neuron runs otherwise than with that value")
     return f"values, replace and pin give back the neuron (tried with {name})"
 
 
-def _free_vector(neuron: type[Neuron]) -> str:
-    free, cell = Free.of(neuron), neuron.start()
+def _check_free_vector(neuron: type[Neuron]) -> str:
+    free, cell = FreeParameters.of(neuron), neuron.start()
     if not free.names:
         raise _DoesNotApplyError("no free parameter")
     again = free.to_neuron(free.to_vector(cell), cell)
@@ -227,7 +229,7 @@ def _free_vector(neuron: type[Neuron]) -> str:
     return f"{len(free.names)} coordinates go there and back"
 
 
-def _hazard(neuron: type[Neuron]) -> str:
+def _check_hazard(neuron: type[Neuron]) -> str:
     if not neuron.stochastic():
         raise _DoesNotApplyError("declares no hazard: no likelihood fits, no noisy runs")
     cell = as_floats(neuron.start())
@@ -237,15 +239,15 @@ def _hazard(neuron: type[Neuron]) -> str:
     return f"rises with the margin, {float(cell.hazard(0.0)):.3g} per ms at threshold"
 
 
-def _step_is_flow(neuron: type[Neuron]) -> str:
+def _check_step(neuron: type[Neuron]) -> str:
     cell = as_floats(neuron.start())
     if (period := neuron.free_name_of(Role.REFRACTORY)) is not None:
         bounds = neuron.parameters[period]
         cell = cell.replace(**{period: min(max(5 * DT, bounds.low), bounds.high)})
-    current, forced = _noise(neuron, 0.5 * _quiet(neuron), 1, 120), (20, 21, 47, 90)
+    current, forced = _draw_noise(neuron, 0.5 * _find_subthreshold_level(neuron), 1, 120), (20, 21, 47, 90)
     fine = plain(cell, current[0, 0].numpy(), DT, forced=forced)
     scale = {n: max(np.ptp(fine.states[n]), 1e-3) for n in equations(neuron).states}
-    coarse, finer = (_apart(cell, current, forced, fine.states, scale, cut) for cut in (1, 4))
+    coarse, finer = (_largest_distance(cell, current, forced, fine.states, scale, cut) for cut in (1, 4))
     if is_affine(neuron):
         if not coarse < 1e-6:
             raise NeuronError(
@@ -260,7 +262,7 @@ def _step_is_flow(neuron: type[Neuron]) -> str:
     return f"approaches the flow integrated finely: {coarse:.0e} of a state's range at {DT} ms, {finer:.0e} at {DT / 4}"
 
 
-def _apart(
+def _largest_distance(
     cell: Neuron,
     current: Tensor,
     forced: tuple[int, ...],
@@ -276,13 +278,13 @@ def _apart(
     return max(float(np.abs(states[:, i] - fine[n]).max()) / scale[n] for i, n in enumerate(scale))
 
 
-def _engines_agree(neuron: type[Neuron]) -> str:
-    if not (_counts(neuron) >= ENOUGH).any() and neuron.stochastic():
-        return _noisy_engines_agree(neuron)
-    cell, current = neuron.start(), _noise(neuron, _loud(neuron), 3, 700, seed=1)
+def _check_engines(neuron: type[Neuron]) -> str:
+    if not (_count_spikes_by_level(neuron) >= ENOUGH).any() and neuron.stochastic():
+        return _check_engines_with_noise(neuron)
+    cell, current = neuron.start(), _draw_noise(neuron, _find_spiking_level(neuron), 3, 700, seed=1)
     want, _, margins = sequential(cell, current, DT)
     agreed = []
-    for name, engine in _engines():
+    for name, engine in _list_engines():
         try:
             got = engine(cell, current)
         except (SimulationError, NotAffineError):
@@ -298,9 +300,9 @@ def _engines_agree(neuron: type[Neuron]) -> str:
     return f"{', '.join(agreed)}: the {int(want.sum())} spikes of sequential"
 
 
-def _noisy_engines_agree(neuron: type[Neuron]) -> str:
+def _check_engines_with_noise(neuron: type[Neuron]) -> str:
     """For a neuron that only its hazard makes spike: the same drawn thresholds must give the same spikes."""
-    current = _noise(neuron, 100.0, 3, 700, seed=1)
+    current = _draw_noise(neuron, 100.0, 3, 700, seed=1)
     drawn = torch.from_numpy(np.random.default_rng(0).exponential(size=(1, 3, 400)))
     want = sequential(neuron.start(), current, DT, thresholds=drawn)[0]
     got = torch.from_numpy(compiled.run(neuron.start(), current, DT, thresholds=drawn).raster())
@@ -309,7 +311,7 @@ def _noisy_engines_agree(neuron: type[Neuron]) -> str:
     return f"compiled: the {int(want.sum())} spikes of sequential with escape noise (none without it)"
 
 
-def _engines() -> Iterator[tuple[str, Callable[[Neuron, Tensor], Tensor]]]:
+def _list_engines() -> Iterator[tuple[str, Callable[[Neuron, Tensor], Tensor]]]:
     for name, engine in {"blocks": blocks, "speculate": speculate, "pmbc": pmbc, "decoupled": decoupled}.items():
         yield name, lambda cell, current, engine=engine: engine(cell, current, DT)[0]  # type: ignore[misc]
     yield (
@@ -318,9 +320,11 @@ def _engines() -> Iterator[tuple[str, Callable[[Neuron, Tensor], Tensor]]]:
     )
 
 
-def _adjoint_is_autograd(neuron: type[Neuron]) -> str:
-    spikes = bool((_counts(neuron) >= ENOUGH).any())
-    current = _noise(neuron, _loud(neuron) if spikes or not neuron.stochastic() else 100.0, 2, 250, seed=2)
+def _check_adjoint(neuron: type[Neuron]) -> str:
+    spikes = bool((_count_spikes_by_level(neuron) >= ENOUGH).any())
+    current = _draw_noise(
+        neuron, _find_spiking_level(neuron) if spikes or not neuron.stochastic() else 100.0, 2, 250, seed=2
+    )
     ramp = torch.linspace(0.2, 1.0, 250, dtype=torch.float64)
     worst, surrogate = 0.0, Surrogate(10.0)
     for detach in (False, True):
@@ -328,7 +332,7 @@ def _adjoint_is_autograd(neuron: type[Neuron]) -> str:
             lambda c, d=detach: sequential(c, current, DT, surrogate=surrogate, detach=d)[0],
             lambda c, d=detach: adjoint.run(c, current, DT, surrogate=surrogate, detach=d),
         )
-        want, got = (_gradient(neuron, run, ramp) for run in runs)
+        want, got = (_compute_gradient(neuron, run, ramp) for run in runs)
         size = max(float(want.abs().max()), 1e-300)
         worst = max(worst, float((got - want).abs().max()) / size)
     if not worst < 1e-8:
@@ -336,34 +340,34 @@ def _adjoint_is_autograd(neuron: type[Neuron]) -> str:
     return f"equal to autograd through the definition, to {worst:.0e} of the gradient"
 
 
-def _gradient(neuron: type[Neuron], run: Callable[..., Any], weights: Tensor) -> Tensor:
-    free = Free.of(neuron, smooth_only=True)
+def _compute_gradient(neuron: type[Neuron], run: Callable[..., Any], weights: Tensor) -> Tensor:
+    free = FreeParameters.of(neuron, smooth_only=True)
     z = free.to_vector(neuron.start()).requires_grad_()
     return torch.autograd.grad((run(free.to_neuron(z, neuron.start())) * weights).sum(), z)[0]
 
 
-def _no_input(neuron: type[Neuron]) -> list[float]:
+def _zero_input(neuron: type[Neuron]) -> list[float]:
     return [0.0] * len(neuron.inputs)
 
 
-def _noise(neuron: type[Neuron], level: float, trials: int, steps: int, seed: int = 0) -> Tensor:
+def _draw_noise(neuron: type[Neuron], level: float, trials: int, steps: int, seed: int = 0) -> Tensor:
     """Noise of this mean and standard deviation (pA) in every input, (1, trial, time, input), constant over 1 ms."""
     generator = torch.Generator().manual_seed(seed)
     raw = torch.randn(1, trials, steps // 10 + 1, len(neuron.inputs), generator=generator, dtype=torch.float64)
     return level * (1 + raw.repeat_interleave(10, 2)[:, :, :steps])
 
 
-def _counts(neuron: type[Neuron], steps: int = 700) -> Tensor:
+def _count_spikes_by_level(neuron: type[Neuron], steps: int = 700) -> Tensor:
     """Spikes at every level."""
-    unit = _noise(neuron, 1.0, 1, steps, seed=1)
+    unit = _draw_noise(neuron, 1.0, 1, steps, seed=1)
     current = unit * torch.tensor(LEVELS, dtype=torch.float64)[None, :, None, None]
     with torch.no_grad():
         return sequential(neuron.start(), current, DT)[0].sum(-1)[0]
 
 
-def _loud(neuron: type[Neuron]) -> float:
+def _find_spiking_level(neuron: type[Neuron]) -> float:
     """The lowest level of noise that gives a handful of spikes."""
-    enough = torch.nonzero(_counts(neuron) >= ENOUGH)
+    enough = torch.nonzero(_count_spikes_by_level(neuron) >= ENOUGH)
     if not len(enough):
         raise NeuronError(
             f"with its starts the neuron does not spike at any level of noise from {LEVELS[0]:g} to {LEVELS[-1]:g} pA; "
@@ -372,23 +376,23 @@ def _loud(neuron: type[Neuron]) -> float:
     return LEVELS[int(enough[0])]
 
 
-def _quiet(neuron: type[Neuron]) -> float:
+def _find_subthreshold_level(neuron: type[Neuron]) -> float:
     """The highest level below all that give a spike."""
-    some = torch.nonzero(_counts(neuron) > 0)
+    some = torch.nonzero(_count_spikes_by_level(neuron) > 0)
     return LEVELS[max(int(some[0]) - 1, 0)] if len(some) else LEVELS[len(LEVELS) // 2]
 
 
-_READINGS: dict[str, Callable[[type[Neuron]], str]] = {
-    "units": _units,
-    "states": _only_declared,
-    "symbols": _symbolic,
+_STATIC_PARTS: dict[str, Callable[[type[Neuron]], str]] = {
+    "units": _check_units,
+    "states": _check_states,
+    "symbols": _check_symbols,
 }
-_RUNS: dict[str, Callable[[type[Neuron]], str]] = {
-    "rest": _rests,
-    "copies": _copies,
-    "free vector": _free_vector,
-    "hazard": _hazard,
-    "step": _step_is_flow,
-    "engines": _engines_agree,
-    "adjoint": _adjoint_is_autograd,
+_RUN_PARTS: dict[str, Callable[[type[Neuron]], str]] = {
+    "rest": _check_rest,
+    "copies": _check_copies,
+    "free vector": _check_free_vector,
+    "hazard": _check_hazard,
+    "step": _check_step,
+    "engines": _check_engines,
+    "adjoint": _check_adjoint,
 }

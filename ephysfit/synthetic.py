@@ -90,11 +90,11 @@ def draw(neuron: type[Neuron], n: int, seed: int = 0, spread: float = 0.4) -> tu
     (True, 3)
     """
     found: list[Neuron] = []
-    candidates = _candidates(neuron, np.random.default_rng(seed), spread)
+    candidates = _draw_candidates(neuron, np.random.default_rng(seed), spread)
     refused = 0
     while len(found) < n:
         cell = next(candidates)
-        if _viable(cell):
+        if _is_viable(cell):
             found.append(cell)
             refused = 0
             continue
@@ -107,23 +107,23 @@ def draw(neuron: type[Neuron], n: int, seed: int = 0, spread: float = 0.4) -> tu
     return tuple(found)
 
 
-def _candidates(neuron: type[Neuron], rng: np.random.Generator, spread: float) -> Iterator[Neuron]:
+def _draw_candidates(neuron: type[Neuron], rng: np.random.Generator, spread: float) -> Iterator[Neuron]:
     while True:
         drawn = {
-            name: tuple(_near(p, start, rng.standard_normal(), spread) for start in p.starts)
+            name: tuple(_vary_start(p, start, rng.standard_normal(), spread) for start in p.starts)
             for name, p in neuron.parameters.items()
         }
         yield neuron(**{name: v if len(v) > 1 else v[0] for name, v in drawn.items()})
 
 
-def _near(p: Parameter, start: float, deviate: float, spread: float) -> float:
+def _vary_start(p: Parameter, start: float, deviate: float, spread: float) -> float:
     """A value `deviate` widths from the start on the parameter's axis; the start itself if that is out of bounds."""
     low, high = p.ends
     y = p.to_axis(start) + spread * p.prior_width * deviate
     return p.from_axis(y) if low < y < high else start
 
 
-def _viable(cell: Neuron) -> bool:
+def _is_viable(cell: Neuron) -> bool:
     kind = type(cell)
     rest = {n: float(getattr(cell, r)) if isinstance(r, str) else float(r) for n, r in kind.rests().items()}
     x = pack_state(kind, rest)
@@ -131,10 +131,10 @@ def _viable(cell: Neuron) -> bool:
     after = pack_state(kind, {**rest, **flatten({k: kind.states[k] for k in jumped}, jumped)})
     if not (float(cell.margin(x)) < 0 and float(cell.margin(after)) < 0):
         return False
-    return not is_affine(kind) or _settles(cell)
+    return not is_affine(kind) or _decays_without_input(cell)
 
 
-def _settles(cell: Neuron) -> bool:
+def _decays_without_input(cell: Neuron) -> bool:
     step = operators(cell, 1.0).free[:, :-1, :-1]
     return float(torch.linalg.eigvals(step).abs().max()) <= 1.0 + 1e-9
 

@@ -157,10 +157,10 @@ class TestWrite:
         train, _ = ef.load(path).split()
         cell = ef.models.LIF(C=80.0, g=5.0, E_L=-60.0, theta=-45.0, V_reset=-60.0, t_ref=3.0, delta=2.0)
         from ephysfit.fitting.provenance import Provenance
-        from ephysfit.fitting.recording_identity import fingerprint
+        from ephysfit.fitting.recording_identity import hash_recording
 
         names = tuple(s.name for s in train)
-        made = Provenance(sweeps=names, recording="cell.nwb", data_sha256=fingerprint(train))
+        made = Provenance(sweeps=names, recording="cell.nwb", data_sha256=hash_recording(train))
         ef.Fit(cell, "DRN158", 0.5, provenance=made).save(tmp_path / "fit.json")
         code, out, err = run("write", tmp_path / "fit.json", path, "--runs", "3", "--label", "mine")
         assert code == 0, err

@@ -68,4 +68,4 @@ def test_readouts_are_those_that_files_carry() -> None:
 def test_the_score_that_leads_is_the_headline_of_a_score(stochastic: bool) -> None:
     repeats = [[600.0, 1500.0, 2500.0], [602.0, 1501.0, 2700.0], [601.0, 1503.0, 2502.0]]
     found = score(repeats[:2] if stochastic else repeats[:1], repeats, duration=6000.0, stochastic=stochastic)
-    assert headline_scores.leading(stochastic).name.startswith(found.headline.name.rpartition("_")[0])
+    assert headline_scores.choose_headline(stochastic).name.startswith(found.headline.name.rpartition("_")[0])

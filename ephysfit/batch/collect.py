@@ -12,8 +12,8 @@ from ephysfit.batch.store import Store
 from ephysfit.data.readout import Readout
 from ephysfit.errors import BatchError, needed
 from ephysfit.files import make_printable, replacing
-from ephysfit.fitting.format_1 import standard_errors
-from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, MANY, NOISE_FREE, RATIO, saved_value
+from ephysfit.fitting.format_1 import find_standard_errors
+from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, MANY, NOISE_FREE, RATIO, find_saved_value
 from ephysfit.metrics.score_warnings import MIN_RELIABILITY
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _fit_row(r: Mapping[str, Any]) -> Row:
 
 def _headline_columns(scores: Mapping[str, Any]) -> Row:
     """Headline scores by column; ratios to a reliability below `MIN_RELIABILITY` are meaningless and left out."""
-    out = {column: saved_value(scores, where, name) for column, (name, where) in _HEADLINES.items()}
+    out = {column: find_saved_value(scores, where, name) for column, (name, where) in _HEADLINES.items()}
     reliability = out["reliability_4"]
     if reliability is not None and reliability < MIN_RELIABILITY:
         out |= {name: None for name in _HEADLINES if name.endswith("_over_R_4")}
@@ -215,7 +215,7 @@ def _score_rows(r: Mapping[str, Any]) -> list[Row]:
 
 def _parameter_rows(r: Mapping[str, Any]) -> list[Row]:
     fit = r.get("fit") or {}
-    errors = standard_errors(fit)
+    errors = find_standard_errors(fit)
     return [
         {"cell": r["cell"], "model": r["model"], "fitted": fit["model"], "name": n, "value": v,
          "unit": fit["units"].get(n), "standard_error": errors.get(n)}

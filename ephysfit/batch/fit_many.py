@@ -139,4 +139,6 @@ def save_prior_of_run(run: str | PathLike[str], folder: Path, models: Sequence[s
     from ephysfit.fitting import population_prior, prior  # torch: only where there is a prior
 
     own = [find(name) for name in models if ".py" in name]
-    return str(prior.save_priors(folder / "prior.json", population_prior.priors_of(saved_fits(run, own))).resolve())
+    return str(
+        prior.save_priors(folder / "prior.json", population_prior.population_priors(saved_fits(run, own))).resolve()
+    )

@@ -19,7 +19,7 @@ from ephysfit.batch.task import Task
 from ephysfit.data.loading import load
 from ephysfit.data.sweep_selection import divide_sweeps
 from ephysfit.errors import BatchError, EphysfitError, SelectionError
-from ephysfit.fitting.chain import step_for
+from ephysfit.fitting.chain import choose_shared_step
 from ephysfit.fitting.fit import fit
 from ephysfit.fitting.prior import load_priors
 from ephysfit.fitting.stage import Status
@@ -65,7 +65,7 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
     except SelectionError as error:
         raise BatchError(f"{task.cell.name}: {error}") from error
     priors = load_priors(Path(s.prior)) if s.prior else ()
-    step, step_note = (s.dt, "") if s.dt else step_for(train, test)
+    step, step_note = (s.dt, "") if s.dt else choose_shared_step(train, test)
     if step_note:
         sys.stdout.write(f"{task.cell.name}: {step_note}\n")  # the log of the task
     found = fit(train, task.model, prior=priors, dt=step, seed=s.seed)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ephysfit.batch.task import Task
 from ephysfit.data.readout import Readout
-from ephysfit.metrics.headline_scores import AGREEMENT, saved_value
+from ephysfit.metrics.headline_scores import AGREEMENT, find_saved_value
 
 #: status of a task that another process is running
 BUSY = "busy"
@@ -60,5 +60,5 @@ class Outcome:
 
 def find_headline_score(scores: Mapping[str, Any] | None) -> float:
     """Find the score for progress lines: Md* at ±8 ms, of the noisy runs where there are any; NaN without a score."""
-    value = saved_value(scores, (*AGREEMENT.readouts, Readout.CAUSAL), AGREEMENT.name)
+    value = find_saved_value(scores, (*AGREEMENT.readouts, Readout.CAUSAL), AGREEMENT.name)
     return float("nan") if value is None else value

@@ -16,9 +16,9 @@ from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.files import to_json, write_text
-from ephysfit.fitting.chain import step_for
+from ephysfit.fitting.chain import choose_shared_step
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.population_prior import priors_of
+from ephysfit.fitting.population_prior import population_priors
 from ephysfit.fitting.prior import Prior
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Status
 from ephysfit.fitting.stage_reports import VoltageReport
@@ -89,7 +89,7 @@ def describe(recording: Recording) -> str:
 
 def find_common_step(train: Recording, test: Recording) -> float:
     """Find the time step (ms) for training and test data; a note is printed where they are sampled differently."""
-    step, step_note = step_for(train, test)
+    step, step_note = choose_shared_step(train, test)
     if step_note:
         print_note(f"{train.cell}: {step_note}")
     return step
@@ -112,7 +112,7 @@ def make_priors(paths: list[Path], cell: str, model: str) -> tuple[Prior, ...]:
     runs = [saved_fits(path, [mine] if mine else []) for path in paths if path.is_dir()]
     found = [*chain.from_iterable(runs), *(Fit.load(path, mine) for path in paths if not path.is_dir())]
     others = [f for f in found if f.cell != cell]
-    priors = priors_of(others)
+    priors = population_priors(others)
     own = f" ({len(found) - len(others)} of this cell left out)" if len(found) > len(others) else ""
     print_note(f"prior: {', '.join(f'{p.model} of {p.cells} cells' for p in priors)}{own}")
     return priors

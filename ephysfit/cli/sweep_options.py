@@ -10,7 +10,7 @@ import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.data.sweep_selection import divide_sweeps
 from ephysfit.errors import ScoreError, SelectionError
-from ephysfit.fitting.recording_identity import is_of
+from ephysfit.fitting.recording_identity import matches_recording
 
 
 def split_recording(recording: Recording, train: str | None, test: str | None) -> tuple[Recording, Recording]:
@@ -44,7 +44,7 @@ def select_unseen_sweeps(recording: Recording, fit: ef.Fit, train: str | None, t
         return recording
     split = fit.provenance.split
     fitted, held = split_recording(recording, split.get("train"), split.get("test"))
-    if is_of(fit.provenance.data_sha256, fitted):
+    if matches_recording(fit.provenance.data_sha256, fitted):
         return held
     raise ScoreError(
         f"{recording.source}: holds sweeps named as the training sweeps of this fit, but with other samples or "
@@ -54,7 +54,7 @@ def select_unseen_sweeps(recording: Recording, fit: ef.Fit, train: str | None, t
 
 def select_training_sweeps(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
     """Select the sweeps that trained a saved fit, as the options say or from its provenance."""
-    if train is None and test is None and is_of(fit.provenance.data_sha256, recording):
+    if train is None and test is None and matches_recording(fit.provenance.data_sha256, recording):
         return recording
     split = fit.provenance.split
     return split_recording(recording, train or split.get("train"), test or split.get("test"))[0]

@@ -14,7 +14,7 @@ from ephysfit.explorer.stimulus import Response, ShownStimulus, list_stimuli
 from ephysfit.fitting.chain import default_step
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.provenance import Provenance
-from ephysfit.fitting.stage import Problem, operating_point
+from ephysfit.fitting.stage import Problem, measure_operating_point
 from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.models import catalogue, find
 from ephysfit.neuron.declare import Neuron
@@ -204,6 +204,6 @@ def start_from_training(neuron: Neuron, training: Recording | None) -> Neuron:
     if training is None:
         return neuron
     try:
-        return neuron.replace(**operating_point(Problem(training, type(neuron), default_step(training))))
+        return neuron.replace(**measure_operating_point(Problem(training, type(neuron), default_step(training))))
     except EphysfitError:
         return neuron

@@ -18,7 +18,7 @@ from ephysfit.data.holding_current import LEAD
 from ephysfit.data.recording import Recording
 from ephysfit.data.repeats import Stimulus
 from ephysfit.metrics.coincidence import gamma, gamma_over_reliability, md_star
-from ephysfit.metrics.matching import match, presented
+from ephysfit.metrics.matching import match_runs
 from ephysfit.metrics.trains import cut
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role
@@ -199,7 +199,7 @@ def _make_shown_stimulus(label: str, names: tuple[str, ...], stimulus: Stimulus,
 
 def _find_scored_window(stimulus: Stimulus) -> tuple[float, float]:
     """Find the stretch that `score` would score, ms."""
-    scored, _ = match([[np.empty(0)]], presented(_SingleStimulus(stimulus), None), None, None)
+    scored, _ = match_runs([[np.empty(0)]], list_presented(_SingleStimulus(stimulus), None), None, None)
     return scored[0].start, scored[0].stop
 
 

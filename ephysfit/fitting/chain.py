@@ -12,9 +12,9 @@ from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import divides, find_common_step
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.fit_warnings import cautions
+from ephysfit.fitting.fit_warnings import list_warnings
 from ephysfit.fitting.predictive_check import count_spikes
-from ephysfit.fitting.provenance import state_provenance
+from ephysfit.fitting.provenance import record_provenance
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.fitting.stages.causal_readout import CausalReadout
@@ -23,10 +23,10 @@ from ephysfit.fitting.stages.passive import Passive
 from ephysfit.fitting.stages.refractory_period import LengthenRefractory, Refractory
 from ephysfit.fitting.stages.search import Search
 from ephysfit.fitting.stages.softness import Softness
-from ephysfit.fitting.voltage_likelihood import admit_voltage
+from ephysfit.fitting.voltage_likelihood import require_potential
 from ephysfit.neuron.bounds import admit_start
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation.warm_up import start as compile_ahead
 
@@ -66,14 +66,14 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
             raise FitError(f"{neuron.__name__} is not fitted by its likelihood ({why}); {out}")
         return (Passive(), Search(evaluations=4800, population=16, noisy=False), *([Softness()] * neuron.stochastic()))
     if stage.voltage is not None:
-        admit_voltage(neuron)
+        require_potential(neuron)
         return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), CausalReadout())
-    few = len(Free.of(neuron).names) <= FEW
-    period = [nearby(neuron, stage)] if neuron.free_name_of(Role.REFRACTORY) else []
+    few = len(FreeParameters.of(neuron).names) <= FEW
+    period = [choose_refractory_stage(neuron, stage)] if neuron.free_name_of(Role.REFRACTORY) else []
     return (Passive(), stage, *period, *([Search()] if few else []), CausalReadout())
 
 
-def nearby(neuron: type[Neuron], stage: Likelihood) -> Refractory | LengthenRefractory:
+def choose_refractory_stage(neuron: type[Neuron], stage: Likelihood) -> Refractory | LengthenRefractory:
     """The search for a better refractory period nearby.
 
     What intervals tell is too long where a spike holds the membrane low, and may be too short where a neuron is only
@@ -116,7 +116,7 @@ def default_step(recording: Recording, *others: Recording) -> float:
     return max(int(COARSEST / step + 1e-9), 1) * step
 
 
-def step_for(train: Recording, test: Recording) -> tuple[float, str]:
+def choose_shared_step(train: Recording, test: Recording) -> tuple[float, str]:
     """`default_step` for data to fit and data to score, ms, and a sentence where their sampling steps differ."""
     step = default_step(train, test)
     steps = sorted({round(s.dt, 9) for s in (*train.sweeps, *test.sweeps)})
@@ -131,7 +131,7 @@ def step_for(train: Recording, test: Recording) -> tuple[float, str]:
     )
 
 
-def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, source: str = "") -> Fit:
+def run_stages(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, source: str = "") -> Fit:
     """Run stages in order, and check what came out on its own training data.
 
     Raises
@@ -172,8 +172,8 @@ def run(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, 
         cell=problem.recording.cell,
         dt=problem.dt,
         history=tuple(history),
-        warnings=(*missed, *cautions(problem, neuron, history)),
-        provenance=state_provenance(problem, stages, source),
+        warnings=(*missed, *list_warnings(problem, neuron, history)),
+        provenance=record_provenance(problem, stages, source),
         reports=reports,
     )
 

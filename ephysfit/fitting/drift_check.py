@@ -8,7 +8,7 @@ import numpy as np
 
 from ephysfit.fitting.stage import Problem
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
 #: standard deviations of a count beyond which a change is worth a warning
@@ -31,16 +31,16 @@ class Part:
         return self.recorded / max(self.expected, 1e-9)
 
 
-def parts(problem: Problem, neuron: Neuron, count: int = 4) -> tuple[Part, ...]:
+def count_spikes_in_parts(problem: Problem, neuron: Neuron, count: int = 4) -> tuple[Part, ...]:
     """Recorded and expected spikes in equal parts of the counted training time, in the order of recording."""
     if not problem.neuron.stochastic():
         return ()
-    free = Free.of(problem.neuron, smooth_only=True)
+    free = FreeParameters.of(problem.neuron, smooth_only=True)
     replayed = Replay(free, neuron, problem.dt).rates(free.to_vector(neuron), problem.everything)
     hold = round(float(neuron.refractory_ms) / problem.dt)
     spikes, rates = [], []
     for sweep, (_, log_rate) in zip(problem.everything, replayed, strict=True):
-        use = sweep.use.astype(bool) & ~refractory(sweep.spikes, hold)
+        use = sweep.use.astype(bool) & ~find_refractory_steps(sweep.spikes, hold)
         spikes.append(sweep.spikes[use])
         rates.append(-np.expm1(-np.exp(log_rate[use]) * problem.dt))
     pairs = zip(
@@ -49,14 +49,14 @@ def parts(problem: Problem, neuron: Neuron, count: int = 4) -> tuple[Part, ...]:
     return tuple(Part(int(s.sum()), float(r.sum())) for s, r in pairs)
 
 
-def refractory(spikes: np.ndarray, hold: int) -> np.ndarray:
+def find_refractory_steps(spikes: np.ndarray, hold: int) -> np.ndarray:
     """Steps within `hold` steps after a spike, which carry no likelihood."""
     ends = np.cumsum(np.r_[0, spikes.astype(np.int64)])
     steps = np.arange(len(spikes))
     return ends[steps] - ends[np.maximum(steps - hold, 0)] > 0
 
 
-def drift_warning(found: tuple[Part, ...], modelled: bool = False) -> str:
+def warn_of_drift(found: tuple[Part, ...], modelled: bool = False) -> str:
     """A sentence if the cell fired clearly more or less, for the same drive, at the end than at the beginning.
 
     `modelled` says whether the fit has a term for it.

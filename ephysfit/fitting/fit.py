@@ -8,14 +8,14 @@ from dataclasses import replace
 from ephysfit.data import drive
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
-from ephysfit.fitting.chain import default_stages, default_step, one_thread, run
+from ephysfit.fitting.chain import default_stages, default_step, one_thread, run_stages
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.model_selection import choose, named
-from ephysfit.fitting.prior import Prior, admit_priors
-from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, silent
+from ephysfit.fitting.model_selection import choose_neuron, name_progress
+from ephysfit.fitting.prior import Prior, check_priors
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, ignore_progress
 from ephysfit.fitting.stage_reports import Reports
 from ephysfit.fitting.stages.likelihood import Likelihood
-from ephysfit.fitting.warm_starts import with_starts_from_below
+from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
 from ephysfit.models import candidates, find
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.warm_up import start as compile_ahead
@@ -31,7 +31,7 @@ def fit(
     dt: float | None = None,
     seed: int = 0,
     undriven: bool = False,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
 ) -> Fit:
     """Fit a neuron to the training recording of one cell.
 
@@ -87,12 +87,12 @@ def fit(
             "injected current; fit a neuron of one input"
         )
     chain = default_stages(kind, likelihood) if stages is None else tuple(stages)
-    admit_priors(priors, kind)
+    check_priors(priors, kind)
     problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress, priors=priors)
     if stages is None:
         with one_thread():
-            problem = with_starts_from_below(problem)
-    return run(problem, chain, source=model if isinstance(model, str) and ":" in model else "")
+            problem = add_starts_from_simpler_fits(problem)
+    return run_stages(problem, chain, source=model if isinstance(model, str) and ":" in model else "")
 
 
 def select(
@@ -104,9 +104,11 @@ def select(
     priors: Sequence[Prior] = (),
     dt: float | None = None,
     seed: int = 0,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
 ) -> Fit:
-    """Fit the neuron that predicts held-out blocks of the training data best (`selection.choose`), on all of them.
+    """Fit the neuron that predicts held-out blocks of the training data best, on all of the training data.
+
+    The neuron is chosen by `ephysfit.fitting.model_selection.choose_neuron`.
 
     Parameters
     ----------
@@ -126,19 +128,21 @@ def select(
     for kind in kinds if likelihood is not None else ():
         default_stages(kind, likelihood)  # refuses what it could not keep to
     step = dt or default_step(recording)
-    admit_priors(priors, *kinds)
+    check_priors(priors, *kinds)
     problems = [Problem(recording, k, step, seed=seed, progress=progress, priors=tuple(priors)) for k in kinds]
     if problems[0].n_spikes < MINIMUM_SPIKES:
-        return run(problems[0], stages or default_stages(kinds[0]))
+        return run_stages(problems[0], stages or default_stages(kinds[0]))
     compile_ahead(*kinds)
     with one_thread():
-        choice = choose(problems)
-    fitted = _refit(named(problems[choice.which], " (kept)"), choice.estimate, stages, likelihood)
+        choice = choose_neuron(problems)
+    fitted = _refit_winner(name_progress(problems[choice.which], " (kept)"), choice.estimate, stages, likelihood)
     return replace(fitted, reports=fitted.reports | Reports(choice.report))
 
 
-def _refit(problem: Problem, kept: Estimate, stages: Sequence[Stage] | None, likelihood: Likelihood | None) -> Fit:
+def _refit_winner(
+    problem: Problem, kept: Estimate, stages: Sequence[Stage] | None, likelihood: Likelihood | None
+) -> Fit:
     """The winner on all training data, from where the held-out fit ended."""
     chain = tuple(stages or default_stages(problem.neuron, likelihood))
     chain = tuple(replace(s, starts=1, first=0) if isinstance(s, Likelihood) and stages is None else s for s in chain)
-    return run(problem, chain, start=kept.neuron)
+    return run_stages(problem, chain, start=kept.neuron)

@@ -13,13 +13,14 @@ import numpy as np
 
 from ephysfit.data.hdf5 import is_hdf5
 from ephysfit.data.holding_current import LEAD
+from ephysfit.data.readout import Readout
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.files import write_text
 from ephysfit.fitting.format_1 import DETAILS, as_details
 from ephysfit.fitting.provenance import Provenance
-from ephysfit.fitting.recording_identity import known_as
-from ephysfit.fitting.saved_fit import FORMAT, SavedFit, check, neuron_of, parse, stored_fit
+from ephysfit.fitting.recording_identity import list_cell_names
+from ephysfit.fitting.saved_fit import FORMAT, SavedFit, check_fit, find_neuron_class, parse_fit, read_stored_fit
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import (
     CausalRun,
@@ -34,7 +35,7 @@ from ephysfit.fitting.stage_reports import (
 )
 from ephysfit.metrics.consensus import consensus
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
-from ephysfit.neuron.free_parameters import Free, declared
+from ephysfit.neuron.free_parameters import FreeParameters, declared
 from ephysfit.simulation.simulate import Simulation, simulate
 
 
@@ -161,15 +162,15 @@ class Fit:
         dt : float, optional
             Step in ms; that of the fit unless given.
         """
-        step, names = dt or self.dt, known_as(self.cell, self.provenance.recording)
+        step, names = dt or self.dt, list_cell_names(self.cell, self.provenance.recording)
         if not type(self.neuron).stochastic():
             return replace(simulate(self.neuron, stimulus, dt=step, save=save, settle=LEAD), cells=names)
         noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed, settle=LEAD)
         noisy = replace(noisy, cells=names)
-        causal = replace(self._causal(stimulus, step, save), cells=names)
-        return replace(noisy, companions={"causal": causal, "consensus": consensus_run(noisy)})
+        causal = replace(self._simulate_causal(stimulus, step, save), cells=names)
+        return replace(noisy, companions={"causal": causal, "consensus": find_consensus_run(noisy)})
 
-    def _causal(self, stimulus: Any, dt: float, save: Sequence[str]) -> Simulation:
+    def _simulate_causal(self, stimulus: Any, dt: float, save: Sequence[str]) -> Simulation:
         return simulate(self.neuron, stimulus, dt=dt, save=save, settle=LEAD, **self.noise_free)
 
     @property
@@ -190,7 +191,7 @@ class Fit:
     def parameters(self) -> list[dict[str, Any]]:
         """One row a scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
         cls = type(self.neuron)
-        on = dict(Free.of(cls).on_bound(self.neuron))
+        on = dict(FreeParameters.of(cls).on_bound(self.neuron))
         values = scalar_values(self.neuron)
         top, ends = self.likelihood, self.intervals
         errors = ends.standard_errors if ends else top.standard_errors if top else {}
@@ -236,13 +237,13 @@ class Fit:
 
     def write_nwb(self, path: str | Path, test: Recording | None = None, **options: Any) -> Path:
         """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write_nwb`."""
-        import ephysfit
+        import ephysfit  # writing a fit lies above fitting it
 
         return ephysfit.write_nwb(self, path, test, **options)
 
     def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
         """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""
-        import ephysfit
+        import ephysfit  # exporting a fit lies above fitting it
 
         return ephysfit.export(self, to, path, **options)
 
@@ -270,12 +271,12 @@ class Fit:
         """
         path = Path(path)
         try:
-            text = stored_fit(path, label) if is_hdf5(path) else path.read_text(encoding="utf-8")
+            text = read_stored_fit(path, label) if is_hdf5(path) else path.read_text(encoding="utf-8")
         except OSError as e:
             raise FitError(f"{path}: {e.strerror or e}; give the path of a fit saved by ephysfit (a .json file)") from e
         except UnicodeDecodeError as e:
             raise FitError(f"{path} is not a fit saved by ephysfit (no UTF-8: {e.reason} at byte {e.start})") from None
-        return cls._of(parse(text, str(path)), str(path), neuron, trust)
+        return cls._from_saved(parse_fit(text, str(path)), str(path), neuron, trust)
 
     @classmethod
     def from_dict(
@@ -305,11 +306,11 @@ class Fit:
         >>> Fit.from_dict(Fit(LIF.start(), "cell", 0.5).to_dict()).model
         'LIF'
         """
-        return cls._of(check(found, name), name, neuron, trust)
+        return cls._from_saved(check_fit(found, name), name, neuron, trust)
 
     @classmethod
-    def _of(cls, saved: SavedFit, name: str, neuron: type[Neuron] | None, trust: bool) -> Fit:
-        kind = neuron or neuron_of(saved, name, trust)
+    def _from_saved(cls, saved: SavedFit, name: str, neuron: type[Neuron] | None, trust: bool) -> Fit:
+        kind = neuron or find_neuron_class(saved, name, trust)
         missing = set(declared(kind)) ^ set(saved.parameters)
         if missing:
             raise FitError(
@@ -324,9 +325,9 @@ class Fit:
         return cls(fitted, saved.cell, saved.dt_ms, history, saved.warnings, saved.provenance, saved.reports)
 
 
-def consensus_run(noisy: Simulation) -> Simulation:
+def find_consensus_run(noisy: Simulation) -> Simulation:
     """The single train per stimulus that agrees best with noisy runs, as a simulation of its own."""
     trains = tuple(
         (consensus(list(runs), duration),) for runs, duration in zip(noisy.spike_times, noisy.durations, strict=True)
     )
-    return replace(noisy, spike_times=trains, stochastic=False, readout="consensus", traces={})
+    return replace(noisy, spike_times=trains, stochastic=False, readout=Readout.CONSENSUS, traces={})

@@ -8,19 +8,19 @@ import numpy as np
 
 from ephysfit.data.electrode import measure_bridge
 from ephysfit.data.quality import list_findings
-from ephysfit.fitting.drift_check import drift_warning, parts
+from ephysfit.fitting.drift_check import count_spikes_in_parts, warn_of_drift
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.fitting.stage_reports import LikelihoodReport
-from ephysfit.fitting.voltage_likelihood import warning as voltage_warning
+from ephysfit.fitting.voltage_likelihood import warn_of_unexplained_voltage as voltage_warning
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free, declared
+from ephysfit.neuron.free_parameters import FreeParameters, declared
 from ephysfit.neuron.roles import Role
 
 
-def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> list[str]:
+def list_warnings(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> list[str]:
     """What a user should know before trusting the numbers."""
-    out = odd_data(problem)
-    for name, side in Free.of(type(neuron)).on_bound(neuron):
+    out = warn_of_data(problem)
+    for name, side in FreeParameters.of(type(neuron)).on_bound(neuron):
         p = declared(type(neuron))[name]
         limit = p.low if side == "low" else p.high
         out.append(
@@ -36,7 +36,7 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
     out += [said for said in [voltage_warning(tops[-1].voltage if tops else None)] if said]
     modelled = any(top.drift for top in tops)
     # a hazard that is no guide to the fit foretells no number of spikes to compare with
-    drifted = "" if problem.neuron.searched else drift_warning(parts(problem, neuron), modelled)
+    drifted = "" if problem.neuron.searched else warn_of_drift(count_spikes_in_parts(problem, neuron), modelled)
     if drifted:
         out.append(drifted)
     if problem.n_spikes < 100:
@@ -45,7 +45,7 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
     return out
 
 
-def odd_data(problem: Problem) -> list[str]:
+def warn_of_data(problem: Problem) -> list[str]:
     """What of the training data cannot be fitted as it stands: a constant current, spikes that share a step, units."""
     sweeps, out = problem.recording.sweeps, []
     if all(np.ptp(s.current) == 0 for s in sweeps) and len({float(s.current[0]) for s in sweeps}) == 1:

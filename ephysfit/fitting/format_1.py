@@ -27,19 +27,21 @@ DETAILS: tuple[type[Report], ...] = (LikelihoodReport, CausalRun, SpikeCounts, S
 _IN_HISTORY = ("curves", "at_bound", "steps")
 
 
-def upgrade(found: Mapping[str, Any]) -> dict[str, Any]:
+def upgrade_fit(found: Mapping[str, Any]) -> dict[str, Any]:
     """A fit of format 1 in the form of format 2; what is not as it was in format 1 is left for the check to refuse."""
     history = found.get("history")
     if isinstance(history, list):
         history = [
-            {**stage, "reports": _reports(stage.get("details", {}))} if isinstance(stage, Mapping) else stage
+            {**stage, "reports": _reports_from_details(stage.get("details", {}))}
+            if isinstance(stage, Mapping)
+            else stage
             for stage in history
         ]
     out = {k: v for k, v in found.items() if k != "details"} | {"history": history}
-    return out | ({"reports": _reports(found["details"])} if "details" in found else {})
+    return out | ({"reports": _reports_from_details(found["details"])} if "details" in found else {})
 
 
-def _reports(details: Any) -> Any:
+def _reports_from_details(details: Any) -> Any:
     """Details as reports by kind."""
     if not isinstance(details, Mapping):
         return details
@@ -63,9 +65,9 @@ def _reports(details: Any) -> Any:
     return out | ({SpikeCounts.kind: details["counts"]} if "counts" in details else {})
 
 
-def standard_errors(fit: Mapping[str, Any]) -> Mapping[str, Any]:
+def find_standard_errors(fit: Mapping[str, Any]) -> Mapping[str, Any]:
     """Standard errors by parameter of a fit in plain values of any format; empty where it has none."""
-    found = upgrade(fit) if fit.get("format", 1) == 1 else fit
+    found = upgrade_fit(fit) if fit.get("format", 1) == 1 else fit
     sides = [found.get("reports", {}), *(stage.get("reports", {}) for stage in reversed(found.get("history") or ()))]
     for kind in (IntervalsReport.kind, LikelihoodReport.kind):
         for reports in sides:

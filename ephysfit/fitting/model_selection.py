@@ -14,7 +14,7 @@ from ephysfit.fitting.stage_reports import Candidate, SelectionReport
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
 from ephysfit.metrics.trains import mean_defined
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
 #: a richer neuron must gain this many standard errors of the held-out difference
@@ -40,7 +40,7 @@ class Selection:
     report: SelectionReport
 
 
-def choose(problems: Sequence[Problem]) -> Selection:
+def choose_neuron(problems: Sequence[Problem]) -> Selection:
     """Fit every candidate on part of the training data and choose the one that predicts the rest best.
 
     A richer neuron replaces a simpler one only if its held-out log-likelihood is higher by more than its standard
@@ -53,44 +53,44 @@ def choose(problems: Sequence[Problem]) -> Selection:
     """
     table: list[Candidate] = []
     begin = time.perf_counter()
-    found = [_held_out(named(problem)) for problem in problems]
+    found = [_fit_with_held_out(name_progress(problem)) for problem in problems]
     spent = time.perf_counter() - begin
     kinds = [problem.neuron for problem in problems]
     best, kept, best_blocks = 0, *found[0]
     for k, (estimate, blocks) in enumerate(found):
-        row = Candidate(kinds[k].__name__, len(Free.of(kinds[k]).names), estimate.validation, estimate.train)
+        row = Candidate(kinds[k].__name__, len(FreeParameters.of(kinds[k]).names), estimate.validation, estimate.train)
         if k > 0:
             gains = blocks - best_blocks
             row = replace(row, gain=float(gains.sum()), error=float(gains.std(ddof=1) * np.sqrt(len(gains))))
             if row.gain > CONVINCED * row.error:
                 best, kept, best_blocks = k, estimate, blocks
         table.append(row)
-    report = SelectionReport(tuple(table), spent, _why(table, kinds[best].__name__))
+    report = SelectionReport(tuple(table), spent, _explain_choice(table, kinds[best].__name__))
     return Selection(best, kept, report)
 
 
-class _Named:
+class _NamedProgress:
     """Progress that says of which candidate it is."""
 
     def __init__(self, tell: Progress, who: str) -> None:
         self.tell, self.who = tell, who
-        if watch := getattr(tell, "watch", None):
-            self.watch = watch
+        if show := getattr(tell, "show_estimate", None):
+            self.show_estimate = show
 
     def __call__(self, stage: str, fraction: float) -> None:
         self.tell(f"{self.who}: {stage}", fraction)
 
 
-def named(problem: Problem, note: str = "") -> Problem:
+def name_progress(problem: Problem, note: str = "") -> Problem:
     """The problem with progress that says of which candidate it is."""
-    return replace(problem, progress=_Named(problem.progress, problem.neuron.__name__ + note))
+    return replace(problem, progress=_NamedProgress(problem.progress, problem.neuron.__name__ + note))
 
 
-def _held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:
+def _fit_with_held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:
     """An estimate from the training blocks, and the log-likelihood of each stretch of the held-out ones."""
     estimate = Passive()(problem, Estimate(problem.start()))
     estimate = Likelihood(starts=2, held_out=True, drift=0)(problem, estimate)
-    free = Free.of(problem.neuron, smooth_only=True)
+    free = FreeParameters.of(problem.neuron, smooth_only=True)
     replay, z = Replay(free, estimate.neuron, problem.dt), free.to_vector(estimate.neuron)
     stretches = []
     for sweep in problem.validate:
@@ -99,14 +99,14 @@ def _held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:
             use = np.zeros_like(sweep.use)
             use[part] = 1
             stretches.append(replace(sweep, use=use))
-    return estimate, np.array([_value(replay, z, s) for s in stretches])
+    return estimate, np.array([_stretch_log_likelihood(replay, z, s) for s in stretches])
 
 
-def _value(replay: Replay, z: Any, sweep: Any) -> float:
+def _stretch_log_likelihood(replay: Replay, z: Any, sweep: Any) -> float:
     return float(np.clip(mean_defined([replay.value(z, [sweep])]), -1e6, 1e6))
 
 
-def _why(table: list[Candidate], winner: str) -> str:
+def _explain_choice(table: list[Candidate], winner: str) -> str:
     rows = ", ".join(f"{c.model} {c.held_out:.3f}" for c in table)
     return (
         f"{winner} predicts held-out blocks of the training data best (negative log-likelihood per spike: {rows}); "

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from ephysfit.arrays import Array
 from ephysfit.errors import FitError
-from ephysfit.fitting.prior import Prior, unpacked
+from ephysfit.fitting.prior import Prior, unpack_symmetric
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 
 if TYPE_CHECKING:
     from ephysfit.fitting.fit_result import Fit
 
-Array = npt.NDArray[np.float64]
 
 #: fewest fits that say something about others
 FEWEST = 3
@@ -78,16 +77,16 @@ def population_prior(fits: Iterable[Fit]) -> Prior:
     kinds = sorted({f.model for f in given})
     if len(kinds) > 1:
         raise FitError(f"fits of {', '.join(kinds)}: a population is one of cells fitted with one neuron; select one")
-    views = [v for v in map(_View.of, given) if v is not None]
+    views = [v for v in map(_CellLikelihood.of, given) if v is not None]
     if len(views) < FEWEST:
         raise FitError(
             f"{len(views)} of {len(given)} fits hold what a population is estimated from; {FEWEST} are needed: fits by "
             "likelihood on enough spikes, made by this version (refit older ones)"
         )
-    return _estimated(type(given[0].neuron), views)
+    return _estimate_population(type(given[0].neuron), views)
 
 
-def priors_of(fits: Iterable[Fit]) -> tuple[Prior, ...]:
+def population_priors(fits: Iterable[Fit]) -> tuple[Prior, ...]:
     """A prior for every neuron that enough fits are of.
 
     Raises
@@ -98,7 +97,7 @@ def priors_of(fits: Iterable[Fit]) -> tuple[Prior, ...]:
     groups: dict[str, list[Fit]] = {}
     for f in fits:
         groups.setdefault(f.model, []).append(f)
-    out = [population_prior(g) for g in groups.values() if sum(_View.of(f) is not None for f in g) >= FEWEST]
+    out = [population_prior(g) for g in groups.values() if sum(_CellLikelihood.of(f) is not None for f in g) >= FEWEST]
     if not out:
         counts = ", ".join(f"{len(g)} of {name}" for name, g in groups.items()) or "no fit"
         raise FitError(f"a prior needs {FEWEST} likelihood fits of one neuron made by this version; found {counts}")
@@ -106,7 +105,7 @@ def priors_of(fits: Iterable[Fit]) -> tuple[Prior, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class _View:
+class _CellLikelihood:
     """One cell's log-likelihood as x h - x H x / 2, on the axes."""
 
     names: tuple[str, ...]
@@ -115,24 +114,24 @@ class _View:
     H: Array
 
     @classmethod
-    def of(cls, fit: Fit) -> _View | None:
+    def of(cls, fit: Fit) -> _CellLikelihood | None:
         kept = fit.likelihood.seen if fit.likelihood else None
         if kept is None:
             return None
         names, place = kept.names, np.array(kept.place)
-        widths = Free.of(type(fit.neuron), names).widths.numpy()
-        values, vectors = np.linalg.eigh(unpacked(kept.information, len(names)) * np.outer(widths, widths))
+        widths = FreeParameters.of(type(fit.neuron), names).widths.numpy()
+        values, vectors = np.linalg.eigh(unpack_symmetric(kept.information, len(names)) * np.outer(widths, widths))
         vectors = vectors / widths[:, None]
         H = (vectors * np.where(values < BLIND, HELD, values)) @ vectors.T
         usable = np.isfinite(H).all() and np.isfinite(place).all()
         return cls(names, place, H @ place + np.array(kept.gradient), H) if usable else None
 
 
-def _estimated(kind: type[Neuron], views: Sequence[_View]) -> Prior:
+def _estimate_population(kind: type[Neuron], views: Sequence[_CellLikelihood]) -> Prior:
     names = views[0].names
     if any(v.names != names for v in views):
         raise FitError(f"fits of {kind.__name__} that moved different parameters; select those fitted alike")
-    free = Free.of(kind, names)
+    free = FreeParameters.of(kind, names)
     low, high = (b.numpy() for b in free.ends)
     places = np.array([v.place for v in views])
     n, p, widths = len(views), len(names), free.widths.numpy()
@@ -140,20 +139,20 @@ def _estimated(kind: type[Neuron], views: Sequence[_View]) -> Prior:
     covariance = np.diag(spread**2)
     for _ in range(ROUNDS):
         inverse = np.linalg.inv(covariance)
-        means, parts, weights = _expected(views, mean, inverse, low, high)
+        means, parts, weights = _expect_cells(views, mean, inverse, low, high)
         moved = weights @ means / weights.sum()
         off = means - moved
         raw = (np.einsum("i,ipq->pq", weights, parts) + (off * weights[:, None]).T @ off) / n
         before, mean = mean, moved
-        covariance = _shrunk(raw, n, p, LEAST * widths)
+        covariance = _shrink_covariance(raw, n, p, LEAST * widths)
         if np.abs((mean - before) / np.sqrt(np.diag(covariance))).max() < STILL:
             break
     unsure = (1 + 1 / n) * (n + 1) / max(n - 2, 1)  # of the next cell: mean and spread are themselves estimates
     return Prior(kind.__name__, names, mean, unsure * covariance, n)
 
 
-def _expected(
-    views: Sequence[_View], mean: Array, inverse: Array, low: Array, high: Array
+def _expect_cells(
+    views: Sequence[_CellLikelihood], mean: Array, inverse: Array, low: Array, high: Array
 ) -> tuple[Array, Array, Array]:
     """Of each cell, given the population: parameters (cell, parameter), their covariances, and its weight."""
     means, parts, weights = [], [], []
@@ -171,7 +170,7 @@ def _expected(
     return np.array(means), np.array(parts), np.array(weights)
 
 
-def _shrunk(raw: Array, n: int, p: int, least: Array) -> Array:
+def _shrink_covariance(raw: Array, n: int, p: int, least: Array) -> Array:
     """A covariance of few cells: correlations drawn to 0 by their number, spreads to one imagined cell's."""
     spread = np.sqrt(np.maximum(np.diag(raw), 1e-12))
     correlation = raw / np.outer(spread, spread) * n / (n + p)

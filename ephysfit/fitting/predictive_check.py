@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ephysfit.arrays import Array
+from ephysfit.data.readout import Readout
 from ephysfit.fitting.free_run.free_runs import FreeRuns
-from ephysfit.fitting.free_run.losses import within
+from ephysfit.fitting.free_run.losses import select_spikes_in
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stage_reports import SpikeCounts
 from ephysfit.neuron.declare import Neuron
-
-Array = npt.NDArray[np.float64]
 
 #: noisy runs a sweep
 RUNS = 20
@@ -35,15 +34,18 @@ def count_spikes(problem: Problem, neuron: Neuron, sharpen: Sequence[float] | No
     stochastic = type(neuron).stochastic()
     causal = None if sharpen is None else (float(sharpen[0]), float(sharpen[1]))
     double: dict[str, Any] = {"element": np.float64}  # as the fit's own simulations
-    noisy = FreeRuns(problem, RUNS, **double).counts(neuron)[0] if stochastic else None
-    noise_free = FreeRuns(problem, 0, causal, **double).counts(neuron)[0]
-    return counts_of(problem, noisy, noise_free, "threshold run" if causal is None or not stochastic else "causal run")
+    noisy = FreeRuns(problem, RUNS, **double).count_spikes(neuron)[0] if stochastic else None
+    noise_free = FreeRuns(problem, 0, causal, **double).count_spikes(neuron)[0]
+    readout = Readout.THRESHOLD if causal is None or not stochastic else Readout.CAUSAL
+    return compare_with_recorded(problem, noisy, noise_free, readout)
 
 
-def counts_of(problem: Problem, noisy: Array | None, noise_free: Array, readout: str = "") -> SpikeCounts:
+def compare_with_recorded(problem: Problem, noisy: Array | None, noise_free: Array, readout: str = "") -> SpikeCounts:
     """Counts of runs, (sweep,), beside those of the cell."""
     sweeps = problem.recording.sweeps
-    recorded = [len(within(s.spike_times, m, problem.dt)) for s, m in zip(sweeps, problem.counted, strict=True)]
+    recorded = [
+        len(select_spikes_in(s.spike_times, m, problem.dt)) for s, m in zip(sweeps, problem.counted, strict=True)
+    ]
     return SpikeCounts(
         tuple(s.name for s in sweeps),
         tuple(map(float, recorded)),

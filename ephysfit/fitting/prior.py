@@ -11,27 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from ephysfit.arrays import Array
 from ephysfit.errors import FitError
 from ephysfit.files import write_text
 from ephysfit.fitting.stage_reports import Quadratic
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free, as_floats, declared
-
-Array = npt.NDArray[np.float64]
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats, declared
 
 _FORMAT = "ephysfit priors 1"
 
 
-def packed(matrix: Array) -> str:
+def pack_symmetric(matrix: Array) -> str:
     """A symmetric matrix as text: its upper triangle, single precision."""
     return base64.b64encode(matrix[np.triu_indices(len(matrix))].astype("<f4").tobytes()).decode()
 
 
-def unpacked(text: str, size: int) -> Array:
-    """What `packed` wrote, (size, size)."""
+def unpack_symmetric(text: str, size: int) -> Array:
+    """What `pack_symmetric` wrote, (size, size)."""
     out = np.zeros((size, size))
     out[np.triu_indices(size)] = np.frombuffer(base64.b64decode(text), "<f4")
     return out + np.triu(out, 1).T
@@ -70,7 +68,7 @@ class Prior:
 
     def cell(self, base: Neuron) -> Neuron:
         """The typical cell, inside the bounds; what the prior does not speak of is as in `base`."""
-        free = Free.of(type(base), self.names)
+        free = FreeParameters.of(type(base), self.names)
         return as_floats(free.to_neuron(free.inside(torch.from_numpy(self.centre)), base))
 
     @cached_property
@@ -92,18 +90,18 @@ class Prior:
             "model": self.model,
             "names": list(self.names),
             "centre": self.centre.tolist(),
-            "covariance": packed(self.covariance),
+            "covariance": pack_symmetric(self.covariance),
             "cells": self.cells,
         }
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Prior:
         names = tuple(saved["names"])
-        return cls(saved["model"], names, np.array(saved["centre"]), unpacked(saved["covariance"], len(names)),
+        return cls(saved["model"], names, np.array(saved["centre"]), unpack_symmetric(saved["covariance"], len(names)),
                    int(saved["cells"]))  # fmt: skip
 
 
-def admit_priors(priors: Sequence[Prior], *kinds: type[Neuron]) -> None:
+def check_priors(priors: Sequence[Prior], *kinds: type[Neuron]) -> None:
     """Refuse priors that none of these neurons can use.
 
     Raises
@@ -143,7 +141,7 @@ def load_priors(path: Path) -> tuple[Prior, ...]:
         raise FitError(f"{path} holds no priors ({type(e).__name__}: {e}); make them of a run or of fits") from e
 
 
-def expand(free: Free, z: torch.Tensor, gradient: Array, information: Array) -> Quadratic:
+def expand_log_likelihood(free: FreeParameters, z: torch.Tensor, gradient: Array, information: Array) -> Quadratic:
     """The log-likelihood to second order on the parameters' axes: what a fit keeps for the prior of a population.
 
     Parameters
@@ -158,5 +156,5 @@ def expand(free: Free, z: torch.Tensor, gradient: Array, information: Array) -> 
         free.names,
         tuple(free.axis(z).tolist()),
         tuple((gradient / slopes).tolist()),
-        packed(information / np.outer(slopes, slopes)),
+        pack_symmetric(information / np.outer(slopes, slopes)),
     )

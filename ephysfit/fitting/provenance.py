@@ -13,9 +13,10 @@ from typing import Any, Self
 
 from pydantic import StrictStr, TypeAdapter
 
+from ephysfit import __version__
 from ephysfit.data.recording import Recording
 from ephysfit.files import expand_home, split_spec
-from ephysfit.fitting.recording_identity import fingerprint
+from ephysfit.fitting.recording_identity import hash_recording
 from ephysfit.fitting.stage import Problem, Stage
 from ephysfit.fitting.stage_reports import Count, Known, plain_fields, to_plain
 
@@ -33,7 +34,7 @@ class Provenance:
     recording : str
         Name of the file.
     data_sha256 : str
-        Hash of currents, steps and spike times (`recording_identity.fingerprint`).
+        Hash of currents, steps and spike times (`recording_identity.hash_recording`).
     sweeps : tuple of str
         Those that trained.
     loaded : mapping
@@ -100,32 +101,30 @@ class Provenance:
         return TypeAdapter(cls).validate_python({**mine, "other": other})
 
 
-def state_provenance(problem: Problem, stages: Sequence[Stage], source: str) -> Provenance:
+def record_provenance(problem: Problem, stages: Sequence[Stage], source: str) -> Provenance:
     """The provenance of a fit that is being made; `source` is the ``FILE.py:NAME`` of a user's own neuron, or ""."""
-    import ephysfit
-
     recording = problem.recording
     return Provenance(
-        version=ephysfit.__version__,
+        version=__version__,
         python=platform.python_version(),
         torch=version("torch"),
         numba=version("numba"),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         recording=Path(recording.source).name,
-        data_sha256=fingerprint(recording),
+        data_sha256=hash_recording(recording),
         sweeps=tuple(s.name for s in recording.sweeps),
-        loaded=to_plain(load_report(recording)),
+        loaded=to_plain(describe_loading(recording)),
         seed=problem.seed,
         prior=repr(problem.prior) if problem.prior else "",
         skip_ms=problem.skip,
-        stages=tuple({"stage": type(s).__name__, **settings(s)} for s in stages),
+        stages=tuple({"stage": type(s).__name__, **describe_settings(s)} for s in stages),
         spikes=problem.n_spikes,
         source=source,
-        source_sha256=source_hash(source),
+        source_sha256=hash_source(source),
     )
 
 
-def load_report(recording: Recording) -> dict[str, Any]:
+def describe_loading(recording: Recording) -> dict[str, Any]:
     """How the training data came from their file: reader, options, what was odd, what was left out and why."""
     said = {s.name: [*s.warnings, *s.notes] for s in recording.sweeps if s.warnings or s.notes}
     return {
@@ -138,19 +137,19 @@ def load_report(recording: Recording) -> dict[str, Any]:
     }
 
 
-def settings(stage: Any) -> dict[str, Any]:
+def describe_settings(stage: Any) -> dict[str, Any]:
     """The settings of a stage as plain values; stages and other records within name their class."""
-    return {f.name: _setting(getattr(stage, f.name)) for f in fields(stage)} if is_dataclass(stage) else {}
+    return {f.name: _describe_setting(getattr(stage, f.name)) for f in fields(stage)} if is_dataclass(stage) else {}
 
 
-def _setting(value: Any) -> Any:
+def _describe_setting(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return {"stage": type(value).__name__, **settings(value)}
+        return {"stage": type(value).__name__, **describe_settings(value)}
     if isinstance(value, list | tuple):
-        return [_setting(v) for v in value]
+        return [_describe_setting(v) for v in value]
     return to_plain(value)
 
 
-def source_hash(source: str) -> str:
+def hash_source(source: str) -> str:
     """Hash of the file that declares a user's own neuron, ``FILE.py:NAME``; "" for a neuron of the catalogue."""
     return hashlib.sha256(expand_home(split_spec(source)[0]).read_bytes()).hexdigest() if source else ""

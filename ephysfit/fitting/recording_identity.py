@@ -16,7 +16,7 @@ GRID = 1e-3
 ORIGIN = 0.1234567
 
 
-def fingerprint(recording: Recording) -> str:
+def hash_recording(recording: Recording) -> str:
     """SHA-256 of what a fit depends on: currents, steps, and spike times to a thousandth of a millisecond.
 
     Detected times are the outcome of linear algebra, which differs in the last bits between numbers of threads and
@@ -26,28 +26,28 @@ def fingerprint(recording: Recording) -> str:
     --------
     >>> import numpy as np
     >>> def silent(spike): return Recording.of(np.zeros(100), 0.1, spike_times=[spike])
-    >>> fingerprint(silent(5.0)) == fingerprint(silent(5.0 + 1e-12)) != fingerprint(silent(5.1))
+    >>> hash_recording(silent(5.0)) == hash_recording(silent(5.0 + 1e-12)) != hash_recording(silent(5.1))
     True
     """
-    return _digest(recording, lambda train: np.floor(train / GRID + ORIGIN).astype(np.int64).tobytes())
+    return _hash_with_times(recording, lambda train: np.floor(train / GRID + ORIGIN).astype(np.int64).tobytes())
 
 
-def is_of(known: str, recording: Recording) -> bool:
+def matches_recording(known: str, recording: Recording) -> bool:
     """Whether a fit's hash (`Provenance.data_sha256`) is of this recording; the hash of older fits counts too."""
-    return known in (fingerprint(recording), _of_bits(recording))
+    return known in (hash_recording(recording), _hash_exact_times(recording))
 
 
-def known_as(cell: str, file: str) -> tuple[str, ...]:
+def list_cell_names(cell: str, file: str) -> tuple[str, ...]:
     """What the cell of a fit is called: by its own name, and by the file that it was fitted to."""
     return cell, *list_file_stems(file)
 
 
-def _of_bits(recording: Recording) -> str:
+def _hash_exact_times(recording: Recording) -> str:
     """The hash that fits had first: of the bits of spike times."""
-    return _digest(recording, lambda train: np.ascontiguousarray(train, dtype=np.float64).tobytes())
+    return _hash_with_times(recording, lambda train: np.ascontiguousarray(train, dtype=np.float64).tobytes())
 
 
-def _digest(recording: Recording, of: Any) -> str:
+def _hash_with_times(recording: Recording, of: Any) -> str:
     digest = hashlib.sha256()
     for s in recording.sweeps:
         digest.update(np.float64(s.dt).tobytes())

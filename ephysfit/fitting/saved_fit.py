@@ -22,7 +22,7 @@ from pydantic import (
 from ephysfit.data.nwb_stored import read_stored_fits
 from ephysfit.errors import FitError, near
 from ephysfit.files import expand_home, split_spec
-from ephysfit.fitting.format_1 import upgrade
+from ephysfit.fitting.format_1 import upgrade_fit
 from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.stage import Status
 from ephysfit.fitting.stage_reports import Known, Number, Reports
@@ -36,18 +36,18 @@ FORMAT = 2
 LARGEST = 1 << 28
 
 
-def _reports(found: Any) -> Reports:
+def _read_reports(found: Any) -> Reports:
     return found if isinstance(found, Reports) else Reports.from_dict(TypeAdapter(_Records).validate_python(found))
 
 
-def _provenance(found: Any) -> Provenance:
+def _read_provenance(found: Any) -> Provenance:
     return found if isinstance(found, Provenance) else Provenance.from_dict(TypeAdapter(_Record).validate_python(found))
 
 
 _Record = dict[StrictStr, Any]
 _Records = dict[StrictStr, _Record]
 _Status = Annotated[
-    StrictStr, AfterValidator(lambda name: Status[name].name if name in Status.__members__ else _no(name))
+    StrictStr, AfterValidator(lambda name: Status[name].name if name in Status.__members__ else _refuse_status(name))
 ]
 
 
@@ -63,7 +63,7 @@ class SavedStage(_Form):
     train: Number = float("nan")
     validation: Number = float("nan")
     seconds: Known = 0.0
-    reports: Annotated[Reports, BeforeValidator(_reports)] = Reports()
+    reports: Annotated[Reports, BeforeValidator(_read_reports)] = Reports()
 
 
 class SavedFit(_Form):
@@ -76,16 +76,16 @@ class SavedFit(_Form):
     dt_ms: Annotated[float, Field(strict=True, ge=1e-4, le=1000.0, allow_inf_nan=False)]
     parameters: dict[StrictStr, Annotated[float, Field(strict=True, allow_inf_nan=False)]]
     warnings: tuple[StrictStr, ...]
-    reports: Annotated[Reports, BeforeValidator(_reports)]
+    reports: Annotated[Reports, BeforeValidator(_read_reports)]
     history: list[SavedStage]
-    provenance: Annotated[Provenance, BeforeValidator(_provenance)]
+    provenance: Annotated[Provenance, BeforeValidator(_read_provenance)]
 
 
-def _no(status: str) -> str:
+def _refuse_status(status: str) -> str:
     raise ValueError(f"no stage ends as {status[:40]!r}")
 
 
-def parse(text: str, name: str) -> SavedFit:
+def parse_fit(text: str, name: str) -> SavedFit:
     """A saved fit, checked.
 
     Parameters
@@ -103,15 +103,15 @@ def parse(text: str, name: str) -> SavedFit:
     if len(text) > LARGEST:
         raise FitError(f"{name}: {len(text) / 1e6:.0f} MB is no saved fit (at most {LARGEST / 1e6:.0f} MB)")
     try:
-        found = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+        found = json.loads(text, object_pairs_hook=_refuse_duplicate_keys, parse_constant=_refuse_constant)
     except RecursionError:
         raise FitError(f"{name} is not a fit saved by ephysfit: it is nested too deep; {_WAY_OUT}") from None
     except ValueError as error:
-        raise FitError(f"{name} is not a fit saved by ephysfit ({_short(str(error))}); {_WAY_OUT}") from None
-    return check(found, name)
+        raise FitError(f"{name} is not a fit saved by ephysfit ({_shorten(str(error))}); {_WAY_OUT}") from None
+    return check_fit(found, name)
 
 
-def check(found: Any, name: str) -> SavedFit:
+def check_fit(found: Any, name: str) -> SavedFit:
     """Plain values as a saved fit, whatever format they are of.
 
     Raises
@@ -130,17 +130,17 @@ def check(found: Any, name: str) -> SavedFit:
             "update it"
         )
     try:
-        return SavedFit.model_validate(upgrade(found) if stated == 1 else found)
+        return SavedFit.model_validate(upgrade_fit(found) if stated == 1 else found)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
-        got = "" if first["type"] == "missing" else f" (found {_short(repr(first['input']))})"
+        got = "" if first["type"] == "missing" else f" (found {_shorten(repr(first['input']))})"
         raise FitError(
-            f"{name} is not a fit saved by ephysfit: {where}: {_short(first['msg'])}{got}; {_WAY_OUT}"
+            f"{name} is not a fit saved by ephysfit: {where}: {_shorten(first['msg'])}{got}; {_WAY_OUT}"
         ) from None
 
 
-def stored_fit(path: Path, label: str | None) -> str:
+def read_stored_fit(path: Path, label: str | None) -> str:
     """The fit that an NWB file holds, as JSON text: the last one, or that of a label.
 
     Raises
@@ -161,24 +161,24 @@ def stored_fit(path: Path, label: str | None) -> str:
 _WAY_OUT = "save one with fit.save() or `ephysfit fit -o`"
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     out = dict(pairs)
     if len(out) < len(pairs):
         twice = next(k for k, _ in pairs if sum(k == other for other, _ in pairs) > 1)
-        raise ValueError(f"{_short(repr(twice))} stands in it twice")
+        raise ValueError(f"{_shorten(repr(twice))} stands in it twice")
     return out
 
 
-def _refuse(constant: str) -> None:
+def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is no number of JSON")
 
 
-def _short(text: str, most: int = 80) -> str:
+def _shorten(text: str, most: int = 80) -> str:
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def neuron_of(saved: SavedFit, name: str, trust: bool) -> type[Neuron]:
+def find_neuron_class(saved: SavedFit, name: str, trust: bool) -> type[Neuron]:
     """The class of a saved fit's neuron.
 
     A name of the catalogue is looked up. A neuron of a user's own is in a file, and to read that file is to run it:
@@ -190,11 +190,12 @@ def neuron_of(saved: SavedFit, name: str, trust: bool) -> type[Neuron]:
         If the neuron is a user's own and may not be run, is no longer there, or is another one than it was.
     """
     source, model = saved.provenance.source, saved.model
+    shown = _shorten(model)
     if not source:
         known = {n.lower(): kind for n, kind in catalogue().items()}
         if model.lower() not in known:
             raise FitError(
-                f"{name}: its neuron {_short(model)!r} is not in the catalogue; {near(_short(model), catalogue())} If "
+                f"{name}: its neuron {shown!r} is not in the catalogue; {near(shown, catalogue())} If "
                 "it is your own, give its class: Fit.load(path, neuron=Mine), on the shell --model FILE.py:NAME"
             )
         return known[model.lower()]
@@ -202,7 +203,7 @@ def neuron_of(saved: SavedFit, name: str, trust: bool) -> type[Neuron]:
     ways = f"--model {source} (in Python: neuron=) if it is yours"
     if not trust:
         raise FitError(
-            f"{name}: its neuron {_short(model)!r} is declared in the file {source!r}, and a file that a fit names is "
+            f"{name}: its neuron {shown!r} is declared in the file {source!r}, and a file that a fit names is "
             f"never run by itself; give {ways}, or --trust (trust=True), which runs it if it is unchanged since the fit"
         )
     if not file.is_file():

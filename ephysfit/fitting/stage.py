@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ephysfit.arrays import Array, Mask
 from ephysfit.data.holding_current import SKIP, find_holding_current, find_unsettled_time, make_run_up
 from ephysfit.data.recording import Recording
 from ephysfit.data.trials import Trials
@@ -69,13 +70,14 @@ class Estimate:
         return replace(self, **changes)
 
 
-#: told (stage name, fraction done). Where it has a method ``watch(stage, neuron, loss)``, a stage also tells it where
-#: it stands, so that a fit can be looked at while it converges; `neuron` is None where only the loss is known
+#: called with the name of the running stage and the fraction of it that is done. Where it has a method
+#: ``show_estimate(stage, neuron, loss)``, a stage also passes it the current estimate, so that a fit can be displayed
+#: while it converges; `neuron` is None where only the loss is known
 Progress = Callable[[str, float], None]
 
 
-def silent(stage: str, fraction: float) -> None:
-    """Progress that nobody watches."""
+def ignore_progress(stage: str, fraction: float) -> None:
+    """The default progress: it displays nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,7 @@ class Problem:
         `ephysfit.data.holding_current.find_unsettled_time` says what shorter ones lose.
     validation : float
         Fraction of the counted samples held out in blocks for early stopping and choice.
-    also : tuple of Neuron
+    extra_starts : tuple of Neuron
         Places where a fit may begin beside the declared ones: fits of simpler neurons, lifted (`fitting.warm_starts`).
     priors : tuple of Prior
         Of populations, by neuron; the one of this neuron takes the place of the declared starts and widths.
@@ -107,8 +109,8 @@ class Problem:
     validation: float = 0.15
     blocks: int = 4
     seed: int = 0
-    progress: Progress = silent
-    also: tuple[Neuron, ...] = ()
+    progress: Progress = ignore_progress
+    extra_starts: tuple[Neuron, ...] = ()
     priors: tuple[Prior, ...] = ()
 
     @property
@@ -121,7 +123,7 @@ class Problem:
         return Trials.of(self.recording, self.dt)
 
     @cached_property
-    def counted(self) -> tuple[npt.NDArray[np.bool_], ...]:
+    def counted(self) -> tuple[Mask, ...]:
         """Per sweep the samples that count at all: valid, and past what is unsettled of a sweep's start."""
         out = []
         for row, current, n in zip(
@@ -133,12 +135,12 @@ class Problem:
             out.append(mask)
         return tuple(out)
 
-    def run_up(self, k: int) -> npt.NDArray[np.float64]:
+    def run_up(self, k: int) -> Array:
         """Current to run up on before sweep k, pA: what `Fit.simulate` and the likelihood run up on too."""
         return make_run_up(self.trials.current[0, k].numpy()[: self.lengths[k]], self.dt)
 
     @cached_property
-    def held_out(self) -> tuple[npt.NDArray[np.bool_], ...]:
+    def held_out(self) -> tuple[Mask, ...]:
         """Per sweep the samples of the validation blocks, spread evenly; the last block ends the recording."""
         out = []
         for mask in self.counted:
@@ -155,29 +157,29 @@ class Problem:
     @cached_property
     def train(self) -> list[Taught]:
         """Sweeps with the validation blocks left out of the likelihood (they are still replayed)."""
-        return self._taught([m & ~h for m, h in zip(self.counted, self.held_out, strict=True)])
+        return self._make_sweeps([m & ~h for m, h in zip(self.counted, self.held_out, strict=True)])
 
     @cached_property
     def validate(self) -> list[Taught]:
         """Sweeps where only the validation blocks count."""
-        return self._taught([m & h for m, h in zip(self.counted, self.held_out, strict=True)])
+        return self._make_sweeps([m & h for m, h in zip(self.counted, self.held_out, strict=True)])
 
     @cached_property
     def everything(self) -> list[Taught]:
         """Sweeps where all counted samples count: for the last refit, once choices are made."""
-        return self._taught(list(self.counted))
+        return self._make_sweeps(list(self.counted))
 
-    def _taught(self, masks: list[npt.NDArray[np.bool_]]) -> list[Taught]:
+    def _make_sweeps(self, masks: list[Mask]) -> list[Taught]:
         current, spikes = self.trials.current[0].numpy(), self.trials.spikes[0].numpy()
         rows = zip(current, spikes, masks, self.lengths, strict=True)
-        return [self._run_up(i[:n], s[:n], m[:n]) for i, s, m, n in rows]
+        return [self._add_run_up(i[:n], s[:n], m[:n]) for i, s, m, n in rows]
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:
         """Per sweep the steps up to its last usable sample; what follows pads it to the longest sweep."""
         return tuple(int(np.flatnonzero(v)[-1]) + 1 if v.any() else 1 for v in self.trials.valid[0].numpy())
 
-    def _run_up(self, current: npt.NDArray, spikes: npt.NDArray, mask: npt.NDArray) -> Taught:
+    def _add_run_up(self, current: npt.NDArray, spikes: npt.NDArray, mask: npt.NDArray) -> Taught:
         """A sweep with its holding level before it, replayed but not counted: the neuron begins where the cell did."""
         before = make_run_up(current, self.dt)
         silent = np.zeros(len(before), np.uint8)
@@ -191,16 +193,18 @@ class Problem:
     def n_spikes(self) -> int:
         return sum(t.n_spikes for t in self.everything)
 
-    def tell(self, stage: str, fraction: float, loss: float, neuron: Callable[[], Neuron] | None = None) -> None:
-        """Progress of a stage, and for who watches where it stands: loss, and the neuron where one is at hand."""
+    def report_progress(
+        self, stage: str, fraction: float, loss: float, neuron: Callable[[], Neuron] | None = None
+    ) -> None:
+        """Report the fraction of a stage that is done and, where it is displayed, the loss and the current neuron."""
         self.progress(stage, fraction)
-        watch = getattr(self.progress, "watch", None)
-        if watch is not None:
-            watch(stage, neuron() if neuron is not None else None, loss)
+        show = getattr(self.progress, "show_estimate", None)
+        if show is not None:
+            show(stage, neuron() if neuron is not None else None, loss)
 
     def start(self) -> Neuron:
         """The declared start, with what is measured put in."""
-        return measured(self)
+        return start_from_measurements(self)
 
     def rng(self, *salt: int) -> np.random.Generator:
         """A generator that depends on the seed and on who asks."""
@@ -287,12 +291,12 @@ class Stage:
         return found.with_(stage=name, seconds=time.perf_counter() - begin, reports=new)
 
 
-def measured(problem: Problem) -> Neuron:
+def start_from_measurements(problem: Problem) -> Neuron:
     """The start of a fit: declared starts, `measured` parameters read off the training current."""
-    return problem.neuron.start().replace(**operating_point(problem))
+    return problem.neuron.start().replace(**measure_operating_point(problem))
 
 
-def operating_point(problem: Problem) -> dict[str, float]:
+def measure_operating_point(problem: Problem) -> dict[str, float]:
     """What a neuron's `measured` parameters are in the training data, by name.
 
     Raises

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from pydantic import BeforeValidator, Field, StrictStr, TypeAdapter
 
+from ephysfit.data.readout import Readout
 from ephysfit.files import replace_nan
 
 #: JSON knows no NaN: a number that is missing is null there
@@ -52,10 +54,10 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what has no value is left out."""
-        return {k: v for k, v in plain_fields(self).items() if v is not None or k in self._said}
+        return {k: v for k, v in plain_fields(self).items() if v is not None or k in self._written_when_none}
 
     #: fields whose None is a statement, not a gap
-    _said: ClassVar[frozenset[str]] = frozenset()
+    _written_when_none: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Self:
@@ -82,6 +84,8 @@ def to_plain(value: Any) -> Any:
         return value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):
         return plain_fields(value)
+    if isinstance(value, StrEnum):
+        return value.value
     if isinstance(value, Mapping):
         return {str(k): to_plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
@@ -94,7 +98,7 @@ def to_plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Unknown(Report):
+class UnknownReport(Report):
     """A record of a kind that this version does not know, kept as it was found."""
 
     name: str
@@ -121,7 +125,7 @@ class Reports(Mapping[str, Report]):
     """
 
     def __init__(self, *reports: Report) -> None:
-        self._by_kind = {r.name if isinstance(r, Unknown) else r.kind: r for r in reports}
+        self._by_kind = {r.name if isinstance(r, UnknownReport) else r.kind: r for r in reports}
 
     def __getitem__(self, kind: str) -> Report:
         return self._by_kind[kind]
@@ -162,7 +166,7 @@ class Reports(Mapping[str, Report]):
             If a record of a known kind is not as it must be.
         """
         return cls(
-            *(_KINDS[k].from_dict(v) if k in _KINDS else Unknown(k, v) for k, v in found.items())
+            *(_KINDS[k].from_dict(v) if k in _KINDS else UnknownReport(k, v) for k, v in found.items())
         )  # fmt: skip
 
 
@@ -386,7 +390,7 @@ class CausalRun(Report):
     """
 
     kind: ClassVar[str] = "causal run"
-    _said: ClassVar[frozenset[str]] = frozenset({"sharpen"})
+    _written_when_none: ClassVar[frozenset[str]] = frozenset({"sharpen"})
     sharpen: tuple[Known, Known] | None
     agreement: Number = float("nan")
 
@@ -539,7 +543,7 @@ class SpikeCounts(Report):
     """
 
     kind: ClassVar[str] = "counts"
-    _said: ClassVar[frozenset[str]] = frozenset({"noisy"})
+    _written_when_none: ClassVar[frozenset[str]] = frozenset({"noisy"})
     sweeps: tuple[StrictStr, ...]
     recorded: tuple[Number, ...]
     noisy: tuple[Number, ...] | None
@@ -548,8 +552,12 @@ class SpikeCounts(Report):
 
     def warnings(self) -> tuple[str, ...]:
         """What is wrong, with the numbers; noise-free runs are judged where there are no noisy ones, or beside them."""
-        out = [] if self.noisy is None else _misses("its noisy runs", self.sweeps, self.recorded, self.noisy)
-        return (*out, *_misses(f"the {self.readout}", self.sweeps, self.recorded, self.noise_free))
+        out = (
+            []
+            if self.noisy is None
+            else _describe_mismatches(f"its {Readout.NOISY}", self.sweeps, self.recorded, self.noisy)
+        )
+        return (*out, *_describe_mismatches(f"the {self.readout}", self.sweeps, self.recorded, self.noise_free))
 
     @property
     def error(self) -> float:
@@ -561,17 +569,17 @@ class SpikeCounts(Report):
     def failed(self) -> bool:
         """Whether the runs a fit is used by do not fire as the cell did: too fast, too slow, or in other sweeps."""
         model = self.noise_free if self.noisy is None else self.noisy
-        silent, dead = _wrong(self.recorded, model)
-        return _off(self.recorded, model) or len(silent) + len(dead) > FEW_MISSED * len(self.sweeps)
+        silent, dead = _find_mismatched_sweeps(self.recorded, model)
+        return _rate_is_off(self.recorded, model) or len(silent) + len(dead) > FEW_MISSED * len(self.sweeps)
 
 
-def _off(recorded: Sequence[float], model: Sequence[float]) -> bool:
+def _rate_is_off(recorded: Sequence[float], model: Sequence[float]) -> bool:
     cell, fit = sum(recorded), sum(model)
     unlike = abs(fit - cell) > LARGE * np.sqrt(max(cell, 1.0))
     return bool(unlike and not cell / FACTOR <= fit <= cell * FACTOR)
 
 
-def _wrong(recorded: Sequence[float], model: Sequence[float]) -> tuple[list[int], list[int]]:
+def _find_mismatched_sweeps(recorded: Sequence[float], model: Sequence[float]) -> tuple[list[int], list[int]]:
     """Sweeps in which the fit fires and the cell was silent, and the other way round."""
     pairs = list(enumerate(zip(recorded, model, strict=True)))
     return (
@@ -580,14 +588,16 @@ def _wrong(recorded: Sequence[float], model: Sequence[float]) -> tuple[list[int]
     )
 
 
-def _misses(runs: str, names: Sequence[str], recorded: Sequence[float], model: Sequence[float]) -> list[str]:
+def _describe_mismatches(
+    runs: str, names: Sequence[str], recorded: Sequence[float], model: Sequence[float]
+) -> list[str]:
     out = []
-    if _off(recorded, model):
+    if _rate_is_off(recorded, model):
         out.append(
             f"on its own training data the fit fires {sum(model):.0f} spikes ({runs}), the cell {sum(recorded):.0f}: "
             "it does not describe the cell's rate"
         )
-    silent, dead = _wrong(recorded, model)
+    silent, dead = _find_mismatched_sweeps(recorded, model)
     for sweeps, what in ((silent, "fires where the cell was silent"), (dead, "is silent where the cell fired")):
         if sweeps:
             listed = ", ".join(f"{names[k]!r}: {model[k]:.0f} for {recorded[k]:.0f}" for k in sweeps[:NAMED])

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from ephysfit.arrays import Array, Mask
 from ephysfit.data.recording import Sweep
 from ephysfit.errors import FitError, near
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stage_reports import VoltageReport
 from ephysfit.neuron.declare import Neuron, has_potential
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Noise, Replay, Taught
-
-Array = npt.NDArray[np.float64]
 
 #: what the errors of the voltage are taken for
 NOISES = ("thinned", "ar")
@@ -82,7 +80,7 @@ class Voltage:
             raise FitError(f"Voltage(noise={self.noise!r}); {near(self.noise, NOISES)}")
 
 
-def admit_voltage(neuron: type[Neuron]) -> None:
+def require_potential(neuron: type[Neuron]) -> None:
     """Refuse a neuron that a recorded voltage tells nothing.
 
     Raises
@@ -96,7 +94,7 @@ def admit_voltage(neuron: type[Neuron]) -> None:
         )
 
 
-def watched(problem: Problem, sweeps: Sequence[Taught], how: Voltage) -> list[Taught]:
+def select_voltage_samples(problem: Problem, sweeps: Sequence[Taught], how: Voltage) -> list[Taught]:
     """The sweeps of a problem with their voltage, and which of its samples count.
 
     Raises
@@ -104,39 +102,39 @@ def watched(problem: Problem, sweeps: Sequence[Taught], how: Voltage) -> list[Ta
     FitError
         If the neuron has no potential in mV, or no sweep has a voltage.
     """
-    admit_voltage(problem.neuron)
+    require_potential(problem.neuron)
     recorded = problem.recording.sweeps
     if all(s.voltage is None for s in recorded):
         raise FitError(f"{problem.recording.cell}: no sweep has a recorded voltage; fit the spikes alone")
     rows = zip(recorded, sweeps, problem.lengths, strict=True)
-    return [_with_voltage(problem.dt, s, t, len(t.spikes) - n, how) for s, t, n in rows]
+    return [_add_voltage(problem.dt, s, t, len(t.spikes) - n, how) for s, t, n in rows]
 
 
-def _with_voltage(dt: float, sweep: Sweep, taught: Taught, first: int, how: Voltage) -> Taught:
+def _add_voltage(dt: float, sweep: Sweep, taught: Taught, first: int, how: Voltage) -> Taught:
     """`first`: the step of the replay with which the sweep begins, after its run-up."""
     if sweep.voltage is None:
         return taught
     steps, apart = len(taught.spikes), max(round(how.every / dt), 1)
-    ends = _at_ends(sweep, round(dt / sweep.dt))
+    ends = _average_at_step_ends(sweep, round(dt / sweep.dt))
     voltage, good = np.full(steps, np.nan), np.zeros(steps, bool)
     known = min(len(ends), steps - first)
     voltage[first : first + known] = ends[:known]
-    good[first : first + known] = _away(sweep, how, dt, len(ends))[:known]
+    good[first : first + known] = _find_samples_away_from_spikes(sweep, how, dt, len(ends))[:known]
     good &= np.isfinite(voltage)
     sampled = np.zeros(steps, bool)
     sampled[::apart] = True
     watch = np.where(good & sampled, np.uint8(1), np.uint8(0))
-    watch[apart:][(watch[apart:] > 0) & (watch[:-apart] > 0) & _unbroken(good, apart)] = 2
+    watch[apart:][(watch[apart:] > 0) & (watch[:-apart] > 0) & _is_unbroken(good, apart)] = 2
     return replace(taught, voltage=np.nan_to_num(voltage), watch=watch)
 
 
-def _unbroken(good: npt.NDArray[np.bool_], apart: int) -> npt.NDArray[np.bool_]:
+def _is_unbroken(good: Mask, apart: int) -> Mask:
     """Whether all steps from one sample to the one `apart` later are good: no spike lies between."""
     bad = np.cumsum(np.r_[0, ~good])
     return bad[apart + 1 :] - bad[: -apart - 1] == 0
 
 
-def _at_ends(sweep: Sweep, k: int) -> Array:
+def _average_at_step_ends(sweep: Sweep, k: int) -> Array:
     """Voltage at the end of each step of `k` samples, averaged evenly over as many about it; NaN at the borders."""
     assert sweep.voltage is not None
     n = sweep.steps // k
@@ -146,7 +144,7 @@ def _at_ends(sweep: Sweep, k: int) -> Array:
     return np.convolve(padded, window, "valid")[k - 1 : n * k : k]
 
 
-def _away(sweep: Sweep, how: Voltage, dt: float, n: int) -> npt.NDArray[np.bool_]:
+def _find_samples_away_from_spikes(sweep: Sweep, how: Voltage, dt: float, n: int) -> Mask:
     k = round(dt / sweep.dt)
     good = np.asarray(sweep.mask()[: n * k].reshape(n, k).all(axis=1))
     for t in sweep.spike_times:
@@ -154,7 +152,9 @@ def _away(sweep: Sweep, how: Voltage, dt: float, n: int) -> npt.NDArray[np.bool_
     return good
 
 
-def noise_of(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage) -> Noise:
+def estimate_voltage_noise(
+    free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage
+) -> Noise:
     """Size and memory of what the recorded voltage differs from a cell's by.
 
     Raises
@@ -162,7 +162,7 @@ def noise_of(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how:
     FitError
         If too few samples are watched to tell.
     """
-    before, after, every = _pairs(free, cell, dt, sweeps, how)
+    before, after, every = _neighbouring_errors(free, cell, dt, sweeps, how)
     if len(every) < FEWEST:
         raise FitError(
             f"{len(every)} samples of the voltage lie away from spikes and inside the data that count; a fit of the "
@@ -170,18 +170,20 @@ def noise_of(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how:
         )
     if how.noise == "thinned":
         middle = float(np.mean(every))  # a level that is wrong is no memory, and will be fitted
-        alike = _correlation(before - middle, after - middle)
+        alike = _lag_correlation(before - middle, after - middle)
         return Noise(0.0, float(np.sqrt(np.mean(every**2))), how.weight * (1 - alike) / (1 + alike))
-    keep = _correlation(before, after)
+    keep = _lag_correlation(before, after)
     innovation = float(np.mean((after - keep * before) ** 2)) if len(after) else float(np.mean(every**2))
     return Noise(keep, float(np.sqrt(innovation / (1 - keep**2))), how.weight)
 
 
-def _correlation(before: Array, after: Array) -> float:
+def _lag_correlation(before: Array, after: Array) -> float:
     return float(np.clip(float(before @ after) / max(float(before @ before), 1e-12), 0.0, LONGEST))
 
 
-def _pairs(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage) -> tuple[Array, Array, Array]:
+def _neighbouring_errors(
+    free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage
+) -> tuple[Array, Array, Array]:
     """Errors and those of the samples after them, where one follows, and all errors; mV."""
     apart = max(round(how.every / dt), 1)
     found = Replay(free, cell, dt).misses(free.to_vector(cell), list(sweeps))
@@ -195,9 +197,11 @@ def _pairs(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: V
     return a, b, c
 
 
-def summary(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage, noise: Noise) -> VoltageReport:
+def summarize_voltage_fit(
+    free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage, noise: Noise
+) -> VoltageReport:
     """What a fit keeps of its voltage: settings, noise, and how much of the voltage the neuron explains."""
-    before, after, errors = _pairs(free, cell, dt, sweeps, how)
+    before, after, errors = _neighbouring_errors(free, cell, dt, sweeps, how)
     sure, first = noise.precision / noise.weight, len(errors) - len(after)
     unforetold = after - noise.keep * before
     total = sure * (unforetold @ unforetold + (1 - noise.keep**2) * (errors @ errors - after @ after))
@@ -216,7 +220,7 @@ def summary(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: 
     )
 
 
-def warning(report: VoltageReport | None) -> str:
+def warn_of_unexplained_voltage(report: VoltageReport | None) -> str:
     """A sentence where a neuron that was fitted to the voltage too leaves much of it unexplained; else ""."""
     if report is None or report.explained >= EXPLAINED:
         return ""

@@ -11,14 +11,15 @@ from dataclasses import replace
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
+from ephysfit.models import below
 from ephysfit.neuron.declare import Neuron
 
 #: how far new terms are switched on, of the way to their declared start: at 0 they have no gradient
 AWAY = (0.02, 0.2)
 
 
-def with_starts_from_below(problem: Problem) -> Problem:
-    """The problem with `also` filled from the fits of simpler neurons; as it is where there is nothing to gain.
+def add_starts_from_simpler_fits(problem: Problem) -> Problem:
+    """The problem with `extra_starts` filled from the fits of simpler neurons; as it is where there is nothing to gain.
 
     A neuron that declares `alternatives` says itself where its fits may begin, and is left alone.
 
@@ -31,44 +32,40 @@ def with_starts_from_below(problem: Problem) -> Problem:
     >>> from ephysfit.models import LIF
     >>> from ephysfit.synthetic import recording
     >>> p = Problem(recording(LIF.start(), duration=3000.0, repeats=0, dt=0.5), LIF, 0.5)
-    >>> with_starts_from_below(p).also  # nothing is simpler than LIF
+    >>> add_starts_from_simpler_fits(p).extra_starts  # nothing is simpler than LIF
     ()
     """
     if problem.neuron.alternatives or problem.n_spikes < MINIMUM_SPIKES:
         return problem
-    return replace(problem, also=_lifted(problem, problem.neuron, {}))
+    return replace(problem, extra_starts=_lift_simpler_fits(problem, problem.neuron, {}))
 
 
-def lifts(simple: type[Neuron], cell: Neuron, rich: type[Neuron], begun: Neuron) -> tuple[Neuron, ...]:
+def lift_cell(simple: type[Neuron], cell: Neuron, rich: type[Neuron], begun: Neuron) -> tuple[Neuron, ...]:
     """A fitted cell of `simple` as starts of `rich`; `begun` holds what is measured for `rich`, and its t_ref."""
-    from ephysfit.models import below
-
     measured = {n: getattr(begun, n) for n, p in rich.parameters.items() if p.measured}
     steps = [r for r in below(rich) if r.simple is simple]
     return tuple(r.lift(cell, away).replace(**measured) for r in steps for away in AWAY)
 
 
-def _lifted(problem: Problem, rich: type[Neuron], known: dict[type[Neuron], Neuron]) -> tuple[Neuron, ...]:
-    from ephysfit.models import below
-
+def _lift_simpler_fits(problem: Problem, rich: type[Neuron], known: dict[type[Neuron], Neuron]) -> tuple[Neuron, ...]:
     out: tuple[Neuron, ...] = ()
     for rung in below(rich):
-        if _fits(rung.simple) and _fits(rich) and len(rung.simple.inputs) == len(rich.inputs):
-            cell = _fitted(replace(problem, neuron=rung.simple), known)
-            out += lifts(rung.simple, cell, rich, replace(problem, neuron=rich).start())
+        if _has_likelihood(rung.simple) and _has_likelihood(rich) and len(rung.simple.inputs) == len(rich.inputs):
+            cell = _fit_simpler(replace(problem, neuron=rung.simple), known)
+            out += lift_cell(rung.simple, cell, rich, replace(problem, neuron=rich).start())
     return out
 
 
-def _fits(kind: type[Neuron]) -> bool:
+def _has_likelihood(kind: type[Neuron]) -> bool:
     """Whether a neuron has a likelihood with something in it to move."""
     return kind.stochastic() and any(p.smooth and not p.measured for p in kind.parameters.values())
 
 
-def _fitted(problem: Problem, known: dict[type[Neuron], Neuron]) -> Neuron:
+def _fit_simpler(problem: Problem, known: dict[type[Neuron], Neuron]) -> Neuron:
     """A fit of a simpler neuron, itself begun from below; each neuron is fitted once."""
     kind = problem.neuron
     if kind not in known:
         begun = Passive()(problem, Estimate(problem.start()))
-        ready = replace(problem, also=_lifted(problem, kind, known))
-        known[kind] = Likelihood(starts=1 + len(ready.also), steps=40)(ready, begun).neuron
+        ready = replace(problem, extra_starts=_lift_simpler_fits(problem, kind, known))
+        known[kind] = Likelihood(starts=1 + len(ready.extra_starts), steps=40)(ready, begun).neuron
     return known[kind]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ephysfit.deprecation import deprecated
 from ephysfit.metrics.coincidence import coincidence_factor, gamma, gamma_over_reliability, md_star
 from ephysfit.metrics.consensus import consensus
 from ephysfit.metrics.isi import cv, cv2, isi_distance, lv, rate_error, rate_hz
 from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.metric import METRICS, Metric, metric
 from ephysfit.metrics.reliability import gamma_ceiling, leave_one_out, md_ceiling, md_reliability, reliability
-from ephysfit.metrics.score import Score, score
+from ephysfit.metrics.score import score
+from ephysfit.metrics.score_result import Score
 from ephysfit.metrics.trains import cut
 from ephysfit.metrics.van_rossum import van_rossum, van_rossum_distance
 from ephysfit.metrics.variance import (
@@ -16,7 +20,7 @@ from ephysfit.metrics.variance import (
     explained_variance_of_runs,
     explained_variance_ratio,
     psth_explained_variance,
-    smoothed,
+    smooth_trains,
 )
 from ephysfit.metrics.victor_purpura import victor_purpura, victor_purpura_distance
 
@@ -48,9 +52,19 @@ __all__ = [
     "rate_hz",
     "reliability",
     "score",
-    "smoothed",
+    "smooth_trains",
     "van_rossum",
     "van_rossum_distance",
     "victor_purpura",
     "victor_purpura_distance",
 ]
+
+#: names of 0.1 and what they are called since 0.2.0
+_RENAMED = {"smoothed": "smooth_trains"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    deprecated(f"ephysfit.metrics.{name}", f"ephysfit.metrics.{_RENAMED[name]}", "0.2.0")
+    return globals()[_RENAMED[name]]

@@ -7,19 +7,27 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Train, Trains
+from ephysfit.arrays import Array, Float64, Integers, Train, Trains, TrainsLike
 from ephysfit.compiling import compiled
 from ephysfit.errors import ScoreError, near
-from ephysfit.metrics.trains import EDGE, checked, checked_duration, checked_train, mean_defined, pack, positive
-from ephysfit.metrics.weights import Array, mean_over, mean_over_pairs, ratio
+from ephysfit.metrics.trains import (
+    EDGE,
+    check_duration,
+    check_positive,
+    check_train,
+    check_trains,
+    mean_defined,
+    pack_trains,
+)
+from ephysfit.metrics.weights import mean_over, mean_over_pairs, ratio
 
 #: windows of Md*: which pairs of spikes count, and how much
 KERNELS = ("kistler", "rectangular")
 
 
 @compiled()
-def count_hits(data, model, reach):  # type: ignore[no-untyped-def]
-    """Spikes of data with at least one spike of model within reach; both sorted, one sweep."""
+def count_hits(data: Train, model: Train, reach: float) -> int:
+    """Count the spikes of `data` with at least one spike of `model` within `reach` (ms); both trains are sorted."""
     hits, j = 0, 0
     for t in data:
         while j < model.size and model[j] < t - reach:
@@ -30,7 +38,7 @@ def count_hits(data, model, reach):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def gamma_of_counts(hits, n_data, n_model, duration, window):  # type: ignore[no-untyped-def]
+def gamma_of_counts(hits: int, n_data: int, n_model: int, duration: float, window: float) -> float:
     """Γ of one pair; NaN where it is undefined (two silent trains, or windows that cover all time)."""
     if n_data + n_model == 0:
         return np.nan
@@ -43,7 +51,9 @@ def gamma_of_counts(hits, n_data, n_model, duration, window):  # type: ignore[no
 
 
 @compiled()
-def _gamma_table(times, starts, times2, starts2, duration, window):  # type: ignore[no-untyped-def]
+def _gamma_table(
+    times: Train, starts: Integers, times2: Train, starts2: Integers, duration: float, window: float
+) -> Float64[Array, "repeat run"]:
     out = np.empty((starts.size - 1, starts2.size - 1))
     for i in range(out.shape[0]):
         data = times[starts[i] : starts[i + 1]]
@@ -55,8 +65,8 @@ def _gamma_table(times, starts, times2, starts2, duration, window):  # type: ign
 
 
 @compiled()
-def _pair_weight(a, b, window, triangle):  # type: ignore[no-untyped-def]
-    """Sum over pairs of spikes of the weight of their distance; b sorted, a sorted."""
+def _pair_weight(a: Train, b: Train, window: float, triangle: bool) -> float:
+    """Sum over pairs of spikes of the weight of their distance; both trains are sorted."""
     reach = 2.0 * window if triangle else window + EDGE
     total, first = 0.0, 0
     for t in a:
@@ -70,7 +80,9 @@ def _pair_weight(a, b, window, triangle):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _weight_table(times, starts, times2, starts2, window, triangle):  # type: ignore[no-untyped-def]
+def _weight_table(
+    times: Train, starts: Integers, times2: Train, starts2: Integers, window: float, triangle: bool
+) -> Float64[Array, "row column"]:
     out = np.empty((starts.size - 1, starts2.size - 1))
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
@@ -80,7 +92,7 @@ def _weight_table(times, starts, times2, starts2, window, triangle):  # type: ig
 
 
 @compiled()
-def _self_weight(times, starts, window, triangle):  # type: ignore[no-untyped-def]
+def _self_weight(times: Train, starts: Integers, window: float, triangle: bool) -> float:
     total = 0.0
     for i in range(starts.size - 1):
         one = times[starts[i] : starts[i + 1]]
@@ -88,9 +100,10 @@ def _self_weight(times, starts, window, triangle):  # type: ignore[no-untyped-de
     return total
 
 
-def gamma_table(data: Sequence[Train], model: Sequence[Train], duration_ms: float, window: float) -> Array:
-    """Γ of every repeat against every run, (repeat, run); trains must be checked already."""
-    return _gamma_table(*pack(data), *pack(model), duration_ms, window)
+def gamma_table(data: Trains, model: Trains, duration_ms: float, window: float) -> Float64[Array, "repeat run"]:
+    """Γ of every repeat against every run; the trains must have passed `check_trains`."""
+    table: Array = _gamma_table(*pack_trains(data), *pack_trains(model), duration_ms, window)
+    return table
 
 
 def _is_triangle(kernel: str) -> bool:
@@ -99,31 +112,35 @@ def _is_triangle(kernel: str) -> bool:
     return kernel == "rectangular"
 
 
-def weight_table(a: Sequence[Train], b: Sequence[Train], window: float, kernel: str = "kistler") -> Array:
-    """Coincident spike pairs of every train of a with every train of b, (train of a, train of b)."""
-    return _weight_table(*pack(a), *pack(b), window, _is_triangle(kernel))
+def weight_table(a: Trains, b: Trains, window: float, kernel: str = "kistler") -> Float64[Array, "row column"]:
+    """Coincident spike pairs of every train of `a` (rows) with every train of `b` (columns)."""
+    table: Array = _weight_table(*pack_trains(a), *pack_trains(b), window, _is_triangle(kernel))
+    return table
 
 
-def mean_weight(a: Sequence[Train], b: Sequence[Train], window: float, kernel: str = "kistler") -> Array:
-    """Coincident pairs of each train of a with the mean train of b, (train of a,); b is pooled, so linear in spikes."""
+def mean_weight(a: Trains, b: Trains, window: float, kernel: str = "kistler") -> Float64[Array, " row"]:
+    """Coincident pairs of each train of `a` with the mean train of `b`, which is pooled to save time."""
     pool = np.sort(np.concatenate(b), kind="stable")  # timsort merges what is sorted already
     return weight_table(a, [pool], window, kernel)[:, 0] / len(b)
 
 
-def self_weight(trains: Sequence[Train], window: float, kernel: str = "kistler", unbiased: bool = True) -> float:
-    """Mean coincident pairs of two trains of one set; unbiased: of two *different* trains (with one train: its own)."""
+def self_weight(trains: Trains, window: float, kernel: str = "kistler", unbiased: bool = True) -> float:
+    """Mean number of coincident pairs of two trains of one set.
+
+    Unbiased, it is that of two *different* trains; a set of one train has only the pairs of the train with itself.
+    """
     n, pool = len(trains), np.sort(np.concatenate(trains), kind="stable")
     everything = float(weight_table([pool], [pool], window, kernel)[0, 0])
     if not unbiased or n == 1:
         return everything / n**2
-    return (everything - float(_self_weight(*pack(trains), window, _is_triangle(kernel)))) / (n * (n - 1))
+    return (everything - float(_self_weight(*pack_trains(trains), window, _is_triangle(kernel)))) / (n * (n - 1))
 
 
 def pair_weights(
-    recorded: Train, runs: Sequence[Train], windows: Sequence[float], kernel: str = "kistler"
-) -> tuple[Array, Array]:
-    """`mean_weight` of a train with the runs and `self_weight` of the runs, both (window,): sorted and packed once."""
-    times, starts = pack(runs)
+    recorded: Train, runs: Trains, windows: Sequence[float], kernel: str = "kistler"
+) -> tuple[Float64[Array, " window"], Float64[Array, " window"]]:
+    """`mean_weight` of a train with the runs and `self_weight` of the runs, at each window."""
+    times, starts = pack_trains(runs)
     pool, n, triangle = np.sort(times, kind="stable"), len(runs), _is_triangle(kernel)
     whole, one = np.array([0, pool.size]), np.array([0, recorded.size])
     n_dm, n_mm = np.empty(len(windows)), np.empty(len(windows))
@@ -135,7 +152,7 @@ def pair_weights(
     return n_dm, n_mm
 
 
-def md_of(n_dm: npt.ArrayLike, n_dd: npt.ArrayLike, n_mm: npt.ArrayLike) -> Array:
+def md_of(n_dm: npt.ArrayLike, n_dd: npt.ArrayLike, n_mm: npt.ArrayLike) -> Float64[Array, "..."]:
     """Md* = 2 n_dm / (n_dd + n_mm), NaN when nothing coincides with anything."""
     return ratio(2.0 * np.asarray(n_dm, dtype=float), np.asarray(n_dd, dtype=float) + np.asarray(n_mm, dtype=float))
 
@@ -152,7 +169,7 @@ def coincidence_factor(data: npt.ArrayLike, model: npt.ArrayLike, duration_ms: f
 
     Parameters
     ----------
-    data, model : (spike,) array, sorted, ms
+    data, model : array_like, (spike,), sorted, ms
     duration_ms : float, length T of the scored stretch
     window : float, Δ in ms
 
@@ -176,16 +193,16 @@ def coincidence_factor(data: npt.ArrayLike, model: npt.ArrayLike, duration_ms: f
     >>> round(coincidence_factor([100.0, 200.0], [103.0, 500.0], duration_ms=1000.0, window=4.0), 6)
     0.49187
     """
-    pair = [checked_train(data, "data")], [checked_train(model, "model")]
-    return float(gamma_table(*pair, checked_duration(duration_ms), positive(window, "window"))[0, 0])
+    pair = [check_train(data, "data")], [check_train(model, "model")]
+    return float(gamma_table(*pair, check_duration(duration_ms), check_positive(window, "window"))[0, 0])
 
 
-def gamma(data: Trains, model: Trains, duration_ms: float, *, window: float = 4.0) -> float:
-    """Γ averaged over all pairs of a repeat and a run; pairs of two silent trains say nothing and are left out.
+def gamma(data: TrainsLike, model: TrainsLike, duration_ms: float, *, window: float = 4.0) -> float:
+    """Γ averaged over all pairs of a repeat and a run; pairs of two silent trains are left out.
 
     Parameters
     ----------
-    data, model : sequence of (spike,) arrays, sorted, ms
+    data, model : sequence of array_like, (spike,), sorted, ms
     duration_ms : float
     window : float, ±Δ in ms
 
@@ -195,12 +212,15 @@ def gamma(data: Trains, model: Trains, duration_ms: float, *, window: float = 4.
     1.0
     """
     table = gamma_table(
-        checked(data, "data"), checked(model, "model"), checked_duration(duration_ms), positive(window, "window")
+        check_trains(data, "data"),
+        check_trains(model, "model"),
+        check_duration(duration_ms),
+        check_positive(window, "window"),
     )
     return mean_defined(table)
 
 
-def gamma_over_reliability(data: Trains, model: Trains, duration_ms: float, *, window: float = 4.0) -> float:
+def gamma_over_reliability(data: TrainsLike, model: TrainsLike, duration_ms: float, *, window: float = 4.0) -> float:
     """Γ of the model divided by the cell's intrinsic reliability R (INCF competition 2009; Gerstner & Naud 2009).
 
     R is the mean Γ over ordered pairs of different repeats. NaN with fewer than two repeats or when R <= 0. A noisy
@@ -213,16 +233,16 @@ def gamma_over_reliability(data: Trains, model: Trains, duration_ms: float, *, w
     >>> round(gamma_over_reliability(repeats, [[100.0]], 1000.0), 6)
     1.344441
     """
-    d, duration, w = checked(data, "data"), checked_duration(duration_ms), positive(window, "window")
+    d, duration, w = check_trains(data, "data"), check_duration(duration_ms), check_positive(window, "window")
     ones = np.ones(len(d))
-    table = gamma_table(d, checked(model, "model"), duration, w)
+    table = gamma_table(d, check_trains(model, "model"), duration, w)
     reliability = mean_over_pairs(gamma_table(d, d, duration, w), ones)
     return float(ratio(np.asarray(mean_defined(table)), reliability))
 
 
 def md_star(
-    data: Trains,
-    model: Trains,
+    data: TrainsLike,
+    model: TrainsLike,
     duration_ms: float | None = None,
     *,
     window: float = 4.0,
@@ -238,7 +258,7 @@ def md_star(
 
     Parameters
     ----------
-    data, model : sequence of (spike,) arrays, sorted, ms
+    data, model : sequence of array_like, (spike,), sorted, ms
     duration_ms : float or None, not used (Md* needs no rate); taken so that all metrics are called alike
     window : float, Δ in ms
     kernel : {"kistler", "rectangular"}
@@ -265,7 +285,7 @@ def md_star(
     >>> round(md_star([[10.0, 50.0], [12.0, 90.0]], [[10.0, 56.0]], window=4.0, kernel="rectangular"), 6)
     0.727273
     """
-    d, m, w = checked(data, "data"), checked(model, "model"), positive(window, "window")
+    d, m, w = check_trains(data, "data"), check_trains(model, "model"), check_positive(window, "window")
     ones = np.ones(len(d))
     n_dm = mean_over(mean_weight(d, m, w, kernel), ones)
     n_dd = mean_over_pairs(weight_table(d, d, w, kernel), ones)

@@ -6,23 +6,23 @@ from math import erf
 
 import numpy as np
 
-from ephysfit.arrays import Train, Trains
+from ephysfit.arrays import Array, Integers, Train, TrainsLike
 from ephysfit.compiling import compiled
 from ephysfit.errors import ScoreError
 from ephysfit.metrics.coincidence import gamma_of_counts, gamma_table
-from ephysfit.metrics.trains import EDGE, checked, checked_duration, pack, positive
+from ephysfit.metrics.trains import EDGE, check_duration, check_positive, check_trains, pack_trains
 from ephysfit.metrics.weights import ratio
 
 #: the greedy search goes on until the expected Γ has fallen this far below its best
 PATIENCE = 0.05
-#: candidates a block; only blocks near the last choice are searched anew
+#: candidates per block; only blocks near the last choice are searched anew
 BLOCK = 512
 #: with no more runs than this one of them may agree better with the rest than what the blurred search places
 FEW = 20
 
 
 @compiled()
-def _soft_window(half, window, smooth, step):  # type: ignore[no-untyped-def]
+def _soft_window(half: int, window: float, smooth: float, step: float) -> Array:
     """A box of ±window blurred by a Gaussian, at distances 0, step, 2 step, ... (half + 1,)."""
     out = np.empty(half + 1)
     scale = 1.0 / (smooth * np.sqrt(2.0))
@@ -32,7 +32,7 @@ def _soft_window(half, window, smooth, step):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _spread(field, time, amount, window, step):  # type: ignore[no-untyped-def]
+def _add_spike(field: Array, time: float, amount: float, window: Array, step: float) -> None:
     """Add amount, weighted by the soft window, to the candidates around one spike."""
     centre = round(time / step)
     for c in range(max(0, centre - window.size + 1), min(field.size, centre + window.size)):
@@ -40,14 +40,14 @@ def _spread(field, time, amount, window, step):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _refresh(field, tops, first, last):  # type: ignore[no-untyped-def]
+def _update_block_tops(field: Array, tops: Integers, first: int, last: int) -> None:
     """Bring the best candidate of every block that overlaps [first, last] up to date."""
     for k in range(max(first, 0) // BLOCK, min(last, field.size - 1) // BLOCK + 1):
         tops[k] = k * BLOCK + np.argmax(field[k * BLOCK : (k + 1) * BLOCK])
 
 
 @compiled()
-def _expected(hits, counts, n_chosen, duration, window):  # type: ignore[no-untyped-def]
+def _expected_gamma(hits: Integers, counts: Integers, n_chosen: int, duration: float, window: float) -> float:
     """Mean Γ of the runs against a chosen train of n spikes; NaN when no pair defines it."""
     total, known = 0.0, 0
     for r in range(counts.size):
@@ -59,8 +59,13 @@ def _expected(hits, counts, n_chosen, duration, window):  # type: ignore[no-unty
 
 
 @compiled()
-def _greedy(times, owner, counts, duration, window, smooth, step):  # type: ignore[no-untyped-def]
-    """Candidates in order of choice and how many of them to keep. times are sorted, owner[k] is the run of spike k."""
+def _place_spikes(
+    times: Train, owner: Integers, counts: Integers, duration: float, window: float, smooth: float, step: float
+) -> tuple[Train, int]:
+    """Spikes in the order in which they are chosen, and how many of them to keep.
+
+    `times` are those of all runs, sorted; owner[k] is the run of spike k.
+    """
     soft = _soft_window(int(np.ceil((window + 4.0 * smooth) / step)), window, smooth, step)
     field = np.zeros(int(duration / step) + 1)
     share = 1.0 / (counts + max(counts.mean(), 1.0))
@@ -68,9 +73,9 @@ def _greedy(times, owner, counts, duration, window, smooth, step):  # type: igno
     hits = np.zeros(counts.size, dtype=np.int64)
     chosen = np.empty(times.size)
     for k in range(times.size):
-        _spread(field, times[k], share[owner[k]], soft, step)
+        _add_spike(field, times[k], share[owner[k]], soft, step)
     tops = np.zeros((field.size - 1) // BLOCK + 1, dtype=np.int64)
-    _refresh(field, tops, 0, field.size - 1)
+    _update_block_tops(field, tops, 0, field.size - 1)
     touched = soft.size + int(window / step) + 2
     n, keep, best = 0, 0, 0.0
     while left > 0:
@@ -84,16 +89,16 @@ def _greedy(times, owner, counts, duration, window, smooth, step):  # type: igno
                 alive[k] = False
                 gained += 1
                 hits[owner[k]] += 1
-                _spread(field, times[k], -share[owner[k]], soft, step)
+                _add_spike(field, times[k], -share[owner[k]], soft, step)
         if gained == 0:  # the blur peaks between spikes that are both out of reach: the next peak is looked at
             field[top] = -np.inf
-            _refresh(field, tops, top, top)
+            _update_block_tops(field, tops, top, top)
             continue
         left -= gained
-        _refresh(field, tops, top - touched, top + touched)
+        _update_block_tops(field, tops, top - touched, top + touched)
         chosen[n] = t
         n += 1
-        value = _expected(hits, counts, n, duration, window)
+        value = _expected_gamma(hits, counts, n, duration, window)
         if np.isnan(value) or value < best - PATIENCE:
             break
         if value > best:
@@ -102,7 +107,7 @@ def _greedy(times, owner, counts, duration, window, smooth, step):  # type: igno
 
 
 def consensus(
-    runs: Trains, duration_ms: float, window: float = 4.0, *, smooth: float | None = None, step: float = 0.5
+    runs: TrainsLike, duration_ms: float, window: float = 4.0, *, smooth: float | None = None, step: float = 0.5
 ) -> Train:
     """The single train with the highest expected Γ against the runs (greedy).
 
@@ -113,7 +118,7 @@ def consensus(
 
     Parameters
     ----------
-    runs : sequence of (spike,) arrays, sorted, ms, within [0, duration]
+    runs : sequence of array_like, (spike,), sorted, ms, within [0, duration]
     duration_ms : float
     window : float, ±Δ of the Γ to be optimised, ms
     smooth : float, ms
@@ -134,21 +139,23 @@ def consensus(
     >>> consensus([[100.0, 300.0], [101.0, 301.0], [99.0, 302.0, 700.0]], 1000.0).round(0).tolist()
     [100.0, 301.0]
     """
-    trains, duration = checked(runs, "runs"), checked_duration(duration_ms)
+    trains, duration = check_trains(runs, "runs"), check_duration(duration_ms)
     if any(t.size and (t[0] < 0 or t[-1] > duration) for t in trains):
         raise ScoreError(f"runs have spikes outside [0, {duration:g}] ms; cut(runs, start, stop) first")
-    times, starts = pack(trains)
+    times, starts = pack_trains(trains)
     counts = np.diff(starts)
     order = np.argsort(times, kind="stable")
     owner = np.repeat(np.arange(counts.size), counts)[order]
-    wide = positive(window, "window")
-    blur = min(2.0, wide / 2) if smooth is None else positive(smooth, "smooth")
-    chosen, keep = _greedy(times[order], owner, counts, duration, wide, blur, min(positive(step, "step"), wide / 2))
+    wide = check_positive(window, "window")
+    blur = min(2.0, wide / 2) if smooth is None else check_positive(smooth, "smooth")
+    chosen, keep = _place_spikes(
+        times[order], owner, counts, duration, wide, blur, min(check_positive(step, "step"), wide / 2)
+    )
     found = np.sort(chosen[:keep])
-    return found if len(trains) > FEW else _most_agreed([found, *trains], trains, duration, wide)
+    return found if len(trains) > FEW else _choose_most_agreeing([found, *trains], trains, duration, wide)
 
 
-def _most_agreed(candidates: list[Train], runs: list[Train], duration: float, window: float) -> Train:
+def _choose_most_agreeing(candidates: list[Train], runs: list[Train], duration: float, window: float) -> Train:
     """The candidate of the highest mean Γ over the runs, undefined pairs left out; the first of equals."""
     table = gamma_table(runs, candidates, duration, window)
     known = ~np.isnan(table)

@@ -1,4 +1,4 @@
-"""Which scores are quoted first, of which readout, and under which label; reports, tables and pages ask here."""
+"""The scores that are quoted first: of which readout, and under which label in reports, tables and pages."""
 
 from __future__ import annotations
 
@@ -29,17 +29,25 @@ COINCIDENCE = HeadlineScore("gamma_4", "Γ, ±4 ms", NOISE_FREE)
 AGREEMENT = HeadlineScore("md_star_8", "Md*, ±8 ms", MANY)
 
 
-def leading(stochastic: bool) -> HeadlineScore:
-    """The one score to quote: of noisy runs where there are any, else of the one run."""
+def choose_headline(stochastic: bool) -> HeadlineScore:
+    """The score to quote first: that of noisy runs where there are any, otherwise that of the single run."""
     return AGREEMENT if stochastic else RATIO
 
 
-def saved_value(scores: Mapping[str, Any] | None, readouts: Iterable[str], name: str) -> float | None:
-    """The value of a line of saved scores (rows by readout) in the first readout that has it.
+def find_saved_value(scores: Mapping[str, Any] | None, readouts: Iterable[str], name: str) -> float | None:
+    """The value of a line of saved scores, from the first readout that has it; None where none has.
+
+    Parameters
+    ----------
+    scores : mapping, optional
+        Rows by readout, as `Score.to_dict` writes them.
+    readouts : iterable of str
+    name : str
+        Of the line, such as "md_star_8".
 
     Examples
     --------
-    >>> saved_value({"threshold run": [{"name": "md_star_8", "value": 0.8}]}, MANY, AGREEMENT.name)
+    >>> find_saved_value({"threshold run": [{"name": "md_star_8", "value": 0.8}]}, MANY, AGREEMENT.name)
     0.8
     """
     for readout in readouts:

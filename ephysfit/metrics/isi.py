@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Train, Trains
-from ephysfit.metrics.trains import checked, checked_duration, checked_train
-from ephysfit.metrics.weights import Array
+from ephysfit.arrays import Array, Float64, Trains, TrainsLike
+from ephysfit.metrics.trains import check_duration, check_train, check_trains
 
 UNDEFINED = float("nan")
 
 
-def rate_hz(trains: Trains, duration_ms: float) -> float:
+def rate_hz(trains: TrainsLike, duration_ms: float) -> float:
     """Mean firing rate of all trains in spikes per second.
 
     Examples
@@ -22,11 +19,11 @@ def rate_hz(trains: Trains, duration_ms: float) -> float:
     >>> rate_hz([[10.0, 20.0], [15.0]], 1000.0)
     1.5
     """
-    rows = checked(trains)
-    return float(np.mean([t.size for t in rows]) / checked_duration(duration_ms) * 1e3)
+    rows = check_trains(trains)
+    return float(np.mean([t.size for t in rows]) / check_duration(duration_ms) * 1e3)
 
 
-def rate_error(data: Trains, model: Trains, duration_ms: float | None = None) -> float:
+def rate_error(data: TrainsLike, model: TrainsLike, duration_ms: float | None = None) -> float:
     """(model rate - recorded rate) / recorded rate: 0 at best, 0.1 when the model fires 10 % too much.
 
     NaN when the cell is silent. `duration_ms` is not used: it is the same for both.
@@ -36,13 +33,13 @@ def rate_error(data: Trains, model: Trains, duration_ms: float | None = None) ->
     >>> rate_error([[10.0, 20.0]], [[10.0, 20.0, 30.0]])
     0.5
     """
-    d, m = (float(np.mean([t.size for t in checked(x)])) for x in (data, model))
+    d, m = (float(np.mean([t.size for t in check_trains(x)])) for x in (data, model))
     return (m - d) / d if d > 0 else UNDEFINED
 
 
-def intervals(train: npt.ArrayLike) -> Train:
-    """Interspike intervals of one train in ms, (spike - 1,)."""
-    return np.diff(checked_train(train))
+def interspike_intervals(train: npt.ArrayLike) -> Float64[Array, " interval"]:
+    """Interspike intervals of one train, ms."""
+    return np.diff(check_train(train))
 
 
 def cv(train: npt.ArrayLike) -> float:
@@ -53,13 +50,13 @@ def cv(train: npt.ArrayLike) -> float:
     >>> cv([0.0, 10.0, 20.0, 30.0])
     0.0
     """
-    gaps = intervals(train)
+    gaps = interspike_intervals(train)
     return float(gaps.std() / gaps.mean()) if gaps.size > 1 and gaps.mean() > 0 else UNDEFINED
 
 
-def _contrast(train: npt.ArrayLike) -> Array:
+def _interval_contrast(train: npt.ArrayLike) -> Float64[Array, " pair"]:
     """(I_k+1 - I_k) / (I_k+1 + I_k) of neighbouring intervals; pairs of zero intervals have none."""
-    gaps = intervals(train)
+    gaps = interspike_intervals(train)
     both = gaps[1:] + gaps[:-1]
     return np.diff(gaps)[both > 0] / both[both > 0]
 
@@ -72,7 +69,7 @@ def cv2(train: npt.ArrayLike) -> float:
     >>> round(cv2([0.0, 10.0, 40.0]), 9)
     1.0
     """
-    contrast = _contrast(train)
+    contrast = _interval_contrast(train)
     return float(2.0 * np.abs(contrast).mean()) if contrast.size else UNDEFINED
 
 
@@ -84,15 +81,15 @@ def lv(train: npt.ArrayLike) -> float:
     >>> round(lv([0.0, 10.0, 40.0]), 9)
     0.75
     """
-    contrast = _contrast(train)
+    contrast = _interval_contrast(train)
     return float(3.0 * (contrast**2).mean()) if contrast.size else UNDEFINED
 
 
-def _pooled(trains: Sequence[Train]) -> Train:
+def _pool_intervals(trains: Trains) -> Float64[Array, " interval"]:
     return np.sort(np.concatenate([np.diff(t) for t in trains]))
 
 
-def isi_distance(data: Trains, model: Trains, duration_ms: float | None = None) -> float:
+def isi_distance(data: TrainsLike, model: TrainsLike, duration_ms: float | None = None) -> float:
     """Kolmogorov–Smirnov distance of the interval distributions, intervals of all trains pooled; `duration_ms` unused.
 
     0 when the distributions agree, 1 when they do not overlap. NaN when either side has no interval.
@@ -102,7 +99,7 @@ def isi_distance(data: Trains, model: Trains, duration_ms: float | None = None) 
     >>> isi_distance([[0.0, 10.0, 20.0]], [[0.0, 50.0]])
     1.0
     """
-    d, m = _pooled(checked(data, "data")), _pooled(checked(model, "model"))
+    d, m = _pool_intervals(check_trains(data, "data")), _pool_intervals(check_trains(model, "model"))
     if not (d.size and m.size):
         return UNDEFINED
     at = np.concatenate([d, m])

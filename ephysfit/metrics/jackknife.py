@@ -1,4 +1,4 @@
-"""The bench: turns a statistic of each stimulus into one line of a score, with its standard error."""
+"""Lines of a score: a statistic of each stimulus, averaged over stimuli, with its jackknife standard error."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ephysfit.arrays import Array, Float64
 from ephysfit.files import replace_nan
 from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.metric import METRICS
-from ephysfit.metrics.weights import Array, jackknife_variance, left_out, ratio
+from ephysfit.metrics.weights import jackknife_variance, leave_one_out_weights, ratio
 
 #: repeats from which a standard error over repeats means something
 MIN_REPEATS = 3
@@ -44,28 +45,28 @@ class Row:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; NaN becomes None, which JSON can say."""
+        """Plain values for JSON; NaN becomes None."""
         return {k: replace_nan(v) for k, v in vars(self).items()}
 
 
-def counts(stimuli: Sequence[Scored]) -> tuple[int, int]:
-    """Repeats in all, and the fewest runs of a stimulus."""
+def count_repeats_and_runs(stimuli: Sequence[Scored]) -> tuple[int, int]:
+    """The number of repeats of all stimuli, and the smallest number of runs of a stimulus."""
     return sum(len(s.data) for s in stimuli), min((len(s.runs) for s in stimuli), default=0)
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
-    """The scored stimuli; turns a statistic per stimulus, a function of the weights of its repeats, into a line."""
+class ScoredStimuli:
+    """The scored stimuli, and lines of a score from statistics that are functions of the weights of the repeats."""
 
     stimuli: list[Scored]
 
     @property
-    def once(self) -> list[Array]:
-        """Every repeat once."""
+    def once(self) -> list[Float64[Array, " _"]]:
+        """Weights that count every repeat once, for each stimulus."""
         return [np.ones(len(s.data)) for s in self.stimuli]
 
-    def over_stimuli(self, values: Sequence[Array]) -> Array:
-        """Mean over stimuli weighted by duration, stimuli where it is undefined left out."""
+    def over_stimuli(self, values: Sequence[Float64[Array, "..."]]) -> Float64[Array, "..."]:
+        """Mean over stimuli, weighted by duration; stimuli where the value is undefined are left out."""
         table, time = np.stack(np.broadcast_arrays(*values)), np.array([s.duration for s in self.stimuli])
         known = ~np.isnan(table)
         return ratio(np.tensordot(time, np.where(known, table, 0.0), 1), np.tensordot(time, known.astype(float), 1))
@@ -80,7 +81,7 @@ class Bench:
             return float("nan")
         weights = self.once
         each = [
-            jackknife_variance(statistic([*weights[:k], left_out(n), *weights[k + 1 :]]))
+            jackknife_variance(statistic([*weights[:k], leave_one_out_weights(n), *weights[k + 1 :]]))
             for k, n in enumerate(sizes)
             if used[k]
         ]
@@ -104,4 +105,13 @@ class Bench:
         own = float(over(ceiling, self.once)) if callable(ceiling) else ceiling
         error = self.error(lambda weights: over(of, weights), defined)
         used = [s for s, d in zip(self.stimuli, defined, strict=True) if d]
-        return Row(name, metric, float(over(of, self.once)), error, own, METRICS[metric].best, *counts(used), note)
+        return Row(
+            name,
+            metric,
+            float(over(of, self.once)),
+            error,
+            own,
+            METRICS[metric].best,
+            *count_repeats_and_runs(used),
+            note,
+        )

@@ -1,4 +1,4 @@
-"""What is scored: recorded repeats and model runs of each stimulus, matched and cut to one window."""
+"""Recorded repeats and model runs of each stimulus, matched and cut to the scored window."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ephysfit.arrays import Train
-from ephysfit.data.holding_current import find_holding_current, find_unsettled_time
+from ephysfit.data.holding_current import find_unsettled_time
 from ephysfit.errors import ScoreError
-from ephysfit.metrics.trains import checked, checked_duration, cut
+from ephysfit.metrics.trains import check_duration, check_trains, cut
 
 #: a repeat that ends before this part of the longest one is left out rather than shorten the scored stretch
 COVER = 0.9
@@ -46,54 +46,60 @@ class Scored:
 
 
 def _holds_trains(item: Any) -> bool:
-    """Whether an item is itself a list of trains rather than a train."""
+    """Whether an item is a list of trains and not one train."""
     try:
         return np.ndim(item) > 1
     except ValueError:  # ragged, so a list of trains of different lengths
         return True
 
 
-def nested(trains: Any, name: str) -> list[list[Train]]:
-    """[stimulus][train] from trains of one stimulus or of several.
+def group_by_stimulus(trains: Any, name: str) -> list[list[Train]]:
+    """Group trains as [stimulus][train], from the trains of one stimulus or of several.
 
     Examples
     --------
-    >>> len(nested([[1.0, 2.0], []], "data")), len(nested([[[1.0], [2.0]], [[3.0]]], "data"))
+    >>> len(group_by_stimulus([[1.0, 2.0], []], "data")), len(group_by_stimulus([[[1.0], [2.0]], [[3.0]]], "data"))
     (1, 2)
     """
     outer = list(trains) if np.iterable(trains) and not isinstance(trains, str) else [trains]
     if not outer:
         raise ScoreError(f"{name} holds no trains; give at least one, [[]] when the neuron stayed silent")
     groups = outer if any(_holds_trains(item) for item in outer) else [outer]
-    return [checked(group, f"{name}[{k}]" if len(groups) > 1 else name) for k, group in enumerate(groups)]
+    return [check_trains(group, f"{name}[{k}]" if len(groups) > 1 else name) for k, group in enumerate(groups)]
 
 
-def _of_sweeps(stimulus: Any, index: int) -> Presented:
+def _present_sweeps(stimulus: Any, index: int) -> Presented:
     sweeps = stimulus.sweeps
     usable = tuple(tuple(s.valid) or ((0.0, s.duration),) for s in sweeps)
-    trains = checked([s.spike_times for s in sweeps], f"recorded[{index}]")
+    trains = check_trains([s.spike_times for s in sweeps], f"recorded[{index}]")
     held = all(find_holding_current(s.current, s.dt) is not None for s in sweeps)
     return Presented(stimulus.name or f"stimulus {index + 1}", tuple(trains), usable, held)
 
 
-def presented(recorded: Any, duration: float | Sequence[float] | None) -> list[Presented]:
-    """The stimuli of a Recording, or of trains with their duration."""
+def list_presented(recorded: Any, duration: float | Sequence[float] | None) -> list[Presented]:
+    """The stimuli of a recording, or of bare trains with their duration in ms.
+
+    Raises
+    ------
+    ScoreError
+        If a sweep is planned and not recorded, or trains come without a duration.
+    """
     if getattr(recorded, "planned", ()):
-        raise ScoreError(f"sweep {recorded.planned[0]!r} is a planned current: nobody has recorded it, score others")
+        raise ScoreError(f"sweep {recorded.planned[0]!r} is planned and was never recorded; score recorded sweeps")
     if hasattr(recorded, "stimuli"):
-        return [_of_sweeps(s, k) for k, s in enumerate(recorded.stimuli())]
-    groups = nested(recorded, "recorded")
+        return [_present_sweeps(s, k) for k, s in enumerate(recorded.stimuli())]
+    groups = group_by_stimulus(recorded, "recorded")
     if duration is None:
-        raise ScoreError("recorded trains come without their length; give duration= in ms (a Recording knows its own)")
+        raise ScoreError("recorded trains carry no duration; give duration= in ms (a Recording has its own)")
     lengths = [float(d) for d in np.broadcast_to(np.asarray(duration, dtype=float), len(groups))]
     return [
-        Presented(f"stimulus {k + 1}", tuple(trains), (((0.0, checked_duration(length)),),) * len(trains))
+        Presented(f"stimulus {k + 1}", tuple(trains), (((0.0, check_duration(length)),),) * len(trains))
         for k, (trains, length) in enumerate(zip(groups, lengths, strict=True))
     ]
 
 
-def window_of(stimulus: Presented, start: float | None, stop: float | None) -> tuple[float, float]:
-    """The scored window: what was asked for, otherwise all but the beginning, up to where nearly all repeats last."""
+def find_scored_window(stimulus: Presented, start: float | None, stop: float | None) -> tuple[float, float]:
+    """The scored window (start, stop), ms: as given, or all but the beginning, up to where nearly all repeats end."""
     ends = [intervals[-1][1] for intervals in stimulus.usable]
     longest = max(ends)
     last = min(e for e in ends if e >= COVER * longest) if stop is None else float(stop)
@@ -105,27 +111,31 @@ def window_of(stimulus: Presented, start: float | None, stop: float | None) -> t
     return first, last
 
 
-def match(
+def match_runs(
     runs: Sequence[list[Train]], stimuli: Sequence[Presented], start: float | None, stop: float | None
 ) -> tuple[list[Scored], list[str]]:
-    """Pair runs with repeats, stimulus by stimulus; repeats that do not cover the window are left out and named."""
+    """Pair runs with repeats, stimulus by stimulus, and cut both to the scored window.
+
+    Repeats that do not cover the window are left out; the notes name them.
+    """
     if len(runs) != len(stimuli):
         raise ScoreError(
-            f"simulated holds {len(runs)} stimuli, recorded {len(stimuli)}; "
+            f"simulated has {len(runs)} stimuli, recorded has {len(stimuli)}; "
             "simulate the recording that is scored, one entry per recording.stimuli()"
         )
     scored, notes = [], []
     for trains, stimulus in zip(runs, stimuli, strict=True):
-        first, last = window_of(stimulus, start, stop)
+        first, last = find_scored_window(stimulus, start, stop)
         whole = [any(a <= first + SLACK and b >= last - SLACK for a, b in u) for u in stimulus.usable]
-        kept = [t for t, good in zip(stimulus.trains, whole, strict=True) if good]
-        if not kept:
+        covering = [t for t, good in zip(stimulus.trains, whole, strict=True) if good]
+        if not covering:
             raise ScoreError(
                 f"{stimulus.name}: no repeat is valid throughout [{first:g}, {last:g}) ms; choose start, stop"
             )
-        if len(kept) < len(whole):
+        if len(covering) < len(whole):
             notes.append(
-                f"{stimulus.name}: {len(whole) - len(kept)} of {len(whole)} repeats do not cover the window, left out"
+                f"{stimulus.name}: {len(whole) - len(covering)} of {len(whole)} repeats do not cover the window: "
+                "left out"
             )
-        scored.append(Scored(stimulus.name, cut(kept, first, last), cut(trains, first, last), first, last))
+        scored.append(Scored(stimulus.name, cut(covering, first, last), cut(trains, first, last), first, last))
     return scored, notes

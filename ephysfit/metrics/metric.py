@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
-from ephysfit.arrays import Trains
+from ephysfit.arrays import TrainsLike
 from ephysfit.errors import ScoreError, near
 from ephysfit.metrics.coincidence import gamma, gamma_over_reliability, md_star
 from ephysfit.metrics.isi import isi_distance, rate_error
@@ -20,7 +20,7 @@ from ephysfit.metrics.victor_purpura import victor_purpura
 Option: TypeAlias = float | str | bool
 
 
-def _options(**settings: Option) -> Mapping[str, Option]:
+def _declare_options(**settings: Option) -> Mapping[str, Option]:
     return MappingProxyType(settings)
 
 
@@ -54,9 +54,9 @@ class Metric:
     reference: str
     doc: str
     function: Callable[..., float]
-    options: Mapping[str, Option] = field(default_factory=_options, hash=False)
+    options: Mapping[str, Option] = field(default_factory=_declare_options, hash=False)
 
-    def __call__(self, data: Trains, model: Trains, duration_ms: float, **options: Option) -> float:
+    def __call__(self, data: TrainsLike, model: TrainsLike, duration_ms: float, **options: Option) -> float:
         """The value; unknown options are refused."""
         for name in options:
             if name not in self.options:
@@ -64,24 +64,24 @@ class Metric:
         return self.function(data, model, duration_ms, **{**self.options, **options})
 
 
-def _reliability(data: Trains, model: Trains, duration_ms: float, *, window: float) -> float:
+def _reliability(data: TrainsLike, model: TrainsLike, duration_ms: float, *, window: float) -> float:
     return reliability(data, duration_ms, window=window)
 
 
-def _md_reliability(data: Trains, model: Trains, duration_ms: float, *, window: float, kernel: str) -> float:
+def _md_reliability(data: TrainsLike, model: TrainsLike, duration_ms: float, *, window: float, kernel: str) -> float:
     return md_reliability(data, window=window, kernel=kernel)
 
 
-def _gamma_ceiling(data: Trains, model: Trains, duration_ms: float, *, window: float) -> float:
+def _gamma_ceiling(data: TrainsLike, model: TrainsLike, duration_ms: float, *, window: float) -> float:
     return gamma_ceiling(data, duration_ms, window=window)
 
 
 _KISTLER = "Kistler, Gerstner & van Hemmen 1997; Jolivet et al. 2008"
 _NAUD = "Naud, Gerhard, Mensi & Gerstner 2011; Pozzorini et al. 2015"
 _TEETER = "Teeter et al. 2018"
-_AT4 = _options(window=4.0)
-_MD = _options(window=4.0, kernel="kistler")
-_AT10 = _options(sigma=10.0, bin_ms=1.0)
+_AT4 = _declare_options(window=4.0)
+_MD = _declare_options(window=4.0, kernel="kistler")
+_AT10 = _declare_options(sigma=10.0, bin_ms=1.0)
 
 _ALL = (
     Metric("gamma", "1", 1.0, 0.0, True, _KISTLER,
@@ -95,24 +95,24 @@ _ALL = (
            "Coincidence factor of each repeat with the consensus of the others.", _gamma_ceiling, _AT4),
     Metric("md_star", "1", 1.0, None, True, _NAUD,
            "Similarity of the distributions that repeats and runs are drawn from.", md_star,
-           _options(window=4.0, kernel="kistler", unbiased=True)),
+           _declare_options(window=4.0, kernel="kistler", unbiased=True)),
     Metric("md_reliability", "1", 1.0, None, True, _NAUD,
            "Coincidences of two repeats over those of a repeat with itself.", _md_reliability, _MD),
     Metric("explained_variance_ratio", "1", 1.0, 0.0, True, _TEETER,
            "Variance of a smoothed repeat that the mean run explains, over what the cell's mean explains.",
            explained_variance_ratio, _AT10),
     Metric("etv", "1", 1.0, 0.0, True, "Taylor, King & Harper 2023 (Block-ALIF)",
-           "The explained-variance ratio with sigma 15 ms.", etv, _options(sigma=15.0, bin_ms=1.0)),
+           "The explained-variance ratio with sigma 15 ms.", etv, _declare_options(sigma=15.0, bin_ms=1.0)),
     Metric("explained_variance_of_runs", "1", 1.0, 0.0, True, _TEETER,
            "The explained-variance ratio of single noisy runs.", explained_variance_of_runs, _AT10),
     Metric("psth_explained_variance", "1", 1.0, 0.0, True, _TEETER,
            "Explained variance of the mean recorded rate by the mean model rate.", psth_explained_variance, _AT10),
     Metric("van_rossum", "1", 0.0, None, False, "van Rossum 2001; elephant's convention, no factor 1/2",
            "L2 distance of exponentially filtered trains, averaged over pairs.", van_rossum,
-           _options(tau=10.0)),
+           _declare_options(tau=10.0)),
     Metric("victor_purpura", "1", 0.0, None, False, "Victor & Purpura 1996",
            "Cheapest edit of one train into the other, averaged over pairs.", victor_purpura,
-           _options(cost=0.1)),
+           _declare_options(cost=0.1)),
     Metric("isi_distance", "1", 0.0, None, False, "Kolmogorov-Smirnov",
            "Largest gap between the cumulative interval distributions.", isi_distance),
     Metric("rate_error", "1", 0.0, None, None, "",

@@ -7,21 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ephysfit.arrays import Array, Float64
 from ephysfit.metrics.coincidence import gamma_table, md_of, mean_weight, self_weight, weight_table
 from ephysfit.metrics.consensus import consensus
 from ephysfit.metrics.matching import Scored
-from ephysfit.metrics.reliability import at_least, leave_one_out, md_top, own_gammas
-from ephysfit.metrics.trains import pack
+from ephysfit.metrics.reliability import leave_one_out, md_ceiling_of_consensus, own_gammas, take_higher
+from ephysfit.metrics.trains import pack_trains
 from ephysfit.metrics.van_rossum import van_rossum_table
 from ephysfit.metrics.victor_purpura import victor_purpura_table
-from ephysfit.metrics.weights import Array, mean_over, mean_over_pairs, ratio
+from ephysfit.metrics.weights import mean_over, mean_over_pairs, ratio
 
 #: runs that enter the pairwise distances, spread over all; they cost repeats x runs x spikes^2
 DISTANCE_RUNS = 50
 
 
-def _row_means(table: Array) -> Array:
-    """Mean over runs of a table (repeat, run), undefined pairs left out; (repeat,)."""
+def _mean_over_runs(table: Float64[Array, "repeat run"]) -> Float64[Array, " repeat"]:
+    """Mean over the runs; undefined pairs are left out."""
     known = ~np.isnan(table)
     return ratio(np.where(known, table, 0.0).sum(1), known.sum(1).astype(np.float64))
 
@@ -40,62 +41,63 @@ class Coincidences:
     gamma_consensus : (repeat,) array, Γ of each repeat with the consensus of the runs; empty when not asked for
     """
 
-    gamma_dm: Array
-    gamma_dd: Array
-    count_dm: Array
-    count_dd: Array
+    gamma_dm: Float64[Array, " repeat"]
+    gamma_dd: Float64[Array, "repeat repeat"]
+    count_dm: Float64[Array, " repeat"]
+    count_dd: Float64[Array, "repeat repeat"]
     count_mm: float
-    gamma_top: Array
+    gamma_top: Float64[Array, " _"]
     md_top: float
-    gamma_consensus: Array
+    gamma_consensus: Float64[Array, " _"]
 
     @classmethod
     def of(cls, stimulus: Scored, window: float, with_consensus: bool) -> Coincidences:
+        """Count the coincidences of one stimulus within ±`window` ms."""
         data, runs, duration = stimulus.data, stimulus.runs, stimulus.duration
         others = leave_one_out(data, duration, window=window)
         best = [consensus(runs, duration, window)] if with_consensus else []
         count_dd = weight_table(data, data, window)
         return cls(
-            gamma_dm=_row_means(gamma_table(data, runs, duration, window)),
+            gamma_dm=_mean_over_runs(gamma_table(data, runs, duration, window)),
             gamma_dd=gamma_table(data, data, duration, window),
             count_dm=mean_weight(data, runs, window),
             count_dd=count_dd,
             count_mm=self_weight(runs, window),
             gamma_top=own_gammas(data, others, duration, window),
-            md_top=md_top(data, others, count_dd, window),
+            md_top=md_ceiling_of_consensus(data, others, count_dd, window),
             gamma_consensus=gamma_table(data, best, duration, window)[:, 0] if best else np.empty(0),
         )
 
-    def reliability(self, weights: Array) -> Array:
-        """R."""
+    def reliability(self, weights: Float64[Array, "... repeat"]) -> Float64[Array, "..."]:
+        """The reliability R."""
         return mean_over_pairs(self.gamma_dd, weights)
 
-    def gamma(self, weights: Array) -> Array:
+    def gamma(self, weights: Float64[Array, "... repeat"]) -> Float64[Array, "..."]:
         """Mean Γ of repeats and runs."""
         return mean_over(self.gamma_dm, weights)
 
-    def gamma_over_R(self, weights: Array) -> Array:
-        """Γ / R."""
+    def gamma_over_R(self, weights: Float64[Array, "... repeat"]) -> Float64[Array, "..."]:
+        """Γ divided by R."""
         return ratio(self.gamma(weights), self.reliability(weights))
 
-    def consensus_over_R(self, weights: Array) -> Array:
+    def consensus_over_R(self, weights: Float64[Array, "... repeat"]) -> Float64[Array, "..."]:
         """Γ of the runs' consensus train, over R."""
         if not self.gamma_consensus.size:
             return np.full(weights.shape[:-1], np.nan)
         return ratio(mean_over(self.gamma_consensus, weights), self.reliability(weights))
 
-    def md_star(self, weights: Array) -> Array:
+    def md_star(self, weights: Float64[Array, "... repeat"]) -> Float64[Array, "..."]:
         """Md*, Kistler window, unbiased."""
         return md_of(mean_over(self.count_dm, weights), mean_over_pairs(self.count_dd, weights), self.count_mm)
 
-    def top(self, weights: Array) -> Array:
+    def top(self, weights: Float64[Array, "... repeat"]) -> Float64[Array, "..."]:
         """Γ that a single train reaches: the consensus of the other repeats, or one of them (`gamma_ceiling`)."""
         if not self.gamma_top.size:
             return np.full(weights.shape[:-1], np.nan)
-        return at_least(mean_over(self.gamma_top, weights), self.reliability(weights))
+        return take_higher(mean_over(self.gamma_top, weights), self.reliability(weights))
 
-    def top_over_R(self, weights: Array) -> Array:
-        """The same over R."""
+    def top_over_R(self, weights: Float64[Array, "... repeat"]) -> Float64[Array, "..."]:
+        """That Γ divided by R."""
         return ratio(self.top(weights), self.reliability(weights))
 
 
@@ -103,24 +105,25 @@ class Coincidences:
 class Distances:
     """A pairwise distance of one stimulus: to the runs (repeat,), and among the repeats (repeat, repeat)."""
 
-    to_runs: Array
-    among: Array
+    to_runs: Float64[Array, " repeat"]
+    among: Float64[Array, "repeat repeat"]
 
     @classmethod
     def of(cls, stimulus: Scored, table: Callable[..., Array], setting: float) -> Distances:
+        """Distances by `table`, whose `setting` is a time constant or a cost."""
         every = max(len(stimulus.runs) // DISTANCE_RUNS, 1)
-        data, runs = pack(stimulus.data), pack(stimulus.runs[::every][:DISTANCE_RUNS])
+        data, runs = pack_trains(stimulus.data), pack_trains(stimulus.runs[::every][:DISTANCE_RUNS])
         return cls(table(data, runs, setting).mean(1), table(data, data, setting))
 
-    def mean(self, weights: Array) -> Array:
+    def mean(self, weights: Float64[Array, "... repeat"]) -> Float64[Array, "..."]:
         """Mean distance of repeats and runs."""
         return mean_over(self.to_runs, weights)
 
-    def own(self, weights: Array) -> Array:
+    def own(self, weights: Float64[Array, "... repeat"]) -> Float64[Array, "..."]:
         """Mean distance of two repeats."""
         return mean_over_pairs(self.among, weights)
 
 
-def distances(stimulus: Scored, tau: float, cost: float) -> tuple[Distances, Distances]:
+def compute_distances(stimulus: Scored, tau: float, cost: float) -> tuple[Distances, Distances]:
     """Van Rossum and Victor–Purpura distances of one stimulus."""
     return Distances.of(stimulus, van_rossum_table, tau), Distances.of(stimulus, victor_purpura_table, cost)

@@ -1,19 +1,17 @@
-"""What the cell says about itself: how well its own repeats predict each other."""
+"""Reliability of a cell: how well its own repeats predict each other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from ephysfit.arrays import Train, Trains
+from ephysfit.arrays import Array, Float64, Train, Trains, TrainsLike
 from ephysfit.metrics.coincidence import gamma_table, md_of, weight_table
 from ephysfit.metrics.consensus import consensus
-from ephysfit.metrics.trains import checked, checked_duration, mean_defined, positive
-from ephysfit.metrics.weights import Array, mean_over_pairs, ratio
+from ephysfit.metrics.trains import check_duration, check_positive, check_trains, mean_defined
+from ephysfit.metrics.weights import Values, mean_over_pairs, ratio
 
 
-def reliability(data: Trains, duration_ms: float, *, window: float = 4.0) -> float:
+def reliability(data: TrainsLike, duration_ms: float, *, window: float = 4.0) -> float:
     """Intrinsic reliability R: the mean Γ over all ordered pairs of different repeats; NaN for a single repeat.
 
     References
@@ -25,12 +23,12 @@ def reliability(data: Trains, duration_ms: float, *, window: float = 4.0) -> flo
     >>> reliability([[100.0, 300.0], [102.0, 300.0]], 1000.0)
     1.0
     """
-    d = checked(data, "data")
-    table = gamma_table(d, d, checked_duration(duration_ms), positive(window, "window"))
+    d = check_trains(data, "data")
+    table = gamma_table(d, d, check_duration(duration_ms), check_positive(window, "window"))
     return float(mean_over_pairs(table, np.ones(len(d))))
 
 
-def md_reliability(data: Trains, *, window: float = 4.0, kernel: str = "kistler") -> float:
+def md_reliability(data: TrainsLike, *, window: float = 4.0, kernel: str = "kistler") -> float:
     """Md*-type reliability: coincident pairs of two different repeats over those of a repeat with itself.
 
     1 when all repeats are alike, about 0 when nothing repeats. NaN for a single repeat or silent repeats.
@@ -44,12 +42,12 @@ def md_reliability(data: Trains, *, window: float = 4.0, kernel: str = "kistler"
     >>> md_reliability([[100.0, 300.0], [102.0, 500.0]])
     0.5
     """
-    d = checked(data, "data")
-    table = weight_table(d, d, positive(window, "window"), kernel)
+    d = check_trains(data, "data")
+    table = weight_table(d, d, check_positive(window, "window"), kernel)
     return float(ratio(mean_over_pairs(table, np.ones(len(d))), np.asarray(np.diag(table).mean())))
 
 
-def leave_one_out(data: Trains, duration_ms: float, *, window: float = 4.0) -> list[Train]:
+def leave_one_out(data: TrainsLike, duration_ms: float, *, window: float = 4.0) -> list[Train]:
     """For each repeat, the consensus train of all the others; needs two repeats or more.
 
     Examples
@@ -57,22 +55,22 @@ def leave_one_out(data: Trains, duration_ms: float, *, window: float = 4.0) -> l
     >>> [t.tolist() for t in leave_one_out([[10.0], [20.0], [21.0]], 1000.0)]
     [[20.5], [10.0, 21.0], [10.0, 20.0]]
     """
-    d = checked(data, "data")
+    d = check_trains(data, "data")
     return [consensus(d[:k] + d[k + 1 :], duration_ms, window) for k in range(len(d))] if len(d) > 1 else []
 
 
-def own_gammas(data: Sequence[Train], others: Sequence[Train], duration_ms: float, window: float) -> Array:
-    """Γ of each repeat with the train that the others give for it, (repeat,)."""
+def own_gammas(data: Trains, others: Trains, duration_ms: float, window: float) -> Float64[Array, " repeat"]:
+    """Γ of each repeat with the consensus of the others."""
     return np.array([gamma_table([d], [o], duration_ms, window)[0, 0] for d, o in zip(data, others, strict=False)])
 
 
-def at_least(found: Array, own: Array) -> Array:
+def take_higher(found: Values, own: Values) -> Float64[Array, "..."]:
     """The higher of two values; the second where the first is undefined, undefined where the second is."""
     return np.where(np.isnan(found), own, np.maximum(found, own))
 
 
-def gamma_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0) -> float:
-    """Γ that a single train can reach on this cell: what the other repeats say of each repeat.
+def gamma_ceiling(data: TrainsLike, duration_ms: float, *, window: float = 4.0) -> float:
+    """Γ that a single train can reach on this cell: how well the other repeats predict each repeat.
 
     The others are summarised by their consensus, or one of them is taken as it is, whichever does better on the mean.
     Any one of the others reaches R on the mean over repeats, by the definition of R, so the ceiling is never below R.
@@ -83,27 +81,36 @@ def gamma_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0) -> f
     >>> gamma_ceiling([[100.0, 300.0], [102.0, 300.0]], 1000.0)
     1.0
     """
-    d, duration = checked(data, "data"), checked_duration(duration_ms)
+    d, duration = check_trains(data, "data"), check_duration(duration_ms)
     others = leave_one_out(d, duration, window=window)
     found = mean_defined(own_gammas(d, others, duration, window))
-    return float(at_least(np.asarray(found), np.asarray(reliability(d, duration, window=window))))
+    return float(take_higher(np.asarray(found), np.asarray(reliability(d, duration, window=window))))
 
 
-def md_ceiling(data: Trains, duration_ms: float, *, window: float = 4.0, kernel: str = "kistler") -> float:
-    """Md* that a single train can reach: each repeat against the consensus of the others, or against one of them
-    where that does better. NaN for a single repeat."""
-    d, duration = checked(data, "data"), checked_duration(duration_ms)
+def md_ceiling(data: TrainsLike, duration_ms: float, *, window: float = 4.0, kernel: str = "kistler") -> float:
+    """Md* that a single train can reach on this cell; NaN for a single repeat.
+
+    Each repeat is compared with the consensus of the others, or with one of them where that does better.
+
+    Examples
+    --------
+    >>> md_ceiling([[100.0, 300.0], [100.0, 300.0]], 1000.0)
+    1.0
+    """
+    d, duration = check_trains(data, "data"), check_duration(duration_ms)
     others = leave_one_out(d, duration, window=window)
-    return md_top(d, others, weight_table(d, d, positive(window, "window"), kernel), window, kernel)
+    return md_ceiling_of_consensus(
+        d, others, weight_table(d, d, check_positive(window, "window"), kernel), window, kernel
+    )
 
 
-def md_top(
-    data: Sequence[Train], others: Sequence[Train], count_dd: Array, window: float, kernel: str = "kistler"
+def md_ceiling_of_consensus(
+    data: Trains, others: Trains, count_dd: Float64[Array, "repeat repeat"], window: float, kernel: str = "kistler"
 ) -> float:
-    """`md_ceiling` from what is known: the consensus of the others for each repeat, the table of coincident pairs."""
+    """`md_ceiling` from the consensus of the others for each repeat and the table of coincident pairs of repeats."""
     if not others:
         return float("nan")
     n_dm = np.diag(weight_table(data, others, window, kernel)).mean()
     n_mm = np.diag(weight_table(others, others, window, kernel)).mean()
     n_dd = mean_over_pairs(count_dd, np.ones(len(data)))
-    return float(at_least(md_of(n_dm, n_dd, n_mm), md_of(n_dd, n_dd, np.diag(count_dd).mean())))
+    return float(take_higher(md_of(n_dm, n_dd, n_mm), md_of(n_dd, n_dd, np.diag(count_dd).mean())))

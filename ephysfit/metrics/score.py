@@ -1,22 +1,28 @@
-"""Score a simulation against a recording: spike-timing metrics beside what the cell itself reproduces."""
+"""Score a simulation against a recording: spike-timing metrics beside the reliability of the cell."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from ephysfit.arrays import Array
 from ephysfit.data.holding_current import SKIP, SKIP_PART
 from ephysfit.errors import ScoreError
-from ephysfit.metrics.jackknife import Bench
-from ephysfit.metrics.matching import Scored, match, nested, presented
+from ephysfit.metrics.jackknife import ScoredStimuli
+from ephysfit.metrics.matching import Scored, group_by_stimulus, list_presented, match_runs
 from ephysfit.metrics.score_result import Score
-from ephysfit.metrics.score_rows import coincidence_rows, distance_rows, rate_row, rates, variance_row
-from ephysfit.metrics.score_warnings import alike, data_warnings, identity_warnings, model_warnings
-from ephysfit.metrics.trains import positive
-from ephysfit.metrics.weights import Array
+from ephysfit.metrics.score_rows import (
+    compute_coincidence_rows,
+    compute_distance_rows,
+    compute_rate_row,
+    compute_rates,
+    compute_variance_row,
+)
+from ephysfit.metrics.score_warnings import are_identical, warn_of_data, warn_of_identity, warn_of_model
+from ephysfit.metrics.trains import check_positive
 
 
-def _skipped(start: float | None, stimuli: Sequence[Scored]) -> str:
+def _describe_skipped(start: float | None, stimuli: Sequence[Scored]) -> str:
     if start is not None:
         return "as asked"
     if not any(s.start for s in stimuli):
@@ -52,8 +58,8 @@ def score(
         begins at a steady level (a step after a baseline). The end is that of the sweep.
     windows : ±Δ of Γ, R and Md*, ms
     sigmas : smoothing of the explained variance, ms
-    duration : float or one a stimulus, ms; needed when `recorded` is trains
-    stochastic : bool or None; None believes `simulated`, for bare trains several differing runs mean noise
+    duration : float, or one per stimulus, ms; needed when `recorded` is trains
+    stochastic : bool or None; None: as `simulated` declares; bare trains count as noisy if their runs differ
 
     Returns
     -------
@@ -74,17 +80,17 @@ def score(
     >>> round(s["gamma_over_R_4"], 3), s.scored, s.stochastic
     (1.144, ((500.0, 6000.0),), False)
     """
-    wide = tuple(positive(w, "window") for w in windows)
-    smooth = tuple(positive(s, "sigma") for s in sigmas)
+    wide = tuple(check_positive(w, "window") for w in windows)
+    smooth = tuple(check_positive(s, "sigma") for s in sigmas)
     if not wide:
         raise ScoreError("no windows to score at; give at least one, in ms")
-    runs = nested(getattr(simulated, "spike_times", simulated), "simulated")
-    stimuli, notes = match(runs, presented(recorded, duration), start, stop)
+    runs = group_by_stimulus(getattr(simulated, "spike_times", simulated), "simulated")
+    stimuli, notes = match_runs(runs, list_presented(recorded, duration), start, stop)
     noisy = _is_noisy(simulated, runs) if stochastic is None else bool(stochastic)
-    bench = Bench(stimuli)
-    rows = [row for w in wide for row in coincidence_rows(bench, w, noisy)]
-    rows += [*(variance_row(bench, s) for s in smooth), *distance_rows(bench), rate_row(bench)]
-    data_hz, model_hz = rates(bench, bench.once)
+    bench = ScoredStimuli(stimuli)
+    rows = [row for w in wide for row in compute_coincidence_rows(bench, w, noisy)]
+    rows += [*(compute_variance_row(bench, s) for s in smooth), *compute_distance_rows(bench), compute_rate_row(bench)]
+    data_hz, model_hz = compute_rates(bench, bench.once)
     dt = float(getattr(simulated, "dt", None) or 0.0)
     return Score(
         rows=tuple(rows),
@@ -95,12 +101,12 @@ def score(
         n_repeats=tuple(len(s.data) for s in stimuli),
         n_runs=tuple(len(s.runs) for s in stimuli),
         n_spikes=sum(t.size for s in stimuli for t in s.data),
-        skipped=_skipped(start, stimuli),
+        skipped=_describe_skipped(start, stimuli),
         warnings=(
-            *identity_warnings(simulated, recorded),
+            *warn_of_identity(simulated, recorded),
             *notes,
-            *data_warnings(stimuli, rows, wide[0]),
-            *model_warnings(stimuli, noisy, wide, dt),
+            *warn_of_data(stimuli, rows, wide[0]),
+            *warn_of_model(stimuli, noisy, wide, dt),
         ),
         cell=str(getattr(recorded, "cell", "")),
     )
@@ -108,4 +114,4 @@ def score(
 
 def _is_noisy(simulated: Any, runs: Sequence[Sequence[Array]]) -> bool:
     declared = getattr(simulated, "stochastic", None)
-    return any(not alike(group) for group in runs) if declared is None else bool(declared)
+    return any(not are_identical(group) for group in runs) if declared is None else bool(declared)

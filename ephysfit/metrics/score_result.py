@@ -1,4 +1,4 @@
-"""A score: its lines by name, as plain values, and as the table that printing it gives."""
+"""A score: its lines by name, as plain values for JSON, and as a printed table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ephysfit.data.readout import Readout
 from ephysfit.errors import ScoreError, near
 from ephysfit.files import replace_nan
-from ephysfit.metrics.headline_scores import leading
+from ephysfit.metrics.headline_scores import choose_headline
 from ephysfit.metrics.jackknife import Row
 
 HEAD = ("score", "value", "±se", "cell's own", "best", "")
@@ -28,9 +28,9 @@ class Score:
     ----------
     rows : tuple of Row
     stochastic : bool, whether the model was run with noise; Γ of noisy and of deterministic runs never compare
-    scored : tuple of (start, stop), ms, one a stimulus
+    scored : tuple of (start, stop), ms, one per stimulus
     rate_data_hz, rate_model_hz : float
-    n_repeats, n_runs : tuple of int, one a stimulus
+    n_repeats, n_runs : tuple of int, one per stimulus
     n_spikes : int, recorded spikes in the scored stretches, all repeats
     skipped : str, why the scored stretch starts where it does
     warnings : tuple of str
@@ -52,12 +52,12 @@ class Score:
     def row(self, name: str) -> Row:
         """The line of that name; without a window, the first of that metric."""
         by_name = {r.name: r for r in self.rows}
-        stems = {_stem(r.name): r for r in reversed(self.rows)}
+        stems = {_metric_stem(r.name): r for r in reversed(self.rows)}
         if name in by_name or name in stems:
             return by_name.get(name) or stems[name]
         if self.stochastic and name.startswith("gamma"):
             raise ScoreError(
-                f"{name!r} is of one deterministic run, these are noisy runs; ask for gamma_over_R_runs, or simulate "
+                f"{name!r} scores one deterministic run and these are noisy runs; use gamma_over_R_runs, or simulate "
                 f"without noise. {near(name, by_name)}"
             )
         raise ScoreError(f"the score has no line {name!r}; {near(name, by_name)}")
@@ -76,7 +76,7 @@ class Score:
     @property
     def headline(self) -> Row:
         """The line to quote: Γ/R of a deterministic run, Md* of noisy runs, at the first window."""
-        return self.row(_stem(leading(self.stochastic).name))
+        return self.row(_metric_stem(choose_headline(self.stochastic).name))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -84,64 +84,64 @@ class Score:
         return {**out, "rows": [r.to_dict() for r in self.rows]}
 
     def __str__(self) -> str:
-        return render(self)
+        return format_score(self)
 
 
-def _stem(name: str) -> str:
-    """A line's name without its window."""
+def _metric_stem(name: str) -> str:
+    """The name of a line without its window."""
     stem, _, last = name.rpartition("_")
     return stem if last.replace(".", "").isdigit() else name
 
 
-def _number(value: float, digits: int = 3) -> str:
+def _format_number(value: float, digits: int = 3) -> str:
     return "–" if isnan(value) else f"{value:.{digits}f}"
 
 
-def _count(n: int, thing: str) -> str:
+def _format_count(n: int, thing: str) -> str:
     return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
-def _span(values: tuple[int, ...], thing: str) -> str:
+def _format_range(values: tuple[int, ...], thing: str) -> str:
     low, high = min(values), max(values)
-    return _count(low, thing) if low == high else f"{low} to {high} {thing}s"
+    return _format_count(low, thing) if low == high else f"{low} to {high} {thing}s"
 
 
-def _line(cells: tuple[str, ...]) -> str:
+def _format_line(cells: tuple[str, ...]) -> str:
     first, *rest = (
         f"{c:<{w}}" if k in (0, 5) else f"{c:>{w}}" for k, (c, w) in enumerate(zip(cells, WIDTHS, strict=True))
     )
     return "  ".join([first, *rest]).rstrip()
 
 
-def _row(row: Row) -> str:
-    error = "" if isnan(row.error) else _number(row.error)
-    own = "" if isnan(row.ceiling) else _number(row.ceiling)
-    return _line((row.name, _number(row.value), error, own, f"{row.best:g}", row.note))
+def _format_row(row: Row) -> str:
+    error = "" if isnan(row.error) else _format_number(row.error)
+    own = "" if isnan(row.ceiling) else _format_number(row.ceiling)
+    return _format_line((row.name, _format_number(row.value), error, own, f"{row.best:g}", row.note))
 
 
-def _title(score: Score) -> str:
+def _format_title(score: Score) -> str:
     kind = Readout.NOISY if score.stochastic else "deterministic run"
     counts = ", ".join([
-        _count(len(score.scored), "stimulus") if len(score.scored) == 1 else f"{len(score.scored)} stimuli",
-        _span(score.n_repeats, "repeat"),
-        _span(score.n_runs, "run"),
+        _format_count(len(score.scored), "stimulus") if len(score.scored) == 1 else f"{len(score.scored)} stimuli",
+        _format_range(score.n_repeats, "repeat"),
+        _format_range(score.n_runs, "run"),
     ])  # fmt: skip
     return f"{score.cell + ': ' if score.cell else ''}{kind}; {counts}"
 
 
-def _windows(score: Score) -> str:
+def _format_window(score: Score) -> str:
     start, stop = score.scored[0]
     same = all(w == score.scored[0] for w in score.scored)
     where = f"{start:g}–{stop:g} ms" if same else f"{start:g}–{stop:g} ms of the first stimulus"
     return f"scored {where} ({score.skipped})"
 
 
-def render(score: Score) -> str:
+def format_score(score: Score) -> str:
     """The table that `print(score)` shows."""
     gap = score["rate_error"]
     relation = "" if isnan(gap) else f" ({gap:+.1%})"
     rates = f"rate {score.rate_data_hz:.2f} Hz recorded, {score.rate_model_hz:.2f} Hz model{relation}"
-    body = [_row(r) for r in score.rows if r.name != "rate_error"]
+    body = [_format_row(r) for r in score.rows if r.name != "rate_error"]
     notes = [f"! {w}" for w in score.warnings]
-    head = _line(HEAD)
-    return "\n".join([_title(score), _windows(score), rates, head, "─" * len(head), *body, *notes])
+    head = _format_line(HEAD)
+    return "\n".join([_format_title(score), _format_window(score), rates, head, "─" * len(head), *body, *notes])

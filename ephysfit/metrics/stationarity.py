@@ -1,8 +1,8 @@
-"""Did the cell stand still over its repeats? Repeats without spikes, a rate or an agreement that goes with their order.
+"""Stationarity of a cell over its repeats: lost repeats, and trends of firing rate and spike timing.
 
-Repeats of one stimulus are exchangeable where the cell stood still, whatever its statistics, so their order is drawn
-anew many times: a trend that hardly any other order shows is one. Few repeats have few orders, so counts are also held
-against a spread wider than that of Poisson counts.
+Repeats of one stimulus are exchangeable where the cell was stationary, whatever its statistics, so their order is
+permuted many times: a trend that hardly any other order shows is a drift. Few repeats have few orders, so spike counts
+are also compared with a spread wider than that of Poisson counts.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from math import factorial, prod
 
 import numpy as np
 
+from ephysfit.arrays import Array, Float64, Trains
 from ephysfit.metrics.coincidence import gamma_table
 from ephysfit.metrics.matching import Scored
-from ephysfit.metrics.weights import Array
 
 #: a repeat is dead where it holds at most this part of the spikes of the middle one, and that one holds this many
 DEAD, ENOUGH = 0.05, 16
-#: chance of a trend among orders below which it is said, and how many orders are drawn
+#: p value below which a trend is reported, and how many permutations are drawn
 RARE, ORDERS = 0.004, 999
 #: change of the rate from the first to the last third of the repeats, as a part of its mean, and of Γ between repeats
 #: that lie near and far from each other, that matter
@@ -29,23 +29,19 @@ DRAWABLE, FAR, FANO = 720, 3.0, 1.5
 MOST = 40
 
 
-def stationarity_warnings(stimuli: Sequence[Scored], window: float) -> Iterator[str]:
-    """Sentences on repeats that are not of a cell that stood still, with the numbers."""
+def warn_of_drift(stimuli: Sequence[Scored], window: float) -> Iterator[str]:
+    """Warn of repeats from a cell that was lost or drifted, with the numbers; `window` of Γ in ms."""
     alive = []
     for stimulus in stimuli:
-        dead = dead_repeats(stimulus.data)
+        dead = find_dead_repeats(stimulus.data)
         if dead:
-            yield _dead(stimulus, dead)
+            yield _describe_dead_repeats(stimulus, dead)
         alive.append([t for k, t in enumerate(stimulus.data) if k not in dead])
-    told = _rate_drift(stimuli, alive)
-    if told:
-        yield told
-    told = _timing_drift(stimuli, alive, window)
-    if told:
-        yield told
+    sentences = [_describe_rate_drift(stimuli, alive), _describe_timing_drift(stimuli, alive, window)]
+    yield from filter(None, sentences)
 
 
-def dead_repeats(trains: Sequence[Array]) -> list[int]:
+def find_dead_repeats(trains: Trains) -> list[int]:
     """Positions of the repeats that (nearly) lack spikes where the others hold many."""
     sizes = np.array([t.size for t in trains])
     if len(sizes) < 2:
@@ -54,7 +50,7 @@ def dead_repeats(trains: Sequence[Array]) -> list[int]:
     return np.flatnonzero(sizes <= DEAD * middle).tolist() if middle >= ENOUGH else []
 
 
-def _dead(stimulus: Scored, dead: list[int]) -> str:
+def _describe_dead_repeats(stimulus: Scored, dead: list[int]) -> str:
     most = max(stimulus.data[k].size for k in dead)
     rest = np.median([t.size for k, t in enumerate(stimulus.data) if k not in dead])
     shown = ", ".join(str(k + 1) for k in dead[:8]) + (" ..." if len(dead) > 8 else "")
@@ -65,49 +61,49 @@ def _dead(stimulus: Scored, dead: list[int]) -> str:
     )
 
 
-def thirds(values: Array) -> tuple[float, float]:
-    """Means of the first and of the last third, one value at least each."""
+def means_of_outer_thirds(values: Float64[Array, " repeat"]) -> tuple[float, float]:
+    """Means of the first and of the last third, each of at least one value."""
     n = max(len(values) // 3, 1)
     return float(values[:n].mean()), float(values[-n:].mean())
 
 
-def _rate_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]]) -> str:
-    """A sentence where the rate rises or falls over the repeats, all stimuli together."""
+def _describe_rate_drift(stimuli: Sequence[Scored], alive: Sequence[Trains]) -> str:
+    """A sentence where the rate rises or falls over the repeats of all stimuli; "" where it does not."""
     used = [(s, np.array([t.size for t in trains], float)) for s, trains in zip(stimuli, alive, strict=True)]
     used = [(s, n) for s, n in used if len(n) > 1 and n.sum()]
     if not used or sum(n.sum() for _, n in used) < ENOUGH:
         return ""
     places: list[Array] = [np.arange(len(n), dtype=float) - (len(n) - 1) / 2 for _, n in used]
     found = sum(float(p @ n) for p, (_, n) in zip(places, used, strict=True))
-    spread = float(np.sqrt(sum(float(p @ p) * _variance(p, n) for p, (_, n) in zip(places, used, strict=True))))
-    rare, said = bool(abs(found) > FAR * spread), f"{abs(found) / spread:.1f} standard deviations of such counts"
+    spread = float(np.sqrt(sum(float(p @ p) * _count_variance(p, n) for p, (_, n) in zip(places, used, strict=True))))
+    rare, evidence = bool(abs(found) > FAR * spread), f"{abs(found) / spread:.1f} standard deviations of these counts"
     if not rare and prod(factorial(min(len(n), 20)) for _, n in used) >= DRAWABLE:
         rng = np.random.default_rng(0)
         drawn = sum(rng.permuted(np.tile(n, (ORDERS, 1)), axis=1) @ p for p, (_, n) in zip(places, used, strict=True))
         chance = (1 + np.count_nonzero(np.abs(drawn) >= abs(found) * (1 - 1e-12))) / (1 + ORDERS)
-        rare, said = bool(chance < RARE), f"1 of {round(1 / chance)} orders of the repeats shows as much"
+        rare, evidence = bool(chance < RARE), f"1 of {round(1 / chance)} orders of the repeats shows such a trend"
     time = sum(s.duration for s, _ in used) / 1e3
-    ends = [thirds(n) for _, n in used]
+    ends = [means_of_outer_thirds(n) for _, n in used]
     first, last = (sum(e[k] for e in ends) / time for k in (0, 1))
     mean = sum(float(n.mean()) for _, n in used) / time
     if not rare or abs(last - first) < CHANGE * mean:
         return ""
     return (
         f"the cell drifted over its repeats: {first:.2f} Hz in the first third of them, {last:.2f} Hz in the last "
-        f"({said}): R and scores are of a cell that changed; score repeats that are alike"
+        f"({evidence}): R and scores are of a cell that changed; score repeats that are alike"
     )
 
 
-def _variance(places: Array, counts: Array) -> float:
-    """Of a count: FANO times that of Poisson counts, or what is left about a straight line where that is more."""
+def _count_variance(places: Float64[Array, " repeat"], counts: Float64[Array, " repeat"]) -> float:
+    """Variance of a spike count: FANO times that of Poisson counts, or that about a line if larger."""
     slope = float(places @ counts) / float(places @ places)
     rest = counts - counts.mean() - slope * places
     left = float(rest @ rest) / (len(counts) - 2) if len(counts) > 2 else 0.0
     return max(FANO * float(counts.mean()), left)
 
 
-def _timing_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]], window: float) -> str:
-    """A sentence where repeats agree the less the further apart they were recorded, all stimuli together."""
+def _describe_timing_drift(stimuli: Sequence[Scored], alive: Sequence[Trains], window: float) -> str:
+    """A sentence where repeats agree less the further apart they were recorded; "" where they do not."""
     tables, lags = [], []
     for s, trains in zip(stimuli, alive, strict=True):
         chosen = [trains[k] for k in np.unique(np.linspace(0, len(trains) - 1, MOST).round().astype(int))]
@@ -136,5 +132,5 @@ def _timing_drift(stimuli: Sequence[Scored], alive: Sequence[Sequence[Array]], w
     return (
         f"the cell's spike times drifted over its repeats: Γ at ±{window:g} ms is {near.mean():.2f} between "
         f"repeats near each other and {far.mean():.2f} between those far apart (1 of {round(1 / chance)} orders "
-        "shows as much): R and scores are of a cell that changed; score repeats that are alike"
+        "shows such a trend): R and scores are of a cell that changed; score repeats that are alike"
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Trains
+from ephysfit.arrays import Array, Float64, Integers, Train, TrainsLike
 from ephysfit.compiling import compiled
-from ephysfit.metrics.trains import Packed, checked, checked_train, pack, positive
-from ephysfit.metrics.weights import Array
+from ephysfit.metrics.trains import PackedTrains, check_positive, check_train, check_trains, pack_trains
 
 
 @compiled()
-def _distance(a, b, tau):  # type: ignore[no-untyped-def]
+def _train_distance(a: Train, b: Train, tau: float) -> float:
     """Both trains in one sweep, spikes of a as +1 and of b as -1: O(n), and spikes at one time cancel exactly."""
     i, j, total, trace, last = 0, 0, 0.0, 0.0, 0.0
     while i < a.size or j < b.size:
@@ -28,21 +27,22 @@ def _distance(a, b, tau):  # type: ignore[no-untyped-def]
         total += weight * (weight + 2.0 * trace)
         trace += weight
         last = now
-    return np.sqrt(max(total, 0.0))
+    return float(np.sqrt(max(total, 0.0)))
 
 
 @compiled()
-def _table(times, starts, times2, starts2, tau):  # type: ignore[no-untyped-def]
+def _distance_table(times: Train, starts: Integers, times2: Train, starts2: Integers, tau: float) -> Array:
     out = np.empty((starts.size - 1, starts2.size - 1))
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            out[i, j] = _distance(times[starts[i] : starts[i + 1]], times2[starts2[j] : starts2[j + 1]], tau)
+            out[i, j] = _train_distance(times[starts[i] : starts[i + 1]], times2[starts2[j] : starts2[j + 1]], tau)
     return out
 
 
-def van_rossum_table(data: Packed, model: Packed, tau: float) -> Array:
-    """Distances of every repeat to every run, (repeat, run), of packed trains."""
-    return _table(*data, *model, tau)
+def van_rossum_table(data: PackedTrains, model: PackedTrains, tau: float) -> Float64[Array, "repeat run"]:
+    """Distances of every repeat to every run, of packed trains; `tau` in ms."""
+    table: Array = _distance_table(*data, *model, tau)
+    return table
 
 
 def van_rossum_distance(a: npt.ArrayLike, b: npt.ArrayLike, tau: float = 10.0) -> float:
@@ -55,7 +55,7 @@ def van_rossum_distance(a: npt.ArrayLike, b: npt.ArrayLike, tau: float = 10.0) -
 
     Parameters
     ----------
-    a, b : (spike,) array, sorted, ms
+    a, b : array_like, (spike,), sorted, ms
     tau : float, ms; about the spacing at which spikes stop being matched
 
     References
@@ -67,11 +67,11 @@ def van_rossum_distance(a: npt.ArrayLike, b: npt.ArrayLike, tau: float = 10.0) -
     >>> van_rossum_distance([100.0], []), van_rossum_distance([100.0], [100.0])
     (1.0, 0.0)
     """
-    pair = pack([checked_train(a, "a")]), pack([checked_train(b, "b")])
-    return float(van_rossum_table(*pair, positive(tau, "tau"))[0, 0])
+    pair = pack_trains([check_train(a, "a")]), pack_trains([check_train(b, "b")])
+    return float(van_rossum_table(*pair, check_positive(tau, "tau"))[0, 0])
 
 
-def van_rossum(data: Trains, model: Trains, duration_ms: float | None = None, *, tau: float = 10.0) -> float:
+def van_rossum(data: TrainsLike, model: TrainsLike, duration_ms: float | None = None, *, tau: float = 10.0) -> float:
     """Mean van Rossum distance over all pairs of a repeat and a run; `duration_ms` is not used.
 
     Examples
@@ -79,5 +79,5 @@ def van_rossum(data: Trains, model: Trains, duration_ms: float | None = None, *,
     >>> van_rossum([[100.0], []], [[100.0]])
     0.5
     """
-    pair = pack(checked(data, "data")), pack(checked(model, "model"))
-    return float(van_rossum_table(*pair, positive(tau, "tau")).mean())
+    pair = pack_trains(check_trains(data, "data")), pack_trains(check_trains(model, "model"))
+    return float(van_rossum_table(*pair, check_positive(tau, "tau")).mean())

@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Trains
+from ephysfit.arrays import Array, Float64, Integers, Train, TrainsLike
 from ephysfit.compiling import compiled
 from ephysfit.errors import ScoreError
-from ephysfit.metrics.trains import Packed, checked, checked_train, pack
-from ephysfit.metrics.weights import Array
+from ephysfit.metrics.trains import PackedTrains, check_train, check_trains, pack_trains
 
 
 @compiled()
-def _distance(a, b, cost, row):  # type: ignore[no-untyped-def]
-    """n_a + n_b minus the most that moving saves: moving t instead of deleting and adding saves 2 - cost * t.
+def _train_distance(a: Train, b: Train, cost: float, row: Array) -> float:
+    """n_a + n_b less what shifting saves: to shift a spike by t, not to delete and add it, saves 2 - cost * t.
 
     Only pairs closer than 2 / cost save anything, so each spike of a looks at its neighbours in b alone: linear in
     long trains, and exact. row[j] is the most saved with the first j spikes of b; past `high` it stays row[high].
@@ -32,25 +31,28 @@ def _distance(a, b, cost, row):  # type: ignore[no-untyped-def]
             moved = corner + 2.0 - cost * abs(t - b[j])
             corner = row[j + 1]
             row[j + 1] = max(corner, row[j], moved)
-    return a.size + b.size - row[high]
+    return float(a.size + b.size - row[high])
 
 
 @compiled()
-def _table(times, starts, times2, starts2, cost):  # type: ignore[no-untyped-def]
+def _distance_table(times: Train, starts: Integers, times2: Train, starts2: Integers, cost: float) -> Array:
     out = np.empty((starts.size - 1, starts2.size - 1))
     row = np.empty(times2.size + 1)
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            out[i, j] = _distance(times[starts[i] : starts[i + 1]], times2[starts2[j] : starts2[j + 1]], cost, row)
+            out[i, j] = _train_distance(
+                times[starts[i] : starts[i + 1]], times2[starts2[j] : starts2[j + 1]], cost, row
+            )
     return out
 
 
-def victor_purpura_table(data: Packed, model: Packed, cost: float) -> Array:
-    """Distances of every repeat to every run, (repeat, run), of packed trains."""
-    return _table(*data, *model, cost)
+def victor_purpura_table(data: PackedTrains, model: PackedTrains, cost: float) -> Float64[Array, "repeat run"]:
+    """Distances of every repeat to every run, of packed trains; `cost` per ms."""
+    table: Array = _distance_table(*data, *model, cost)
+    return table
 
 
-def _cost(cost: float) -> float:
+def _check_cost(cost: float) -> float:
     if not (np.isfinite(cost) and cost >= 0):
         raise ScoreError(f"cost is {cost} per ms; it must be finite and not negative (0 compares spike counts only)")
     return float(cost)
@@ -64,7 +66,7 @@ def victor_purpura_distance(a: npt.ArrayLike, b: npt.ArrayLike, cost: float = 0.
 
     Parameters
     ----------
-    a, b : (spike,) array, sorted, ms
+    a, b : array_like, (spike,), sorted, ms
     cost : float, 1/ms (elephant's `cost_factor`, q of the paper)
 
     References
@@ -76,11 +78,13 @@ def victor_purpura_distance(a: npt.ArrayLike, b: npt.ArrayLike, cost: float = 0.
     >>> victor_purpura_distance([100.0, 200.0], [105.0], cost=0.1)
     1.5
     """
-    pair = pack([checked_train(a, "a")]), pack([checked_train(b, "b")])
-    return float(victor_purpura_table(*pair, _cost(cost))[0, 0])
+    pair = pack_trains([check_train(a, "a")]), pack_trains([check_train(b, "b")])
+    return float(victor_purpura_table(*pair, _check_cost(cost))[0, 0])
 
 
-def victor_purpura(data: Trains, model: Trains, duration_ms: float | None = None, *, cost: float = 0.1) -> float:
+def victor_purpura(
+    data: TrainsLike, model: TrainsLike, duration_ms: float | None = None, *, cost: float = 0.1
+) -> float:
     """Mean Victor–Purpura distance over all pairs of a repeat and a run; `duration_ms` is not used.
 
     Examples
@@ -88,5 +92,5 @@ def victor_purpura(data: Trains, model: Trains, duration_ms: float | None = None
     >>> victor_purpura([[100.0], []], [[100.0]])
     0.5
     """
-    pair = pack(checked(data, "data")), pack(checked(model, "model"))
-    return float(victor_purpura_table(*pair, _cost(cost)).mean())
+    pair = pack_trains(check_trains(data, "data")), pack_trains(check_trains(model, "model"))
+    return float(victor_purpura_table(*pair, _check_cost(cost)).mean())

@@ -23,7 +23,7 @@ _INSIDE = 1e-4
 
 
 @dataclass(frozen=True)
-class Free:
+class FreeParameters:
     """The free coordinates of some scalar parameters of a neuron class; the others stay as they are.
 
     Parameters
@@ -35,7 +35,7 @@ class Free:
     Examples
     --------
     >>> from ephysfit.models.lif import LIF
-    >>> free = Free.of(LIF, ["C", "g"])
+    >>> free = FreeParameters.of(LIF, ["C", "g"])
     >>> z = free.to_vector(LIF.start())
     >>> round(float(free.to_neuron(z, LIF.start()).C), 6)
     100.0
@@ -45,7 +45,9 @@ class Free:
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, neuron: type[Neuron], names: Sequence[str] | None = None, *, smooth_only: bool = False) -> Free:
+    def of(
+        cls, neuron: type[Neuron], names: Sequence[str] | None = None, *, smooth_only: bool = False
+    ) -> FreeParameters:
         """Coordinates of the named parameters (declared or flat names), or of all that are not measured."""
         by_flat = declared(neuron)
         if names is None:

@@ -13,7 +13,8 @@ from ephysfit.data.readout import Readout
 from ephysfit.data.recording import Recording
 from ephysfit.data.repeats import Stimulus
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.metrics.score import Score, score
+from ephysfit.metrics.score import score
+from ephysfit.metrics.score_result import Score
 from ephysfit.neuron.roles import Role
 from ephysfit.reports.agreement import WINDOW, Agreement, match_train
 from ephysfit.simulation.simulate import Simulation

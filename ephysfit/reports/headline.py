@@ -8,7 +8,7 @@ from math import isnan
 from ephysfit.data.readout import Readout
 from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, RATIO
 from ephysfit.metrics.jackknife import Row
-from ephysfit.metrics.score import Score
+from ephysfit.metrics.score_result import Score
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.tables import format_percent, format_score
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ephysfit.files import replace_nan
-from ephysfit.fitting.uncertainty.criteria import criteria
+from ephysfit.fitting.uncertainty.criteria import compute_criteria
 from ephysfit.reports.equations import find_live_states, margin_symbol, write_equations
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures import PLOTS
@@ -96,7 +96,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
         "parameter_lines": make_parameter_lines(fit),
         "sure": fit.intervals,
         "derived": make_derived_lines(fit),
-        "criteria": criteria(fit),
+        "criteria": compute_criteria(fit),
         "open": describe_open_directions(fit),
         "stages": make_stage_lines(fit),
         "provenance": make_provenance_lines(fit),

@@ -13,7 +13,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import average_recording
 from ephysfit.data.trials import Trials
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay, Taught
 
 #: fewest intervals of the test
@@ -69,7 +69,7 @@ def rescale_time(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: i
     kind = type(fit.neuron)
     if not kind.stochastic() or len(kind.inputs) != 1:
         return None
-    free = Free.of(kind, smooth_only=True)
+    free = FreeParameters.of(kind, smooth_only=True)
     trials = Trials.of(average_recording(recording, fit.dt), fit.dt)
     sweeps = [_make_replay_sweep(trials, k) for k in range(trials.shape[1])]
     log_rates = [r for _, r in Replay(free, fit.neuron, fit.dt).rates(free.to_vector(fit.neuron), sweeps)]

@@ -11,7 +11,7 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stage_reports import OpenDirection
 from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.metric import METRICS
-from ephysfit.metrics.score import Score
+from ephysfit.metrics.score_result import Score
 from ephysfit.neuron.declare import Parameter, flat_names
 from ephysfit.neuron.functions import Bank
 

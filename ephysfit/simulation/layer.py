@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ephysfit.errors import SimulationError
 from ephysfit.neuron.affine import tensors
 from ephysfit.neuron.declare import Neuron, cellwise, flatten, unflatten
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
@@ -28,7 +28,7 @@ class NeuronLayer(nn.Module):
     def __init__(
         self,
         base: Neuron,
-        free: Free,
+        free: FreeParameters,
         dt: float,
         surrogate: Surrogate,
         *,
@@ -130,7 +130,7 @@ def layer(
     (3, 2)
     """
     base = _population(neuron, n)
-    free = Free.of(type(base), learn, smooth_only=True)
+    free = FreeParameters.of(type(base), learn, smooth_only=True)
     made = NeuronLayer(base, free, dt, surrogate or Surrogate(), detach=detach, compiled=compiled)
     if spread:
         draw = torch.Generator().manual_seed(seed)

@@ -28,7 +28,7 @@ from ephysfit.kernels.signature import arranged, scratch
 from ephysfit.kernels.variant import Variant
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron, has_potential
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.plan import plan
 
 Array = npt.NDArray[np.float64]
@@ -137,13 +137,13 @@ def _variant(neuron: type[Neuron], moving: tuple[str, ...] = (), voltage: bool =
 
 def orders(neuron: type[Neuron], groups: Iterable[Sequence[str]]) -> list[Order]:
     """Kernels of the likelihood, and of its information with respect to each group of parameters (flat names)."""
-    moving = [moving_coefficients(Free.of(neuron, names)) for names in groups]
+    moving = [moving_coefficients(FreeParameters.of(neuron, names)) for names in groups]
     information = [order(neuron, "information", _variant(neuron, m)) for m in moving]
     return [order(neuron, "likelihood", _variant(neuron)), *information]
 
 
 @cache
-def moving_coefficients(free: Free) -> tuple[str, ...]:
+def moving_coefficients(free: FreeParameters) -> tuple[str, ...]:
     """Coefficients that can change with the free parameters: matrix entries if the flow names one, and expressions."""
     p, names = plan(free.neuron), set(free.names)
     entries = tuple(e[0] for e in p.entries) if names & set(p.moving) else ()
@@ -156,7 +156,7 @@ class Replay:
 
     Parameters
     ----------
-    free : Free
+    free : FreeParameters
         Which parameters move.
     base : Neuron
         Values of all others; one cell, numbers.
@@ -166,7 +166,7 @@ class Replay:
         Of the recorded voltage, whose log-likelihood (up to a constant) is then added to that of the spikes.
     """
 
-    free: Free
+    free: FreeParameters
     base: Neuron
     dt: float
     noise: Noise | None = None

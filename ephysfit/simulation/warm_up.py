@@ -14,7 +14,7 @@ from ephysfit.kernels.generate import order
 from ephysfit.kernels.tiles import lanes_for
 from ephysfit.kernels.variant import Variant
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation import replay
 
 #: what kernels can be asked for, and what for
@@ -101,8 +101,8 @@ def _forward(neuron: type[Neuron], spikes: str, element: str = "float64", rows: 
 def _fit(neuron: type[Neuron]) -> list[Order]:
     if not neuron.stochastic():
         return [_forward(neuron, "own")]
-    early = Free.of(neuron, [n for n, p in neuron.parameters.items() if p.early], smooth_only=True).names
-    every = Free.of(neuron, smooth_only=True).names
+    early = FreeParameters.of(neuron, [n for n, p in neuron.parameters.items() if p.early], smooth_only=True).names
+    every = FreeParameters.of(neuron, smooth_only=True).names
     groups = [g for g in dict.fromkeys([tuple(n for n in early if n in every), every]) if g]
     return [*replay.orders(neuron, groups), _forward(neuron, "drawn")]
 

@@ -16,7 +16,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import BatchError, EphysfitError, FitError
 from ephysfit.fitting.fit import fit
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.provenance import source_hash
+from ephysfit.fitting.provenance import hash_source
 from ephysfit.models.alif import ALIF
 
 EVIL = "open({mark!r}, 'w').write('ran')\nfrom ephysfit.models import ALIF\nX = ALIF.pin('X', t_ref=2.0)\n"
@@ -76,7 +76,7 @@ def test_a_file_is_trusted_by_an_explicit_yes_and_its_hash(saved, evil, tmp_path
         {
             **whole["provenance"],
             "source": f"{path}:X",
-            "source_sha256": source_hash(f"{path}:X"),
+            "source_sha256": hash_source(f"{path}:X"),
         },
     )
     kept.write_text(json.dumps(whole))

@@ -7,7 +7,7 @@ from fitting_cells import DT, begun, problem, steps
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stage_reports import CausalRun
-from ephysfit.fitting.stages.causal_readout import CausalReadout, blurred, pooled_gamma
+from ephysfit.fitting.stages.causal_readout import CausalReadout, blur_over_offsets, pooled_gamma
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.models import LIF
 from ephysfit.synthetic import respond
@@ -37,7 +37,7 @@ def test_what_is_undefined_is_worst(own):
 
 def test_a_table_is_blurred_along_offsets_only():
     table = np.array([[0.0, 4.0, 0.0], [1.0, 1.0, 1.0]])
-    assert blurred(table).tolist() == [[1.0, 2.0, 1.0], [1.0, 1.0, 1.0]]
+    assert blur_over_offsets(table).tolist() == [[1.0, 2.0, 1.0], [1.0, 1.0, 1.0]]
 
 
 def test_subthreshold_sweeps_have_no_veto():

@@ -11,7 +11,7 @@ from fitting_cells import DT, spikes_only
 from ephysfit.errors import FitError, NeuronError
 from ephysfit.fitting.fit import fit
 from ephysfit.fitting.stages import Likelihood, Passive
-from ephysfit.fitting.uncertainty.criteria import criteria, likelihood_ratio
+from ephysfit.fitting.uncertainty.criteria import compute_criteria, likelihood_ratio
 from ephysfit.models import ALIF, GIF, LIF
 
 
@@ -19,7 +19,7 @@ def test_adaptation_that_is_there_is_found_and_other_data_are_refused():
     chain = [Passive(), Likelihood(prior=1e-5, starts=1)]
     data = spikes_only(12_000.0)
     simple, rich = (fit(data, kind, chain, dt=DT) for kind in (LIF, ALIF))
-    found = criteria(rich)
+    found = compute_criteria(rich)
     counted = found.spikes  # without those of the first half second
     assert 0 < counted < data.n_spikes
     assert found.log_likelihood == pytest.approx(-rich.loss * counted)
@@ -29,9 +29,9 @@ def test_adaptation_that_is_there_is_found_and_other_data_are_refused():
     assert freedoms == 2
     assert statistic > 20
     assert p < 1e-4
-    assert criteria(rich).aic < criteria(simple).aic
+    assert compute_criteria(rich).aic < compute_criteria(simple).aic
     with pytest.raises(FitError, match="different data"):
         likelihood_ratio(replace(simple, dt=1.0), rich)
     with pytest.raises(NeuronError, match="no rung"):
         likelihood_ratio(rich, replace(rich, neuron=GIF.start()))
-    assert criteria(fit(data, LIF, [Passive()], dt=DT)) is None
+    assert compute_criteria(fit(data, LIF, [Passive()], dt=DT)) is None

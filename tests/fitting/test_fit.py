@@ -9,11 +9,11 @@ from fitting_cells import DT, KNOWN, known, problem, silent_cell, spikes_only, s
 
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError
-from ephysfit.fitting.chain import default_stages, default_step, run, step_for
+from ephysfit.fitting.chain import choose_shared_step, default_stages, default_step, run_stages
 from ephysfit.fitting.fit import fit
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.fit_warnings import cautions
-from ephysfit.fitting.recording_identity import fingerprint
+from ephysfit.fitting.fit_warnings import list_warnings
+from ephysfit.fitting.recording_identity import hash_recording
 from ephysfit.fitting.stage import Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun
 from ephysfit.fitting.stages import CausalReadout, Likelihood, Passive
@@ -96,7 +96,7 @@ def test_save_and_load_is_a_round_trip(fitted, tmp_path):
 
 def test_a_bank_survives_the_round_trip(tmp_path):
     start = AIGIF.start().replace(R=tuple(0.1 * k for k in range(8)))
-    done = run(problem(spikes_only(6_000.0), AIGIF), (), start)
+    done = run_stages(problem(spikes_only(6_000.0), AIGIF), (), start)
     back = Fit.load(done.save(tmp_path / "a.json"))
     assert tuple(back.neuron.R) == pytest.approx(tuple(start.R))
 
@@ -137,7 +137,7 @@ def test_a_file_that_lacks_parts_is_refused_too(fitted, tmp_path):
 def test_provenance_says_of_what_and_how(fitted):
     p = fitted.provenance
     assert p.seed == 4
-    assert p.data_sha256 == fingerprint(known(6_000.0))
+    assert p.data_sha256 == hash_recording(known(6_000.0))
     assert [s["stage"] for s in p.stages] == ["Passive", "Likelihood", "CausalReadout"]
     assert p.stages[1]["steps"] == 12
     assert p.spikes == problem(known(6_000.0)).n_spikes
@@ -158,7 +158,7 @@ def test_a_noisy_fit_simulates_three_readouts_and_never_mixes_them(fitted):
 
 def test_parameters_on_a_bound_are_named():
     cell = KNOWN.replace(delta=0.1)
-    found = cautions(problem(kind=ALIF), cell, ())
+    found = list_warnings(problem(kind=ALIF), cell, ())
     assert any(w.startswith("delta sits on its low bound (0.1 mV)") for w in found)
     rows = {r["name"]: r for r in Fit(cell, "c", DT).parameters()}
     assert rows["delta"]["at_bound"] == "low"
@@ -216,11 +216,11 @@ def test_a_step_that_serves_training_and_test_data():
     def at(*steps):
         return Recording(tuple(Sweep(np.ones(100), dt, spike_times=np.empty(0)) for dt in steps), cell="c")
 
-    assert step_for(at(0.1), at(0.1)) == (pytest.approx(0.5), "")
-    step, said = step_for(at(0.1), at(0.2))
+    assert choose_shared_step(at(0.1), at(0.1)) == (pytest.approx(0.5), "")
+    step, said = choose_shared_step(at(0.1), at(0.2))
     assert step == pytest.approx(0.4)
     assert said == "sampled at 0.1 and 0.2 ms: fitted in steps of 0.4 ms, a multiple of each"
-    step, said = step_for(at(0.1), at(0.07))
+    step, said = choose_shared_step(at(0.1), at(0.07))
     assert step == pytest.approx(0.5)
     assert "averaged" in said
     assert default_step(at(0.1, 0.2)) == pytest.approx(0.4)

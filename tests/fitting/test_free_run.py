@@ -9,8 +9,8 @@ import torch
 from fitting_cells import KNOWN, Plain, altered, begun, known, problem, spikes_only, steps
 
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.free_run.evaluation import Arena
-from ephysfit.fitting.free_run.losses import Coincidence, Gamma, KernelScore, VanRossum, within
+from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation
+from ephysfit.fitting.free_run.losses import Coincidence, Gamma, KernelScore, VanRossum, select_spikes_in
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
 from ephysfit.fitting.stages import search as searching
@@ -19,7 +19,7 @@ from ephysfit.fitting.stages.gradient import Gradient, _Descent
 from ephysfit.fitting.stages.search import Search
 from ephysfit.models import ALIF, LIF
 from ephysfit.neuron.declare import scalar_values
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 
 RATES = (0.15, 0.3, 0.45, 0.6)
 FEW = Search(evaluations=64, population=8, runs=2)
@@ -89,8 +89,8 @@ def test_kernel_score_is_proper_where_md_is_not():
 
 def test_within_keeps_the_spikes_of_masked_steps():
     mask = np.array([True, False, True, False])
-    assert within(np.array([0.1, 0.6, 1.2, 1.9]), mask, 0.5).tolist() == [0.1, 1.2]
-    assert within(np.array([2.0]), mask, 0.5).tolist() == []  # the end of the record belongs to its last step
+    assert select_spikes_in(np.array([0.1, 0.6, 1.2, 1.9]), mask, 0.5).tolist() == [0.1, 1.2]
+    assert select_spikes_in(np.array([2.0]), mask, 0.5).tolist() == []  # the end of the record belongs to its last step
 
 
 @pytest.mark.parametrize("loss", [Coincidence(), Gamma(), KernelScore(), VanRossum()], ids=lambda x: type(x).__name__)
@@ -98,11 +98,13 @@ def test_search_never_trains_on_validation_blocks(loss):
     p = problem()
     q = problem(altered(spikes_only(), p.held_out[0]))
     start = begun(p).neuron
-    free = Free.of(LIF)
+    free = FreeParameters.of(LIF)
     z = free.to_vector(start).numpy()[None]
-    (train, held), (train_q, held_q) = (Arena(x, free, start, loss, 3).losses(z) for x in (p, q))
+    (train, held), (train_q, held_q) = (FreeRunEvaluation(x, free, start, loss, 3).losses(z) for x in (p, q))
     assert train == train_q
-    assert Arena(p, free, start, loss, 3).training(z, 4) == Arena(q, free, start, loss, 3).training(z, 4)
+    assert FreeRunEvaluation(p, free, start, loss, 3).training(z, 4) == FreeRunEvaluation(
+        q, free, start, loss, 3
+    ).training(z, 4)
     assert held != held_q
 
 
@@ -119,8 +121,10 @@ def test_search_lowers_its_loss_and_moves_only_if_that_validates():
 def test_search_keeps_the_estimate_that_validates_better(monkeypatch):
     p, worse = problem(), {"train": np.array([0.8, 0.5]), "held": np.array([0.6, 0.7])}
     before = begun(p)
-    monkeypatch.setattr(searching, "evolve", lambda losses, start, *rest: (start + 0.5, [0.5]))
-    monkeypatch.setattr(Arena, "losses", lambda self, z: (worse["train"], worse["held"]))
+    monkeypatch.setattr(searching, "evolve_by_cma", lambda losses, start, *rest: (start + 0.5, [0.5]))
+    monkeypatch.setattr(
+        FreeRunEvaluation, "training_and_validation_losses", lambda self, z: (worse["train"], worse["held"])
+    )
     worse["held"][1] = 0.95  # loses there more than it gains on the training blocks
     after = FEW(p, before)
     assert after.neuron is before.neuron
@@ -142,10 +146,14 @@ def test_search_is_repeatable_and_moves_named_parameters_alone():
 def test_candidates_of_a_generation_share_their_noise_and_the_next_has_its_own():
     p = problem(spikes_only(6_000.0))
     start = begun(p).neuron
-    free = Free.of(LIF)
+    free = FreeParameters.of(LIF)
     z = np.stack([free.to_vector(start).numpy()] * 2)
-    arena = Arena(p, free, start, KernelScore(), 3)
-    one, two, judged = arena.training(z, 0), arena.training(z, 1), arena.losses(z)[0]
+    evaluation = FreeRunEvaluation(p, free, start, KernelScore(), 3)
+    one, two, judged = (
+        evaluation.training_losses(z, 0),
+        evaluation.training_losses(z, 1),
+        evaluation.training_and_validation_losses(z)[0],
+    )
     assert one[0] == one[1] != two[0]
     assert judged[0] not in (one[0], two[0])
 
@@ -210,7 +218,7 @@ def test_padding_of_short_sweeps_costs_nothing():
     q = problem(Recording((short, long)), ALIF)
     alone = [problem(Recording((s,)), ALIF) for s in (short, long)]
     start = KNOWN.replace(E_L=-40.0, V_reset=-62.0)  # fires without input
-    z = Free.of(ALIF, smooth_only=True).to_vector(start)[None]
+    z = FreeParameters.of(ALIF, smooth_only=True).to_vector(start)[None]
     both = _Descent(Gradient(starts=1, width=8.0), q, start)
     each = [_Descent(Gradient(starts=1, width=8.0), x, start) for x in alone]
     spikes = [sum(len(e[0][0]) for _, e, _ in d.parts) for d in each]
@@ -222,9 +230,11 @@ def test_readout_agrees_better_than_the_plain_causal_run():
     p = problem(kind=ALIF)
     stage = CausalReadout(runs=8, betas=(1.0, 2.0, 4.0), offsets=(-2.0, 3.0, 6))
     after = stage(p, Estimate(KNOWN))
-    stretches = stage._stretches(p)
-    aims = [stage._aim(p, KNOWN, 0, stretches[0])]
-    plain, chosen = stage._agreements(p, KNOWN, [(1.0, 0.0), after.reports.of(CausalRun).sharpen], stretches, aims)
+    stretches = stage._cut_stretches(p)
+    aims = [stage._simulate_aim(p, KNOWN, 0, stretches[0])]
+    plain, chosen = stage._compute_agreements(
+        p, KNOWN, [(1.0, 0.0), after.reports.of(CausalRun).sharpen], stretches, aims
+    )
     assert after.reports.of(CausalRun).agreement >= plain
     assert after.reports.of(CausalRun).agreement == pytest.approx(chosen)
     assert after.neuron is KNOWN

@@ -13,10 +13,10 @@ from ephysfit.errors import FitError, NeuronError
 from ephysfit.fitting.fit import fit
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stages import Likelihood, Passive
-from ephysfit.fitting.uncertainty.identifiability import scale_sentence
+from ephysfit.fitting.uncertainty.identifiability import describe_scale
 from ephysfit.fitting.uncertainty.intervals import intervals
-from ephysfit.fitting.uncertainty.likelihood_surface import Surface, covariance
-from ephysfit.fitting.uncertainty.profile import _side
+from ephysfit.fitting.uncertainty.likelihood_surface import Surface, invert_information
+from ephysfit.fitting.uncertainty.profile import _find_end
 from ephysfit.models import AIGIF, ALIF
 
 
@@ -33,7 +33,7 @@ def sure(how: str, **options) -> Fit:
 def test_the_scale_of_spikes_alone_is_found_out_held_and_told():
     surface = Surface.of(fitted(), spikes_only(20_000.0))
     assert surface.held == ("E_L", "theta")
-    sentence = scale_sentence(surface)
+    sentence = describe_scale(surface)
     assert "shifted and stretched" in sentence
     assert "convention" in sentence
     found = sure("fisher")
@@ -65,7 +65,7 @@ def test_profile_ends_lie_where_the_drop_is_that_of_the_quantile():
     top = surface.top()
     k = surface.free.names.index("tau_a")
     for way in (-1, 1):
-        end = _side(surface, top, k, 1.96, way)
+        end = _find_end(surface, top, k, 1.96, way)
         held = np.zeros(len(top.q), dtype=bool)
         held[k] = True
         q = top.q.clone()
@@ -114,7 +114,7 @@ def test_a_block_counts_as_often_as_it_is_drawn():
 def test_a_direction_of_little_information_is_not_taken_for_one_of_none():
     fisher = np.diag([1e12, 1e-3, 1.0])
     held = np.array([False, False, True])
-    assert np.diag(covariance(fisher, held)) == pytest.approx([1e-12, 1e3, 0.0])
+    assert np.diag(invert_information(fisher, held)) == pytest.approx([1e-12, 1e3, 0.0])
 
 
 def test_open_directions_are_named():

@@ -12,10 +12,10 @@ from ephysfit.errors import FitError
 from ephysfit.fitting.chain import default_stages
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import LikelihoodReport
-from ephysfit.fitting.stages.likelihood import Likelihood, Posterior, ascend, drifts, faded
+from ephysfit.fitting.stages.likelihood import Likelihood, Posterior, ascend, drift_ramps, weight_by_recency
 from ephysfit.models import AIGIF, ALIF, LIF, find
 from ephysfit.neuron.declare import scalar_values
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Information, Replay
 
 #: what spikes alone determine of a LIF or ALIF cell: not the scale of mV, nor its offset
@@ -35,7 +35,7 @@ def climbed():
 def test_it_ends_higher_than_the_truth(climbed):
     """The maximum of the likelihood lies above the value at the parameters that made the data."""
     p, found = climbed
-    free = Free.of(ALIF, smooth_only=True)
+    free = FreeParameters.of(ALIF, smooth_only=True)
     truth = -Replay(free, KNOWN, DT).value(free.to_vector(KNOWN), p.everything) / p.n_spikes
     assert found.train < truth
     assert found.train > truth - 0.15
@@ -43,7 +43,7 @@ def test_it_ends_higher_than_the_truth(climbed):
 
 def test_losses_are_the_likelihood_per_spike(climbed):
     p, found = climbed
-    free = Free.of(ALIF, smooth_only=True)
+    free = FreeParameters.of(ALIF, smooth_only=True)
     replay, z = Replay(free, found.neuron, DT), free.to_vector(found.neuron)
     assert found.train == pytest.approx(-replay.value(z, p.everything) / p.n_spikes, rel=1e-9)
     count = sum(s.n_spikes for s in p.validate)
@@ -52,7 +52,7 @@ def test_losses_are_the_likelihood_per_spike(climbed):
 
 def test_the_gradient_vanishes_at_the_top(climbed):
     p, found = climbed
-    free = Free.of(ALIF, smooth_only=True)
+    free = FreeParameters.of(ALIF, smooth_only=True)
     z = free.to_vector(found.neuron)
     target = Posterior(Replay(free, found.neuron, DT), p.everything, 1e-3, free.place(begun(p).neuron))
     at = target.information(z)
@@ -62,9 +62,9 @@ def test_the_gradient_vanishes_at_the_top(climbed):
 
 def test_the_posterior_has_the_gradient_of_its_value(climbed):
     p, found = climbed
-    free = Free.of(ALIF, smooth_only=True)
+    free = FreeParameters.of(ALIF, smooth_only=True)
     z = free.to_vector(KNOWN)
-    slow = [replace(s, slow=drifts(len(s.spikes), 2)) for s in p.everything]
+    slow = [replace(s, slow=drift_ramps(len(s.spikes), 2)) for s in p.everything]
     target = Posterior(Replay(free, KNOWN, DT), slow, 0.05, free.place(found.neuron), drift=2)
     q = torch.cat([z, torch.tensor([0.3, -0.2], dtype=torch.float64)])
     h, eye = 1e-5, torch.eye(len(q), dtype=torch.float64)
@@ -136,12 +136,12 @@ def test_steps_have_no_drift_that_is_looked_for():
 
 
 def test_drifts_are_ramps_that_end_at_zero():
-    ramps = drifts(101, 2)
+    ramps = drift_ramps(101, 2)
     assert ramps.shape == (101, 2)
     assert not ramps[-1].any()
     np.testing.assert_allclose(ramps[0], -1.0)
     np.testing.assert_allclose(ramps[50], [0.0, -1.0], atol=1e-12)
-    assert drifts(10, 0) is None
+    assert drift_ramps(10, 0) is None
 
 
 @pytest.mark.parametrize("kind", [LIF, AIGIF], ids=lambda k: k.__name__)
@@ -158,7 +158,7 @@ def test_no_nan_leaves_the_stage(kind, scale):
 def test_short_sweeps_of_steps_fit():
     p = problem(steps())
     before = begun(p)
-    free = Free.of(LIF, smooth_only=True)
+    free = FreeParameters.of(LIF, smooth_only=True)
     at_start = -Replay(free, before.neuron, DT).value(free.to_vector(before.neuron), p.everything) / p.n_spikes
     found = Likelihood(starts=1)(p, before)
     assert found.status in (Status.CONVERGED, Status.AT_BOUND)
@@ -195,7 +195,7 @@ def test_a_neuron_whose_likelihood_is_no_guide_is_searched(name):
 
 def test_recent_data_weigh_more_across_sweeps():
     p = problem(steps(3), LIF)
-    plain, weighted = p.everything, faded(p.everything, 300.0, DT)
+    plain, weighted = p.everything, weight_by_recency(p.everything, 300.0, DT)
     counts = [s.use > 0 for s in plain]
     assert all(np.array_equal(w.use > 0, c) for w, c in zip(weighted, counts, strict=True))
     assert weighted[-1].use.max() == 1.0
@@ -203,7 +203,7 @@ def test_recent_data_weigh_more_across_sweeps():
     back = round(300.0 / DT)
     assert whole[-1 - back] == pytest.approx(0.5)
     assert whole[-1 - 2 * back] == pytest.approx(0.25)
-    assert all(a is b for a, b in zip(faded(plain, None, DT), plain, strict=True))
+    assert all(a is b for a, b in zip(weight_by_recency(plain, None, DT), plain, strict=True))
 
 
 def test_a_fit_of_recent_data_is_of_the_cell_as_it_was_last():

@@ -8,7 +8,7 @@ import pytest
 from fitting_cells import KNOWN, begun, problem, spikes_only
 
 import ephysfit as ef
-from ephysfit.fitting.chain import run
+from ephysfit.fitting.chain import run_stages
 from ephysfit.fitting.fit import fit
 from ephysfit.fitting.free_run.losses import KernelScore
 from ephysfit.fitting.stage import Estimate, Stage, Status
@@ -92,7 +92,7 @@ class Lost(Stage):
 
 
 def test_a_stage_that_loses_a_number_is_undone():
-    done = run(problem(spikes_only(6_000.0), ALIF), (Lost(),), start=KNOWN)
+    done = run_stages(problem(spikes_only(6_000.0), ALIF), (Lost(),), start=KNOWN)
     assert scalar_values(done.neuron) == scalar_values(KNOWN)
     assert done.history[0].status is Status.DIVERGED
 

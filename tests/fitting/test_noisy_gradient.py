@@ -7,7 +7,7 @@ from fitting_cells import DT, KNOWN, Plain, begun, known, problem, silent_cell, 
 
 from ephysfit.errors import FitError
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore
-from ephysfit.fitting.free_run.spike_gradients import credit, pull
+from ephysfit.fitting.free_run.spike_gradients import compute_spike_slopes, compute_step_credits
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import SearchReport
 from ephysfit.fitting.stages.noisy_gradient import SLOPES, NoisyGradient, _Descent
@@ -31,7 +31,7 @@ def times(steps):
 def test_slope_by_a_spike_is_what_the_spike_does_to_the_loss(loss):
     """A kernel score is linear in each run; of a ratio, and of the cost of the rate, only the slope is asked for."""
     use = np.ones(STEPS, bool)
-    field = pull(loss, *packed(RUNS), RECORDED, use, DT)
+    field = compute_spike_slopes(loss, *packed(RUNS), RECORDED, use, DT)
 
     def value(weight, at):  # the loss with a spike of run 1 that counts `weight`: by its pair counts
         n, total = len(RUNS), 0.0
@@ -58,17 +58,17 @@ def test_slope_by_a_spike_is_what_the_spike_does_to_the_loss(loss):
 def test_what_does_not_count_has_no_slope_and_pulls_nothing():
     use = np.ones(STEPS, bool)
     use[170:250] = False
-    field = pull(KernelScore(rate=0.0), *packed(RUNS), RECORDED, use, DT)
+    field = compute_spike_slopes(KernelScore(rate=0.0), *packed(RUNS), RECORDED, use, DT)
     assert not field[:, 170:250].any()
     without = [[t for t in r if use[t]] for r in RUNS]
-    same = pull(KernelScore(rate=0.0), *packed(without), RECORDED[use[RECORDED]], use, DT)
+    same = compute_spike_slopes(KernelScore(rate=0.0), *packed(without), RECORDED[use[RECORDED]], use, DT)
     assert np.array_equal(field, same)
 
 
 def test_credit_by_hand():
     """What follows within 3 steps, less what the other run has there; nothing in the two refractory steps."""
     field = np.arange(1.0, 9.0, dtype=np.float32)[None].repeat(2, 0)
-    found = credit(field, *packed([[2, 6], [4]]), 3, 2)
+    found = compute_step_credits(field, *packed([[2, 6], [4]]), 3, 2)
     own, other = np.array([3, 3, 3, 0, 7, 7, 7, 0.0]), np.array([0, 0, 5, 5, 5, 0, 0, 0.0])
     expected = np.stack([own - other, other - own])
     expected[0, [3, 4, 7]] = expected[1, [5, 6]] = 0.0
@@ -84,7 +84,7 @@ def test_the_likelihood_ratio_is_the_slope_of_the_expected_loss():
     descent.backward(z, 0, 1.0)
     h, n = 0.01, z.shape[1]
     sides = z.detach().numpy() + h * np.concatenate([np.eye(n), -np.eye(n)])
-    values = descent.arena.training(sides, 0)
+    values = descent.evaluation.training_losses(sides, 0)
     expected, found = (values[:n] - values[n:]) / (2 * h), z.grad[0].numpy()
     assert found @ expected / np.linalg.norm(found) / np.linalg.norm(expected) > 0.95
     assert np.linalg.norm(found) == pytest.approx(np.linalg.norm(expected), rel=0.3)

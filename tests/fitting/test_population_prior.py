@@ -7,20 +7,20 @@ from fitting_cells import DT, KNOWN, known, spikes_only, steps
 
 import ephysfit as ef
 from ephysfit.errors import FitError
-from ephysfit.fitting.chain import run
+from ephysfit.fitting.chain import run_stages
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.population_prior import population_prior, priors_of
-from ephysfit.fitting.prior import Prior, load_priors, packed, save_priors, unpacked
+from ephysfit.fitting.population_prior import population_prior, population_priors
+from ephysfit.fitting.prior import Prior, load_priors, pack_symmetric, save_priors, unpack_symmetric
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stage_reports import LikelihoodReport, Quadratic, Reports
 from ephysfit.fitting.stages.likelihood import Likelihood, Posterior
 from ephysfit.fitting.stages.passive import Passive
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface
 from ephysfit.models import ALIF, LIF
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
-FREE = Free.of(LIF, smooth_only=True)
+FREE = FreeParameters.of(LIF, smooth_only=True)
 #: where cells of the population lie on the axes of LIF (C, g, E_L, theta, V_reset, delta), and how far apart
 CENTRE = np.array([5.0, 1.8, -68.0, -48.0, -60.0, 0.5])
 SPREAD = np.array([0.2, 0.3, 1.5, 2.0, 2.5, 0.25])
@@ -28,9 +28,9 @@ SPREAD = np.array([0.2, 0.3, 1.5, 2.0, 2.5, 0.25])
 
 def pretended(place, information, model=LIF) -> Fit:
     """A fit whose likelihood is a known quadratic with its top at `place`."""
-    free = Free.of(model, smooth_only=True)
+    free = FreeParameters.of(model, smooth_only=True)
     cell = free.to_neuron(free.inside(torch.from_numpy(place)), model.start())
-    seen = Quadratic(free.names, tuple(place.tolist()), (0.0,) * len(place), packed(information))
+    seen = Quadratic(free.names, tuple(place.tolist()), (0.0,) * len(place), pack_symmetric(information))
     return Fit(cell, "pretended", DT, reports=Reports(LikelihoodReport(seen=seen)))
 
 
@@ -52,7 +52,7 @@ def few():
     fits = []
     for seed in range(4):
         data = known(6_000.0, seed)
-        fits.append(run(Problem(data, LIF, DT), (Passive(), Likelihood(starts=1, steps=30))))
+        fits.append(run_stages(Problem(data, LIF, DT), (Passive(), Likelihood(starts=1, steps=30))))
     return fits, population_prior(fits)
 
 
@@ -88,7 +88,9 @@ def test_a_far_fit_draws_little():
 
 def test_what_no_cell_determines_stays_where_the_fits_have_it():
     """The place and size of mV, of which spikes say nothing: cells must not all meet where they happen to be alike."""
-    fits = [run(Problem(spikes_only(6_000.0, seed), LIF, DT), (Passive(), Likelihood(starts=1))) for seed in range(4)]
+    fits = [
+        run_stages(Problem(spikes_only(6_000.0, seed), LIF, DT), (Passive(), Likelihood(starts=1))) for seed in range(4)
+    ]
     prior = population_prior(fits)
     places = np.array([f.likelihood.seen.place for f in fits])
     k = FREE.names.index("theta")
@@ -104,7 +106,7 @@ def test_a_fit_keeps_the_gradient_and_information_of_its_likelihood_alone(few):
     at = Replay(FREE, fit.neuron, DT).information(z, problem.everything)
     slopes = FREE.axis_slopes(z).numpy()
     np.testing.assert_allclose(kept.gradient, at.gradient / slopes, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(unpacked(kept.information, 6), at.fisher / np.outer(slopes, slopes), rtol=1e-3)
+    np.testing.assert_allclose(unpack_symmetric(kept.information, 6), at.fisher / np.outer(slopes, slopes), rtol=1e-3)
 
 
 def test_slopes_of_the_axes_are_those_of_the_axes():
@@ -132,10 +134,10 @@ def test_a_prior_draws_as_much_as_it_is_narrow(few):
     narrow = Prior(prior.model, prior.names, prior.centre, 1e-4 * prior.covariance, prior.cells)
     data = known(6_000.0, 9)
     chain = (Passive(), Likelihood(starts=1))
-    tight = run(Problem(data, LIF, DT, priors=(narrow,)), chain)
+    tight = run_stages(Problem(data, LIF, DT, priors=(narrow,)), chain)
     np.testing.assert_allclose(FREE.place(tight.neuron).numpy(), prior.centre, rtol=0.02, atol=0.1)
     whole = Prior(prior.model, prior.names, prior.centre, 1e6 * prior.covariance, prior.cells)
-    free, alone = (run(Problem(data, LIF, DT, priors=p), chain) for p in ((whole,), ()))
+    free, alone = (run_stages(Problem(data, LIF, DT, priors=p), chain) for p in ((whole,), ()))
     assert free.loss == pytest.approx(alone.loss, abs=5e-3)
 
 
@@ -160,7 +162,7 @@ def test_the_typical_cell_is_one_of_the_starts(few):
 def test_intervals_of_a_fit_with_a_prior_are_those_of_its_posterior(few, tmp_path):
     _, prior = few
     data = known(6_000.0, 9)
-    fit = run(Problem(data, LIF, DT, priors=(prior,)), (Passive(), Likelihood()))
+    fit = run_stages(Problem(data, LIF, DT, priors=(prior,)), (Passive(), Likelihood()))
     assert fit.provenance.prior
     loaded = ef.Fit.load(fit.save(tmp_path / "fit.json"))
     surface = Surface.of(loaded, data)
@@ -188,11 +190,11 @@ def test_too_few_or_unlike_fits_are_refused(few):
     fits, _ = few
     with pytest.raises(FitError, match="2 of 2 fits hold"):
         population_prior(fits[:2])
-    other = run(Problem(steps(), ALIF, DT), (Passive(),))
+    other = run_stages(Problem(steps(), ALIF, DT), (Passive(),))
     with pytest.raises(FitError, match="fits of ALIF, LIF"):
         population_prior([*fits, other])
     with pytest.raises(FitError, match="found 2 of LIF"):
-        priors_of(fits[:2])
+        population_priors(fits[:2])
     with pytest.raises(FitError, match="found no fit"):
-        priors_of([])
-    assert [p.model for p in priors_of([*fits, other])] == ["LIF"]
+        population_priors([])
+    assert [p.model for p in population_priors([*fits, other])] == ["LIF"]

@@ -6,8 +6,8 @@ import pytest
 import ephysfit as ef
 from ephysfit.data.holding_current import LEAD
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.fitting.chain import run
-from ephysfit.fitting.free_run.evaluation import Arena
+from ephysfit.fitting.chain import run_stages
+from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation
 from ephysfit.fitting.free_run.free_runs import FreeRuns
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, VanRossum
 from ephysfit.fitting.predictive_check import SpikeCounts, count_spikes
@@ -15,7 +15,7 @@ from ephysfit.fitting.stage import Estimate, Problem, Stage, Status
 from ephysfit.fitting.stages.search import Search
 from ephysfit.fitting.stages.softness import Softness
 from ephysfit.models import find
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.simulate import simulate
 
 DT = 0.5
@@ -77,13 +77,13 @@ def test_a_spike_where_the_cell_was_silent_costs(loss):
 
 def test_silent_sweeps_weigh_in_a_search(adex, stepped):
     """A cell that fires at every level is worse on the training data than one that fires where it should."""
-    problem, free = Problem(stepped, type(adex), DT), Free.of(type(adex))
+    problem, free = Problem(stepped, type(adex), DT), FreeParameters.of(type(adex))
     always = adex.replace(E_L=-40.0)
     z = np.stack([free.to_vector(cell).numpy() for cell in (adex, always)])
     silent = [k for k, s in enumerate(stepped.sweeps) if not len(s.spike_times)]
     fired = dict(FreeRuns(problem, 0).of(always))
     assert all(len(fired[k][0][0]) for k in silent)
-    good, bad = Arena(problem, free, adex, KernelScore(), 0).training(z)
+    good, bad = FreeRunEvaluation(problem, free, adex, KernelScore(), 0).training(z)
     assert good < bad
 
 
@@ -131,7 +131,7 @@ def test_a_fit_that_is_silent_is_not_converged(adex, stepped):
         def improve(self, problem, estimate):
             return Estimate(estimate.neuron.replace(V_T=-25.0, E_L=-85.0, g=20.0), status=Status.CONVERGED)
 
-    fit = run(Problem(stepped, type(adex), DT), (Silence(),))
+    fit = run_stages(Problem(stepped, type(adex), DT), (Silence(),))
     assert fit.status is Status.MISSES
     assert any("does not describe the cell's rate" in w for w in fit.warnings)
 

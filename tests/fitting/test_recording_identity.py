@@ -11,7 +11,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.provenance import Provenance
-from ephysfit.fitting.recording_identity import fingerprint, is_of, known_as
+from ephysfit.fitting.recording_identity import hash_recording, list_cell_names, matches_recording
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface
 from ephysfit.models import LIF
 
@@ -35,8 +35,8 @@ def test_it_follows_current_and_spikes_not_names():
     same = Recording((replace(sweep, name="other"),), cell="x")
     moved = Recording((replace(sweep, spike_times=sweep.spike_times + 0.5),))
     louder = Recording((replace(sweep, current=sweep.current * 1.001),))
-    assert fingerprint(same) == fingerprint(spikes_only(6_000.0))
-    assert len({fingerprint(r) for r in (same, moved, louder)}) == 3
+    assert hash_recording(same) == hash_recording(spikes_only(6_000.0))
+    assert len({hash_recording(r) for r in (same, moved, louder)}) == 3
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -45,32 +45,32 @@ def test_times_on_a_grid_of_samples_never_fall_on_an_edge(step):
     times = np.concatenate([np.arange(1, 20_000) * step, (np.arange(1, 20_000) + 0.5) * step])
     times = np.sort(times[times < 1999])
     for error in (1e-12, -1e-12, 1e-9, -1e-9):
-        assert fingerprint(with_times(times + error)) == fingerprint(with_times(times))
+        assert hash_recording(with_times(times + error)) == hash_recording(with_times(times))
 
 
 def test_times_anywhere_survive_another_order_of_summation():
     rng = np.random.default_rng(0)
     for _ in range(20):
         times = np.sort(rng.uniform(1, 1999, 500))
-        assert fingerprint(with_times(times + rng.normal(0, 1e-12, 500))) == fingerprint(with_times(times))
+        assert hash_recording(with_times(times + rng.normal(0, 1e-12, 500))) == hash_recording(with_times(times))
 
 
 def test_a_fit_saved_with_the_hash_of_bits_still_knows_its_recording():
     recording = spikes_only(6_000.0)
-    assert is_of(of_bits(recording), recording)
-    assert is_of(fingerprint(recording), recording)
-    assert not is_of(fingerprint(with_times([5.0])), recording)
-    assert not is_of("", recording)
+    assert matches_recording(of_bits(recording), recording)
+    assert matches_recording(hash_recording(recording), recording)
+    assert not matches_recording(hash_recording(with_times([5.0])), recording)
+    assert not matches_recording("", recording)
 
 
 def test_intervals_take_the_recording_by_either_hash_and_refuse_another():
     recording = spikes_only(6_000.0)
     cell = LIF(C=80.0, g=5.0, E_L=-60.0, theta=-45.0, V_reset=-60.0, t_ref=3.0, delta=2.0)
-    for known in (of_bits(recording), fingerprint(recording)):
+    for known in (of_bits(recording), hash_recording(recording)):
         assert Surface.of(Fit(cell, "c", 0.5, provenance=Provenance(data_sha256=known)), recording).problem.n_spikes > 5
     with pytest.raises(FitError, match="is not what this fit was fitted to"):
         Surface.of(Fit(cell, "c", 0.5, provenance=Provenance(data_sha256="other")), recording)
 
 
 def test_a_cell_goes_by_its_name_and_by_its_files():
-    assert known_as("alpha", "DRN164_a.abf, DRN164_b.abf") == ("alpha", "DRN164_a", "DRN164_b")
+    assert list_cell_names("alpha", "DRN164_a.abf, DRN164_b.abf") == ("alpha", "DRN164_a", "DRN164_b")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fitting_cells import DT, KNOWN, Plain, begun, known, problem, silent_cell
 
-from ephysfit.fitting.chain import nearby
+from ephysfit.fitting.chain import choose_refractory_stage
 from ephysfit.fitting.stage import Status
 from ephysfit.fitting.stage_reports import LikelihoodReport, RefractoryReport
 from ephysfit.fitting.stages import LengthenRefractory, Likelihood, Refractory
@@ -72,7 +72,7 @@ def test_a_period_several_steps_off_is_found_from_nearby():
     longer = cell.t_ref + 2 * DT
     assert np.diff(data.sweeps[0].spike_times).min() > longer
     before = Likelihood(starts=1, steps=15)(p, begun(p).with_(neuron=cell.replace(t_ref=longer)))
-    after = nearby(GIF, Likelihood())(p, before)
+    after = choose_refractory_stage(GIF, Likelihood())(p, before)
     assert abs(after.neuron.t_ref - cell.t_ref) <= DT
     assert (before.train - after.train) * p.n_spikes > 5.0
 

@@ -19,7 +19,7 @@ from ephysfit.fitting.stage_reports import (
     Reports,
     SearchReport,
     SoftnessReport,
-    Unknown,
+    UnknownReport,
 )
 
 SAVED = Path(__file__).parent / "saved"
@@ -106,7 +106,7 @@ def test_a_report_of_an_unknown_kind_is_kept():
     whole = fit.to_dict()
     whole["reports"]["of a stage of my own"] = {"value": [1.0, None]}
     again = ef.Fit.from_dict(whole)
-    assert again.reports["of a stage of my own"] == Unknown("of a stage of my own", {"value": [1.0, None]})
+    assert again.reports["of a stage of my own"] == UnknownReport("of a stage of my own", {"value": [1.0, None]})
     assert again.to_dict() == whole
 
 

@@ -10,16 +10,21 @@ from fitting_cells import DT, KNOWN, begun, known, problem, spikes_only
 import ephysfit as ef
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError, SimulationError
-from ephysfit.fitting.chain import default_stages, run
+from ephysfit.fitting.chain import default_stages, run_stages
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
 from ephysfit.fitting.stages.refractory_period import Refractory
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface
-from ephysfit.fitting.voltage_likelihood import Voltage, noise_of, warning, watched
+from ephysfit.fitting.voltage_likelihood import (
+    Voltage,
+    estimate_voltage_noise,
+    select_voltage_samples,
+    warn_of_unexplained_voltage,
+)
 from ephysfit.models import AGIF, AIGIF, ALIF, GIF, LIF
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Noise, Replay
 from ephysfit.synthetic import recording
 
@@ -40,12 +45,12 @@ def cell_of_noise(seed: int = 0, tau: float = 8.0, spread: float = 1.5, duration
 def joint():
     data = cell_of_noise()
     chain = (Passive(), Likelihood(voltage=Voltage()), Refractory(Likelihood(starts=1, steps=30, voltage=Voltage())))
-    return data, run(Problem(data, ALIF, DT), chain)
+    return data, run_stages(Problem(data, ALIF, DT), chain)
 
 
 def seen(kind=ALIF, how=None):
     p = problem(known(6_000.0), kind)
-    return p, watched(p, p.everything, how or Voltage())
+    return p, select_voltage_samples(p, p.everything, how or Voltage())
 
 
 def test_spikes_and_what_follows_them_are_not_watched():
@@ -69,7 +74,7 @@ def test_the_voltage_is_that_at_the_end_of_a_step():
     ramp = 0.1 * np.arange(1, 20_001) - 90.0
     for dt, samples in ((0.5, 5), (0.4, 4), (0.1, 1)):
         p = Problem(Recording.of(np.ones(20_000), 0.1, ramp, spike_times=[]), ALIF, dt)
-        (sweep,) = watched(p, p.everything, Voltage(every=dt))
+        (sweep,) = select_voltage_samples(p, p.everything, Voltage(every=dt))
         found = sweep.watch > 0
         first = len(sweep.spikes) - 20_000 // samples
         expected = (np.arange(len(sweep.spikes)) - first + 1) * dt - 90.0
@@ -80,7 +85,7 @@ def test_the_voltage_is_that_at_the_end_of_a_step():
 def test_replayed_voltage_of_the_true_cell_is_the_recorded_one():
     """The neuron that made the data, its spikes replayed, misses nothing."""
     _, sweeps = seen()
-    free = Free.of(ALIF, smooth_only=True)
+    free = FreeParameters.of(ALIF, smooth_only=True)
     (errors,) = Replay(free, KNOWN, DT).misses(free.to_vector(KNOWN), sweeps)
     assert np.isfinite(errors).sum() > 1000
     assert np.nanmax(np.abs(errors)) < 1e-9
@@ -89,7 +94,7 @@ def test_replayed_voltage_of_the_true_cell_is_the_recorded_one():
 @pytest.mark.parametrize("kind", [LIF, ALIF, GIF, AGIF], ids=lambda k: k.__name__)
 def test_slopes_of_the_joint_likelihood_are_those_of_its_value(kind):
     p, sweeps = seen(kind)
-    free, cell = Free.of(kind, smooth_only=True), begun(p).neuron
+    free, cell = FreeParameters.of(kind, smooth_only=True), begun(p).neuron
     replay = Replay(free, cell, DT, Noise(0.8, 2.0, 0.3))
     z, eye = free.to_vector(cell), torch.eye(len(free.names), dtype=torch.float64)
     h = 1e-5
@@ -102,7 +107,7 @@ def test_slopes_of_the_joint_likelihood_are_those_of_its_value(kind):
 def test_its_information_is_that_of_spikes_and_of_the_errors_slopes():
     """Gauss-Newton by hand: the errors' derivatives by differences."""
     _, sweeps = seen()
-    free, cell = Free.of(ALIF, smooth_only=True), KNOWN
+    free, cell = FreeParameters.of(ALIF, smooth_only=True), KNOWN
     noise = Noise(0.7, 1.5)
     z, eye, h = free.to_vector(cell), torch.eye(len(free.names), dtype=torch.float64), 1e-5
     spikes = Replay(free, cell, DT)
@@ -122,9 +127,10 @@ def test_its_information_is_that_of_spikes_and_of_the_errors_slopes():
 def test_noise_is_measured_as_it_was_made():
     data = cell_of_noise(tau=8.0, spread=1.5, duration=40_000.0)
     p = Problem(data, ALIF, DT)
-    sweeps = watched(p, p.everything, Voltage())
+    sweeps = select_voltage_samples(p, p.everything, Voltage())
     found, thinned = (
-        noise_of(Free.of(ALIF, smooth_only=True), CELL, DT, sweeps, Voltage(noise=n)) for n in ("ar", "thinned")
+        estimate_voltage_noise(FreeParameters.of(ALIF, smooth_only=True), CELL, DT, sweeps, Voltage(noise=n))
+        for n in ("ar", "thinned")
     )
     alike = np.exp(-1 / 8.0)
     assert found.keep == pytest.approx(alike, abs=0.01)
@@ -149,7 +155,7 @@ def test_a_cell_comes_back_in_mV_within_its_standard_errors(joint):
 
 def test_spikes_alone_leave_the_scale_open_and_intervals_say_so(joint):
     data, fit = joint
-    alone = run(Problem(data, ALIF, DT), (Passive(), Likelihood(starts=1)))
+    alone = run_stages(Problem(data, ALIF, DT), (Passive(), Likelihood(starts=1)))
     assert alone.likelihood.standard_errors["E_L"] > 20.0
     assert set(Surface.of(alone, data).held) == {"E_L", "theta"}
     assert "spikes alone fix no mV" in ef.intervals(alone, data, "fisher").intervals.scale
@@ -169,7 +175,7 @@ def test_standard_errors_hold_over_cells(noise, least):
         data = cell_of_noise(seed, duration=8_000.0)
         p = Problem(data, ALIF, DT)
         start, how = p.start().replace(t_ref=CELL.t_ref), Voltage(noise=noise)
-        fit = run(p, (Passive(t_ref=False), Likelihood(starts=1, voltage=how)), start=start)
+        fit = run_stages(p, (Passive(t_ref=False), Likelihood(starts=1, voltage=how)), start=start)
         errors = fit.likelihood.standard_errors
         off += [(getattr(fit.neuron, n) - getattr(CELL, n)) / errors[n] for n in ("C", "g", "E_L", "V_reset")]
     assert least < np.mean(np.square(off)) < 2.2
@@ -190,7 +196,7 @@ def test_what_cannot_be_compared_is_refused():
     with pytest.raises(FitError, match="no sweep has a recorded voltage"):
         Likelihood(voltage=Voltage())(p, begun(p))
     with pytest.raises(SimulationError, match="no state V in mV"):
-        Replay(Free.of(AIGIF, smooth_only=True), AIGIF.start(), DT, Noise(0.5, 1.0))
+        Replay(FreeParameters.of(AIGIF, smooth_only=True), AIGIF.start(), DT, Noise(0.5, 1.0))
     with pytest.raises(FitError, match="give a number above 0"):
         Voltage(weight=0.0)
     with pytest.raises(FitError, match="thinned"):
@@ -225,16 +231,16 @@ def test_models_that_no_voltage_helps_are_refused_before_they_are_fitted(model):
 def test_a_voltage_that_is_not_explained_is_told(joint):
     _, fit = joint
     kept = fit.voltage
-    assert warning(None) == warning(replace(kept, explained=0.95)) == ""
-    assert "explains 70% of the variance" in warning(replace(kept, explained=0.7))
-    assert bool(warning(kept)) == any("explains" in w for w in fit.warnings)
+    assert warn_of_unexplained_voltage(None) == warn_of_unexplained_voltage(replace(kept, explained=0.95)) == ""
+    assert "explains 70% of the variance" in warn_of_unexplained_voltage(replace(kept, explained=0.7))
+    assert bool(warn_of_unexplained_voltage(kept)) == any("explains" in w for w in fit.warnings)
 
 
 def test_a_fit_that_went_on_by_spikes_alone_is_no_fit_of_the_voltage():
     """The voltage as a place to begin: what comes of it has the intervals, and the open scale, of spikes alone."""
     data = cell_of_noise(duration=8_000.0)
     begin = Likelihood(starts=1, voltage=Voltage())
-    fit = run(Problem(data, ALIF, DT), (Passive(), begin, Likelihood(starts=1)))
+    fit = run_stages(Problem(data, ALIF, DT), (Passive(), begin, Likelihood(starts=1)))
     assert fit.history[1].reports.of(LikelihoodReport).voltage
     assert fit.voltage is None
     assert Surface.of(fit, data).noise is None

@@ -120,7 +120,7 @@ def test_a_recording_and_a_simulation(cell):
     plain = score(runs, [sweep.spike_times for sweep in rec.sweeps], duration=6000.0)
     assert [r.value for r in s] == [r.value for r in plain]
     assert (s.cell, s.stochastic, s.n_runs) == ("c1", True, (200,))
-    with pytest.raises(ScoreError, match="2 stimuli, recorded 1"):
+    with pytest.raises(ScoreError, match="2 stimuli, recorded has 1"):
         score(Simulated((tuple(runs), tuple(runs)), stochastic=True), rec)
 
 
@@ -164,7 +164,7 @@ def test_a_stimulus_without_repeats_does_not_spoil_those_with(cell):
     ("data", "model", "says"),
     [
         ([[], []], [[]], "never spikes"),
-        ([[], []], [[600.0]], "only 0 recorded spikes"),
+        ([[], []], [[600.0]], "no recorded spike is scored"),
         ([[600.0], [600.0]], [[]], "never spikes"),
         ([[600.0, 900.0], [1600.0, 2900.0]], [[600.0]], "hardly repeats itself"),
         ([np.arange(0.0, 6000, 7.0)] * 2, [np.arange(0.0, 6000, 7.0)], "gamma is undefined at \\+-4 ms"),

@@ -9,7 +9,7 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.provenance import Provenance
 from ephysfit.metrics import score
 from ephysfit.metrics.matching import Scored
-from ephysfit.metrics.stationarity import dead_repeats, stationarity_warnings
+from ephysfit.metrics.stationarity import find_dead_repeats, warn_of_drift
 from ephysfit.models.lif import LIF
 from ephysfit.simulation.simulate import simulate
 from ephysfit.synthetic import noise_current
@@ -18,7 +18,7 @@ T = 10_000.0
 
 
 def told(*sets, duration=T):
-    return list(stationarity_warnings([Scored(f"s{k}", list(d), [], 0.0, duration) for k, d in enumerate(sets)], 4.0))
+    return list(warn_of_drift([Scored(f"s{k}", list(d), [], 0.0, duration) for k, d in enumerate(sets)], 4.0))
 
 
 def falling(rng, count, first_hz, last_hz):
@@ -79,7 +79,7 @@ def test_dead_repeats_are_counted_and_numbered(dead):
     data = poisson(rng, 6, T, 10)
     for k in dead:
         data[k] = np.empty(0)
-    assert dead_repeats(data) == dead
+    assert find_dead_repeats(data) == dead
     (said,) = told(data)
     assert f"{len(dead)} of 10 repeats hold no spike" in said
     assert ", ".join(str(k + 1) for k in dead) in said
@@ -88,7 +88,7 @@ def test_dead_repeats_are_counted_and_numbered(dead):
 def test_quiet_cells_have_no_dead_repeats():
     rng = np.random.default_rng(5)
     assert not any(told(poisson(rng, 0.3, T, 6)) for _ in range(50))
-    assert dead_repeats([np.empty(0)]) == []
+    assert find_dead_repeats([np.empty(0)]) == []
     assert not told([np.empty(0)] * 5)
 
 
@@ -102,12 +102,13 @@ class TestScore:
     def test_copies_are_no_repeats(self):
         rng = np.random.default_rng(7)
         one, other = poisson(rng, 10, T, 2)
-        assert any("3 of 4 repeats are equal" in w for w in score([one], [one, one, other, one], duration=T).warnings)
+        found = score([one], [one, one, other, one], duration=T)
+        assert any("3 of 4 repeats are identical" in w for w in found.warnings)
         assert not any("equal" in w for w in score([one], [one, other], duration=T).warnings)
 
     def test_a_silent_cell_is_said_to_be_silent(self):
         found = score([[900.0, 1000.0]], [[], []], duration=T)
-        assert any("the cell is silent there" in w for w in found.warnings)
+        assert any("the cell is silent in the scored stretch" in w for w in found.warnings)
 
     def test_a_model_at_another_rate(self):
         rng = np.random.default_rng(8)
@@ -123,7 +124,7 @@ class TestScore:
         rng = np.random.default_rng(9)
         data = [np.sort(np.concatenate([t, t[::5] + 0.01])) for t in poisson(rng, 10, T, 3)]
         found = score(data[:1], data, duration=T)
-        assert any("come less than 0.3 ms after another" in w for w in found.warnings)
+        assert any("follow another within 0.3 ms" in w for w in found.warnings)
 
     def test_a_fit_of_another_cell_is_told_and_of_another_file_is_not(self):
         cell = LIF(C=80.0, g=5.0, E_L=-65.0, theta=-48.0, V_reset=-60.0, t_ref=3.0, delta=2.0)

@@ -5,7 +5,7 @@ import pytest
 
 from ephysfit.errors import ScoreError
 from ephysfit.metrics import METRICS, cut
-from ephysfit.metrics.trains import checked, pack
+from ephysfit.metrics.trains import check_trains, pack_trains
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
@@ -26,11 +26,11 @@ def test_every_metric_refuses_what_is_not_a_train(name, train, says):
 
 def test_a_flat_train_is_not_guessed_to_be_one_repeat():
     with pytest.raises(ScoreError, match="wrap it in a list"):
-        checked([1.0, 2.0])
+        check_trains([1.0, 2.0])
     with pytest.raises(ScoreError, match="no trains"):
-        checked([])
+        check_trains([])
     with pytest.raises(ScoreError, match="float"):
-        checked(3.0)
+        check_trains(3.0)
 
 
 def test_the_input_stays_as_it_was():
@@ -49,7 +49,7 @@ def test_cut_is_half_open_and_counts_from_start():
 
 
 def test_pack_keeps_silent_trains():
-    times, starts = pack([np.empty(0), np.array([1.0, 2.0]), np.empty(0)])
+    times, starts = pack_trains([np.empty(0), np.array([1.0, 2.0]), np.empty(0)])
     assert times.tolist() == [1.0, 2.0]
     assert starts.tolist() == [0, 0, 2, 2]
 

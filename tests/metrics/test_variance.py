@@ -10,7 +10,7 @@ from ephysfit.metrics import (
     explained_variance_of_runs,
     explained_variance_ratio,
     psth_explained_variance,
-    smoothed,
+    smooth_trains,
 )
 from ephysfit.metrics.variance import Variances
 
@@ -19,18 +19,18 @@ def test_smoothing_is_that_of_scipy(synthetic):
     data, _, T = synthetic
     counts = np.stack([np.bincount(t.astype(int), minlength=int(T)) for t in data]).astype(float)
     expected = gaussian_filter1d(counts, 10.0, axis=-1, mode="constant", truncate=5.0) * 1e3
-    assert smoothed(data, T, 10.0) == pytest.approx(expected, abs=1e-9)
+    assert smooth_trains(data, T, 10.0) == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_area_of_a_spike_is_one_whatever_the_bin():
     for bin_ms in (0.1, 0.5, 1.0):
-        assert smoothed([[500.0]], 1000.0, 15.0, bin_ms).sum() * bin_ms * 1e-3 == pytest.approx(1.0)
+        assert smooth_trains([[500.0]], 1000.0, 15.0, bin_ms).sum() * bin_ms * 1e-3 == pytest.approx(1.0)
 
 
 def test_worked_by_hand():
     # two repeats whose smoothed trains do not overlap: var of each v, cov c = -mean^2, P_d the half sum
     data, T, sigma = [[2000.0], [8000.0]], 10_000.0, 10.0
-    rate = smoothed(data, T, sigma)
+    rate = smooth_trains(data, T, sigma)
     v, c = rate[0].var(), -(rate[0].mean() ** 2)
     own = 2 * (v + c) / 2 / (v + (v + c) / 2)
     first = np.mean([1.0, 2 * c / (2 * v)])  # against repeat 1 itself
@@ -71,7 +71,7 @@ def test_the_cell_itself_scores_one_and_a_repeat_less(synthetic):
 
 def test_the_ceiling_is_each_repeat_by_the_mean_of_the_others(synthetic):
     data, _, T = synthetic
-    rate = smoothed(data, T, 10.0)
+    rate = smooth_trains(data, T, 10.0)
 
     def ev(a, b):
         return 1 - (a - b).var() / (a.var() + b.var())

@@ -8,7 +8,7 @@ import pytest
 
 from ephysfit.check import check_neuron
 from ephysfit.errors import NeuronError
-from ephysfit.fitting.chain import run
+from ephysfit.fitting.chain import run_stages
 from ephysfit.fitting.stage import Problem
 from ephysfit.models import GIF, LIF, BlockALIF, Izhikevich2003, catalogue
 from ephysfit.neuron.bounds import impossible, outside
@@ -67,7 +67,7 @@ def test_published_units_still_run():
 def test_a_fit_does_not_begin_outside_the_bounds():
     data = recording(LIF.start(), duration=3000.0, repeats=0, dt=0.5, rate=20.0)
     with pytest.raises(NeuronError, match=r"a fit cannot begin there: LIF\.C = 5000 pF lies above its bounds"):
-        run(Problem(data, LIF, 0.5), (), start=LIF.start().replace(C=5000.0))
+        run_stages(Problem(data, LIF, 0.5), (), start=LIF.start().replace(C=5000.0))
 
 
 def test_check_takes_a_cell_and_looks_at_its_values():

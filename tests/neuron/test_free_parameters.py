@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from ephysfit.errors import NeuronError
 from ephysfit.models import ALIF, LIF
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 
 numbers = st.floats(-1e6, 1e6)
 
 
 @given(st.lists(numbers, min_size=len(LIF.parameters), max_size=len(LIF.parameters)))
 def test_no_vector_leaves_the_bounds(z) -> None:
-    free = Free.of(LIF, list(LIF.parameters))
+    free = FreeParameters.of(LIF, list(LIF.parameters))
     cell = free.to_neuron(torch.tensor(z, dtype=torch.float64), LIF.start())
     for name, p in LIF.parameters.items():
         assert p.low * (1 - 1e-12) - 1e-9 <= float(getattr(cell, name)) <= p.high * (1 + 1e-12) + 1e-9
@@ -26,7 +26,7 @@ def test_no_vector_leaves_the_bounds(z) -> None:
 def test_there_and_back(a: float, b: float) -> None:
     low, high = LIF.parameters["C"].low, LIF.parameters["C"].high
     cell = LIF.start().replace(C=low * (high / low) ** a, E_L=-110.0 + 90.0 * b)
-    free = Free.of(LIF, ["C", "E_L"])
+    free = FreeParameters.of(LIF, ["C", "E_L"])
     again = free.to_neuron(free.to_vector(cell), LIF.start())
     assert float(again.C) == pytest.approx(cell.C, rel=1e-9)
     assert float(again.E_L) == pytest.approx(cell.E_L, rel=1e-9)
@@ -35,7 +35,7 @@ def test_there_and_back(a: float, b: float) -> None:
 
 def test_values_on_a_bound_are_moved_inside_and_told() -> None:
     cell = ALIF.start().replace(d_theta=0.0, C=2000.0)
-    free = Free.of(ALIF)
+    free = FreeParameters.of(ALIF)
     z = free.to_vector(cell)
     assert torch.isfinite(z).all()
     assert set(free.on_bound(cell)) == {("d_theta", "low"), ("C", "high")}
@@ -43,24 +43,24 @@ def test_values_on_a_bound_are_moved_inside_and_told() -> None:
 
 
 def test_gradient_is_the_chain_rule() -> None:
-    free = Free.of(LIF, ["C", "theta"])
+    free = FreeParameters.of(LIF, ["C", "theta"])
     z = free.to_vector(LIF.start())
     f = lambda z: free.to_neuron(z, LIF.start()).C + 3 * free.to_neuron(z, LIF.start()).theta  # noqa: E731
     assert torch.autograd.gradcheck(f, (z.requires_grad_(),))
 
 
 def test_smooth_only_leaves_out_the_refractory_period() -> None:
-    assert "t_ref" in Free.of(LIF).names
-    assert "t_ref" not in Free.of(LIF, smooth_only=True).names
+    assert "t_ref" in FreeParameters.of(LIF).names
+    assert "t_ref" not in FreeParameters.of(LIF, smooth_only=True).names
 
 
 def test_unknown_names_are_refused_with_the_near_one() -> None:
     with pytest.raises(NeuronError, match="did you mean V_reset"):
-        Free.of(LIF, ["Vreset"])
+        FreeParameters.of(LIF, ["Vreset"])
 
 
 def test_many_cells_at_once() -> None:
-    free = Free.of(LIF, ["C", "g"])
+    free = FreeParameters.of(LIF, ["C", "g"])
     cells = free.to_neuron(torch.zeros(7, 2, dtype=torch.float64), LIF.start())
     assert cells.C.shape == (7,)
     assert float(cells.C[0]) == pytest.approx((5.0 * 2000.0) ** 0.5)

@@ -15,7 +15,7 @@ from catalogue_gradients import beginning
 
 from ephysfit.kernels.writer import FAINT, HIGHEST
 from ephysfit.models import catalogue
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.stepping import step
 from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.replay import Replay, Taught
@@ -65,7 +65,7 @@ def lively(free, base, z, inputs):
 
 def errors(neuron):
     """Of the value (relative), of gradient and information on the scale of their largest, or diagonal, entries."""
-    base, free = beginning(neuron), Free.of(neuron, smooth_only=True)
+    base, free = beginning(neuron), FreeParameters.of(neuron, smooth_only=True)
     if "t_ref" in neuron.parameters:
         base = base.replace(t_ref=0.4)
     if "I_0" in neuron.parameters:

@@ -14,7 +14,7 @@ from ephysfit.models.adlif import AdLIF
 from ephysfit.models.alif import ALIF
 from ephysfit.models.lif import LIF
 from ephysfit.neuron.declare import Neuron, Parameter, State
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.compiled import Problem
 from ephysfit.simulation.engines.sequential import sequential
@@ -111,7 +111,7 @@ def test_margins_of_a_replay_carry_the_gradient(neuron):
 @pytest.mark.parametrize("neuron", [ALIF, AdLIF])
 def test_the_escape_likelihood_is_that_of_replay(neuron):
     rng = np.random.default_rng(8)
-    free = Free.of(neuron, smooth_only=True)
+    free = FreeParameters.of(neuron, smooth_only=True)
     z = (free.to_vector(neuron.start()) + 0.1 * torch.tensor(rng.normal(size=(3, len(free.names))))).requires_grad_()
     current = noise((1, TRIALS, 900), 9, mean=60.0, std=150.0)
     spikes = (rng.random((TRIALS, 900)) < 0.01).astype(np.uint8)

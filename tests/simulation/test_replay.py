@@ -18,7 +18,7 @@ from ephysfit.kernels.generate import kernel, sizes
 from ephysfit.kernels.signature import arranged, scratch
 from ephysfit.kernels.tiles import vectors_work
 from ephysfit.models import AIGIF, ALIF, LIF, AdEx, AdLIF, Izhikevich, catalogue
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.replay import Replay, Taught, _variant, moving_coefficients
 
@@ -73,7 +73,7 @@ def by_hand(free, base, z, sweep, drift=None):
 
 
 def setting(kind):
-    free, base = Free.of(kind, smooth_only=True), cell_of(kind)
+    free, base = FreeParameters.of(kind, smooth_only=True), cell_of(kind)
     return free, base, free.to_vector(base), Replay(free, base, DT)
 
 
@@ -166,7 +166,7 @@ def test_of_silence_only_the_expected_spikes_count():
 def test_a_constant_rate_has_the_likelihood_of_bernoulli_bins():
     """Closed form: with the margin held at zero the rate is 1 per ms in every bin."""
     cell = LIF(C=100.0, g=5.0, E_L=-65.0, theta=-65.0, V_reset=-65.0, t_ref=0.0, delta=2.0)
-    free = Free.of(LIF, smooth_only=True)
+    free = FreeParameters.of(LIF, smooth_only=True)
     sweep = replace(taught(spikes=(3, 7, 8)), current=np.zeros((240, 1)))
     found = Replay(free, cell, DT).value(free.to_vector(cell), [sweep])
     assert found == pytest.approx(3 * log(1 - np.exp(-DT)) - 237 * DT, rel=1e-9)
@@ -208,8 +208,8 @@ def test_sweeps_add_up():
 
 
 def test_only_named_parameters_move():
-    base, full = cell_of(ALIF), Free.of(ALIF, smooth_only=True)
-    few = Free.of(ALIF, ["theta", "tau_a"])
+    base, full = cell_of(ALIF), FreeParameters.of(ALIF, smooth_only=True)
+    few = FreeParameters.of(ALIF, ["theta", "tau_a"])
     whole = Replay(full, base, DT).information(full.to_vector(base), [taught()])
     part = Replay(few, base, DT).information(few.to_vector(base), [taught()])
     at = [full.names.index(n) for n in few.names]
@@ -219,12 +219,12 @@ def test_only_named_parameters_move():
 
 def test_a_neuron_without_hazard_has_no_likelihood():
     with pytest.raises(SimulationError, match=r"SoftALIF declares no hazard.*add hazard"):
-        Replay(Free.of(SoftALIF), SoftALIF.start(), DT)
+        Replay(FreeParameters.of(SoftALIF), SoftALIF.start(), DT)
 
 
 @pytest.mark.parametrize("kind", [LIF, ALIF, AIGIF])
 def test_slopes_of_coefficients_are_their_jacobian(kind):
-    cell, free = cell_of(kind), Free.of(kind, smooth_only=True)
+    cell, free = cell_of(kind), FreeParameters.of(kind, smooth_only=True)
     replay, z = Replay(free, cell, DT), free.to_vector(cell)
     whole = torch.autograd.functional.jacobian(replay._coefficients, z).numpy()
     rows = list(range(len(whole)))
@@ -232,7 +232,7 @@ def test_slopes_of_coefficients_are_their_jacobian(kind):
 
 
 def test_slopes_of_values_are_their_derivatives():
-    free = Free.of(AIGIF, smooth_only=True)
+    free = FreeParameters.of(AIGIF, smooth_only=True)
     z = free.to_vector(cell_of(AIGIF))
     call = lambda q: torch.stack(list(free.values(q).values()))  # noqa: E731
     np.testing.assert_allclose(free.slopes(z), torch.autograd.functional.jacobian(call, z).diagonal(), rtol=1e-12)

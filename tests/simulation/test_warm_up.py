@@ -21,7 +21,7 @@ ASK = """
 import sys; import numpy as np, torch
 from numba.core.event import install_recorder
 from ephysfit.models.alif import ALIF
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation import adjoint, replay
 from ephysfit.simulation import warm_up
 from ephysfit.simulation.engines import compiled
@@ -34,7 +34,7 @@ with install_recorder("numba:compile") as recorder:
     for rows in (1, 40):
         compiled.run(cell, current, 0.1, thresholds=np.ones((1, rows, 5)))
     sweep = replay.Taught(np.zeros((50, 1)), np.zeros(50, np.uint8), np.ones(50, np.uint8))
-    likelihood = replay.Replay(Free.of(ALIF, smooth_only=True), cell, 0.1)
+    likelihood = replay.Replay(FreeParameters.of(ALIF, smooth_only=True), cell, 0.1)
     z = likelihood.free.to_vector(cell)
     likelihood.information(z, [sweep])
     likelihood.value(z, [sweep])

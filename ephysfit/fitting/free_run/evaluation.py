@@ -6,28 +6,26 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from ephysfit.arrays import Array, Mask
 from ephysfit.fitting.free_run.free_runs import FreeRuns
-from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss, Mask, within
+from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss, select_spikes_in
 from ephysfit.fitting.stage import Estimate, Problem, Status
 from ephysfit.fitting.stage_reports import Report, Reports, SearchReport
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free, as_floats
-
-Array = npt.NDArray[np.float64]
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 
 #: spikes that a sweep counts for beside its own: a spike below rheobase costs although the cell was silent there
 SILENT = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class Arena:
+class FreeRunEvaluation:
     """Free runs of many candidates on the training sweeps, and their losses on training and validation blocks."""
 
     problem: Problem
-    free: Free
+    free: FreeParameters
     base: Neuron
     loss: Loss
     runs: int  #: noisy runs a candidate; 0 for the threshold run
@@ -37,47 +35,47 @@ class Arena:
         return FreeRuns(self.problem, self.runs)
 
     @property
-    def masks(self) -> list[Mask]:
+    def training_masks(self) -> list[Mask]:
         """Per sweep the samples that train."""
         p = self.problem
         return [m & ~h for m, h in zip(p.counted, p.held_out, strict=True)]
 
-    def training(self, z: Array, draw: int = 0) -> Array:
+    def training_losses(self, z: Array, draw: int = 0) -> Array:
         """Loss of each candidate on the training blocks, in the noise number `draw`; `z` is (candidate, parameter)."""
-        return self._losses(z, draw, [self.masks])[0]
+        return self._blocks_losses(z, draw, [self.training_masks])[0]
 
-    def losses(self, z: Array) -> tuple[Array, Array]:
+    def training_and_validation_losses(self, z: Array) -> tuple[Array, Array]:
         """Training and validation loss of each candidate, in a noise that no `training` saw.
 
         The rate costs nothing on validation blocks: of a dozen seconds it says little, and a drift decides it.
         """
-        both = self._losses(z, -1, [self.masks, list(self.problem.held_out)])
+        both = self._blocks_losses(z, -1, [self.training_masks, list(self.problem.held_out)])
         return both[0], both[1]
 
-    def better(self, z: Array) -> tuple[int, tuple[float, float], tuple[float, float]]:
+    def choose_best(self, z: Array) -> tuple[int, tuple[float, float], tuple[float, float]]:
         """Which of the candidates after the first to keep, 0 for none; training and held-out losses of first and best.
 
         It must be better on the training blocks, and still better where these and the validation blocks count alike.
         """
-        train, held = self.losses(z)
+        train, held = self.training_and_validation_losses(z)
         best = 1 + int(np.argmin(np.nan_to_num(train[1:], nan=np.inf)))
         gain, later = train[0] - train[best], held[0] - held[best]
         kept = best if gain > 0 and gain + later > 0 else 0
         return kept, (float(train[0]), float(train[best])), (float(held[0]), float(held[best]))
 
-    def _losses(self, z: Array, draw: int, sides: list[list[Mask]]) -> Array:
+    def _blocks_losses(self, z: Array, draw: int, sides: list[list[Mask]]) -> Array:
         """Means over sweeps, weighted by their spikes and by `SILENT`, (side, candidate)."""
         p = self.problem
         free = replace(self.loss, rate=0.0) if isinstance(self.loss, Coincidence | KernelScore) else self.loss
         losses = [self.loss, free]
         totals, weights = np.zeros((len(sides), len(z))), np.zeros((len(sides), 1))
-        for k, trains in self.free_runs.of(self.candidates(z), draw):
+        for k, trains in self.free_runs.simulate_sweeps(self.candidates(z), draw):
             for side, masks in enumerate(sides):
-                recorded = within(p.recording.sweeps[k].spike_times, masks[k], p.dt)
+                recorded = select_spikes_in(p.recording.sweeps[k].spike_times, masks[k], p.dt)
                 duration, weight = float(masks[k].sum()) * p.dt, len(recorded) + SILENT
                 weights[side] += weight
                 for c, runs in enumerate(trains):
-                    kept = [within(t, masks[k], p.dt) for t in runs]
+                    kept = [select_spikes_in(t, masks[k], p.dt) for t in runs]
                     totals[side, c] += weight * losses[side](recorded, kept, duration)
         return totals / weights
 
@@ -86,8 +84,8 @@ class Arena:
         return self.free.to_neuron(torch.from_numpy(np.ascontiguousarray(z)), self.base)
 
 
-def outcome(
-    estimate: Estimate, free: Free, z: Array | None, report: SearchReport, ended: Status, *others: Report
+def conclude_estimate(
+    estimate: Estimate, free: FreeParameters, z: Array | None, report: SearchReport, ended: Status, *others: Report
 ) -> Estimate:
     """The estimate at the coordinates a stage ended with; as it was, with a report that says so, where z is None."""
     if z is None:

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from ephysfit.arrays import Train
-from ephysfit.fitting.free_run.losses import within
+from ephysfit.arrays import Array, Train
+from ephysfit.fitting.free_run.losses import select_spikes_in
 from ephysfit.fitting.stage import Problem
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.engines.compiled import Run, run
-
-Array = npt.NDArray[np.float64]
 
 #: samples of current that one call of the kernel is given, at most
 MOST = 4_000_000
@@ -43,7 +40,7 @@ class FreeRuns:
     sharpen: tuple[float, float] | None = None
     element: type = np.float32
 
-    def of(self, cell: Neuron, draw: int = 0) -> Iterator[tuple[int, list[list[Train]]]]:
+    def simulate_sweeps(self, cell: Neuron, draw: int = 0) -> Iterator[tuple[int, list[list[Train]]]]:
         """Spike trains of these cells on every sweep, (sweep, cell, run), ms from the beginning of the sweep.
 
         Coefficients are computed once for all sweeps, and sweeps of one length are run in one call: a protocol of a
@@ -51,35 +48,35 @@ class FreeRuns:
         """
         p = self.problem
         coefs = coefficients(cell, p.dt).detach().numpy()
-        for ks in self._together:
+        for ks in self._sweep_batches:
             whole = slice(0, p.lengths[ks[0]])
-            done = self._run(cell, coefs, np.stack([self.played(k, whole) for k in ks]), ks, draw)
+            done = self._run(cell, coefs, np.stack([self.current_with_run_up(k, whole) for k in ks]), ks, draw)
             before = len(p.run_up(ks[0])) * p.dt
             trains, runs = done.spike_times(p.dt), done.shape[1] // len(ks)
             for j, k in enumerate(ks):
                 at = [(c * len(ks) + j) * runs for c in range(done.shape[0])]
                 yield k, [[t[t >= before] - before for t in trains[a : a + runs]] for a in at]
 
-    def counts(self, cell: Neuron) -> Array:
+    def count_spikes(self, cell: Neuron) -> Array:
         """Spikes over the samples that count, the mean over runs, (cell, sweep)."""
         p = self.problem
         found = {
-            k: [np.mean([len(within(t, p.counted[k], p.dt)) for t in runs]) for runs in trains]
-            for k, trains in self.of(cell)
+            k: [np.mean([len(select_spikes_in(t, p.counted[k], p.dt)) for t in runs]) for runs in trains]
+            for k, trains in self.simulate_sweeps(cell)
         }
         return np.array([found[k] for k in range(len(p.counted))]).T
 
-    def on_part(self, cell: Neuron, k: int, part: slice, draw: int) -> Run:
-        """Runs on what is `played` of a part of sweep k."""
-        return self._run(cell, None, self.played(k, part)[None], [k], draw)
+    def simulate_part(self, cell: Neuron, k: int, part: slice, draw: int) -> Run:
+        """Runs on what is `current_with_run_up` of a part of sweep k."""
+        return self._run(cell, None, self.current_with_run_up(k, part)[None], [k], draw)
 
-    def played(self, k: int, part: slice) -> Array:
+    def current_with_run_up(self, k: int, part: slice) -> Array:
         """The current of a part of a sweep, pA, after the run-up where the part begins the sweep."""
         before = np.empty(0) if part.start else self.problem.run_up(k)
         return np.concatenate([before, self.problem.trials.current[0, k, part].numpy()])
 
     @cached_property
-    def _together(self) -> list[list[int]]:
+    def _sweep_batches(self) -> list[list[int]]:
         """Sweeps of one length and one length of run-up, as many as fit into one call."""
         p = self.problem
         lengths = [(n, len(p.run_up(k))) for k, n in enumerate(p.lengths)]

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from ephysfit.arrays import Train
+from ephysfit.arrays import Mask, Train
 from ephysfit.metrics.coincidence import gamma, mean_weight, pair_weights, self_weight
 from ephysfit.metrics.van_rossum import van_rossum
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ def _log_ratio(model: float, recorded: float) -> float:
 Loss = Coincidence | Gamma | KernelScore | VanRossum
 
 
-def within(times: Train, mask: Mask, dt: float) -> Train:
+def select_spikes_in(times: Train, mask: Mask, dt: float) -> Train:
     """The spikes of a train that fall on steps where the mask is set."""
     steps = np.minimum((times / dt).astype(np.int64), len(mask) - 1)
     return times[mask[steps]]

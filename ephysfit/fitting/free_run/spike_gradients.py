@@ -7,13 +7,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ephysfit.arrays import Integers, Mask
 from ephysfit.compiling import compiled
 
-Steps = npt.NDArray[np.int64]
-Dense = npt.NDArray[np.float32]
+RunField = npt.NDArray[np.float32]
 
 
-class Smooth(Protocol):
+class PairCountLoss(Protocol):
     """A loss of pair counts: its windows (ms), and its slopes by n_dm, n_mm and the mean number of spikes."""
 
     @property
@@ -23,7 +23,7 @@ class Smooth(Protocol):
 
 
 @compiled()
-def _smoothed(begin, at, reach, steps):  # type: ignore[no-untyped-def]
+def _smooth_with_triangle(begin, at, reach, steps):  # type: ignore[no-untyped-def]
     """Trains under a triangle of half base `reach` (steps), (train, steps)."""
     out = np.zeros((begin.size - 1, steps), np.float32)
     for r in range(begin.size - 1):
@@ -34,7 +34,7 @@ def _smoothed(begin, at, reach, steps):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _add(field, use, runs, total, recorded, by_data, by_runs, by_count):  # type: ignore[no-untyped-def]
+def _add_slopes(field, use, runs, total, recorded, by_data, by_runs, by_count):  # type: ignore[no-untyped-def]
     """Add the slope of each spike: of the recorded train, of the *other* runs, of the count."""
     n, others = runs.shape[0], max(runs.shape[0] - 1, 1)
     for r in range(n):
@@ -46,7 +46,7 @@ def _add(field, use, runs, total, recorded, by_data, by_runs, by_count):  # type
 
 
 @compiled()
-def _credit(field, begin, at, length, nref):  # type: ignore[no-untyped-def]
+def _sum_credit(field, begin, at, length, nref):  # type: ignore[no-untyped-def]
     """Sum of the field over the spikes of [t, t + length), less that of the other runs; 0 while refractory."""
     runs, steps = field.shape
     out, total = np.empty((runs, steps), np.float32), np.zeros(steps, np.float32)
@@ -72,7 +72,7 @@ def _credit(field, begin, at, length, nref):  # type: ignore[no-untyped-def]
     return out
 
 
-def credit(field: Dense, begin: Steps, at: Steps, length: int, nref: int) -> Dense:
+def compute_step_credits(field: RunField, begin: Integers, at: Integers, length: int, nref: int) -> RunField:
     """What a spike more in a step would do to the loss, by what followed it in this run and not in the others.
 
     A spike changes the spikes after it: it may take the place of the next one, or delay it. All of that is in the run
@@ -82,20 +82,26 @@ def credit(field: Dense, begin: Steps, at: Steps, length: int, nref: int) -> Den
     Parameters
     ----------
     field
-        dL/ds, as from `pull`, (run, time).
+        dL/ds, as from `compute_spike_slopes`, (run, time).
     begin, at
         Run r spiked in steps ``at[begin[r]:begin[r + 1]]``.
     length
-        Steps after which a spike's effect is lost in noise.
+        Integers after which a spike's effect is lost in noise.
     nref
-        Steps after a spike in which none can fall.
+        Integers after a spike in which none can fall.
     """
-    return _credit(field, begin, at, max(length, 1), nref)
+    return _sum_credit(field, begin, at, max(length, 1), nref)
 
 
-def pull(
-    loss: Smooth, begin: Steps, at: Steps, recorded: Steps, use: npt.NDArray[np.bool_], dt: float, wide: float = 1.0
-) -> Dense:
+def compute_spike_slopes(
+    loss: PairCountLoss,
+    begin: Integers,
+    at: Integers,
+    recorded: Integers,
+    use: Mask,
+    dt: float,
+    wide: float = 1.0,
+) -> RunField:
     """dL/ds of every step of every run, (run, time); pairs are weighted by triangles, as in `KernelScore`.
 
     Parameters
@@ -103,9 +109,9 @@ def pull(
     begin, at
         Run r spiked in steps ``at[begin[r]:begin[r + 1]]``.
     recorded
-        Steps of the recorded spikes.
+        Integers of the recorded spikes.
     use
-        Steps that count, (time,).
+        Integers that count, (time,).
     wide
         Windows are taken this many times as wide: coarse first, then fine.
     """
@@ -116,13 +122,13 @@ def pull(
     field = np.zeros((n, steps), np.float32)
     for window in loss.windows:
         reach = max(round(2.0 * window * wide / dt), 1)
-        runs = _smoothed(begin, at, reach, steps)
-        data = _smoothed(np.array([0, len(recorded)]), recorded, reach, steps)[0]
+        runs = _smooth_with_triangle(begin, at, reach, steps)
+        data = _smooth_with_triangle(np.array([0, len(recorded)]), recorded, reach, steps)[0]
         total = runs.sum(0)
         rows = np.repeat(np.arange(n), np.diff(begin))
         n_dm = float(data[at].sum()) / n
         pairs = float(total[at].sum()) - (float(runs[rows, at].sum()) if n > 1 else 0.0)
         n_mm = pairs / (n * max(n - 1, 1))
         slopes = loss.slopes(n_dm, n_mm, len(at) / n, float(len(recorded)))
-        _add(field, use, runs, total, data, slopes[0], slopes[1], slopes[2] / len(loss.windows))
+        _add_slopes(field, use, runs, total, data, slopes[0], slopes[1], slopes[2] / len(loss.windows))
     return field

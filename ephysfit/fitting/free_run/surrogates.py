@@ -10,7 +10,7 @@ from ephysfit.neuron.roles import Role
 from ephysfit.simulation.engines.compiled import run
 
 
-def drop_at_spike(problem: Problem, cell: Neuron) -> float:
+def measure_drop_at_spike(problem: Problem, cell: Neuron) -> float:
     """How far a spike lowers the margin (mV), over the spikes of a replay; at least the softness of the threshold."""
     current, spikes = problem.trials.current[0, 0], problem.trials.spikes[0, 0].numpy()
     done = run(cell, current[None, None], problem.dt, forced=spikes[None, None].astype(np.uint8), save=("margin",))

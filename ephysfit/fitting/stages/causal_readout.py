@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from ephysfit.arrays import Train
+from ephysfit.arrays import Array, Mask, Train
 from ephysfit.data.holding_current import LEAD
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, Reports
@@ -23,8 +22,6 @@ from ephysfit.metrics.trains import EDGE, cut
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation.simulate import simulate
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -58,35 +55,37 @@ class CausalReadout(Stage):
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         cell = estimate.neuron
-        scale = softness(cell)
-        stretches = self._stretches(problem)
-        aims = [self._aim(problem, cell, k, s) for k, s in enumerate(stretches)]
+        scale = margin_scale(cell)
+        stretches = self._cut_stretches(problem)
+        aims = [self._simulate_aim(problem, cell, k, s) for k, s in enumerate(stretches)]
         offsets = np.linspace(*self.offsets) * scale
         settings = [(b, o) for b in self.betas for o in offsets]
-        table = np.reshape(self._agreements(problem, cell, settings, stretches, aims), (len(self.betas), len(offsets)))
-        at = np.unravel_index(int(np.argmax(blurred(table))), table.shape)
+        table = np.reshape(
+            self._compute_agreements(problem, cell, settings, stretches, aims), (len(self.betas), len(offsets))
+        )
+        at = np.unravel_index(int(np.argmax(blur_over_offsets(table))), table.shape)
         chosen = CausalRun((float(self.betas[at[0]]), float(offsets[at[1]])), float(table[at]))
         return estimate.with_(status=Status.CONVERGED, reports=Reports(chosen))
 
-    def _stretches(self, problem: Problem) -> list[Array]:
+    def _cut_stretches(self, problem: Problem) -> list[Array]:
         """The end of every training sweep, in steps of the grid."""
         n = round(self.longest / problem.dt)
         return [
-            row[: _stop(valid)][-n:]
+            row[: _end_of_valid(valid)][-n:]
             for row, valid in zip(problem.trials.current[0].numpy(), problem.trials.valid[0].numpy(), strict=True)
         ]
 
-    def _aim(self, problem: Problem, cell: Neuron, k: int, current: Array) -> tuple[list[Train], Train, float]:
+    def _simulate_aim(self, problem: Problem, cell: Neuron, k: int, current: Array) -> tuple[list[Train], Train, float]:
         """What the noise-free run of a stretch should agree with: the model's noisy runs, the recorded train; ms."""
         runs = simulate(
             cell, current, dt=problem.dt, runs=self.runs, noise="escape", seed=problem.seed + k, settle=LEAD
         )
         duration = len(current) * problem.dt
-        end = float(_stop(problem.trials.valid[0, k].numpy())) * problem.dt
+        end = float(_end_of_valid(problem.trials.valid[0, k].numpy())) * problem.dt
         (recorded,) = cut([problem.recording.sweeps[k].spike_times], end - duration, end)
         return list(runs.spike_times[0]), recorded, duration
 
-    def _agreements(
+    def _compute_agreements(
         self,
         problem: Problem,
         cell: Neuron,
@@ -96,9 +95,9 @@ class CausalReadout(Stage):
     ) -> list[float]:
         """How well the run of each setting (beta, offset) agrees, all of them run at once."""
         done = simulate(cell, stretches, dt=problem.dt, noise="integrated", sharpen=settings, settle=LEAD)
-        return [self._agreement([t[k] for t in done.spike_times], aims) for k in range(len(settings))]
+        return [self._compute_agreement([t[k] for t in done.spike_times], aims) for k in range(len(settings))]
 
-    def _agreement(self, own: list[Train], aims: list[Any]) -> float:
+    def _compute_agreement(self, own: list[Train], aims: list[Any]) -> float:
         durations = [duration for _, _, duration in aims]
         value = pooled_gamma([runs for runs, _, _ in aims], own, durations, self.window)
         if self.recorded:
@@ -106,7 +105,7 @@ class CausalReadout(Stage):
         return value / (1 + self.recorded)
 
 
-def blurred(table: Array) -> Array:
+def blur_over_offsets(table: Array) -> Array:
     """Mean of each entry (sharpness, offset) and its two neighbours in offset, weights 1 2 1; ends repeated."""
     wide = np.pad(table, ((0, 0), (1, 1)), mode="edge")
     return (wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]) / 4
@@ -130,11 +129,11 @@ def pooled_gamma(
     return float(beyond / spikes / free) if spikes > 0 and free > 0 else -1.0
 
 
-def softness(cell: Neuron) -> float:
+def margin_scale(cell: Neuron) -> float:
     """The margin over which the hazard grows e-fold, mV: its softness (declared or pinned), else 1."""
     return float(cell.value_of(Role.SOFTNESS, 1.0))
 
 
-def _stop(valid: npt.NDArray[np.bool_]) -> int:
+def _end_of_valid(valid: Mask) -> int:
     """Where the usable part of a sweep ends; what is masked before it (a test pulse) keeps its place in time."""
     return int(np.flatnonzero(valid)[-1]) + 1 if valid.any() else 0

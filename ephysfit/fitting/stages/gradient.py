@@ -6,21 +6,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from ephysfit.fitting.free_run.evaluation import SILENT, outcome
-from ephysfit.fitting.free_run.losses import VanRossum, within
-from ephysfit.fitting.free_run.surrogates import drop_at_spike
+from ephysfit.arrays import Array, Integers, Mask
+from ephysfit.fitting.free_run.evaluation import SILENT, conclude_estimate
+from ephysfit.fitting.free_run.losses import VanRossum, select_spikes_in
+from ephysfit.fitting.free_run.surrogates import measure_drop_at_spike
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.compiled import run
 from ephysfit.simulation.surrogate import Surrogate
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -67,12 +65,12 @@ class Gradient(Stage):
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         descent = _Descent(self, problem, estimate.neuron)
-        z, curve, held_out = descent.go()
+        z, curve, held_out = descent.descend()
         report = SearchReport(
             curves=(tuple(curve),), held_out=tuple(held_out), surrogate_width=float(descent.surrogate.width)
         )
         end = None if z is None else z.numpy()
-        return outcome(estimate, descent.free, end, report, Status.STEPS_USED, CausalRun(None))
+        return conclude_estimate(estimate, descent.free, end, report, Status.STEPS_USED, CausalRun(None))
 
 
 class _Descent:
@@ -80,11 +78,11 @@ class _Descent:
 
     def __init__(self, stage: Gradient, problem: Problem, cell: Neuron) -> None:
         self.stage, self.problem, self.cell = stage, problem, cell
-        self.free = Free.of(problem.neuron, stage.names or None, smooth_only=True)
-        self.surrogate = Surrogate(width=stage.width or drop_at_spike(problem, cell))
-        self.parts = [self._part(k) for k in range(len(problem.counted))]
+        self.free = FreeParameters.of(problem.neuron, stage.names or None, smooth_only=True)
+        self.surrogate = Surrogate(width=stage.width or measure_drop_at_spike(problem, cell))
+        self.parts = [self._cut_part(k) for k in range(len(problem.counted))]
 
-    def _part(self, k: int) -> tuple[torch.Tensor, list[list[npt.NDArray[np.int64]]], npt.NDArray[np.bool_]]:
+    def _cut_part(self, k: int) -> tuple[torch.Tensor, list[list[Integers]], Mask]:
         """Current and events of the part that trains, and the mask of the part that validates."""
         p = self.problem
         before = p.run_up(k)
@@ -97,15 +95,15 @@ class _Descent:
         played = torch.cat([torch.from_numpy(before).to(current), current[:cut]])
         return played[None, None], [[events]], later
 
-    def go(self) -> tuple[torch.Tensor | None, list[float], list[float]]:
+    def descend(self) -> tuple[torch.Tensor | None, list[float], list[float]]:
         """The best coordinates on the validation part (None where the start was best), the curve, and its values."""
-        z = self._batch().requires_grad_()
+        z = self._draw_starts().requires_grad_()
         adam = torch.optim.Adam([z], lr=self.stage.rate)
         best, floor = None, float(self.validate(z[:1])[0])
         curve, held_out = [], [floor]
         for n in range(self.stage.steps):
             adam.zero_grad()
-            loss = self.loss(z, n / max(self.stage.steps - 1, 1))
+            loss = self.compute_loss(z, n / max(self.stage.steps - 1, 1))
             loss.sum().backward()
             if z.grad is None or not torch.isfinite(z.grad).all():
                 break
@@ -117,16 +115,16 @@ class _Descent:
                 held_out.append(float(now.min()))
                 if now.min() < floor:
                     floor, best = float(now.min()), z.detach()[int(np.argmin(now))].clone()
-                self.problem.tell(self.stage.name, (n + 1) / self.stage.steps, floor)
+                self.problem.report_progress(self.stage.name, (n + 1) / self.stage.steps, floor)
         return best, curve, held_out
 
-    def _batch(self) -> torch.Tensor:
+    def _draw_starts(self) -> torch.Tensor:
         rng = self.problem.rng(2)
         rows = [self.free.to_vector(self.cell)]
         rows += [self.free.drawn(self.cell, self.stage.spread, rng) for _ in range(self.stage.starts - 1)]
         return torch.stack(rows)
 
-    def loss(self, z: torch.Tensor, done: float) -> torch.Tensor:
+    def compute_loss(self, z: torch.Tensor, done: float) -> torch.Tensor:
         """Distance per recorded spike of each start, (start,)."""
         first, last = self.stage.taus
         tau = first * (last / first) ** done
@@ -144,13 +142,13 @@ class _Descent:
         neuron = self.free.to_neuron(z.detach(), self.cell)
         totals, weights = np.zeros(len(z)), 0.0
         for k, (_, _, later) in enumerate(self.parts):
-            recorded = within(p.recording.sweeps[k].spike_times, later, p.dt)
+            recorded = select_spikes_in(p.recording.sweeps[k].spike_times, later, p.dt)
             before = p.run_up(k)
             played = np.concatenate([before, p.trials.current[0, k].numpy()])
             trains = [t - len(before) * p.dt for t in run(neuron, played[None, None], p.dt).spike_times(p.dt)]
             trains = [t[t >= 0] for t in trains]
             weights += len(recorded) + SILENT
             duration = len(later) * p.dt
-            found = [measure(recorded, [within(t, later, p.dt)], duration) for t in trains]
+            found = [measure(recorded, [select_spikes_in(t, later, p.dt)], duration) for t in trains]
             totals += (len(recorded) + SILENT) * np.array(found)
         return totals / weights

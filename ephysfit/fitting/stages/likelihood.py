@@ -13,20 +13,23 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from ephysfit.arrays import Array
 from ephysfit.errors import FitError
-from ephysfit.fitting.prior import expand, packed
+from ephysfit.fitting.prior import expand_log_likelihood, pack_symmetric
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import LikelihoodReport, PriorReport, Quadratic, Reports, VoltageReport
-from ephysfit.fitting.voltage_likelihood import Voltage, noise_of, summary, watched
+from ephysfit.fitting.voltage_likelihood import (
+    Voltage,
+    estimate_voltage_noise,
+    select_voltage_samples,
+    summarize_voltage_fit,
+)
 from ephysfit.kernels.threads import count
 from ephysfit.neuron.declare import Neuron, scalar_values
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.simulation.replay import Information, Noise, Replay, Taught
-
-Array = npt.NDArray[np.float64]
 
 #: longest step of one free coordinate: a factor of e in the odds of where it lies between its bounds
 LONGEST = 1.0
@@ -63,55 +66,55 @@ class Posterior:
     def weight(self) -> float:
         return self.strength * max(sum(s.n_spikes for s in self.sweeps), 1)
 
-    def start(self, z: torch.Tensor) -> torch.Tensor:
+    def append_zero_drift(self, z: torch.Tensor) -> torch.Tensor:
         """`z` with drift weights of zero behind it."""
         return torch.cat([z, z.new_zeros(self.drift)])
 
-    def apart(self, q: torch.Tensor) -> tuple[torch.Tensor, Array]:
+    def split_coordinates(self, q: torch.Tensor) -> tuple[torch.Tensor, Array]:
         """Free coordinates and drift weights."""
         n = len(self.replay.free.names)
         return q[:n], q[n:].numpy()
 
-    def _off(self, z: torch.Tensor) -> torch.Tensor:
+    def _distance_from_centre(self, z: torch.Tensor) -> torch.Tensor:
         return self.replay.free.axis(z) - self.centre
 
     @cached_property
-    def _sure(self) -> Array:
+    def _prior_curvature(self) -> Array:
         """Curvature of the prior on the axes."""
         return np.diag(self.weight / self.replay.free.widths.numpy() ** 2) if self.precision is None else self.precision
 
-    def _pull(self, q: torch.Tensor) -> tuple[Array, Array]:
+    def _prior_gradient_and_curvature(self, q: torch.Tensor) -> tuple[Array, Array]:
         """Gradient of the log-prior (negative) and its curvature."""
-        z, d = self.apart(q)
-        off, slopes, n = self._off(z).numpy(), self.replay.free.axis_slopes(z).numpy(), len(z)
-        pull = np.r_[(self._sure @ off) * slopes, d / self.drift_width**2]
+        z, d = self.split_coordinates(q)
+        off, slopes, n = self._distance_from_centre(z).numpy(), self.replay.free.axis_slopes(z).numpy(), len(z)
+        pull = np.r_[(self._prior_curvature @ off) * slopes, d / self.drift_width**2]
         curvature = np.diag(np.r_[np.zeros(n), np.full(len(d), self.drift_width**-2)])
-        curvature[:n, :n] = self._sure * np.outer(slopes, slopes)
+        curvature[:n, :n] = self._prior_curvature * np.outer(slopes, slopes)
         return pull, curvature
 
     def _penalty(self, q: torch.Tensor) -> float:
-        z, d = self.apart(q)
-        off = self._off(z).numpy()
-        return 0.5 * float(off @ self._sure @ off) + 0.5 * float(d @ d) / self.drift_width**2
+        z, d = self.split_coordinates(q)
+        off = self._distance_from_centre(z).numpy()
+        return 0.5 * float(off @ self._prior_curvature @ off) + 0.5 * float(d @ d) / self.drift_width**2
 
     def value(self, q: torch.Tensor) -> float:
-        z, d = self.apart(q)
+        z, d = self.split_coordinates(q)
         total = self.replay.value(z, self.sweeps, d) - self._penalty(q)
         return total if np.isfinite(total) else -np.inf
 
     def information(self, q: torch.Tensor) -> Information:
-        z, d = self.apart(q)
-        pull, curvature = self._pull(q)
+        z, d = self.split_coordinates(q)
+        pull, curvature = self._prior_gradient_and_curvature(q)
         found = self.replay.information(z, self.sweeps, d)
         value = found.value - self._penalty(q)
         return Information(value, found.gradient - pull, found.fisher + curvature)
 
-    def seen(self, q: torch.Tensor, at: Information) -> Quadratic:
+    def expand_data_likelihood(self, q: torch.Tensor, at: Information) -> Quadratic:
         """The log-likelihood of the data alone about the place where a climb ended."""
-        pull, curvature = self._pull(q)
-        z, _ = self.apart(q)
+        pull, curvature = self._prior_gradient_and_curvature(q)
+        z, _ = self.split_coordinates(q)
         n = len(z)
-        return expand(self.replay.free, z, (at.gradient + pull)[:n], (at.fisher - curvature)[:n, :n])
+        return expand_log_likelihood(self.replay.free, z, (at.gradient + pull)[:n], (at.fisher - curvature)[:n, :n])
 
 
 @dataclass(frozen=True)
@@ -130,17 +133,17 @@ def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, 
     """Damped Fisher scoring from `z`; `tolerance` is the gain in nats under which it stops."""
     damping, here = 1e-2, target.information(z)
     values, small, status = [here.value], 0, Status.STEPS_USED
-    if not _usable(here):
-        return Ascent(z, -np.inf, Status.DIVERGED, (-np.inf,), _nothing(here), target)
+    if not _is_usable(here):
+        return Ascent(z, -np.inf, Status.DIVERGED, (-np.inf,), _zero_information(here), target)
     for k in range(steps):
         if report is not None:
             report(k / steps, z, here.value)
-        moved, damping = _uphill(target, z, here, damping)
+        moved, damping = _find_gaining_step(target, z, here, damping)
         if moved is None:
             status = Status.CONVERGED
             break
         there = target.information(moved)
-        if not _usable(there):
+        if not _is_usable(there):
             break
         small = small + 1 if there.value - here.value < tolerance else 0
         z, here = moved, there
@@ -151,19 +154,21 @@ def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, 
     return Ascent(z, here.value, status, tuple(values), here, target)
 
 
-def _usable(at: Information) -> bool:
+def _is_usable(at: Information) -> bool:
     """Whether a step can be made from here: of an upstroke far from the data the slopes overflow."""
     return bool(np.isfinite(at.value) and np.isfinite(at.gradient).all() and np.isfinite(at.fisher).all())
 
 
-def _nothing(at: Information) -> Information:
+def _zero_information(at: Information) -> Information:
     return Information(-np.inf, np.zeros_like(at.gradient), np.zeros_like(at.fisher))
 
 
-def _uphill(target: Posterior, z: torch.Tensor, here: Information, damping: float) -> tuple[torch.Tensor | None, float]:
+def _find_gaining_step(
+    target: Posterior, z: torch.Tensor, here: Information, damping: float
+) -> tuple[torch.Tensor | None, float]:
     """The first damped step that gains, and the damping for the next one; None where none does."""
     for _ in range(14):
-        whole = _solve(here, damping)
+        whole = _solve_scoring_step(here, damping)
         trial = z + torch.from_numpy(whole / max(1.0, float(np.abs(whole).max()) / LONGEST))
         gain = target.value(trial) - here.value
         if gain < max(SLIGHT, 0.02 * abs(here.value)) and np.abs(whole).max() > LONGEST:
@@ -177,7 +182,7 @@ def _uphill(target: Posterior, z: torch.Tensor, here: Information, damping: floa
     return None, damping
 
 
-def _solve(at: Information, damping: float) -> Array:
+def _solve_scoring_step(at: Information, damping: float) -> Array:
     """The damped step of Fisher scoring, in the scale of each parameter's own information."""
     scale = np.sqrt(np.maximum(np.diag(at.fisher), 1e-12))
     scaled = at.fisher / np.outer(scale, scale) + damping * np.eye(len(scale))
@@ -190,7 +195,7 @@ class Likelihood(Stage):
 
     Every start climbs a little: first the parameters in which the log rate is near linear, then all. The start that
     got highest climbs to the top. Starts are the estimate it was given, the neuron's declared `alternatives`, the
-    fits of simpler neurons that the problem brings (`Problem.also`), then random draws about the estimate.
+    fits of simpler neurons that the problem brings (`Problem.extra_starts`), then random draws about the estimate.
 
     Parameters
     ----------
@@ -244,23 +249,23 @@ class Likelihood(Stage):
             raise FitError(f"Likelihood(recent={self.recent:g}): a half-life is a time above 0 ms")
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
-        climb = _Climb(self, problem, estimate.neuron)
-        begun = self._trials(climb, self._starts(problem, estimate.neuron))
+        climb = _LikelihoodClimb(self, problem, estimate.neuron)
+        begun = self._climb_from_starts(climb, self._list_starts(problem, estimate.neuron))
         cell, _ = max(begun, key=lambda b: b[1].value)
-        cell, found = climb.top(cell)
-        free = Free.of(problem.neuron, climb.everything)
+        cell, found = climb.climb_to_top(cell)
+        free = FreeParameters.of(problem.neuron, climb.everything)
         bounds = free.on_bound(cell)
-        spread, correlated = errors(free, found)
+        spread, correlated = standard_errors_of(free, found)
         report = LikelihoodReport(
             top=scalar_values(cell),
-            prior=climb.prior(),
+            prior=climb.report_prior(),
             standard_errors=spread,
             correlated=correlated,
             starts=tuple(-a.value / problem.n_spikes for _, a in begun),
             drift=tuple(found.z[len(free.names) :].tolist()),
             recent=self.recent,
-            voltage=climb.voltage(cell),
-            seen=found.target.seen(found.z, found.information),
+            voltage=climb.report_voltage(cell),
+            seen=found.target.expand_data_likelihood(found.z, found.information),
             curves=tuple(tuple(-v / problem.n_spikes for v in a.values) for a in (*(a for _, a in begun), found)),
             at_bound=tuple(bounds),
             steps=len(found.values) - 1,
@@ -268,23 +273,27 @@ class Likelihood(Stage):
         return estimate.with_(
             neuron=cell,
             status=Status.AT_BOUND if bounds and found.status is Status.CONVERGED else found.status,
-            **climb.losses(cell, found),
+            **climb.compute_losses(cell, found),
             reports=Reports(report),
         )
 
-    def _starts(self, problem: Problem, cell: Neuron) -> list[Neuron]:
+    def _list_starts(self, problem: Problem, cell: Neuron) -> list[Neuron]:
         if self.starts == 1:
             return [cell]
-        known = [cell, *(cell.replace(**_fitting(cell, a)) for a in problem.neuron.alternatives), *problem.also]
+        known = [
+            cell,
+            *(cell.replace(**_select_parameters(cell, a)) for a in problem.neuron.alternatives),
+            *problem.extra_starts,
+        ]
         rng = problem.rng(1)
         loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
-        free = Free.of(problem.neuron, loose or None, smooth_only=True)
+        free = FreeParameters.of(problem.neuron, loose or None, smooth_only=True)
         draws = 0 if problem.neuron.alternatives else self.starts - 1
         if problem.prior is not None:
             known.append(problem.prior.cell(cell))
         return known + [as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)) for _ in range(draws)]
 
-    def _trials(self, climb: _Climb, starts: list[Neuron]) -> list[tuple[Neuron, Ascent]]:
+    def _climb_from_starts(self, climb: _LikelihoodClimb, starts: list[Neuron]) -> list[tuple[Neuron, Ascent]]:
         """Short ascents of all starts, on the threads a run may use (kernels release the interpreter's lock)."""
 
         def short(cell: Neuron) -> tuple[Neuron, Ascent]:
@@ -300,63 +309,63 @@ class Likelihood(Stage):
             return list(pool.map(short, starts))
 
 
-class _Climb:
+class _LikelihoodClimb:
     """Ascents of one problem: which parameters, which data, which prior."""
 
     def __init__(self, stage: Likelihood, problem: Problem, centre: Neuron) -> None:
         self.stage, self.problem = stage, problem
         self.centre = centre if problem.prior is None else problem.prior.cell(centre)
-        self.everything = Free.of(problem.neuron, stage.names or None, smooth_only=True).names
+        self.everything = FreeParameters.of(problem.neuron, stage.names or None, smooth_only=True).names
         early = [n for n, p in problem.neuron.parameters.items() if p.early]
         self.early = (
-            tuple(n for n in Free.of(problem.neuron, early, smooth_only=True).names if n in self.everything)
+            tuple(n for n in FreeParameters.of(problem.neuron, early, smooth_only=True).names if n in self.everything)
             if early
             else ()
         )
-        data = faded(problem.train if stage.held_out else problem.everything, stage.recent, problem.dt)
+        data = weight_by_recency(problem.train if stage.held_out else problem.everything, stage.recent, problem.dt)
         unasked = int(len(data) == 1 and data[0].use.sum() * problem.dt >= STEADY)
         self.pieces = unasked if stage.drift is None else stage.drift
-        self.sweeps = [replace(t, slow=drifts(len(t.spikes), self.pieces)) for t in data]
+        self.sweeps = [replace(t, slow=drift_ramps(len(t.spikes), self.pieces)) for t in data]
         self.noise: Noise | None = None
         if stage.voltage is not None:
-            self.sweeps = watched(problem, self.sweeps, stage.voltage)
-            self.noise = self._noise(centre)
+            self.sweeps = select_voltage_samples(problem, self.sweeps, stage.voltage)
+            self.noise = self._estimate_noise(centre)
         self.n_spikes = max(sum(t.n_spikes for t in data), 1)
 
-    def _noise(self, cell: Neuron) -> Noise:
+    def _estimate_noise(self, cell: Neuron) -> Noise:
         assert self.stage.voltage is not None
-        free = Free.of(self.problem.neuron, self.everything)
-        return noise_of(free, cell, self.problem.dt, self.sweeps, self.stage.voltage)
+        free = FreeParameters.of(self.problem.neuron, self.everything)
+        return estimate_voltage_noise(free, cell, self.problem.dt, self.sweeps, self.stage.voltage)
 
-    def prior(self) -> PriorReport:
+    def report_prior(self) -> PriorReport:
         """The prior as a fit keeps it."""
         kept = PriorReport(self.stage.prior, scalar_values(self.centre), self.everything)
         known = self.problem.prior
         if known is None:
             return kept
-        return replace(kept, cells=known.cells, precision=packed(known.precision(self.everything)))
+        return replace(kept, cells=known.cells, precision=pack_symmetric(known.precision(self.everything)))
 
-    def voltage(self, cell: Neuron) -> VoltageReport | None:
+    def report_voltage(self, cell: Neuron) -> VoltageReport | None:
         """What the fit says of the voltage, where that was fitted too."""
         if self.noise is None or self.stage.voltage is None:
             return None
-        free = Free.of(self.problem.neuron, self.everything)
-        return summary(free, cell, self.problem.dt, self.sweeps, self.stage.voltage, self.noise)
+        free = FreeParameters.of(self.problem.neuron, self.everything)
+        return summarize_voltage_fit(free, cell, self.problem.dt, self.sweeps, self.stage.voltage, self.noise)
 
-    def top(self, cell: Neuron) -> tuple[Neuron, Ascent]:
+    def climb_to_top(self, cell: Neuron) -> tuple[Neuron, Ascent]:
         """The last ascent; with a voltage again and again, until its noise, estimated in between, stays."""
-        there, found = self._last(cell)
+        there, found = self._climb_with_drift(cell)
         for _ in range(TURNS if self.noise else 0):
-            before, after = self.noise, self._noise(there)
+            before, after = self.noise, self._estimate_noise(there)
             assert before is not None
             self.noise = after
-            there, found = self._last(there)
+            there, found = self._climb_with_drift(there)
             pairs = ((after.spread, before.spread), (1 - after.keep, 1 - before.keep), (after.weight, before.weight))
             if max(abs(np.log(a / b)) for a, b in pairs) < SETTLED:
                 break
         return there, found
 
-    def _last(self, cell: Neuron) -> tuple[Neuron, Ascent]:
+    def _climb_with_drift(self, cell: Neuron) -> tuple[Neuron, Ascent]:
         """An ascent to the top, with the drift; without it where nobody asked for one and the data show none."""
         there, found = self(cell, self.everything, self.stage.steps, self.pieces)
         if not self.pieces or self.stage.drift is not None:
@@ -368,23 +377,23 @@ class _Climb:
         return self(there, self.everything, self.stage.steps)
 
     def __call__(self, cell: Neuron, names: tuple[str, ...], steps: int, pieces: int = 0) -> tuple[Neuron, Ascent]:
-        free = Free.of(self.problem.neuron, names)
+        free = FreeParameters.of(self.problem.neuron, names)
         replay = Replay(free, cell, self.problem.dt, self.noise)
         known = self.problem.prior
         sure = None if known is None else known.precision(names)
         target = Posterior(replay, self.sweeps, self.stage.prior, free.place(self.centre), pieces, precision=sure)
 
         def report(fraction: float, z: torch.Tensor, value: float) -> None:
-            here = lambda: as_floats(free.to_neuron(target.apart(z)[0], cell))  # noqa: E731
-            self.problem.tell(self.stage.name, fraction, -value / self.n_spikes, here)
+            here = lambda: as_floats(free.to_neuron(target.split_coordinates(z)[0], cell))  # noqa: E731
+            self.problem.report_progress(self.stage.name, fraction, -value / self.n_spikes, here)
 
-        start = target.start(free.to_vector(cell))
+        start = target.append_zero_drift(free.to_vector(cell))
         found = ascend(target, start, steps=steps, tolerance=self.stage.tolerance, report=report)
-        return as_floats(free.to_neuron(target.apart(found.z)[0], cell)), found
+        return as_floats(free.to_neuron(target.split_coordinates(found.z)[0], cell)), found
 
-    def losses(self, cell: Neuron, found: Ascent) -> dict[str, float]:
+    def compute_losses(self, cell: Neuron, found: Ascent) -> dict[str, float]:
         """Negative log-likelihood per spike, on all that was fitted and on its validation blocks."""
-        free = Free.of(self.problem.neuron, self.everything)
+        free = FreeParameters.of(self.problem.neuron, self.everything)
         replay, z = Replay(free, cell, self.problem.dt), found.z[: len(free.names)]
         drift = found.z[len(free.names) :].numpy()
         validate = [replace(v, slow=s.slow) for v, s in zip(self.problem.validate, self.sweeps, strict=True)]
@@ -395,7 +404,7 @@ class _Climb:
         }
 
 
-def drifts(steps: int, pieces: int) -> Array | None:
+def drift_ramps(steps: int, pieces: int) -> Array | None:
     """Ramps that end at 0, one a piece of the sweep, (time, piece): their weights are the changes over each piece."""
     if not pieces:
         return None
@@ -403,7 +412,7 @@ def drifts(steps: int, pieces: int) -> Array | None:
     return np.ascontiguousarray(np.clip(place - np.arange(pieces), 0.0, 1.0) - 1.0)
 
 
-def faded(sweeps: Sequence[Taught], half_life: float | None, dt: float) -> list[Taught]:
+def weight_by_recency(sweeps: Sequence[Taught], half_life: float | None, dt: float) -> list[Taught]:
     """The sweeps, taken one after the other, with weights that halve over `half_life` ms back from the last sample."""
     if half_life is None:
         return list(sweeps)
@@ -416,7 +425,9 @@ def faded(sweeps: Sequence[Taught], half_life: float | None, dt: float) -> list[
     return out[::-1]
 
 
-def errors(free: Free, found: Ascent) -> tuple[dict[str, float], tuple[tuple[str, str, float], ...]]:
+def standard_errors_of(
+    free: FreeParameters, found: Ascent
+) -> tuple[dict[str, float], tuple[tuple[str, str, float], ...]]:
     """Standard errors from the Fisher information (prior included) and pairs of parameters it cannot tell apart."""
     n = len(free.names)
     with np.errstate(invalid="ignore"):
@@ -432,6 +443,6 @@ def errors(free: Free, found: Ascent) -> tuple[dict[str, float], tuple[tuple[str
     )
 
 
-def _fitting(cell: Neuron, values: Any) -> dict[str, Any]:
+def _select_parameters(cell: Neuron, values: Any) -> dict[str, Any]:
     """Of an alternative start, what this neuron has free."""
     return {k: v for k, v in values.items() if k in type(cell).parameters}

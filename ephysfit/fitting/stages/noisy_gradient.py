@@ -6,27 +6,25 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from ephysfit.arrays import Array
 from ephysfit.errors import FitError, near
-from ephysfit.fitting.free_run.evaluation import Arena, outcome
-from ephysfit.fitting.free_run.likelihood_axes import scales
+from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation, conclude_estimate
+from ephysfit.fitting.free_run.likelihood_axes import compute_likelihood_axes
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore
-from ephysfit.fitting.free_run.spike_gradients import Dense, credit, pull
-from ephysfit.fitting.free_run.surrogates import drop_at_spike
+from ephysfit.fitting.free_run.spike_gradients import RunField, compute_spike_slopes, compute_step_credits
+from ephysfit.fitting.free_run.surrogates import measure_drop_at_spike
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import SearchReport
 from ephysfit.kernels.tiles import Lists
 from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.compiled import Run
 from ephysfit.simulation.surrogate import Surrogate
-
-Array = npt.NDArray[np.float64]
 
 #: ways to differentiate the expected loss of noisy runs
 SLOPES = ("likelihood ratio", "survival", "in graph", "detached")
@@ -39,7 +37,7 @@ class NoisyGradient(Stage):
     Every step draws fresh runs of every start. Windows shrink from coarse to their own width over the first half of
     the steps; the mean of the coordinates over the last third is what a start ends with. The best of them on the
     training blocks is kept if it beats the estimate the stage was given, over many further runs, there and where the
-    validation blocks count as much. Steps are in errors of the likelihood (`scales`).
+    validation blocks count as much. Steps are in errors of the likelihood (`compute_likelihood_axes`).
 
     Parameters
     ----------
@@ -91,11 +89,11 @@ class NoisyGradient(Stage):
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         descent = _Descent(self, problem, estimate.neuron)
-        ends, curve = descent.go()
+        ends, curve = descent.descend()
         z = np.concatenate([descent.free.to_vector(estimate.neuron).numpy()[None], ends])
-        best, train, held_out = replace(descent.arena, runs=self.judged).better(z)
+        best, train, held_out = replace(descent.evaluation, runs=self.judged).choose_best(z)
         report = SearchReport(type(self.loss).__name__, (tuple(curve),), train, held_out, slope=self.slope)
-        return outcome(estimate, descent.free, z[best] if best else None, report, Status.STEPS_USED)
+        return conclude_estimate(estimate, descent.free, z[best] if best else None, report, Status.STEPS_USED)
 
 
 class _Descent:
@@ -103,17 +101,17 @@ class _Descent:
 
     def __init__(self, stage: NoisyGradient, problem: Problem, cell: Neuron) -> None:
         self.stage, self.problem, self.cell = stage, problem, cell
-        self.free = Free.of(problem.neuron, stage.names or None, smooth_only=True)
-        self.arena = Arena(problem, self.free, cell, stage.loss, stage.runs)
+        self.free = FreeParameters.of(problem.neuron, stage.names or None, smooth_only=True)
+        self.evaluation = FreeRunEvaluation(problem, self.free, cell, stage.loss, stage.runs)
         self.spikes = [s.numpy() for s in problem.trials.spikes[0]]
         if stage.slope == "survival":
             self.surrogate = Surrogate(float(cell.value_of(Role.SOFTNESS, 1.0)), "survival")
         elif stage.slope != "likelihood ratio":
-            self.surrogate = Surrogate(drop_at_spike(problem, cell))
+            self.surrogate = Surrogate(measure_drop_at_spike(problem, cell))
 
-    def go(self) -> tuple[Array, list[float]]:
+    def descend(self) -> tuple[Array, list[float]]:
         """Where every start ends, (start, parameter), and the mean slope met on the way."""
-        begun, axes = self._batch(), torch.from_numpy(scales(self.problem, self.free, self.cell))
+        begun, axes = self._draw_starts(), torch.from_numpy(compute_likelihood_axes(self.problem, self.free, self.cell))
         moved = torch.zeros_like(begun).requires_grad_()
         adam = torch.optim.Adam([moved], lr=self.stage.rate, betas=(0.9, 0.95))
         last, curve, passed = self.stage.steps - max(self.stage.steps // 3, 1), [], []
@@ -127,11 +125,11 @@ class _Descent:
             adam.step()
             if n >= last:
                 passed.append((begun + moved @ axes).detach())
-            self.problem.tell(self.stage.name, (n + 1) / self.stage.steps, curve[-1])
+            self.problem.report_progress(self.stage.name, (n + 1) / self.stage.steps, curve[-1])
         ends = torch.stack(passed).mean(0) if passed else begun
         return ends.numpy(), curve
 
-    def _batch(self) -> torch.Tensor:
+    def _draw_starts(self) -> torch.Tensor:
         rng = self.problem.rng(2)
         rows = [self.free.to_vector(self.cell)]
         rows += [self.free.drawn(self.cell, self.stage.spread, rng) for _ in range(self.stage.starts - 1)]
@@ -141,24 +139,28 @@ class _Descent:
         """Take the gradient of the expected loss of every start back to what `z` came from."""
         neuron, counts = self.free.to_neuron(z, self.cell), [int(s.sum()) for s in self.spikes]
         total = torch.zeros(())
-        for k, use in enumerate(self.arena.masks):
-            part = self._part(k, draw)
-            played = self.arena.free_runs.played(k, part)
+        for k, use in enumerate(self.evaluation.training_masks):
+            part = self._cut_part(k, draw)
+            played = self.evaluation.free_runs.current_with_run_up(k, part)
             before = np.zeros(len(played) - len(self.spikes[k][part]), bool)
             use = use[part].copy()
             use[: round(self.problem.skip / self.problem.dt) if part.start else 0] = False
             use = np.r_[before, use]
-            done = self.arena.free_runs.on_part(self.arena.candidates(z.detach().numpy()), k, part, draw)
+            done = self.evaluation.free_runs.simulate_part(
+                self.evaluation.candidates(z.detach().numpy()), k, part, draw
+            )
             rows = [done.begin[c * self.stage.runs : (c + 1) * self.stage.runs + 1] for c in range(len(z))]
             trains = [(begin - begin[0], done.at[begin[0] : begin[-1]]) for begin in rows]
             recorded = len(before) + np.flatnonzero(self.spikes[k][part])
-            asked = [pull(self.stage.loss, t[0], t[1], recorded, use, self.problem.dt, wide) for t in trains]
-            value = self._ratio if self.stage.slope == "likelihood ratio" else self._surrogate
+            asked = [
+                compute_spike_slopes(self.stage.loss, t[0], t[1], recorded, use, self.problem.dt, wide) for t in trains
+            ]
+            value = self._likelihood_ratio_loss if self.stage.slope == "likelihood ratio" else self._surrogate_loss
             current, share = torch.from_numpy(played)[None, None], counts[k] / max(sum(counts), 1)
             total = total + value(neuron, current, done, trains, asked) * share
         total.backward()  # type: ignore[no-untyped-call]
 
-    def _part(self, k: int, draw: int) -> slice:
+    def _cut_part(self, k: int, draw: int) -> slice:
         """The stretch of a sweep that a step sees."""
         steps, most = len(self.spikes[k]), round(self.stage.longest / self.problem.dt)
         if steps <= most:
@@ -166,8 +168,8 @@ class _Descent:
         start = int(self.problem.rng(4, k, draw).integers(0, steps - most))
         return slice(start, start + most)
 
-    def _surrogate(
-        self, neuron: Neuron, current: torch.Tensor, done: Run, trains: Any, asked: list[Dense]
+    def _surrogate_loss(
+        self, neuron: Neuron, current: torch.Tensor, done: Run, trains: Any, asked: list[RunField]
     ) -> torch.Tensor:
         """The loss's slopes by the spikes, through the window of the surrogate."""
         lists = Lists(done.begin, done.at, done.shape)
@@ -177,13 +179,17 @@ class _Descent:
             neuron, current, lists, field, self.problem.dt, self.surrogate, detach, dtype=torch.float32
         ).sum()
 
-    def _ratio(self, neuron: Neuron, current: torch.Tensor, done: Run, trains: Any, asked: list[Dense]) -> torch.Tensor:
+    def _likelihood_ratio_loss(
+        self, neuron: Neuron, current: torch.Tensor, done: Run, trains: Any, asked: list[RunField]
+    ) -> torch.Tensor:
         """The log-probability of every step of the runs, weighted by its credit: its gradient is that of the loss."""
         p = self.problem
         nref, length = refractory_steps(neuron, p.dt).tolist(), round(self.stage.memory / p.dt)
         held = nref if len(nref) == len(asked) else nref * len(asked)
         weight = torch.from_numpy(
-            np.stack([credit(f, t[0], t[1], length, h) for f, t, h in zip(asked, trains, held, strict=True)])
+            np.stack(
+                [compute_step_credits(f, t[0], t[1], length, h) for f, t, h in zip(asked, trains, held, strict=True)]
+            )
         )
         lists = Lists(done.begin, done.at, done.shape)
         margin = adjoint.margins(neuron, current, p.dt, lists, dtype=torch.float32).float()

@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
+import scipy.optimize
 
-from ephysfit.fitting.free_run.evaluation import Arena, outcome
-from ephysfit.fitting.free_run.likelihood_axes import plain, scales
+from ephysfit.arrays import Array
+from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation, conclude_estimate
+from ephysfit.fitting.free_run.likelihood_axes import compute_likelihood_axes, parameter_axes
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import Free
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 
-Array = npt.NDArray[np.float64]
 Losses = Callable[[Array, int], Array]
 
 
@@ -50,7 +50,8 @@ class Search(Stage):
     judged : int
         Noisy runs of the result and of the estimate before, with the same draws, that decide which is kept.
     whiten : bool
-        Move noisy runs in errors of the likelihood (`scales`), not along the parameters in fifths of free coordinates.
+        Search noisy runs along the standard errors of the likelihood (`compute_likelihood_axes`); otherwise along the
+        parameters, in fifths of their free coordinates.
     """
 
     name: ClassVar[str] = "search"
@@ -66,30 +67,40 @@ class Search(Stage):
     whiten: bool = True
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
-        free = Free.of(problem.neuron, self.names or self._moved(problem.neuron))
+        free = FreeParameters.of(problem.neuron, self.names or self._default_names(problem.neuron))
         noisy = self.noisy and problem.neuron.stochastic()
         loss = self.loss or (KernelScore() if noisy else Coincidence())
-        arena = Arena(problem, free, estimate.neuron, loss, self.runs if noisy else 0)
+        evaluation = FreeRunEvaluation(problem, free, estimate.neuron, loss, self.runs if noisy else 0)
         start = free.to_vector(estimate.neuron).numpy()
-        axes = scales(problem, free, estimate.neuron) if noisy and self.whiten else plain(free)
-        moved, curve = evolve(
-            lambda w, draw: arena.training(start + w @ axes, draw), np.zeros_like(start), self.sigma, self.population,
-            self.evaluations, problem, self.name, noisy,
-        )  # fmt: skip
+        axes = (
+            compute_likelihood_axes(problem, free, estimate.neuron) if noisy and self.whiten else parameter_axes(free)
+        )
+        moved, curve = evolve_by_cma(
+            lambda w, draw: evaluation.training_losses(start + w @ axes, draw),
+            np.zeros_like(start),
+            self.sigma,
+            self.population,
+            self.evaluations,
+            problem,
+            self.name,
+            noisy,
+        )
         found = start + moved @ axes
-        kept, train, held_out = replace(arena, runs=self.judged if noisy else 0).better(np.stack([start, found]))
+        kept, train, held_out = replace(evaluation, runs=self.judged if noisy else 0).choose_best(
+            np.stack([start, found])
+        )
         report = SearchReport(type(loss).__name__, (tuple(curve),), train, held_out)
         runs = () if self.noisy else (CausalRun(None),)
-        return outcome(estimate, free, found if kept else None, report, Status.CONVERGED, *runs)
+        return conclude_estimate(estimate, free, found if kept else None, report, Status.CONVERGED, *runs)
 
-    def _moved(self, neuron: type[Neuron]) -> list[str] | None:
+    def _default_names(self, neuron: type[Neuron]) -> list[str] | None:
         """What is searched unless named: all, but for the softness where runs are noise-free and do not know it."""
         if self.noisy or not neuron.stochastic():
             return None
         return [n for n, p in neuron.parameters.items() if not p.measured and n != neuron.name_of(Role.SOFTNESS)]
 
 
-def evolve(
+def evolve_by_cma(
     losses: Losses,
     start: Array,
     sigma: float,
@@ -107,7 +118,7 @@ def evolve(
     try:
         import cma
     except ImportError:
-        return _differential(losses, start, sigma, population, evaluations, problem, stage)
+        return _evolve_by_scipy(losses, start, sigma, population, evaluations, problem, stage)
     options: dict[str, Any] = {"popsize": population, "maxfevals": evaluations, "seed": problem.seed + 1, "verbose": -9}
     if noisy:  # losses that never stand still, but for candidates that are all silent: neither is an end
         options |= {"tolfun": 0.0, "tolfunhist": 0.0, "tolx": 0.0, "tolflatfitness": evaluations}
@@ -120,7 +131,7 @@ def evolve(
         values = np.nan_to_num(losses(np.asarray(candidates), len(curve) if noisy else 0), nan=1e6)
         strategy.tell(candidates, values.tolist())
         curve.append(float(np.median(values)) if noisy else float(strategy.result.fbest))
-        problem.tell(stage, min(strategy.result.evaluations / evaluations, 1.0), curve[-1])
+        problem.report_progress(stage, min(strategy.result.evaluations / evaluations, 1.0), curve[-1])
     favourite, best = np.asarray(strategy.result.xfavorite), np.asarray(strategy.result.xbest)
     if noisy:
         return favourite, curve
@@ -128,22 +139,20 @@ def evolve(
     return [favourite, best, start][int(np.argmin(values))], curve
 
 
-def _differential(
+def _evolve_by_scipy(
     losses: Losses, start: Array, sigma: float, population: int, evaluations: int, problem: Problem, stage: str
 ) -> tuple[Array, list[float]]:
     """scipy's differential evolution in a box of three sigma about the start."""
-    from scipy.optimize import differential_evolution
-
     curve: list[float] = []
 
-    def watch(x: Array, convergence: float = 0.0) -> None:
+    def record(x: Array, convergence: float = 0.0) -> None:
         curve.append(float(losses(x[None], 0)[0]))
-        problem.tell(stage, min(len(curve) * population / evaluations, 1.0), curve[-1])
+        problem.report_progress(stage, min(len(curve) * population / evaluations, 1.0), curve[-1])
 
-    found = differential_evolution(
+    found = scipy.optimize.differential_evolution(
         lambda x: losses(np.atleast_2d(x.T), 0), [(s - 3 * sigma, s + 3 * sigma) for s in start],
         x0=start, vectorized=True,
         updating="deferred", popsize=max(population // len(start), 4), maxiter=max(evaluations // population, 1),
-        seed=problem.seed + 1, polish=False, callback=watch,
+        seed=problem.seed + 1, polish=False, callback=record,
     )  # fmt: skip
     return np.asarray(found.x), curve

@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from ephysfit.fitting.free_run.evaluation import Arena
+from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation
 from ephysfit.fitting.free_run.losses import KernelScore
-from ephysfit.fitting.predictive_check import counts_of
+from ephysfit.fitting.predictive_check import compare_with_recorded
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import Reports, SoftnessReport
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.neuron.roles import Role
 
 
@@ -47,12 +47,15 @@ class Softness(Stage):
         assert name is not None  # one of the needs
         declared = neuron.parameters[name]
         grid = np.geomspace(declared.low, declared.high, self.values)
-        free = Free.of(neuron, (name,))
+        free = FreeParameters.of(neuron, (name,))
         cells = [estimate.neuron.replace(**{name: float(v)}) for v in grid]
         z = torch.stack([free.to_vector(cell) for cell in cells]).numpy()
-        arena = Arena(problem, free, estimate.neuron, self.loss, self.runs)
-        losses = np.nan_to_num(arena.training(z), nan=np.inf)
-        counts = [counts_of(problem, row, row) for row in arena.free_runs.counts(arena.candidates(z))]
+        evaluation = FreeRunEvaluation(problem, free, estimate.neuron, self.loss, self.runs)
+        losses = np.nan_to_num(evaluation.training_losses(z), nan=np.inf)
+        counts = [
+            compare_with_recorded(problem, row, row)
+            for row in evaluation.free_runs.count_spikes(evaluation.candidates(z))
+        ]
         fires = np.array([not c.failed for c in counts])
         order = np.where(fires, losses, np.inf) if fires.any() else [c.error for c in counts]
         best = int(np.argmin(order))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ephysfit.errors import FitError
 from ephysfit.fitting.stage import Estimate, Problem, Stage
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Only(Stage):
             raise FitError(
                 f"{type(self.stage).__name__} moves no named parameters, so Only(...) has nothing to restrict"
             )
-        Free.of(problem.neuron, self.names)  # names that do not exist are refused here
+        FreeParameters.of(problem.neuron, self.names)  # names that do not exist are refused here
         return replace(self.stage, names=self.names)(problem, estimate)
 
 
@@ -50,7 +50,7 @@ class BestOf(Stage):
     stages: tuple[Stage, ...]
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
-        return min((s(problem, estimate) for s in self.stages), key=_validated)
+        return min((s(problem, estimate) for s in self.stages), key=_validation_loss)
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class MultiStart(Stage):
     spread: float = 0.5
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
-        free, rng = Free.of(problem.neuron, smooth_only=True), problem.rng(3)
+        free, rng = FreeParameters.of(problem.neuron, smooth_only=True), problem.rng(3)
         cells = [estimate.neuron]
         for _ in range(self.starts - 1):
             cells.append(as_floats(free.to_neuron(free.drawn(estimate.neuron, self.spread, rng), estimate.neuron)))
-        return min((self.stage(problem, estimate.with_(neuron=c)) for c in cells), key=_validated)
+        return min((self.stage(problem, estimate.with_(neuron=c)) for c in cells), key=_validation_loss)
 
 
-def _validated(estimate: Estimate) -> float:
+def _validation_loss(estimate: Estimate) -> float:
     return estimate.validation if np.isfinite(estimate.validation) else np.inf

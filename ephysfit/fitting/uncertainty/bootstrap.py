@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, values_at
+from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, find_values_at
 from ephysfit.simulation.replay import Taught
 
 
-def bootstrap(
+def bootstrap_parameters(
     surface: Surface,
     peaks: tuple[Peak, ...],
     draws: int,
@@ -31,13 +31,13 @@ def bootstrap(
     block : float
         Length of a block, ms.
     """
-    pieces = _pieces(surface, block)
+    pieces = _cut_blocks(surface, block)
     done = [0]
 
     def one(k: int) -> dict[str, float]:
         rng = np.random.default_rng([seed, 4, k])
-        sweeps = _drawn(surface.sweeps, pieces, rng)
-        found = max((_climbed(surface, p, sweeps) for p in peaks), key=lambda f: f[0])
+        sweeps = _resample_sweeps(surface.sweeps, pieces, rng)
+        found = max((_climb_resampled(surface, p, sweeps) for p in peaks), key=lambda f: f[0])
         done[0] += 1
         report(done[0] / draws)
         return found[1]
@@ -46,17 +46,17 @@ def bootstrap(
         return list(pool.map(one, range(draws)))
 
 
-def blocks(surface: Surface, block: float) -> int:
+def count_blocks(surface: Surface, block: float) -> int:
     """How many blocks of this length the training data hold."""
-    return len(_pieces(surface, block))
+    return len(_cut_blocks(surface, block))
 
 
-def _climbed(surface: Surface, peak: Peak, sweeps: list[Taught]) -> tuple[float, dict[str, float]]:
+def _climb_resampled(surface: Surface, peak: Peak, sweeps: list[Taught]) -> tuple[float, dict[str, float]]:
     found = surface.climb(surface.target(peak.neuron, sweeps), peak.q, steps=25)
-    return found.value, values_at(surface, peak, found.z)
+    return found.value, find_values_at(surface, peak, found.z)
 
 
-def _pieces(surface: Surface, block: float) -> list[tuple[int, int, int]]:
+def _cut_blocks(surface: Surface, block: float) -> list[tuple[int, int, int]]:
     """Blocks as (sweep, first step, step after the last) of what counts, none shorter than half a block."""
     length = max(round(block / surface.problem.dt), 1)
     out = []
@@ -67,7 +67,9 @@ def _pieces(surface: Surface, block: float) -> list[tuple[int, int, int]]:
     return out
 
 
-def _drawn(sweeps: list[Taught], pieces: list[tuple[int, int, int]], rng: np.random.Generator) -> list[Taught]:
+def _resample_sweeps(
+    sweeps: list[Taught], pieces: list[tuple[int, int, int]], rng: np.random.Generator
+) -> list[Taught]:
     """The sweeps with each block counted as often as it was drawn."""
     use = [np.zeros_like(s.use) for s in sweeps]
     for k in rng.integers(len(pieces), size=len(pieces)):

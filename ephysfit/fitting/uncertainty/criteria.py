@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.stats
 
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
+from ephysfit.models.nested import rung
 from ephysfit.neuron.roles import Role
 
 LIKELIHOODS = ("likelihood", "refractory")
@@ -39,7 +41,7 @@ class Criteria:
         return self.parameters * float(np.log(max(self.spikes, 1))) - 2 * self.log_likelihood
 
 
-def criteria(fit: Fit) -> Criteria | None:
+def compute_criteria(fit: Fit) -> Criteria | None:
     """Of the last likelihood stage of a fit; None where there was none.
 
     A light prior pulls on the parameters, so the log-likelihood is a little below its maximum.
@@ -75,12 +77,8 @@ def likelihood_ratio(simple: Fit, rich: Fit) -> tuple[float, int, float]:
     FitError, NeuronError
         If the fits are not comparable, or the neurons not nested.
     """
-    from scipy.stats import chi2
-
-    from ephysfit.models.nested import rung
-
     known = rung(type(simple.neuron), type(rich.neuron))
-    both = criteria(simple), criteria(rich)
+    both = compute_criteria(simple), compute_criteria(rich)
     if both[0] is None or both[1] is None:
         raise FitError("a likelihood-ratio test needs two fits with a likelihood stage")
     same = [f.provenance.data_sha256 for f in (simple, rich)]
@@ -90,4 +88,4 @@ def likelihood_ratio(simple: Fit, rich: Fit) -> tuple[float, int, float]:
             f"{rich.dt:g} ms); their likelihoods do not compare"
         )
     statistic = 2 * (both[1].log_likelihood - both[0].log_likelihood)
-    return statistic, known.freedoms, float(chi2.sf(max(statistic, 0.0), known.freedoms))
+    return statistic, known.freedoms, float(scipy.stats.chi2.sf(max(statistic, 0.0), known.freedoms))

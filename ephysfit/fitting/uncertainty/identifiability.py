@@ -6,55 +6,53 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from ephysfit.arrays import Array
 from ephysfit.fitting.stage_reports import OpenDirection
 from ephysfit.fitting.uncertainty.likelihood_surface import BLIND, Surface
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role
-
-Array = npt.NDArray[np.float64]
 
 #: parts of a direction smaller than this share of its largest are not named
 NAMED = 0.3
 #: most parameters named in one direction
 MOST = 5
 #: most open directions told
-TOLD = 5
+MOST_DIRECTIONS = 5
 
-_WAY = (Role.THRESHOLD, Role.REST)
+_REST_TO_THRESHOLD = (Role.THRESHOLD, Role.REST)
 #: what spikes determine of a membrane whose mV scale they do not: form, unit, meaning, how it is read off the values of
 #: some roles
 _READINGS: tuple[tuple[str, str, str, Callable[..., Any], tuple[Role, ...]], ...] = (
     ("{0}/{1}", "ms", "membrane time constant", lambda C, g: C / g, (Role.CAPACITANCE, Role.LEAK)),
-    ("{0} ({1} - {2})", "pA", "rheobase", lambda g, top, rest: g * (top - rest), (Role.LEAK, *_WAY)),
+    ("{0} ({1} - {2})", "pA", "rheobase", lambda g, top, rest: g * (top - rest), (Role.LEAK, *_REST_TO_THRESHOLD)),
     ("{0} ({1} - {2})", "fC", "charge of a brief pulse to threshold", lambda C, top, rest: C * (top - rest),
-     (Role.CAPACITANCE, *_WAY)),
+     (Role.CAPACITANCE, *_REST_TO_THRESHOLD)),
     ("({0} - {2})/({1} - {2})", "1", "reset, as a part of the way from rest to threshold",
-     lambda reset, top, rest: (reset - rest) / (top - rest), (Role.RESET, *_WAY)),
+     lambda reset, top, rest: (reset - rest) / (top - rest), (Role.RESET, *_REST_TO_THRESHOLD)),
     ("{0}/({1} - {2})", "1", "rise of the threshold at a spike, as a part of that way",
-     lambda rise, top, rest: rise / (top - rest), (Role.THRESHOLD_RISE, *_WAY)),
+     lambda rise, top, rest: rise / (top - rest), (Role.THRESHOLD_RISE, *_REST_TO_THRESHOLD)),
     ("{0}/({1} - {2})", "1", "softness of the threshold, as a part of that way",
-     lambda soft, top, rest: soft / (top - rest), (Role.SOFTNESS, *_WAY)),
+     lambda soft, top, rest: soft / (top - rest), (Role.SOFTNESS, *_REST_TO_THRESHOLD)),
 )  # fmt: skip
 
 
-def readings(surface: Surface) -> dict[str, tuple[str, str, Callable[[Any], Any]]]:
+def find_readings(surface: Surface) -> dict[str, tuple[str, str, Callable[[Any], Any]]]:
     """Quantities that keep their value along the blind directions: unit, meaning, and how each is read off a cell."""
     kind, out = surface.problem.neuron, {}
     for form, unit, meaning, read, roles in _READINGS:
         names = [kind.name_of(role) for role in roles]
         if None not in names and any(n in surface.free.names for n in names):
-            out[form.format(*names)] = (unit, meaning, _reader(read, roles))
+            out[form.format(*names)] = (unit, meaning, _reading_of_roles(read, roles))
     return out
 
 
-def _reader(read: Callable[..., Any], roles: tuple[Role, ...]) -> Callable[[Any], Any]:
+def _reading_of_roles(read: Callable[..., Any], roles: tuple[Role, ...]) -> Callable[[Any], Any]:
     return lambda cell: read(*(cell.value_of(role) for role in roles))
 
 
-def slope_of(surface: Surface, neuron: Neuron, read: Callable[[Any], Any]) -> tuple[float, Array]:
+def compute_reading_gradient(surface: Surface, neuron: Neuron, read: Callable[[Any], Any]) -> tuple[float, Array]:
     """A reading and its gradient with respect to the free coordinates."""
     z = surface.free.to_vector(neuron).requires_grad_()
     value = read(surface.free.to_neuron(z, neuron))
@@ -62,7 +60,7 @@ def slope_of(surface: Surface, neuron: Neuron, read: Callable[[Any], Any]) -> tu
     return float(torch.as_tensor(value).detach()), np.zeros(len(z)) if slope is None else slope.numpy()
 
 
-def scale_sentence(surface: Surface) -> str:
+def describe_scale(surface: Surface) -> str:
     """What the spikes do not see, if it is the mV scale; "" where they see it."""
     held = list(surface.held)
     if not held:
@@ -83,41 +81,41 @@ def scale_sentence(surface: Surface) -> str:
     )
 
 
-def open_directions(surface: Surface) -> list[OpenDirection]:
+def find_open_directions(surface: Surface) -> list[OpenDirection]:
     """Combinations that the data narrow by less than the prior does, blindest first."""
     free = [k for k, n in enumerate(surface.free.names) if n not in surface.held]
-    values, vectors = _seen(surface, free)
+    values, vectors = _information_directions(surface, free)
     names = [surface.free.names[k] for k in free]
     out = []
-    for value, vector in zip(values[:TOLD], vectors.T[:TOLD], strict=True):
+    for value, vector in zip(values[:MOST_DIRECTIONS], vectors.T[:MOST_DIRECTIONS], strict=True):
         if value < 1.0:
-            parts = _parts(names, vector)
+            parts = _largest_parts(names, vector)
             errors = float(value**-0.5) if value > BLIND else None
-            out.append(OpenDirection(_words(parts), parts, errors))
+            out.append(OpenDirection(_describe_direction(parts), parts, errors))
     return out
 
 
-def _seen(surface: Surface, keep: list[int]) -> tuple[Array, Array]:
+def _information_directions(surface: Surface, keep: list[int]) -> tuple[Array, Array]:
     """Eigenvalues and eigenvectors of the information over some parameters."""
-    values, vectors = surface.seen
+    values, vectors = surface.information_directions
     whole = (vectors * values) @ vectors.T
     found = np.linalg.eigh(whole[np.ix_(keep, keep)])
     return found.eigenvalues, found.eigenvectors
 
 
-def _parts(names: list[str], vector: Array) -> dict[str, float]:
+def _largest_parts(names: list[str], vector: Array) -> dict[str, float]:
     order = np.argsort(-np.abs(vector))[:MOST]
     top = vector[order[0]]
     return {names[k]: float(vector[k] / top) for k in order if abs(vector[k] / top) >= NAMED}
 
 
-def _words(parts: Mapping[str, float]) -> str:
+def _describe_direction(parts: Mapping[str, float]) -> str:
     up = [n for n, v in parts.items() if v > 0]
     down = [n for n, v in parts.items() if v < 0]
     if len(parts) == 1:
         return f"{up[0]} by itself"
-    return f"{_and(up)} up" + (f" with {_and(down)} down" if down else " together")
+    return f"{_join_names(up)} up" + (f" with {_join_names(down)} down" if down else " together")
 
 
-def _and(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -9,18 +9,26 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.stats
 import torch
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError, near
 from ephysfit.fitting.chain import one_thread
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.stage import Progress, silent
+from ephysfit.fitting.stage import Progress, ignore_progress
 from ephysfit.fitting.stage_reports import Derived, Ends, IntervalsReport, Reports
-from ephysfit.fitting.uncertainty.bootstrap import blocks, bootstrap
-from ephysfit.fitting.uncertainty.identifiability import open_directions, readings, scale_sentence, slope_of
-from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, values_at
-from ephysfit.fitting.uncertainty.profile import EDGE, profile
+from ephysfit.fitting.uncertainty.bootstrap import bootstrap_parameters, count_blocks
+from ephysfit.fitting.uncertainty.identifiability import (
+    compute_reading_gradient,
+    describe_scale,
+    find_open_directions,
+    find_readings,
+)
+from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, find_values_at
+from ephysfit.fitting.uncertainty.profile import EDGE, compute_profile
+from ephysfit.neuron.declare import unflatten
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 
 #: how intervals are come by
@@ -42,7 +50,7 @@ def intervals(
     block: float = 1000.0,
     seed: int = 0,
     workers: int | None = None,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
 ) -> Fit:
     """The same fit with an interval for every parameter, and what the data leave open in words.
 
@@ -108,41 +116,39 @@ def intervals(
     if not 0.5 <= level < 1:
         raise FitError(f"level = {level:g}: the coverage of an interval lies between 0.5 and 1, such as 0.95")
     begin = time.perf_counter()
-    work = _Work(how, level, draws, block, seed, workers or os.cpu_count() or 1, progress)
+    method = _IntervalMethod(how, level, draws, block, seed, workers or os.cpu_count() or 1, progress)
     with one_thread():
         surface = Surface.of(fit, recording)
-        chosen = _chosen(surface, names)
-        tops = work.peaks(surface)
-        peaks, better = _split(tops)
-        found = work.run(surface, peaks, chosen)
+        chosen = _choose_names(surface, names)
+        tops = method.find_peaks(surface)
+        peaks, better = _separate_preferred_peak(tops)
+        found = method.compute(surface, peaks, chosen)
     found = replace(
         found,
         seconds=time.perf_counter() - begin,
-        standard_errors=standard_errors(surface, peaks),
-        scale=scale_sentence(surface),
+        standard_errors=compute_standard_errors(surface, peaks),
+        scale=describe_scale(surface),
         held=tuple(surface.held),
-        open=tuple(open_directions(surface)),
-        notes=_notes(fit, found, peaks[0], better),
+        open=tuple(find_open_directions(surface)),
+        notes=_describe_offsets(fit, found, peaks[0], better),
     )
     return replace(fit, reports=fit.reports | Reports(found))
 
 
-def _split(tops: tuple[Peak, ...]) -> tuple[tuple[Peak, ...], Peak | None]:
+def _separate_preferred_peak(tops: tuple[Peak, ...]) -> tuple[tuple[Peak, ...], Peak | None]:
     """The tops to use, and one at a refractory period that would be preferred if there is."""
     better = tops[-1] if len(tops) == 2 and tops[-1].value > tops[0].value else None
     return (tops[:1], better) if better else (tops, None)
 
 
-def _chosen(surface: Surface, names: Sequence[str] | None) -> tuple[str, ...]:
+def _choose_names(surface: Surface, names: Sequence[str] | None) -> tuple[str, ...]:
     """Flat names to give intervals: those asked for, or all that are not held."""
-    from ephysfit.neuron.free_parameters import Free
-
-    asked = surface.free.names if names is None else Free.of(surface.problem.neuron, names).names
+    asked = surface.free.names if names is None else FreeParameters.of(surface.problem.neuron, names).names
     return tuple(n for n in asked if n in surface.free.names and n not in surface.held)
 
 
 @dataclass(frozen=True)
-class _Work:
+class _IntervalMethod:
     """One way to come by intervals, and its settings."""
 
     how: str
@@ -153,43 +159,42 @@ class _Work:
     workers: int
     progress: Progress
 
-    def peaks(self, surface: Surface) -> tuple[Peak, ...]:
+    def find_peaks(self, surface: Surface) -> tuple[Peak, ...]:
         if self.how == "fisher":
             return (surface.top(),)
         return surface.peaks(lambda f: self.progress("top of the likelihood", f))
 
-    def run(self, surface: Surface, peaks: tuple[Peak, ...], names: tuple[str, ...]) -> IntervalsReport:
+    def compute(self, surface: Surface, peaks: tuple[Peak, ...], names: tuple[str, ...]) -> IntervalsReport:
         """Intervals of the parameters and of what is derived from them."""
         report: Callable[[float], None] = lambda f: self.progress(self.how, f)  # noqa: E731
         report(0.0)
         if self.how == "bootstrap":
-            return self._bootstrap(surface, peaks, names, report)
-        derived = tuple(_derived(surface, peaks, n, *r, self.level) for n, r in readings(surface).items())
+            return self._compute_by_bootstrap(surface, peaks, names, report)
+        derived = tuple(_derive_interval(surface, peaks, n, *r, self.level) for n, r in find_readings(surface).items())
         if self.how == "fisher":
-            by_curvature = {n: _by_curvature(surface, peaks[0], n, self.level) for n in names}
+            by_curvature = {n: _curvature_interval(surface, peaks[0], n, self.level) for n in names}
             return IntervalsReport(self.how, self.level, parameters=by_curvature, derived=derived)
         best = peaks[0].value
-        likely = _few(tuple(p for p in peaks if p.value > best - _half(self.level)))
-        ends = profile(surface, likely, best, self.level, names, report, self.workers)
-        at = lambda n, side: None if side.at_bound else _at(surface, n, side.z)  # noqa: E731
+        likely = _select_peaks(tuple(p for p in peaks if p.value > best - _log_likelihood_drop(self.level)))
+        ends = compute_profile(surface, likely, best, self.level, names, report, self.workers)
+        at = lambda n, side: None if side.at_bound else _value_at_coordinate(surface, n, side.z)  # noqa: E731
         found: dict[str, Ends] = {n: (at(n, low), at(n, high)) for n, (low, high) in ends.items()}
-        parameters = found | _t_ref(surface, peaks, self.level)
+        parameters = found | _refractory_interval(surface, peaks, self.level)
         return IntervalsReport(self.how, self.level, parameters=parameters, derived=derived)
 
-    def _bootstrap(
+    def _compute_by_bootstrap(
         self, surface: Surface, peaks: tuple[Peak, ...], names: tuple[str, ...], report: Callable[[float], None]
     ) -> IntervalsReport:
-        if self.draws < 20 or blocks(surface, self.block) < FEWEST:
+        available = count_blocks(surface, self.block)
+        if self.draws < 20 or available < FEWEST:
             raise FitError(
-                f"bootstrap of {self.draws} draws from {blocks(surface, self.block)} blocks of {self.block:g} ms: give "
+                f"bootstrap of {self.draws} draws from {available} blocks of {self.block:g} ms: give "
                 f"20 draws or more and {FEWEST} blocks or more (shorter blocks, more data, or how='profile')"
             )
         best = peaks[0].value
-        likely = _few(tuple(p for p in peaks if p.value > best - _half(self.level)))
-        drawn = bootstrap(surface, likely, self.draws, self.block, self.seed, report, self.workers)
+        likely = _select_peaks(tuple(p for p in peaks if p.value > best - _log_likelihood_drop(self.level)))
+        drawn = bootstrap_parameters(surface, likely, self.draws, self.block, self.seed, report, self.workers)
         kind = surface.problem.neuron
-        from ephysfit.neuron.declare import unflatten
-
         cells = [kind(**unflatten(kind.parameters, d)) for d in drawn]
         tail = [(1 - self.level) / 2, (1 + self.level) / 2]
 
@@ -198,7 +203,7 @@ class _Work:
             return float(low), float(high)
 
         derived = []
-        for name, (unit, meaning, read) in readings(surface).items():
+        for name, (unit, meaning, read) in find_readings(surface).items():
             values = [float(read(c)) for c in cells]
             low, high = interval(values)
             value, error = float(read(peaks[0].neuron)), float(np.std(values, ddof=1))
@@ -206,7 +211,7 @@ class _Work:
         return IntervalsReport(
             self.how,
             self.level,
-            parameters={n: interval([d[n] for d in drawn]) for n in (*names, *_stepped(surface, peaks))},
+            parameters={n: interval([d[n] for d in drawn]) for n in (*names, *_profiled_period(surface, peaks))},
             derived=tuple(derived),
             spread={n: float(np.std([d[n] for d in drawn], ddof=1)) for n in names},
             draws=self.draws,
@@ -214,7 +219,7 @@ class _Work:
         )
 
 
-def standard_errors(surface: Surface, peaks: tuple[Peak, ...]) -> dict[str, float]:
+def compute_standard_errors(surface: Surface, peaks: tuple[Peak, ...]) -> dict[str, float]:
     """Standard errors from the Fisher information, the uncertainty of the refractory period counted in.
 
     Each refractory period weighs what its top is worth; a parameter's variance is the mean of its variances plus the
@@ -225,7 +230,7 @@ def standard_errors(surface: Surface, peaks: tuple[Peak, ...]) -> dict[str, floa
     n = len(surface.free.names)
     values, spreads = [], []
     for p in peaks:
-        at = values_at(surface, p, p.q)
+        at = find_values_at(surface, p, p.q)
         slopes = surface.free.slopes(p.q[:n]).numpy()
         values.append([at[k] for k in surface.free.names])
         spreads.append(slopes**2 * np.clip(np.diag(p.covariance), 0, None))
@@ -235,68 +240,66 @@ def standard_errors(surface: Surface, peaks: tuple[Peak, ...]) -> dict[str, floa
     return {k: float(np.sqrt(v)) for k, v in zip(surface.free.names, variance, strict=True) if k not in none}
 
 
-def _few(peaks: tuple[Peak, ...]) -> tuple[Peak, ...]:
+def _select_peaks(peaks: tuple[Peak, ...]) -> tuple[Peak, ...]:
     """The best top, the shortest and the longest refractory period, and one between: more tell little more."""
     spread = sorted(peaks, key=lambda p: p.t_ref)
     chosen = (peaks[0], spread[0], spread[-1], spread[len(spread) // 2])
     return tuple({id(p): p for p in chosen}.values())
 
 
-def _half(level: float) -> float:
+def _log_likelihood_drop(level: float) -> float:
     """Drop of the log-likelihood at the end of an interval, nats."""
-    from scipy.stats import chi2
-
-    return float(chi2.ppf(level, 1)) / 2
+    return float(scipy.stats.chi2.ppf(level, 1)) / 2
 
 
-def _at(surface: Surface, name: str, z: float) -> float:
+def _value_at_coordinate(surface: Surface, name: str, z: float) -> float:
     q = torch.zeros(len(surface.free.names), dtype=torch.float64)
     q[surface.free.names.index(name)] = z
     return float(surface.free.values(q)[name])
 
 
-def _by_curvature(surface: Surface, peak: Peak, name: str, level: float) -> Ends:
+def _curvature_interval(surface: Surface, peak: Peak, name: str, level: float) -> Ends:
     """Ends that lie the quantile's number of standard errors away on the free axis; None beyond the bounds."""
     k = surface.free.names.index(name)
-    reach = np.sqrt(2 * _half(level) * max(float(peak.covariance[k, k]), 0.0))
+    reach = np.sqrt(2 * _log_likelihood_drop(level) * max(float(peak.covariance[k, k]), 0.0))
     if any(n == name for n, _ in surface.free.on_bound(peak.neuron)):
         return None, None
     ends = (float(peak.q[k]) - reach, float(peak.q[k]) + reach)
-    low, high = (None if abs(z) > EDGE else _at(surface, name, z) for z in ends)
+    low, high = (None if abs(z) > EDGE else _value_at_coordinate(surface, name, z) for z in ends)
     return low, high
 
 
-def _derived(
+def _derive_interval(
     surface: Surface, peaks: tuple[Peak, ...], name: str, unit: str, meaning: str, read: Any, level: float
 ) -> Derived:
     """A reading with its interval, by the delta method on its logarithm where it is positive."""
     weights = np.exp([p.value - peaks[0].value for p in peaks])
     weights /= weights.sum()
-    pairs = [(*slope_of(surface, p.neuron, read), p.covariance) for p in peaks]
+    pairs = [(*compute_reading_gradient(surface, p.neuron, read), p.covariance) for p in peaks]
     values = np.array([v for v, _, _ in pairs])
     variance = np.array([s @ c @ s for _, s, c in pairs])
     error = float(np.sqrt(weights @ (variance + (values - weights @ values) ** 2)))
-    value, reach = values[0], np.sqrt(2 * _half(level))
+    value, reach = values[0], np.sqrt(2 * _log_likelihood_drop(level))
     ratio = float(np.exp(min(reach * error / value, FARTHEST))) if value > 0 else np.nan
     low, high = (value / ratio, value * ratio) if value > 0 else (value - reach * error, value + reach * error)
     return Derived(name, unit, meaning, float(value), float(low), float(high), error)
 
 
-def _t_ref(surface: Surface, peaks: tuple[Peak, ...], level: float) -> dict[str, Ends]:
+def _refractory_interval(surface: Surface, peaks: tuple[Peak, ...], level: float) -> dict[str, Ends]:
     """The refractory periods whose own top is within the drop of the best, shortest and longest."""
-    kept = [p.t_ref for p in peaks if p.value > peaks[0].value - _half(level)]
-    return {n: (min(kept), max(kept)) for n in _stepped(surface, peaks)}
+    kept = [p.t_ref for p in peaks if p.value > peaks[0].value - _log_likelihood_drop(level)]
+    return {n: (min(kept), max(kept)) for n in _profiled_period(surface, peaks)}
 
 
-def _stepped(surface: Surface, peaks: tuple[Peak, ...]) -> tuple[str, ...]:
+def _profiled_period(surface: Surface, peaks: tuple[Peak, ...]) -> tuple[str, ...]:
     """The refractory period, where more than one was looked at."""
     return (surface.period,) if surface.period and len(peaks) > 1 else ()
 
 
-def _notes(fit: Fit, found: IntervalsReport, best: Peak, better: Peak | None) -> tuple[str, ...]:
+def _describe_offsets(fit: Fit, found: IntervalsReport, best: Peak, better: Peak | None) -> tuple[str, ...]:
     """Where the fit is not the top of its likelihood, in sentences."""
     notes, period = [], type(fit.neuron).name_of(Role.REFRACTORY)
-    outside = [n for n, (low, high) in found.parameters.items() if n != period and _outside(fit, n, low, high)]
+    outside = [n for n, (low, high) in found.parameters.items() if n != period and _lies_outside(fit, n, low, high)]
     if outside:
         notes.append(
             f"the fit lies outside the interval of {', '.join(outside)}: a later stage moved it away from the top of "
@@ -310,7 +313,7 @@ def _notes(fit: Fit, found: IntervalsReport, best: Peak, better: Peak | None) ->
     return tuple(notes)
 
 
-def _outside(fit: Fit, name: str, low: float | None, high: float | None) -> bool:
+def _lies_outside(fit: Fit, name: str, low: float | None, high: float | None) -> bool:
     row = {r["name"]: r for r in fit.parameters()}[name]
     value, slack = row["value"], 1e-6 * (row["high"] - row["low"])
     return not row["at_bound"] and (

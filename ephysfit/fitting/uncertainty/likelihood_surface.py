@@ -8,27 +8,25 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from ephysfit.arrays import Array, Mask
 from ephysfit.data.holding_current import SKIP
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.prior import unpacked
-from ephysfit.fitting.recording_identity import is_of
+from ephysfit.fitting.prior import unpack_symmetric
+from ephysfit.fitting.recording_identity import matches_recording
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
 from ephysfit.fitting.stage_reports import LikelihoodReport
-from ephysfit.fitting.stages.likelihood import Ascent, Likelihood, Posterior, ascend, drifts, faded
-from ephysfit.fitting.stages.refractory_period import longest
-from ephysfit.fitting.voltage_likelihood import Voltage, watched
+from ephysfit.fitting.stages.likelihood import Ascent, Likelihood, Posterior, ascend, drift_ramps, weight_by_recency
+from ephysfit.fitting.stages.refractory_period import find_longest_period
+from ephysfit.fitting.voltage_likelihood import Voltage, select_voltage_samples
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
-from ephysfit.neuron.free_parameters import Free, as_floats
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation.replay import Information, Noise, Replay, Taught
 from ephysfit.units import find_dimension
-
-Array = npt.NDArray[np.float64]
 
 #: squared standard errors in one prior width under which the likelihood does not see a direction at all
 BLIND = 1e-4
@@ -51,11 +49,11 @@ UNLIKELY = 6.0
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class HeldPosterior:
     """A posterior with some coordinates held where they are: their gradient is 0, so no step moves them."""
 
     target: Posterior
-    where: npt.NDArray[np.bool_]
+    where: Mask
 
     def value(self, q: torch.Tensor) -> float:
         return self.target.value(q)
@@ -146,7 +144,7 @@ class Surface:
                 "add hazard(self, u) to the neuron, or fit the stochastic neuron of the same family"
             )
         known = fit.provenance.data_sha256
-        if known and not is_of(known, recording):
+        if known and not matches_recording(known, recording):
             raise FitError(
                 f"{fit.cell}: {recording.source} is not what this fit was fitted to (other currents, steps or spikes); "
                 "intervals need the training data: give the same file and the same --train and --test"
@@ -159,7 +157,7 @@ class Surface:
             )
         found = fit.likelihood or LikelihoodReport()
         prior, voltage = found.prior, found.voltage
-        every = Free.of(kind, smooth_only=True).names
+        every = FreeParameters.of(kind, smooth_only=True).names
         moved = tuple(n for n in every if prior is None or n in prior.names) or every
         of = lambda values: kind(**unflatten(kind.parameters, dict(values)))  # noqa: E731
         return cls(
@@ -171,19 +169,19 @@ class Surface:
             moved,
             Voltage(**voltage.settings) if voltage else None,
             Noise(voltage.keep, voltage.spread, voltage.weight) if voltage else None,
-            unpacked(prior.precision, len(moved)) if prior and prior.precision else None,
+            unpack_symmetric(prior.precision, len(moved)) if prior and prior.precision else None,
             found.recent,
         )
 
     @cached_property
-    def free(self) -> Free:
-        return Free.of(self.problem.neuron, self.names)
+    def free(self) -> FreeParameters:
+        return FreeParameters.of(self.problem.neuron, self.names)
 
     @cached_property
     def sweeps(self) -> list[Taught]:
-        data = faded(self.problem.everything, self.recent, self.problem.dt)
-        sweeps = [replace(t, slow=drifts(len(t.spikes), len(self.drift))) for t in data]
-        return sweeps if self.voltage is None else watched(self.problem, sweeps, self.voltage)
+        data = weight_by_recency(self.problem.everything, self.recent, self.problem.dt)
+        sweeps = [replace(t, slow=drift_ramps(len(t.spikes), len(self.drift))) for t in data]
+        return sweeps if self.voltage is None else select_voltage_samples(self.problem, sweeps, self.voltage)
 
     def target(self, base: Neuron, sweeps: Sequence[Taught] | None = None) -> Posterior:
         """The posterior over some sweeps; the prior weighs what it weighs on all of them."""
@@ -195,13 +193,13 @@ class Surface:
         return Posterior(replay, chosen, strength, place, len(self.drift), precision=self.precision)
 
     @cached_property
-    def eye(self) -> Information:
+    def data_information(self) -> Information:
         """What the spikes (and the voltage, if it was fitted) say, without a prior, where the fit ended."""
         replay = Replay(self.free, self.start, self.problem.dt, self.noise)
         return replay.information(self.free.to_vector(self.start), self.sweeps, np.array(self.drift))
 
     @cached_property
-    def seen(self) -> tuple[Array, Array]:
+    def information_directions(self) -> tuple[Array, Array]:
         """Eigenvalues and eigenvectors (parameter, direction) of the information, blindest first.
 
         Parameters count in prior widths, so that an eigenvalue is how many squared standard errors one prior width
@@ -211,7 +209,7 @@ class Surface:
         z = self.free.to_vector(self.start)
         (slopes,) = (torch.autograd.functional.jacobian(self.free.axis, z).diagonal().numpy(),)
         scale = self.free.widths.numpy() / np.maximum(np.abs(slopes), 1e-12)
-        found = np.linalg.eigh(self.eye.fisher[:n, :n] * np.outer(scale, scale))
+        found = np.linalg.eigh(self.data_information.fisher[:n, :n] * np.outer(scale, scale))
         return found.eigenvalues, found.eigenvectors
 
     @cached_property
@@ -224,8 +222,8 @@ class Surface:
         rest, threshold = self.scale
         if rest is None or threshold is None:
             return ()
-        moves = {rest: self._shift(), threshold: self._stretch(rest)}
-        return tuple(n for n, by in moves.items() if self._blind(by))
+        moves = {rest: self._shift_potentials(), threshold: self._stretch_potentials(rest)}
+        return tuple(n for n, by in moves.items() if self._is_blind_to(by))
 
     @property
     def scale(self) -> tuple[str | None, str | None]:
@@ -234,11 +232,11 @@ class Surface:
         moved = self.free.names
         return (rest if rest in moved else None), (threshold if threshold in moved else None)
 
-    def _shift(self) -> dict[str, float]:
+    def _shift_potentials(self) -> dict[str, float]:
         """All potentials up by 1 mV: change of each parameter on its axis."""
         return {n: 1.0 for n in self.free.names if n in self.problem.neuron.places()}
 
-    def _stretch(self, rest: str) -> dict[str, float]:
+    def _stretch_potentials(self, rest: str) -> dict[str, float]:
         """All mV larger, potentials about rest: change of each parameter on its axis."""
         inside = self.free.to_neuron(self.free.to_vector(self.start), self.start)  # values on a bound are moved inside
         values = scalar_values(as_floats(inside))
@@ -249,24 +247,22 @@ class Surface:
             moves[n] = power * (1.0 if p.logarithmic else value)
         return moves
 
-    def _blind(self, moves: dict[str, float]) -> bool:
+    def _is_blind_to(self, moves: dict[str, float]) -> bool:
         """Whether the information along a direction is nothing but rounding."""
-        values, vectors = self.seen
+        values, vectors = self.information_directions
         v = np.array([moves.get(n, 0.0) for n in self.free.names]) / self.free.widths.numpy()
         along = float(values @ (vectors.T @ v) ** 2) / max(float(v @ v), 1e-300)
         return along < max(BLIND, ROUNDING * float(values[-1]))
 
     @cached_property
-    def fixed(self) -> npt.NDArray[np.bool_]:
+    def fixed(self) -> Mask:
         """Which coordinates, drift weights included, are held."""
         return np.array([n in self.held for n in self.free.names] + [False] * len(self.drift))
 
-    def climb(
-        self, target: Posterior, q: torch.Tensor, steps: int = 60, fixed: npt.NDArray[np.bool_] | None = None
-    ) -> Ascent:
+    def climb(self, target: Posterior, q: torch.Tensor, steps: int = 60, fixed: Mask | None = None) -> Ascent:
         """To the top from `q`, with the blind directions held and, if said, more."""
         where = self.fixed if fixed is None else self.fixed | fixed
-        return ascend(Held(target, where), q, steps=steps, tolerance=CLOSE)  # type: ignore[arg-type]
+        return ascend(HeldPosterior(target, where), q, steps=steps, tolerance=CLOSE)  # type: ignore[arg-type]
 
     def peak(self, base: Neuron, q: torch.Tensor) -> Peak:
         """The top with the refractory period of `base`."""
@@ -276,7 +272,12 @@ class Surface:
         neuron = as_floats(self.free.to_neuron(found.z[:n], base))
         t_ref = float(base.refractory_ms) if self.period else float("nan")
         return Peak(
-            t_ref, neuron, found.z, found.value, target, covariance(found.information.fisher, self.fixed)[:n, :n]
+            t_ref,
+            neuron,
+            found.z,
+            found.value,
+            target,
+            invert_information(found.information.fisher, self.fixed)[:n, :n],
         )
 
     @property
@@ -298,7 +299,8 @@ class Surface:
         first = self.top()
         if self.period is None:
             return (first,)
-        found, limit, better = [first], longest(self.problem, self.problem.neuron.parameters[self.period].high), None
+        limit = find_longest_period(self.problem, self.problem.neuron.parameters[self.period].high)
+        found, better = [first], None
         for way in (-1, 1):
             here, k, tried = first, round(first.t_ref / self.problem.dt), 0
             while 0 < k + way <= limit and here.value > first.value - UNLIKELY and tried < MOST:
@@ -316,7 +318,7 @@ class Surface:
         return tuple(sorted((p for p in found if p.value > first.value - UNLIKELY), key=lambda p: -p.value))
 
 
-def covariance(fisher: Array, held: npt.NDArray[np.bool_]) -> Array:
+def invert_information(fisher: Array, held: Mask) -> Array:
     """Inverse of the information over what is not held; 0 for what is.
 
     Each parameter counts in its own information, so that a direction of little is not taken for one of none.
@@ -329,7 +331,7 @@ def covariance(fisher: Array, held: npt.NDArray[np.bool_]) -> Array:
     return out
 
 
-def values_at(surface: Surface, peak: Peak, q: torch.Tensor) -> dict[str, float]:
+def find_values_at(surface: Surface, peak: Peak, q: torch.Tensor) -> dict[str, float]:
     """All scalar parameters at coordinates `q` of a peak."""
     n = len(surface.free.names)
     return scalar_values(as_floats(surface.free.to_neuron(q[:n], peak.neuron)))

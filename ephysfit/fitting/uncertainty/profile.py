@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+import scipy.stats
 import torch
 
-from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, covariance
+from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, invert_information
 
 #: free coordinates beyond which a value counts as on its bound (a share of 2e-3 of the range)
 EDGE = 6.2
@@ -28,7 +29,7 @@ class Side:
     at_bound: bool
 
 
-def profile(
+def compute_profile(
     surface: Surface,
     peaks: tuple[Peak, ...],
     best: float,
@@ -38,14 +39,12 @@ def profile(
     workers: int,
 ) -> dict[str, tuple[Side, Side]]:
     """Ends of the profile interval of each name, over all refractory periods."""
-    from scipy.stats import chi2
-
-    limit = sqrt(float(chi2.ppf(level, 1)))
+    limit = sqrt(float(scipy.stats.chi2.ppf(level, 1)))
     index = {n: k for k, n in enumerate(surface.free.names)}
     done = [0]
 
     def one(name: str) -> tuple[str, tuple[Side, Side]]:
-        ends = [_ends(surface, p, index[name], limit, max(best - p.value, 0.0)) for p in peaks]
+        ends = [_find_ends(surface, p, index[name], limit, max(best - p.value, 0.0)) for p in peaks]
         done[0] += 1
         report(done[0] / len(names))
         known = [e for e in ends if e is not None]
@@ -55,15 +54,15 @@ def profile(
         return dict(pool.map(one, names))
 
 
-def _ends(surface: Surface, peak: Peak, k: int, limit: float, behind: float) -> tuple[Side, Side] | None:
+def _find_ends(surface: Surface, peak: Peak, k: int, limit: float, behind: float) -> tuple[Side, Side] | None:
     """Both ends at one refractory period, which is `behind` the best by so many nats; None where it is too far."""
     if sqrt(2 * behind) >= limit:
         return None
     target = sqrt(limit**2 - 2 * behind)
-    return _side(surface, peak, k, target, -1), _side(surface, peak, k, target, 1)
+    return _find_end(surface, peak, k, target, -1), _find_end(surface, peak, k, target, 1)
 
 
-def _side(surface: Surface, peak: Peak, k: int, target: float, way: int) -> Side:
+def _find_end(surface: Surface, peak: Peak, k: int, target: float, way: int) -> Side:
     """Walk out along one coordinate, the others following, until the root of twice the drop meets its target."""
     q = peak.q.clone()
     q[k] = float(np.clip(float(q[k]), -EDGE, EDGE))  # on a bound all coordinates beyond are one value
@@ -74,9 +73,9 @@ def _side(surface: Surface, peak: Peak, k: int, target: float, way: int) -> Side
     for _ in range(TRIES):
         ahead = z + way * min(max(step, 1e-3), LONGEST)
         ahead = edge if way * (ahead - edge) > 0 else ahead
-        there, found = _root(surface, peak, k, ahead, q)
+        there, found = _signed_root(surface, peak, k, ahead, q)
         if found >= target:
-            return Side(_between(surface, peak, k, target, (z, root, q), (ahead, found)), at_bound=False)
+            return Side(_interpolate_end(surface, peak, k, target, (z, root, q), (ahead, found)), at_bound=False)
         if ahead == edge:
             return Side(edge, at_bound=True)
         gained = max(found - root, 1e-3)
@@ -85,7 +84,7 @@ def _side(surface: Surface, peak: Peak, k: int, target: float, way: int) -> Side
     return Side(z, at_bound=False)
 
 
-def _between(
+def _interpolate_end(
     surface: Surface, peak: Peak, k: int, target: float, inner: tuple[float, float, torch.Tensor],
     outer: tuple[float, float],
 ) -> float:  # fmt: skip
@@ -96,7 +95,7 @@ def _between(
         middle = z + float(np.clip(share, 0.05, 0.95)) * (far - z)
         if far_root - target < EXACT:
             return far
-        there, found = _root(surface, peak, k, middle, q)
+        there, found = _signed_root(surface, peak, k, middle, q)
         if abs(found - target) < EXACT:
             return middle
         if found < target:
@@ -106,23 +105,23 @@ def _between(
     return z + float(np.clip((target - root) / max(far_root - root, 1e-9), 0.0, 1.0)) * (far - z)
 
 
-def _root(surface: Surface, peak: Peak, k: int, z: float, q: torch.Tensor) -> tuple[torch.Tensor, float]:
+def _signed_root(surface: Surface, peak: Peak, k: int, z: float, q: torch.Tensor) -> tuple[torch.Tensor, float]:
     """Root of twice the drop with one coordinate held at `z`, the others on top; they begin where they would follow."""
     held = np.zeros(len(q), dtype=bool)
     held[k] = True
     begin = q.clone()
     begin[k] = z
-    following = begin + (z - float(q[k])) * _tangent(surface, peak, k, q)
+    following = begin + (z - float(q[k])) * _following_direction(surface, peak, k, q)
     values = [peak.target.value(b) for b in (begin, following)]
     found = surface.climb(peak.target, following if values[1] > values[0] else begin, steps=STEPS, fixed=held)
     return found.z, sqrt(max(2 * (peak.value - found.value), 0.0))
 
 
-def _tangent(surface: Surface, peak: Peak, k: int, q: torch.Tensor) -> torch.Tensor:
+def _following_direction(surface: Surface, peak: Peak, k: int, q: torch.Tensor) -> torch.Tensor:
     """How the other coordinates follow one that is moved: by the information where they are."""
     fisher = peak.target.information(q).fisher
     fixed = surface.fixed.copy()
     fixed[k] = True
-    moves = -covariance(fisher, fixed) @ fisher[:, k]
+    moves = -invert_information(fisher, fixed) @ fisher[:, k]
     moves[fixed] = 0.0
     return torch.from_numpy(moves)

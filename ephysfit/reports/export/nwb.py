@@ -15,9 +15,10 @@ from ephysfit.data.nwb_write import append_fit
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.recording_identity import is_of
+from ephysfit.fitting.recording_identity import matches_recording
 from ephysfit.metrics.metric import METRICS
-from ephysfit.metrics.score import Score, score
+from ephysfit.metrics.score import score
+from ephysfit.metrics.score_result import Score
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation.simulate import Simulation
 
@@ -104,7 +105,7 @@ def _select_unseen_sweeps(fit: Fit, path: Path) -> Recording:
     if not trained & {s.name for s in recording.sweeps}:
         return recording
     train, test = recording.split()
-    if is_of(fit.provenance.data_sha256, train):
+    if matches_recording(fit.provenance.data_sha256, train):
         return test
     raise FitError(
         f"{path}: the sweeps that were not used by the fit are unknown (it was not trained on the training sweeps "

@@ -11,7 +11,7 @@ from ephysfit.arrays import Trace, Train, Trains
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.metrics.reliability import reliability
 from ephysfit.metrics.trains import cut
-from ephysfit.metrics.variance import mean_rate, smoothed
+from ephysfit.metrics.variance import mean_rate, smooth_trains
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures.style import INK, MUTED, READOUT, add_legend, add_legend_above, draw_curve, set_title
 
@@ -31,7 +31,7 @@ RUNS = 60
 def draw_psth(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
     """Draw the smoothed rate of the recorded repeats (mean ± standard error) and of the model."""
     first, last = max(start - 5 * SIGMA, 0.0), min(stop + 5 * SIGMA, evidence.stimulus.duration)
-    rows = smoothed(cut(list(evidence.repeats), first, last), last - first, SIGMA)
+    rows = smooth_trains(cut(list(evidence.repeats), first, last), last - first, SIGMA)
     own = mean_rate(cut(list(evidence.runs(evidence.many)), first, last), last - first, SIGMA)
     times = first + np.arange(rows.shape[1]) + 0.5
     mean = rows.mean(0)
