@@ -18,7 +18,7 @@ from ephysfit.data.holding_current import LEAD
 from ephysfit.data.recording import Recording
 from ephysfit.data.repeats import Stimulus
 from ephysfit.metrics.coincidence import gamma, gamma_over_reliability, md_star
-from ephysfit.metrics.matching import match_runs
+from ephysfit.metrics.matching import list_presented, match_runs
 from ephysfit.metrics.trains import cut
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role

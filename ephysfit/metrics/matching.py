@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ephysfit.arrays import Train
-from ephysfit.data.holding_current import find_unsettled_time
+from ephysfit.data.holding_current import find_holding_current, find_unsettled_time
 from ephysfit.errors import ScoreError
 from ephysfit.metrics.trains import check_duration, check_trains, cut
 
