@@ -31,7 +31,7 @@ CHECKED: list[str] = []
 def check_axes(function: FunctionType) -> Callable:
     """The function, with its arguments and its result held to the axes that their annotations name."""
     named = {k: v for k, v in function.__annotations__.items() if AXES.search(v if isinstance(v, str) else repr(v))}
-    if not named:
+    if not named or function.__name__ == "__init__":  # a record converts what it is given
         return function
     function.__annotations__ = named
     CHECKED.append(f"{function.__module__}.{function.__qualname__}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ephysfit.arrays import Array, Float64
-from ephysfit.files import without_nan
+from ephysfit.files import replace_nan
 from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.weights import jackknife_variance, leave_one_out_weights, ratio
@@ -46,7 +46,7 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; NaN becomes None."""
-        return {k: without_nan(v) for k, v in vars(self).items()}
+        return {k: replace_nan(v) for k, v in vars(self).items()}
 
 
 def count_repeats_and_runs(stimuli: Sequence[Scored]) -> tuple[int, int]:

@@ -304,7 +304,7 @@ class TestTypes:
         lab.stimulus("i", amps(), sweep_number=0)
         recording = load(self.plain(lab.save(), "volts", "amperes"))
         assert recording.n_spikes == 2
-        assert "look of the traces" in recording.facts["clamp"]
+        assert "judged by the traces" in recording.facts["clamp"]
 
     def test_voltage_clamp_under_that_type_is_refused(self, tmp_path):
         rows = command(-20)
