@@ -13,7 +13,7 @@ from torch import Tensor
 from ephysfit.errors import NeuronError, NotAffineError, SimulationError, near
 from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.bounds import impossible, outside
-from ephysfit.neuron.declaration_errors import BREAKS, refuse_undeclared, told
+from ephysfit.neuron.declaration_errors import BREAKS, explain_error, refuse_undeclared
 from ephysfit.neuron.declare import Neuron, flatten, pack_state
 from ephysfit.neuron.dimensions import check_units
 from ephysfit.neuron.free_parameters import Free, as_floats
@@ -27,7 +27,7 @@ from ephysfit.simulation.engines.decoupled import decoupled
 from ephysfit.simulation.engines.pmbc import pmbc
 from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.engines.speculate import speculate
-from ephysfit.simulation.reference import at_rest, integrated, plain, slopes
+from ephysfit.simulation.reference import advance, compute_rest_state, compute_slopes, integrate
 from ephysfit.simulation.surrogate import Surrogate
 
 #: levels of input that are tried to make a neuron spike, pA
@@ -142,7 +142,7 @@ def _try(neuron: type[Neuron], name: str, part: Callable[[type[Neuron]], str]) -
     except _DoesNotApplyError as reason:
         return Finding(name, None, str(reason))
     except BREAKS as error:
-        return Finding(name, False, told(error))
+        return Finding(name, False, explain_error(error))
 
 
 def _units(neuron: type[Neuron]) -> str:
@@ -152,7 +152,7 @@ def _units(neuron: type[Neuron]) -> str:
 
 def _only_declared(neuron: type[Neuron]) -> str:
     cell = as_floats(neuron.start())
-    x = pack_state(neuron, at_rest(cell))
+    x = pack_state(neuron, compute_rest_state(cell))
     for equation, given in (("flow", cell.flow(x, *_no_input(neuron))), ("jump", cell.jump(x))):
         refuse_undeclared(neuron, equation, given)
         flatten({k: neuron.states[k] for k in given}, given)
@@ -172,16 +172,18 @@ def _symbolic(neuron: type[Neuron]) -> str:
 
 def _rests(neuron: type[Neuron]) -> str:
     cell = as_floats(neuron.start())
-    x = at_rest(cell)
+    x = compute_rest_state(cell)
     margin = float(cell.margin(pack_state(neuron, x)))
     if margin >= 0:
         raise NeuronError(f"at rest the margin is {margin:g} mV; it must be below 0, or the neuron spikes unasked")
-    moves = max((abs(v) / max(abs(x[n]), 1.0) for n, v in slopes(cell, x, _no_input(neuron)).items()), default=0.0)
+    moves = max(
+        (abs(v) / max(abs(x[n]), 1.0) for n, v in compute_slopes(cell, x, _no_input(neuron)).items()), default=0.0
+    )
     if moves < 1e-9:
         return "a fixed point without input"
     if neuron.drifts:
         return f"moves without input: {neuron.drifts}"
-    later = integrated(cell, x, _no_input(neuron), 500.0, 10_000, set())
+    later = advance(cell, x, _no_input(neuron), 500.0, 10_000, set())
     after = float(cell.margin(pack_state(neuron, later)))
     if not abs(after - margin) < 0.05 * abs(margin):
         raise NeuronError(
@@ -243,7 +245,7 @@ def _step_is_flow(neuron: type[Neuron]) -> str:
         bounds = neuron.parameters[period]
         cell = cell.replace(**{period: min(max(5 * DT, bounds.low), bounds.high)})
     current, forced = _noise(neuron, 0.5 * _quiet(neuron), 1, 120), (20, 21, 47, 90)
-    fine = plain(cell, current[0, 0].numpy(), DT, forced=forced)
+    fine = integrate(cell, current[0, 0].numpy(), DT, forced=forced)
     scale = {n: max(np.ptp(fine.states[n]), 1e-3) for n in equations(neuron).states}
     coarse, finer = (_apart(cell, current, forced, fine.states, scale, cut) for cut in (1, 4))
     if is_affine(neuron):

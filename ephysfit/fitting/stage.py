@@ -20,7 +20,7 @@ from ephysfit.fitting.prior import Prior
 from ephysfit.fitting.stage_reports import Reports
 from ephysfit.neuron.declare import Neuron, scalar_values
 from ephysfit.neuron.roles import Role
-from ephysfit.simulation.replay import Taught
+from ephysfit.simulation.replay import ReplaySweep
 
 #: fewer recorded spikes than this carry no fit
 MINIMUM_SPIKES = 5
@@ -153,21 +153,21 @@ class Problem:
         return tuple(out)
 
     @cached_property
-    def train(self) -> list[Taught]:
+    def train(self) -> list[ReplaySweep]:
         """Sweeps with the validation blocks left out of the likelihood (they are still replayed)."""
         return self._taught([m & ~h for m, h in zip(self.counted, self.held_out, strict=True)])
 
     @cached_property
-    def validate(self) -> list[Taught]:
+    def validate(self) -> list[ReplaySweep]:
         """Sweeps where only the validation blocks count."""
         return self._taught([m & h for m, h in zip(self.counted, self.held_out, strict=True)])
 
     @cached_property
-    def everything(self) -> list[Taught]:
+    def everything(self) -> list[ReplaySweep]:
         """Sweeps where all counted samples count: for the last refit, once choices are made."""
         return self._taught(list(self.counted))
 
-    def _taught(self, masks: list[npt.NDArray[np.bool_]]) -> list[Taught]:
+    def _taught(self, masks: list[npt.NDArray[np.bool_]]) -> list[ReplaySweep]:
         current, spikes = self.trials.current[0].numpy(), self.trials.spikes[0].numpy()
         rows = zip(current, spikes, masks, self.lengths, strict=True)
         return [self._run_up(i[:n], s[:n], m[:n]) for i, s, m, n in rows]
@@ -177,11 +177,11 @@ class Problem:
         """Per sweep the steps up to its last usable sample; what follows pads it to the longest sweep."""
         return tuple(int(np.flatnonzero(v)[-1]) + 1 if v.any() else 1 for v in self.trials.valid[0].numpy())
 
-    def _run_up(self, current: npt.NDArray, spikes: npt.NDArray, mask: npt.NDArray) -> Taught:
+    def _run_up(self, current: npt.NDArray, spikes: npt.NDArray, mask: npt.NDArray) -> ReplaySweep:
         """A sweep with its holding level before it, replayed but not counted: the neuron begins where the cell did."""
         before = lead(current, self.dt)
         silent = np.zeros(len(before), np.uint8)
-        return Taught(
+        return ReplaySweep(
             np.ascontiguousarray(np.r_[before, current][:, None]),
             np.r_[silent, spikes.astype(np.uint8)],
             np.r_[silent, mask.astype(np.uint8)],

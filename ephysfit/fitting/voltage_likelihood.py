@@ -14,7 +14,7 @@ from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stage_reports import VoltageReport
 from ephysfit.neuron.declare import Neuron, has_potential
 from ephysfit.neuron.free_parameters import Free
-from ephysfit.simulation.replay import Noise, Replay, Taught
+from ephysfit.simulation.replay import Noise, Replay, ReplaySweep
 
 Array = npt.NDArray[np.float64]
 
@@ -96,7 +96,7 @@ def admit_voltage(neuron: type[Neuron]) -> None:
         )
 
 
-def watched(problem: Problem, sweeps: Sequence[Taught], how: Voltage) -> list[Taught]:
+def watched(problem: Problem, sweeps: Sequence[ReplaySweep], how: Voltage) -> list[ReplaySweep]:
     """The sweeps of a problem with their voltage, and which of its samples count.
 
     Raises
@@ -112,7 +112,7 @@ def watched(problem: Problem, sweeps: Sequence[Taught], how: Voltage) -> list[Ta
     return [_with_voltage(problem.dt, s, t, len(t.spikes) - n, how) for s, t, n in rows]
 
 
-def _with_voltage(dt: float, sweep: Sweep, taught: Taught, first: int, how: Voltage) -> Taught:
+def _with_voltage(dt: float, sweep: Sweep, taught: ReplaySweep, first: int, how: Voltage) -> ReplaySweep:
     """`first`: the step of the replay with which the sweep begins, after its run-up."""
     if sweep.voltage is None:
         return taught
@@ -127,7 +127,7 @@ def _with_voltage(dt: float, sweep: Sweep, taught: Taught, first: int, how: Volt
     sampled[::apart] = True
     watch = np.where(good & sampled, np.uint8(1), np.uint8(0))
     watch[apart:][(watch[apart:] > 0) & (watch[:-apart] > 0) & _unbroken(good, apart)] = 2
-    return replace(taught, voltage=np.nan_to_num(voltage), watch=watch)
+    return replace(taught, voltage=np.nan_to_num(voltage), compared=watch)
 
 
 def _unbroken(good: npt.NDArray[np.bool_], apart: int) -> npt.NDArray[np.bool_]:
@@ -154,7 +154,7 @@ def _away(sweep: Sweep, how: Voltage, dt: float, n: int) -> npt.NDArray[np.bool_
     return good
 
 
-def noise_of(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage) -> Noise:
+def noise_of(free: Free, cell: Neuron, dt: float, sweeps: Sequence[ReplaySweep], how: Voltage) -> Noise:
     """Size and memory of what the recorded voltage differs from a cell's by.
 
     Raises
@@ -181,13 +181,15 @@ def _correlation(before: Array, after: Array) -> float:
     return float(np.clip(float(before @ after) / max(float(before @ before), 1e-12), 0.0, LONGEST))
 
 
-def _pairs(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage) -> tuple[Array, Array, Array]:
+def _pairs(
+    free: Free, cell: Neuron, dt: float, sweeps: Sequence[ReplaySweep], how: Voltage
+) -> tuple[Array, Array, Array]:
     """Errors and those of the samples after them, where one follows, and all errors; mV."""
     apart = max(round(how.every / dt), 1)
     found = Replay(free, cell, dt).misses(free.to_vector(cell), list(sweeps))
     parts = []
     for s, miss in zip(sweeps, found, strict=True):
-        _, watch = s.seen
+        _, watch = s.compared_voltage
         used = s.use > 0
         follows = np.flatnonzero((watch == 2) & used)
         parts.append((miss[follows - apart], miss[follows], miss[(watch > 0) & used]))
@@ -195,14 +197,16 @@ def _pairs(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: V
     return a, b, c
 
 
-def summary(free: Free, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage, noise: Noise) -> VoltageReport:
+def summary(
+    free: Free, cell: Neuron, dt: float, sweeps: Sequence[ReplaySweep], how: Voltage, noise: Noise
+) -> VoltageReport:
     """What a fit keeps of its voltage: settings, noise, and how much of the voltage the neuron explains."""
     before, after, errors = _pairs(free, cell, dt, sweeps, how)
     sure, first = noise.precision / noise.weight, len(errors) - len(after)
     unforetold = after - noise.keep * before
     total = sure * (unforetold @ unforetold + (1 - noise.keep**2) * (errors @ errors - after @ after))
     total -= len(errors) * np.log(sure / (2 * np.pi)) + first * np.log(1 - noise.keep**2)
-    seen = np.concatenate([s.seen[0][(s.seen[1] > 0) & (s.use > 0)] for s in sweeps])
+    seen = np.concatenate([s.compared_voltage[0][(s.compared_voltage[1] > 0) & (s.use > 0)] for s in sweeps])
     return VoltageReport(
         settings=dict(vars(how)),
         keep=noise.keep,

@@ -7,10 +7,10 @@ from typing import Any
 
 from ephysfit.kernels import signature, templates
 from ephysfit.kernels.background_build import Order
-from ephysfit.kernels.kernel_files import module, written
+from ephysfit.kernels.kernel_files import module, store_source
 from ephysfit.kernels.tiles import vectors_work
 from ephysfit.kernels.variant import Variant
-from ephysfit.neuron.declaration_cache import kept
+from ephysfit.neuron.declaration_cache import remembered_on_disk
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.fingerprint import digest
 
@@ -41,7 +41,7 @@ def source(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
     return header.rstrip("\n") + "\n" + _woven(neuron, kernel, variant)
 
 
-@kept
+@remembered_on_disk
 def _woven(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
     from ephysfit.kernels.writer import woven
 
@@ -64,7 +64,7 @@ def sizes(neuron: type[Neuron], variant: Variant) -> tuple[int, int]:
 def order(neuron: type[Neuron], name: str, variant: Variant, current: str = "float64") -> Order:
     """What a worker needs to compile a kernel for currents of this type."""
     types = signature.types(name, variant.element, current)
-    return Order(written(name, source(neuron, name, variant)), name, types)
+    return Order(store_source(name, source(neuron, name, variant)), name, types)
 
 
 @cache

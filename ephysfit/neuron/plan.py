@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cache
 
-from ephysfit.neuron.declaration_cache import kept
+from ephysfit.neuron.declaration_cache import remembered_on_disk
 from ephysfit.neuron.declare import Neuron
 
 
@@ -63,7 +63,7 @@ def plan(neuron: type[Neuron]) -> Plan:
     return Plan(*_plan(neuron))
 
 
-@kept
+@remembered_on_disk
 def _plan(neuron: type[Neuron]) -> tuple:
     from ephysfit.neuron.planning import read
 

@@ -14,7 +14,7 @@ from ephysfit.data.resampling import on_steps
 from ephysfit.data.trials import Trials
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.free_parameters import Free
-from ephysfit.simulation.replay import Replay, Taught
+from ephysfit.simulation.replay import Replay, ReplaySweep
 
 #: fewer intervals than this say nothing
 FEWEST = 10
@@ -82,12 +82,12 @@ def rescaled(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: int =
     return Rescaled(quantiles, float(kstest(quantiles, "uniform").statistic), 1.358 / sqrt(n))
 
 
-def _taught(trials: Trials, k: int) -> Taught:
+def _taught(trials: Trials, k: int) -> ReplaySweep:
     current, spikes, valid = (t[0, k].numpy() for t in (trials.current, trials.spikes, trials.valid))
-    return Taught(np.ascontiguousarray(current[:, None]), spikes.astype(np.uint8), valid.astype(np.uint8))
+    return ReplaySweep(np.ascontiguousarray(current[:, None]), spikes.astype(np.uint8), valid.astype(np.uint8))
 
 
-def _intervals(expected: Trace, sweep: Taught, held: int, skip: int, rng: np.random.Generator) -> Trace:
+def _intervals(expected: Trace, sweep: ReplaySweep, held: int, skip: int, rng: np.random.Generator) -> Trace:
     """Hazard integrated over the free steps of each interval that is valid throughout."""
     at = np.flatnonzero(sweep.spikes)
     total = np.concatenate([[0.0], np.cumsum(expected)])

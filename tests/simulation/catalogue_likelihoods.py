@@ -18,7 +18,7 @@ from ephysfit.models import catalogue
 from ephysfit.neuron.free_parameters import Free
 from ephysfit.neuron.stepping import step
 from ephysfit.simulation.engines.sequential import sequential
-from ephysfit.simulation.replay import Replay, Taught
+from ephysfit.simulation.replay import Replay, ReplaySweep
 
 STEPS, DT = 120, 0.2
 SPIKES = (15, 40, 44, 45, 90)
@@ -28,7 +28,7 @@ def sweep(inputs, gain, seed=0):
     raster = np.zeros(STEPS, np.uint8)
     raster[list(SPIKES)] = 1
     rng = np.random.default_rng(seed)
-    return Taught(gain * (90.0 + 60.0 * rng.standard_normal((STEPS, inputs))), raster, rng.integers(0, 3, STEPS))
+    return ReplaySweep(gain * (90.0 + 60.0 * rng.standard_normal((STEPS, inputs))), raster, rng.integers(0, 3, STEPS))
 
 
 def log_rates(free, base, z, taught):

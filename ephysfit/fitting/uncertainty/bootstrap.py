@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, values_at
-from ephysfit.simulation.replay import Taught
+from ephysfit.simulation.replay import ReplaySweep
 
 
 def bootstrap(
@@ -51,7 +51,7 @@ def blocks(surface: Surface, block: float) -> int:
     return len(_pieces(surface, block))
 
 
-def _climbed(surface: Surface, peak: Peak, sweeps: list[Taught]) -> tuple[float, dict[str, float]]:
+def _climbed(surface: Surface, peak: Peak, sweeps: list[ReplaySweep]) -> tuple[float, dict[str, float]]:
     found = surface.climb(surface.target(peak.neuron, sweeps), peak.q, steps=25)
     return found.value, values_at(surface, peak, found.z)
 
@@ -67,7 +67,9 @@ def _pieces(surface: Surface, block: float) -> list[tuple[int, int, int]]:
     return out
 
 
-def _drawn(sweeps: list[Taught], pieces: list[tuple[int, int, int]], rng: np.random.Generator) -> list[Taught]:
+def _drawn(
+    sweeps: list[ReplaySweep], pieces: list[tuple[int, int, int]], rng: np.random.Generator
+) -> list[ReplaySweep]:
     """The sweeps with each block counted as often as it was drawn."""
     use = [np.zeros_like(s.use) for s in sweeps]
     for k in rng.integers(len(pieces), size=len(pieces)):

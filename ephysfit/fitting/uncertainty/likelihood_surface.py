@@ -25,7 +25,7 @@ from ephysfit.fitting.voltage_likelihood import Voltage, watched
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free_parameters import Free, as_floats
 from ephysfit.neuron.roles import Role
-from ephysfit.simulation.replay import Information, Noise, Replay, Taught
+from ephysfit.simulation.replay import Information, Noise, Replay, ReplaySweep
 from ephysfit.units import dimension
 
 Array = npt.NDArray[np.float64]
@@ -180,12 +180,12 @@ class Surface:
         return Free.of(self.problem.neuron, self.names)
 
     @cached_property
-    def sweeps(self) -> list[Taught]:
+    def sweeps(self) -> list[ReplaySweep]:
         data = faded(self.problem.everything, self.recent, self.problem.dt)
         sweeps = [replace(t, slow=drifts(len(t.spikes), len(self.drift))) for t in data]
         return sweeps if self.voltage is None else watched(self.problem, sweeps, self.voltage)
 
-    def target(self, base: Neuron, sweeps: Sequence[Taught] | None = None) -> Posterior:
+    def target(self, base: Neuron, sweeps: Sequence[ReplaySweep] | None = None) -> Posterior:
         """The posterior over some sweeps; the prior weighs what it weighs on all of them."""
         replay = Replay(self.free, base, self.problem.dt, self.noise)
         chosen = list(self.sweeps if sweeps is None else sweeps)
