@@ -38,14 +38,15 @@ def source(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
         arguments=given,
         imports="\n".join(f"{n} = v.{n}" for n in EXPORTED),
     )
-    return header.rstrip("\n") + "\n" + _woven(neuron, kernel, variant)
+    return header.rstrip("\n") + "\n" + _write_body(neuron, kernel, variant)
 
 
 @remembered_on_disk
-def _woven(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
-    from ephysfit.kernels.writer import woven
+def _write_body(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
+    # sympy, which takes half a second to import, is only needed for a kernel that is not on disk yet
+    from ephysfit.kernels.writer import write_kernel
 
-    return woven(neuron, kernel, variant)
+    return write_kernel(neuron, kernel, variant)
 
 
 @cache

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from catalogue_gradients import beginning
 
-from ephysfit.kernels.writer import FAINT, HIGHEST
+from ephysfit.kernels.likelihood_writer import FAINT
+from ephysfit.kernels.slot_writer import HIGHEST
 from ephysfit.models import catalogue
 from ephysfit.neuron.free_parameters import Free
 from ephysfit.neuron.stepping import step
