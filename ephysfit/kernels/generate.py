@@ -38,7 +38,8 @@ def source(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
         arguments=given,
         imports="\n".join(f"{n} = v.{n}" for n in EXPORTED),
     )
-    return header.rstrip("\n") + "\n" + _write_body(neuron, kernel, variant)
+    body: str = _write_body(neuron, kernel, variant)
+    return header.rstrip("\n") + "\n" + body
 
 
 @remembered_on_disk

@@ -40,7 +40,7 @@ def remembered_on_disk(read: Callable[..., Any]) -> Callable[..., Any]:
     return found
 
 
-def _name(what: str, neuron: type[Neuron], words: tuple) -> str:
+def _name(what: str, neuron: type[Neuron], words: tuple[Any, ...]) -> str:
     """Of its file; empty where the declaration has no hash."""
     key = fingerprint_of(neuron)
     if key is None:

@@ -136,7 +136,7 @@ def _describe_array(value: np.ndarray, visited: dict[int, int]) -> Iterator[str]
     yield f"{value.dtype} {value.shape} {value.tobytes().hex()}"
 
 
-def _describe_partial(value: partial, visited: dict[int, int]) -> Iterator[str]:
+def _describe_partial(value: partial[Any], visited: dict[int, int]) -> Iterator[str]:
     yield from _describe_each([value.func, value.args, value.keywords], visited)
 
 
