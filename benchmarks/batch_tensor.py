@@ -29,7 +29,7 @@ from ephysfit.fitting.stages import Likelihood, Passive
 from ephysfit.models import ALIF
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import Free
-from ephysfit.reports.evidence import gather
+from ephysfit.reports.evidence import gather_evidence
 from ephysfit.simulation.adjoint import van_rossum_loss
 from ephysfit.simulation.surrogate import Surrogate
 from ephysfit.synthetic import draw, recording
@@ -108,7 +108,7 @@ def whole(seconds: float, cells: int = 4) -> tuple[float, float]:
         began = time.process_time()
         found = fit(train, ALIF, stages, dt=DT)
         fitted = time.process_time()
-        gather(found, test, train)
+        gather_evidence(found, test, train)
         spent.append((fitted - began, time.process_time() - fitted))
     by_likelihood, scoring = np.median(spent[1:], axis=0)
     return float(by_likelihood), float(scoring)

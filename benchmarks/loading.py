@@ -31,7 +31,7 @@ from ephysfit.data import nwb_index
 from ephysfit.data.contents import contents
 from ephysfit.data.leaks import find_leaks
 from ephysfit.data.loading import load
-from ephysfit.data.quality import checked
+from ephysfit.data.quality import check_recording
 from ephysfit.data.recording import Recording
 
 RATE = 20_000.0
@@ -82,7 +82,7 @@ def with_pynwb(path: Path, name: str | None = None) -> Any:
 def measured(path: Path, sweeps: int) -> None:
     """The table."""
     name = f"data_{sweeps // 2:05d}_AD0"
-    forget = nwb_index._SEEN.clear
+    forget = nwb_index._INDICES.clear
     rows = {
         "pynwb: open": best(lambda: with_pynwb(path), times=1),
         "pynwb: open, one sweep": best(lambda: with_pynwb(path, name), times=1),
@@ -124,7 +124,7 @@ def _steps(minutes: int) -> tuple[dict[str, float], float]:
     for label, work in (
         ("spikes", lambda r: r.with_spikes()),
         ("leak", lambda r: (find_leaks(r.sweeps), r)[1]),
-        ("sanity", lambda r: checked(r)),
+        ("sanity", lambda r: check_recording(r)),
     ):
         begin = time.process_time()
         recording = work(recording)

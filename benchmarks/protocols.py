@@ -23,7 +23,7 @@ from typing import Any
 import accuracy
 
 import ephysfit as ef
-from ephysfit.data.recording import Recording, join
+from ephysfit.data.recording import Recording, join_recordings
 from ephysfit.errors import EphysfitError
 from ephysfit.models import AIGIF, ALIF
 
@@ -69,7 +69,7 @@ def steps_jobs() -> Iterator[Job]:
         path = accuracy.RAPHE / FOLDERS.get(cell, "none") / "current_steps.abf"
         if path.exists():
             steps = ef.load(path)
-            for what, train in {"noise": noise, "steps": steps, "both": join([noise, steps])}.items():
+            for what, train in {"noise": noise, "steps": steps, "both": join_recordings([noise, steps])}.items():
                 yield f"steps {cell} {what}", lambda train=train, test=test: scored(train, test)
 
 

@@ -44,7 +44,7 @@ def explorer(*what: object, picture: Path) -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
         view = browser.new_page(viewport={"width": 1280, "height": 860})
         view.goto(page.url)
-        view.wait_for_selector(".knobs .head")
+        view.wait_for_selector(".sliders .head")
         view.wait_for_timeout(3000)
         view.screenshot(path=str(picture))
         browser.close()

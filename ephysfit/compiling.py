@@ -1,4 +1,4 @@
-"""`compiled`: numba's ``njit`` whose machine code is kept as `disk_cache` keeps things.
+"""`compiled`: numba's ``njit`` with machine code stored by `disk_cache`.
 
 numba's own ``cache=True`` writes into the installation, which need not be writable; it ends in a traceback where a file
 is damaged or no folder can be written, and loses entries where two processes write at once.
@@ -24,9 +24,9 @@ from numba.core.serialize import dumps
 from ephysfit import disk_cache
 from ephysfit.errors import CacheWarning
 
-#: this module's source, which says how numba is asked
+#: hash of this module's source, which determines how numba is called
 _OURS = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-#: machine code of another of these is another
+#: machine code is valid for these versions only
 _VERSIONS = f"{sys.version} {numba.__version__} {llvmlite.__version__} {_OURS}"
 
 
@@ -36,7 +36,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     Parameters
     ----------
     **options
-        Of ``numba.njit``.
+        Options of ``numba.njit``.
 
     Examples
     --------
@@ -45,9 +45,10 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
+        """Compile a function, with its machine code cached."""
         dispatcher = numba.njit(**options)(function)
         assert isinstance(function, FunctionType)
-        source = _source(function)
+        source = _hash_source(function)
         if source and hasattr(dispatcher, "enable_caching"):  # with NUMBA_DISABLE_JIT=1 it is the function itself
             dispatcher._cache = _Cache(function, source)
         return dispatcher
@@ -55,8 +56,8 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-def _source(function: FunctionType) -> str:
-    """A hash of the module's source; empty where it cannot be had, or where the source does not say all."""
+def _hash_source(function: FunctionType) -> str:
+    """Hash the source of a function's module; empty if it is not available, or does not determine the function."""
     if function.__closure__ or function.__name__ == "<lambda>":
         return ""
     known = function.__globals__.get(disk_cache.DIGEST)
@@ -69,7 +70,7 @@ def _source(function: FunctionType) -> str:
 
 
 class _Cache:
-    """What a dispatcher asks before it compiles, and gives what it compiled: one file a function and argument types."""
+    """The cache of a dispatcher: one file of machine code per function and argument types."""
 
     def __init__(self, function: FunctionType, source: str) -> None:
         self._stem, self._function = Path(function.__code__.co_filename).stem, function.__qualname__
@@ -78,48 +79,52 @@ class _Cache:
 
     @property
     def cache_path(self) -> str | None:
-        """Where new code goes, as numba's statistics show it."""
-        home = disk_cache.home()
+        """Folder of new code, as numba's statistics show it."""
+        home = disk_cache.find_cache_folder()
         return None if home is None else str(home / disk_cache.CODE)
 
     def enable(self) -> None:
+        """Load and store code from now on."""
         self._enabled = True
 
     def disable(self) -> None:
+        """Neither load nor store code from now on."""
         self._enabled = False
 
     def flush(self) -> None:
-        """Nothing to do: code of another source has another name."""
+        """Do nothing, because code of another source has another name."""
 
     def load_overload(self, types: Any, target: Any) -> Any:
-        """The code for these argument types on this processor; None where there is none."""
+        """Load the code for these argument types on this processor; None if there is none."""
         target.refresh()
-        kept = disk_cache.found(disk_cache.CODE, self._name(types, target.codegen())) if self._enabled else None
-        if kept is None:
+        if not self._enabled:
+            return None
+        stored = disk_cache.find_stored(disk_cache.CODE, self._make_file_name(types, target.codegen()))
+        if stored is None:
             return None
         try:
-            return CompileResult._rebuild(target, *pickle.loads(kept))
+            return CompileResult._rebuild(target, *pickle.loads(stored))
         except Exception as error:  # whole, and yet this numba cannot take it: then it is compiled
-            self._complain(error)
+            self._warn(error)
             return None
 
     def save_overload(self, types: Any, result: Any) -> None:
-        """Keep code, unless it holds addresses of this process."""
+        """Store code, unless it holds addresses of this process."""
         lifted = any(not part.can_cache for part in result.lifted)
         if not self._enabled or lifted or result.library.has_dynamic_globals:
             return
         try:
             content = dumps(result._reduce())
         except Exception as error:
-            self._complain(error)
+            self._warn(error)
             return
-        disk_cache.keep(disk_cache.CODE, self._name(types, result.codegen), content)
+        disk_cache.store(disk_cache.CODE, self._make_file_name(types, result.codegen), content)
 
-    def _name(self, types: Any, codegen: Any) -> str:
+    def _make_file_name(self, types: Any, codegen: Any) -> str:
         key = hashlib.sha256(f"{types} {codegen.magic_tuple()} {self._source} {_VERSIONS}".encode()).hexdigest()[:20]
-        return disk_cache.code_name(self._stem, self._function, key)
+        return disk_cache.make_code_name(self._stem, self._function, key)
 
-    def _complain(self, error: Exception) -> None:
+    def _warn(self, error: Exception) -> None:
         what = f"{type(error).__name__}: {str(error)[:200]}"
         text = (
             f"numba {numba.__version__} cannot keep or load {self._stem}.{self._function} ({what}); it is compiled anew"

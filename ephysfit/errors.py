@@ -36,12 +36,12 @@ class StimulusError(RecordingError):
 
 
 class SelectionError(RecordingError):
-    """A text that does not say which sweeps train and which test.
+    """A text that does not define the training and test sweeps.
 
     Attributes
     ----------
     side : str
-        ``"train"`` or ``"test"``, whichever text is at fault; empty where it is both.
+        ``"train"`` or ``"test"``, whichever text is at fault; empty if both are.
     """
 
     def __init__(self, message: str, side: str = "") -> None:
@@ -62,7 +62,7 @@ class NotAffineError(NeuronError):
 
 
 class SimulationError(EphysfitError, ValueError):
-    """An engine cannot do what was asked."""
+    """A simulation that an engine cannot run."""
 
 
 class FitError(EphysfitError, ValueError):
@@ -74,11 +74,11 @@ class ScoreError(EphysfitError, ValueError):
 
 
 class CacheWarning(RuntimeWarning):
-    """Something kept between processes cannot be used; the run goes on, and compiles what it lacks."""
+    """A cached file that cannot be used; the run continues and compiles what is missing."""
 
 
 class OutputError(EphysfitError, OSError):
-    """A file that cannot be written; what was there before stays."""
+    """A file that cannot be written; an existing file is unchanged."""
 
 
 class BatchError(EphysfitError, ValueError):
@@ -90,23 +90,23 @@ class ExportError(EphysfitError, ValueError):
 
 
 def needed(module: str, extra: str, what: str, kind: type[EphysfitError] = EphysfitError) -> None:
-    """See that an optional package is there.
+    """Check that an optional package can be imported.
 
     Parameters
     ----------
     module : str
-        As it is imported.
+        Name under which it is imported.
     extra : str
-        Of ephysfit, which installs it.
+        Extra of ephysfit that installs it.
     what : str
-        What needs it, the beginning of the sentence.
+        Feature that needs it, the beginning of the sentence.
     kind : type of EphysfitError
-        Of the error.
+        Class of the error.
 
     Raises
     ------
     EphysfitError
-        If it is not there or cannot be imported; it says how to install it.
+        If it is missing or cannot be imported; the message explains how to install it.
 
     Examples
     --------
@@ -122,12 +122,12 @@ def needed(module: str, extra: str, what: str, kind: type[EphysfitError] = Ephys
         raise kind(f"{what} needs the package {module}{broken}: pip install 'ephysfit[{extra}]'") from None
 
 
-#: how alike two names are at least (0 to 1) for one to be what the other was meant to be
+#: smallest similarity of two names (0 to 1) for one to be a misspelling of the other
 ALIKE = 0.5
 
 
 def nearest(name: str, names: Iterable[str], most: int = 1) -> list[str]:
-    """The known names that a mistyped one may have meant, the likeliest first; upper and lower case count alike.
+    """Find the known names that a misspelled one may stand for, the likeliest first; case is ignored.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def nearest(name: str, names: Iterable[str], most: int = 1) -> list[str]:
 
 
 def near(name: str, names: Iterable[str]) -> str:
-    """A hint for a mistyped name: the nearest known one and the list of all.
+    """Write a hint on a misspelled name: the nearest known one and the list of all.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def near(name: str, names: Iterable[str]) -> str:
 
 
 def some(names: Iterable[object], most: int = 10, longest: int = 40) -> str:
-    """The first few of many names, none of them long: a message is never longer than a screen.
+    """List the first few of many names, none of them long, so that a message fits on a screen.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Files that are whole or as they were: written beside, put on the disk, then put in place."""
+"""Writing files so that they are complete or unchanged: a new file is written beside, flushed, and moved into place."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any
 
 from ephysfit.errors import OutputError
 
-#: bytes that a file system allows a name, less what is put around it here
+#: bytes that a file system allows for a name, less those added here
 LONGEST = 200
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path beside this one, of the same ending, that takes its place when all went well; folders are made.
+    """Provide a path beside this one, with the same suffix, that takes its place on success; folders are made.
 
     Parameters
     ----------
     path
-        Of the file to write.
+        Path of the file to write.
 
     Raises
     ------
     OutputError
-        If it cannot be written: no permission, a full disk, a folder in its place. What was there stays as it was.
+        If it cannot be written: no permission, a full disk, a folder in its place. An existing file is unchanged.
 
     Examples
     --------
@@ -45,36 +45,36 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
-        settle(beside)
+        flush_to_disk(beside)
         beside.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {_stands(path)}") from error
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {_describe_state(path)}") from error
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
 
 
-def settle(path: Path) -> None:
-    """Have the bytes of a written file on the disk; before a name points to them, or a crash could leave it empty."""
+def flush_to_disk(path: Path) -> None:
+    """Flush the bytes of a written file to the disk before a name points to them: a crash could leave it empty."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write a text file whole or not at all; what is no character (a file name of other bytes) is written out."""
+    """Write a text file completely or not at all; bytes that are not text (in file names) are written as escapes."""
     with replacing(path) as beside:
-        beside.write_text(printable(text), encoding="utf-8", newline="\n")
+        beside.write_text(make_printable(text), encoding="utf-8", newline="\n")
     return Path(path)
 
 
 @contextmanager
-def ready_folder(folder: str | Path) -> Iterator[Path]:
-    """A folder, made and seen to take a file before the work that is to go there; gone if that comes to nothing.
+def prepare_folder(folder: str | Path) -> Iterator[Path]:
+    """Make a folder and check that it can be written to before the work begins; remove it if the work fails.
 
     Raises
     ------
     OutputError
-        If nothing can be written there.
+        If no file can be written there.
     """
     folder = Path(folder)
     there = folder.exists()
@@ -90,34 +90,34 @@ def ready_folder(folder: str | Path) -> Iterator[Path]:
         raise
 
 
-def without_nan(value: Any) -> Any:
-    """A value as JSON can say it: None for every number that is not finite, lists for tuples, texts for keys.
+def replace_nan(value: Any) -> Any:
+    """Convert a value for JSON: None for every number that is not finite, lists for tuples, texts for keys.
 
     Examples
     --------
-    >>> without_nan({"a": float("nan"), "b": (1, 2.5)})
+    >>> replace_nan({"a": float("nan"), "b": (1, 2.5)})
     {'a': None, 'b': [1, 2.5]}
     """
     if isinstance(value, Mapping):
-        return {str(k): without_nan(v) for k, v in value.items()}
+        return {str(k): replace_nan(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(v) for v in value]
+        return [replace_nan(v) for v in value]
     if isinstance(value, float):
         return float(value) if isfinite(value) else None
     return value
 
 
 def to_json(value: Any) -> str:
-    """A value as JSON that people read too; what is not finite becomes null."""
-    return json.dumps(without_nan(value), indent=1, ensure_ascii=False, allow_nan=False)
+    """Convert a value to readable JSON; numbers that are not finite become null."""
+    return json.dumps(replace_nan(value), indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def printable(text: str) -> str:
-    """Text that every encoding of Unicode can write: bytes of a file name that are no text become ``\\\\xff``.
+def make_printable(text: str) -> str:
+    """Make a text that every encoding of Unicode can write: bytes of file names that are not text become ``\\\\xff``.
 
     Examples
     --------
-    >>> printable("cell_\\udcff.abf")
+    >>> make_printable("cell_\\udcff.abf")
     'cell_\\\\xff.abf'
     """
     known = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
@@ -125,7 +125,7 @@ def printable(text: str) -> str:
 
 
 def split_spec(spec: str) -> tuple[str, str]:
-    """File and class of a user's own neuron, as it is named everywhere: ``FILE.py:NAME``, or ``FILE.py`` alone.
+    """Split the specification of a user's own neuron, ``FILE.py:NAME`` or ``FILE.py`` alone, into file and class.
 
     Examples
     --------
@@ -136,28 +136,28 @@ def split_spec(spec: str) -> tuple[str, str]:
     return file, name
 
 
-def expanded(path: str | Path) -> Path:
-    """A path with ``~`` as the home folder; as it stands where nobody knows that folder, as in some containers.
+def expand_home(path: str | Path) -> Path:
+    """Expand ``~`` in a path to the home folder; unchanged if there is none, as in some containers.
 
     Examples
     --------
-    >>> expanded("~nobody_of_this_name/cell.nwb").name
+    >>> expand_home("~nobody_of_this_name/cell.nwb").name
     'cell.nwb'
     """
     return Path(os.path.expanduser(path))
 
 
-def safe_name(text: str) -> str:
-    """A name of a file or folder made of any text: no separators, no control characters, not too long.
+def make_safe_name(text: str) -> str:
+    """Make a name of a file or folder from any text: no separators, no control characters, not too long.
 
     Examples
     --------
-    >>> safe_name("../a\\nb: c")
+    >>> make_safe_name("../a\\nb: c")
     '.._a_b_ c'
     """
-    kept = "".join(c if c.isprintable() and c not in '/\\\\<>:"|?*' else "_" for c in printable(text))
-    return kept.strip()[: LONGEST // 4] or "_"
+    allowed = "".join(c if c.isprintable() and c not in '/\\\\<>:"|?*' else "_" for c in make_printable(text))
+    return allowed.strip()[: LONGEST // 4] or "_"
 
 
-def _stands(path: Path) -> str:
+def _describe_state(path: Path) -> str:
     return "what was there is as it was" if path.exists() else "choose another place, or make room"

@@ -1,4 +1,4 @@
-"""What Linux, macOS and Windows do each in its own way: cores, memory, locks of files."""
+"""Functions that differ between Linux, macOS and Windows: cores, memory, file locks."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-#: what says that someone else holds a lock
+#: errors that show that someone else holds a lock
 _HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 #: bytes in a unit of `ru_maxrss`
 _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-def cores() -> int:
-    """Cores that this process may run on, within its container's share.
+def count_cores() -> int:
+    """Count the cores that this process may run on, within the share of its container.
 
     Examples
     --------
-    >>> cores() >= 1
+    >>> count_cores() >= 1
     True
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(min(allowed, _share()), 1)
+    return max(min(allowed, _read_core_share()), 1)
 
 
-def _share(path: str = "/sys/fs/cgroup/cpu.max") -> int:
-    """Whole cores of a container's share; a container may see every core of its machine, and use few."""
+def _read_core_share(path: str = "/sys/fs/cgroup/cpu.max") -> int:
+    """Read the share of a container in whole cores: it may see every core of its machine, but use only a few."""
     try:
         with open(path, encoding="ascii") as file:
             quota, period = file.read().split()
@@ -51,13 +51,13 @@ def _share(path: str = "/sys/fs/cgroup/cpu.max") -> int:
         return sys.maxsize
 
 
-def peak_memory() -> float | None:
-    """MiB that this process held at most; None where the system does not say."""
+def measure_peak_memory() -> float | None:
+    """Measure the peak memory of this process, MiB; None if the system does not report it."""
     return None if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT / 2**20
 
 
-def check_bound() -> None:
-    """See whether the memory of a process can be bounded here.
+def check_memory_bound() -> None:
+    """Check that the memory of a process can be limited on this system.
 
     Raises
     ------
@@ -72,26 +72,26 @@ def check_bound() -> None:
 
 
 def bound_memory(gib: float) -> None:
-    """Have allocations of this process fail beyond so many GiB of address space."""
-    check_bound()
+    """Limit this process to so many GiB of address space; larger allocations fail."""
+    check_memory_bound()
     resource.setrlimit(resource.RLIMIT_AS, (int(gib * 2**30),) * 2)
 
 
 def lock(file: IO[Any], *, wait: bool = False) -> bool:
-    """Lock an open file for this process, until it is closed or the process ends; whether it is locked now.
+    """Lock an open file for this process, until it is closed or the process ends; return whether that succeeded.
 
-    Where neither the system nor the file system knows locks, nobody is kept out.
+    If neither the system nor the file system supports locks, others are not excluded.
 
     Parameters
     ----------
     file : file
         Open for writing.
     wait : bool
-        Until whoever holds it lets go.
+        Wait until another holder releases the lock.
     """
     while True:
         try:
-            return _locked(file.fileno(), wait)
+            return _lock_descriptor(file.fileno(), wait)
         except OSError as error:
             if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL):
                 return True
@@ -103,13 +103,13 @@ def lock(file: IO[Any], *, wait: bool = False) -> bool:
 
 
 def unlock(file: IO[Any]) -> None:
-    """Let a locked file go before it is closed: Windows does so some time after."""
+    """Unlock a file before it is closed, because Windows unlocks it only some time later."""
     if msvcrt is not None:  # pragma: no cover
         file.seek(0)
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
 
 
-def _locked(descriptor: int, wait: bool) -> bool:
+def _lock_descriptor(descriptor: int, wait: bool) -> bool:
     if fcntl is not None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     elif msvcrt is not None:  # pragma: no cover

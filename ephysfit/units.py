@@ -1,6 +1,6 @@
-"""Units. Inside, everything is in ms, mV, pA, pF, nS, a coherent set: pF/nS = ms and nS·mV = pA, with no factors.
+"""Units. Internally everything is in ms, mV, pA, pF and nS, a coherent set: pF/nS = ms and nS·mV = pA, without factors.
 
-Conversion happens here and is called only by readers, reports and the command line.
+The conversions here are used only by readers, reports and the command line.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DIMENSIONS: dict[str, tuple[int, int, int]] = {
     "pA/mV**2": (0, -2, 1),
 }
 
-#: what one unit of a file is in ours; keys as files spell them, case kept because mV is not MV
+#: factors from the units of files into mV, pA and ms; keys as files spell them, with case because mV is not MV
 TO_MV = {
     "V": 1e3, "volt": 1e3, "volts": 1e3, "mV": 1.0, "millivolt": 1.0, "millivolts": 1.0, "uV": 1e-3,
     "µV": 1e-3, "μV": 1e-3,
@@ -41,16 +41,27 @@ TO_MS = {
 }  # fmt: skip
 
 
-def dimension(unit: str) -> tuple[int, int, int]:
-    """Powers of (ms, mV, pA) of a unit that declarations may use."""
+def find_dimension(unit: str) -> tuple[int, int, int]:
+    """Find the powers of (ms, mV, pA) of a unit that declarations may use.
+
+    Raises
+    ------
+    UnitsError
+        If declarations may not use the unit.
+
+    Examples
+    --------
+    >>> find_dimension("nS"), name_dimension((0, -1, 1))
+    ((0, -1, 1), 'nS')
+    """
     try:
         return DIMENSIONS[unit]
     except KeyError:
         raise UnitsError(f"unit {unit!r} is not one that declarations use; {near(unit, DIMENSIONS)}") from None
 
 
-def spell(powers: tuple[int, int, int]) -> str:
-    """The name of a dimension: its unit where it has one, its powers otherwise."""
+def name_dimension(powers: tuple[int, int, int]) -> str:
+    """Name a dimension by its unit if it has one, and else by its powers."""
     for unit, of in DIMENSIONS.items():
         if of == powers:
             return unit

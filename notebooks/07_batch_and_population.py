@@ -29,8 +29,8 @@ from IPython.display import Image
 import ephysfit as ef
 from ephysfit import synthetic
 from ephysfit.batch.collect import query
-from ephysfit.batch.run_figures import compared, parameters, scores
-from ephysfit.batch.summary_page import population, write
+from ephysfit.batch.run_figures import draw_comparison, draw_parameters, draw_scores
+from ephysfit.batch.summary_page import read_population, write_page
 from ephysfit.models import find
 
 data = next(p / "data" for p in [Path.cwd(), *Path.cwd().parents] if (p / "data" / "DRN164.nwb").exists())
@@ -83,15 +83,19 @@ for row in table[table["status"] != "done"].itertuples():
 # ## Resume
 # Each task is one file in the folder of the run. Whoever asks again gets what is there, as long as the recording,
 # the settings and the version are the same; after a power cut only what is missing is done. `retry_failed=True`
-# does the failed ones again, once their files are mended. `watch` is told after each task, and here once: there
+# does the failed ones again, once their files are mended. `progress` is called after each task, and here once: there
 # is nothing to do.
 
 # %%
-told = []
+calls = []
 again = ef.fit_many(
-    cells, ["BankGIF", "GIF"], folder=home / "run", runs=50, watch=lambda t: told.append((t.kept, len(t.outcomes)))
+    cells,
+    ["BankGIF", "GIF"],
+    folder=home / "run",
+    runs=50,
+    progress=lambda t: calls.append((t.earlier, len(t.outcomes))),
 )
-print("kept, done anew:", told)
+print("kept, done anew:", calls)
 assert again.equals(table)
 
 # %% [markdown]
@@ -132,7 +136,7 @@ print(query(home / "run", constants).to_string(index=False))
 # Scores: each dot is a cell, the bar is the median, the box the middle half.
 
 # %%
-found = population(home / "run")
+found = read_population(home / "run")
 
 
 def show(figure):
@@ -141,19 +145,19 @@ def show(figure):
     return Image(held.getvalue())
 
 
-show(scores(found))
+show(draw_scores(found))
 
 # %% [markdown]
 # Models, cell by cell: a line is a cell, its colour the model that did better on it.
 
 # %%
-show(compared(found))
+show(draw_comparison(found))
 
 # %% [markdown]
 # Parameters of the cells as one model sees them, those that vary most:
 
 # %%
-show(parameters(found, "GIF"))
+show(draw_parameters(found, "GIF"))
 
 # %% [markdown]
 # ## Keep
@@ -161,5 +165,5 @@ show(parameters(found, "GIF"))
 # one HTML file; `ephysfit summarize RUN` writes it.
 
 # %%
-page = write(home / "run")
+page = write_page(home / "run")
 print(f"{page.name}: {page.stat().st_size / 1e6:.1f} MB, {len(found.done)} fits, {len(found.failed)} without a fit")

@@ -350,10 +350,10 @@ def test_sweeps_that_do_not_exist_or_clash(run: Run, files: tuple[Path, Path], o
     "options", [["--test", "cell7_test"], ["--train", "0"], ["--test", "1-5"], ["--test", "*test*"]]
 )
 def test_sweeps_by_file_position_range_and_pattern(files: tuple[Path, Path], options: list[str]) -> None:
-    from ephysfit.cli.sweep_options import parts
+    from ephysfit.cli.sweep_options import split_recording
 
     named = dict(zip(["train", "test"], [None, None], strict=True)) | {options[0].strip("-"): options[1]}
-    train, test = parts(ef.load(list(files)), **named)
+    train, test = split_recording(ef.load(list(files)), **named)
     assert (len(train), len(test)) == (1, 5)
 
 
@@ -432,7 +432,7 @@ def test_export_writes_what_it_says_and_refuses_with_a_reason(run: Run, fitted: 
     assert all(Path(p).stat().st_size for p in written)
     refused = run("export", fit, "--to", "nir", "-o", tmp_path / "cell.nir")
     assert refused.code == 1
-    assert "cannot go to NIR" in refused.message
+    assert "cannot be exported to NIR" in refused.message
     assert not (tmp_path / "cell.nir").exists()
 
 

@@ -68,7 +68,7 @@ class TestInfo:
         assert len(found["sweeps"]) == 69
         assert {s["use"] for s in found["sweeps"]} == {"train", "test"}
         assert found["sweeps"][0]["kind"] == "step"
-        assert found["why"].startswith("no current comes back")
+        assert found["why"].startswith("no current occurs")
 
     def test_headers_alone(self, run):
         assert "11 sweeps, electrodes: electrode" in run("info", CELL, "--headers")[1]
@@ -135,18 +135,18 @@ class TestInspect:
         assert run("inspect", CELL, "--zoom", "x")[0] == 2
 
     def test_what_is_drawn_is_what_was_loaded(self):
-        from ephysfit.reports.figures.recorded_sweeps import pages
+        from ephysfit.reports.figures.recorded_sweeps import draw_pages
 
         recording = ef.load(CELL, sweeps=[1])
-        (fig,) = pages(recording)
+        (fig,) = draw_pages(recording)
         marks = [line for ax in fig.axes for line in ax.lines if line.get_marker() == "|"]
         np.testing.assert_array_equal(marks[0].get_xdata(), recording[0].spike_times)
 
     def test_spikes_without_voltage_are_drawn_too(self):
-        from ephysfit.reports.figures.recorded_sweeps import pages
+        from ephysfit.reports.figures.recorded_sweeps import draw_pages
 
         recording = ef.Recording.of(np.ones((2, 500)), 0.1, spike_times=[[3.0, 9.0], []])
-        assert len(pages(recording)) == 1
+        assert len(draw_pages(recording)) == 1
 
 
 class TestWrite:

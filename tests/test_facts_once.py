@@ -43,7 +43,7 @@ def test_stands_in_one_place(fact: str, pattern: str, homes: set[str]) -> None:
 @pytest.mark.parametrize("home", ["files.py", "disk_cache.py", "data/nwb_write.py"])
 def test_what_takes_the_place_of_a_file_is_on_the_disk_before(home: str) -> None:
     text = (ROOT / home).read_text(encoding="utf-8")
-    assert re.search(r"settle\(\w+\)\n(?:.*\n){0,3}? +\w+\.replace\(\w+\)", text)
+    assert re.search(r"flush_to_disk\(\w+\)\n(?:.*\n){0,3}? +\w+\.replace\(\w+\)", text)
 
 
 def test_readouts_are_written_out_nowhere_else() -> None:

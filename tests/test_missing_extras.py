@@ -71,7 +71,7 @@ def work(tmp_path_factory):
     from ephysfit import synthetic
     from ephysfit.batch.cell_files import find_cells
     from ephysfit.batch.store import Store
-    from ephysfit.batch.task import Settings, tasks_of
+    from ephysfit.batch.task import Settings, make_tasks
     from ephysfit.fitting.stages import CausalReadout, Likelihood, Passive
     from ephysfit.models import LIF
 
@@ -93,7 +93,7 @@ def work(tmp_path_factory):
     fit = ef.fit(whole.split()[0], "LIF", stages)
     fit.save(folder / "fit.json")
     ef.Fit(cell.replace(t_ref=0.0), "leaky", 0.5).save(folder / "leaky.json")
-    store, (task,) = Store(folder / "run"), tasks_of(find_cells([str(folder / "cell.csv")]), ["LIF"], Settings())
+    store, (task,) = Store(folder / "run"), make_tasks(find_cells([str(folder / "cell.csv")]), ["LIF"], Settings())
     store.plan([task])
     store.write(task, task.key(), {"status": "done", "fit": fit.to_dict(), "scores": {}, "sizes": {}})
     return folder

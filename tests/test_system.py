@@ -56,20 +56,20 @@ def test_a_batch_runs_where_there_is_no_fcntl_and_no_resource(tmp_path, like_win
     found = json.loads(result.read_text())
     assert found["status"] == "failed"  # two samples are no recording; the worker said so
     assert "memory_mb" not in found
-    assert "0 under way, 0 left" in run("status", "run").stdout
+    assert "0 running, 0 left" in run("status", "run").stdout
     assert "cannot bound the memory" in run("batch", "-o", "run", "--memory", "4").stderr
 
 
 def test_peak_memory_is_in_the_unit_of_the_system(monkeypatch):
     if system.resource is None:
-        assert system.peak_memory() is None
+        assert system.measure_peak_memory() is None
         return
-    here = system.peak_memory()
+    here = system.measure_peak_memory()
     assert 10 < here < 100_000
     monkeypatch.setattr(system, "_UNIT", 1)  # macOS counts bytes
-    assert system.peak_memory() < here / 500
+    assert system.measure_peak_memory() < here / 500
     monkeypatch.setattr(system, "resource", None)
-    assert system.peak_memory() is None
+    assert system.measure_peak_memory() is None
 
 
 @pytest.mark.parametrize("why", ["no resource", "macOS"])
@@ -86,14 +86,14 @@ def test_a_limit_that_cannot_be_set_is_refused_before_work_begins(monkeypatch, w
 @pytest.mark.parametrize(("text", "cores"), [("200000 100000\n", 2), ("50000 100000\n", 1), ("350000 100000", 3)])
 def test_a_containers_share_of_cores(tmp_path, text, cores):
     (tmp_path / "cpu.max").write_text(text)
-    assert system._share(str(tmp_path / "cpu.max")) == cores
+    assert system._read_core_share(str(tmp_path / "cpu.max")) == cores
 
 
 @pytest.mark.parametrize("text", ["max 100000\n", "", "no numbers", "1 0"])
 def test_no_share_is_no_bound(tmp_path, text):
     (tmp_path / "cpu.max").write_text(text)
-    assert system._share(str(tmp_path / "cpu.max")) == sys.maxsize
-    assert system._share(str(tmp_path / "none")) == sys.maxsize
+    assert system._read_core_share(str(tmp_path / "cpu.max")) == sys.maxsize
+    assert system._read_core_share(str(tmp_path / "none")) == sys.maxsize
 
 
 def test_a_lock_is_held_until_the_file_is_closed(tmp_path):

@@ -16,10 +16,10 @@ from ephysfit.errors import ExportError, FitError, SimulationError
 from ephysfit.fitting.stages import CausalReadout, Likelihood, Passive, Search
 from ephysfit.models import LIF, catalogue
 from ephysfit.neuron.declare import scalar_values
-from ephysfit.reports.evidence import gather
+from ephysfit.reports.evidence import gather_evidence
 from ephysfit.reports.export import TARGETS
 from ephysfit.reports.figures import PLOTS
-from ephysfit.reports.report import write
+from ephysfit.reports.report import write_report
 
 mpl.use("Agg")
 
@@ -59,12 +59,12 @@ def test_a_neuron_goes_the_whole_way(name, sides, tmp_path):
         fit = ef.fit(train, name, stages(kind))
         fit = with_intervals(fit, train)
         back = ef.Fit.load(fit.save(tmp_path / "fit.json"))
-        evidence = gather(back, test, train, runs=20)
+        evidence = gather_evidence(back, test, train, runs=20)
     assert scalar_values(back.neuron) == scalar_values(fit.neuron)
     for score in evidence.scores.values():
         assert np.isfinite(score.rate_model_hz)
         assert score.row("R_4").value > 0
-    page = write(evidence, tmp_path / "report.html").read_text(encoding="utf-8")
+    page = write_report(evidence, tmp_path / "report.html").read_text(encoding="utf-8")
     assert name in page
     drawn = {n: plot.draw(evidence) for n, plot in PLOTS.items()}
     assert {"overview", "statistics", "fitting", "bounds"} <= {n for n, f in drawn.items() if f and f.axes}
@@ -88,7 +88,7 @@ def export(fit, to, folder: Path):
         return fit.export(to, folder / f"cell_{to}")
     except ExportError as refused:
         refusal = str(refused)
-    assert f"{fit.model} cannot go to" in refusal
+    assert f"{fit.model} cannot be exported to" in refusal
     return ()
 
 

@@ -1,1 +1,1 @@
-"""Many cells: tasks that stand alone, a folder that survives anything, one table at the end."""
+"""Fits of many cells: independent tasks, a run folder from which a stopped run resumes, and tables of the results."""

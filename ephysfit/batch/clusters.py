@@ -1,4 +1,4 @@
-"""Cells in the space of their parameters: groups, and those that stand apart."""
+"""Clusters and outliers of cells in the space of their parameters."""
 
 from __future__ import annotations
 
@@ -6,29 +6,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.cluster.vq import kmeans2
 from scipy.spatial.distance import cdist
 
+from ephysfit.arrays import Array, Float64, Int64, Integers
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Array = npt.NDArray[np.float64]
-
 #: fewer cells than this are not grouped
 ENOUGH = 12
-#: most groups that are tried
+#: largest number of groups that is tried
 MOST = 6
 #: a split must be at least this clear (mean silhouette)
 CLEAR = 0.25
-#: robust z from which a cell is named, and how many are
-FAR, NAMED = 5.0, 20
+#: robust z above which a cell counts as an outlier, and the most outliers that are listed
+FAR, LISTED = 5.0, 20
 
 
 @dataclass(frozen=True, eq=False)
 class Grouping:
-    """Cells of one neuron in two dimensions, with the group of each.
+    """Cells fitted with one neuron, on two principal components, with the group of each cell.
 
     Attributes
     ----------
@@ -36,22 +35,30 @@ class Grouping:
     place : ndarray, (cell, 2)
         First two principal components of the standardised parameters.
     share : (float, float)
-        Of the variance that each component carries.
+        Fraction of the variance that each component explains.
     group : ndarray of int, (cell,)
         All 0 where no split is clear.
     silhouette : float
-        Of the split; NaN where there is none.
+        Mean silhouette of the split; NaN where there is none.
     """
 
     cells: tuple[str, ...]
-    place: Array
+    place: Float64[Array, "cell component"]
     share: tuple[float, float]
-    group: npt.NDArray[np.int64]
+    group: Int64[Integers, " cell"]
     silhouette: float
 
 
-def robust_z(values: Array) -> Array:
+def robust_z(values: Float64[Array, "cell ..."]) -> Float64[Array, "cell ..."]:
     """Distance from the median in robust standard deviations (1.4826 median absolute deviations), column by column.
+
+    Parameters
+    ----------
+    values : (cell,) or (cell, parameter) array
+
+    Returns
+    -------
+    array of the same shape
 
     Examples
     --------
@@ -63,10 +70,10 @@ def robust_z(values: Array) -> Array:
     return (values - middle) / np.where(spread > 0, spread, np.inf)
 
 
-def grouped(parameters: DataFrame) -> Grouping | None:
-    """Groups of the cells of one fitted neuron by k-means on robustly standardised parameters.
+def group_cells(parameters: DataFrame) -> Grouping | None:
+    """Group the cells of one fitted neuron by k-means on robustly standardised parameters.
 
-    The number of groups is the one of highest mean silhouette (Rousseeuw 1987, J. Comput. Appl. Math. 20, 53-65).
+    The number of groups is the one of highest mean silhouette.
 
     Parameters
     ----------
@@ -76,7 +83,11 @@ def grouped(parameters: DataFrame) -> Grouping | None:
     Returns
     -------
     Grouping or None
-        None with fewer than `ENOUGH` cells or nothing that varies.
+        None for fewer than `ENOUGH` cells, or where fewer than two parameters vary.
+
+    References
+    ----------
+    Rousseeuw 1987, J. Comput. Appl. Math. 20, 53-65.
     """
     wide = parameters.pivot_table(index="cell", columns="name", values="value")
     z = np.clip(robust_z(wide.to_numpy(dtype=np.float64)), -FAR, FAR)
@@ -85,12 +96,15 @@ def grouped(parameters: DataFrame) -> Grouping | None:
         return None
     centred = z - z.mean(0)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
-    labels, clear = _split(centred)
+    labels, clear = _find_clearest_split(centred)
     share = s[:2] ** 2 / (s**2).sum()
     return Grouping(tuple(wide.index), u[:, :2] * s[:2], (float(share[0]), float(share[1])), labels, clear)
 
 
-def _split(points: Array) -> tuple[npt.NDArray[np.int64], float]:
+def _find_clearest_split(
+    points: Float64[Array, "cell dimension"],
+) -> tuple[Int64[Integers, " cell"], float]:
+    """Labels and silhouette of the clearest k-means split; all labels 0 and NaN where no split is clear."""
     best, clear = np.zeros(len(points), dtype=np.int64), float("nan")
     for k in range(2, min(MOST, len(points) // 4) + 1):
         _, labels = kmeans2(points, k, minit="++", rng=np.random.default_rng(0), missing="warn")
@@ -102,8 +116,17 @@ def _split(points: Array) -> tuple[npt.NDArray[np.int64], float]:
     return best, clear
 
 
-def silhouette(points: Array, labels: npt.NDArray[np.integer]) -> float:
-    """Mean silhouette of a grouping: 1 for groups far apart, 0 for none.
+def silhouette(points: Float64[Array, "point dimension"], labels: Int64[Integers, " point"]) -> float:
+    """Mean silhouette of a grouping: near 1 for groups that are far apart, near 0 for overlapping ones.
+
+    Parameters
+    ----------
+    points : (point, dimension) array
+    labels : (point,) array of int
+
+    References
+    ----------
+    Rousseeuw 1987, J. Comput. Appl. Math. 20, 53-65.
 
     Examples
     --------
@@ -126,20 +149,22 @@ def silhouette(points: Array, labels: npt.NDArray[np.integer]) -> float:
     return float(np.nanmean(each))
 
 
-def outliers(fits: DataFrame, parameters: DataFrame) -> DataFrame:
-    """Cells whose score or parameter lies far from the others of the same neuron, farthest first."""
+def find_outliers(fits: DataFrame, parameters: DataFrame) -> DataFrame:
+    """List cells whose score or parameter lies far from that of the other cells of the same neuron, farthest first."""
     rows = []
     for model, part in fits.groupby("model"):
         for name in ("md_star_8", "rate_error", "nll"):
-            rows += _far(part["cell"], part[name].to_numpy(dtype=np.float64), str(model), name)
+            rows += _find_far_cells(part["cell"], part[name].to_numpy(dtype=np.float64), str(model), name)
     for (model, name), part in parameters.groupby(["model", "name"]):
-        rows += _far(part["cell"], part["value"].to_numpy(dtype=np.float64), str(model), str(name))
+        rows += _find_far_cells(part["cell"], part["value"].to_numpy(dtype=np.float64), str(model), str(name))
     columns = ["cell", "model", "what", "value", "z"]
     found = pd.DataFrame(rows, columns=columns)
-    return found.reindex(found["z"].abs().sort_values(ascending=False).index).head(NAMED)
+    return found.reindex(found["z"].abs().sort_values(ascending=False).index).head(LISTED)
 
 
-def _far(cells: DataFrame, values: Array, model: str, what: str) -> list[tuple[str, str, str, float, float]]:
+def _find_far_cells(
+    cells: DataFrame, values: Float64[Array, " cell"], model: str, what: str
+) -> list[tuple[str, str, str, float, float]]:
     if np.isfinite(values).sum() < ENOUGH:
         return []
     z = robust_z(values)

@@ -1,4 +1,4 @@
-"""All results of a run as three tables: fits, scores, parameters; Parquet, CSV, and SQL over them."""
+"""Collect the results of a run in tables (fits, scores, parameters), as Parquet and CSV, and query them in SQL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ephysfit.batch.schema import TABLES, VERSION, Column
 from ephysfit.batch.store import Store
 from ephysfit.data.readout import Readout
 from ephysfit.errors import BatchError, needed
-from ephysfit.files import printable, replacing
+from ephysfit.files import make_printable, replacing
 from ephysfit.fitting.format_1 import standard_errors
 from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, MANY, NOISE_FREE, RATIO, saved_value
 from ephysfit.metrics.score_warnings import MIN_RELIABILITY
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 Folder = str | PathLike[str]
-#: column: the score it shows, and the readouts where that is looked for
+#: column: its score, and the readouts in which that score is looked up
 _HEADLINES: Mapping[str, tuple[str, tuple[Readout, ...]]] = {
     "reliability_4": ("R_4", (Readout.NOISY, *NOISE_FREE)),
     RATIO.name: (RATIO.name, RATIO.readouts),
@@ -37,8 +37,8 @@ _HEADLINES: Mapping[str, tuple[str, tuple[Readout, ...]]] = {
 }
 
 
-def results(folder: Folder) -> Iterator[Row]:
-    """How the tasks of a run ended, in their order; those that have not are left out."""
+def read_results(folder: Folder) -> Iterator[Row]:
+    """Yield the result of every finished task of a run, in the order of the tasks."""
     store = Store(Path(folder))
     for task in store.tasks():
         result = store.read(task)
@@ -47,19 +47,23 @@ def results(folder: Folder) -> Iterator[Row]:
 
 
 def saved_fits(folder: Folder, own: Sequence[type[Neuron]] = ()) -> Iterator[Fit]:
-    """The fits of a run that ended well, as `Fit.load` gives them.
+    """Load the fits of all tasks of a run that succeeded.
 
     Parameters
     ----------
     folder : path
-        Of the run.
+        Folder of the run.
     own : sequence of type[Neuron]
-        Neurons that are not in the catalogue; files that a run names are not run.
+        Neurons that are not in the catalogue: a Python file named in a run is not executed.
+
+    Yields
+    ------
+    Fit
 
     Raises
     ------
     BatchError
-        If the folder is no run.
+        If the folder is not that of a run.
     """
     from ephysfit.fitting.fit_result import Fit  # torch: tables do without it
 
@@ -67,43 +71,48 @@ def saved_fits(folder: Folder, own: Sequence[type[Neuron]] = ()) -> Iterator[Fit
     for task in store.tasks():
         result = store.read(task)
         if result is not None and isinstance(result.get("fit"), dict):
-            yield Fit.load(store.result(task), known.get(result["fit"].get("model")))
+            yield Fit.load(store.result_path(task), known.get(result["fit"].get("model")))
 
 
 def fits(folder: Folder) -> DataFrame:
-    """One row a task that ended; columns as in `ephysfit.batch.schema.FITS`."""
-    return tables(folder)["fits"]
+    """Return one row per finished task, with the columns of `ephysfit.batch.schema.FITS`."""
+    return read_tables(folder)["fits"]
 
 
-def tables(folder: Folder) -> dict[str, DataFrame]:
-    """All tables of a run by name; columns as `ephysfit.batch.schema.TABLES` declares them.
+def read_tables(folder: Folder) -> dict[str, DataFrame]:
+    """Return all tables of a run by name, with the columns of `ephysfit.batch.schema.TABLES`.
 
     Raises
     ------
     BatchError
-        If the folder is no run.
+        If the folder is not that of a run.
     """
     rows: dict[str, list[Row]] = {name: [] for name in TABLES}
-    for r in results(folder):
-        rows["fits"].append(_fit(r))
-        rows["scores"] += _scores(r)
-        rows["parameters"] += _parameters(r)
-    return {name: _frame(TABLES[name], rows[name]) for name in TABLES}
+    for r in read_results(folder):
+        rows["fits"].append(_fit_row(r))
+        rows["scores"] += _score_rows(r)
+        rows["parameters"] += _parameter_rows(r)
+    return {name: _make_frame(TABLES[name], rows[name]) for name in TABLES}
 
 
 def collect(folder: Folder, *, csv: bool = True) -> dict[str, Path]:
-    """Write the tables beside the results; the Parquet files by table.
+    """Write the tables of a run into its folder.
 
     Parameters
     ----------
     folder : path
-        Of a run, finished or not.
+        Folder of a run, finished or not.
     csv : bool
-        Also as CSV.
+        Whether to write CSV files too.
+
+    Returns
+    -------
+    dict of str to Path
+        The Parquet file of each table.
     """
     needed("pyarrow", "store", "a table in Parquet", BatchError)
     written = {}
-    for name, table in tables(folder).items():
+    for name, table in read_tables(folder).items():
         path = Path(folder) / "tables" / f"{name}.parquet"
         with replacing(path) as beside:
             table.to_parquet(beside, index=False)
@@ -115,22 +124,33 @@ def collect(folder: Folder, *, csv: bool = True) -> dict[str, Path]:
 
 
 def query(folder: Folder, sql: str) -> DataFrame:
-    """Ask the tables ``fits``, ``scores`` and ``parameters`` of a run in SQL (DuckDB).
+    """Query the tables ``fits``, ``scores`` and ``parameters`` of a run in SQL (DuckDB).
+
+    Parameters
+    ----------
+    folder : path
+        Folder of a run, finished or not.
+    sql : str
+        A select statement.
+
+    Returns
+    -------
+    DataFrame
 
     Raises
     ------
     BatchError
-        If the folder is no run or DuckDB cannot read the question.
+        If the folder is not that of a run, or the SQL is invalid.
 
     Examples
     --------
     >>> query("run", "select model, median(md_star_8) from fits group by model")  # doctest: +SKIP
     """
-    needed("duckdb", "store", "a question in SQL", BatchError)
+    needed("duckdb", "store", "a query in SQL", BatchError)
     import duckdb
 
     with duckdb.connect(config={"enable_external_access": "false"}) as base:
-        for name, table in tables(folder).items():
+        for name, table in read_tables(folder).items():
             base.register(name, table)
         try:
             return base.sql(sql).df()
@@ -141,28 +161,28 @@ def query(folder: Folder, sql: str) -> DataFrame:
             raise BatchError(f"{sql!r} gives no table; write a select") from None
 
 
-def _frame(columns: Iterable[Column], rows: list[Row]) -> DataFrame:
+def _make_frame(columns: Iterable[Column], rows: list[Row]) -> DataFrame:
     import pandas as pd  # a third of a second: only where there is a table
 
     kinds = {"text": "string", "number": "float64", "count": "Int64", "flag": "boolean"}
     return pd.DataFrame(
-        {c.name: pd.Series([_cell(r.get(c.name)) for r in rows], dtype=kinds[c.kind]) for c in columns}
+        {c.name: pd.Series([_printable_value(r.get(c.name)) for r in rows], dtype=kinds[c.kind]) for c in columns}
     )  # fmt: skip
 
 
-def _cell(value: Any) -> Any:
-    """A value as tables can hold it: a file name that is no text is written out."""
-    return printable(value) if isinstance(value, str) else value
+def _printable_value(value: Any) -> Any:
+    """Escape the undecodable bytes of a file name, which tables cannot hold."""
+    return make_printable(value) if isinstance(value, str) else value
 
 
-def _fit(r: Mapping[str, Any]) -> Row:
+def _fit_row(r: Mapping[str, Any]) -> Row:
     fit, task = r.get("fit") or {}, r["task"]
     provenance = fit.get("provenance", {})
     return {
         **{k: r.get(k) for k in ("cell", "model", "status", "reason", "seconds", "cpu_seconds", "memory_mb", "finished",
                                  "host", "key")},
         **r.get("sizes", {}),
-        **_headlines(r.get("scores") or {}),
+        **_headline_columns(r.get("scores") or {}),
         "fitted": fit.get("model"),
         "ended": fit.get("status"),
         "nll": fit.get("loss"),
@@ -175,8 +195,8 @@ def _fit(r: Mapping[str, Any]) -> Row:
     }  # fmt: skip
 
 
-def _headlines(scores: Mapping[str, Any]) -> Row:
-    """The headline scores; a ratio to a reliability that is next to nothing says nothing, and is left out."""
+def _headline_columns(scores: Mapping[str, Any]) -> Row:
+    """Headline scores by column; ratios to a reliability below `MIN_RELIABILITY` are meaningless and left out."""
     out = {column: saved_value(scores, where, name) for column, (name, where) in _HEADLINES.items()}
     reliability = out["reliability_4"]
     if reliability is not None and reliability < MIN_RELIABILITY:
@@ -184,7 +204,7 @@ def _headlines(scores: Mapping[str, Any]) -> Row:
     return out
 
 
-def _scores(r: Mapping[str, Any]) -> list[Row]:
+def _score_rows(r: Mapping[str, Any]) -> list[Row]:
     wanted = [c.name for c in TABLES["scores"] if c.name not in ("cell", "model", "readout")]
     return [
         {"cell": r["cell"], "model": r["model"], "readout": readout, **{k: row.get(k) for k in wanted}}
@@ -193,7 +213,7 @@ def _scores(r: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def _parameters(r: Mapping[str, Any]) -> list[Row]:
+def _parameter_rows(r: Mapping[str, Any]) -> list[Row]:
     fit = r.get("fit") or {}
     errors = standard_errors(fit)
     return [

@@ -1,4 +1,4 @@
-"""Who does the tasks: processes of this machine, or of a cluster through schedulers that exist."""
+"""Executors of a run: processes of this machine, or jobs of a cluster (dask, submitit, SLURM)."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from typing import Any, Protocol
 from ephysfit.batch.job import BUSY, Job, Outcome
 from ephysfit.batch.store import CRASHED, DONE, TIMEOUT, Store
 from ephysfit.errors import BatchError, near, needed
-from ephysfit.system import bound_memory, check_bound, cores
+from ephysfit.system import bound_memory, check_memory_bound, count_cores
 
-#: tasks of one worker before it is replaced by a fresh one: whatever leaks is given back
+#: tasks of one worker before a fresh process replaces it, so that leaked memory is freed
 LIFETIME = 200
-#: seconds between two looks at tasks that another run is at
+#: seconds between two checks of tasks that another run is working on
 PATIENCE = 0.5
 
 
 class Executor(Protocol):
-    """Does jobs in a folder; outcomes come as they end, in any order."""
+    """Runs jobs in a folder and yields their outcomes as they end, in any order."""
 
     def __call__(self, jobs: Sequence[Job], folder: Path) -> Iterator[Outcome]: ...
 
 
 @dataclass(frozen=True)
 class Local:
-    """One process a core. A task that hangs or dies takes its process with it, and nobody else.
+    """One process per core. A task that hangs or crashes ends its own process and no other.
 
     Parameters
     ----------
     workers : int
-        Processes; one a core unless given.
+        Number of processes; 0: one per core.
     timeout : float or None
-        Seconds a task may take.
+        Time limit of a task, s.
     memory : float or None
-        GiB of address space a worker may take.
+        Limit on the address space of a worker, GiB.
     """
 
     workers: int = 0
@@ -55,23 +55,23 @@ class Local:
 
     def __post_init__(self) -> None:
         if self.memory is not None:
-            check_bound()
+            check_memory_bound()
 
     @property
     def count(self) -> int:
-        """Processes at work."""
-        return self.workers or cores()
+        """Number of worker processes."""
+        return self.workers or count_cores()
 
     def __call__(self, jobs: Sequence[Job], folder: Path) -> Iterator[Outcome]:
         needed("pebble", "batch", "a batch by local", BatchError)
         from pebble import ProcessPool
 
-        from ephysfit.batch.fit_task import perform  # torch: only where tasks are done
+        from ephysfit.batch.fit_task import do_task  # torch: only where tasks are done
 
         waiting, later, running = deque(jobs), deque[Job](), dict[Future[Outcome], Job]()
         context = multiprocessing.get_context("spawn")  # threads of numerical libraries do not survive a fork
         with ProcessPool(
-            min(self.count, max(len(jobs), 1)), max_tasks=LIFETIME, initializer=prepare, initargs=(self.memory,),
+            min(self.count, max(len(jobs), 1)), max_tasks=LIFETIME, initializer=prepare_worker, initargs=(self.memory,),
             context=context,
         ) as pool:  # fmt: skip
             try:
@@ -81,7 +81,7 @@ class Local:
                         waiting, later = later, deque()
                     while waiting and len(running) < 2 * self.count:
                         job = waiting.popleft()
-                        running[pool.schedule(perform, args=[job, folder], timeout=self.timeout)] = job
+                        running[pool.schedule(do_task, args=[job, folder], timeout=self.timeout)] = job
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         job = running.pop(future)
                         outcome = self._outcome(future, job, folder)
@@ -91,8 +91,8 @@ class Local:
                             yield outcome
             except BrokenProcessPool:
                 raise BatchError(
-                    "no worker process could start; each of them reads the script that began the batch: what that does "
-                    'belongs below a line `if __name__ == "__main__":`'
+                    "no worker process could start; each imports the script that started the batch: put its code "
+                    'below a line `if __name__ == "__main__":`'
                 ) from None
             finally:
                 for future in running:
@@ -104,18 +104,20 @@ class Local:
         try:
             return future.result()
         except PoolTimeout:
-            return _lost(job, folder, TIMEOUT, f"took longer than {self.timeout:g} s", self.timeout or 0.0)
+            return _record_lost_task(job, folder, TIMEOUT, f"took longer than {self.timeout:g} s", self.timeout or 0.0)
         except ProcessExpired as e:
-            return _lost(job, folder, CRASHED, f"its process died ({_death(e.exitcode)})", 0.0)
+            return _record_lost_task(
+                job, folder, CRASHED, f"its process ended ({_describe_exit_code(e.exitcode)})", 0.0
+            )
         except MemoryError:
             limit = "no limit was set" if self.memory is None else f"limit: {self.memory:g} GiB"
-            return _lost(job, folder, CRASHED, f"ran out of memory ({limit})", 0.0)
+            return _record_lost_task(job, folder, CRASHED, f"ran out of memory ({limit})", 0.0)
         except (OSError, ValueError) as e:  # its result could not be written, so nothing more is
             return Outcome(job.task.cell.name, job.task.model, CRASHED, f"its result cannot be written: {e}")
 
 
-def _death(code: int) -> str:
-    """What an exit code says."""
+def _describe_exit_code(code: int) -> str:
+    """Name the signal of a negative exit code."""
     if code >= 0:
         return f"exit code {code}"
     try:
@@ -124,19 +126,19 @@ def _death(code: int) -> str:
         return f"signal {-code}"
 
 
-def _lost(job: Job, folder: Path, status: str, reason: str, seconds: float) -> Outcome:
-    """A task that could not write its own end; a fit of the same data and settings that is there already stays."""
+def _record_lost_task(job: Job, folder: Path, status: str, reason: str, seconds: float) -> Outcome:
+    """Record the failure of a task that could not do so itself; an earlier fit of the same data is kept."""
     store, task = Store(folder), job.task
-    tail = _tail(store.log(task))
+    tail = _find_fault_line(store.log_path(task))
     whole = f"{reason}; {tail}" if tail else reason
     known = store.read(task)
     if known is not None and known.get("key") == job.key and known.get("status") == DONE:
-        return Outcome(task.cell.name, task.model, status, f"{whole} (the fit from before was kept)", seconds=seconds)
+        return Outcome(task.cell.name, task.model, status, f"{whole} (the earlier fit was kept)", seconds=seconds)
     return Outcome.of(store.write(task, job.key, {"status": status, "reason": whole, "seconds": seconds}))
 
 
-def _tail(path: Path) -> str:
-    """The first lines of a fault's trace in a log."""
+def _find_fault_line(path: Path) -> str:
+    """Find the line of a log that names a fatal error; empty if there is none."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -144,9 +146,9 @@ def _tail(path: Path) -> str:
     return next((line.strip() for line in lines if "Fatal Python error" in line), "")
 
 
-def prepare(memory: float | None) -> None:
-    """Make a worker: one thread, bounded memory, deaf to Ctrl-C (the runner ends it), and gone with its runner."""
-    threading.Thread(target=_follow, args=(multiprocessing.parent_process(),), daemon=True).start()
+def prepare_worker(memory: float | None) -> None:
+    """Prepare a worker process: one thread, limited memory, no reaction to Ctrl-C (its runner stops it)."""
+    threading.Thread(target=_exit_with_runner, args=(multiprocessing.parent_process(),), daemon=True).start()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("EPHYSFIT_THREADS", "1")
@@ -159,25 +161,25 @@ def prepare(memory: float | None) -> None:
     torch.set_num_threads(1)
 
 
-def _follow(runner: Any) -> None:
-    """End with the runner. A hanging task would else outlive a killed run, hold its claim, and stop the next run."""
+def _exit_with_runner(runner: Any) -> None:
+    """End this process when the runner ends: a hanging task would otherwise outlive a killed run and keep its lock."""
     if runner is not None:
         runner.join()
         os._exit(1)
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Each part of the run as one command on another machine that sees the same folder.
+class SubmittedParts:
+    """Submits each part of the run as one command to another machine that sees the same folder.
 
     Parameters
     ----------
     submit : callable
-        Takes commands, yields (command's place, exit code) as they end.
+        Takes commands and yields (index of the command, exit code) as they end.
     parts : int
-        How many.
+        Number of parts.
     options : tuple of str
-        Of `ephysfit batch` on the other machine: --workers, --timeout ...
+        Options of `ephysfit batch` on the other machine: --workers, --timeout ...
     """
 
     submit: Callable[[Sequence[Sequence[str]]], Iterator[tuple[int, int]]]
@@ -186,18 +188,20 @@ class Parts:
 
     def __call__(self, jobs: Sequence[Job], folder: Path) -> Iterator[Outcome]:
         store, open_ = Store(folder), {(j.task.cell.name, j.task.slug): j for j in jobs}
-        order = store.order([(j.task, j.since) for j in jobs])
+        order = store.write_order([(j.task, j.since) for j in jobs])
         options = ("--order", str(order), *self.options)
-        commands = [part_command(folder, k, self.parts, options) for k in range(1, self.parts + 1)]
+        commands = [make_part_command(folder, k, self.parts, options) for k in range(1, self.parts + 1)]
         for _ in self.submit(commands):
-            yield from _ended(open_, store)
-        yield from _ended(open_, store)
+            yield from _take_ended(open_, store)
+        yield from _take_ended(open_, store)
         order.unlink(missing_ok=True)
         for job in open_.values():
-            yield _lost(job, folder, CRASHED, "the machine that had it ended without a result; see its own logs", 0.0)
+            yield _record_lost_task(
+                job, folder, CRASHED, "the job that ran it ended without a result; see the logs of the scheduler", 0.0
+            )
 
 
-def _ended(open_: dict[tuple[str, str], Job], store: Store) -> Iterator[Outcome]:
+def _take_ended(open_: dict[tuple[str, str], Job], store: Store) -> Iterator[Outcome]:
     for name, job in list(open_.items()):
         result = store.read(job.task)
         if result is not None and job.settled(result):
@@ -205,18 +209,18 @@ def _ended(open_: dict[tuple[str, str], Job], store: Store) -> Iterator[Outcome]
             yield Outcome.of(result)
 
 
-def part_command(folder: Path, part: int, parts: int, options: Sequence[str] = ()) -> list[str]:
-    """The command that does one part of a planned run, here or on another machine."""
+def make_part_command(folder: Path, part: int, parts: int, options: Sequence[str] = ()) -> list[str]:
+    """Return the command that runs one part of a planned run, on this or another machine."""
     return [sys.executable, "-m", "ephysfit", "batch", "-o", str(folder), "--part", f"{part}/{parts}", *options]
 
 
 def run_command(command: Sequence[str]) -> int:
-    """A command's exit code; what it says goes where the scheduler keeps output."""
+    """Run a command and return its exit code; its output goes to the logs of the scheduler."""
     return subprocess.run(list(command), check=False).returncode
 
 
-def by_dask(address: str | None, workers: int) -> Callable[[Sequence[Sequence[str]]], Iterator[tuple[int, int]]]:
-    """Submit through dask.distributed: to the scheduler at an address, or to a cluster made here."""
+def submit_by_dask(address: str | None, workers: int) -> Callable[[Sequence[Sequence[str]]], Iterator[tuple[int, int]]]:
+    """Return a function that submits commands through dask.distributed, to a scheduler or to a local cluster."""
 
     def submit(commands: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
         from distributed import Client, LocalCluster, as_completed
@@ -232,8 +236,8 @@ def by_dask(address: str | None, workers: int) -> Callable[[Sequence[Sequence[st
     return submit
 
 
-def by_submitit(folder: Path, cluster: str, options: dict[str, Any]) -> Any:
-    """Submit through submitit: an array of SLURM, or its local executor."""
+def submit_by_submitit(folder: Path, cluster: str, options: dict[str, Any]) -> Any:
+    """Return a function that submits commands through submitit: as a SLURM array, or to its local executor."""
 
     def submit(commands: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
         import submitit
@@ -256,22 +260,24 @@ NEEDS = {
 }  # fmt: skip
 
 
-def executor(
+def make_executor(
     name: str, folder: Path, *, workers: int = 0, timeout: float | None = None, memory: float | None = None,
     parts: int = 0, address: str | None = None, **options: Any,
 ) -> Executor:  # fmt: skip
-    """An executor by name.
+    """Return an executor by name.
 
     Parameters
     ----------
     name : {"local", "dask", "submitit", "slurm"}
-        "submitit" runs submitit's local executor, "slurm" an array of SLURM jobs through it.
+        "submitit" is the local executor of submitit, "slurm" an array of SLURM jobs submitted by it.
+    workers, timeout, memory
+        As of `Local`.
     parts : int
-        For the others than local: into how many parts the run is cut; as many as workers unless given.
+        Number of parts of the run, for all executors but "local"; 0: as many as workers.
     address : str, optional
-        Of a dask scheduler.
+        Address of a dask scheduler.
     **options
-        Of submitit's jobs: timeout_min, slurm_partition, cpus_per_task ...
+        Options of submitit's jobs: timeout_min, slurm_partition, cpus_per_task ...
     """
     here = Local(workers, timeout, memory)
     if name not in EXECUTORS:
@@ -280,9 +286,11 @@ def executor(
     needed(module, extra, f"a batch by {name}", BatchError)
     if name == "local":
         return here
-    asked = ("--workers", "1", *(("--timeout", f"{timeout:g}") if timeout else ()))
-    asked += ("--memory", f"{memory:g}") if memory else ()
+    worker_options = ("--workers", "1", *(("--timeout", f"{timeout:g}") if timeout else ()))
+    worker_options += ("--memory", f"{memory:g}") if memory else ()
     count = parts or here.count
     if name == "dask":
-        return Parts(by_dask(address, here.count), count, asked)
-    return Parts(by_submitit(folder, "slurm" if name == "slurm" else "local", options), count, asked)
+        return SubmittedParts(submit_by_dask(address, here.count), count, worker_options)
+    return SubmittedParts(
+        submit_by_submitit(folder, "slurm" if name == "slurm" else "local", options), count, worker_options
+    )

@@ -1,4 +1,4 @@
-"""fit_many(): a database from Python."""
+"""Fit a database of cells: `fit_many`, the batch run from Python."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ephysfit.batch.cell_files import find_cells
 from ephysfit.batch.collect import fits, saved_fits
-from ephysfit.batch.executors import executor as executor_by_name
-from ephysfit.batch.run import Tally, Watch, run
-from ephysfit.batch.task import Settings, tasks_of
+from ephysfit.batch.executors import make_executor as executor_by_name
+from ephysfit.batch.run import ProgressListener, run
+from ephysfit.batch.task import Settings, make_tasks
+from ephysfit.deprecation import deprecated
 from ephysfit.errors import BatchError
 from ephysfit.models import catalogue, find
 
@@ -35,10 +36,10 @@ def fit_many(
     runs: int = 200,
     reports: bool = False,
     prior: str | PathLike[str] | None = None,
-    watch: Watch | None = None,
+    progress: ProgressListener | None = None,
     **options: Any,
 ) -> DataFrame:
-    """Fit every cell of a database with one or several models; go on where an earlier call was stopped.
+    """Fit every cell of a database with one or several models; resume a run that was stopped.
 
     Parameters
     ----------
@@ -47,57 +48,64 @@ def fit_many(
     model : str or sequence of str
         "auto", names of the catalogue, ``"file.py:Name"``, or "all".
     folder : path
-        Of the run.
+        Folder of the run.
     executor : str
         "local", "dask", "submitit" or "slurm".
     workers : int
-        Processes; one a core unless given.
+        Number of processes; 0: one per core.
     timeout : float, optional
-        Seconds a task may take.
+        Time limit of a task, s.
     memory : float, optional
-        GiB a worker may take.
+        Memory limit of a worker, GiB.
     force, retry_failed : bool
-        Do everything again; do again what failed.
-    dt, seed, runs
-        Of each fit and its scores.
+        Whether to repeat all tasks, or those that failed.
+    dt : float, optional
+        Step of the fits, ms; chosen from the recording unless given.
+    seed : int
+        Random seed of each fit.
+    runs : int
+        Noisy runs that are scored.
     reports : bool
-        Write a page for each fit.
+        Whether to write a report page for each fit.
     prior : path, optional
-        Folder of a finished run: each cell is then fitted with the prior that the cells of that run make, by neuron
+        Folder of a finished run: each cell is then fitted with the population prior of the cells of that run
         (`ephysfit.population_prior`).
-    watch : callable, optional
-        Told a `Tally` after each task.
+    progress : callable, optional
+        Called with a `RunProgress` when the run begins and after each task.
     **options
-        Of the executor.
+        Options of the executor.
 
     Returns
     -------
     DataFrame
-        One row a task, as `ephysfit.batch.collect.fits`; failed tasks have their reason.
+        One row per task, as of `ephysfit.batch.collect.fits`; the row of a failed task holds the reason.
 
     Raises
     ------
     BatchError
-        If nothing can be started. A task that fails is a row.
+        If no task can be started. A task that fails raises nothing: it is a row of the table.
 
     Examples
     --------
     >>> table = fit_many("cells/*.nwb", "AIGIF", folder="run")  # doctest: +SKIP
     >>> table.groupby("model")["md_star_8"].median()  # doctest: +SKIP
     """
-    models = expand(model)
-    known = prior_of(prior, Path(folder), models) if prior is not None else ""
-    tasks = tasks_of(find_cells(sources), models, Settings(dt, seed, runs, reports, known))
+    if "watch" in options:
+        deprecated("fit_many(watch=)", "fit_many(progress=)", "0.2.0")
+        progress = options.pop("watch")
+    models = expand_model_names(model)
+    known = save_prior_of_run(prior, Path(folder), models) if prior is not None else ""
+    tasks = make_tasks(find_cells(sources), models, Settings(dt, seed, runs, reports, known))
     how = executor_by_name(executor, Path(folder), workers=workers, timeout=timeout, memory=memory, **options)
-    run(Path(folder), tasks, executor=how, force=force, retry_failed=retry_failed, watch=watch or _quiet)
+    run(Path(folder), tasks, executor=how, force=force, retry_failed=retry_failed, progress=progress)
     return fits(folder)
 
 
-def expand(model: str | Sequence[str]) -> tuple[str, ...]:
-    """Models by name; "all" is every neuron of the catalogue that is driven by the injected current alone."""
+def expand_model_names(model: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of models; "all" stands for every neuron of the catalogue with the current as only input."""
     names = [model] if isinstance(model, str) else list(model)
     if not names:
-        raise BatchError('no model was named; say "auto", a name, or "all"')
+        raise BatchError('no model was given; give "auto", the name of a model, or "all"')
     out: dict[str, None] = {}
     for name in names:
         if name == "all":
@@ -109,19 +117,22 @@ def expand(model: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(out)
 
 
-def prior_of(run: str | PathLike[str], folder: Path, models: Sequence[str] = ()) -> str:
-    """The priors of a finished run's fits, written into the folder of another run; the file.
+def save_prior_of_run(run: str | PathLike[str], folder: Path, models: Sequence[str] = ()) -> str:
+    """Write the population priors of a finished run into the folder of another run, and return the file.
 
     Parameters
     ----------
-    run, folder : path
+    run : path
+        Folder of the finished run.
+    folder : path
+        Folder of the new run.
     models : sequence of str
-        Of this run: files among them may declare neurons of the fits.
+        Models of the new run: Python files among them may declare the neurons of the fits.
 
     Raises
     ------
     BatchError
-        If the folder is no run.
+        If `run` is not the folder of a run.
     FitError
         If it holds too few fits of any one neuron.
     """
@@ -129,7 +140,3 @@ def prior_of(run: str | PathLike[str], folder: Path, models: Sequence[str] = ())
 
     own = [find(name) for name in models if ".py" in name]
     return str(prior.save_priors(folder / "prior.json", population_prior.priors_of(saved_fits(run, own))).resolve())
-
-
-def _quiet(tally: Tally) -> None:
-    """Nobody watches."""

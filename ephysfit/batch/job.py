@@ -1,4 +1,4 @@
-"""A task as it is handed to a worker, and how it ended, in a few words."""
+"""A task as it is handed to a worker, and the outcome that comes back."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ephysfit.batch.task import Task
 from ephysfit.data.readout import Readout
 from ephysfit.metrics.headline_scores import AGREEMENT, saved_value
 
-#: a task that another process is at
+#: status of a task that another process is running
 BUSY = "busy"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A task with what decides whether a result on disk still counts.
+    """A task, with the conditions under which a result on disk is still valid.
 
     Attributes
     ----------
     task : Task
     key : str
-        A result with another key is of other data or settings.
+        Hash of data and settings: a result with another key is outdated.
     since : float
-        A result that is older (seconds since 1970) is done again.
+        A result older than this time (seconds since 1970) is outdated.
     """
 
     task: Task
@@ -32,13 +32,13 @@ class Job:
     since: float = 0.0
 
     def settled(self, result: Mapping[str, Any] | None) -> bool:
-        """Whether a result on disk is the answer to this job."""
+        """Whether a result on disk is valid for this job."""
         return result is not None and result.get("key") == self.key and result.get("finished", 0.0) >= self.since
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended, in a few words: what the runner counts and shows."""
+    """How a task ended: status, reason, headline score, time (s) and memory (MiB)."""
 
     cell: str
     model: str
@@ -50,14 +50,15 @@ class Outcome:
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Outcome:
-        score = headline(result.get("scores"))
+        """Return the outcome of a stored result."""
+        score = find_headline_score(result.get("scores"))
         return cls(
             result["cell"], result["model"], result["status"], result.get("reason", ""), score,
             result.get("seconds", 0.0), result.get("memory_mb", 0.0),
         )  # fmt: skip
 
 
-def headline(scores: Mapping[str, Any] | None) -> float:
-    """The one number of a fit for a progress line: Md* at 8 ms of the noisy runs, else of whatever readout there is."""
+def find_headline_score(scores: Mapping[str, Any] | None) -> float:
+    """Find the score for progress lines: Md* at ±8 ms, of the noisy runs where there are any; NaN without a score."""
     value = saved_value(scores, (*AGREEMENT.readouts, Readout.CAUSAL), AGREEMENT.name)
     return float("nan") if value is None else value

@@ -1,4 +1,4 @@
-"""A run: what is to be done, who does it, what has been done; and the same again until nothing is left."""
+"""Run the tasks of a batch that have no valid result yet, and report progress."""
 
 from __future__ import annotations
 
@@ -13,29 +13,33 @@ import numpy as np
 
 from ephysfit.batch.executors import Executor, Local
 from ephysfit.batch.job import Job, Outcome
-from ephysfit.batch.store import DONE, Store, ordered
+from ephysfit.batch.store import DONE, Store, read_order
 from ephysfit.batch.task import Task
+from ephysfit.deprecation import deprecated
 from ephysfit.errors import BatchError, EphysfitError
 from ephysfit.models import candidates, find
 
-#: told after every task that ends
-Watch = Callable[["Tally"], None]
+#: called with the progress of a run after every task
+ProgressListener = Callable[["RunProgress"], None]
+
+#: attributes of `RunProgress` by their names before 0.2.0
+_RENAMED = {"kept": "earlier", "kept_bad": "earlier_without_fit"}
 
 
 @dataclass
-class Tally:
-    """What a run has come to.
+class RunProgress:
+    """Progress of a run.
 
     Attributes
     ----------
     total : int
-        Tasks asked for.
+        Number of tasks.
     before : Counter
-        Of these, ended before with the same data and settings, by how.
+        Number of tasks that ended in an earlier run with the same data and settings, by status.
     outcomes : list of Outcome
-        Of the others, as they ended.
+        Outcomes of the other tasks, in the order in which they ended.
     begun : float
-        When, on the clock of `time.monotonic`.
+        Start of the run on the clock of `time.monotonic`, s.
     """
 
     total: int
@@ -43,46 +47,57 @@ class Tally:
     outcomes: list[Outcome] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
 
+    def __getattr__(self, name: str) -> int:
+        if name not in _RENAMED:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        deprecated(f"RunProgress.{name}", f"RunProgress.{_RENAMED[name]}", "0.2.0")
+        return int(getattr(self, _RENAMED[name]))
+
     @property
-    def kept(self) -> int:
-        """How many ended before and are not done again."""
+    def earlier(self) -> int:
+        """Number of tasks that ended in an earlier run and are not repeated."""
         return self.before.total()
 
     @property
-    def kept_bad(self) -> int:
-        """How many of these have no fit."""
-        return self.kept - self.before[DONE]
+    def earlier_without_fit(self) -> int:
+        """Number of these that have no fit."""
+        return self.earlier - self.before[DONE]
 
     @property
     def fits(self) -> int:
-        """Tasks that have a fit, from before or from now."""
+        """Number of tasks that have a fit, from an earlier run or from this one."""
         return self.before[DONE] + self.counts[DONE]
 
     @property
     def counts(self) -> Counter[str]:
-        """How many ended how, in this run."""
+        """Number of tasks that ended in this run, by status."""
         return Counter(o.status for o in self.outcomes)
 
     @property
     def left(self) -> int:
-        return self.total - self.kept - len(self.outcomes)
+        """Number of tasks that have not ended."""
+        return self.total - self.earlier - len(self.outcomes)
 
     @property
     def scores(self) -> list[float]:
+        """Finite headline scores of this run."""
         return [o.score for o in self.outcomes if np.isfinite(o.score)]
 
     @property
     def seconds(self) -> float:
+        """Time since the run began, s."""
         return time.monotonic() - self.begun
 
     @property
     def remaining(self) -> float:
-        """Seconds until all is done, at the pace so far."""
+        """Estimated time to the end of the run, s; NaN before the first task has ended."""
         return self.seconds / len(self.outcomes) * self.left if self.outcomes else float("nan")
 
 
-def jobs_of(store: Store, tasks: Sequence[Task], *, force: bool = False, retry_failed: bool = False) -> list[Job]:
-    """The tasks that have no result of the same data and settings; all with `force`, failed ones too if asked."""
+def find_open_jobs(
+    store: Store, tasks: Sequence[Task], *, force: bool = False, retry_failed: bool = False
+) -> list[Job]:
+    """Find the tasks without a valid result: all with `force`, failed ones too with `retry_failed`."""
     now, out = time.time(), []
     for task in tasks:
         job = Job(task, task.key())
@@ -102,31 +117,35 @@ def run(
     retry_failed: bool = False,
     part: tuple[int, int] = (1, 1),
     order: Path | None = None,
-    watch: Watch = lambda tally: None,
-) -> Tally:
-    """Do what has not been done yet.
+    progress: ProgressListener | None = None,
+) -> RunProgress:
+    """Run the tasks that have no valid result yet.
 
     Parameters
     ----------
     folder : path
-        Of the run; made if it is not there, gone on with if it is.
+        Folder of the run; created if it does not exist, otherwise the run is resumed.
     tasks : sequence of Task, optional
-        What the folder was asked for before, unless given.
+        The tasks planned in the folder unless given.
     executor : Executor, optional
         `Local` unless given.
     force, retry_failed : bool
-        Do everything again; do again what failed.
+        Whether to repeat all tasks, or those that failed.
     part : (int, int)
         (3, 20): the third of twenty parts; for arrays of jobs on a cluster.
     order : Path, optional
-        Tasks as another run wrote them down (`Store.order`), instead of `tasks`.
-    watch : callable
-        Told the tally when the run begins and after each task.
+        File of tasks that another run has written (`Store.write_order`), instead of `tasks`.
+    progress : callable, optional
+        Called with the `RunProgress` when the run begins and after each task.
+
+    Returns
+    -------
+    RunProgress
 
     Raises
     ------
     BatchError
-        If the folder cannot be written, or nothing was asked for.
+        If the folder cannot be written, or no task is planned in it.
     """
     store = Store(Path(folder))
     if tasks is not None:
@@ -138,41 +157,42 @@ def run(
     if not 1 <= share <= parts:
         raise BatchError(f"part {share}/{parts}: count from 1 to {parts}")
     if order is None:
-        asked = (store.tasks() if tasks is None else tuple(tasks))[share - 1 :: parts]
-        jobs = jobs_of(store, asked, force=force, retry_failed=retry_failed)
+        planned = (store.tasks() if tasks is None else tuple(tasks))[share - 1 :: parts]
+        jobs = find_open_jobs(store, planned, force=force, retry_failed=retry_failed)
     else:
-        theirs = ordered(order)[share - 1 :: parts]
-        asked = tuple(task for task, _ in theirs)
-        jobs = [j for j in (Job(t, t.key(), since) for t, since in theirs) if not j.settled(store.read(j.task))]
-    tally = Tally(len(asked), _kept(store, asked, jobs))
-    watch(tally)
+        ordered = read_order(order)[share - 1 :: parts]
+        planned = tuple(task for task, _ in ordered)
+        jobs = [j for j in (Job(t, t.key(), since) for t, since in ordered) if not j.settled(store.read(j.task))]
+    state = RunProgress(len(planned), _count_ended_before(store, planned, jobs))
+    report = progress or (lambda _: None)
+    report(state)
     if jobs:
-        compile_first(jobs)
+        compile_kernels(jobs)
     for outcome in (executor or Local())(jobs, store.folder) if jobs else ():
-        tally.outcomes.append(outcome)
-        watch(tally)
-    return tally
+        state.outcomes.append(outcome)
+        report(state)
+    return state
 
 
-def _kept(store: Store, asked: Sequence[Task], jobs: Sequence[Job]) -> Counter[str]:
-    """How those tasks ended that are not to be done."""
+def _count_ended_before(store: Store, planned: Sequence[Task], jobs: Sequence[Job]) -> Counter[str]:
+    """Count the planned tasks that are not to be run, by the status of their result."""
     again = {j.task.label for j in jobs}
-    ends = (store.read(t) for t in asked if t.label not in again)
+    ends = (store.read(t) for t in planned if t.label not in again)
     return Counter(str(r["status"]) for r in ends if r is not None)
 
 
-def compile_first(jobs: Sequence[Job]) -> None:
-    """Kernels once, before workers would each compile them.
+def compile_kernels(jobs: Sequence[Job]) -> None:
+    """Compile the kernels once, so that the workers need not each compile them.
 
-    A neuron in a file of its own is left to the workers: reading the file runs it, and what it does may be fatal.
+    A neuron declared in a user's file is left to the workers: importing the file runs it, which may crash.
     """
     from ephysfit.simulation.warm_up import warm_up  # torch: only where something is left to do
 
-    for kind in {k for model in {j.task.model for j in jobs} for k in _kinds(model)}:
+    for kind in {k for model in {j.task.model for j in jobs} for k in _neurons_of_model(model)}:
         warm_up(kind, purposes=("fit",) if kind.stochastic() else ("simulation",))
 
 
-def _kinds(model: str) -> Iterator:
+def _neurons_of_model(model: str) -> Iterator:
     if model == "auto":
         yield from candidates()
         return

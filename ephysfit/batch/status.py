@@ -1,4 +1,4 @@
-"""How far a run is, read from its folder: works from another shell, and on another machine."""
+"""Read the status of a run from its folder, also from another shell or another machine."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from statistics import median
 from ephysfit.batch.job import Outcome
 from ephysfit.batch.store import DONE, Store
 
-#: failures that are listed
+#: most failures that are listed
 SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A run at one moment.
+class RunStatus:
+    """Status of a run at one moment.
 
     Attributes
     ----------
     total : int
     counts : Counter
-        Of tasks by how they ended.
+        Number of finished tasks by status.
     running : tuple of str
-        Tasks that some process is at.
+        Tasks that a process is running now.
     failures : tuple of (str, str)
-        Task and reason, the last ones.
+        Task and reason of the latest failures.
     score : float
-        Median Md* at 8 ms.
+        Median Md* at ±8 ms.
     per_hour : float
-        Tasks that ended in an hour, over the last ones.
+        Tasks finished per hour, over the latest ones.
     """
 
     total: int
@@ -43,20 +43,31 @@ class Standing:
 
     @property
     def left(self) -> int:
+        """Number of tasks that have not ended."""
         return self.total - sum(self.counts.values())
 
     @property
     def hours_left(self) -> float:
+        """Estimated time to the end of the run, h; NaN where the pace is unknown."""
         return self.left / self.per_hour if self.per_hour else float("nan")
 
 
-def standing(folder: str | Path) -> Standing:
-    """How far a run is.
+def read_status(folder: str | Path) -> RunStatus:
+    """Read the status of a run.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the run.
+
+    Returns
+    -------
+    RunStatus
 
     Raises
     ------
     BatchError
-        If the folder is no run.
+        If the folder is not that of a run.
     """
     store = Store(Path(folder))
     tasks = store.tasks()
@@ -64,18 +75,18 @@ def standing(folder: str | Path) -> Standing:
     outcomes = [Outcome.of(r) for r in results.values()]
     scores = [o.score for o in outcomes if o.score == o.score]
     bad = sorted((r["finished"], label, r.get("reason", "")) for label, r in results.items() if r["status"] != DONE)
-    return Standing(
+    return RunStatus(
         total=len(tasks),
         counts=Counter(o.status for o in outcomes),
-        running=tuple(t.label for t in tasks if store.claimed(t)),
+        running=tuple(t.label for t in tasks if store.is_claimed(t)),
         failures=tuple((label, reason) for _, label, reason in bad[-SHOWN:]),
         score=median(scores) if scores else float("nan"),
-        per_hour=_pace([r["finished"] for r in results.values()]),
+        per_hour=_compute_pace([r["finished"] for r in results.values()]),
     )
 
 
-def _pace(finished: list[float]) -> float:
-    """Results an hour over the last hundred, or over all; 0 where nothing ended lately."""
+def _compute_pace(finished: list[float]) -> float:
+    """Results per hour over the last hundred; 0 where no task has ended within the last hour."""
     last = sorted(finished)[-100:]
     if len(last) < 2 or time.time() - last[-1] > 3600.0:
         return 0.0

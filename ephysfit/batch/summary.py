@@ -1,4 +1,4 @@
-"""What a run found, for its page and its figures."""
+"""The results of a run, for its page and its figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """What a run found.
+    """The results of a run over its cells.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Population:
     groupings : dict of str to Grouping
         Clusters of cells in the space of the parameters, by fitted neuron.
     odd : DataFrame
-        Cells that stand apart: cell, model, what, value, z.
+        Outliers: cell, model, what, value, z.
     """
 
     folder: Path
@@ -36,16 +36,16 @@ class Population:
 
     @property
     def done(self) -> DataFrame:
-        """Tasks that gave a fit."""
+        """Rows of the tasks that have a fit."""
         return self.fits[self.fits["status"] == DONE]
 
     @property
     def failed(self) -> DataFrame:
-        """Tasks that gave none, with their reason."""
+        """Rows of the tasks without a fit, with the reason."""
         return self.fits[self.fits["status"] != DONE]
 
     @property
     def models(self) -> list[str]:
-        """Models in the order of their median score, best first."""
+        """Models in the order of their median Md* at ±8 ms, best first."""
         by = self.done.groupby("model")["md_star_8"].median().sort_values(ascending=False, na_position="last")
         return list(by.index)

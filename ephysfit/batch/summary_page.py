@@ -1,4 +1,4 @@
-"""The page of a run: how scores and parameters spread over cells, which model suits which cell, who stands apart."""
+"""Write the page of a run: scores and parameters over cells, models compared cell by cell, clusters, outliers."""
 
 from __future__ import annotations
 
@@ -11,103 +11,132 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ephysfit.batch.clusters import grouped, outliers
-from ephysfit.batch.collect import Folder, tables
-from ephysfit.batch.run_figures import pictures
+from ephysfit.batch.clusters import find_outliers, group_cells
+from ephysfit.batch.collect import Folder, read_tables
+from ephysfit.batch.run_figures import draw_figures
 from ephysfit.batch.store import DONE
 from ephysfit.batch.summary import Population
+from ephysfit.deprecation import deprecated
 from ephysfit.errors import BatchError
 from ephysfit.files import split_spec, write_text
-from ephysfit.reports.svg import inline_svg
+from ephysfit.reports.svg import render_inline_svg
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _STYLE = Path(__file__).parents[1] / "reports" / "templates" / "report.css"
-#: rows of a table before the page sends the reader to the tables
+#: most rows of a table on the page
 SHOWN = 200
 
 
-def population(folder: Folder) -> Population:
-    """Read a run.
-
-    Raises
-    ------
-    BatchError
-        If it is no run, or no task has ended.
-    """
-    all_of = tables(folder)
-    fits, parameters = all_of["fits"], all_of["parameters"]
-    if fits.empty:
-        raise BatchError(f"{folder}: no task has ended yet; ephysfit status {folder} tells how far the run is")
-    groupings = {name: g for name, part in parameters.groupby("fitted") if (g := grouped(part)) is not None}
-    return Population(Path(folder), fits, parameters, groupings, outliers(fits[fits["status"] == DONE], parameters))
-
-
-def write(folder: Folder, path: str | PathLike[str] | None = None) -> Path:
-    """Write the page of a run; its path.
+def read_population(folder: Folder) -> Population:
+    """Read the results of a run.
 
     Parameters
     ----------
     folder : path
-        Of the run, finished or not.
-    path : path, optional
-        ``population.html`` in the folder unless given. Links to the pages of cells count from there.
+        Folder of the run, finished or not.
+
+    Returns
+    -------
+    Population
+
+    Raises
+    ------
+    BatchError
+        If the folder is not that of a run, or no task has ended.
     """
-    found = population(folder)
+    all_of = read_tables(folder)
+    fits, parameters = all_of["fits"], all_of["parameters"]
+    if fits.empty:
+        raise BatchError(f"{folder}: no task has ended yet; `ephysfit status {folder}` shows the progress of the run")
+    groupings = {name: g for name, part in parameters.groupby("fitted") if (g := group_cells(part)) is not None}
+    return Population(
+        Path(folder), fits, parameters, groupings, find_outliers(fits[fits["status"] == DONE], parameters)
+    )
+
+
+def write_page(folder: Folder, path: str | PathLike[str] | None = None) -> Path:
+    """Write the page of a run.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the run, finished or not.
+    path : path, optional
+        File of the page; ``population.html`` in the folder unless given. Links to the reports of cells are relative
+        to it.
+
+    Returns
+    -------
+    Path
+        File of the page.
+    """
+    found = read_population(folder)
     page = Path(path) if path is not None else found.folder / "population.html"
     env = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    env.filters.update(number=_number)
-    drawn = [(title, caption, Markup(inline_svg(fig, f"p{k}"))) for k, (title, caption, fig) in
-             enumerate(pictures(found))]  # fmt: skip
+    env.filters.update(number=_format_number)
+    drawn = [(title, caption, Markup(render_inline_svg(fig, f"p{k}"))) for k, (title, caption, fig) in
+             enumerate(draw_figures(found))]  # fmt: skip
     text = env.get_template("population.html.j2").render(
         style=Markup(_STYLE.read_text(encoding="utf-8")), run=found.folder.resolve().name, pictures=drawn,
-        shown=SHOWN, **_content(found, page),
+        shown=SHOWN, **_collect_content(found, page),
     )  # fmt: skip
     return write_text(page, text)
 
 
-def _content(found: Population, page: Path) -> dict[str, Any]:
+def _collect_content(found: Population, page: Path) -> dict[str, Any]:
     done = found.done
     return {
         "total": len(found.fits),
         "done": len(done),
         "cells": done["cell"].nunique(),
-        "models": [_summary(done[done["model"] == m], m) for m in found.models],
-        "rows": [{**r, "page": _page(found.folder, page, r)} for r in _records(done.head(SHOWN))],
+        "models": [_summarize_model(done[done["model"] == m], m) for m in found.models],
+        "rows": [{**r, "page": _link_to_report(found.folder, page, r)} for r in _plain_records(done.head(SHOWN))],
         "more": max(len(done) - SHOWN, 0),
-        "failures": _records(found.failed.head(SHOWN)),
-        "odd": _records(found.odd),
+        "failures": _plain_records(found.failed.head(SHOWN)),
+        "odd": _plain_records(found.odd),
         "hours": float(done["cpu_seconds"].sum()) / 3600,
         "versions": ", ".join(sorted(set(done["version"].dropna()))),
     }
 
 
-def _records(table: DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain values, None for what is missing."""
+def _plain_records(table: DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as plain values, None where a value is missing."""
     return [{str(k): None if v is None or v != v else v for k, v in r.items()} for r in table.astype(object)
             .where(table.notna(), None).to_dict("records")]  # fmt: skip
 
 
-def _summary(part: DataFrame, model: str) -> dict[str, Any]:
+def _summarize_model(part: DataFrame, model: str) -> dict[str, Any]:
     columns = ("md_star_4", "md_star_8", "gamma_over_R_4", "consensus_over_R_4", "ev_ratio_10", "rate_error", "seconds")
     middle = {c: float(part[c].median()) for c in columns}
     spread = {c: tuple(np.nanquantile(v, (0.25, 0.75))) if (v := part[c].dropna()).size else None for c in columns}
     return {"model": model, "cells": len(part), "median": middle, "quartiles": spread}
 
 
-def _page(folder: Path, page: Path, row: dict[str, Any]) -> str:
-    """Where the page of a fit is, as the population's page sees it; empty if it has none."""
+def _link_to_report(folder: Path, page: Path, row: dict[str, Any]) -> str:
+    """Link to the report of a fit, relative to the page of the run; empty if there is none."""
     slug = split_spec(row["model"])[1] if ".py" in row["model"] else row["model"]
     own = folder / "reports" / f"{row['cell']}/{slug}.html"
     return relpath(own, page.parent) if own.is_file() else ""
 
 
-def _number(value: Any, digits: int = 2) -> str:
+def _format_number(value: Any, digits: int = 2) -> str:
     if value is None or value != value:
         return "–"
     return f"{value:.{digits}f}".replace("-", "−")
+
+
+#: functions by their names before 0.2.0
+_RENAMED = {"population": "read_population", "write": "write_page"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    deprecated(f"{__name__}.{name}", f"{__name__}.{_RENAMED[name]}", "0.2.0")
+    return globals()[_RENAMED[name]]

@@ -1,4 +1,4 @@
-"""The command line: one verb a file in `verbs`, each the same call as in Python, shown as a table or as JSON."""
+"""The command line: one command per file in `verbs`, each the counterpart of a Python call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `ephysfit`: its verbs, and what errors look like from a shell."""
+"""The command `ephysfit`: its commands, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import typer
 
 from ephysfit import __version__
 from ephysfit.cli.commands import OLD_VERBS, VERBS, LazyGroup
-from ephysfit.cli.output import complain, forgive_encoding, warn_in_a_line
+from ephysfit.cli.output import print_error, replace_unprintable, shorten_warnings
 from ephysfit.errors import EphysfitError
 
-#: what an exit code says
+#: exit codes
 DONE, FAILED, USAGE = 0, 1, 2
 
 app = typer.Typer(
@@ -28,57 +28,57 @@ app = typer.Typer(
 )
 
 
-def _not_yet() -> None:
-    """Stands for a verb that is not imported: `LazyGroup` puts the verb itself in its place."""
+def _placeholder() -> None:
+    """Placeholder of a command that is not imported yet; `LazyGroup` replaces it."""
 
 
 for name, line in VERBS.items():
-    app.command(name, help=line)(_not_yet)
+    app.command(name, help=line)(_placeholder)
 for name in OLD_VERBS:
-    app.command(name, hidden=True)(_not_yet)
+    app.command(name, hidden=True)(_placeholder)
 
 
-def _version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
         typer.echo(f"ephysfit {__version__}")
         raise typer.Exit(DONE)
 
 
 VersionOption = Annotated[
-    bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
 ]
 
 
 @app.callback()
-def _root(
+def _show_root(
     version: VersionOption = False,
 ) -> None:
     """Fit spiking neuron models to patch-clamp recordings: injected current in, spike times out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; an error that ephysfit raises on purpose becomes a message and exit code 1.
+    """Run the command; an `EphysfitError` becomes a message and exit code 1.
 
     Parameters
     ----------
     arguments : sequence of str, optional
-        Those of the process unless given.
+        Command-line arguments; those of the process unless given.
 
     Raises
     ------
     SystemExit
         Always: 0 done, 1 the data or the fit failed, 2 usage.
     """
-    forgive_encoding()
-    warn_in_a_line()
+    replace_unprintable()
+    shorten_warnings()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="ephysfit")
-    except BrokenPipeError:  # who read the answer has seen enough
+    except BrokenPipeError:  # the reader of the output has closed the pipe
         sys.stdout = None
         sys.exit(DONE)
     except EphysfitError as error:
-        complain(str(error))
+        print_error(str(error))
         sys.exit(FAILED)
     except OSError as error:
-        complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+        print_error(f"{error.filename or 'a file'}: {error.strerror or error}")
         sys.exit(FAILED)

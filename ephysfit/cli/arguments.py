@@ -1,4 +1,4 @@
-"""Arguments that several verbs share, and how their text is checked before anything runs."""
+"""Arguments that several commands share, and checks of them before anything runs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import ephysfit as ef  # its public names load what they need when they are used
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.data.remote import is_remote
 from ephysfit.errors import near, nearest
-from ephysfit.files import expanded, split_spec
+from ephysfit.files import expand_home, split_spec
 
-#: panels of the help that several verbs share
+#: panels of the help that several commands share
 DATA, MODEL, FIT, NUMERICS = "Data", "Model", "Fit", "Numerics"
 HOW_SPIKES = ("auto", "detect", "given")
 
 
-def existing(path: Path) -> Path:
-    """The path if there is such a file; else a usage error that names near files of its folder."""
+def check_file(path: Path) -> Path:
+    """Return the path of an existing file; otherwise raise a usage error that suggests similar file names."""
     if path.is_file():
         return path
     if path.is_dir():
@@ -34,23 +34,23 @@ def existing(path: Path) -> Path:
     raise typer.BadParameter(f"{path}: no such file{meant}")
 
 
-def source(text: str) -> Path | str:
-    """A path, or the address of a file that stays where it is."""
+def parse_source(text: str) -> Path | str:
+    """Return a path, or the address of a remote file as it is."""
     return text if is_remote(text) else Path(text)
 
 
-def existing_or_none(path: Path | None) -> Path | None:
-    """A path that need not be given, checked if it is."""
-    return None if path is None else existing(path)
+def check_optional_file(path: Path | None) -> Path | None:
+    """Check an optional path."""
+    return None if path is None else check_file(path)
 
 
-def all_existing(paths: list[Path]) -> list[Path]:
-    """Every path checked; addresses are left to whoever opens them."""
-    return [existing(path) if isinstance(path, Path) else path for path in paths]
+def check_files(paths: list[Path]) -> list[Path]:
+    """Check all paths; addresses of remote files are checked when they are opened."""
+    return [check_file(path) if isinstance(path, Path) else path for path in paths]
 
 
-def spike_source(text: str) -> str:
-    """One of the ways to come by spike times."""
+def check_spike_source(text: str) -> str:
+    """Check the source of the spike times."""
     if text not in HOW_SPIKES:
         raise typer.BadParameter(f"{text!r}; {near(text, HOW_SPIKES)}")
     return text
@@ -58,17 +58,19 @@ def spike_source(text: str) -> str:
 
 Files = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", callback=all_existing, parser=source, show_default=False,
+    typer.Argument(metavar="FILE...", callback=check_files, parser=parse_source, show_default=False,
                    help="Recording of one cell: NWB (a path, https://, s3:// or dandi://), ABF, CSV, NPZ, anything neo "
                         "reads. Several files are joined."),
 ]  # fmt: skip
 FitFile = Annotated[
     Path,
-    typer.Argument(metavar="FIT", callback=existing, show_default=False, help="A fit.json that `ephysfit fit` wrote."),
+    typer.Argument(
+        metavar="FIT", callback=check_file, show_default=False, help="A fit.json that `ephysfit fit` wrote."
+    ),
 ]
 
 
-def _model_names() -> list[str]:
+def _list_model_names() -> list[str]:
     return ["auto", *ef.models.catalogue()]
 
 
@@ -78,7 +80,7 @@ ModelOption = Annotated[
         "--model",
         "-m",
         metavar="NAME",
-        autocompletion=_model_names,
+        autocompletion=_list_model_names,
         rich_help_panel=MODEL,
         help="auto, a name of `ephysfit models`, or my_file.py:MyNeuron.",
     ),
@@ -86,42 +88,40 @@ ModelOption = Annotated[
 NeuronOption = Annotated[
     str | None,
     typer.Option("--model", "-m", metavar="FILE.py:NAME", show_default=False, rich_help_panel=MODEL,
-                 help="The file of the fit's own neuron: a file that a fit names is not run by itself."),
+                 help="Python file of the fit's neuron: a file named in a fit is never executed unless you give it."),
 ]  # fmt: skip
 TrustOption = Annotated[
     bool,
     typer.Option("--trust", rich_help_panel=MODEL,
-                 help="Run the file in which the fit says its neuron is declared, if it is unchanged since."),
+                 help="Execute the Python file named in the fit, if it has not changed since the fit."),
 ]  # fmt: skip
 TrainOption = Annotated[
     str | None,
     typer.Option("--train", metavar="SWEEPS", show_default=False, rich_help_panel=DATA,
-                 help="Sweeps to fit on: names, positions (0-3), patterns (*noise*) or files, with commas."),
+                 help="Sweeps to fit on: names, positions (0-3), patterns (*noise*) or files, comma-separated."),
 ]  # fmt: skip
 TestOption = Annotated[
     str | None,
     typer.Option("--test", metavar="SWEEPS", show_default=False, rich_help_panel=DATA,
-                 help="Sweeps to keep for testing, as for --train; or a number below 1: that last part of each sweep."),
+                 help="Sweeps to test on, as for --train; or a number below 1: that last fraction of each sweep."),
 ]  # fmt: skip
 SpikesOption = Annotated[
     str,
-    typer.Option("--spikes", metavar="HOW", callback=spike_source, rich_help_panel=DATA,
-                 help="auto: as in the file, else detected; detect; given: only as in the file."),
+    typer.Option("--spikes", metavar="HOW", callback=check_spike_source, rich_help_panel=DATA,
+                 help="auto: from the file, otherwise detected; detect: always detected; given: only from the file."),
 ]  # fmt: skip
 SweepsOption = Annotated[
     str | None,
     typer.Option("--sweeps", metavar="SWEEPS", show_default=False, rich_help_panel=DATA,
-                 help="Read only these: names or positions, with commas."),
+                 help="Read only these sweeps: names or positions, comma-separated."),
 ]  # fmt: skip
 ReaderOption = Annotated[
     list[str] | None,
     typer.Option("--option", "-O", metavar="NAME=VALUE", show_default=False, rich_help_panel=DATA,
-                 help="Of loading or of the file's reader: kind=noise, junction_potential=14, spikes.height=15, "
+                 help="Option of loading or of the file's reader: kind=noise, junction_potential=14, spikes.height=15, "
                       "electrode=icephys_1, columns.current=I, units.current=nA, timeout=60, allow_links=true ..."),
 ]  # fmt: skip
-JsonOption = Annotated[
-    bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print JSON to stdout instead of a table.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print JSON instead of a table.")]
 RunsOption = Annotated[
     int,
     typer.Option("--runs", min=1, max=10_000, metavar="N", rich_help_panel=NUMERICS,
@@ -131,17 +131,17 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, metavar="N", rich_help
 StepOption = Annotated[
     float | None,
     typer.Option("--dt", min=1e-4, max=10.0, metavar="MS", show_default=False, rich_help_panel=NUMERICS,
-                 help="Step in ms."),
+                 help="Time step in ms."),
 ]  # fmt: skip
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="Folder of a run.")]
 
 
-def reader_options(texts: Sequence[str] | None) -> dict[str, Any]:
-    """``name=value`` texts as keyword arguments; a dot in the name makes a mapping.
+def parse_options(texts: Sequence[str] | None) -> dict[str, Any]:
+    """Parse ``name=value`` texts as keyword arguments; a dot in the name makes a mapping.
 
     Examples
     --------
-    >>> reader_options(["dt=0.1", "columns.current=I", "columns.voltage=2"])
+    >>> parse_options(["dt=0.1", "columns.current=I", "columns.voltage=2"])
     {'dt': 0.1, 'columns': {'current': 'I', 'voltage': 2}}
     """
     out: dict[str, Any] = {}
@@ -151,23 +151,23 @@ def reader_options(texts: Sequence[str] | None) -> dict[str, Any]:
             raise typer.BadParameter(f"{text!r}: give NAME=VALUE, such as electrode=icephys_1", param_hint="--option")
         outer, _, inner = name.partition(".")
         if inner:
-            out.setdefault(outer, {})[inner] = _value(value)
+            out.setdefault(outer, {})[inner] = _parse_value(value)
         else:
-            out[outer] = _value(value)
+            out[outer] = _parse_value(value)
     return out
 
 
-def _value(text: str) -> Any:
-    """A number, true or false where the text is one; else the text."""
+def _parse_value(text: str) -> Any:
+    """Return a number, True or False where the text is one, otherwise the text."""
     try:
         return json.loads(text)
     except ValueError:
         return text
 
 
-def load_options(spikes: str, sweeps: str | None, options: Sequence[str] | None) -> dict[str, Any]:
-    """The options of ``load``."""
-    chosen = reader_options(options)
+def make_load_options(spikes: str, sweeps: str | None, options: Sequence[str] | None) -> dict[str, Any]:
+    """Make the keyword arguments of `ephysfit.load`."""
+    chosen = parse_options(options)
     if sweeps:
         chosen["sweeps"] = [int(s) if s.isdecimal() else s for s in sweeps.split(",")]
     return {"spikes": spikes, **chosen}
@@ -176,12 +176,12 @@ def load_options(spikes: str, sweeps: str | None, options: Sequence[str] | None)
 def open_recording(
     files: Sequence[Path], spikes: str, sweeps: str | None, options: Sequence[str] | None
 ) -> ef.Recording:
-    """The files of one cell as a recording."""
-    return ef.load(list(files), **load_options(spikes, sweeps, options))
+    """Load the files of one cell as a recording."""
+    return ef.load(list(files), **make_load_options(spikes, sweeps, options))
 
 
 def find_model(name: str) -> str:
-    """A model's name, checked: "auto", a name of the catalogue, or ``file.py:Name`` in full."""
+    """Check the name of a model: "auto", a name of the catalogue, or ``file.py:Name``, which is completed."""
     if name.lower() == "auto":
         return "auto"
     if ".py" not in name:
@@ -191,14 +191,14 @@ def find_model(name: str) -> str:
                 f"no neuron {name!r}; {near(name, ['auto', *names.values()])}", param_hint="--model"
             )
         return names[name.lower()]
-    return f"{split_spec(name)[0]}:{user_neuron(name).__name__}"
+    return f"{split_spec(name)[0]}:{read_user_neuron(name).__name__}"
 
 
-def user_neuron(spec: str) -> type[ef.Neuron]:
-    """The neuron of a user's file; a usage error where the file is missing."""
+def read_user_neuron(spec: str) -> type[ef.Neuron]:
+    """Read the neuron in a file of the user; raise a usage error where the file is missing."""
     path = Path(split_spec(spec)[0])
     try:
-        existing(expanded(path))
+        check_file(expand_home(path))
     except typer.BadParameter as error:
         error.param_hint = "--model"
         raise
@@ -206,5 +206,5 @@ def user_neuron(spec: str) -> type[ef.Neuron]:
 
 
 def open_fit(path: Path, neuron: str | None = None, trust: bool = False) -> ef.Fit:
-    """A saved fit, its neuron from the catalogue or from the file given."""
-    return ef.Fit.load(path, user_neuron(neuron) if neuron else None, trust=trust)
+    """Load a saved fit, with its neuron from the catalogue or from the given file."""
+    return ef.Fit.load(path, read_user_neuron(neuron) if neuron else None, trust=trust)

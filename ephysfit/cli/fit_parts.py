@@ -1,4 +1,4 @@
-"""What `ephysfit fit` does before and after the fit itself: priors, the step, sentences about the data, files."""
+"""Steps of `ephysfit fit` before and after the fit itself: priors, time step, messages on the data, files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ephysfit.batch.collect import saved_fits
 from ephysfit.cli import arguments, scoring
-from ephysfit.cli.output import note
+from ephysfit.cli.output import print_note
 from ephysfit.data.electrode import compensate_electrode, measure_electrode
 from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording
@@ -25,11 +25,11 @@ from ephysfit.fitting.stage_reports import VoltageReport
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.voltage_likelihood import Voltage
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.report import write as write_report
+from ephysfit.reports.report import write_report as write_report
 
 
-def lost_sentence(recording: Recording, most: int = 4) -> str:
-    """Which sweeps are not used, and the reasons, the commonest first."""
+def describe_rejected(recording: Recording, most: int = 4) -> str:
+    """Describe which sweeps are not used and why, the most frequent reason first."""
     by_reason = Counter(r.reason for r in recording.rejected)
     total = len(recording.rejected) + len(recording)
     out = [f"{len(recording.rejected)} of {total} sweeps are not used:"]
@@ -42,7 +42,7 @@ def lost_sentence(recording: Recording, most: int = 4) -> str:
 
 
 def check_fitted(fit: Fit, recording: Recording) -> None:
-    """Raise where the start values were kept for want of spikes: that is no fit, and its scores would pass for one."""
+    """Raise if there were too few spikes for a fit: its start values must not be scored as a fit."""
     if fit.status is Status.TOO_FEW_SPIKES:
         lost = f"; {len(recording.rejected)} sweeps were not used (above)" if recording.rejected else ""
         raise FitError(
@@ -52,51 +52,51 @@ def check_fitted(fit: Fit, recording: Recording) -> None:
 
 
 @contextmanager
-def kept(saved: Path) -> Iterator[None]:
-    """Where what comes after the fit fails, a word that the fit is there."""
+def mention_saved_fit(saved: Path) -> Iterator[None]:
+    """If a step after the fit fails, print where the fit is saved."""
     try:
         yield
     except BaseException:
-        note(f"the fit itself is saved: {saved}; `ephysfit score` and `ephysfit report` go on from it")
+        print_note(f"the fit itself is saved: {saved}; continue with `ephysfit score` and `ephysfit report`")
         raise
 
 
-def likely(fit: Fit) -> bool:
-    """Whether the fit has a likelihood, and spikes enough, to give its parameters intervals."""
+def can_have_intervals(fit: Fit) -> bool:
+    """Whether the fit has a likelihood and enough spikes for intervals of its parameters."""
     return type(fit.neuron).stochastic() and fit.provenance.spikes >= MINIMUM_SPIKES
 
 
-def voltage_sentence(v: VoltageReport) -> str:
-    """What a fit says of the voltage that it was fitted to."""
+def describe_voltage_fit(v: VoltageReport) -> str:
+    """Describe how well a fit explains the voltage."""
     return (
         f"Voltage away from spikes: {v.explained:.0%} of its variance explained, {v.rms:.2f} mV rms left; "
         f"{v.samples} samples count as {v.independent:.0f} independent ones."
     )
 
 
-def compensated(recording: Recording, aec: Path) -> Recording:
-    """The recording without its electrode, which was measured in another file."""
+def remove_electrode(recording: Recording, aec: Path) -> Recording:
+    """Remove the electrode from the voltage of a recording; the electrode is measured in another file."""
     electrode = measure_electrode(load(aec))
-    note(f"electrode: {electrode.resistance:.1f} ± {electrode.error:.1f} MOhm, taken out of the voltage")
+    print_note(f"electrode: {electrode.resistance:.1f} ± {electrode.error:.1f} MOhm, taken out of the voltage")
     return compensate_electrode(recording, electrode)
 
 
 def describe(recording: Recording) -> str:
-    """A recording in a few words."""
+    """Describe a recording: sweeps, duration, spikes."""
     n = len(recording)
     return f"{n} sweep{'s' * (n != 1)}, {recording.duration / 1e3:g} s, {recording.n_spikes} spikes"
 
 
-def common_step(train: Recording, test: Recording) -> float:
-    """The step that serves the data to fit and to score; said where they are sampled differently."""
-    step, said = step_for(train, test)
-    if said:
-        note(f"{train.cell}: {said}")
+def find_common_step(train: Recording, test: Recording) -> float:
+    """Find the time step (ms) for training and test data; a note is printed where they are sampled differently."""
+    step, step_note = step_for(train, test)
+    if step_note:
+        print_note(f"{train.cell}: {step_note}")
     return step
 
 
-def likelihood_of(voltage: bool, drift: str, recent: float | None) -> Likelihood | None:
-    """The likelihood stage as the options want it; None where they leave it as it is."""
+def make_likelihood(voltage: bool, drift: str, recent: float | None) -> Likelihood | None:
+    """Make the likelihood stage of the options; None where they leave it at its defaults."""
     if not voltage and drift == "0" and recent is None:
         return None
     return Likelihood(
@@ -106,20 +106,20 @@ def likelihood_of(voltage: bool, drift: str, recent: float | None) -> Likelihood
     )
 
 
-def priors_from(paths: list[Path], cell: str, model: str) -> tuple[Prior, ...]:
-    """Priors of the fits in runs and files, those of other cells."""
-    mine = arguments.user_neuron(model) if ".py" in model else None
+def make_priors(paths: list[Path], cell: str, model: str) -> tuple[Prior, ...]:
+    """Make population priors of the fits of other cells in runs and files."""
+    mine = arguments.read_user_neuron(model) if ".py" in model else None
     runs = [saved_fits(path, [mine] if mine else []) for path in paths if path.is_dir()]
     found = [*chain.from_iterable(runs), *(Fit.load(path, mine) for path in paths if not path.is_dir())]
     others = [f for f in found if f.cell != cell]
     priors = priors_of(others)
     own = f" ({len(found) - len(others)} of this cell left out)" if len(found) > len(others) else ""
-    note(f"prior: {', '.join(f'{p.model} of {p.cells} cells' for p in priors)}{own}")
+    print_note(f"prior: {', '.join(f'{p.model} of {p.cells} cells' for p in priors)}{own}")
     return priors
 
 
 def write_results(folder: Path, evidence: Evidence, page: bool) -> dict[str, str]:
-    """The files beside a fit: what each is, and where."""
+    """Write scores and report of a fit, and return the file of each."""
     written = {"scores": write_text(folder / "scores.json", to_json(scoring.to_dict(evidence)) + "\n")}
     if page:
         written["report"] = write_report(evidence, folder / "report.html")

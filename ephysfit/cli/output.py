@@ -1,4 +1,4 @@
-"""What the commands write: tables and JSON to stdout; progress, notes and errors to stderr."""
+"""Output of the commands: tables and JSON on stdout; progress, notes and errors on stderr."""
 
 from __future__ import annotations
 
@@ -24,113 +24,115 @@ from ephysfit.files import to_json
 if TYPE_CHECKING:
     from ephysfit.fitting.stage import Progress
 
-#: columns of text in a message, at most
+#: largest width of messages, columns
 WIDTH = 100
-#: columns that text needs, however narrow a terminal says it is
+#: smallest width of messages, columns
 NARROWEST = 30
 #: control characters as text, but for line ends and tabs
 _CONTROLS = {c: f"\\x{c:02x}" for c in (*range(32), *range(127, 160)) if chr(c) not in "\n\t"}
-#: when the command began
+#: start of the command, s
 _BEGIN = time.perf_counter()
-#: columns where stdout is a file or a pipe: tables are as wide as they need to be
+#: width where stdout is a file or a pipe, so that tables are not folded
 UNLIMITED = 10_000
 
 
-def plain(text: str) -> str:
-    r"""Text without control characters, which a name in a file could send to the terminal; lines and tabs stay.
+def strip_controls(text: str) -> str:
+    r"""Escape control characters, which a name in a file could send to the terminal, except line ends and tabs.
 
     Examples
     --------
-    >>> plain("cell\x1b[31m\x07")
+    >>> strip_controls("cell\x1b[31m\x07")
     'cell\\x1b[31m\\x07'
     """
     return text.translate(_CONTROLS)
 
 
-def say(text: str = "") -> None:
-    """A line of the answer."""
-    sys.stdout.write(plain(text) + "\n")
+def print_line(text: str = "") -> None:
+    """Print a line of output."""
+    sys.stdout.write(strip_controls(text) + "\n")
 
 
-def note(text: str) -> None:
-    """A line beside the answer."""
-    sys.stderr.write(plain(text) + "\n")
+def print_note(text: str) -> None:
+    """Print a note on stderr."""
+    sys.stderr.write(strip_controls(text) + "\n")
 
 
-def columns() -> int:
-    """Columns to fold text to: those of the terminal, within reason."""
+def text_width() -> int:
+    """Width of text, columns: that of the terminal within limits."""
     return max(min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns), NARROWEST) if sys.stdout.isatty() else WIDTH
 
 
-def forgive_encoding() -> None:
-    """Have a terminal that cannot show a character show its number, instead of an error."""
+def replace_unprintable() -> None:
+    """Print characters that a terminal cannot show as escapes instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def warn_in_a_line() -> None:
-    """Have what Python warns of shown as a sentence, without the line of code that found it."""
-    warnings.formatwarning = lambda message, *_args, **_options: f"warning: {plain(str(message))}\n"
+def shorten_warnings() -> None:
+    """Show Python warnings as one sentence, without the line of code."""
+    warnings.formatwarning = lambda message, *_args, **_options: f"warning: {strip_controls(str(message))}\n"
 
 
-def paragraph(text: str, first: str = "") -> None:
-    """Sentences of the answer, folded to the terminal."""
-    width = columns()
-    say(textwrap.fill(text, width, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False))
+def print_paragraph(text: str, first: str = "") -> None:
+    """Print sentences, wrapped to the terminal."""
+    width = text_width()
+    print_line(
+        textwrap.fill(text, width, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False)
+    )
 
 
-def complain(message: str) -> None:
-    """An error in one block."""
+def print_error(message: str) -> None:
+    """Print an error, wrapped in one block."""
     body = textwrap.fill(message, WIDTH, initial_indent="error: ", subsequent_indent="       ", break_long_words=False)
-    note(body)
+    print_note(body)
 
 
-def as_json(value: Any) -> None:
-    """A value as JSON; what is not finite becomes null."""
-    say(to_json(value))
+def print_json(value: Any) -> None:
+    """Print a value as JSON; non-finite numbers become null."""
+    print_line(to_json(value))
 
 
-def table(rows: Sequence[Mapping[str, Any]], title: str = "", right: Sequence[str] = ()) -> None:
-    """Rows of text as a table; columns that are empty everywhere are left out, those named in `right` end flush."""
+def print_table(rows: Sequence[Mapping[str, Any]], title: str = "", right: Sequence[str] = ()) -> None:
+    """Print rows as a table without empty columns; columns named in `right` are right-aligned."""
     keys = dict.fromkeys(key for row in rows for key in row)
     shown = [key for key in keys if any(str(row.get(key, "")) for row in rows)]
     out = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, title_style="bold")
     for key in shown:
         out.add_column(key, justify="right" if key in right else "left", overflow="fold")
     for row in rows:
-        out.add_row(*(escaped(row.get(key, "")) for key in shown))
+        out.add_row(*(escape_markup(row.get(key, "")) for key in shown))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else UNLIMITED, highlight=False).print(out)
 
 
-def escaped(value: Any) -> str:
-    """Text that rich shows as it is."""
-    return escape(plain(str(value)))
+def escape_markup(value: Any) -> str:
+    """Escape text so that rich prints it literally."""
+    return escape(strip_controls(str(value)))
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """A callable for ``fit(progress=...)``: a bar where stderr is a terminal, a line a stage where it is not."""
+def show_progress() -> Iterator[Progress]:
+    """Show progress of ``fit(progress=...)``: a bar where stderr is a terminal, otherwise one line per stage."""
     if not sys.stderr.isatty():
-        yield _lines()
+        yield _make_line_progress()
         return
     columns = (SpinnerColumn(), TextColumn("{task.description:<26}"), BarColumn(), TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
 
-        def tell(stage: str, fraction: float) -> None:
+        def show(stage: str, fraction: float) -> None:
             bar.update(task, description=stage, completed=fraction, total=1.0)
 
-        yield tell
+        yield show
 
 
-def _lines() -> Progress:
-    """Progress as lines: each stage once, with the seconds since the command began."""
-    seen = set[str]()
+def _make_line_progress() -> Progress:
+    """Make a listener that prints each stage once, with the time since the command began."""
+    shown = set[str]()
 
-    def tell(stage: str, fraction: float) -> None:
-        if stage not in seen:
-            seen.add(stage)
-            note(f"{time.perf_counter() - _BEGIN:6.1f} s  {stage}")
+    def show(stage: str, fraction: float) -> None:
+        if stage not in shown:
+            shown.add(stage)
+            print_note(f"{time.perf_counter() - _BEGIN:6.1f} s  {stage}")
 
-    return tell
+    return show

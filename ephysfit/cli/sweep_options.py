@@ -1,4 +1,4 @@
-"""Which sweeps train and which test, from what a user writes on the command line."""
+"""Select training and test sweeps from the options of the command line."""
 
 from __future__ import annotations
 
@@ -8,59 +8,59 @@ import typer
 
 import ephysfit as ef
 from ephysfit.data.recording import Recording
-from ephysfit.data.sweep_selection import divide
+from ephysfit.data.sweep_selection import divide_sweeps
 from ephysfit.errors import ScoreError, SelectionError
 from ephysfit.fitting.recording_identity import is_of
 
 
-def parts(recording: Recording, train: str | None, test: str | None) -> tuple[Recording, Recording]:
-    """(train, test) as asked; without a word, repeated stimuli test.
+def split_recording(recording: Recording, train: str | None, test: str | None) -> tuple[Recording, Recording]:
+    """Split a recording into (train, test) as the options say; by default repeated stimuli are test sweeps.
 
     Raises
     ------
     typer.BadParameter
-        If a sweep does not exist, or one is on both sides.
+        If a sweep does not exist, or is in both parts.
     RecordingError
-        If one side would be empty.
+        If one part would be empty.
     """
     try:
-        return divide(recording, train, test)
+        return divide_sweeps(recording, train, test)
     except SelectionError as error:
         raise typer.BadParameter(str(error), param_hint=f"--{error.side}" if error.side else None) from error
 
 
-def unseen(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
-    """What of a recording a saved fit has not seen: as asked, or all that it was not trained on.
+def select_unseen_sweeps(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
+    """Select the sweeps that a saved fit has not used, as the options say or from its provenance.
 
     Raises
     ------
     ScoreError
-        If the recording holds sweeps that may have trained the fit and nothing says which.
+        If the recording holds sweeps that may have trained the fit, and its provenance does not identify them.
     """
     if train is not None or test is not None:
-        return parts(recording, train, test)[1]
-    trained = set(_labels(fit.provenance.sweeps, fit.provenance.recording))
-    if not trained & set(_labels([s.name for s in recording.sweeps], recording.source)):
+        return split_recording(recording, train, test)[1]
+    trained = set(_label_sweeps(fit.provenance.sweeps, fit.provenance.recording))
+    if not trained & set(_label_sweeps([s.name for s in recording.sweeps], recording.source)):
         return recording
-    asked = fit.provenance.split
-    fitted, held = parts(recording, asked.get("train"), asked.get("test"))
+    split = fit.provenance.split
+    fitted, held = split_recording(recording, split.get("train"), split.get("test"))
     if is_of(fit.provenance.data_sha256, fitted):
         return held
     raise ScoreError(
-        f"{recording.source}: holds sweeps that go by the names of those the fit was trained on, with other samples or "
-        "spikes; say which to use, as --test SWEEPS"
+        f"{recording.source}: holds sweeps named as the training sweeps of this fit, but with other samples or "
+        "spikes; select the test sweeps with --test SWEEPS"
     )
 
 
-def trained(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
-    """What of a recording a saved fit was trained on: as asked, or as the fit split it; all of it where that is it."""
+def select_training_sweeps(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
+    """Select the sweeps that trained a saved fit, as the options say or from its provenance."""
     if train is None and test is None and is_of(fit.provenance.data_sha256, recording):
         return recording
-    asked = fit.provenance.split
-    return parts(recording, train or asked.get("train"), test or asked.get("test"))[0]
+    split = fit.provenance.split
+    return split_recording(recording, train or split.get("train"), test or split.get("test"))[0]
 
 
-def _labels(names: Iterable[str], source: str) -> list[str]:
-    """Sweeps named after their file too, as they are where several files are joined."""
+def _label_sweeps(names: Iterable[str], source: str) -> list[str]:
+    """Prefix names of sweeps with the name of their file, as in a recording joined from several files."""
     stem = source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     return [name if "/" in name else f"{stem}/{name}" for name in names]

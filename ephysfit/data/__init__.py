@@ -1,1 +1,1 @@
-"""Recordings: what a file holds, checked and in one shape."""
+"""Recordings: reading, checking and preparing the sweeps of one cell."""

@@ -1,4 +1,4 @@
-"""What reading may reach: other files that a file leans on, and how long a server may take; one setting for a load."""
+"""Limits of reading: which other files a file may draw on, and how long a server may take; one setting per load."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from dataclasses import dataclass
 
 from ephysfit.errors import RecordingError
 
-#: set to 1, files may lean on files anywhere
+#: environment variable: 1 lets files take samples from files anywhere
 LINKS = "EPHYSFIT_ALLOW_LINKS"
-#: seconds
+#: environment variable: the timeout of a server, s
 TIMEOUT = "EPHYSFIT_TIMEOUT"
 SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Access:
-    """What may be reached, and for how long.
+    """Permission to follow links, and the patience with a server.
 
     Parameters
     ----------
     allow_links
         Whether an HDF5 file may take samples from files outside its folder.
     timeout
-        Seconds that a server may take to answer, and to go on after each piece; five times as long for one request.
+        Seconds a server may take to answer, and to continue after each piece; a whole request may take five times that.
 
     Examples
     --------
@@ -40,39 +40,39 @@ class Access:
 
     def __post_init__(self) -> None:
         if not isinstance(self.allow_links, bool):
-            raise RecordingError(f"allow_links={self.allow_links!r}; True or False")
+            raise RecordingError(f"allow_links={self.allow_links!r}: give True or False")
         number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
         if not (number and 0 < self.timeout < math.inf):
-            raise RecordingError(f"timeout={self.timeout!r}; a positive number of seconds")
+            raise RecordingError(f"timeout={self.timeout!r}: give a positive number of seconds")
 
 
-_GIVEN: ContextVar[Access | None] = ContextVar("access", default=None)
+_ACCESS: ContextVar[Access | None] = ContextVar("access", default=None)
 
 
-def wanted(allow_links: bool | None = None, timeout: float | None = None) -> Access:
-    """What a caller wants; what it leaves open is as it stands now."""
-    now = current()
+def choose_access(allow_links: bool | None = None, timeout: float | None = None) -> Access:
+    """Choose the limits for a load: those the caller gives, and the current ones for the rest."""
+    now = current_access()
     return Access(now.allow_links if allow_links is None else allow_links, now.timeout if timeout is None else timeout)
 
 
-def current() -> Access:
-    """What holds now: as given, else as the environment says."""
-    return _GIVEN.get() or Access(os.environ.get(LINKS, "0") == "1", _seconds())
+def current_access() -> Access:
+    """Find the limits in force: those of the enclosing `use_access`, else those of the environment."""
+    return _ACCESS.get() or Access(os.environ.get(LINKS, "0") == "1", _read_timeout())
 
 
-def _seconds() -> float:
+def _read_timeout() -> float:
     text = os.environ.get(TIMEOUT, "")
     try:
         return float(text) if text else SECONDS
     except ValueError:
-        raise RecordingError(f"{TIMEOUT}={text!r} in the environment; a positive number of seconds") from None
+        raise RecordingError(f"{TIMEOUT}={text!r} in the environment: give a positive number of seconds") from None
 
 
 @contextmanager
-def given(access: Access) -> Iterator[None]:
-    """Let this hold for a while."""
-    before = _GIVEN.set(access)
+def use_access(access: Access) -> Iterator[None]:
+    """Apply these limits within a ``with`` block."""
+    before = _ACCESS.set(access)
     try:
         yield
     finally:
-        _GIVEN.reset(before)
+        _ACCESS.reset(before)

@@ -1,4 +1,4 @@
-"""What a file holds, by its headers alone: sweeps listed in no time, samples read when a sweep is asked for."""
+"""The contents of a file by its headers alone: sweeps are listed at once, and read when they are requested."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ephysfit.data import access, stimulus_kinds
 from ephysfit.data.header import Header
 from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.data.registry import guarded, reader_of
+from ephysfit.data.registry import find_reader, guard_reading
 from ephysfit.data.source import Source, as_file
 from ephysfit.errors import RecordingError, near
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The sweeps of a file, not read yet.
+    """The sweeps of a file, listed by their headers and not yet read.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ class Contents:
     format
         Name of the reader.
     headers
-        One a sweep.
+        One per sweep.
     options
-        Of `load`, for whatever is read.
+        Options of `load` for the sweeps that are read.
 
     Examples
     --------
@@ -56,14 +56,14 @@ class Contents:
 
     @property
     def electrodes(self) -> tuple[str, ...]:
-        """Electrodes with current clamp, in order: one cell each."""
+        """Electrodes that recorded in current clamp, in order; each is one cell."""
         return tuple(dict.fromkeys(h.electrode for h in self.headers if not h.refused))
 
     def __getitem__(self, which: int | str) -> Sweep:
-        """One sweep, read now, with its spikes."""
-        return self._only([self._header(which)]).load()[0]
+        """Read one sweep, with its spikes, by position or name."""
+        return self._with_headers([self._find_header(which)]).load()[0]
 
-    def _header(self, which: int | str) -> Header:
+    def _find_header(self, which: int | str) -> Header:
         if isinstance(which, int):
             if not -len(self) <= which < len(self):
                 raise RecordingError(f"{self.source}: no sweep {which}; it has {len(self)}, counted from 0")
@@ -74,22 +74,31 @@ class Contents:
             raise RecordingError(f"{self.source}: no single sweep is named {which!r}; {more}")
         return named[0]
 
-    def _only(self, headers: list[Header]) -> Contents:
+    def _with_headers(self, headers: list[Header]) -> Contents:
         return replace(self, headers=tuple(headers))
 
     def select(self, stimulus: str | None = None, kind: str | None = None, electrode: str | None = None) -> Contents:
-        """The sweeps with this text in the stimulus name, of this kind by name, of this electrode.
+        """Select the sweeps that meet all conditions given.
+
+        Parameters
+        ----------
+        stimulus
+            Text in the stimulus name, any case.
+        kind
+            Kind of the stimulus by its name; see `Sweep.kind`.
+        electrode
+            Name of the electrode.
 
         Raises
         ------
         RecordingError
-            If none is left.
+            If no sweep is left.
         """
         left = [
             h
             for h in self.headers
             if (stimulus is None or stimulus.lower() in h.stimulus.lower())
-            and (kind is None or stimulus_kinds.is_of(h.kind, kind))
+            and (kind is None or stimulus_kinds.is_of_kind(h.kind, kind))
             and (electrode is None or h.electrode == electrode)
         ]
         if not left:
@@ -97,15 +106,15 @@ class Contents:
             listed = ", ".join(f"{name} {value!r}" for name, value in asked.items() if value is not None)
             known = sorted({f"{h.stimulus} ({h.kind or 'no kind'}) on {h.electrode or 'no electrode'}" for h in self})
             raise RecordingError(f"{self.source}: no sweep has {listed}; there are {'; '.join(known[:12])}")
-        return self._only(left)
+        return self._with_headers(left)
 
     def load(self, **options: Any) -> Recording:
-        """These sweeps as a recording; samples of others are not touched.
+        """Load these sweeps as a recording; samples of other sweeps are not read.
 
         Parameters
         ----------
         **options
-            Of `ephysfit.load`.
+            Options of `ephysfit.load`.
         """
         electrodes = tuple(dict.fromkeys(h.electrode for h in self.headers))
         if len(electrodes) > 1:
@@ -115,26 +124,26 @@ class Contents:
 
 
 def contents(source: Source, **options: Any) -> Contents:
-    """What a file holds, by its headers: 500 sweeps of an NWB file in about a second, a remote one with few bytes.
+    """List the sweeps of a file by their headers: 500 sweeps of an NWB file take about a second.
 
     Parameters
     ----------
     source
         Path or address.
     **options
-        Of `load`, kept for whatever is read later.
+        Options of `load`, used for the sweeps that are read later.
 
     Raises
     ------
     RecordingError
-        If the file cannot be read. A format whose headers do not stand apart is read as a whole.
+        If the file cannot be read. A format without separate headers is read as a whole.
     """
-    with access.given(access.wanted(options.get("allow_links"), options.get("timeout"))):
+    with access.use_access(access.choose_access(options.get("allow_links"), options.get("timeout"))):
         file = as_file(source)
-        reader = reader_of(file)
+        reader = find_reader(file)
         if reader.contents is not None:
             listed = reader.contents
-            return Contents(source, reader.name, guarded(reader, file, lambda: listed(file)), options)
+            return Contents(source, reader.name, guard_reading(reader, file, lambda: listed(file)), options)
     found = load(source, **options)
     headers = [
         Header(s.name, s.stimulus, k, "", found.cell, s.start, s.duration, s.dt) for k, s in enumerate(found.sweeps)

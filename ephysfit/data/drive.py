@@ -1,7 +1,7 @@
-"""Did the current drive the cell? One that never changes, or that the voltage contradicts, holds nothing to fit.
+"""Did the current drive the cell? A current that never changes, or that the voltage contradicts, cannot be fitted.
 
-Spontaneous and light-driven spikes, a stimulus channel that was never connected, the current of another sweep: all of
-them load, and a model fitted to them predicts nothing.
+Recordings of spontaneous or light-driven spikes, with an unconnected stimulus channel or with the current of another
+sweep all load, but a model fitted to them predicts nothing.
 """
 
 from __future__ import annotations
@@ -9,18 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from ephysfit.arrays import Trace
+from ephysfit.arrays import Array, Bool, Float64, Mask, Trace
 from ephysfit.data.recording import Recording
 from ephysfit.data.stimulus_kinds import QUIET
 from ephysfit.data.sweep import Sweep
 
-Array = npt.NDArray[np.float64]
-
 #: current and voltage are compared in bins of this length, ms: the voltage with the means of the last so many bins
 BIN, SPANS = 5.0, (1, 2, 4, 8, 16, 32)
-#: bins needed to tell
+#: bins needed for an estimate
 ENOUGH = 20
 #: an input resistance below this belongs to no neuron, GOhm (2 MOhm: the lowest of giant cells is above it)
 LEAST = 0.002
@@ -34,29 +31,37 @@ NOISE_REACH = 20.0
 
 @dataclass(frozen=True)
 class Resistance:
-    """Steady response of the voltage to the current, GOhm, its standard error, and whether the data could show one."""
+    """Input resistance estimated from one sweep.
+
+    Attributes
+    ----------
+    value, error : float
+        Steady response of the voltage to the current and its standard error, GOhm.
+    measurable : bool
+        Whether the current varies enough, against the rest of the voltage, to show a response.
+    """
 
     value: float
     error: float
-    told: bool
+    measurable: bool
 
 
-def input_resistance(sweep: Sweep) -> Resistance:
-    """How far the voltage follows the current, whatever the time constant.
+def estimate_input_resistance(sweep: Sweep) -> Resistance:
+    """Estimate how far the voltage follows the current, whatever the membrane time constant.
 
     Medians of the voltage over 5 ms, which no spike moves, are regressed on the mean currents of the last 5 to 160 ms
-    and a line in time; the standard error allows for what is left being correlated.
+    and a line in time; the standard error allows for correlated residuals.
 
     Parameters
     ----------
     sweep
-        With a voltage; without one nothing is told.
+        The sweep; without a voltage the resistance is not measurable.
 
     Examples
     --------
     >>> current = np.repeat([0.0, -100.0, 0.0, 50.0, 0.0], 2000)
     >>> cell = Sweep(current, 0.1, voltage=-70 + 0.1 * current + np.random.default_rng(0).normal(0, 0.1, current.size))
-    >>> round(input_resistance(cell).value, 2), input_resistance(cell).told
+    >>> round(estimate_input_resistance(cell).value, 2), estimate_input_resistance(cell).measurable
     (0.1, True)
     """
     per = max(round(BIN / sweep.dt), 1)
@@ -70,21 +75,23 @@ def input_resistance(sweep: Sweep) -> Resistance:
     at = np.arange(first, n)
     means = [(total[at + 1] - total[at + 1 - span]) / span for span in SPANS if span <= first + 1]
     drift = np.stack([np.ones(at.size), np.linspace(-1, 1, at.size)], axis=1)
-    kept = np.flatnonzero(np.isfinite(voltage) & _usable(sweep, per, n)[first:])
-    return _regress(drift[kept], np.stack(means, axis=1)[kept], voltage[kept])
+    kept = np.flatnonzero(np.isfinite(voltage) & _find_usable_bins(sweep, per, n)[first:])
+    return _regress_voltage(drift[kept], np.stack(means, axis=1)[kept], voltage[kept])
 
 
-def _usable(sweep: Sweep, per: int, n: int) -> npt.NDArray[np.bool_]:
-    mask: npt.NDArray[np.bool_] = np.all(sweep.mask()[: n * per].reshape(n, per), axis=1)
+def _find_usable_bins(sweep: Sweep, per: int, n: int) -> Bool[Mask, " bin"]:
+    mask: Bool[Mask, " bin"] = np.all(sweep.mask()[: n * per].reshape(n, per), axis=1)
     return mask
 
 
-def _regress(drift: Array, currents: Array, voltage: Trace) -> Resistance:
-    """The sum of the weights of the currents, GOhm, with its standard error."""
+def _regress_voltage(
+    drift: Float64[Array, "bin trend"], currents: Float64[Array, "bin span"], voltage: Float64[Array, " bin"]
+) -> Resistance:
+    """Sum the weights of the currents, GOhm, with the standard error of the sum."""
     if len(voltage) < ENOUGH:
         return Resistance(0.0, np.inf, False)
     steady = currents - drift @ np.linalg.lstsq(drift, currents, rcond=None)[0]
-    reach = float(np.ptp(steady[:, 0]))  # a ramp cannot be told from a drift of the rest
+    reach = float(np.ptp(steady[:, 0]))  # a ramp cannot be distinguished from a drift of the resting potential
     design = np.concatenate([drift, currents], axis=1)
     weights, *_ = np.linalg.lstsq(design, voltage, rcond=1e-8)
     rest = voltage - design @ weights
@@ -93,14 +100,14 @@ def _regress(drift: Array, currents: Array, voltage: Trace) -> Resistance:
     inflation = (1 + follows) / (1 - follows)
     total = np.r_[np.zeros(drift.shape[1]), np.ones(currents.shape[1])]
     error = np.sqrt(max(total @ np.linalg.pinv(design.T @ design, rcond=1e-8) @ total, 0.0) * inflation) * sd
-    told = TYPICAL * reach >= max(PLAIN * sd, 1e-6) and SURE * error < TYPICAL
-    return Resistance(float(total @ weights), float(error), bool(told))
+    measurable = TYPICAL * reach >= max(PLAIN * sd, 1e-6) and SURE * error < TYPICAL
+    return Resistance(float(total @ weights), float(error), bool(measurable))
 
 
-def contradiction(sweep: Sweep) -> str:
-    """What is wrong with a sweep whose voltage does not follow its current; empty where it does, or nobody can tell."""
-    seen = input_resistance(sweep)
-    if not seen.told:
+def find_contradiction(sweep: Sweep) -> str:
+    """Explain how the voltage contradicts the current; empty if it follows it, or if that cannot be determined."""
+    seen = estimate_input_resistance(sweep)
+    if not seen.measurable:
         return ""
     reach = f"{np.min(sweep.current):.0f} to {np.max(sweep.current):.0f} pA"
     if seen.value + SURE * seen.error < -LEAST:
@@ -116,12 +123,12 @@ def contradiction(sweep: Sweep) -> str:
     return ""
 
 
-def undriven(recording: Recording) -> str:
-    """Why nothing of a recording can be fitted, current to spikes; empty where something can.
+def explain_undriven(recording: Recording) -> str:
+    """Explain why no neuron can be fitted to a recording; empty if one can.
 
     Examples
     --------
-    >>> undriven(Recording.of(np.zeros((3, 5000)), 0.1, spike_times=[[10.0], [], [20.0]]))
+    >>> explain_undriven(Recording.of(np.zeros((3, 5000)), 0.1, spike_times=[[10.0], [], [20.0]]))
     'the current is 0 pA throughout: nothing was injected, so that whatever made the cell fire is not in the recording'
     """
     levels = np.concatenate([[float(s.current.min()), float(s.current.max())] for s in recording.sweeps])
@@ -130,33 +137,33 @@ def undriven(recording: Recording) -> str:
         if levels[0]:
             return f"the current is {levels[0]:g} pA throughout: it never changes, so that {cause}"
         return f"the current is 0 pA throughout: nothing was injected, so that {cause}"
-    if _only_noise(recording):
+    if _is_only_noise(recording):
         largest = max(float(np.std(s.current)) for s in recording.sweeps)
         return (
             f"the current is the noise of its recording (at most {largest:.2g} pA in standard deviation about one "
             "level), which the voltage does not follow: nothing was injected"
         )
     driven = [s for s in recording.sweeps if np.ptp(s.current)]
-    against = [s for s in driven if contradiction(s)]
+    against = [s for s in driven if find_contradiction(s)]
     if against and sum(s.duration for s in against) > sum(s.duration for s in driven) / 2:
-        return f"{len(against)} of {len(driven)} sweeps with a stimulus contradict it: {contradiction(against[0])}"
+        return f"{len(against)} of {len(driven)} sweeps with a stimulus contradict it: {find_contradiction(against[0])}"
     return ""
 
 
-def _only_noise(recording: Recording) -> bool:
+def _is_only_noise(recording: Recording) -> bool:
     """Whether no sweep holds more than recording noise about one common level, none of it followed by the voltage."""
     if max(float(np.ptp(s.current)) for s in recording.sweeps) > NOISE_REACH * QUIET:
         return False
     sds = [float(np.std(s.current)) for s in recording.sweeps]
     medians = [float(np.median(s.current)) for s in recording.sweeps]
-    white = all(abs(_correlation(s.current)) < 0.5 for s in recording.sweeps)
+    white = all(abs(_compute_autocorrelation(s.current)) < 0.5 for s in recording.sweeps)
     if max(sds) > QUIET or np.ptp(medians) > QUIET or not white:
         return False
-    seen = [input_resistance(s) for s in recording.sweeps if s.voltage is not None]
+    seen = [estimate_input_resistance(s) for s in recording.sweeps if s.voltage is not None]
     return bool(seen) and not any(r.value > SURE * r.error for r in seen)
 
 
-def _correlation(current: Trace) -> float:
-    """Of a current with itself one sample later: a stimulus is slower than the noise of an amplifier's channel."""
+def _compute_autocorrelation(current: Trace) -> float:
+    """Correlation of a current with itself one sample later: a stimulus is slower than the noise of an amplifier."""
     x = current - current.mean()
     return float(x[1:] @ x[:-1] / max(x @ x, 1e-300))

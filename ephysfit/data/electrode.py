@@ -1,4 +1,4 @@
-"""The electrode in the recorded voltage: active compensation from a recording made for it, and a look at the bridge."""
+"""The electrode in the recorded voltage: active electrode compensation, and an estimate of the bridge balance."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import scipy  # loads its parts when they are first used
 
+from ephysfit.arrays import Array, Float64, Int64, Integers
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import RecordingError
-
-Array = npt.NDArray[np.float64]
 
 #: mV/pA to MOhm
 MEGOHM = 1e3
@@ -23,7 +21,7 @@ MEMBRANES = np.geomspace(3.0, 500.0, 25)
 PARTS = 5
 #: a series resistance below this is as good as a bridge gets, and as much as a dendrite imitates, MOhm
 OFF = 8.0
-#: length of the blocks of a look at the bridge, and of what counts as at once, ms
+#: length of the blocks in which the bridge is estimated, and of what counts as an instantaneous response, ms
 BLOCK, FAST = 3.0, 1.0
 #: fewest blocks for it, and least noise in them as a share of the range of the current
 FEWEST_BLOCKS, LEAST_NOISE = 200, 0.01
@@ -33,9 +31,13 @@ NOISY = 0.2
 ROWS = 20_000
 
 
+#: normal equations: Gram matrix and right-hand side
+Normal = tuple[Float64[Array, "unknown unknown"], Float64[Array, " unknown"]]
+
+
 @dataclass(frozen=True, eq=False)
 class Electrode:
-    """What the electrode and its amplifier add to the membrane potential: V = V_m + sum over lags of K I.
+    """Filter by which electrode and amplifier add to the membrane potential: V = V_m + sum over lags of K I.
 
     Attributes
     ----------
@@ -54,29 +56,34 @@ class Electrode:
     """
 
     dt: float
-    kernel: Array
+    kernel: Float64[Array, " lag"]
     resistance: float
     error: float
-    whole: Array
-    lags: Array
-    membrane: Array
+    whole: Float64[Array, " bin"]
+    lags: Float64[Array, " bin"]
+    membrane: Float64[Array, " bin"]
 
     def __repr__(self) -> str:
         return f"Electrode({self.resistance:.1f} ± {self.error:.1f} MOhm over {len(self.kernel) * self.dt:g} ms)"
 
-    def voltage(self, current: Array) -> Array:
-        """What the electrode adds, mV (time,); the current before the sweep is taken to be that of its first sample."""
+    def voltage(self, current: Float64[Array, " time"]) -> Float64[Array, " time"]:
+        """Voltage across the electrode, mV, shape (time,), for a current in pA, shape (time,).
+
+        The current before the sweep is taken to be that of its first sample.
+        """
         first = current[0]
-        return first * self.kernel.sum() + scipy.signal.fftconvolve(current - first, self.kernel)[: len(current)]
+        added: Float64[Array, " time"] = scipy.signal.fftconvolve(current - first, self.kernel)[: len(current)]
+        added += first * self.kernel.sum()
+        return added
 
 
 def measure_electrode(
     aec: Recording, *, support: float = 3.0, length: float = 150.0, quiet: float | None = None
 ) -> Electrode:
-    """The filter of the electrode, from a recording of small noise that evokes no spike.
+    """Measure the filter of the electrode from a recording of small noise that evokes no spike.
 
     The filter from current to recorded voltage is found by regression. Its slow part is the membrane: a sum of
-    decaying exponentials fitted to lags past `support` and carried back to lag 0. What is left before is the electrode.
+    decaying exponentials fitted to lags past `support` and extrapolated to lag 0. The remainder is the electrode.
 
     Parameters
     ----------
@@ -85,7 +92,7 @@ def measure_electrode(
     support : float
         Longest memory of the electrode, ms.
     length : float
-        Of the whole filter, ms.
+        Length of the whole filter, ms.
     quiet : float, optional
         Milliseconds left out after the start of each sweep; `length` unless given.
 
@@ -94,34 +101,45 @@ def measure_electrode(
     RecordingError
         If there is no voltage, there are spikes, or the current does not vary from sample to sample.
 
+    Returns
+    -------
+    Electrode
+        Its filter, resistance and standard error.
+
     References
     ----------
     Brette et al. 2008, Neuron 59:379; Pozzorini et al. 2015, PLoS Comput. Biol. 11:e1004275.
     """
-    _usable(aec, length)
+    _check_usable(aec, length)
     dt = aec.dt
-    edges = _edges(dt, support, length)
-    parts = [_sums(s, edges, length if quiet is None else quiet) for s in _stretches(aec)]
-    whole = _solved(parts, len(edges) - 1)
+    edges = _make_lag_bins(dt, support, length)
+    parts = [_sum_normal_equations(s, edges, length if quiet is None else quiet) for s in _cut_parts(aec)]
+    whole = _solve_filter(parts, len(edges) - 1)
     lags = (edges[:-1] + edges[1:] - 1) / 2 * dt
-    membrane = _membrane(whole, lags, np.diff(edges) * dt, support)
+    membrane = _fit_membrane(whole, lags, np.diff(edges) * dt, support)
     fine = round(support / dt)
     kernel = (whole - membrane)[:fine]
-    each = [_resistance([p], edges, lags, dt, support) for p in parts]
+    each = [_find_resistance([p], edges, lags, dt, support) for p in parts]
     error = float(np.std(each, ddof=1) / np.sqrt(len(each))) if len(each) > 1 else float("nan")
     return Electrode(dt, kernel, MEGOHM * float(kernel.sum()), error, whole, lags, membrane)
 
 
 def compensate_electrode(recording: Recording, aec: Recording | Electrode) -> Recording:
-    """The same recording with the electrode's part taken out of every voltage (active electrode compensation).
+    """Subtract the voltage across the electrode from a recording (active electrode compensation).
 
     Spike times stay as they are.
 
     Parameters
     ----------
     recording : Recording
+        The recording to compensate.
     aec : Recording or Electrode
-        The recording of small noise made for this with the same electrode, or what was measured of it.
+        A recording of small noise made for this purpose with the same electrode, or the electrode measured from it.
+
+    Returns
+    -------
+    Recording
+        The recording with compensated voltages; `facts` states the resistance.
 
     Raises
     ------
@@ -155,12 +173,12 @@ def compensate_electrode(recording: Recording, aec: Recording | Electrode) -> Re
 
 @dataclass(frozen=True)
 class Bridge:
-    """What is left of the electrode in a voltage: a series resistance that the bridge did not balance.
+    """The series resistance that the bridge left in a voltage.
 
     Attributes
     ----------
     resistance, error : float
-        MOhm, with standard error; NaN where the recording does not tell.
+        MOhm, with standard error; NaN if the recording does not allow an estimate.
     range : float
         pA between the 0.5 and 99.5 % quantiles of the current.
     """
@@ -171,65 +189,78 @@ class Bridge:
 
     @property
     def shift(self) -> float:
-        """How far the voltage is off between small and large currents, mV."""
+        """Error of the voltage over the range of the current, mV."""
         return self.resistance * self.range / MEGOHM
 
     @property
     def off(self) -> bool:
-        """Whether it is large and sure enough to matter."""
+        """Whether the resistance is large and certain enough to matter."""
         return abs(self.resistance) > max(3 * self.error, OFF) and abs(self.shift) > 1.0
 
     def warning(self) -> str:
-        """A sentence where the bridge was off, else ""."""
+        """A sentence if the bridge was not balanced, else an empty string."""
         if not self.off:
             return ""
         way = "not compensated for" if self.resistance > 0 else "compensated too much for, by"
         return (
             f"the recorded voltage is {way} a series resistance of {abs(self.resistance):.0f} ± {self.error:.1g} MOhm: "
-            f"it is off by up to {abs(self.shift):.0f} mV over the range of the current, and so is what a fit reads "
-            f"off it (V_reset, theta); give the recording of the electrode (--aec FILE, ef.compensate_electrode) or "
-            f"correct the bridge"
+            f"it is off by up to {abs(self.shift):.0f} mV over the range of the current, and so are the parameters "
+            "that a fit derives from it (V_reset, theta); give the recording of the electrode (--aec FILE, "
+            "ef.compensate_electrode) or correct the bridge"
         )
 
 
-def bridge(recording: Recording, *, block: float = BLOCK, before: float = 3.0, after: float = 50.0) -> Bridge:
+def measure_bridge(recording: Recording, *, block: float = BLOCK, before: float = 3.0, after: float = 50.0) -> Bridge:
     """Estimate the series resistance left in the voltage, away from spikes, where the current is broad-band noise.
 
     The voltage at the end of a block is regressed on that at its beginning, on the current of the block's last ms and
-    of the ms before it (in narrow bins: the electrode) and on the mean current between (the membrane). What the last
-    ms of current does beyond what the membrane makes of any current is the electrode.
+    of the ms before it (in narrow bins: the electrode) and on the mean current between (the membrane). The effect of
+    the last ms of current beyond the response of the membrane is attributed to the electrode.
 
     Parameters
     ----------
+    recording : Recording
+        The recording, with its spikes.
     block : float
-        ms: long against the electrode, short against the membrane.
+        Length of a block, ms: long compared with the electrode, short compared with the membrane.
     before, after : float
         Milliseconds left out about each spike.
 
     Returns
     -------
     Bridge
-        With a resistance of NaN without voltage, with steps of current or too little noise in it, or at samples too
-        coarse to tell.
+        Its resistance is NaN without voltage, with steps of current or too little noise in it, or at too coarse a
+        sampling.
 
     Notes
     -----
-    A dendrite charges fast too and looks like some MOhm of series resistance.
+    A dendrite charges fast too and resembles a few MOhm of series resistance.
     """
     everything = np.concatenate([s.current for s in recording.sweeps])
     spread = float(np.subtract(*np.quantile(everything, [0.995, 0.005])))
-    parts = [_blocks(s, block, before, after) for s in recording.sweeps if s.voltage is not None and _moving(s) > NOISY]
+    parts = [
+        _cut_blocks(s, block, before, after)
+        for s in recording.sweeps
+        if s.voltage is not None and _find_changing_fraction(s) > NOISY
+    ]
     parts = [p for p in parts if len(p[1])]
     if not parts or sum(len(y) for _, y in parts) < FEWEST_BLOCKS:
         return Bridge(float("nan"), float("nan"), spread)
     x, y = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
     if float(np.std(x[:, 1] - x[:, -2])) < LEAST_NOISE * spread:
         return Bridge(float("nan"), float("nan"), spread)
-    each = [_at_once(a, b, block) for a, b in zip(np.array_split(x, PARTS), np.array_split(y, PARTS), strict=True)]
-    return Bridge(MEGOHM * _at_once(x, y, block), MEGOHM * float(np.std(each, ddof=1) / np.sqrt(PARTS)), spread)
+    each = [
+        _find_fast_response(a, b, block)
+        for a, b in zip(np.array_split(x, PARTS), np.array_split(y, PARTS), strict=True)
+    ]
+    return Bridge(
+        MEGOHM * _find_fast_response(x, y, block), MEGOHM * float(np.std(each, ddof=1) / np.sqrt(PARTS)), spread
+    )
 
 
-def _blocks(sweep: Sweep, block: float, before: float, after: float) -> tuple[Array, Array]:
+def _cut_blocks(
+    sweep: Sweep, block: float, before: float, after: float
+) -> tuple[Float64[Array, "block column"], Float64[Array, " block"]]:
     """Rows of the regression: voltage before, mean currents in the bins of the last ms, in those of the ms before the
     block, between, and 1; and the voltage at the end."""
     k, wide = round(block / sweep.dt), max(round(0.2 / sweep.dt), 1)
@@ -249,19 +280,19 @@ def _blocks(sweep: Sweep, block: float, before: float, after: float) -> tuple[Ar
     return rows[use], voltage[1:, -1][use]
 
 
-def _at_once(x: Array, y: Array, block: float) -> float:
-    """What the last ms of current does beyond what the membrane makes of it, mV/pA."""
+def _find_fast_response(x: Float64[Array, "block column"], y: Float64[Array, " block"], block: float) -> float:
+    """Response to the last ms of current beyond that of the membrane, mV/pA."""
     found = np.linalg.lstsq(x, y, rcond=None)[0]
     bins = (x.shape[1] - 3) // 2
     return float(found[1 : 1 + bins].sum() - found[-2] * FAST / (block - FAST))
 
 
-def _moving(sweep: Sweep) -> float:
-    """Share of samples in which the current changes."""
+def _find_changing_fraction(sweep: Sweep) -> float:
+    """Fraction of samples in which the current changes."""
     return float(np.mean(np.diff(sweep.current) != 0)) if sweep.steps > 1 else 0.0
 
 
-def _usable(aec: Recording, length: float) -> None:
+def _check_usable(aec: Recording, length: float) -> None:
     for s in aec.sweeps:
         if s.voltage is None or not np.isfinite(s.voltage).all():
             raise RecordingError(f"{aec.cell}, sweep {s.name!r}: the electrode is measured in the voltage, all of it")
@@ -274,7 +305,7 @@ def _usable(aec: Recording, length: float) -> None:
             raise RecordingError(
                 f"{aec.cell}, sweep {s.name!r}: {s.duration:g} ms; a filter of {length:g} ms needs ten times that"
             )
-        moving = _moving(s)
+        moving = _find_changing_fraction(s)
         if moving < NOISY:
             raise RecordingError(
                 f"{aec.cell}, sweep {s.name!r}: the current changes in {moving:.0%} of its samples; a filter "
@@ -282,8 +313,8 @@ def _usable(aec: Recording, length: float) -> None:
             )
 
 
-def _stretches(recording: Recording) -> list[Sweep]:
-    """Parts of about equal length, for the standard error."""
+def _cut_parts(recording: Recording) -> list[Sweep]:
+    """Cut a recording into parts of about equal length, for the standard error."""
     count = max(PARTS // len(recording), 1)
     out = []
     for s in recording.sweeps:
@@ -292,20 +323,20 @@ def _stretches(recording: Recording) -> list[Sweep]:
     return out
 
 
-def _edges(dt: float, support: float, length: float) -> npt.NDArray[np.int64]:
+def _make_lag_bins(dt: float, support: float, length: float) -> Int64[Integers, " edge"]:
     """Bounds of lag bins in samples: every sample up to the support, then ever wider."""
     fine = round(support / dt)
     wide = np.geomspace(fine, length / dt, 40)
     return np.unique(np.r_[np.arange(fine), np.round(wide)].astype(np.int64))
 
 
-def _sums(sweep: Sweep, edges: npt.NDArray[np.int64], quiet: float) -> tuple[Array, Array]:
+def _sum_normal_equations(sweep: Sweep, edges: Int64[Integers, " edge"], quiet: float) -> Normal:
     """Normal equations of the voltage on the current in lag bins, a constant and a slow change."""
     assert sweep.voltage is not None
     gram, right = np.zeros((len(edges) + 2, len(edges) + 2)), np.zeros(len(edges) + 2)
     total = np.r_[0.0, np.cumsum(sweep.current - sweep.current.mean())]
     first = max(round(quiet / sweep.dt), int(edges[-1]))
-    for t in _chunks(first, sweep.steps):
+    for t in _iterate_chunks(first, sweep.steps):
         bins = [total[t + 1 - a] - total[t + 1 - b] for a, b in pairwise(edges)]
         x = np.column_stack([*bins, np.ones(len(t)), t / sweep.steps, (t / sweep.steps) ** 2])
         gram += x.T @ x
@@ -313,12 +344,12 @@ def _sums(sweep: Sweep, edges: npt.NDArray[np.int64], quiet: float) -> tuple[Arr
     return gram, right
 
 
-def _chunks(first: int, stop: int) -> Iterator[npt.NDArray[np.int64]]:
+def _iterate_chunks(first: int, stop: int) -> Iterator[Int64[Integers, " _"]]:
     for a in range(first, stop, ROWS):
         yield np.arange(a, min(a + ROWS, stop))
 
 
-def _solved(parts: list[tuple[Array, Array]], bins: int) -> Array:
+def _solve_filter(parts: list[Normal], bins: int) -> Float64[Array, " bin"]:
     """The filter by least squares over all parts, each with its own constant and change."""
     n, k = bins, len(parts)
     gram, right = np.zeros((n + 3 * k, n + 3 * k)), np.zeros(n + 3 * k)
@@ -327,21 +358,26 @@ def _solved(parts: list[tuple[Array, Array]], bins: int) -> Array:
         gram[np.ix_(own, own)] += g
         right[own] += r
     scale = 1 / np.sqrt(np.maximum(np.diag(gram), 1e-300))
-    found = np.linalg.lstsq(gram * np.outer(scale, scale), right * scale, rcond=1e-12)[0] * scale
+    found: Float64[Array, " unknown"] = (
+        np.linalg.lstsq(gram * np.outer(scale, scale), right * scale, rcond=1e-12)[0] * scale
+    )
     return found[:n]
 
 
-def _membrane(whole: Array, lags: Array, widths: Array, support: float) -> Array:
-    """Decaying exponentials, none negative, through the lags past the support, at all lags."""
+def _fit_membrane(
+    whole: Float64[Array, " bin"], lags: Float64[Array, " bin"], widths: Float64[Array, " bin"], support: float
+) -> Float64[Array, " bin"]:
+    """Fit non-negative decaying exponentials to the lags past the support, and evaluate them at all lags."""
     late = lags > support
     weight = np.sqrt(widths)
     shapes = np.exp(-lags[:, None] / MEMBRANES)
     amounts, _ = scipy.optimize.nnls(shapes[late] * weight[late, None], whole[late] * weight[late])
-    return shapes @ amounts
+    fitted: Float64[Array, " bin"] = shapes @ amounts
+    return fitted
 
 
-def _resistance(
-    parts: list[tuple[Array, Array]], edges: npt.NDArray[np.int64], lags: Array, dt: float, support: float
+def _find_resistance(
+    parts: list[Normal], edges: Int64[Integers, " edge"], lags: Float64[Array, " bin"], dt: float, support: float
 ) -> float:
-    whole = _solved(parts, len(edges) - 1)
-    return MEGOHM * float((whole - _membrane(whole, lags, np.diff(edges) * dt, support))[lags < support].sum())
+    whole = _solve_filter(parts, len(edges) - 1)
+    return MEGOHM * float((whole - _fit_membrane(whole, lags, np.diff(edges) * dt, support))[lags < support].sum())

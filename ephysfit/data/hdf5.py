@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
+from ephysfit.arrays import Array, Bool, Float64, Mask
 from ephysfit.data import link_policy
-from ephysfit.data.external_links import outward
-from ephysfit.data.hdf5_probe import KEPT, State, probe, state
+from ephysfit.data.external_links import find_external_links
+from ephysfit.data.hdf5_probe import MOST_STORED, State, probe, read_file_state
 from ephysfit.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -30,13 +32,13 @@ MOST_COMPRESSED = 2000
 
 
 def is_hdf5(path: File) -> bool:
-    """Whether a file begins like HDF5."""
+    """Whether a file begins with the signature of HDF5."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
-def looked_at(path: File) -> None:
-    """Look a file through before it is opened, if it is HDF5 on disk that can be read.
+def check_file(path: File) -> None:
+    """Check a file before it is opened, if it is HDF5 on disk.
 
     Raises
     ------
@@ -46,51 +48,51 @@ def looked_at(path: File) -> None:
     try:
         local = isinstance(path, Path) and is_hdf5(path)
     except OSError:
-        return  # the reader says it better
+        return  # the reader's error is clearer
     if local and isinstance(path, Path):
         with suppress(OSError):
-            link_policy.check(path, _outward)
+            link_policy.check_links(path, _find_links)
 
 
-def _outward(path: Path) -> Found:
-    """What a file takes from others; asked of the helper where there is one."""
+def _find_links(path: Path) -> Found:
+    """Find what a file takes from others, through the helper process where there is one."""
     found = probe(path)
-    return _walked(state(path)) if found is None else found
+    return _find_links_here(read_file_state(path)) if found is None else found
 
 
-@lru_cache(KEPT)
-def _walked(there: State) -> Found:
-    """The same without a helper."""
+@lru_cache(MOST_STORED)
+def _find_links_here(there: State) -> Found:
+    """Find what a file takes from others without a helper process."""
     with h5py.File(there[0], "r") as file:
-        return outward(file)
+        return find_external_links(file)
 
 
 @contextmanager
-def opened(path: File) -> Iterator[h5py.File]:
-    """The file, open for reading and nothing else, once it is known to hang nobody and to lead nowhere else."""
+def open_file(path: File) -> Iterator[h5py.File]:
+    """Open a file for reading, after checking that it cannot hang the library or lead outside its folder."""
     if isinstance(path, Path):
-        link_policy.check(path, _outward)
+        link_policy.check_links(path, _find_links)
         with h5py.File(path, "r") as file:
             yield file
         return
     try:
         with h5py.File(path.open(), "r") as file:
             if not path.alone:
-                link_policy.refuse_remote(path.name, outward(file))
+                link_policy.refuse_remote(path.name, find_external_links(file))
                 path.alone = True
             yield file
     finally:
         if path.fault is not None:
-            raise path.fault  # libhdf5 says it in its own words, and a reader may have left out a sweep for it
+            raise path.fault  # libhdf5 hides it, and a reader may have left out a sweep because of it
 
 
-def column(dataset: Any, first: int = 0, stop: int | None = None) -> np.ndarray:
-    """Values of a dataset, after a look at whether what is stored can hold them.
+def read_column(dataset: Any, first: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+    """Read the values of a dataset, after checking that the stored bytes can hold them.
 
     Raises
     ------
     RecordingError
-        If a damaged header claims far more than what is stored can unpack to.
+        If a damaged header claims far more than the stored bytes can unpack to.
     """
     if dataset.is_virtual:
         return np.asarray(dataset[first:stop])  # stores nothing itself
@@ -100,25 +102,25 @@ def column(dataset: Any, first: int = 0, stop: int | None = None) -> np.ndarray:
     return np.asarray(dataset[first:stop])
 
 
-def samples(dataset: Any, first: int = 0, stop: int | None = None) -> np.ndarray:
-    """Values of a dataset of samples as floats; NaN where its chunks were never written.
+def read_samples(dataset: Any, first: int = 0, stop: int | None = None) -> Float64[Array, "..."]:
+    """Read the samples of a dataset as floats; NaN where its chunks were never written.
 
     Raises
     ------
     RecordingError
-        If nothing of it was ever written: reading would give its fill value throughout.
+        If none of it was ever written: reading would give its fill value throughout.
     """
     stored_elsewhere = dataset.is_virtual or dataset.external
     if dataset.size and not stored_elsewhere and not dataset.id.get_storage_size():
         raise RecordingError(f"{dataset.name}: never written; it claims {dataset.size} samples, 0 bytes are stored")
-    values = column(dataset, first, stop).astype(np.float64)
+    values: Float64[Array, "..."] = read_column(dataset, first, stop).astype(np.float64)
     if dataset.chunks and not stored_elsewhere:
-        values[_unwritten(dataset)[first:stop]] = np.nan
+        values[_find_unwritten(dataset)[first:stop]] = np.nan
     return values
 
 
-def _unwritten(dataset: Any) -> np.ndarray:
-    """Which rows lie in chunks that were never written, shape (rows,)."""
+def _find_unwritten(dataset: Any) -> Bool[Mask, " row"]:
+    """Find the rows in chunks that were never written, shape (row,)."""
     rows, there = dataset.chunks[0], dataset.id.get_num_chunks()
     expected = int(np.prod([-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True)]))
     missing = np.zeros(dataset.shape[0], dtype=bool)
@@ -130,19 +132,19 @@ def _unwritten(dataset: Any) -> np.ndarray:
     return missing
 
 
-def text(value: Any, default: str = "") -> str:
-    """A string out of whatever HDF5 holds: bytes, arrays of one string, scalars, datasets."""
+def decode_text(value: Any, default: str = "") -> str:
+    """Decode a string of any HDF5 form: bytes, arrays of one string, scalars, datasets."""
     if value is None:
         return default
     if hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "file"):
         value = value[()]
     if isinstance(value, np.ndarray):
-        return ", ".join(text(item) for item in value.ravel())
+        return ", ".join(decode_text(item) for item in value.ravel())
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def number(group: Any, name: str) -> float | None:
-    """A scalar dataset of a group as a float, or None where it is missing or not a number."""
+def read_number(group: Any, name: str) -> float | None:
+    """Read a scalar dataset of a group as a float; None if it is missing or not a finite number."""
     item = group.get(name)
     if item is None or not hasattr(item, "shape") or item.size != 1:
         return None
@@ -154,17 +156,12 @@ def number(group: Any, name: str) -> float | None:
     return found if np.isfinite(found) else None
 
 
-def identity(item: Any) -> int:
-    """What tells two objects of one file apart, whatever path or link led to them."""
+def find_address(item: Any) -> int:
+    """Find the address that identifies an object within its file, whatever path or link led to it."""
     return int(h5py.h5o.get_info(item.id).addr)
 
 
-def strings(group: Any, name: str) -> list[str]:
-    """A column of strings; empty where it is missing."""
+def read_strings(group: Any, name: str) -> list[str]:
+    """Read a column of strings; empty if it is missing."""
     item = group.get(name)
-    return [] if item is None else [text(value) for value in np.atleast_1d(item[()])]
-
-
-def refused(group: Any, name: str) -> RecordingError:
-    """The error for a part that must be there and is not."""
-    return RecordingError(f"{group.name or 'file'}: no {name!r} in it; the file is incomplete")
+    return [] if item is None else [decode_text(value) for value in np.atleast_1d(item[()])]

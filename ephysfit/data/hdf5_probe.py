@@ -1,10 +1,10 @@
-"""A helper process goes through the headers of an HDF5 file first: libhdf5 loops or crashes on some damaged files. It
-also says what the file takes from other files, before anything of them is read.
+"""A helper process that goes through the headers of an HDF5 file first: libhdf5 hangs or crashes on some damaged files.
+It also lists what the file takes from other files, before any of it is read.
 
 The helper starts with the first HDF5 file (about half a second) and serves the whole session; where none can be started
 files are opened without it. Where it dies or makes no progress, the file is refused with one clear error and the next
-file gets a new helper. A file found sound is not looked at again until it changes. Where every load runs in a process
-of its own anyway, set ``EPHYSFIT_PROBE=0``.
+file gets a new helper. A file found sound is not checked again until it changes. Where every load runs in its own
+process anyway, set ``EPHYSFIT_PROBE=0``.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from ephysfit.errors import RecordingError
 if TYPE_CHECKING:
     from ephysfit.data.external_links import Found
 
-#: set to 0, files are opened without a helper
+#: environment variable: 0 opens files without a helper
 VARIABLE = "EPHYSFIT_PROBE"
 #: seconds without a sign of life
 PATIENCE = 20.0
 #: seconds that the helper may take to start, on a machine that is busy
 START = 120.0
-#: sound files that are remembered
-KEPT = 4096
-#: the helper: paths in, a dot now and then, "endless", or "ok" with what leads elsewhere out; what Python can say of
-#: damage, the reader says later
+#: sound files that are remembered at most
+MOST_STORED = 4096
+#: the helper: reads paths; writes a dot now and then, "endless", or "ok" with the links to other files. Damage that
+#: Python can report is left to the reader
 HELPER = """
 import json, sys
 import h5py, numpy as np
@@ -75,7 +75,7 @@ def walk(path):
                         if not isinstance(item.get(name, getlink=True), h5py.ExternalLink): todo.append(item[name])
                     except ERRORS: pass
             except ERRORS: pass
-        return "ok " + json.dumps(outward(file))
+        return "ok " + json.dumps(find_external_links(file))
 say("ready")
 for line in sys.stdin:
     try: say(walk(json.loads(line)))
@@ -110,7 +110,7 @@ class Helper:
         self.lines.put("gone")
 
     def ask(self, path: Path, patience: float) -> str:
-        """ "ok" and what leads elsewhere, "endless", "gone" where it died, or "silent" where it made no progress."""
+        """Ask about a file: "ok" and its links, "endless", "gone" if the helper died, "silent" without progress."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(str(path)) + "\n")
@@ -122,7 +122,7 @@ class Helper:
         return line
 
     def end(self) -> None:
-        """Stop it."""
+        """Stop the helper process."""
         if self.owner == os.getpid():
             self.process.kill()
             self.process.wait()
@@ -137,14 +137,14 @@ State: TypeAlias = tuple[str, int, int, int]
 _SOUND: OrderedDict[State, Found | None] = OrderedDict()
 
 
-def state(path: Path) -> State:
-    """What changes when a file changes."""
+def read_file_state(path: Path) -> State:
+    """Read the path, size, time of change and inode of a file: they differ once the file has changed."""
     there = path.stat()
     return str(path.absolute()), there.st_size, there.st_mtime_ns, there.st_ino
 
 
 def probe(path: Path) -> Found | None:
-    """What a file takes from other files, or an error where libhdf5 would hang or crash on its headers.
+    """Find what a file takes from other files; an error if libhdf5 would hang or crash on its headers.
 
     Parameters
     ----------
@@ -154,29 +154,29 @@ def probe(path: Path) -> Found | None:
     Returns
     -------
     list of tuple, or None
-        As `outward` gives it; None where no helper can be had, or the file cannot be opened.
+        The result of `find_external_links`; None if no helper can be started, or the file cannot be opened.
 
     Raises
     ------
     RecordingError
-        If the helper died, went round in circles, or made no progress for a while.
+        If the helper died, found groups that contain themselves, or made no progress for a while.
     """
     if os.environ.get(VARIABLE, "1") == "0":
         return None
-    key = state(path)
+    key = read_file_state(path)
     with _LOCK:
         if key in _SOUND:
             return _SOUND[key]
-        helper = _helper()
+        helper = _start_helper()
         if helper is None:
             return None
         said = helper.ask(path.absolute(), PATIENCE)
         word, _, listed = said.partition(" ")
         if word != "ok":
-            _end()
+            _end_helper()
             raise RecordingError(f"{path.name}: damaged HDF5: {_WORDS.get(said, said)}")
         _SOUND[key] = [tuple(one) for one in json.loads(listed)] if listed else None
-        while len(_SOUND) > KEPT:
+        while len(_SOUND) > MOST_STORED:
             _SOUND.popitem(last=False)
         return _SOUND[key]
 
@@ -188,19 +188,19 @@ _WORDS = {
 }
 
 
-def _helper() -> Helper | None:
-    """The helper of this process; None where no process can be started, as in an embedded interpreter."""
+def _start_helper() -> Helper | None:
+    """Start the helper of this process; None if no process can be started, as in an embedded interpreter."""
     if _HELPER and (_HELPER[0].owner != os.getpid() or _HELPER[0].process.poll() is not None):
-        _end()
+        _end_helper()
     if not _HELPER and sys.executable:
         with contextlib.suppress(OSError):
             _HELPER.append(Helper())
     return _HELPER[0] if _HELPER and _HELPER[0].ready else None
 
 
-def _end() -> None:
+def _end_helper() -> None:
     while _HELPER:
         _HELPER.pop().end()
 
 
-atexit.register(_end)
+atexit.register(_end_helper)

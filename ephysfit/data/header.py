@@ -1,4 +1,4 @@
-"""One sweep by its header alone: what readers list without touching samples."""
+"""Headers of sweeps, which readers list without reading samples."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from ephysfit.data import stimulus_kinds
 
 @dataclass(frozen=True)
 class Header:
-    """One sweep as its header tells it.
+    """The header of one sweep.
 
     Parameters
     ----------
     name, stimulus
         As in the file.
     position
-        Counted from 0 among the sweeps of its electrode: what ``load(sweeps=...)`` takes.
+        Position among the sweeps of its electrode, counted from 0, as ``load(sweeps=...)`` takes it.
     electrode, cell
-        Empty where the format has none.
+        Names; empty if the format has none.
     start_ms, duration_ms, dt_ms
-        None where the header does not say.
+        Start in the session, length and sampling step, ms; None if the header does not give them.
     refused
-        Why it cannot be used, as far as the header tells; empty otherwise.
+        Why the sweep cannot be used, as far as the header shows; empty otherwise.
     """
 
     name: str
@@ -37,5 +37,5 @@ class Header:
 
     @property
     def kind(self) -> str:
-        """Kind of its stimulus by name; empty where the name says none."""
-        return stimulus_kinds.by_name(self.stimulus)
+        """Kind of the stimulus by its name; empty if the name gives none."""
+        return stimulus_kinds.find_kind_by_name(self.stimulus)

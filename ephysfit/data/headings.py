@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ephysfit.data.columns import FACTORS, bracketed
+from ephysfit.data.columns import FACTORS, find_bracketed_unit
 from ephysfit.errors import RecordingError
 
 #: lines above the numbers that are looked at for names and units
@@ -24,26 +24,37 @@ _RULE = re.compile(r"[\s\-=_+|.;,*]+")
 
 @dataclass(frozen=True)
 class Heading:
-    """Names of the columns (empty where there are none), where they were found, those lines themselves, and the
-    sampling step in ms where the lines say one."""
+    """Names of the columns of a text table.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names, with units; empty if there are none.
+    found_in : str
+        Where they were found, in words.
+    lines : tuple of str
+        The lines they were found in.
+    step : float or None
+        Sampling step, ms, if the lines give one.
+    """
 
     names: tuple[str, ...] = ()
-    said: str = ""
+    found_in: str = ""
     lines: tuple[str, ...] = ()
     step: float | None = None
 
 
-def heading(
+def read_heading(
     above: Sequence[str], separator: str, columns: int, numeric: Sequence[int], given: Sequence[str] | None = None
 ) -> Heading:
-    """Names with units of the columns of a table, from the lines above its numbers.
+    """Read the names and units of the columns of a table from the lines above its numbers.
 
     Parameters
     ----------
     above
         The lines above the numbers.
     separator, columns
-        Of the rows.
+        Separator and number of cells of the rows.
     numeric
         Positions of the columns of numbers, without labels of rows.
     given
@@ -56,36 +67,36 @@ def heading(
 
     Examples
     --------
-    >>> heading(["cell 7", "Time,Vm", "(s),(mV)", ""], ",", 2, (0, 1)).names
+    >>> read_heading(["cell 7", "Time,Vm", "(s),(mV)", ""], ",", 2, (0, 1)).names
     ('Time (s)', 'Vm (mV)')
     """
     if given is not None:
         if len(given) not in (columns, len(numeric)):
             raise RecordingError(f"names= has {len(given)} names, and rows have {columns} cells: give one for each")
-        return Heading(_unique(_spread(list(given), columns, numeric)), "names as names= gives them")
-    if found := _labchart(above, columns):
+        return Heading(_make_unique(_spread_names(list(given), columns, numeric)), "names as names= gives them")
+    if found := _read_labchart(above, columns):
         return found
-    fitting, units = _fitting(above, separator, columns, numeric)
+    fitting, units = _find_fitting_lines(above, separator, columns, numeric)
     if not fitting and units is None:
         return Heading()
     named = next(((k, cells) for k, cells in fitting if units is None or k < units[0]), None)
     named = named or next(iter(fitting), None)
-    if named is None and units is not None and not _plain_units(units[1]):
+    if named is None and units is not None and not _are_surely_units(units[1]):
         return Heading()
     names = [""] * columns if named is None else named[1]
     if units is not None:
-        names = [_with_unit(name, unit) for name, unit in zip(names, units[1], strict=True)]
+        names = [_append_unit(name, unit) for name, unit in zip(names, units[1], strict=True)]
     said = [] if named is None else [f"names in line {named[0] + 1}"]
     said += [] if units is None else [f"units in line {units[0] + 1}"]
-    return Heading(_unique(names), ", ".join(said), () if named is None else (above[named[0]].strip(),))
+    return Heading(_make_unique(names), ", ".join(said), () if named is None else (above[named[0]].strip(),))
 
 
-def cut(line: str, separator: str) -> list[str]:
-    """The parts of a line between separators, but for those inside quotes.
+def split_cells(line: str, separator: str) -> list[str]:
+    """Split a line at its separators, except at those inside quotes.
 
     Examples
     --------
-    >>> cut('"a;b";c', ";")
+    >>> split_cells('"a;b";c', ";")
     ['"a;b"', 'c']
     """
     parts: list[str] = []
@@ -97,14 +108,14 @@ def cut(line: str, separator: str) -> list[str]:
     return parts
 
 
-def _fitting(
+def _find_fitting_lines(
     above: Sequence[str], separator: str, columns: int, numeric: Sequence[int]
 ) -> tuple[list[tuple[int, list[str]]], tuple[int, list[str]] | None]:
-    """The lines just above the numbers that have a cell for each column, nearest first, and the one of units."""
+    """Find the lines above the numbers that have a cell per column, nearest first, and the line of units."""
     fitting: list[tuple[int, list[str]]] = []
     units = None
     for k in [k for k in range(len(above) - 1, -1, -1) if above[k].strip() and not _RULE.fullmatch(above[k])][:ABOVE]:
-        cells = _split(above[k], separator, columns, numeric)
+        cells = _split_names(above[k], separator, columns, numeric)
         if cells is None and not _MARK.match(above[k]):
             break
         if cells is None:
@@ -117,10 +128,10 @@ def _fitting(
     return fitting, units
 
 
-def _split(line: str, separator: str, columns: int, numeric: Sequence[int]) -> list[str] | None:
-    """The cells of a line of names, however it is written, spread over the columns; None where their number differs."""
+def _split_names(line: str, separator: str, columns: int, numeric: Sequence[int]) -> list[str] | None:
+    """Split a line of names, however it is written, over the columns; None if their number differs."""
     text = _MARK.sub("", line)
-    for cells in _ways(text, separator):
+    for cells in _list_ways_to_cut(text, separator):
         kept = [cell.strip().strip('"').strip() for cell in cells]
         while kept and len(kept) > columns and not kept[-1]:
             kept.pop()
@@ -128,7 +139,7 @@ def _split(line: str, separator: str, columns: int, numeric: Sequence[int]) -> l
             return kept
         trimmed = [cell for cell in kept if cell]
         if _may_spread(trimmed, columns, numeric):
-            return _spread(trimmed, columns, numeric)
+            return _spread_names(trimmed, columns, numeric)
         if len(trimmed) == columns + 1 and trimmed[-1].lower() in REMARKS:
             return trimmed[:columns]
         if len(kept) < columns and _are_units(kept):
@@ -137,7 +148,7 @@ def _split(line: str, separator: str, columns: int, numeric: Sequence[int]) -> l
 
 
 def _may_spread(cells: list[str], columns: int, numeric: Sequence[int]) -> bool:
-    """Whether names belong to some columns only: words behind the numbers, or the quoted row names of R before them."""
+    """Whether the names belong to some columns only: words follow the numbers, or row names of R precede them."""
     if len(cells) != len(numeric) or len(cells) == columns:
         return False
     behind = list(numeric) == list(range(len(cells)))
@@ -145,7 +156,7 @@ def _may_spread(cells: list[str], columns: int, numeric: Sequence[int]) -> bool:
     return behind or before
 
 
-def _spread(cells: list[str], columns: int, numeric: Sequence[int]) -> list[str]:
+def _spread_names(cells: list[str], columns: int, numeric: Sequence[int]) -> list[str]:
     if len(cells) == columns:
         return cells
     names = [""] * columns
@@ -154,11 +165,11 @@ def _spread(cells: list[str], columns: int, numeric: Sequence[int]) -> list[str]
     return names
 
 
-def _ways(text: str, separator: str) -> list[list[str]]:
-    """Ways to cut a line of names: as the rows, at wide gaps, behind brackets, at any other separator."""
+def _list_ways_to_cut(text: str, separator: str) -> list[list[str]]:
+    """List ways to cut a line of names: like the rows, at wide gaps, after brackets, at any other separator."""
     ways = []
     if separator != " ":
-        ways.append(cut(text, separator))
+        ways.append(split_cells(text, separator))
     if separator in " \t":
         ways.append(re.split(r"\t|\s{2,}", text.strip()))
         ways.append(re.findall(r'"[^"]*"|[^\s(\[]+\s*(?:\([^)]*\)|\[[^\]]*\])|\S+', text))
@@ -168,26 +179,26 @@ def _ways(text: str, separator: str) -> list[list[str]]:
 
 
 def _are_units(cells: Sequence[str]) -> bool:
-    bare = [_bare(cell) for cell in cells]
+    bare = [_strip_brackets(cell) for cell in cells]
     return any(cell in UNITS for cell in bare) and all(cell in UNITS or cell in NO_UNIT for cell in bare)
 
 
-def _plain_units(cells: Sequence[str]) -> bool:
-    """Whether units without names are surely units: V, A and s may be names."""
-    return any(len(_bare(cell)) > 1 or cell != _bare(cell) for cell in cells)
+def _are_surely_units(cells: Sequence[str]) -> bool:
+    """Whether units without names are certainly units: V, A and s may also be names."""
+    return any(len(_strip_brackets(cell)) > 1 or cell != _strip_brackets(cell) for cell in cells)
 
 
-def _bare(cell: str) -> str:
+def _strip_brackets(cell: str) -> str:
     return cell.strip("()[] ")
 
 
-def _with_unit(name: str, unit: str) -> str:
-    unit = _bare(unit)
-    return name if not unit or bracketed(name) == unit else f"{name} ({unit})".strip()
+def _append_unit(name: str, unit: str) -> str:
+    unit = _strip_brackets(unit)
+    return name if not unit or find_bracketed_unit(name) == unit else f"{name} ({unit})".strip()
 
 
-def _unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Names told apart where two columns have the same."""
+def _make_unique(names: Sequence[str]) -> tuple[str, ...]:
+    """Number the names that several columns share."""
     seen: Counter[str] = Counter()
     out = []
     for name in names:
@@ -197,7 +208,7 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _labchart(above: Sequence[str], columns: int) -> Heading | None:
+def _read_labchart(above: Sequence[str], columns: int) -> Heading | None:
     """Names of a LabChart export: lines `Interval=`, `ChannelTitle=`, `Range=`, `UnitName=`; a first column more than
     there are titles is the time, in seconds."""
     said = {}
@@ -209,31 +220,31 @@ def _labchart(above: Sequence[str], columns: int) -> Heading | None:
     if not titles or len(titles) > columns:
         return None
     units = [
-        next((u for key in ("UnitName", "Range") if (u := _last_word(said.get(key, []), k)) not in NO_UNIT), "")
+        next((u for key in ("UnitName", "Range") if (u := _find_last_word(said.get(key, []), k)) not in NO_UNIT), "")
         for k in range(len(titles))
     ]
-    named = [_with_unit(title, unit) for title, unit in zip(titles, units, strict=True)]
+    named = [_append_unit(title, unit) for title, unit in zip(titles, units, strict=True)]
     names = [*(["Time [s]"] if len(titles) < columns else []), *named]
     value, unit = [*(said.get("Interval") or [""])[0].split(), "", ""][:2]
     step = float(value) * FACTORS["dt"][unit] if re.fullmatch(r"[\d.]+", value) and unit in FACTORS["dt"] else None
-    return Heading(_unique(names + [""] * (columns - len(names))), "names, units and step as LabChart writes them",
+    return Heading(_make_unique(names + [""] * (columns - len(names))), "names, units and step as LabChart writes them",
                    ("ChannelTitle=",), step)  # fmt: skip
 
 
-def _last_word(cells: Sequence[str], k: int) -> str:
+def _find_last_word(cells: Sequence[str], k: int) -> str:
     return (cells[k].split() or [""])[-1] if k < len(cells) else ""
 
 
 def refuse_other_count(above: Sequence[str], columns: int) -> None:
-    """Raise where the line above numbers between commas names another number of columns than rows have cells.
+    """Raise an error if the line above comma-separated numbers names more or fewer columns than the rows have cells.
 
     Raises
     ------
     RecordingError
-        Then commas may mark decimals as well.
+        Because commas may then mark decimals as well.
     """
     near = next((line for line in reversed(above) if line.strip()), "")
-    cells = cut(_MARK.sub("", near), ",")
+    cells = split_cells(_MARK.sub("", near), ",")
     named = len([cell for cell in cells if cell.strip()])
     if 2 <= named != columns:
         raise RecordingError(

@@ -1,4 +1,4 @@
-"""The current a sweep is held at when it begins, and a run-up at it so that a model begins where the cell did."""
+"""The holding current at the start of a sweep, and a run-up at it so that a model starts in the state of the cell."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ STILL = 10.0
 STEADY = 0.02
 #: run-up of a fit and of its simulations, ms: long against membranes and channels
 LEAD = 1000.0
-#: a sweep at least this long loses SKIP ms at its start: what the cell did before is unknown, and little is lost
+#: a sweep at least this long loses SKIP ms at its start: the history of the cell is unknown, and little is lost
 LONG, SKIP = 5000.0, 500.0
 #: part of a shorter one that is lost where the level it was held at is unknown too
 SKIP_PART = 0.05
 
 
-def unsettled(duration: float, held: bool, skip: float = SKIP) -> float:
-    """How long after the start of a sweep a model need not do as the cell did, ms.
+def find_unsettled_time(duration: float, held: bool, skip: float = SKIP) -> float:
+    """Find how long after the start of a sweep the model is not compared with the cell, ms.
 
-    Nothing of a short sweep that begins at a steady level: a model runs up at it (`lead`), and the first spikes of a
-    step are much of what it says.
+    A short sweep that begins at a steady level loses nothing: the model settles at that level first (`make_run_up`),
+    and the first spikes of a step carry much of the information.
 
     Parameters
     ----------
     duration
-        Of the sweep, ms.
+        Length of the sweep, ms.
     held
-        Whether it begins at a steady level (`holding`).
+        Whether it begins at a steady level (`find_holding_current`).
     skip
-        What a long sweep loses, ms.
+        Time that a long sweep loses, ms.
 
     Examples
     --------
-    >>> unsettled(60_000.0, True), unsettled(2000.0, True), unsettled(2000.0, False)
+    >>> find_unsettled_time(60_000.0, True), find_unsettled_time(2000.0, True), find_unsettled_time(2000.0, False)
     (500.0, 0.0, 100.0)
     """
     if duration >= LONG:
@@ -43,23 +43,23 @@ def unsettled(duration: float, held: bool, skip: float = SKIP) -> float:
     return 0.0 if held else min(skip, SKIP_PART * duration)
 
 
-def holding(current: Trace, dt: float) -> float | None:
-    """The level at which a sweep begins, pA; None if the current moves from its first sample (noise, a ramp).
+def find_holding_current(current: Trace, dt: float) -> float | None:
+    """Find the level at which a sweep begins, pA; None if the current changes from its first sample (noise, a ramp).
 
     Parameters
     ----------
     current
         pA, shape (time,).
     dt
-        Step, ms.
+        Sampling step, ms.
 
     Examples
     --------
     >>> import numpy as np
     >>> step = np.repeat([-20.0, 130.0, -20.0], 500)
-    >>> holding(step, 0.1)
+    >>> find_holding_current(step, 0.1)
     -20.0
-    >>> holding(np.random.default_rng(0).normal(0, 50, 5000), 0.1) is None
+    >>> find_holding_current(np.random.default_rng(0).normal(0, 50, 5000), 0.1) is None
     True
     """
     if current.ndim != 1:
@@ -69,17 +69,26 @@ def holding(current: Trace, dt: float) -> float | None:
     return float(np.median(first)) if still else None
 
 
-def lead(current: Trace, dt: float, length: float = LEAD) -> Trace:
-    """Samples of the holding level to run up on before a sweep, pA, shape (time,); none where it has no such level.
+def make_run_up(current: Trace, dt: float, length: float = LEAD) -> Trace:
+    """Make samples of the holding current to precede a sweep, pA, shape (time,); empty if there is no steady level.
 
-    A neuron starts at the rest values it declares. The cell did not: it sat at the holding current. The run-up lets
-    both meet before the first sample.
+    A simulated neuron starts from its declared resting values, but the cell was at the holding current. The run-up
+    brings the model to the state of the cell before the first sample.
+
+    Parameters
+    ----------
+    current
+        pA, shape (time,).
+    dt
+        Sampling step, ms.
+    length
+        Length of the run-up, ms.
 
     Examples
     --------
     >>> import numpy as np
-    >>> lead(np.repeat([-20.0, 130.0], 500), 0.1, 0.5)
+    >>> make_run_up(np.repeat([-20.0, 130.0], 500), 0.1, 0.5)
     array([-20., -20., -20., -20., -20.])
     """
-    level = holding(current, dt)
+    level = find_holding_current(current, dt)
     return np.empty(0) if level is None else np.full(round(length / dt), level)

@@ -1,4 +1,4 @@
-"""Recordings from what other tools hold in memory: neo Blocks and Segments, pynapple time series."""
+"""Recordings from objects of other tools in memory: neo Blocks and Segments, pynapple time series."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ephysfit import units
 from ephysfit.arrays import Trace
-from ephysfit.data.assemble import Choice, aligned, build, onto
+from ephysfit.data.assemble import Choice, align_traces, build, change_step
 from ephysfit.data.readers.neo import from_segments
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, near
@@ -19,13 +19,13 @@ from ephysfit.errors import RecordingError, near
 JITTER = 0.05
 
 
-def is_object(source: Any) -> bool:
-    """Whether a source is a neo Block or Segment, told without importing neo."""
+def is_neo_object(source: Any) -> bool:
+    """Whether a source is a neo Block or Segment, determined without importing neo."""
     return type(source).__module__.split(".")[0] == "neo" and type(source).__name__ in ("Block", "Segment")
 
 
-def load(source: Any, choice: Choice, options: Mapping[str, Any]) -> Recording:
-    """The sweeps of a neo Block (one a segment) or Segment, as its reader finds them; spikes not detected yet."""
+def load_neo(source: Any, choice: Choice, options: Mapping[str, Any]) -> Recording:
+    """Read the sweeps of a neo Block (one per segment) or Segment; spikes are not detected yet."""
     known = {"voltage_channel", "current_channel"}
     for name in options:
         if name not in known:
@@ -45,7 +45,7 @@ def from_pynapple(
     voltage_unit: str = "mV",
     cell: str = "cell",
 ) -> Recording:
-    """A recording from pynapple objects, one sweep an epoch.
+    """Make a recording from pynapple objects, one sweep per epoch.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ def from_pynapple(
     voltage
         Tsd of the membrane voltage, or None.
     spikes
-        Ts of the spike times, or None: then they are detected in the voltage.
+        Ts of the spike times; None detects them in the voltage.
     epochs
         IntervalSet of the sweeps; by default the time support of the current.
     current_unit, voltage_unit
-        Units of the values; pynapple has none.
+        Units of the values, which pynapple does not record.
     cell
         Name of the cell.
 
@@ -76,33 +76,33 @@ def from_pynapple(
     """
     if voltage is None and spikes is None:
         raise RecordingError("neither voltage nor spikes: give one of them (an empty Ts says the cell was silent)")
-    factors = _factor(current_unit, units.TO_PA, "current"), _factor(voltage_unit, units.TO_MV, "voltage")
+    factors = _find_factor(current_unit, units.TO_PA, "current"), _find_factor(voltage_unit, units.TO_MV, "voltage")
     support = current.time_support if epochs is None else epochs
     sweeps, rejected = [], []
     for k, (start, stop) in enumerate(np.atleast_2d(np.asarray(support, dtype=np.float64))):
         try:
-            sweeps.append(_epoch(current, voltage, spikes, (float(start), float(stop)), factors, f"epoch_{k:03d}"))
+            sweeps.append(_read_epoch(current, voltage, spikes, (float(start), float(stop)), factors, f"epoch_{k:03d}"))
         except RecordingError as error:
             rejected.append(Rejected(f"epoch_{k:03d}", str(error)))
     found = Recording(tuple(sweeps), cell=cell, rejected=tuple(rejected), loaded={"reader": "pynapple in memory"})
     return found if spikes is not None else found.with_spikes()
 
 
-def _factor(unit: str, known: Mapping[str, float], what: str) -> float:
+def _find_factor(unit: str, known: Mapping[str, float], what: str) -> float:
     if unit not in known:
         raise RecordingError(f"{what}_unit={unit!r}; {near(unit, known)}")
     return known[unit]
 
 
-def _epoch(
+def _read_epoch(
     current: Any, voltage: Any, spikes: Any, span: tuple[float, float], factors: tuple[float, float], name: str
 ) -> Sweep:
-    stim, dt, start = _series(current, span, factors[0], "current")
+    stim, dt, start = _read_series(current, span, factors[0], "current")
     if voltage is None:
         sweep = build(stim, None, dt, name, start=start)
     else:
-        v, v_dt, v_start = _series(voltage, span, factors[1], "voltage")
-        stim, v, note = aligned(onto(stim, dt, v_dt), start, v, v_start, v_dt)
+        v, v_dt, v_start = _read_series(voltage, span, factors[1], "voltage")
+        stim, v, note = align_traces(change_step(stim, dt, v_dt), start, v, v_start, v_dt)
         start = max(start, v_start)
         sweep = build(stim, v, v_dt, name, start=start)
         sweep = replace(sweep, warnings=(*sweep.warnings, note)) if note else sweep
@@ -112,13 +112,13 @@ def _epoch(
     return replace(sweep, spike_times=train[(train >= 0) & (train < sweep.duration)], spike_source="given")
 
 
-def _series(series: Any, span: tuple[float, float], factor: float, what: str) -> tuple[Trace, float, float]:
-    """Samples of an epoch in our unit, their step and their start, ms."""
+def _read_series(series: Any, span: tuple[float, float], factor: float, what: str) -> tuple[Trace, float, float]:
+    """Read the samples of an epoch in pA or mV, their step and their start, ms."""
     times = np.asarray(series.t, dtype=np.float64)
     inside = (times >= span[0]) & (times <= span[1])
     t, values = times[inside] * 1e3, np.asarray(series.d, dtype=np.float64)[inside]
     if values.ndim != 1:
-        raise RecordingError(f"{what}: values of shape {values.shape}; one channel, a Tsd, wanted")
+        raise RecordingError(f"{what}: values of shape {values.shape}; give one channel, a Tsd")
     if t.size < 2:
         raise RecordingError(f"{what}: {t.size} samples from {span[0]:g} to {span[1]:g} s")
     dt = float(t[-1] - t[0]) / (t.size - 1)

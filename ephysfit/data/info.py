@@ -1,4 +1,4 @@
-"""What a file holds, what of it is usable, and why the rest is not."""
+"""Reports on a file: its sweeps, which of them are usable, and why the others are not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.data.rules import Removed
-from ephysfit.data.split import why
+from ephysfit.data.split import explain_split
 from ephysfit.errors import RecordingError
 
 
@@ -23,21 +23,21 @@ class SweepRow:
     name, stimulus
         As in the file.
     group, kind
-        Number of the stimulus it repeats, counted from 0; what it is: noise, step ...
+        Number of the stimulus that the sweep repeats, counted from 0, and its kind: noise, step ...
     use
         Side of `Recording.split` that it falls on: ``"train"``, ``"test"`` or ``"both"`` (its end tests).
     duration_ms, valid_ms, dt_ms
         Length, usable length, sampling step.
     current_mean_pA, current_sd_pA
-        Of the injected current.
+        Mean and standard deviation of the injected current.
     voltage_median_mV
-        None where the voltage is not known.
+        Median of the voltage; None if there is none.
     spikes, rate_hz, spike_source
         Usable spikes, their mean rate, and whether they were given or detected.
     warnings, notes
-        What was odd, and what was done about it on the way in.
+        Oddities of the sweep, and what loading did about them.
     removed
-        What rules took away on the way in, counted.
+        Counts of what the rules of loading removed.
     """
 
     name: str
@@ -60,7 +60,7 @@ class SweepRow:
 
     @classmethod
     def of(cls, sweep: Sweep, group: int, use: str = "") -> SweepRow:
-        """The row of a sweep."""
+        """Make the row of a sweep."""
         return cls(
             name=sweep.name,
             stimulus=sweep.stimulus,
@@ -84,8 +84,21 @@ class SweepRow:
 
 @dataclass(frozen=True)
 class StimulusRow:
-    """One current of the file: its name, how often it was repeated, its length, the spikes of all repeats, what it is
-    and which side of a split it falls on."""
+    """One stimulus of the file.
+
+    Attributes
+    ----------
+    name : str
+        Name in the file.
+    repeats : int
+        Number of sweeps that repeat it.
+    duration_ms : float
+        Length.
+    spikes : int
+        Spikes of all repeats together.
+    kind, use : str
+        Kind of the stimulus, and the side of `Recording.split` it falls on.
+    """
 
     name: str
     repeats: int
@@ -97,24 +110,24 @@ class StimulusRow:
 
 @dataclass(frozen=True)
 class Report:
-    """What `ephysfit info` shows.
+    """The report that `ephysfit info` shows.
 
     Parameters
     ----------
     source, cell
         File and cell.
     sweeps, stimuli
-        What is usable.
+        Usable sweeps, and the stimuli they repeat.
     rejected
-        What is not, with the reason.
+        Sweeps that cannot be used, with the reason.
     problem
         Why nothing is usable; empty otherwise.
     split, why
-        What `Recording.split` would do, in words, and why.
+        Result of `Recording.split` in words, and its reason.
     loaded
         Reader and options.
     warnings, electrode, facts
-        As found.
+        Warnings on the file as a whole, electrode settings, and facts of the session, as found.
     """
 
     source: str
@@ -132,7 +145,7 @@ class Report:
 
     @property
     def removed(self) -> tuple[Removed, ...]:
-        """What rules took away from all usable sweeps together."""
+        """Counts of what the rules of loading removed from all usable sweeps together."""
         totals: dict[tuple[str, str], int] = {}
         for removed in (one for sweep in self.sweeps for one in sweep.removed):
             totals[removed.rule, removed.of] = totals.get((removed.rule, removed.of), 0) + removed.count
@@ -140,15 +153,15 @@ class Report:
 
     @property
     def usable(self) -> bool:
-        """Whether a neuron could be fitted to it."""
+        """Whether a neuron can be fitted to the file."""
         return bool(self.sweeps)
 
     @classmethod
     def of(cls, recording: Recording) -> Report:
-        """The report on a recording."""
+        """Make the report on a recording."""
         stimuli = recording.stimuli()
         group = {id(sweep): k for k, stimulus in enumerate(stimuli) for sweep in stimulus.sweeps}
-        split, use = _split(recording)
+        split, use = _describe_split(recording)
         rows = tuple(SweepRow.of(s, group[id(s)], use.get(s.name, "")) for s in recording.sweeps)
         sides = [sorted({row.use for row in rows if row.group == k}) for k in range(len(stimuli))]
         return cls(
@@ -168,7 +181,7 @@ class Report:
             ),
             rejected=recording.rejected,
             split=split,
-            why=why(recording.sweeps) if use else "",
+            why=explain_split(recording.sweeps) if use else "",
             loaded=dict(recording.loaded),
             warnings=recording.warnings,
             electrode=dict(recording.electrode),
@@ -176,17 +189,17 @@ class Report:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything in plain types, for ``--json``."""
+        """Convert the report to plain types, for ``--json``."""
         return {"usable": self.usable} | asdict(self)
 
     def rows(self) -> list[dict[str, str]]:
-        """One row a sweep, usable ones first, for a table: column name to text."""
-        return [_row(sweep) for sweep in self.sweeps] + [
+        """Make a table with one row per sweep, usable ones first: column name to text."""
+        return [_format_row(sweep) for sweep in self.sweeps] + [
             {"sweep": r.name, "use": "no", "notes": r.reason} for r in self.rejected
         ]
 
 
-def _row(sweep: SweepRow) -> dict[str, str]:
+def _format_row(sweep: SweepRow) -> dict[str, str]:
     voltage = "" if sweep.voltage_median_mV is None else f"{sweep.voltage_median_mV:.1f}"
     return {
         "sweep": sweep.name,
@@ -203,8 +216,8 @@ def _row(sweep: SweepRow) -> dict[str, str]:
     }
 
 
-def _split(recording: Recording) -> tuple[str, dict[str, str]]:
-    """What a split would give in words, and the side of each sweep by name."""
+def _describe_split(recording: Recording) -> tuple[str, dict[str, str]]:
+    """Describe the result of a split in words, and find the side of each sweep by name."""
     try:
         train, test = recording.split()
     except RecordingError as error:

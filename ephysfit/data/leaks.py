@@ -1,15 +1,15 @@
-"""Does the recorded current follow the spikes that it should cause? An amplifier that lets the voltage into its current
-channel would tell a model the answer.
+"""Does the recorded current follow the spikes that it should cause? If the voltage leaks into the current channel of an
+amplifier, the current gives the spikes away to a model.
 
-A current that makes the cell fire is unusual *before* the spike: that is honest, and no evidence. Only what cannot be a
-cause is judged: the current *after* a spike. Three references say what it would have been without the spike:
+A current that makes the cell fire is unusual *before* the spike, which is no evidence of a leak. Only the current
+*after* a spike, which cannot be its cause, is judged. Three references predict it in the absence of the spike:
 
 - steps: the levels between lasting jumps, where the current moves in steps;
 - repeats: the mean of the other repeats, where one current is played three times or more;
-- the past: for all others, what the last samples and the means of the last 1 to 100 ms foretell.
+- the past: for all others, a prediction from the last samples and the means of the last 1 to 100 ms.
 
-What departs from the reference is whitened by its own past (a prediction fitted to whatever does not follow a spike, so
-that it is independent of the spikes where the current is honest) and compared with waveforms that begin at the spike:
+The difference from the reference is whitened by its own past (a prediction fitted to samples that do not follow a
+spike, and so independent of the spikes unless there is a leak) and compared with waveforms that begin at the spike:
 rectangles and decays of 0.3 to 2 ms, and the cell's own mean spike with its slope where a voltage was recorded.
 """
 
@@ -21,23 +21,22 @@ from functools import cached_property
 from itertools import groupby, pairwise
 
 import numpy as np
-import numpy.typing as npt
 import scipy  # loads its parts when they are first used
 from scipy.special import stdtrit
 
-from ephysfit.arrays import Trace
+from ephysfit.arrays import Array, Bool, Float64, Int64, Integers, Mask, Trace
 from ephysfit.data.repeats import Stimulus, group_repeats
-from ephysfit.data.spikes import slope_samples
+from ephysfit.data.spikes import count_slope_samples
 from ephysfit.data.sweep import Sweep
 
-Array = npt.NDArray[np.float64]
-Index = npt.NDArray[np.int64]
+#: indices of samples
+Index = Int64[Integers, " _"]
 
-#: of all tests on one recording together, the chance that an honest one fails one
+#: probability that a recording without a leak fails any of the tests on it
 FALSE = 1.5e-3
-#: a leak is at least this part of the current's standard deviation: less tells a model nothing
+#: a leak is at least this fraction of the current's standard deviation: a smaller one is of no use to a model
 SIZE = 0.02
-#: spikes needed to tell
+#: spikes needed for a decision
 ENOUGH = 20
 #: the sample that holds a spike may have caused it, and the next one, too, where simulators stamp spikes early, which
 #: shows in that it stands out by this part of what the one before does
@@ -46,7 +45,7 @@ CAUSAL = 0.5
 LARGE, FINE = (1.5, 4.0), 0.25
 #: how long after a spike the current is looked at: ms, and samples at least
 WINDOW, FEWEST = 3.0, 4
-#: samples, and means over ms, of the past that foretell the next sample
+#: samples, and means over ms, of the past that predict the next sample
 SAMPLES, MEANS = 4, (1.0, 3.0, 10.0, 30.0, 100.0)
 #: increments from which the prediction is fitted, and spikes looked at, at most
 ROWS, MOST = 40_000, 20_000
@@ -68,7 +67,7 @@ SAME, SAME_SAMPLES = 0.5, 2000
 REFERENCES = {
     "steps": "the levels of its steps",
     "repeats": "the mean of the other repeats",
-    "past": "what its own past foretells",
+    "past": "the prediction from its own past",
 }
 
 
@@ -79,11 +78,11 @@ class Leak:
     Parameters
     ----------
     score
-        Of the waveform that fits best, standard errors.
+        Amplitude of the waveform that fits best, in standard errors.
     size
-        Its largest value, pA.
+        Peak of the artefact, pA.
     reference
-        What the current was compared with, a key of `REFERENCES`.
+        Reference of the comparison, a key of `REFERENCES`.
     """
 
     score: float
@@ -93,13 +92,13 @@ class Leak:
     def __str__(self) -> str:
         return (
             f"the current carries an artefact of {abs(self.size):.2g} pA locked to the spikes ({abs(self.score):.0f} "
-            f"standard errors from {REFERENCES[self.reference]}): it would leak the answer to a model"
+            f"standard errors from {REFERENCES[self.reference]}): it would give the spikes away to a model"
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """One sweep beside one reference: what departs from it, and the samples that hold its spikes."""
+    """One sweep and one reference: the difference between them, and the samples that hold spikes."""
 
     sweep: Sweep
     reference: str
@@ -107,8 +106,8 @@ class _Part:
     at: Index
 
     @cached_property
-    def total(self) -> Trace:
-        """Sum of what departs before each sample, (time + 1,)."""
+    def total(self) -> Float64[Array, " edge"]:
+        """Cumulative sum of the difference before each sample, shape (time + 1,)."""
         out = np.empty(len(self.rest) + 1)
         out[0] = 0.0
         np.cumsum(self.rest, out=out[1:])
@@ -116,26 +115,26 @@ class _Part:
 
     @property
     def after(self) -> int:
-        """Samples from that of a spike on which may have caused it."""
+        """Number of samples, from that of a spike on, that may have caused it."""
         detected = self.sweep.spike_source == "detected"
-        return 1 + (int(np.ceil(slope_samples(self.sweep.dt) / 2 + 1)) if detected else 0)
+        return 1 + (int(np.ceil(count_slope_samples(self.sweep.dt) / 2 + 1)) if detected else 0)
 
     @property
     def reach(self) -> int:
-        """Samples from that of a spike which are looked at."""
+        """Number of samples, from that of a spike on, that are examined."""
         return self.after + max(round(WINDOW / self.sweep.dt), FEWEST)
 
 
 def find_leaks(sweeps: Sequence[Sweep]) -> dict[int, Leak]:
-    """Sweeps whose current follows the spikes, by position.
+    """Find the sweeps whose current carries an artefact locked to the spikes: position to artefact.
 
-    Sweeps that repeat a stimulus are judged apart from the others, because usually they test what the others train.
-    A sweep of twenty spikes is judged by itself, and all that remain honest together.
+    Sweeps that repeat a stimulus are judged separately from the others, because they usually form the test set. A sweep
+    with twenty spikes is judged by itself, and all remaining sweeps together.
 
     Parameters
     ----------
     sweeps
-        With their spikes.
+        Sweeps with their spikes.
 
     Examples
     --------
@@ -153,34 +152,34 @@ def find_leaks(sweeps: Sequence[Sweep]) -> dict[int, Leak]:
     found: dict[int, Leak] = {}
     for repeated in (False, True):
         side = [group for group in groups if (group.repeats >= REPEATS) == repeated]
-        parts = [part for group in side for part in _parts(group)]
-        found |= {place[key]: leak for key, leak in _judge(parts).items()}
+        parts = [part for group in side for part in _find_references(group)]
+        found |= {place[key]: leak for key, leak in _judge_parts(parts).items()}
     return found
 
 
-def _parts(group: Stimulus) -> list[_Part]:
-    """Each sweep with spikes of one stimulus beside every reference that it has."""
+def _find_references(group: Stimulus) -> list[_Part]:
+    """Pair each sweep with spikes of one stimulus with every reference that it has."""
     out = []
     for sweep in group.sweeps:
-        at = spike_samples(sweep)
+        at = find_spike_samples(sweep)
         if not at.size or not np.ptp(sweep.current):
             continue
-        levels = step_levels(sweep.current, sweep.dt, at)
+        levels = find_step_levels(sweep.current, sweep.dt, at)
         rest = sweep.current if levels is None else sweep.current - levels
         out.append(_Part(sweep, "past" if levels is None else "steps", rest, at))
         if group.repeats >= REPEATS:
-            out.append(_Part(sweep, "repeats", sweep.current - _others(group, sweep), at))
+            out.append(_Part(sweep, "repeats", sweep.current - _average_other_repeats(group, sweep), at))
     return [part for part in out if part.sweep.steps > SAMPLES + part.reach]
 
 
-def spike_samples(sweep: Sweep) -> Index:
-    """The samples that hold the spikes of a sweep, each once."""
+def find_spike_samples(sweep: Sweep) -> Index:
+    """Find the samples that hold the spikes of a sweep, each once."""
     at = np.floor(sweep.spike_times / sweep.dt + 1e-6).astype(np.int64)
     return np.unique(at[(at >= 0) & (at < sweep.steps)])
 
 
-def _others(group: Stimulus, sweep: Sweep) -> Trace:
-    """Mean current of the other repeats, with the sweep's own offset; its own current where there is no other."""
+def _average_other_repeats(group: Stimulus, sweep: Sweep) -> Trace:
+    """Average the current of the other repeats; where there is no other, take the sweep's own current."""
     total, count = np.zeros(sweep.steps), np.zeros(sweep.steps)
     for other in group.sweeps:
         if other is not sweep:
@@ -190,16 +189,16 @@ def _others(group: Stimulus, sweep: Sweep) -> Trace:
     return np.where(count > 0, total / np.maximum(count, 1), sweep.current)
 
 
-def _judge(parts: list[_Part]) -> dict[int, Leak]:
-    """Leaks by the identity of their sweep."""
+def _judge_parts(parts: list[_Part]) -> dict[int, Leak]:
+    """Find the leaks of all parts, by the identity of their sweep."""
     kind = lambda part: (part.reference, round(part.sweep.dt, 9), part.after)  # noqa: E731
-    pools = [_project(list(pool)) for _, pool in groupby(sorted(parts, key=kind), key=kind)]
+    pools = [_project_on_waveforms(list(pool)) for _, pool in groupby(sorted(parts, key=kind), key=kind)]
     tests = sum(1 + sum(len(own) >= ENOUGH for own in pool) for pool in pools)
     found: dict[int, Leak] = {}
     for pool in pools:
-        own = {id(one.part.sweep): leak for one in pool if (leak := _leak([one], tests))}
+        own = {id(one.part.sweep): leak for one in pool if (leak := _find_leak([one], tests))}
         honest = [one for one in pool if id(one.part.sweep) not in own]
-        if leak := _leak(honest, tests):
+        if leak := _find_leak(honest, tests):
             own |= {id(one.part.sweep): leak for one in honest}
         for key, leak in own.items():  # of two references the one that shows it best
             found[key] = max(found.get(key, leak), leak, key=lambda one: abs(one.score))
@@ -208,67 +207,71 @@ def _judge(parts: list[_Part]) -> dict[int, Leak]:
 
 @dataclass(frozen=True, eq=False)
 class _Prediction:
-    """How the past foretells an increment, and the waveforms as they look once that is taken off, (waveform, step)."""
+    """Prediction of an increment from the past, and the waveforms whitened by it, shape (waveform, step)."""
 
-    weights: Array
+    weights: Float64[Array, " column"]
     means: tuple[int, ...]
-    response: Array
-    peaks: Array
+    response: Float64[Array, "waveform step"]
+    peaks: Float64[Array, " waveform"]
 
-    def past(self, part: _Part, at: Index) -> Array:
-        """Columns of the past at these samples."""
-        return _past(part.rest, part.total, at, self.means)
+    def make_past_columns(self, part: _Part, at: Int64[Integers, "..."]) -> Float64[Array, "... column"]:
+        """Make the columns of the past at these samples."""
+        return _make_past_columns(part.rest, part.total, at, self.means)
 
-    def left(self, part: _Part, at: Index) -> Array:
-        """What it does not foretell of the increment after each of these samples."""
-        return part.rest[at + 1] - part.rest[at] - self.past(part, at) @ self.weights
+    def find_unpredicted(self, part: _Part, at: Int64[Integers, "*shape"]) -> Float64[Array, "*shape"]:
+        """Find the part of the increment after each of these samples that the past does not predict."""
+        return part.rest[at + 1] - part.rest[at] - self.make_past_columns(part, at) @ self.weights
+
+
+#: first sample of the window of each spike, steps that belong to it, and the unpredicted current there
+Unpredicted = tuple[Int64[Integers, " spike"], Bool[Mask, "spike step"], Float64[Array, "spike step"]]
 
 
 @dataclass(frozen=True, eq=False)
 class _Projected:
-    """What follows the spikes of one part along each waveform, (spike, waveform), and the power of the waveforms."""
+    """Projection of the current after the spikes of one part on each waveform, shape (spike, waveform)."""
 
     part: _Part
     by: _Prediction
     at: Index
-    own: npt.NDArray[np.bool_]
-    along: Array
+    own: Bool[Mask, "spike step"]
+    along: Float64[Array, "spike waveform"]
 
     def __len__(self) -> int:
         return len(self.along)
 
     @property
-    def power(self) -> Array:
-        """Of the waveforms, as far as the window of each spike is its own."""
+    def power(self) -> Float64[Array, "spike waveform"]:
+        """Power of the waveforms, within the window that belongs to each spike."""
         return self.own @ (self.by.response**2).T
 
-    def beside_controls(self) -> _Projected:
-        """The same less what follows moments with a like past and no spike: a prediction that errs, errs there too."""
+    def subtract_controls(self) -> _Projected:
+        """Subtract what follows moments with a similar past and no spike, where the prediction errs in the same way."""
         part, steps = self.part, self.by.response.shape[1]
-        free = _away(part, ROWS)
+        free = _find_samples_away(part, ROWS)
         free = free[free + steps < part.sweep.steps - 1]
         if len(free) < 10 * CONTROLS:
             return self
-        columns = self.by.past(part, free)[:, 1:]
+        columns = self.by.make_past_columns(part, free)[:, 1:]
         scale = np.maximum(columns.std(axis=0), 1e-12)
         tree = scipy.spatial.cKDTree(columns / scale)
-        near = free[tree.query(self.by.past(part, self.at)[:, 1:] / scale, CONTROLS)[1]]
-        usual = self.by.left(part, near[:, :, None] + np.arange(steps)).mean(axis=1)
+        near = free[tree.query(self.by.make_past_columns(part, self.at)[:, 1:] / scale, CONTROLS)[1]]
+        usual = self.by.find_unpredicted(part, near[:, :, None] + np.arange(steps)).mean(axis=1)
         return replace(self, along=self.along - (usual * self.own) @ self.by.response.T)
 
 
-def _leak(pool: list[_Projected], tests: int) -> Leak | None:
-    """The artefact of these sweeps together, if there is one also beside controls."""
-    first = _strongest(pool, tests)
-    return first and _strongest([own.beside_controls() for own in pool], tests)
+def _find_leak(pool: list[_Projected], tests: int) -> Leak | None:
+    """Find the artefact of these sweeps together, if it remains after subtracting the controls."""
+    first = _find_strongest(pool, tests)
+    return first and _find_strongest([own.subtract_controls() for own in pool], tests)
 
 
-def _strongest(pool: list[_Projected], tests: int) -> Leak | None:
-    """The waveform that stands out most from honest chance, if one does."""
+def _find_strongest(pool: list[_Projected], tests: int) -> Leak | None:
+    """Find the waveform that stands out most, if it does so by more than chance."""
     if sum(map(len, pool)) < ENOUGH:
         return None
-    alike = _alike(pool)
-    along, power = (_by_moment(np.concatenate([getattr(own, name) for own in pool]), alike)
+    alike = _number_moments(pool)
+    along, power = (_sum_by_moment(np.concatenate([getattr(own, name) for own in pool]), alike)
                     for name in ("along", "power"))  # fmt: skip
     if len(along) < ENOUGH:
         return None
@@ -286,16 +289,16 @@ def _strongest(pool: list[_Projected], tests: int) -> Leak | None:
     return Leak(float(score[best]), float(sizes[best]), pool[0].part.reference)
 
 
-def _alike(pool: list[_Projected]) -> Index:
-    """A number for each spike, the same where two spikes saw the same stretch of one noise.
+def _number_moments(pool: list[_Projected]) -> Index:
+    """Number the spikes, with one number for spikes at the same moment of the same noise.
 
-    Sweeps that play one noise again, as it was or scaled, spike at the same moments: of that noise they are one piece
-    of evidence, however many they are. Noise of the recording is new in each sweep.
+    Sweeps that repeat one noise, scaled or not, have spikes at the same moments. However many there are, they are one
+    piece of evidence about that noise. The noise of the recording is new in each sweep.
     """
     count = sum(map(len, pool))
     if len(pool) < 2 or pool[0].part.reference == "repeats":
         return np.arange(count)
-    stimulus = _noises([own.part for own in pool])
+    stimulus = _find_shared_noises([own.part for own in pool])
     dt = pool[0].part.sweep.dt
     moments = np.stack([
         np.concatenate([np.full(len(own), k) for own, k in zip(pool, stimulus, strict=True)]),
@@ -311,8 +314,8 @@ def _alike(pool: list[_Projected]) -> Index:
     return alike
 
 
-def _noises(parts: list[_Part]) -> list[int]:
-    """The noise that each part plays: the position of the first part whose current goes with its own."""
+def _find_shared_noises(parts: list[_Part]) -> list[int]:
+    """Find the noise of each part: the position of the first part whose current correlates with its own."""
     steps = min(part.sweep.steps for part in parts)
     every = max(steps // SAME_SAMPLES, 1)
     rows = np.stack([part.rest[:steps:every] for part in parts])
@@ -325,48 +328,54 @@ def _noises(parts: list[_Part]) -> list[int]:
     return first
 
 
-def _by_moment(values: Array, alike: Index) -> Array:
-    """Sums over the spikes of each moment, (moment, waveform)."""
+def _sum_by_moment(
+    values: Float64[Array, "spike waveform"], alike: Int64[Integers, " spike"]
+) -> Float64[Array, "moment waveform"]:
+    """Sum over the spikes of each moment, shape (moment, waveform)."""
     out = np.zeros((int(alike.max()) + 1 if alike.size else 0, values.shape[1]))
     np.add.at(out, alike, values)
     return out
 
 
-def _project(pool: list[_Part]) -> list[_Projected]:
-    """What the past does not foretell after each spike, along each waveform."""
+def _project_on_waveforms(pool: list[_Part]) -> list[_Projected]:
+    """Project the unpredicted current after each spike on each waveform."""
     first = pool[0]
     means = tuple(m for m in (round(ms / first.sweep.dt) for ms in MEANS) if m > SAMPLES)
-    rows = [_away(part, ROWS // len(pool) + 1) for part in pool]
-    past = np.concatenate([_past(part.rest, part.total, at, means) for part, at in zip(pool, rows, strict=True)])
+    rows = [_find_samples_away(part, ROWS // len(pool) + 1) for part in pool]
+    past = np.concatenate(
+        [_make_past_columns(part.rest, part.total, at, means) for part, at in zip(pool, rows, strict=True)]
+    )
     steps = np.concatenate([part.rest[at + 1] - part.rest[at] for part, at in zip(pool, rows, strict=True)])
     weights, usual = _fit_past(past, steps)
-    shapes = _waveforms(pool)
+    shapes = _make_waveforms(pool)
     lead = max(means, default=0) + SAMPLES
-    response = np.stack([_whitened(np.pad(w, (lead, 0)), weights, means, len(w)) for w in shapes])
+    response = np.stack([_whiten(np.pad(w, (lead, 0)), weights, means, len(w)) for w in shapes])
     response = response[:, first.after - 1 : first.reach - 1]
     by = _Prediction(weights, means, response, np.abs(shapes).max(axis=1))
-    left = [_left(part, by) for part in pool]
-    edges = _edges(steps - past @ weights, pool, left, EDGE * usual)
-    early = first.after == 1 and first.reference != "repeats" and _causal(pool, by, left, usual)
+    left = [_find_unpredicted(part, by) for part in pool]
+    edges = _are_stimulus_edges(steps - past @ weights, pool, left, EDGE * usual)
+    early = first.after == 1 and first.reference != "repeats" and _is_causal(pool, by, left, usual)
     out = []
     for part, (at, own, rest) in zip(pool, left, strict=True):
-        own = own & ~_spread(np.abs(rest) > EDGE * usual, round(WINDOW / part.sweep.dt)) if edges else own
+        own = own & ~_extend_mask(np.abs(rest) > EDGE * usual, round(WINDOW / part.sweep.dt)) if edges else own
         own[:, :1] &= not early
         out.append(_Projected(part, by, at, own, (rest * own) @ response.T))
     return out
 
 
-def _causal(
-    pool: list[_Part], by: _Prediction, left: list[tuple[Index, npt.NDArray[np.bool_], Array]], usual: float
-) -> bool:
+def _is_causal(pool: list[_Part], by: _Prediction, left: list[Unpredicted], usual: float) -> bool:
     """Whether the sample after that of the spike looks like a cause.
 
-    Where a simulator stamps a spike at the beginning of the step that made it, it is one. Causes are upward and as
-    unusual as the samples before say, because a membrane integrates: far less, or in fine steps far more, is no cause.
+    It is a cause where a simulator stamps a spike at the beginning of the step that made it. Causes are upward and as
+    unusual as the samples before suggest, because a membrane integrates. Anything far smaller, or far larger in fine
+    steps, is not a cause.
     """
     before = np.zeros(2)
     for k in range(2):
-        rows = [by.left(p, np.maximum(at - 1 - k, SAMPLES - 1)) for p, (at, _, _) in zip(pool, left, strict=True)]
+        rows = [
+            by.find_unpredicted(p, np.maximum(at - 1 - k, SAMPLES - 1))
+            for p, (at, _, _) in zip(pool, left, strict=True)
+        ]
         before[k] = np.concatenate(rows).mean()
     after = np.concatenate([rest[:, 0] for _, _, rest in left])
     expected = max(before[0], 2 * before[0] - before[1], 0.0)
@@ -375,8 +384,8 @@ def _causal(
     return bool(after.mean() > CAUSAL * max(before[0], 0.0)) and not large
 
 
-def _away(part: _Part, most: int) -> Index:
-    """Samples that do not follow a spike. Those before one count: to leave them out would be to look ahead."""
+def _find_samples_away(part: _Part, most: int) -> Index:
+    """Find samples that do not follow a spike. Those before one count, because leaving them out would look ahead."""
     free = np.ones(part.sweep.steps - 1, dtype=bool)
     for shift in range(part.reach):
         at = part.at + shift
@@ -387,8 +396,10 @@ def _away(part: _Part, most: int) -> Index:
     return found if found.size >= 100 else some
 
 
-def _past(rest: Trace, total: Trace, at: Index, means: Sequence[int]) -> Array:
-    """What an increment is foretold from: a constant, the last samples, means of the last stretches; (..., column)."""
+def _make_past_columns(
+    rest: Trace, total: Float64[Array, " edge"], at: Int64[Integers, "..."], means: Sequence[int]
+) -> Float64[Array, "... column"]:
+    """Make the predictors of an increment: a constant, the last samples, means of the past; shape (..., column)."""
     columns = [np.ones(at.shape), *(rest[at - k] for k in range(SAMPLES))]
     for m in means:
         begin = np.maximum(at + 1 - m, 0)
@@ -396,31 +407,33 @@ def _past(rest: Trace, total: Trace, at: Index, means: Sequence[int]) -> Array:
     return np.stack(columns, axis=-1)
 
 
-def _fit_past(past: Array, steps: Array) -> tuple[Array, float]:
-    """Weights of the past by least squares, edges of the stimulus left out, and the usual size of what is left."""
+def _fit_past(
+    past: Float64[Array, "row column"], steps: Float64[Array, " row"]
+) -> tuple[Float64[Array, " column"], float]:
+    """Fit the weights of the past by least squares, without stimulus edges; also the usual size of the residual."""
     exact = 1e-9 * float(np.abs(past[:, 1]).max())
     keep = np.ones(len(steps), dtype=bool)
     for _ in range(5):
-        weights: Array = np.linalg.lstsq(past[keep], steps[keep], rcond=1e-10)[0].astype(np.float64)
+        weights: Float64[Array, " column"] = np.linalg.lstsq(past[keep], steps[keep], rcond=1e-10)[0].astype(np.float64)
         rest = np.abs(steps - past @ weights)
         usual = max(1.4826 * float(np.median(rest)), exact)
         keep = rest <= EDGE * usual
     if np.mean(~keep) <= RARE:
         return weights, usual
-    # of two kinds, as a rectified current: neither is an edge
+    # two kinds of increments, as in a rectified current: neither kind is an edge
     weights = np.linalg.lstsq(past, steps, rcond=1e-10)[0].astype(np.float64)
     return weights, float(np.sqrt(np.mean((steps - past @ weights) ** 2)))
 
 
-def _whitened(shape: Trace, weights: Array, means: Sequence[int], n: int) -> Array:
-    """What the past would not foretell of a current that was zero before this waveform, at all but the last sample."""
+def _whiten(shape: Trace, weights: Float64[Array, " column"], means: Sequence[int], n: int) -> Float64[Array, " step"]:
+    """Find the unpredicted part of a current that was zero before this waveform, at all but the last sample."""
     at = np.arange(len(shape) - n, len(shape) - 1)
     total = np.concatenate([[0.0], np.cumsum(shape)])
-    return shape[at + 1] - shape[at] - _past(shape, total, at, means)[:, 1:] @ weights[1:]
+    return shape[at + 1] - shape[at] - _make_past_columns(shape, total, at, means)[:, 1:] @ weights[1:]
 
 
-def _left(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[np.bool_], Array]:
-    """Where the window of each spike begins, which steps belong to it, and what the past does not foretell there.
+def _find_unpredicted(part: _Part, by: _Prediction) -> Unpredicted:
+    """Find where the window of each spike begins, which steps belong to it, and the unpredicted current there.
 
     A sample belongs to the last spike that it cannot have caused.
     """
@@ -430,14 +443,14 @@ def _left(part: _Part, by: _Prediction) -> tuple[Index, npt.NDArray[np.bool_], A
     at = begin[:, None] + np.arange(part.reach - part.after)
     own = (at + 1 < part.sweep.steps) & (at < ends[:, None] + part.after - 1) & (at >= SAMPLES - 1)
     begin = np.clip(begin, SAMPLES - 1, part.sweep.steps - 2)
-    rest = by.left(part, np.where(own, at, SAMPLES - 1))
+    rest = by.find_unpredicted(part, np.where(own, at, SAMPLES - 1))
     return begin, own, np.where(own, rest, 0.0)
 
 
-def _edges(
-    elsewhere: Array, pool: list[_Part], left: list[tuple[Index, npt.NDArray[np.bool_], Array]], limit: float
+def _are_stimulus_edges(
+    elsewhere: Float64[Array, " row"], pool: list[_Part], left: list[Unpredicted], limit: float
 ) -> bool:
-    """Whether large increments after spikes are edges of the stimulus: it has as many elsewhere, or they last."""
+    """Whether large increments after spikes are edges of the stimulus: there are as many elsewhere, or they last."""
     sizes, lasting, spikes = [np.empty(0)], 0, 0
     for part, (begin, _, rest) in zip(pool, left, strict=True):
         large = np.abs(rest) > limit
@@ -454,16 +467,16 @@ def _edges(
     return bool((np.abs(elsewhere) > alike).sum() >= followed.size / 2 or lasting >= LASTING * spikes)
 
 
-def _spread(mask: npt.NDArray[np.bool_], n: int) -> npt.NDArray[np.bool_]:
-    """Each True kept on for n further steps along the last axis."""
+def _extend_mask(mask: Bool[Mask, "spike step"], n: int) -> Bool[Mask, "spike step"]:
+    """Extend each True by n further steps along the last axis."""
     out = mask.copy()
     for k in range(1, n + 1):
         out[:, k:] |= mask[:, :-k]
     return out
 
 
-def _waveforms(pool: list[_Part]) -> Array:
-    """Waveforms of artefacts from the sample of the spike on, each of largest value 1, (waveform, sample)."""
+def _make_waveforms(pool: list[_Part]) -> Float64[Array, "waveform sample"]:
+    """Make waveforms of artefacts that begin at the sample of the spike, with peak 1, shape (waveform, sample)."""
     dt, n = pool[0].sweep.dt, pool[0].reach
     t = np.arange(n)
     widths = sorted({max(round(width / dt), 1) for width in (0.3, 1.0, 2.0)})
@@ -471,12 +484,12 @@ def _waveforms(pool: list[_Part]) -> Array:
     decays = [np.exp(-t * dt / tau) * (t > 0) for tau in (0.5, 2.0)]
     bells = [np.exp(-(((t * dt - at) / width) ** 2)) for at, width in ((0.3, 0.2), (0.5, 0.3), (1.0, 0.6))]
     bells += [np.diff(bell, prepend=0.0) for bell in bells[1:]]
-    shapes = [shape for shape in (*boxes, *decays, *bells, *_own_spike(pool)) if np.abs(shape).max() > 0]
+    shapes = [shape for shape in (*boxes, *decays, *bells, *_average_spike(pool)) if np.abs(shape).max() > 0]
     return np.stack([shape / np.abs(shape).max() for shape in shapes])
 
 
-def _own_spike(pool: list[_Part]) -> list[Trace]:
-    """The cell's mean spike from its onset on, and its slope; nothing where no voltage was recorded."""
+def _average_spike(pool: list[_Part]) -> list[Trace]:
+    """Average the cell's spikes from their onset on, with the slope; empty if no voltage was recorded."""
     n = pool[0].reach
     cut = []
     for part in pool:
@@ -492,8 +505,8 @@ def _own_spike(pool: list[_Part]) -> list[Trace]:
     return [mean[1:] - mean[0], np.diff(mean)]
 
 
-def step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace | None:
-    """The command of a current that moves in steps: each stretch at its median, pA; None where it does not.
+def find_step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace | None:
+    """Find the command of a current in steps: each stretch at its median, pA; None if it does not move in steps.
 
     Parameters
     ----------
@@ -502,34 +515,34 @@ def step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace
     dt
         Sampling step, ms.
     spikes
-        Samples of the spikes, sorted. A short stretch that begins within 3 ms after one, at a level that the command
-        takes nowhere else, is an artefact and not a step.
+        Samples of the spikes, sorted. A short stretch that begins within 3 ms of a spike, at a level that occurs
+        nowhere else in the command, is an artefact and not a step.
 
     Examples
     --------
     >>> current = np.repeat([0.0, 130.0, 0.0], 500) + np.random.default_rng(0).normal(0, 1, 1500)
-    >>> np.unique(step_levels(current, 0.1).round(0)).size
+    >>> np.unique(find_step_levels(current, 0.1).round(0)).size
     2
     """
     d = np.diff(current)
     np.abs(d, out=d)
     noise = 1.4826 * float(np.median(d[:: max(len(d) // ROWS, 1)])) / np.sqrt(2)
     at = np.empty(0, dtype=np.int64) if spikes is None else spikes
-    after = _following(len(current), dt, at)
+    after = _mask_after_spikes(len(current), dt, at)
     whole = current
     if noise == 0 and at.size:
-        current = _bridged(current, dt, at, after)
+        current = _bridge_artefacts(current, dt, at, after)
         d = np.abs(np.diff(current))
     jumps = 1 + np.flatnonzero(d > max(EDGE * noise * np.sqrt(2), 1e-9 * float(np.ptp(current))))
     del d
-    bounds = _grid(current, jumps, after, EDGE * noise)
+    bounds = _find_held_grid(current, jumps, after, EDGE * noise)
     held = bounds is not None
     if bounds is None:
         if jumps.size > len(current) * min(dt / WINDOW, 0.1):
             return None
         bounds = np.concatenate([[0], jumps, [len(current)]])
     levels = np.array([np.median(current[a:b]) for a, b in pairwise(bounds)])
-    levels = levels if held else _without_artefacts(levels, bounds, noise, dt, at)
+    levels = levels if held else _drop_artefact_levels(levels, bounds, noise, dt, at)
     some = np.arange(0, len(whole), max(len(whole) // ROWS, 1))
     usual = 1.4826 * float(np.median(np.abs(whole[some] - levels[np.searchsorted(bounds, some, side="right") - 1])))
     if usual > FLAT * noise:
@@ -537,19 +550,19 @@ def step_levels(current: Trace, dt: float, spikes: Index | None = None) -> Trace
     command = np.repeat(levels, np.diff(bounds))
     if held or not noise:
         return command
-    return command + _small_steps(np.where(after, 0.0, whole - command), bounds, usual)
+    return command + _find_small_steps(np.where(after, 0.0, whole - command), bounds, usual)
 
 
-def _following(n: int, dt: float, spikes: Index) -> npt.NDArray[np.bool_]:
-    """Samples within 3 ms after a spike."""
+def _mask_after_spikes(n: int, dt: float, spikes: Index) -> Bool[Mask, " time"]:
+    """Mark the samples within 3 ms after a spike."""
     after = np.zeros(n, dtype=bool)
     for shift in range(1, max(round(WINDOW / dt), FEWEST) + 2):
         after[np.minimum(spikes + shift, n - 1)] = True
     return after
 
 
-def _small_steps(rest: Trace, bounds: Index, noise: float) -> Trace:
-    """Steps within the noise, found by how long they last: each stretch is parted where its sum departs most."""
+def _find_small_steps(rest: Trace, bounds: Index, noise: float) -> Trace:
+    """Find steps within the noise by how long they last: each stretch is divided where its sum departs most."""
     out = np.zeros_like(rest)
     todo = [(int(a), int(b)) for a, b in pairwise(bounds)]
     while todo:
@@ -568,11 +581,11 @@ def _small_steps(rest: Trace, bounds: Index, noise: float) -> Trace:
     return out
 
 
-def _bridged(current: Trace, dt: float, spikes: Index, after: npt.NDArray[np.bool_]) -> Trace:
-    """A current of a few exact levels with what follows a spike put back to a level of the command.
+def _bridge_artefacts(current: Trace, dt: float, spikes: Index, after: Bool[Mask, " _"]) -> Trace:
+    """Put the samples after each spike back to a level of the command, in a current of a few exact levels.
 
-    To the level at the spike, where it comes back to that very level over values that it takes nowhere else; to the
-    nearest level that it takes elsewhere, where an edge follows too.
+    That is the level at the spike, if the current returns to it through values that occur nowhere else; or the nearest
+    level that occurs elsewhere, if an edge follows.
     """
     reach = max(round(WINDOW / dt), FEWEST) + 1
     at = np.minimum(spikes[:, None] + np.arange(1, reach + 1), current.size - 1)
@@ -589,8 +602,8 @@ def _bridged(current: Trace, dt: float, spikes: Index, after: npt.NDArray[np.boo
     return out
 
 
-def _grid(current: Trace, jumps: Index, after: npt.NDArray[np.bool_], noise: float) -> Index | None:
-    """Bounds of the stretches over which a current is held, if its jumps away from spikes keep to a grid."""
+def _find_held_grid(current: Trace, jumps: Index, after: Bool[Mask, " _"], noise: float) -> Index | None:
+    """Find the bounds of the stretches over which a current is held, if its jumps away from spikes lie on a grid."""
     n, free = len(current), float(np.sum(~after))
     jumps = jumps[~after[np.minimum(jumps, n - 1)]]
     if jumps.size < ENOUGH:
@@ -607,8 +620,10 @@ def _grid(current: Trace, jumps: Index, after: npt.NDArray[np.bool_], noise: flo
     return None
 
 
-def _without_artefacts(levels: Array, bounds: Index, noise: float, dt: float, spikes: Index) -> Array:
-    """Levels with short stretches after spikes put back to the level before, unless theirs is taken elsewhere too."""
+def _drop_artefact_levels(
+    levels: Float64[Array, " stretch"], bounds: Index, noise: float, dt: float, spikes: Index
+) -> Float64[Array, " stretch"]:
+    """Put short stretches after spikes back to the level before, unless their own level occurs elsewhere too."""
     if not spikes.size:
         return levels
     reach = max(round(WINDOW / dt), FEWEST)

@@ -1,6 +1,6 @@
-"""Whether what an HDF5 file takes from other files may be taken: from its own folder, or from anywhere if so told.
+"""Policy for HDF5 files that take samples from other files: from their own folder, or from anywhere if allowed.
 
-HDF5 follows links and opens storage without asking, also on behalf of a stranger's file: `/etc/passwd` in pA.
+HDF5 follows links and opens storage without asking, even for a file of unknown origin: `/etc/passwd` in pA.
 """
 
 from __future__ import annotations
@@ -24,57 +24,59 @@ PREFIXES = {"link": "HDF5_EXT_PREFIX", "source": "HDF5_VDS_PREFIX"}
 ALLOW = "if you trust the file: allow_links=True (-O allow_links=true)"
 
 
-def check(path: Path, look: Callable[[Path], Found]) -> None:
-    """Raise where a file, or a file that it leads to, takes something from outside its folder.
+def check_links(path: Path, look: Callable[[Path], Found]) -> None:
+    """Raise an error if a file, or a file that it links to, takes something from outside its folder.
 
     Parameters
     ----------
     path
-        An HDF5 file. What lies in its folder or below is its own.
+        An HDF5 file, which may use files in its folder and below.
     look
-        What a file takes from others.
+        Function that lists what a file takes from others.
 
     Raises
     ------
     RecordingError
-        That names the dataset, where it leads, and the way out; also where the parts of a virtual dataset are missing,
-        which the HDF5 library would fill with zeros.
+        If it does; the message names the dataset, the target and the way out. Also if parts of a virtual dataset are
+        missing, which the HDF5 library would fill with zeros.
     """
     roots = {path.absolute().parent.resolve(), path.resolve().parent}
     todo, seen = [path], {path.resolve()}
     while todo:
         here = todo.pop()
-        for kind, name, target, member in _looked(here, path, look):
+        for kind, name, target, member in _list_links(here, path, look):
             try:
-                other = _led_to(here, kind, name, target, roots)
+                other = _find_target(here, kind, name, target, roots)
             except RecordingError as error:
                 raise RecordingError(f"{here.name}: {name} {error}") from None
             if other is not None and other.resolve() not in seen:
                 seen.add(other.resolve())
                 todo.append(other)
             if kind == "source":
-                _there(here, name, target, member, other)
+                _check_member(here, name, target, member, other)
 
 
-def _looked(here: Path, path: Path, look: Callable[[Path], Found]) -> Found:
+def _list_links(here: Path, path: Path, look: Callable[[Path], Found]) -> Found:
     try:
         return look(here)
     except OSError as error:
         if here == path:
-            raise  # the reader says it better
+            raise  # the reader's error is clearer
         raise RecordingError(f"{path.name}: leads to {here.name}, which cannot be opened ({error})") from error
 
 
-def _led_to(here: Path, kind: str, name: str, target: str, roots: set[Path]) -> Path | None:
-    """The HDF5 file that the library would open, if it may; None where there is none."""
-    free = access.current().allow_links
+def _find_target(here: Path, kind: str, name: str, target: str, roots: set[Path]) -> Path | None:
+    """Find the HDF5 file that the library would open, if that is allowed; None if there is none."""
+    free = access.current_access().allow_links
     if kind == "unlisted":
         if free:
             return None
-        raise RecordingError(f"is damaged, so that it cannot be told whether it leads to other files; {ALLOW}")
+        raise RecordingError(f"is damaged, so that it cannot be determined whether it leads to other files; {ALLOW}")
     if kind == "source" and "%" in target and not free:
         raise RecordingError(f"names its parts by a pattern, {target!r}, which is not looked into; {ALLOW}")
-    for candidate in _stored(here, target) if kind == "storage" else _sought(here, target, PREFIXES[kind]):
+    for candidate in (
+        _list_storage_paths(here, target) if kind == "storage" else _list_search_paths(here, target, PREFIXES[kind])
+    ):
         if not os.path.lexists(candidate):
             continue
         if not free and not any(candidate.resolve().is_relative_to(root) for root in roots):
@@ -89,8 +91,8 @@ def _led_to(here: Path, kind: str, name: str, target: str, roots: set[Path]) -> 
     return None
 
 
-def _sought(here: Path, target: str, variable: str) -> Iterator[Path]:
-    """Where the HDF5 library looks for another HDF5 file, in its order."""
+def _list_search_paths(here: Path, target: str, variable: str) -> Iterator[Path]:
+    """List where the HDF5 library looks for another HDF5 file, in its order."""
     name = target
     if os.path.isabs(target):
         yield Path(target)
@@ -101,8 +103,8 @@ def _sought(here: Path, target: str, variable: str) -> Iterator[Path]:
     yield here.resolve().parent / name
 
 
-def _stored(here: Path, target: str) -> Iterator[Path]:
-    """Where it looks for raw samples: not beside the file, unless told so or run from there."""
+def _list_storage_paths(here: Path, target: str) -> Iterator[Path]:
+    """List where the library looks for raw samples: beside the file only if configured so, or run from there."""
     prefix = os.environ.get("HDF5_EXTFILE_PREFIX", "").replace("${ORIGIN}", str(here.absolute().parent))
     place, beside = Path(prefix or Path.cwd(), target), here.absolute().parent / target
     if not os.path.lexists(place) and beside.is_file():
@@ -117,8 +119,8 @@ def _is_hdf5(path: Path) -> bool:
     return bool(h5py.is_hdf5(path))
 
 
-def _there(here: Path, name: str, target: str, member: str, other: Path | None) -> None:
-    """Raise where a part of a virtual dataset is missing."""
+def _check_member(here: Path, name: str, target: str, member: str, other: Path | None) -> None:
+    """Raise an error if a part of a virtual dataset is missing."""
     if "%" in target + member:
         return
     if other is None:
@@ -129,7 +131,7 @@ def _there(here: Path, name: str, target: str, member: str, other: Path | None) 
 
 
 def refuse_remote(name: str, found: Found) -> None:
-    """Raise where a file at an address takes anything from others: it has no folder here."""
+    """Raise an error if a file at an address takes anything from other files, because it has no folder here."""
     for kind, dataset, target, _ in found:
         if kind in WAYS:
             raise RecordingError(

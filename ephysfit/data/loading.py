@@ -1,4 +1,4 @@
-"""Loading: any file of a cell in, one `Recording` out."""
+"""Loading the files of a cell as one `Recording`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from ephysfit.data import access, hdf5, in_memory, preprocess
 from ephysfit.data.assemble import Choice
 from ephysfit.data.info import Report
-from ephysfit.data.recording import Recording, join
-from ephysfit.data.registry import Reader, read, reader_of, readers
+from ephysfit.data.recording import Recording, join_recordings
+from ephysfit.data.registry import Reader, find_reader, list_readers, read_file
 from ephysfit.data.request import Request
 from ephysfit.data.source import Source, as_file
-from ephysfit.data.subprocess_read import isolated
+from ephysfit.data.subprocess_read import run_isolated
 from ephysfit.errors import RecordingError
 
-__all__ = ["Reader", "Request", "info", "load", "read", "readers"]
+__all__ = ["Reader", "Request", "info", "list_readers", "load", "read_file"]
 
 
 def load(
@@ -43,48 +43,48 @@ def load(
     Parameters
     ----------
     path
-        One file, or several of the same cell (for example training and test). The format is told by content. An
-        address, ``https://``, ``s3://`` or ``dandi://DANDISET/path.nwb``, where the file is NWB: only what is asked
-        for is fetched. Or an object in memory: a neo Block or Segment.
+        One file, or several of the same cell (for example training and test). The format is recognised by content. For
+        NWB also an address, ``https://``, ``s3://`` or ``dandi://DANDISET/path.nwb``, from which only the requested
+        sweeps are fetched. Or an object in memory: a neo Block or Segment.
     spikes
-        ``"auto"``: spike times of the file where it has them, else detected in the voltage.
-        ``"detect"``: always detected. ``"given"``: only those of the file. A mapping: detected, with these
-        options of `detect_spikes`.
+        ``"auto"`` takes the spike times of the file if it has any, and else detects them in the voltage. ``"detect"``
+        always detects them. ``"given"`` requires those of the file. A mapping detects them with these options of
+        `detect_spikes`.
     sweeps, stimulus, kind
         Only sweeps with these names or positions (counted from 0), with this text in the stimulus name, or of this
         kind of stimulus (``"noise"``, ``"step"``, ``"long_square"`` ...; see `Sweep.kind`).
     junction_potential
-        Liquid junction potential, mV, taken off the recorded voltage: V = V_recorded - junction_potential. Files keep
-        the voltage as recorded; nothing is taken off unless you say so.
+        Liquid junction potential, mV, subtracted from the recorded voltage: V = V_recorded - junction_potential. By
+        default nothing is subtracted.
     test_pulse
-        ``"mask"``: a test pulse at the beginning of the sweeps is marked as not valid. ``"keep"``: it counts.
+        ``"mask"`` marks a test pulse at the beginning of the sweeps as not valid; ``"keep"`` leaves it valid.
     leak
-        What happens to a recorded current that carries an artefact locked to the spikes, which would tell a model
-        the answer. ``"replace"``: the commanded current is taken where the file holds it, else the sweep is
-        refused. ``"step"``: the levels of its steps are taken, where it moves in steps. ``"keep"``: it is taken, with
-        a warning.
+        Treatment of a recorded current with an artefact locked to the spikes, which would give the spikes away to a
+        model. ``"replace"`` takes the commanded current if the file holds it, and else refuses the sweep. ``"step"``
+        takes the levels of its steps, if it moves in steps. ``"keep"`` takes it as recorded, with a warning.
     padding
-        ``"cut"``: what was never recorded is cut off (sweeps stopped early and filled up) or marked as not valid
-        (gaps filled with zeros). ``"keep"``: it is taken as recorded.
+        ``"cut"`` removes samples that were never recorded: the end of sweeps that were stopped early is cut off, and
+        gaps filled with zeros are marked as not valid. ``"keep"`` takes the samples as they are.
     clamp
-        ``"current"``: this is current clamp, whatever the file says or the traces look like. By default the mode is
-        read where the format holds it and told by the traces where it does not, and voltage clamp is refused.
+        ``"current"`` takes the recording as current clamp, whatever the file or the traces suggest. By default the mode
+        is read from the file, or inferred from the traces if the format does not record it, and voltage clamp is
+        refused.
     allow_links
         Whether an HDF5 file may take samples from files outside its folder, by external links, external storage or
         virtual datasets; they are refused by default (``EPHYSFIT_ALLOW_LINKS=1`` allows them everywhere).
     timeout
-        Seconds that a server may take to answer, and to send the next piece; five times as long for one request as a
-        whole. 30 by default, or ``EPHYSFIT_TIMEOUT``.
+        Seconds that a server may take to answer, and to send the next piece; a whole request may take five times as
+        long. The default is 30, or ``EPHYSFIT_TIMEOUT``.
     isolate
-        Read in a process of its own: a damaged file that crashes its parser (libhdf5 can) is then an error like any
-        other. Costs about a second.
+        Read the file in a separate process, so that a damaged file that crashes its parser (libhdf5 can) is an error
+        like any other. This takes about a second.
     **reader_options
-        Options of the reader of this format, for example ``electrode=`` (NWB 2) or ``columns=`` (tables).
+        Options of the reader of the format, for example ``electrode=`` (NWB 2) or ``columns=`` (tables).
 
     Returns
     -------
     Recording
-        With what could not be used, and why, in `rejected`; how it was loaded in `loaded`.
+        The usable sweeps; `rejected` lists the others with the reason, `loaded` how the file was read.
 
     Raises
     ------
@@ -99,10 +99,10 @@ def load(
     >>> train, test = recording.split()  # doctest: +SKIP
     >>> noise = load("dandi://000020/sub-1/sub-1_icephys.nwb", kind="noise")  # doctest: +SKIP
     """
-    if in_memory.is_object(path):
-        found, sources = in_memory.load(path, Choice(sweeps, stimulus, kind), reader_options), None
+    if in_memory.is_neo_object(path):
+        found, sources = in_memory.load_neo(path, Choice(sweeps, stimulus, kind), reader_options), None
         request = Request(Choice(), spikes, junction_potential, test_pulse, leak, {}, padding, clamp)
-        return preprocess.admitted(found, request, sources)
+        return preprocess.prepare_recording(found, request, sources)
     request = Request(
         Choice(sweeps, stimulus, kind),
         spikes,
@@ -112,31 +112,31 @@ def load(
         dict(reader_options),
         padding,
         clamp,
-        access.wanted(allow_links, timeout),
+        access.choose_access(allow_links, timeout),
     )
-    sources = _paths(path)
+    sources = _list_paths(path)
     if isolate:
-        with access.given(request.reach):
+        with access.use_access(request.reach):
             for source in sources:
-                hdf5.looked_at(as_file(source))
-        return isolated(_load_all, sources, request)
+                hdf5.check_file(as_file(source))
+        return run_isolated(_load_all, sources, request)
     return _load_all(sources, request)
 
 
 def _load_all(sources: Sequence[Source], request: Request) -> Recording:
-    with access.given(request.reach):
-        return join([_load_one(source, request) for source in sources])
+    with access.use_access(request.reach):
+        return join_recordings([_load_one(source, request) for source in sources])
 
 
 def _load_one(source: Source, request: Request) -> Recording:
     file = as_file(source)
-    if request.clamp is not None and "clamp" in reader_of(file).options:
+    if request.clamp is not None and "clamp" in find_reader(file).options:
         request = replace(request, options={**(request.options or {}), "clamp": request.clamp})
-    found = read(file, request.choice, request.options)
-    return preprocess.admitted(found, request, file)
+    found = read_file(file, request.choice, request.options)
+    return preprocess.prepare_recording(found, request, file)
 
 
-def _paths(path: Source | Sequence[Source]) -> list[Source]:
+def _list_paths(path: Source | Sequence[Source]) -> list[Source]:
     paths = [path] if isinstance(path, str | PathLike) else list(path)
     if not paths or not all(isinstance(one, str | PathLike) for one in paths):
         raise RecordingError(f"load({path!r}): give the path of a file, or a list of paths of one cell")
@@ -144,35 +144,40 @@ def _paths(path: Source | Sequence[Source]) -> list[Source]:
 
 
 def info(path: Source | Sequence[Source], **options: Any) -> Report:
-    """What a file holds, what of it is usable, and why the rest is not.
+    """Report what a file contains, which sweeps are usable, and why the others are not.
 
     Parameters
     ----------
     path
         As for `load`.
     **options
-        Of `load`.
+        Options of `load`.
 
     Returns
     -------
     Report
-        Also for a file of a known format of which nothing is usable: `problem` says why.
+        Also for a file of a known format without a usable sweep: `problem` gives the reason.
 
     Raises
     ------
     RecordingError
         If there is no such file, or no reader knows its format.
+
+    Examples
+    --------
+    >>> found = info("data/DRN164.nwb")  # doctest: +SKIP
+    >>> found.usable, [row["use"] for row in found.rows()]  # doctest: +SKIP
     """
-    return surveyed(path, **options)[0]
+    return survey(path, **options)[0]
 
 
-def surveyed(path: Source | Sequence[Source], **options: Any) -> tuple[Report, Recording | None]:
-    """`info` with the recording itself, for whoever draws it; None where nothing is usable."""
-    paths = _paths(path)
+def survey(path: Source | Sequence[Source], **options: Any) -> tuple[Report, Recording | None]:
+    """Report on a file as `info` does, and load it; the recording is None if nothing is usable."""
+    paths = _list_paths(path)
     if not options.get("isolate"):
-        with access.given(access.wanted(options.get("allow_links"), options.get("timeout"))):
+        with access.use_access(access.choose_access(options.get("allow_links"), options.get("timeout"))):
             for one in paths:
-                reader_of(as_file(one))
+                find_reader(as_file(one))
     try:
         recording = load(paths, **options)
     except RecordingError as error:

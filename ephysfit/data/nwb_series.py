@@ -1,6 +1,6 @@
-"""Headers of the patch-clamp series of an NWB 2 file: what each is, when it was sampled, and where its clock has gaps.
+"""Headers of the patch-clamp series of an NWB 2 file: their types, their sampling, and the gaps in their time stamps.
 
-Only attributes and scalars are read, and time stamps where their ends say that there are gaps; no samples.
+Only attributes and scalars are read, and time stamps if their ends show that there are gaps; no samples.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from ephysfit import units
+from ephysfit.arrays import Array, Float64
 from ephysfit.data import hdf5
-from ephysfit.data.assemble import tidy
+from ephysfit.data.assemble import round_step
 
 RESPONSE, STIMULUS = "CurrentClampSeries", "CurrentClampStimulusSeries"
 IMPOSED, IMPOSED_STIMULUS = "VoltageClampSeries", "VoltageClampStimulusSeries"
-#: the type that does not say what was clamped: the unit tells what it holds
+#: the type that does not state what was clamped: its content follows from the unit
 PLAIN = "PatchClampSeries"
-#: types that are found, named and refused
+#: types that are listed and refused
 REFUSED = {
     "IZeroClampSeries": "recorded with the current held at zero (I = 0): nothing was injected",
     IMPOSED: "voltage clamp: the voltage was imposed, not the current; clamp='current' says that its numbers are "
@@ -29,7 +30,7 @@ REFUSED = {
     PLAIN: "a PatchClampSeries that is no voltage: what was recorded is a current, as in voltage clamp; "
     "clamp='current' says that its numbers are volts, recorded in current clamp",
 }
-#: where series live; templates are only what a table says they are
+#: where series are stored; templates count only if a table links them
 PLACES, TEMPLATES = ("acquisition", "stimulus/presentation"), "stimulus/templates"
 ICEPHYS = "general/intracellular_ephys"
 #: time stamps may leave a regular grid by this part of a step
@@ -40,7 +41,15 @@ GAP, STRETCH = 1.5, 50
 
 @dataclass(frozen=True)
 class Stretch:
-    """Samples of a series without a gap in their time stamps: the first, one past the last, start and step in ms."""
+    """Samples of a series without a gap in their time stamps.
+
+    Attributes
+    ----------
+    first, stop : int
+        First sample, and one past the last.
+    start, dt : float
+        Time of the first sample on the session clock, and sampling step, ms.
+    """
 
     first: int
     stop: int
@@ -57,21 +66,21 @@ class Series:
     path, kind
         Place in the file; neurodata type, with extensions resolved to the core type they extend.
     key
-        What identifies it.
+        Address of its group in the file, which identifies it.
     electrode
         Name of its electrode.
     start
-        On the session clock, ms; None where the file does not say.
+        Start on the session clock, ms; None if the file does not give it.
     dt
-        Sampling step, ms; None where neither a rate nor time stamps give one.
+        Sampling step, ms; None if neither a rate nor time stamps give one.
     size
         Number of samples.
     sweep_number, stimulus, description
-        As found.
+        Sweep number, stimulus description and description, as found.
     stretches
-        Where it has time stamps: its parts without gaps.
+        Parts without gaps, if the series has time stamps.
     declared
-        Type as the file has it, where `kind` is what a user or the unit says instead.
+        Type in the file, if `kind` follows from the user or the unit instead.
     """
 
     path: str
@@ -103,7 +112,7 @@ class Series:
         return self.path.startswith(TEMPLATES)
 
     def time(self, sample: int) -> float | None:
-        """When a sample was taken, ms on the session clock; that after the last is when the series ended."""
+        """Time of a sample, ms on the session clock; the one after the last is the end of the series."""
         for stretch in self.stretches:
             if sample < stretch.stop or (sample == stretch.stop == self.size):
                 return stretch.start + (sample - stretch.first) * stretch.dt
@@ -112,7 +121,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of a series: all of it, or what a table's row points to."""
+    """A part of a series: all of it, or the samples that a row of a table points to."""
 
     series: Series
     first: int = 0
@@ -140,40 +149,40 @@ class Part:
         start, dt = self.start, self.dt
         return None if start is None or dt is None else start + self.steps * dt
 
-    def pieces(self) -> tuple[Part, ...]:
-        """Its parts without gaps in their time stamps."""
+    def split_at_gaps(self) -> tuple[Part, ...]:
+        """Split the part at the gaps in its time stamps."""
         stop = self.first + self.steps
         spans = [(max(s.first, self.first), min(s.stop, stop)) for s in self.series.stretches]
         inside = [(first, last) for first, last in spans if first < last]
         return tuple(Part(self.series, a, b - a) for a, b in inside) if len(inside) > 1 else (self,)
 
 
-def index(file: Any) -> list[Series]:
-    """Headers of all patch-clamp series, in file order; templates last."""
+def list_series(file: Any) -> list[Series]:
+    """List the headers of all patch-clamp series, in file order; templates last."""
     electrodes = {
-        hdf5.identity(item): name
-        for name, item in _children(file, ICEPHYS)
-        if hdf5.text(item.attrs.get("neurodata_type"))
+        hdf5.find_address(item): name
+        for name, item in _iterate_groups(file, ICEPHYS)
+        if hdf5.decode_text(item.attrs.get("neurodata_type"))
     }
-    parents = _extensions(file)
+    parents = _read_extensions(file)
     found: dict[int, Series] = {}
     for place in (*PLACES, TEMPLATES):
-        for name, item in _children(file, place):
-            kind = _core(hdf5.text(item.attrs.get("neurodata_type")), parents)
+        for name, item in _iterate_groups(file, place):
+            kind = _find_core_type(hdf5.decode_text(item.attrs.get("neurodata_type")), parents)
             if kind.endswith(("ClampSeries", "ClampStimulusSeries")) and "data" in item:
-                series = _header(f"{place}/{name}", item, kind, electrodes)
+                series = _read_header(f"{place}/{name}", item, kind, electrodes)
                 found.setdefault(series.key, series)
     return list(found.values())
 
 
-def as_current(series: Series) -> Series:
-    """A series of voltage clamp as one of current clamp, by the user's word."""
+def as_current_clamp(series: Series) -> Series:
+    """Take a series of voltage clamp as one of current clamp, as the user states."""
     kind = {IMPOSED: RESPONSE, PLAIN: RESPONSE, IMPOSED_STIMULUS: STIMULUS}.get(series.kind)
     return series if kind is None else replace(series, kind=kind, declared=series.declared or series.kind)
 
 
-def _children(file: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Groups of a place; broken and circular links are left out."""
+def _iterate_groups(file: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Iterate over the groups of a place; broken and circular links are left out."""
     group = file.get(place)
     for name in group if hasattr(group, "keys") else ():
         try:
@@ -184,19 +193,19 @@ def _children(file: Any, place: str) -> Iterator[tuple[str, Any]]:
             yield name, item
 
 
-def _extensions(file: Any) -> dict[str, str]:
-    """Which type extends which, from the specifications cached in the file."""
+def _read_extensions(file: Any) -> dict[str, str]:
+    """Read which type extends which from the specifications cached in the file."""
     parents: dict[str, str] = {}
-    for namespace, versions in _children(file, "specifications"):
+    for namespace, versions in _iterate_groups(file, "specifications"):
         if namespace in ("core", "hdmf-common", "hdmf-experimental"):
             continue
-        for _, version in _children(versions, "."):
+        for _, version in _iterate_groups(versions, "."):
             for source in version:
-                parents |= _spec(hdf5.text(version[source]))
+                parents |= _parse_specification(hdf5.decode_text(version[source]))
     return parents
 
 
-def _spec(source: str) -> dict[str, str]:
+def _parse_specification(source: str) -> dict[str, str]:
     try:
         groups = json.loads(source).get("groups", [])
     except (ValueError, AttributeError):
@@ -204,50 +213,50 @@ def _spec(source: str) -> dict[str, str]:
     return {g["neurodata_type_def"]: g.get("neurodata_type_inc", "") for g in groups if g.get("neurodata_type_def")}
 
 
-def _core(kind: str, parents: dict[str, str]) -> str:
+def _find_core_type(kind: str, parents: dict[str, str]) -> str:
     for _ in range(len(parents)):
         kind = parents.get(kind, kind)
     return kind
 
 
-def _header(path: str, item: Any, kind: str, electrodes: dict[int, str]) -> Series:
+def _read_header(path: str, item: Any, kind: str, electrodes: dict[int, str]) -> Series:
     electrode = item.get("electrode")
     number = item.attrs.get("sweep_number")
     shape = item["data"].shape
     size = shape[0] if shape else 0
-    start, dt, stretches = _clock(item, size)
-    meant = _by_unit(path, item) if kind == PLAIN else kind
+    start, dt, stretches = _read_clock(item, size)
+    meant = _find_type_by_unit(path, item) if kind == PLAIN else kind
     return Series(
         path=path,
         kind=meant,
-        key=hdf5.identity(item),
-        electrode="" if electrode is None else electrodes.get(hdf5.identity(electrode), electrode.name),
+        key=hdf5.find_address(item),
+        electrode="" if electrode is None else electrodes.get(hdf5.find_address(electrode), electrode.name),
         start=start,
         dt=dt,
         size=size,
         sweep_number=None if number is None or int(number) >= 2**32 - 1 else int(number),
-        stimulus=_said(item, "stimulus_description"),
-        description=_said(item, "description"),
+        stimulus=_read_description(item, "stimulus_description"),
+        description=_read_description(item, "description"),
         stretches=stretches,
         declared=kind if meant != kind else "",
     )
 
 
-def _by_unit(path: str, item: Any) -> str:
-    """What a series is whose type does not say what was clamped."""
-    unit = hdf5.text(item["data"].attrs.get("unit"))
+def _find_type_by_unit(path: str, item: Any) -> str:
+    """Find the type of a series whose declared type does not state what was clamped."""
+    unit = hdf5.decode_text(item["data"].attrs.get("unit"))
     if path.startswith("acquisition"):
         return RESPONSE if unit in units.TO_MV else PLAIN
     return STIMULUS if unit in units.TO_PA else IMPOSED_STIMULUS if unit in units.TO_MV else PLAIN
 
 
-def _said(item: Any, name: str) -> str:
-    value = hdf5.text(item.attrs.get(name))
+def _read_description(item: Any, name: str) -> str:
+    value = hdf5.decode_text(item.attrs.get(name))
     return "" if value.lower() in ("no description", "no comments", "n/a", "none", "not available") else value
 
 
-def _clock(item: Any, size: int) -> tuple[float | None, float | None, tuple[Stretch, ...]]:
-    """Start and step of a series in ms, as far as its header says, and its stretches where it has time stamps."""
+def _read_clock(item: Any, size: int) -> tuple[float | None, float | None, tuple[Stretch, ...]]:
+    """Read the start and step of a series, ms, from its header, and its stretches if it has time stamps."""
     begin = item.get("starting_time")
     if begin is not None:
         rate = float(begin.attrs.get("rate", np.nan))
@@ -257,28 +266,30 @@ def _clock(item: Any, size: int) -> tuple[float | None, float | None, tuple[Stre
     stamps = item.get("timestamps")
     if stamps is None or len(stamps.shape) != 1 or stamps.shape[0] < 2:
         return None, None, ()
-    stretches = _stretches(stamps, min(size, stamps.shape[0]))
+    stretches = _find_stretches(stamps, min(size, stamps.shape[0]))
     if not stretches:
         return float(stamps[0]) * 1e3, None, ()
     return stretches[0].start, stretches[0].dt, stretches
 
 
-def _stretches(stamps: Any, size: int) -> tuple[Stretch, ...]:
-    """Parts of time stamps without gaps; nothing where they lie on no grid.
+def _find_stretches(stamps: Any, size: int) -> tuple[Stretch, ...]:
+    """Find the parts of time stamps without gaps; empty if they lie on no grid.
 
-    Where steps like the first lead to the last there is no gap, and the rest is not read.
+    If steps like the first lead to the last there is no gap, and the others are not read.
     """
     ends = np.array([float(stamps[k]) for k in (0, 1, size - 1)]) * 1e3
     if np.isfinite(ends).all() and ends[1] > ends[0]:
-        fine = resolution(stamps, ends[2])
-        step = tidy(float(ends[1] - ends[0]), 2 * fine)
+        fine = find_stamp_resolution(stamps, ends[2])
+        step = round_step(float(ends[1] - ends[0]), 2 * fine)
         if abs(ends[2] - ends[0] - (size - 1) * step) < step / 2:
             count = size - 1
-            return (Stretch(0, size, float(ends[0]), tidy(float(ends[2] - ends[0]) / count, max(fine, 1e-9) / count)),)
-    times = hdf5.column(stamps, 0, size).astype(np.float64) * 1e3
+            return (
+                Stretch(0, size, float(ends[0]), round_step(float(ends[2] - ends[0]) / count, max(fine, 1e-9) / count)),
+            )
+    times = hdf5.read_column(stamps, 0, size).astype(np.float64) * 1e3
     if not np.isfinite(times).all():
         return ()
-    steps, fine = np.diff(times), resolution(stamps, float(np.abs(times).max()))
+    steps, fine = np.diff(times), find_stamp_resolution(stamps, float(np.abs(times).max()))
     usual = float(np.median(steps))
     if not usual > 0:
         return ()
@@ -286,12 +297,12 @@ def _stretches(stamps: Any, size: int) -> tuple[Stretch, ...]:
     if len(breaks) > size / STRETCH:
         return ()
     bounds = [0, *breaks.tolist(), size]
-    dts = _steps(times, bounds, usual, fine)
+    dts = _find_steps(times, bounds, usual, fine)
     return tuple(Stretch(a, b, float(times[a]), dt) for (a, b), dt in zip(pairwise(bounds), dts, strict=True))
 
 
-def _steps(times: np.ndarray, bounds: list[int], usual: float, fine: float) -> list[float]:
-    """The step of each stretch, ms: one for all where that is within their errors."""
+def _find_steps(times: Float64[Array, " time"], bounds: list[int], usual: float, fine: float) -> list[float]:
+    """Find the step of each stretch, ms: a common one if that is within their errors."""
     own, errors = [], []
     for a, b in pairwise(bounds):
         count = max(b - a - 1, 1)
@@ -300,13 +311,13 @@ def _steps(times: np.ndarray, bounds: list[int], usual: float, fine: float) -> l
         own.append(dt)
         errors.append(2 * max(off, fine, 1e-9) / count if b - a > 1 else usual)
     counts = np.diff(bounds)
-    pooled = tidy(float(np.average(own, weights=counts)), min(errors))
+    pooled = round_step(float(np.average(own, weights=counts)), min(errors))
     alike = all(abs(dt - pooled) <= error for dt, error in zip(own, errors, strict=True))
-    return [pooled] * len(own) if alike else [tidy(dt, error) for dt, error in zip(own, errors, strict=True)]
+    return [pooled] * len(own) if alike else [round_step(dt, error) for dt, error in zip(own, errors, strict=True)]
 
 
-def resolution(stamps: Any, largest: float) -> float:
-    """The finest time, ms, that stored time stamps of this size, ms, can tell."""
+def find_stamp_resolution(stamps: Any, largest: float) -> float:
+    """Find the resolution, ms, of stored time stamps of this size, ms."""
     if stamps.dtype.kind != "f":
         return 0.0
     return float(np.spacing(np.abs(np.asarray(largest / 1e3, dtype=stamps.dtype)))) * 1e3

@@ -1,4 +1,4 @@
-"""Fits that stand in an NWB file: their records, and reading them back."""
+"""Fits stored in an NWB file: their records, and reading them back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
-from ephysfit.data.registry import DAMAGE, brief
+from ephysfit.data.registry import DAMAGE, describe_error
 from ephysfit.errors import RecordingError
 
 #: name of the processing module that holds them
@@ -37,17 +37,17 @@ class Prediction:
     Parameters
     ----------
     readout
-        Which run of the model: "noisy runs", "causal run" ...
+        Kind of run of the model: "noisy runs", "causal run" ...
     stimulus
         Name of the stimulus.
     sweeps
-        Names of the sweeps that repeat it, with commas.
+        Names of the sweeps that repeat it, separated by commas.
     run
         Number of the run, counted from 0.
     start, duration
-        Of the first of these sweeps on the session clock, ms.
+        Start on the session clock and length of the first of these sweeps, ms.
     spike_times
-        ms from `start`.
+        Predicted spikes, ms from `start`.
     """
 
     readout: str
@@ -74,20 +74,20 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """What stands in an NWB file of one fit.
+    """The record of one fit in an NWB file.
 
     Parameters
     ----------
     label
-        By which it is found again.
+        Name under which the fit is stored.
     facts
         Model, cell, version, date ...; ``fit_json`` is the fit itself.
     parameters, scores
         Rows with the keys of `PARAMETERS` and `SCORES`.
     predictions, membranes
-        Of the model.
+        Spike trains and membrane voltages that the model predicts.
     step
-        Of the runs, ms: predicted spikes are not known finer.
+        Step of the runs, ms, which is the resolution of the predicted spikes.
     """
 
     label: str
@@ -99,61 +99,61 @@ class Stored:
     step: float = 0.5
 
 
-def labels(path: str | Path) -> tuple[str, ...]:
-    """Names of the fits that a file holds."""
+def list_labels(path: str | Path) -> tuple[str, ...]:
+    """List the names of the fits in a file."""
     if not hdf5.is_hdf5(Path(path)):
         return ()
-    with hdf5.opened(Path(path)) as file:
+    with hdf5.open_file(Path(path)) as file:
         module = file.get(f"processing/{MODULE}")
         return () if module is None else tuple(sorted(n.removesuffix("_fit") for n in module if n.endswith("_fit")))
 
 
-def stored_in(path: str | Path) -> tuple[Stored, ...]:
-    """The fits that an NWB file holds, as they were written.
+def read_stored_fits(path: str | Path) -> tuple[Stored, ...]:
+    """Read the fits in an NWB file, as they were written.
 
     Raises
     ------
     RecordingError
-        If what stands there cannot be read.
+        If they cannot be read.
     """
     path = Path(path)
     try:
-        found = labels(path)
-        with hdf5.opened(path) as file:
-            return tuple(_stored(file[f"processing/{MODULE}"], label) for label in found)
+        found = list_labels(path)
+        with hdf5.open_file(path) as file:
+            return tuple(_read_stored_fit(file[f"processing/{MODULE}"], label) for label in found)
     except DAMAGE as error:
-        raise RecordingError(f"{path.name}: its fits cannot be read ({brief(error)})") from error
+        raise RecordingError(f"{path.name}: its fits cannot be read ({describe_error(error)})") from error
 
 
-def _stored(module: Any, label: str) -> Stored:
-    rows = {name: _rows(module.get(f"{label}_{name}"), columns)
+def _read_stored_fit(module: Any, label: str) -> Stored:
+    rows = {name: _read_rows(module.get(f"{label}_{name}"), columns)
             for name, columns in (("fit", FACTS), ("parameters", PARAMETERS), ("scores", SCORES))}  # fmt: skip
     facts = {str(row["key"]): str(row["value"]) for row in rows["fit"]}
     membranes = sorted(name for name in module if name.startswith(f"{label}_membrane_"))
     return Stored(
-        label, facts, rows["parameters"], rows["scores"], tuple(_predictions(module.get(f"{label}_units"))),
+        label, facts, rows["parameters"], rows["scores"], tuple(_read_predictions(module.get(f"{label}_units"))),
         tuple(_read_membrane(module[name]) for name in membranes),
     )  # fmt: skip
 
 
-def _rows(table: Any, columns: Mapping[str, str]) -> list[dict[str, Any]]:
+def _read_rows(table: Any, columns: Mapping[str, str]) -> list[dict[str, Any]]:
     if table is None:
         return []
     values = {c: table[c][()] for c in columns if c in table}
     n = len(next(iter(values.values()), ()))
-    return [{c: _plain(v[k]) for c, v in values.items()} for k in range(n)]
+    return [{c: _convert_cell(v[k]) for c, v in values.items()} for k in range(n)]
 
 
-def _plain(value: Any) -> Any:
-    return hdf5.text(value) if isinstance(value, bytes | str) else float(value)
+def _convert_cell(value: Any) -> Any:
+    return hdf5.decode_text(value) if isinstance(value, bytes | str) else float(value)
 
 
-def _predictions(table: Any) -> Iterator[Prediction]:
+def _read_predictions(table: Any) -> Iterator[Prediction]:
     if table is None:
         return
     ends = table["spike_times_index"][()].astype(int)
     trains = np.split(table["spike_times"][()] * 1e3, ends)
-    readouts, stimuli, sweeps = (hdf5.strings(table, name) for name in ("readout", "stimulus", "sweeps"))
+    readouts, stimuli, sweeps = (hdf5.read_strings(table, name) for name in ("readout", "stimulus", "sweeps"))
     for k, (run, (start, stop)) in enumerate(zip(table["run"][()], table["obs_intervals"][()] * 1e3, strict=True)):
         times = trains[k] - start
         yield Prediction(readouts[k], stimuli[k], sweeps[k], int(run), float(start), float(stop - start), times)
@@ -162,5 +162,5 @@ def _predictions(table: Any) -> Iterator[Prediction]:
 def _read_membrane(series: Any) -> Membrane:
     begin = series["starting_time"]
     voltage = series["data"][()].astype(np.float64)
-    stimulus = hdf5.text(series.attrs.get("comments")).removeprefix("stimulus: ")
+    stimulus = hdf5.decode_text(series.attrs.get("comments")).removeprefix("stimulus: ")
     return Membrane(stimulus, voltage, 1e3 / float(begin.attrs["rate"]), float(begin[()]) * 1e3)

@@ -1,4 +1,4 @@
-"""Spike times of the units table of an NWB file: those of one unit, on the session clock, given to sweeps by time."""
+"""Spike times of the units table of an NWB file: those of one unit, assigned to sweeps by the session clock."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ephysfit.arrays import Train
 from ephysfit.data import hdf5
@@ -13,42 +14,42 @@ from ephysfit.data.spikes import detect_spikes
 from ephysfit.data.sweep import Sweep, drop_missing
 from ephysfit.errors import RecordingError
 
-#: given and detected spikes of all sweeps may differ by this part and so many before a word is said
+#: given and detected spikes of all sweeps may differ by this fraction and this number without a warning
 DIFFER, FEW = 0.2, 3
 
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """One unit.
+    """One unit of the units table.
 
     Parameters
     ----------
     row
-        Of the units table, counted from 0.
+        Row of the units table, counted from 0.
     train
         Spike times, ms on the session clock, sorted.
     observed
-        When it was watched, (start, stop) in ms on that clock; empty where the table does not say.
+        Intervals in which the unit was observed, (start, stop) in ms on that clock; empty if the table has none.
     """
 
     row: int
     train: Train
     observed: tuple[tuple[float, float], ...] = ()
 
-    def saw(self, sweep: Sweep) -> bool:
-        """Whether the unit was watched throughout a sweep."""
+    def covers(self, sweep: Sweep) -> bool:
+        """Whether the unit was observed throughout a sweep."""
         end = sweep.start + sweep.duration
         slack = sweep.dt
         return not self.observed or any(a <= sweep.start + slack and end - slack <= b for a, b in self.observed)
 
-    def of(self, sweep: Sweep) -> Sweep:
-        """The sweep with the spikes of this unit."""
+    def assign_to(self, sweep: Sweep) -> Sweep:
+        """Give a sweep the spikes of this unit."""
         inside = self.train[(self.train >= sweep.start) & (self.train < sweep.start + sweep.duration)] - sweep.start
         return replace(sweep, spike_times=inside, spike_source="given")
 
 
-def unit_of(file: Any, wanted: int | None, *, needed: bool, alone: bool) -> tuple[Unit | None, tuple[str, ...]]:
-    """The unit of a cell, and what is to be said where units are there and none is taken.
+def find_unit(file: Any, wanted: int | None, *, needed: bool, alone: bool) -> tuple[Unit | None, tuple[str, ...]]:
+    """Find the unit of a cell, and warnings if the file holds units of which none is taken.
 
     Parameters
     ----------
@@ -57,9 +58,9 @@ def unit_of(file: Any, wanted: int | None, *, needed: bool, alone: bool) -> tupl
     wanted
         Row of the units table, or None for the only one.
     needed
-        Whether nothing else tells the spikes: then several units are an error.
+        Whether there is no other source of spikes: several units are then an error.
     alone
-        Whether the file holds one electrode: then the only unit is this cell.
+        Whether the file holds one electrode: the only unit is then this cell.
 
     Raises
     ------
@@ -83,30 +84,30 @@ def unit_of(file: Any, wanted: int | None, *, needed: bool, alone: bool) -> tupl
     row = wanted or 0
     if isinstance(row, bool) or not 0 <= row < count:
         raise RecordingError(f"no unit {row}; the units table has {count} rows, counted from 0")
-    train, missing = drop_missing(_row(table, "spike_times", row).astype(np.float64) * 1e3)
+    train, missing = drop_missing(_read_row(table, "spike_times", row).astype(np.float64) * 1e3)
     gaps = tuple(f"{one.count} spike times of unit {row} are missing (NaN) between others: left out" for one in missing)
-    return Unit(row, train, _observed(table, row)), gaps
+    return Unit(row, train, _read_observed(table, row)), gaps
 
 
-def _row(table: Any, name: str, row: int) -> np.ndarray:
-    """The values of one row of an indexed column."""
-    ends = hdf5.column(table[f"{name}_index"]).astype(np.int64)
-    return hdf5.column(table[name], int(ends[row - 1]) if row else 0, int(ends[row]))
+def _read_row(table: Any, name: str, row: int) -> npt.NDArray[Any]:
+    """Read the values of one row of an indexed column."""
+    ends = hdf5.read_column(table[f"{name}_index"]).astype(np.int64)
+    return hdf5.read_column(table[name], int(ends[row - 1]) if row else 0, int(ends[row]))
 
 
-def _observed(table: Any, row: int) -> tuple[tuple[float, float], ...]:
+def _read_observed(table: Any, row: int) -> tuple[tuple[float, float], ...]:
     if "obs_intervals" not in table or "obs_intervals_index" not in table:
         return ()
-    rows = _row(table, "obs_intervals", row).astype(np.float64).reshape(-1, 2) * 1e3
+    rows = _read_row(table, "obs_intervals", row).astype(np.float64).reshape(-1, 2) * 1e3
     return tuple((float(a), float(b)) for a, b in rows)
 
 
-def given(sweeps: list[Sweep], unit: Unit | None) -> tuple[list[Sweep], tuple[str, ...]]:
-    """Sweeps with the spikes of a unit where it was watched, and what was odd."""
+def assign_spikes(sweeps: list[Sweep], unit: Unit | None) -> tuple[list[Sweep], tuple[str, ...]]:
+    """Give sweeps the spikes of a unit where it was observed; also a warning if they disagree with the voltage."""
     if unit is None:
         return sweeps, ()
-    watched = [sweep for sweep in sweeps if sweep.voltage is not None and unit.saw(sweep)]
-    filled = {id(sweep): unit.of(sweep) for sweep in watched}
+    watched = [sweep for sweep in sweeps if sweep.voltage is not None and unit.covers(sweep)]
+    filled = {id(sweep): unit.assign_to(sweep) for sweep in watched}
     count = sum(len(sweep.spike_times) for sweep in filled.values())
     if len(unit.train) and watched and not count:
         return sweeps, (

@@ -1,7 +1,7 @@
 """Samples that were never recorded: aborted sweeps filled up to their planned length, gaps filled with zeros.
 
-A live voltage is noisy. A voltage that stays at exactly one value, in a trace that was noisy right up to there, was not
-recorded. A simulated voltage without noise comes to rest gradually, and is left alone.
+A recorded voltage is noisy. If it stays at exactly one value in a trace that was noisy right up to that point, it was
+not recorded. A simulated voltage without noise settles gradually, and is left alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ephysfit.arrays import Trace
-from ephysfit.data.assemble import intervals
+from ephysfit.data.assemble import find_intervals
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.data.rules import Removed
 from ephysfit.errors import RecordingError
@@ -34,7 +34,7 @@ OFF = 200.0
 
 @dataclass(frozen=True)
 class Stretch:
-    """Samples `first` to `last` (not included) of a voltage stay at exactly `value`, mV."""
+    """A stretch of a voltage, samples `first` to `last` (excluded), that stays at exactly `value`, mV."""
 
     first: int
     last: int
@@ -46,11 +46,16 @@ class Stretch:
         return self.last - self.first
 
 
-def without_padding(recording: Recording) -> Recording:
-    """The recording without samples that were never recorded.
+def remove_padding(recording: Recording) -> Recording:
+    """Remove samples that were never recorded.
 
     Aborted sweeps end where the recording ended, gaps are marked as not valid, and sweeps whose voltage is zero
-    throughout are rejected. What was taken stands in `Sweep.removed` and in the warnings.
+    throughout are rejected. `Sweep.removed` and the warnings state what was removed.
+
+    Parameters
+    ----------
+    recording
+        The recording as read from its file.
 
     Raises
     ------
@@ -61,21 +66,21 @@ def without_padding(recording: Recording) -> Recording:
     --------
     >>> voltage = np.random.default_rng(0).normal(-70, 0.1, 2000)
     >>> voltage[1200:] = 0.0
-    >>> cut = without_padding(Recording((Sweep(np.ones(2000), 0.1, voltage, spike_source="none"),)))
+    >>> cut = remove_padding(Recording((Sweep(np.ones(2000), 0.1, voltage, spike_source="none"),)))
     >>> cut[0].warnings
     ('aborted: cut at 120 of 200 ms; from there on the voltage is exactly 0 mV',)
     """
     kept, rejected = [], list(recording.rejected)
     for sweep in recording.sweeps:
         try:
-            kept.append(unpadded(sweep))
+            kept.append(remove_sweep_padding(sweep))
         except RecordingError as error:
             rejected.append(Rejected(sweep.name, str(error)))
     return replace(recording, sweeps=tuple(kept), rejected=tuple(rejected))
 
 
-def unpadded(sweep: Sweep) -> Sweep:
-    """One sweep without what was never recorded.
+def remove_sweep_padding(sweep: Sweep) -> Sweep:
+    """Remove the samples of one sweep that were never recorded.
 
     Raises
     ------
@@ -89,35 +94,35 @@ def unpadded(sweep: Sweep) -> Sweep:
         raise RecordingError(
             "the voltage is exactly 0 mV throughout: it was never recorded; padding='keep' takes it all the same"
         )
-    still = _still(voltage, max(round(SHORTEST / sweep.dt), FEWEST))
-    end = _end(voltage, sweep.dt, still)
+    still = _find_constant_stretches(voltage, max(round(SHORTEST / sweep.dt), FEWEST))
+    end = _find_end(voltage, sweep.dt, still)
     gaps = [one for one in still if one.last < end and _is_gap(voltage, sweep.dt, one, still)]
-    return _aborted(_masked(sweep, gaps), end)
+    return _cut_aborted(_mask_gaps(sweep, gaps), end)
 
 
-def _still(voltage: Trace, shortest: int) -> list[Stretch]:
-    """Stretches of one exact value, of at least so many samples."""
+def _find_constant_stretches(voltage: Trace, shortest: int) -> list[Stretch]:
+    """Find stretches of one exact value, of at least so many samples."""
     edges = np.flatnonzero(np.diff(voltage) != 0) + 1  # NaN differs from itself
     bounds = np.concatenate([[0], edges, [len(voltage)]])
     long = np.flatnonzero(np.diff(bounds) >= shortest)
     return [Stretch(int(bounds[k]), int(bounds[k + 1]), float(voltage[bounds[k]])) for k in long]
 
 
-def _end(voltage: Trace, dt: float, still: list[Stretch]) -> int:
-    """Where the recording ended: at the first sample of the padding, if there is any."""
-    off = _headstage_off(voltage, dt)
+def _find_end(voltage: Trace, dt: float, still: list[Stretch]) -> int:
+    """Find where the recording ended: at the first sample of the padding, if there is any."""
+    off = _find_headstage_off(voltage, dt)
     if off < len(voltage):
         return off
     if not still or still[-1].last < len(voltage):
         return len(voltage)
     tail = still[-1]
-    if _lively(voltage[: tail.first], dt, tail) and _stands_out(tail, still, voltage):
+    if _is_lively(voltage[: tail.first], dt, tail) and _stands_out(tail, still, voltage):
         return tail.first
     return len(voltage)
 
 
-def _headstage_off(voltage: Trace, dt: float) -> int:
-    """Where a voltage left what any membrane reaches and did not come back before the end."""
+def _find_headstage_off(voltage: Trace, dt: float) -> int:
+    """Find where a voltage left the range of any membrane for good."""
     sane = np.flatnonzero(~(np.abs(voltage) > OFF))
     end = int(sane[-1]) + 1 if sane.size else len(voltage)
     long_enough = (len(voltage) - end) * dt >= SHORTEST
@@ -126,23 +131,23 @@ def _headstage_off(voltage: Trace, dt: float) -> int:
 
 
 def _is_gap(voltage: Trace, dt: float, stretch: Stretch, still: list[Stretch]) -> bool:
-    """Whether a stretch inside a trace was filled in: zeros, or a value held that is not where the range ends."""
+    """Whether a stretch inside a trace was filled in: zeros, or one value that is not an end of the range."""
     if not stretch.first:
-        return _lively(voltage[stretch.last :][::-1], dt, stretch) and not stretch.value
+        return _is_lively(voltage[stretch.last :][::-1], dt, stretch) and not stretch.value
     clipped = stretch.value in (np.nanmin(voltage), np.nanmax(voltage)) and stretch.value != 0
-    both = all(_lively(side, dt, stretch) for side in (voltage[: stretch.first], voltage[stretch.last :][::-1]))
+    both = all(_is_lively(side, dt, stretch) for side in (voltage[: stretch.first], voltage[stretch.last :][::-1]))
     return both and not clipped and _stands_out(stretch, still, voltage)
 
 
 def _stands_out(one: Stretch, still: list[Stretch], voltage: Trace) -> bool:
-    """Whether a stretch is zeros out of the blue, or far longer than all others: a simulated reset has many alike."""
+    """Whether a stretch is zeros after a jump, or far longer than all others: simulated resets are all alike."""
     if not one.value and abs(float(voltage[one.first - 1])) > JUMP:
         return True
     return one.size > LONGER * max((s.size for s in still if s is not one and s.value), default=0)
 
 
-def _lively(side: Trace, dt: float, stretch: Stretch) -> bool:
-    """Whether a trace that leads up to a stretch is noisy at its end, or far from the zeros that fill it."""
+def _is_lively(side: Trace, dt: float, stretch: Stretch) -> bool:
+    """Whether the trace before a stretch is noisy at its end, or far from the zeros that fill the stretch."""
     near = side[-max(round(BESIDE / dt), BESIDE_SAMPLES) :]
     near = near[np.isfinite(near)]
     if near.size and not stretch.value and near[-1] < RESTING:
@@ -156,7 +161,7 @@ def _lively(side: Trace, dt: float, stretch: Stretch) -> bool:
     return int(np.sum(steps[1:] * steps[:-1] < 0)) >= TURNS
 
 
-def _masked(sweep: Sweep, gaps: list[Stretch]) -> Sweep:
+def _mask_gaps(sweep: Sweep, gaps: list[Stretch]) -> Sweep:
     if not gaps or sweep.voltage is None:
         return sweep
     voltage, usable = sweep.voltage.copy(), sweep.mask()
@@ -173,13 +178,13 @@ def _masked(sweep: Sweep, gaps: list[Stretch]) -> Sweep:
     return replace(
         sweep,
         voltage=voltage,
-        valid=intervals(usable, sweep.dt),
+        valid=find_intervals(usable, sweep.dt),
         warnings=(*sweep.warnings, said),
         removed=(*sweep.removed, Removed("gap", count, "samples")),
     )
 
 
-def _aborted(sweep: Sweep, end: int) -> Sweep:
+def _cut_aborted(sweep: Sweep, end: int) -> Sweep:
     lost = sweep.steps - end
     if not lost or sweep.voltage is None:
         return sweep

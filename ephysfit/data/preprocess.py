@@ -1,4 +1,4 @@
-"""From what a reader found to what a fit may use: spikes, test pulses, leaking currents, junction potential, sanity."""
+"""Preparing what a reader found for a fit: spikes, test pulses, leaking currents, junction potential, quality."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ import numpy as np
 from ephysfit.arrays import Trace
 from ephysfit.data import seal_pulses, stimulus_kinds
 from ephysfit.data.assemble import Choice
-from ephysfit.data.clamp_mode import only_current_clamp
-from ephysfit.data.leaks import Leak, find_leaks, spike_samples, step_levels
-from ephysfit.data.padding import without_padding
-from ephysfit.data.quality import checked
+from ephysfit.data.clamp_mode import drop_voltage_clamp
+from ephysfit.data.leaks import Leak, find_leaks, find_spike_samples, find_step_levels
+from ephysfit.data.padding import remove_padding
+from ephysfit.data.quality import check_recording
 from ephysfit.data.recording import Recording, Rejected, Sweep
-from ephysfit.data.registry import read, reader_of
+from ephysfit.data.registry import find_reader, read_file
 from ephysfit.data.request import Request
 from ephysfit.data.rules import Removed
 from ephysfit.data.source import File
 from ephysfit.errors import RecordingError
 
-#: option by which a reader gives the commanded current where another was recorded
+#: option by which a reader returns the commanded current although another was recorded
 COMMAND = "use_command"
 
 
-def admitted(found: Recording, request: Request, file: File | None) -> Recording:
-    """What a reader found, made ready: each step says what it did in the notes and warnings of the sweeps.
+def prepare_recording(found: Recording, request: Request, file: File | None) -> Recording:
+    """Prepare a recording: each step is documented in the notes and warnings of the sweeps.
 
     Parameters
     ----------
     found
-        As read, spikes not detected yet.
+        The recording as read, with spikes not detected yet.
     request
-        What the caller of `load` wants.
+        The options of `load`.
     file
-        Where a commanded current can be read from; None for objects in memory.
+        File from which a commanded current can be read; None for objects in memory.
     """
-    recording = _of_kind(found, request.choice.kind)
+    recording = _select_kind(found, request.choice.kind)
     if request.padding == "cut":
-        recording = without_padding(recording)
+        recording = remove_padding(recording)
     if request.clamp is None:
-        recording = only_current_clamp(recording)
-    recording = with_spikes(recording, request.spikes, bool((request.options or {}).get("planned")))
+        recording = drop_voltage_clamp(recording)
+    recording = add_spikes(recording, request.spikes, bool((request.options or {}).get("planned")))
     leaks = find_leaks(recording.sweeps)
     if leaks and request.leak != "keep":
-        recording, leaks = _without_leaks(recording, leaks, request, file), {}
+        recording, leaks = _replace_leaks(recording, leaks, request, file), {}
     if request.test_pulse == "mask":
-        recording = seal_pulses.masked(recording)
-    recording = _shifted(recording, request.junction_potential)
+        recording = seal_pulses.mask_test_pulses(recording)
+    recording = _subtract_junction_potential(recording, request.junction_potential)
     asked = {
         "spikes": request.spikes if isinstance(request.spikes, str) else dict(request.spikes),
         "test_pulse": request.test_pulse,
@@ -58,18 +58,28 @@ def admitted(found: Recording, request: Request, file: File | None) -> Recording
         "clamp": request.clamp,
         "junction_potential_mV": request.junction_potential,
     }
-    return checked(replace(recording, loaded={**recording.loaded, **asked}), leaks)
+    return check_recording(replace(recording, loaded={**recording.loaded, **asked}), leaks)
 
 
-def _of_kind(recording: Recording, kind: str | None) -> Recording:
-    """The sweeps of a kind, waveforms looked at where names say nothing."""
-    if kind is None or all(stimulus_kinds.is_of(sweep.kind, kind) for sweep in recording.sweeps):
+def _select_kind(recording: Recording, kind: str | None) -> Recording:
+    """Select the sweeps of a kind, judged by the waveform where the name gives no kind."""
+    if kind is None or all(stimulus_kinds.is_of_kind(sweep.kind, kind) for sweep in recording.sweeps):
         return recording
     return recording.select(kind=kind)
 
 
-def with_spikes(recording: Recording, spikes: str | Mapping[str, Any], planned: bool = False) -> Recording:
-    """The recording with spikes as `load` was asked; planned currents that nobody recorded have none to look for."""
+def add_spikes(recording: Recording, spikes: str | Mapping[str, Any], planned: bool = False) -> Recording:
+    """Take or detect spikes as requested of `load`; planned currents that were never injected have none.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    spikes
+        As for `load`.
+    planned
+        Whether currents without a response are accepted.
+    """
     if planned and spikes in ("auto", "given"):
         unrecorded = [sweep.voltage is None and sweep.spike_source == "none" for sweep in recording.sweeps]
         if all(unrecorded):
@@ -88,16 +98,16 @@ def with_spikes(recording: Recording, spikes: str | Mapping[str, Any], planned: 
     return recording.with_spikes(only="none")
 
 
-def _without_leaks(recording: Recording, leaks: Mapping[int, Leak], request: Request, file: File | None) -> Recording:
-    """Sweeps whose current follows the spikes get another one, or are refused."""
+def _replace_leaks(recording: Recording, leaks: Mapping[int, Leak], request: Request, file: File | None) -> Recording:
+    """Replace the current of sweeps where it follows the spikes, or reject them."""
     names = [recording.sweeps[k].name for k in leaks]
-    commands = _commands(file, request, names) if request.leak == "replace" else {}
+    commands = _read_commands(file, request, names) if request.leak == "replace" else {}
     kept, rejected = [], list(recording.rejected)
     for k, sweep in enumerate(recording.sweeps):
         if k not in leaks:
             kept.append(sweep)
             continue
-        found = _of_levels(sweep) if request.leak == "step" else _of_command(sweep, commands.get(sweep.name))
+        found = _take_step_levels(sweep) if request.leak == "step" else _take_command(sweep, commands.get(sweep.name))
         if isinstance(found, Sweep):
             kept.append(replace(found, notes=(*sweep.notes, f"{leaks[k]}; {found.notes[-1]}")))
         else:
@@ -106,47 +116,46 @@ def _without_leaks(recording: Recording, leaks: Mapping[int, Leak], request: Req
     return replace(recording, sweeps=tuple(kept), rejected=tuple(rejected))
 
 
-def _of_command(sweep: Sweep, command: Sweep | str | None) -> Sweep | str:
-    """The command in place of a recorded current, shifted by the holding current that only the recording knows; or why
-    not."""
+def _take_command(sweep: Sweep, command: Sweep | str | None) -> Sweep | str:
+    """Take the command in place of a recorded current, shifted by the recorded holding current; or explain why not."""
     if not isinstance(command, Sweep) or command.steps != sweep.steps:
         why = command if isinstance(command, str) else "the file holds no commanded current to take instead"
         ways = "leak='keep' takes it all the same"
-        if step_levels(sweep.current, sweep.dt, spike_samples(sweep)) is not None:
+        if find_step_levels(sweep.current, sweep.dt, find_spike_samples(sweep)) is not None:
             ways = f"leak='step' takes the levels of its steps instead, {ways}"
         return f"{why}; {ways}"
     holding = float(np.median(sweep.current - command.current))
     note = f"the commanded current is taken instead, with the recorded offset of {holding:.1f} pA"
-    return _replaced(sweep, command.current + holding, note)
+    return _replace_current(sweep, command.current + holding, note)
 
 
-def _of_levels(sweep: Sweep) -> Sweep | str:
-    """The levels of a current in steps in place of it; or why not."""
-    levels = step_levels(sweep.current, sweep.dt, spike_samples(sweep))
+def _take_step_levels(sweep: Sweep) -> Sweep | str:
+    """Take the levels of a current in steps in place of it; or explain why not."""
+    levels = find_step_levels(sweep.current, sweep.dt, find_spike_samples(sweep))
     if levels is None:
         return "leak='step' takes the levels of steps, and this current does not move in steps"
-    return _replaced(sweep, levels, "the levels of its steps are taken instead")
+    return _replace_current(sweep, levels, "the levels of its steps are taken instead")
 
 
-def _replaced(sweep: Sweep, current: Trace, note: str) -> Sweep:
+def _replace_current(sweep: Sweep, current: Trace, note: str) -> Sweep:
     took = Removed("leak", int(np.count_nonzero(current != sweep.current)), "samples")
     return replace(sweep, current=current, notes=(*sweep.notes, note), removed=(*sweep.removed, took))
 
 
-def _commands(file: File | None, request: Request, names: list[str]) -> dict[str, Sweep | str]:
-    """The commanded current of each sweep, cut like the sweep itself, or why there is none."""
-    if file is None or COMMAND not in reader_of(file).options:
+def _read_commands(file: File | None, request: Request, names: list[str]) -> dict[str, Sweep | str]:
+    """Read the commanded current of each sweep, cut like the sweep itself, or explain why there is none."""
+    if file is None or COMMAND not in find_reader(file).options:
         return {}
     try:
-        found = read(file, Choice(tuple(names)), {**(request.options or {}), COMMAND: True})
-        found = without_padding(found) if request.padding == "cut" else found
+        found = read_file(file, Choice(tuple(names)), {**(request.options or {}), COMMAND: True})
+        found = remove_padding(found) if request.padding == "cut" else found
     except RecordingError as error:
         return dict.fromkeys(names, str(error))
     return {sweep.name: sweep for sweep in found.sweeps}
 
 
-def _shifted(recording: Recording, potential: float | None) -> Recording:
-    """Voltages without the liquid junction potential, where one is given."""
+def _subtract_junction_potential(recording: Recording, potential: float | None) -> Recording:
+    """Subtract the liquid junction potential from the voltages, if one is given."""
     if not potential:
         return recording
     note = f"liquid junction potential of {potential:g} mV taken off"

@@ -1,6 +1,6 @@
-"""Sanity at the door: values that no patched neuron has, clipped or drifting sweeps, currents that leak the answer.
+"""Quality checks: values that no patched neuron has, clipped or drifting sweeps, currents that give the spikes away.
 
-Nothing is changed here. A finding is a sentence that says what was seen and what it usually means.
+Nothing is changed here. A finding is a sentence that states an observation and what it usually means.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ephysfit.arrays import Trace
-from ephysfit.data.drive import contradiction, undriven
+from ephysfit.arrays import Bool, Mask, Trace
+from ephysfit.data.drive import explain_undriven, find_contradiction
 from ephysfit.data.leaks import Leak
 from ephysfit.data.recording import Recording, Sweep
 
@@ -29,80 +29,80 @@ DRIFT = 10.0
 NEAR, FEW, ENOUGH = 0.8, 0.02, 20
 #: samples from which a noise is estimated, at most
 MANY = 1 << 21
-#: drop over the electrode that is worth a word, GOhm
+#: drop over the electrode that is worth a warning, GOhm
 UNBALANCED = 0.005
 
 
-def checked(recording: Recording, leaks: Mapping[int, Leak] | None = None) -> Recording:
-    """The recording with what was found written into the warnings of its sweeps.
+def check_recording(recording: Recording, leaks: Mapping[int, Leak] | None = None) -> Recording:
+    """Check a recording and add the findings to the warnings of its sweeps.
 
     Parameters
     ----------
     recording
-        With its spikes.
+        The recording, with its spikes.
     leaks
-        Sweeps kept although their current follows the spikes, by position.
+        Artefacts of the sweeps that were accepted although their current follows the spikes, by position.
     """
     leak = {k: (str(one),) for k, one in (leaks or {}).items()}
-    said = [dict.fromkeys([*s.warnings, *findings(s), *leak.get(k, ())]) for k, s in enumerate(recording)]
+    said = [dict.fromkeys([*s.warnings, *list_findings(s), *leak.get(k, ())]) for k, s in enumerate(recording)]
     sweeps = tuple(replace(s, warnings=tuple(w)) for s, w in zip(recording.sweeps, said, strict=True))
-    whole = [*filter(None, [undriven(recording)]), *_unbalanced(recording)]
+    whole = [*filter(None, [explain_undriven(recording)]), *_check_bridge(recording)]
     return replace(recording, sweeps=sweeps, warnings=(*recording.warnings, *whole))
 
 
-def findings(sweep: Sweep) -> tuple[str, ...]:
-    """What is odd about a sweep, in sentences.
+def list_findings(sweep: Sweep) -> tuple[str, ...]:
+    """List the oddities of a sweep, in sentences.
 
     Parameters
     ----------
     sweep
-        With its spikes.
+        The sweep, with its spikes.
 
     Examples
     --------
     >>> import numpy as np
-    >>> findings(Sweep(np.zeros(1000), 0.1, voltage=np.full(1000, -0.065)))
+    >>> list_findings(Sweep(np.zeros(1000), 0.1, voltage=np.full(1000, -0.065)))
     ("voltage around -0.065 mV: these look like volts, a factor of 1000 too small; if so, in a table units={'voltage': \
-'V'} says it",)
+'V'} corrects it",)
     """
     found = (check(sweep) for check in CHECKS)
     return tuple(sentence for sentence in found if sentence)
 
 
-def _voltage_size(sweep: Sweep) -> str:
+def _check_voltage_size(sweep: Sweep) -> str:
     if sweep.voltage is None:
         return ""
     middle = float(np.nanmedian(sweep.voltage))
     if REST[0] <= middle <= REST[1]:
         return ""
     if REST[0] <= middle * 1e3 <= REST[1] and np.nanmax(np.abs(sweep.voltage)) < 1.0:
-        return f"voltage around {middle:g} mV: these look like volts, a factor of 1000 too small{_in('voltage', 'V')}"
+        way = _suggest_unit("voltage", "V")
+        return f"voltage around {middle:g} mV: these look like volts, a factor of 1000 too small{way}"
     if REST[0] <= middle / 1e3 <= REST[1]:
-        way = _in("voltage", "uV")
+        way = _suggest_unit("voltage", "uV")
         return f"voltage around {middle:g} mV: these look like microvolts, a factor of 1000 too large{way}"
     if REST[0] <= middle / 10 <= REST[1]:
         return f"voltage around {middle:g} mV: the amplifier's gain of 10 is probably not divided out"
     return f"voltage around {middle:g} mV: no neuron rests there (usual is {REST[0]:g} to {REST[1]:g} mV)"
 
 
-def _in(quantity: str, unit: str) -> str:
-    """How to say another unit than the file does."""
-    return f"; if so, in a table units={{{quantity!r}: {unit!r}}} says it"
+def _suggest_unit(quantity: str, unit: str) -> str:
+    """Suggest how to give a unit other than that of the file."""
+    return f"; if so, in a table units={{{quantity!r}: {unit!r}}} corrects it"
 
 
-def _current_size(sweep: Sweep) -> str:
+def _check_current_size(sweep: Sweep) -> str:
     largest = float(np.abs(sweep.current).max())
     if largest > LARGEST:
         return f"current up to {largest:g} pA: no pipette passes that; are these fA, or a factor of 1000 wrong?"
     if 0 < largest < 1.0 and len(sweep.spike_times):
-        return (
-            f"current up to {largest:g} pA only: these look like nA, a factor of 1000 too small{_in('current', 'nA')}"
-        )
+        way = _suggest_unit("current", "nA")
+        return f"current up to {largest:g} pA only: these look like nA, a factor of 1000 too small{way}"
     return ""
 
 
-def _swapped(sweep: Sweep) -> str:
-    """Spikes in the current and none in the voltage: the channels changed places."""
+def _check_swapped(sweep: Sweep) -> str:
+    """Check for swapped channels: spikes in the current and none in the voltage."""
     if sweep.voltage is None or len(sweep.spike_times) or not REST[0] <= np.median(sweep.current) <= REST[1]:
         return ""
     if REST[0] <= np.nanmedian(sweep.voltage) <= REST[1] or float(np.ptp(sweep.current)) < 50.0:
@@ -110,18 +110,22 @@ def _swapped(sweep: Sweep) -> str:
     return "the current looks like a membrane voltage and the voltage does not: are the channels swapped?"
 
 
-def _step(sweep: Sweep) -> str:
+def _check_step(sweep: Sweep) -> str:
     if STEPS[0] <= sweep.dt <= STEPS[1]:
         return ""
     better = "a rate in kHz taken for Hz" if sweep.dt > STEPS[1] else "a rate in Hz taken for kHz, or seconds for ms"
     return f"sampled every {sweep.dt:g} ms: usual is {STEPS[0]:g} to {STEPS[1]:g} ms; {better}?"
 
 
-def _rate(sweep: Sweep) -> str:
-    return f"{sweep.rate:.0f} spikes a second: no neuron keeps that up; is the step right?" if sweep.rate > 700 else ""
+def _check_rate(sweep: Sweep) -> str:
+    return (
+        f"{sweep.rate:.0f} spikes per second: no neuron keeps that up; is the sampling step right?"
+        if sweep.rate > 700
+        else ""
+    )
 
 
-def _too_near(sweep: Sweep) -> str:
+def _check_intervals(sweep: Sweep) -> str:
     intervals = np.diff(sweep.spike_times)
     near = int(np.sum(intervals < NEAR))
     if len(intervals) < ENOUGH or near <= FEW * len(intervals):
@@ -132,25 +136,25 @@ def _too_near(sweep: Sweep) -> str:
     )
 
 
-def _clipped(sweep: Sweep) -> str:
-    clipped = _flat_top(sweep.voltage)
+def _check_clipped(sweep: Sweep) -> str:
+    clipped = _has_flat_top(sweep.voltage)
     return "voltage clipped: runs of samples stay at the largest or smallest value" if clipped else ""
 
 
-def _flat_top(trace: Trace | None) -> bool:
+def _has_flat_top(trace: Trace | None) -> bool:
     """Whether a noisy trace has runs at its extreme: a step's plateau is flat throughout and does not count."""
     if trace is None or len(trace) < 100 or np.mean(np.diff(trace) == 0) > 0.2:
         return False
-    return any(_longest(trace == extreme) >= CLIPPED for extreme in (np.nanmax(trace), np.nanmin(trace)))
+    return any(_find_longest_run(trace == extreme) >= CLIPPED for extreme in (np.nanmax(trace), np.nanmin(trace)))
 
 
-def _longest(mask: np.ndarray) -> int:
+def _find_longest_run(mask: Bool[Mask, " time"]) -> int:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
-def _drifts(sweep: Sweep) -> str:
-    """Rest moving under the same current: compares voltages at equal current early and late."""
+def _check_drift(sweep: Sweep) -> str:
+    """Check for a drift of the resting potential: compare voltages at equal current early and late in the sweep."""
     fifth = sweep.steps // 5
     if sweep.voltage is None or fifth < 100 or sweep.duration < 1000:
         return ""
@@ -165,18 +169,24 @@ def _drifts(sweep: Sweep) -> str:
     return f"unstable: the voltage at the same current moved by {gap:.0f} mV over the sweep" if abs(gap) > DRIFT else ""
 
 
-def electrode_drop(sweep: Sweep) -> float:
-    """How far the voltage jumps with the current within a sample or two, GOhm: what no bridge took off, or, where it
-    is negative, took too much.
+def measure_electrode_drop(sweep: Sweep) -> float:
+    """Measure how far the voltage jumps with the current within a sample or two, GOhm.
 
-    The electrode answers at once, the membrane needs its time constant; the answer at once is found by least squares
-    of the increments of the voltage on those of the current, spikes left out.
+    It is the resistance that the bridge left uncompensated; a negative value was compensated too much. The electrode
+    responds at once, the membrane with its time constant. The instantaneous response is found by regression of the
+    increments of the voltage on those of the current, without spikes.
+
+    Parameters
+    ----------
+    sweep
+        The sweep; 0 is returned without a voltage, or with fewer than 1000 samples.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> current = np.repeat(rng.normal(0, 100, 500), 20)
-    >>> round(electrode_drop(Sweep(current, 0.05, voltage=0.012 * current + rng.normal(-65, 0.1, current.size))), 3)
+    >>> voltage = 0.012 * current + rng.normal(-65, 0.1, current.size)
+    >>> round(measure_electrode_drop(Sweep(current, 0.05, voltage)), 3)
     0.012
     """
     if sweep.voltage is None or sweep.steps < 1000:
@@ -198,9 +208,9 @@ def electrode_drop(sweep: Sweep) -> float:
     return slope if abs(slope) > 4 * error else 0.0
 
 
-def _unbalanced(recording: Recording) -> list[str]:
-    """What the bridge left of the drop over the electrode, or took too much, in a sentence."""
-    drops = [drop for drop in map(electrode_drop, recording.sweeps) if abs(drop) > UNBALANCED]
+def _check_bridge(recording: Recording) -> list[str]:
+    """Check the bridge balance: a sentence on the drop over the electrode that is left or overcompensated."""
+    drops = [drop for drop in map(measure_electrode_drop, recording.sweeps) if abs(drop) > UNBALANCED]
     if len(drops) < max(len(recording) / 2, 1):
         return []
     drop = float(np.median(drops))
@@ -211,10 +221,11 @@ def _unbalanced(recording: Recording) -> list[str]:
         ]
     return [
         f"the voltage jumps against the current by {1e3 * drop:.0f} MOhm: the bridge was balanced too far, so that "
-        "edges of the current stand upside down in the voltage (spikes are looked for without them)"
+        "edges of the current appear inverted in the voltage (spikes are detected without them)"
     ]
 
 
 CHECKS: tuple[Callable[[Sweep], str], ...] = (
-    _voltage_size, _current_size, _swapped, _step, _rate, _too_near, _clipped, _drifts, contradiction,
+    _check_voltage_size, _check_current_size, _check_swapped, _check_step, _check_rate, _check_intervals,
+    _check_clipped, _check_drift, find_contradiction,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What every reader keeps, as tests to inherit: for a reader of your own, and for those of the house.
+"""Tests that every reader passes, to be inherited: by a reader of your own, as by the built-in ones.
 
 from ephysfit.data.reader_tests import ReaderContract
 import my_lab.reader
@@ -30,23 +30,23 @@ from ephysfit.errors import RecordingError
 
 #: files of other formats, which no reader may take for its own
 STRANGERS = (b"\0" * 600, b"hello\n", bytes(range(256)) * 4, b"\xff\xfe" * 300, b"%PDF-1.7\n" + b"x" * 500)
-#: seconds within which a small file, sound or damaged, is answered; the helper of HDF5 waits 20 for a sign of life
+#: seconds within which a small file, sound or damaged, is read or refused; the helper of HDF5 waits 20 for progress
 SOON = 60.0
 
 
 class ReaderContract:
-    """Inherit, set `reader`, write `make`; pytest runs the rest.
+    """Tests of a reader: inherit, set `reader`, write `make`; pytest runs the rest.
 
     Attributes
     ----------
     reader
         A module or object with `NAME`, `recognises` and `read`.
     options
-        Given to `read`.
+        Options passed to `read`.
     mutations
-        Damaged copies that are tried.
+        Number of damaged copies that are tried.
     header
-        Only the first so many bytes are damaged; None for all.
+        Number of bytes, from the first, in which damage is made; None for all.
     """
 
     reader: ClassVar[Any] = None
@@ -55,17 +55,17 @@ class ReaderContract:
     header: ClassVar[int | None] = 4096
 
     def make(self, folder: Path) -> Path:
-        """A real file of the format, in this folder."""
+        """Make a real file of the format in this folder."""
         raise NotImplementedError
 
     def read(self, path: Path, choice: Choice | None = None) -> Recording:
-        """The file, as `load` would have it read."""
+        """Read the file as `load` does."""
         found = self.reader.read(path, choice=choice or Choice(), **self.options)
         assert isinstance(found, Recording), f"read() gave a {type(found).__name__}, not a Recording"
         return found
 
     def test_has_the_three_parts(self) -> None:
-        """``NAME``, ``recognises(path)``, ``read(path, *, choice, ...)``."""
+        """The reader has ``NAME``, ``recognises(path)`` and ``read(path, *, choice, ...)``."""
         assert isinstance(self.reader.NAME, str)
         assert self.reader.NAME
         parameters = inspect.signature(self.reader.read).parameters
@@ -74,7 +74,7 @@ class ReaderContract:
         assert not late, f"options are keyword-only: {late}"
 
     def test_recognises_its_own_file_and_no_other(self, tmp_path: Path) -> None:
-        """By content."""
+        """The reader recognises its own file by content, and no other."""
         path = Path(self.make(tmp_path))
         assert self.reader.recognises(path)
         for k, content in enumerate(STRANGERS):
@@ -83,7 +83,7 @@ class ReaderContract:
             assert not self.reader.recognises(other), f"takes {content[:12]!r}... for its own"
 
     def test_gives_a_sound_recording(self, tmp_path: Path) -> None:
-        """In ms, mV and pA, named after its file, and the same each time."""
+        """The recording is in ms, mV and pA, named after its file, and the same each time."""
         path = Path(self.make(tmp_path))
         first, again = self.read(path), self.read(path)
         assert first.source == path.name
@@ -95,15 +95,15 @@ class ReaderContract:
         assert len({s.name for s in first.sweeps} | {r.name for r in first.rejected}) > 0
 
     def test_never_touches_the_file(self, tmp_path: Path) -> None:
-        """Not its bytes, not its folder."""
+        """Reading changes neither the bytes of the file nor its folder."""
         path = Path(self.make(tmp_path))
-        before, beside = _digest(path), sorted(p.name for p in tmp_path.iterdir())
+        before, beside = _hash_file(path), sorted(p.name for p in tmp_path.iterdir())
         self.read(path)
-        assert _digest(path) == before
+        assert _hash_file(path) == before
         assert sorted(p.name for p in tmp_path.iterdir()) == beside
 
     def test_reads_the_sweeps_asked_for(self, tmp_path: Path) -> None:
-        """By name and by position; one that does not exist is an error that lists those that do."""
+        """Sweeps are read by name and by position; one that does not exist is an error that lists those that do."""
         path = Path(self.make(tmp_path))
         whole = self.read(path)
         name = whole.sweeps[-1].name
@@ -112,15 +112,15 @@ class ReaderContract:
         np.testing.assert_array_equal(chosen[-1].current, whole.sweeps[-1].current)
         assert len(self.read(path, Choice((0,)))) == 1 or whole.rejected
         for wrong in ("no such sweep", 10**6):
-            said = self._refused(path, Choice((wrong,)))
+            said = self._read_refusal(path, Choice((wrong,)))
             assert str(wrong) in said or "counted from 0" in said, f"a sweep {wrong!r} that does not exist: {said!r}"
 
     def test_damage_is_an_error_or_harmless(self, tmp_path: Path) -> None:
-        """Bytes flipped and files cut short: a sound recording or an error that `load` can report, and soon."""
+        """Flipped bytes and truncated files soon give a sound recording, or an error that `load` can report."""
         path = Path(self.make(tmp_path))
         whole, dice = path.read_bytes(), random.Random(1)
         for _ in range(self.mutations):
-            path.write_bytes(_damaged(whole, self.header, dice))
+            path.write_bytes(_damage_bytes(whole, self.header, dice))
             begin = time.perf_counter()
             try:
                 with warnings.catch_warnings():
@@ -131,8 +131,8 @@ class ReaderContract:
                 pass
             assert time.perf_counter() - begin < SOON, "a damaged file was not answered soon"
 
-    def _refused(self, path: Path, choice: Choice) -> str:
-        """What a reader says where it refuses; empty where it does not."""
+    def _read_refusal(self, path: Path, choice: Choice) -> str:
+        """Read the message with which a reader refuses; empty if it does not."""
         try:
             self.read(path, choice)
         except RecordingError as error:
@@ -141,7 +141,7 @@ class ReaderContract:
 
     @staticmethod
     def sound(recording: Recording) -> None:
-        """Raise where a recording does not hold together."""
+        """Raise an error if a recording is inconsistent."""
         for sweep in recording.sweeps:
             assert np.isfinite(sweep.current).all()
             assert 0 < sweep.dt < 1e6
@@ -149,11 +149,11 @@ class ReaderContract:
             assert sweep.voltage is not None or sweep.spike_source == "given"
 
 
-def _digest(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _damaged(whole: bytes, header: int | None, dice: random.Random) -> bytes:
+def _damage_bytes(whole: bytes, header: int | None, dice: random.Random) -> bytes:
     if dice.random() < 0.2:
         return whole[: dice.randrange(1, len(whole))]
     data = bytearray(whole)

@@ -1,4 +1,4 @@
-"""Which run of a model a train comes from, by the name that files, tables and pages carry."""
+"""Readouts: the kinds of run of a model that yield a spike train, with the names used in files, tables and pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Readout(StrEnum):
-    """A readout of a model; a member is the text that stands in files.
+    """A readout of a model; a member is the text used in files.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Recordings: what was injected into one cell and what the cell did, in ms, mV and pA."""
+"""Recordings: the current injected into one cell and the response of the cell, in ms, mV and pA."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Trace, Train
+from ephysfit.arrays import Array, Float64, Trace, Train
 from ephysfit.data import split, stimulus_kinds
 from ephysfit.data.repeats import Stimulus, group_repeats
 from ephysfit.data.spikes import LEFT_OUT, search_spikes
 from ephysfit.data.sweep import Sweep, check_step
-from ephysfit.data.time_axis import oriented
+from ephysfit.data.time_axis import orient_arrays
 from ephysfit.errors import RecordingError, StimulusError, near, some
 
-__all__ = ["NothingUsableError", "Recording", "Rejected", "Sweep", "check_step", "join"]
+__all__ = ["NothingUsableError", "Recording", "Rejected", "Sweep", "check_step", "join_recordings"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class NothingUsableError(StimulusError):
     Parameters
     ----------
     message
-        The reasons in a sentence.
+        The reasons, in a sentence.
     rejected
         Each sweep with its reason.
     """
@@ -47,8 +47,8 @@ class NothingUsableError(StimulusError):
         self.rejected = rejected
 
 
-def _reasons(rejected: Sequence[Rejected], most: int = 5) -> str:
-    """Each reason once, with the sweeps it holds for."""
+def _list_reasons(rejected: Sequence[Rejected], most: int = 5) -> str:
+    """List each reason once, with the sweeps to which it applies."""
     by_reason: dict[str, list[str]] = {}
     for one in rejected:
         by_reason.setdefault(one.reason, []).append(one.name)
@@ -57,7 +57,7 @@ def _reasons(rejected: Sequence[Rejected], most: int = 5) -> str:
     return "; ".join(listed[:most]) + more or "none was found"
 
 
-def _read_only(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+def _make_read_only(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(facts))
 
 
@@ -74,15 +74,15 @@ class Recording:
     source
         Name of the file, ``"memory"`` for arrays.
     electrode
-        What the file says of the electrode: bridge balance (MOhm), bias current (pA) ...
+        Electrode settings in the file: bridge balance (MOhm), bias current (pA) ...
     rejected
         Sweeps found but not usable, with the reason.
     facts
-        Session facts as found: species, licence, notes ...
+        Facts of the session as found: species, licence, notes ...
     warnings
-        What was odd about the file as a whole.
+        Oddities of the file as a whole.
     loaded
-        How it came from its file: reader, options, what was corrected; kept in the provenance of a fit.
+        How it was loaded: reader, options, corrections; a fit stores this as provenance.
 
     Examples
     --------
@@ -104,12 +104,12 @@ class Recording:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sweeps", tuple(self.sweeps))
-        object.__setattr__(self, "electrode", _read_only(self.electrode))
-        object.__setattr__(self, "facts", _read_only(self.facts))
-        object.__setattr__(self, "loaded", _read_only(self.loaded))
+        object.__setattr__(self, "electrode", _make_read_only(self.electrode))
+        object.__setattr__(self, "facts", _make_read_only(self.facts))
+        object.__setattr__(self, "loaded", _make_read_only(self.loaded))
         if not self.sweeps:
             raise NothingUsableError(
-                f"{self.source}: no usable current-clamp sweep: {_reasons(self.rejected)}", self.rejected
+                f"{self.source}: no usable current-clamp sweep: {_list_reasons(self.rejected)}", self.rejected
             )
 
     @classmethod
@@ -123,7 +123,7 @@ class Recording:
         time_axis: int | None = None,
         **facts: Any,
     ) -> Recording:
-        """A recording from arrays.
+        """Make a recording from arrays.
 
         Parameters
         ----------
@@ -134,21 +134,26 @@ class Recording:
         voltage
             mV, shape of `current`. Spikes are detected in it unless `spike_times` is given.
         spike_times
-            ms: one train for 1-D `current`, a sequence of trains (one a trial) for 2-D.
+            ms: one train for 1-D `current`, a sequence of trains (one per trial) for 2-D.
         cell
             Name of the cell.
         time_axis
-            0 where 2-D arrays are (time, trial), 1 where they are (trial, time) and look as if they were not.
+            0 if 2-D arrays are (time, trial), 1 if they are (trial, time) although they look transposed.
         **facts
-            Further fields of `Recording`.
+            Further fields of `Recording`, for example ``source=``.
+
+        Returns
+        -------
+        Recording
+            One sweep per trial.
 
         Raises
         ------
         RecordingError
             If shapes differ or look transposed, values are not finite, or there is neither voltage nor spike times.
         """
-        currents, voltages, single = _rows(current, voltage, spike_times, dt, time_axis)
-        trains = _trains(spike_times, len(currents), single)
+        currents, voltages, single = _split_trials(current, voltage, spike_times, dt, time_axis)
+        trains = _split_trains(spike_times, len(currents), single)
         if trains is None and voltage is None:
             raise RecordingError(
                 "neither voltage nor spike_times: give one of them (an empty train says the cell was silent)"
@@ -169,7 +174,7 @@ class Recording:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Read-only mappings do not pickle; batches send recordings between processes."""
+        """Pickle the read-only mappings as dictionaries, because batches send recordings between processes."""
         values = (getattr(self, f.name) for f in fields(self))
         return type(self), tuple(dict(v) if isinstance(v, Mapping) else v for v in values)
 
@@ -184,7 +189,7 @@ class Recording:
 
     @property
     def dt(self) -> float:
-        """The sampling step of all sweeps, ms; an error where sweeps differ."""
+        """The sampling step of all sweeps, ms; an error if sweeps differ."""
         steps = sorted({round(sweep.dt, 9) for sweep in self.sweeps})
         if len(steps) > 1:
             raise RecordingError(
@@ -199,12 +204,12 @@ class Recording:
 
     @property
     def planned(self) -> tuple[str, ...]:
-        """Names of the sweeps that nobody has recorded yet: a current, and neither a voltage nor spikes."""
+        """Names of the sweeps that are only planned: a current with neither a voltage nor spikes."""
         return tuple(sweep.name for sweep in self.sweeps if sweep.voltage is None and sweep.spike_source == "none")
 
     @property
     def n_spikes(self) -> int:
-        """Spikes of all sweeps together, valid ones."""
+        """Number of valid spikes of all sweeps together."""
         return sum(len(sweep.valid_spikes) for sweep in self.sweeps)
 
     @property
@@ -217,7 +222,7 @@ class Recording:
         """The spike train of each sweep, ms."""
         return tuple(sweep.spike_times for sweep in self.sweeps)
 
-    def _keep(self, sweeps: Sequence[Sweep]) -> Recording:
+    def _with_sweeps(self, sweeps: Sequence[Sweep]) -> Recording:
         return replace(self, sweeps=tuple(sweeps))
 
     def select(
@@ -227,7 +232,7 @@ class Recording:
         indices: Sequence[int] | int | None = None,
         kind: str | None = None,
     ) -> Recording:
-        """The sweeps that meet all conditions given.
+        """Select the sweeps that meet all conditions given.
 
         Parameters
         ----------
@@ -244,19 +249,25 @@ class Recording:
         Raises
         ------
         RecordingError
-            If a name or a position does not exist, or nothing is left.
+            If a name or a position does not exist, or no sweep is left.
+
+        Examples
+        --------
+        >>> recording = Recording.of(np.ones((4, 500)), 0.1, spike_times=[[20.0]] * 4)
+        >>> [sweep.name for sweep in recording.select(indices=[0, -1])]
+        ['0', '3']
         """
         picked = list(self.sweeps)
         if indices is not None:
-            picked = [self._at(k) for k in np.atleast_1d(np.asarray(indices))]
+            picked = [self._find_sweep(k) for k in np.atleast_1d(np.asarray(indices))]
         if names is not None:
             wanted = [names] if isinstance(names, str) else list(names)
-            self._known(wanted)
+            self._check_names(wanted)
             picked = [sweep for sweep in picked if sweep.name in wanted]
         if stimulus is not None:
             picked = [sweep for sweep in picked if stimulus.lower() in sweep.stimulus.lower()]
         if kind is not None:
-            picked = [sweep for sweep in picked if stimulus_kinds.is_of(sweep.kind, kind)]
+            picked = [sweep for sweep in picked if stimulus_kinds.is_of_kind(sweep.kind, kind)]
         if not picked:
             asked = {"stimulus": stimulus, "kind": kind, "names": names, "indices": indices}
             raise RecordingError(
@@ -264,48 +275,66 @@ class Recording:
                 f"stimuli: {sorted({sweep.stimulus for sweep in self.sweeps})}, "
                 f"kinds: {sorted({sweep.kind for sweep in self.sweeps})}"
             )
-        return self._keep(picked)
+        return self._with_sweeps(picked)
 
-    def _at(self, index: Any) -> Sweep:
+    def _find_sweep(self, index: Any) -> Sweep:
         if index != int(index) or not -len(self) <= int(index) < len(self):
             raise RecordingError(f"{self.cell}: no sweep {index}; it has {len(self)}, counted from 0")
         return self.sweeps[int(index)]
 
-    def _known(self, names: Sequence[str]) -> None:
+    def _check_names(self, names: Sequence[str]) -> None:
         have = [sweep.name for sweep in self.sweeps]
         for name in names:
             if name not in have:
                 raise RecordingError(f"{self.cell}: no sweep is named {name!r}; {near(name, have)}")
 
     def cut(self, start: float, stop: float) -> Recording:
-        """Every sweep from `start` to `stop`, ms from its beginning; sweeps that end before `start` are left out."""
+        """Cut every sweep to a window; sweeps that end before it are left out.
+
+        Parameters
+        ----------
+        start, stop
+            Window, ms from the beginning of each sweep.
+
+        Raises
+        ------
+        RecordingError
+            If `stop` does not lie after `start`, or every sweep ends before `start`.
+        """
         if not stop > start:
             raise RecordingError(f"cut from {start} to {stop} ms: stop must lie after start")
         kept = [sweep.cut(start, stop) for sweep in self.sweeps if sweep.duration > start + sweep.dt / 2]
         if not kept:
             longest = max(sweep.duration for sweep in self.sweeps)
             raise RecordingError(f"cut from {start:g} to {stop:g} ms: the longest sweep lasts {longest:g} ms")
-        return self._keep(kept)
+        return self._with_sweeps(kept)
 
     def with_spikes(
         self, trains: Sequence[npt.ArrayLike] | None = None, only: str | None = None, **options: Any
     ) -> Recording:
-        """The same recording with other spikes: the trains given, or those detected with these options.
+        """Replace the spikes: by the trains given, or by those detected with these options.
 
         Parameters
         ----------
         trains
-            One train a sweep, ms. None detects them in the voltage.
+            One train per sweep, ms. None detects them in the voltage.
         only
             Detect only where `spike_source` is this, for example ``"none"``.
         **options
-            Of `detect_spikes`.
+            Options of `detect_spikes`.
+
+        Raises
+        ------
+        RecordingError
+            If the number of trains is not that of the sweeps, or there is no voltage to detect spikes in.
         """
         if trains is None:
-            return self._keep([_detected(s, options) if only in (None, s.spike_source) else s for s in self.sweeps])
+            return self._with_sweeps(
+                [_detect_in_sweep(s, options) if only in (None, s.spike_source) else s for s in self.sweeps]
+            )
         if len(trains) != len(self):
             raise RecordingError(f"{self.cell}: {len(trains)} spike trains for {len(self)} sweeps; give one each")
-        return self._keep(
+        return self._with_sweeps(
             [
                 replace(sweep, spike_times=np.asarray(train, dtype=float), spike_source="given")
                 for sweep, train in zip(self.sweeps, trains, strict=True)
@@ -313,39 +342,44 @@ class Recording:
         )
 
     def stimuli(self) -> tuple[Stimulus, ...]:
-        """Groups of sweeps that repeat one current up to noise, by first appearance; singles are groups of one."""
+        """Group the sweeps that repeat one current up to noise, by first appearance; singles are groups of one."""
         return group_repeats(self.sweeps)
 
     def split(self, test: str | float | Sequence[str] = "repeats") -> tuple[Recording, Recording]:
-        """Split into (train, test), never sharing a sample.
+        """Split the recording into training and test parts that share no sample.
 
         Parameters
         ----------
         test
-            ``"repeats"``: sweeps whose current comes back at least three times test, the others train. If nothing is
-            repeated, a fifth of the sweeps (spread over the recording) tests, or with fewer than five the last fifth
-            of each. If everything is repeated, a fifth of the stimuli tests, or with one stimulus the last fifth of it.
-            A number between 0 and 1: that last part of each sweep tests. A list: the sweeps of these names test.
+            ``"repeats"``: sweeps whose current occurs at least three times form the test part, the others the training
+            part. If no stimulus is repeated, or all are, a fifth of the stimuli (spread over the recording) is held out
+            for the test, or the last fifth of each sweep if there are fewer than five stimuli. A number between 0 and
+            1 holds out that last fraction of each sweep. A list holds out the sweeps of these names.
+
+        Returns
+        -------
+        train, test : Recording
+            The two parts.
 
         Raises
         ------
         RecordingError
-            If either side would be empty.
+            If either part would be empty.
         """
         asked = test if isinstance(test, str | int | float | np.floating) else self.select(names=list(test)).sweeps
-        train, held = split.split(self.sweeps, asked)
-        return self._side(train, "train"), self._side(held, "test")
+        train, held = split.split_sweeps(self.sweeps, asked)
+        return self._check_side(train, "train"), self._check_side(held, "test")
 
-    def _side(self, sweeps: list[Sweep], side: str) -> Recording:
+    def _check_side(self, sweeps: list[Sweep], side: str) -> Recording:
         if not sweeps:
             raise RecordingError(
                 f"{self.cell}: the split leaves nothing to {side}; the recording has {len(self)} sweeps of "
                 f"{self.duration:g} ms together: give split(test=...) a number between 0 and 1 or other names"
             )
-        return self._keep(sweeps)
+        return self._with_sweeps(sweeps)
 
 
-def _detected(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
+def _detect_in_sweep(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
     if sweep.voltage is None:
         has = "it is a planned current" if sweep.spike_source == "none" else "it has given spike times only"
         raise RecordingError(f"sweep {sweep.name!r}: no voltage to detect spikes in; {has}")
@@ -355,17 +389,17 @@ def _detected(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
     return replace(sweep, spike_times=found.spikes.times, spike_source="detected", removed=removed, warnings=warnings)
 
 
-def _rows(
+def _split_trials(
     current: npt.ArrayLike, voltage: npt.ArrayLike | None, spike_times: Any, dt: Any, time_axis: int | None
 ) -> tuple[list[Trace], Sequence[Trace | None], bool]:
-    """Trials of current and voltage, and whether there is a single one, given 1-D."""
-    values = {"current": _array(current, "current", "pA")}
+    """Split arrays into trials of current and voltage, and find whether there is a single 1-D one."""
+    values = {"current": _convert_array(current, "current", "pA")}
     if voltage is not None:
-        values["voltage"] = _array(voltage, "voltage", "mV")
-    if _nested(spike_times):
+        values["voltage"] = _convert_array(voltage, "voltage", "mV")
+    if _has_train_per_trial(spike_times):
         values["spike_times"] = np.empty((len(spike_times), 0))
     known = isinstance(dt, int | float | np.number) and np.isfinite(dt) and dt > 0
-    out, turned = oriented(values, float(dt) if known else None, time_axis)
+    out, turned = orient_arrays(values, float(dt) if known else None, time_axis)
     if turned and time_axis is None:
         raise RecordingError(f"{turned}: (trial, time) is wanted; give it transposed, or time_axis=0")
     currents = list(np.atleast_2d(out["current"]))
@@ -373,22 +407,22 @@ def _rows(
     return currents, voltages, out["current"].ndim == 1
 
 
-def _array(values: npt.ArrayLike, what: str, unit: str) -> npt.NDArray[np.float64]:
+def _convert_array(values: npt.ArrayLike, what: str, unit: str) -> Float64[Array, "..."]:
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise RecordingError(f"{what}: not an array of numbers in {unit} ({error})") from None
 
 
-def _nested(spike_times: Any) -> bool:
-    """Whether there is a train for each trial, not one train of times."""
+def _has_train_per_trial(spike_times: Any) -> bool:
+    """Whether there is one train per trial, rather than a single train."""
     return spike_times is not None and not np.isscalar(spike_times) and any(np.ndim(train) for train in spike_times)
 
 
-def _trains(spike_times: Any, n: int, single: bool) -> list[Any] | None:
+def _split_trains(spike_times: Any, n: int, single: bool) -> list[Any] | None:
     if spike_times is None:
         return None
-    if single and not _nested(spike_times):
+    if single and not _has_train_per_trial(spike_times):
         return [spike_times]
     trains = list(spike_times)
     if len(trains) != n or any(np.ndim(train) != 1 for train in trains):
@@ -398,20 +432,20 @@ def _trains(spike_times: Any, n: int, single: bool) -> list[Any] | None:
     return trains
 
 
-def join(recordings: Sequence[Recording]) -> Recording:
-    """Several files of one cell as one recording.
+def join_recordings(recordings: Sequence[Recording]) -> Recording:
+    """Join several files of one cell into one recording.
 
     Parameters
     ----------
     recordings
-        At least one, all of the same cell: that is the caller's word.
+        At least one, all of the same cell, which is not checked.
 
     Examples
     --------
     >>> import numpy as np
     >>> a = Recording.of(np.ones(10), 0.1, spike_times=[], cell="c7_training")
     >>> b = Recording.of(np.zeros(10), 0.1, spike_times=[], cell="c7_test")
-    >>> join([a, b]).cell
+    >>> join_recordings([a, b]).cell
     'c7'
     """
     if not recordings:
@@ -419,8 +453,8 @@ def join(recordings: Sequence[Recording]) -> Recording:
     if len(recordings) == 1:
         return recordings[0]
     names = [recording.cell for recording in recordings]
-    shared = _shared(names)
-    sweeps = tuple(sweep for recording in recordings for sweep in _labelled(recording))
+    shared = _find_common_words(names)
+    sweeps = tuple(sweep for recording in recordings for sweep in _label_sweeps(recording))
     return Recording(
         sweeps,
         cell=shared or names[0],
@@ -433,15 +467,15 @@ def join(recordings: Sequence[Recording]) -> Recording:
     )
 
 
-def _shared(names: Sequence[str]) -> str:
-    """The words that all names begin with."""
+def _find_common_words(names: Sequence[str]) -> str:
+    """Find the words with which all names begin."""
     words = [re.split(r"([_\- .]+)", name) for name in names]
     same = takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))
     return "".join(column[0] for column in same).rstrip("_- .")
 
 
-def _labelled(recording: Recording) -> list[Sweep]:
-    """Sweeps named after their file too, so that names stay unique when files are joined."""
+def _label_sweeps(recording: Recording) -> list[Sweep]:
+    """Add the name of the file to those of its sweeps, so that names stay unique when files are joined."""
     stem = recording.source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     return [
         replace(sweep, name=f"{stem}/{sweep.name}", stimulus=sweep.stimulus or stem)

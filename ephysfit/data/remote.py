@@ -1,4 +1,4 @@
-"""Files that stay where they are: NWB by http(s), s3:// or dandi://, of which only the bytes asked for are fetched."""
+"""Remote files: NWB at http(s)://, s3:// or dandi:// addresses, of which only the bytes needed are fetched."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ephysfit.data import access
 from ephysfit.errors import RecordingError, needed
 
 SCHEMES = ("http", "https", "s3", "dandi")
-#: the archive's own interface: where an asset's bytes are
+#: interface of the archive, which gives the addresses of its assets
 DANDI = "https://api.dandiarchive.org/api"
 #: bytes of one request: headers of NWB files are scattered, so small ones waste less
 PIECE = 64 * 1024
 #: bytes of the largest request
 MOST = 8 * 2**20
-#: of what one grows to the next while the reading goes straight on
+#: growth of requests while the reading is sequential
 GROWTH = 1.7
-#: bytes that are kept of one file
-KEPT = 10**9
-#: tries of a request that fails in a way that may pass, and seconds before the second, doubled each time
+#: bytes of one file that are stored at most
+MOST_STORED = 10**9
+#: tries of a request that fails temporarily, and seconds before the second, doubled each time
 TRIES, WAIT = 4, 0.5
 #: how much longer than one silence a whole request may take
 TOTAL = 5
@@ -56,7 +56,7 @@ def is_remote(source: object) -> bool:
 
 
 class Remote:
-    """What a reader needs of a path, for a file at an address; it is opened once and keeps what it has fetched.
+    """A file at an address, with the interface of a path; it is opened once and stores what it has fetched.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Remote:
         path = PurePosixPath(unquote(urlsplit(address).path))
         self.name = path.name or address
         self.stem, self.suffix = path.stem or address, path.suffix
-        #: whether it is known to take nothing from other files
+        #: whether the file is known to take nothing from other files
         self.alone = False
 
     def __str__(self) -> str:
@@ -79,56 +79,63 @@ class Remote:
     @cached_property
     def file(self) -> Fetched:
         """The file, open for reading; servers must allow range requests."""
-        return Fetched(located(self.address), self.name)
+        return Fetched(resolve_address(self.address), self.name)
 
     @property
     def fault(self) -> RecordingError | None:
-        """Of the network, if anything failed."""
+        """The error of the network, if a request failed."""
         opened: Fetched | None = self.__dict__.get("file")
         return None if opened is None else opened.fault
 
     def open(self, mode: str = "rb") -> Fetched:
-        """The same file again, at its beginning."""
+        """Open the file at its beginning."""
         self.file.seek(0)
         return self.file
 
 
 class Fetched(io.RawIOBase):
-    """A remote file as Python's own kind of file: what is read is fetched in pieces and kept, more at once where the
-    reading goes straight on."""
+    """A remote file as a binary file of Python.
+
+    It is fetched in pieces, which are stored, and in larger ones while the reading is sequential.
+    """
 
     def __init__(self, url: str, name: str) -> None:
         self._server = Server(url, name)
-        #: what failed; whoever reads through a library that swallows errors looks here
+        #: error of a request, for callers behind a library that hides errors
         self.fault: RecordingError | None = None
-        self._pieces = {0: self._server.part(0, PIECE - 1)}
+        self._pieces = {0: self._server.fetch_part(0, PIECE - 1)}
         self.size = self._server.size
         self._at, self._ahead, self._last = 0, 1, 0
 
     def readable(self) -> bool:
+        """Whether the file can be read: it can."""
         return True
 
     def seekable(self) -> bool:
+        """Whether the position can be changed: it can."""
         return True
 
     def close(self) -> None:
-        """Nothing: the bytes fetched serve the next reader."""
+        """Do nothing, because the bytes fetched serve the next reader."""
 
     def tell(self) -> int:
+        """Position of the next byte."""
         return self._at
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        """Change the position, from the beginning (0), the position (1) or the end (2) of the file."""
         self._at = offset + (0, self._at, self.size)[whence]
         return self._at
 
     def readinto(self, buffer: Any) -> int:
+        """Fill a buffer with the next bytes, and return their number."""
         if self.fault is not None:
-            raise self.fault  # libhdf5 goes on to the next object, which would have to be waited for again
+            raise self.fault  # libhdf5 would continue with the next object, and wait again
         count = min(len(buffer), max(self.size - self._at, 0))
         end = self._at + count
         for k in range(self._at // PIECE, -(-end // PIECE)):
             try:
-                piece = self._piece(k, -(-end // PIECE) - k)
+                piece = self._fetch_piece(k, -(-end // PIECE) - k)
             except RecordingError as error:
                 self.fault = error
                 raise
@@ -137,16 +144,16 @@ class Fetched(io.RawIOBase):
         self._at = end
         return count
 
-    def _piece(self, k: int, wanted: int) -> bytes:
-        """The piece at a position, of `wanted` that are read now."""
+    def _fetch_piece(self, k: int, wanted: int) -> bytes:
+        """Fetch the piece at a position, the first of `wanted` pieces to be read."""
         if k not in self._pieces:
             self._ahead = int(self._ahead * GROWTH + 1) if k == self._last + 1 else max(int(self._ahead / GROWTH), 1)
             self._ahead = min(max(self._ahead, wanted), MOST // PIECE)
             count = next((j for j in range(1, self._ahead) if k + j in self._pieces), self._ahead)
-            got = self._server.part(k * PIECE, min((k + count) * PIECE, self.size) - 1)
+            got = self._server.fetch_part(k * PIECE, min((k + count) * PIECE, self.size) - 1)
             for j in range(-(-len(got) // PIECE)):
                 self._pieces[k + j] = got[j * PIECE : (j + 1) * PIECE]
-            while len(self._pieces) > KEPT // PIECE:
+            while len(self._pieces) > MOST_STORED // PIECE:
                 self._pieces.pop(next(one for one in self._pieces if one != k))
             self._last = k + count - 1
         else:
@@ -155,11 +162,11 @@ class Fetched(io.RawIOBase):
 
 
 class Server:
-    """Parts of one file on a server, or one sentence on why not.
+    """A server that sends parts of one file, or a sentence on why it cannot.
 
-    What passes by itself (a busy server, a connection that breaks) is tried `TRIES` times; what does not (no such file,
-    no permission, no such host, a certificate that does not fit) fails at once, and so does a server that takes longer
-    than `load(timeout=...)` allows.
+    Temporary failures (a busy server, a broken connection) are tried `TRIES` times. Permanent ones (no such file, no
+    permission, no such host, an invalid certificate) fail at once, as does a server that takes longer than
+    `load(timeout=...)` allows.
     """
 
     def __init__(self, url: str, name: str) -> None:
@@ -171,52 +178,51 @@ class Server:
         self._version = ""
         self._session = requests.Session()
 
-    def part(self, first: int, last: int) -> bytes:
-        """The bytes from the first to the last of these."""
-        return self.whole({"Range": f"bytes={first}-{last}"}, lambda answer: self._check(answer, first, last))
+    def fetch_part(self, first: int, last: int) -> bytes:
+        """Fetch the bytes from `first` to `last`, both included."""
+        return self.fetch({"Range": f"bytes={first}-{last}"}, lambda answer: self._check_range(answer, first, last))
 
-    def whole(
+    def fetch(
         self, headers: dict[str, str] | None = None, check: Callable[[Any], int | None] = lambda _: None
     ) -> bytes:
-        """What the server answers.
+        """Fetch the whole answer of the server.
 
         Parameters
         ----------
         headers
-            Of the request.
+            Headers of the request.
         check
-            How long an answer has to be, by its headers; None where it may be of any length.
+            Function that finds the length of an answer from its headers; None if any length is valid.
         """
         for tried in range(1, TRIES + 1):
             try:
-                return self._once({"Accept-Encoding": "identity", **(headers or {})}, check)
+                return self._request({"Accept-Encoding": "identity", **(headers or {})}, check)
             except _PassingError as error:
                 if tried == TRIES:
-                    raise self._fault(f"cannot be fetched, tried {TRIES} times: {error}") from error
+                    raise self._make_error(f"cannot be fetched, tried {TRIES} times: {error}") from error
                 time.sleep(WAIT * 2 ** (tried - 1))
         raise AssertionError("unreachable")
 
-    def _fault(self, text: str) -> RecordingError:
+    def _make_error(self, text: str) -> RecordingError:
         return RecordingError(f"{self.name}: {text}")
 
-    def _once(self, headers: dict[str, str], check: Callable[[Any], int | None]) -> bytes:
-        """One request. It runs in a thread, because looking up a name and reading headers that trickle in know no
-        timeout of their own."""
-        seconds = access.current().timeout
+    def _request(self, headers: dict[str, str], check: Callable[[Any], int | None]) -> bytes:
+        """Make one request, in a thread: resolving a name and reading headers that arrive slowly have no timeout."""
+        seconds = access.current_access().timeout
         answers: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
 
         def work() -> None:
             try:
                 answers.put(self._get(headers, seconds, check))
-            except BaseException as error:  # carried over to the caller
+            except BaseException as error:  # raised in the caller's thread
                 answers.put(error)
 
         try:
-            with _collecting.paused():
+            with _garbage_collection.paused():
                 threading.Thread(target=work, name=f"fetch {self.name}", daemon=True).start()
                 got = answers.get(timeout=TOTAL * seconds)
         except queue.Empty:
-            raise self._fault(
+            raise self._make_error(
                 f"{self.host} is too slow: one request of at most {MOST // 2**20} MB took more than "
                 f"{TOTAL * seconds:g} s; allow more with timeout= (-O timeout=60), or download the file"
             ) from None
@@ -230,68 +236,68 @@ class Server:
 
         try:
             with self._session.get(self.url, headers=headers, timeout=seconds, stream=True) as answer:
-                self._status(answer)
+                self._check_status(answer)
                 wanted = check(answer)
-                body = _read(answer.raw, time.monotonic() + TOTAL * seconds)
+                body = _read_body(answer.raw, time.monotonic() + TOTAL * seconds)
         except RecordingError:
             raise
         except (requests.exceptions.RequestException, HTTPError, OSError, ValueError) as error:
-            raise self._explained(error, seconds) from error
+            raise self._explain(error, seconds) from error
         if wanted is not None and len(body) != wanted:
             raise _PassingError(f"{len(body)} bytes came where {wanted} were asked for")
         return body
 
-    def _status(self, answer: Any) -> None:
+    def _check_status(self, answer: Any) -> None:
         code = int(answer.status_code)
         if code in BUSY:
             raise _PassingError(f"the server says {code} {answer.reason}")
         if code not in (200, 206):
             why = REFUSED.get(code, "")
-            raise self._fault(f"cannot be fetched: the server says {code} {answer.reason}{why and f', {why}'}")
+            raise self._make_error(f"cannot be fetched: the server says {code} {answer.reason}{why and f', {why}'}")
 
-    def _check(self, answer: Any, first: int, last: int) -> int:
-        """How many bytes of this part will come; raises where they would not be what was asked for."""
+    def _check_range(self, answer: Any, first: int, last: int) -> int:
+        """Find the number of bytes in the answer; raise an error if they are not those requested."""
         said = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", "").strip())
         if answer.status_code == 200 or said is None:
-            raise self._fault(f"{self.host} does not send parts of a file (it ignores Range); download the file")
+            raise self._make_error(f"{self.host} does not send parts of a file (it ignores Range); download the file")
         begin, end, size = map(int, said.groups())
         version = f"{size} {answer.headers.get('ETag', '')} {answer.headers.get('Last-Modified', '')}"
         if self.size < 0:
             self.size, self._version = size, version
         if version != self._version:
-            raise self._fault("changed on its server while it was read; load it again")
+            raise self._make_error("changed on its server while it was read; load it again")
         if (begin, end) != (first, min(last, size - 1)):
-            raise self._fault(f"{self.host} sent bytes {begin} to {end} where {first} to {last} were asked for")
+            raise self._make_error(f"{self.host} sent bytes {begin} to {end} where {first} to {last} were asked for")
         return end - begin + 1
 
-    def _explained(self, error: BaseException, seconds: float) -> Exception:
-        """What a fault of the network is, and whether it may pass."""
+    def _explain(self, error: BaseException, seconds: float) -> Exception:
+        """Explain a failure of the network, and whether it is temporary."""
         import requests
         import urllib3
 
-        causes = [type(one) for one in _chain(error)]
+        causes = [type(one) for one in _iterate_causes(error)]
         if isinstance(error, _PassingError):
             return error
         if any(issubclass(c, requests.exceptions.Timeout | urllib3.exceptions.ReadTimeoutError) for c in causes):
-            return self._fault(
+            return self._make_error(
                 f"{self.host} did not answer, or stopped in the middle, for {seconds:g} s; allow more with timeout= "
                 "(-O timeout=60)"
             )
         if any(issubclass(c, requests.exceptions.SSLError) for c in causes):
-            return self._fault(f"{self.host} has no certificate that can be trusted ({_last(error)})")
+            return self._make_error(f"{self.host} has no certificate that can be trusted ({_describe_cause(error)})")
         if any(issubclass(c, urllib3.exceptions.NewConnectionError) for c in causes):
-            return self._fault(f"{self.host} does not answer ({_last(error)})")
+            return self._make_error(f"{self.host} does not answer ({_describe_cause(error)})")
         broken = requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError
         if isinstance(error, (*broken, urllib3.exceptions.ProtocolError)):
-            return _PassingError(f"the connection broke ({_last(error)})")
-        return self._fault(f"cannot be fetched ({_last(error)})")
+            return _PassingError(f"the connection broke ({_describe_cause(error)})")
+        return self._make_error(f"cannot be fetched ({_describe_cause(error)})")
 
 
-class _Collecting:
-    """Python's collection of garbage, paused while somebody waits for a thread.
+class _GarbageCollection:
+    """Python's garbage collection, paused while a thread is waited for.
 
-    libhdf5 reads through us while h5py holds its lock, and the garbage collector, which runs in whichever thread it
-    likes, waits for that lock where it meets an old file of h5py's: in the thread waited for, that is for ever.
+    libhdf5 reads through this module while h5py holds its lock. The garbage collector may run in any thread and waits
+    for that lock when it deletes an old file of h5py. In the thread that is waited for, this is a deadlock.
     """
 
     def __init__(self) -> None:
@@ -299,6 +305,7 @@ class _Collecting:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
+        """Pause the collection within a ``with`` block, also where several threads do so at once."""
         with self._lock:
             if not self._waiting:
                 self._was = gc.isenabled()
@@ -313,11 +320,11 @@ class _Collecting:
                     gc.enable()
 
 
-_collecting = _Collecting()
+_garbage_collection = _GarbageCollection()
 
 
-def _read(raw: Any, until: float) -> bytes:
-    """The body of an answer, as it comes in; the thread ends where it comes in too slowly."""
+def _read_body(raw: Any, until: float) -> bytes:
+    """Read the body of an answer as it arrives; stop at a time limit, so that the thread ends."""
     some = getattr(raw, "read1", None)  # of urllib3 from 2.3: what is there, however little
     blocks = []
     while block := some(65536) if some is not None else raw.read(256):
@@ -328,11 +335,11 @@ def _read(raw: Any, until: float) -> bytes:
 
 
 class _PassingError(OSError):
-    """A fault that may pass by itself."""
+    """A temporary failure, which is tried again."""
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what is behind it, as requests and urllib3 wrap them."""
+def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
+    """Iterate over an error and its causes, as requests and urllib3 wrap them."""
     now: Any = error
     for _ in range(10):
         if not isinstance(now, BaseException):
@@ -342,31 +349,31 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         now = inside[0] if inside else now.__cause__ or now.__context__
 
 
-def _last(error: BaseException) -> str:
-    """What is behind an error, in a few words."""
-    innermost = list(_chain(error))[-1]
+def _describe_cause(error: BaseException) -> str:
+    """Describe the innermost cause of an error in a few words."""
+    innermost = list(_iterate_causes(error))[-1]
     return (getattr(innermost, "strerror", None) or str(innermost) or type(innermost).__name__).splitlines()[0][:160]
 
 
-def located(address: str) -> str:
-    """The http address of a file.
+def resolve_address(address: str) -> str:
+    """Resolve the http address of a file.
 
     Examples
     --------
-    >>> located("s3://dandiarchive/blobs/d86/055/x")
+    >>> resolve_address("s3://dandiarchive/blobs/d86/055/x")
     'https://dandiarchive.s3.amazonaws.com/blobs/d86/055/x'
     """
     parts = urlsplit(address)
     if parts.scheme == "s3":
         return f"https://{parts.netloc}.s3.amazonaws.com{parts.path}"
-    return _asset(parts.netloc, parts.path.strip("/")) if parts.scheme == "dandi" else address
+    return _resolve_asset(parts.netloc, parts.path.strip("/")) if parts.scheme == "dandi" else address
 
 
-def _asset(dandiset: str, path: str) -> str:
-    """Where the bytes of an asset of the DANDI archive are."""
+def _resolve_asset(dandiset: str, path: str) -> str:
+    """Resolve the address of an asset of the DANDI archive."""
     number, _, version = dandiset.partition("@")
     query = f"{DANDI}/dandisets/{number}/versions/{version or 'draft'}/assets/?path={quote(unquote(path))}"
-    answer = Server(query, f"dandi://{dandiset}/{path}").whole()
+    answer = Server(query, f"dandi://{dandiset}/{path}").fetch()
     try:
         found = json.loads(answer)["results"]
     except (ValueError, KeyError, TypeError) as error:

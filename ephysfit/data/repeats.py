@@ -1,4 +1,4 @@
-"""Which sweeps repeat the same current: the basis of reliability, of held-out tests and of averages."""
+"""Grouping of sweeps that repeat the same current: the basis of reliability, held-out tests and averages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stimulus:
     dt
         Sampling step, ms.
     sweeps
-        The repeats.
+        The sweeps that repeat it.
     name
         Name of the stimulus in the file.
     """
@@ -60,23 +60,23 @@ class Stimulus:
         return tuple(sweep.spike_times for sweep in self.sweeps)
 
 
-def same_current(a: Trace, b: Trace) -> bool:
-    """Whether two currents are the same up to recording noise and a small drift of the holding current.
+def is_same_current(a: Trace, b: Trace) -> bool:
+    """Whether two currents are the same, up to recording noise and a small drift of the holding current.
 
     Parameters
     ----------
     a, b
-        Currents, pA, shape (time,), sampled alike. Where one is shorter (an aborted sweep) the common part decides.
+        Currents, pA, shape (time,), at the same step. If one is shorter (an aborted sweep) the common part counts.
 
     Notes
     -----
-    `b` is regressed on `a`: the gain tells a step from a slightly larger step, where a correlation would not.
+    `b` is regressed on `a`: unlike a correlation, the gain distinguishes a step from a slightly larger one.
 
     Examples
     --------
     >>> import numpy as np
     >>> step = np.repeat([0.0, 130.0, 0.0], 50)
-    >>> same_current(step, step + 0.5), same_current(step, step * 140 / 130)
+    >>> is_same_current(step, step + 0.5), is_same_current(step, step * 140 / 130)
     (True, False)
     """
     n = min(len(a), len(b))
@@ -84,10 +84,10 @@ def same_current(a: Trace, b: Trace) -> bool:
         return False
     a, b = a[:n], b[:n]
     stride = max(n // PROBES, 1)
-    return _alike(a[::stride], b[::stride], slack=3.0) and _alike(a, b)
+    return _is_same(a[::stride], b[::stride], slack=3.0) and _is_same(a, b)
 
 
-def _alike(a: Trace, b: Trace, slack: float = 1.0) -> bool:
+def _is_same(a: Trace, b: Trace, slack: float = 1.0) -> bool:
     gap = a - b
     if not gap.any():
         return True
@@ -101,22 +101,22 @@ def _alike(a: Trace, b: Trace, slack: float = 1.0) -> bool:
 
 
 def group_repeats(sweeps: Sequence[Sweep]) -> tuple[Stimulus, ...]:
-    """Groups of sweeps with the same current, in order of first appearance."""
+    """Group the sweeps with the same current, in order of first appearance."""
     groups: list[list[Sweep]] = []
     for sweep in sweeps:
-        home = next((group for group in groups if _belongs(sweep, group[0])), None)
+        home = next((group for group in groups if _belongs_to(sweep, group[0])), None)
         if home is None:
             groups.append([sweep])
         else:
             home.append(sweep)
-    return tuple(_stimulus(group) for group in groups)
+    return tuple(_make_stimulus(group) for group in groups)
 
 
-def _belongs(sweep: Sweep, first: Sweep) -> bool:
-    return abs(sweep.dt - first.dt) < 1e-9 and same_current(first.current, sweep.current)
+def _belongs_to(sweep: Sweep, first: Sweep) -> bool:
+    return abs(sweep.dt - first.dt) < 1e-9 and is_same_current(first.current, sweep.current)
 
 
-def _stimulus(group: list[Sweep]) -> Stimulus:
+def _make_stimulus(group: list[Sweep]) -> Stimulus:
     longest = max(sweep.steps for sweep in group)
     total, count = np.zeros(longest), np.zeros(longest)
     for sweep in group:

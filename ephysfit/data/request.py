@@ -1,4 +1,4 @@
-"""What a caller of `load` wants, checked before anything is opened."""
+"""The options of `load`, checked before any file is opened."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ LARGEST_JUNCTION = 40.0
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller of `load` wants, checked.
+    """The options of `load`, checked.
 
     Parameters
     ----------
     choice
         Sweeps to read.
     spikes, junction_potential, test_pulse, leak, padding, clamp
-        As of `load`.
+        As for `load`.
     options
-        Of the reader.
+        Options of the reader.
     reach
-        What reading may reach, and for how long.
+        Permission to follow links, and timeout of servers.
     """
 
     choice: Choice
@@ -57,12 +57,12 @@ class Request:
             if not (name == "spikes" and isinstance(value, Mapping)) and value not in known:
                 raise RecordingError(f"{name}={value!r}; {near(str(value), known)}")
         if self.clamp not in CLAMPS:
-            raise RecordingError(f"clamp={self.clamp!r}; 'current' says that this is current clamp, None asks the file")
-        check_junction(self.junction_potential)
+            raise RecordingError(f"clamp={self.clamp!r}; give 'current' for current clamp, or None to rely on the file")
+        check_junction_potential(self.junction_potential)
 
 
-def check_junction(potential: float | None) -> None:
-    """Raise where a junction potential cannot be one."""
+def check_junction_potential(potential: float | None) -> None:
+    """Raise an error if a value is not a plausible liquid junction potential, mV."""
     if potential is None:
         return
     if isinstance(potential, bool) or not isinstance(potential, int | float | np.number) or not np.isfinite(potential):

@@ -1,6 +1,6 @@
 """Every rule by which reading drops, cuts, replaces, refuses or warns, in one table that docs/reading.md prints.
 
-A rule that takes something away says how much in `Sweep.removed`, under its name here; `ephysfit info` adds it up.
+A rule that removes something states how much in `Sweep.removed`, under its name here; `ephysfit info` adds it up.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Removed:
-    """What one rule took away from one sweep.
+    """Count of what one rule removed from one sweep.
 
     Parameters
     ----------
     rule
         Name of the rule, a key of `RULES`.
     count
-        How many.
+        Number of items removed.
     of
-        Of what: ``"events"``, ``"spikes"``, ``"samples"``, ``"rows"``, ``"lines"``.
+        Kind of item: ``"events"``, ``"spikes"``, ``"samples"``, ``"rows"``, ``"lines"``.
 
     Examples
     --------
@@ -50,13 +50,13 @@ class Rule:
     does
         ``"drops"``, ``"cuts"``, ``"masks"``, ``"replaces"``, ``"refuses"`` or ``"warns"``.
     what
-        What it acts on, in a sentence that a physiologist understands.
+        Object of the rule, in words that a physiologist understands.
     threshold
-        When it acts, with the numbers.
+        Condition under which it acts, with the numbers.
     overrule
-        How a user has it otherwise.
+        How a user can overrule it.
     honest
-        How often it acts on honest data that looks like the bad, as measured, with the command.
+        How often it acts on sound data that resembles the faulty kind, as measured, with the command.
     """
 
     does: str
@@ -257,12 +257,12 @@ RULES = MappingProxyType(
 )
 
 
-def table() -> str:
-    """The rules as a Markdown table, as it stands in docs/reading.md (`python -m ephysfit.data.rules` prints it)."""
+def format_table() -> str:
+    """Format the rules as the Markdown table of docs/reading.md (`python -m ephysfit.data.rules` prints it)."""
     rows = [(name, r.does, f"{r.what}: {r.threshold}", r.overrule, r.honest or "–") for name, r in RULES.items()]
     head = [("rule", "does", "when", "overrule", "on honest data"), ("---",) * 5]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in (*head, *rows))
 
 
 if __name__ == "__main__":
-    sys.stdout.write(table() + "\n")
+    sys.stdout.write(format_table() + "\n")

@@ -1,6 +1,6 @@
-"""Test pulses: the small step before the stimulus that says how the electrode is. Masked, never deleted.
+"""Test pulses: the small step before the stimulus that probes the electrode. They are masked, never deleted.
 
-A masked stretch is not scored and not fitted to, but its current stays: the model lives through it as the cell did.
+A masked stretch is neither scored nor fitted, but its current remains, so that the model receives it as the cell did.
 """
 
 from __future__ import annotations
@@ -26,50 +26,50 @@ SAME = 0.03
 
 @dataclass(frozen=True)
 class Pulse:
-    """A rectangular pulse: start, stop (ms), amplitude above what comes before it (pA)."""
+    """A rectangular pulse: start and stop (ms), and amplitude relative to the current before it (pA)."""
 
     start: float
     stop: float
     amplitude: float
 
 
-def masked(recording: Recording) -> Recording:
-    """The recording with the test pulses of its sweeps, if they begin with one, marked as not valid.
+def mask_test_pulses(recording: Recording) -> Recording:
+    """Mark the test pulses at the beginning of the sweeps as not valid.
 
-    A pulse is a test pulse when nearly all sweeps begin with the same one, none of it makes the cell spike, and other
-    stimuli follow it. What a file marks itself is left alone.
+    A pulse is a test pulse if nearly all sweeps begin with the same one, it does not make the cell spike, and other
+    stimuli follow it. Pulses that the file marks itself are left alone.
     """
-    pulse = shared_pulse(recording.sweeps)
+    pulse = find_shared_pulse(recording.sweeps)
     if pulse is None:
         return recording
-    return replace(recording, sweeps=tuple(_masked(sweep, pulse) for sweep in recording.sweeps))
+    return replace(recording, sweeps=tuple(_mask_pulse(sweep, pulse) for sweep in recording.sweeps))
 
 
-def shared_pulse(sweeps: Sequence[Sweep]) -> Pulse | None:
-    """The test pulse with which the sweeps begin, or None.
+def find_shared_pulse(sweeps: Sequence[Sweep]) -> Pulse | None:
+    """Find the test pulse with which the sweeps begin; None if there is none.
 
     Examples
     --------
     >>> t = np.arange(5000) * 0.1
     >>> steps = [-20.0 * ((t >= 10) & (t < 20)) + k * ((t >= 200) & (t < 400)) for k in (10.0, 20.0, 30.0)]
-    >>> shared_pulse([Sweep(current, 0.1) for current in steps])
+    >>> find_shared_pulse([Sweep(current, 0.1) for current in steps])
     Pulse(start=10.0, stop=20.0, amplitude=-20.0)
     """
-    found = [(sweep, pulse) for sweep in sweeps if (pulse := first_pulse(sweep)) is not None]
+    found = [(sweep, pulse) for sweep in sweeps if (pulse := find_first_pulse(sweep)) is not None]
     if len(found) < max(ENOUGH, MOST * len(sweeps)):
         return None
     first = found[len(found) // 2][1]
-    same = [sweep for sweep, pulse in found if _alike(pulse, first, sweep.dt)]
+    same = [sweep for sweep, pulse in found if _is_same_pulse(pulse, first, sweep.dt)]
     if len(same) < max(ENOUGH, MOST * len(sweeps)):
         return None
     stop = first.stop + SETTLE
     spiking = [s for s in same if np.any((s.spike_times >= first.start) & (s.spike_times < stop))]
-    follows = [s for s in same if _moves(s, first)]
+    follows = [s for s in same if _is_followed(s, first)]
     return first if len(spiking) <= (1 - MOST) * len(same) and len(follows) >= len(same) / 2 else None
 
 
-def first_pulse(sweep: Sweep) -> Pulse | None:
-    """The first excursion of a current, if it is a short rectangle early in the sweep that comes back."""
+def find_first_pulse(sweep: Sweep) -> Pulse | None:
+    """Find the first excursion of a current, if it is a short rectangular pulse early in the sweep; else None."""
     current, dt = sweep.current, sweep.dt
     calm = max(round(SHORTEST / dt), 3)
     last = min(round((EARLY + LONGEST) / dt), len(current))
@@ -93,27 +93,29 @@ def first_pulse(sweep: Sweep) -> Pulse | None:
     return Pulse(round(begin * dt, 9), round(end * dt, 9), round(amplitude, 9)) if sound else None
 
 
-def _alike(a: Pulse, b: Pulse, dt: float) -> bool:
+def _is_same_pulse(a: Pulse, b: Pulse, dt: float) -> bool:
     times = abs(a.start - b.start) <= 1.5 * dt and abs(a.stop - b.stop) <= 1.5 * dt
     return times and abs(a.amplitude - b.amplitude) <= max(SAME * abs(b.amplitude), 1e-6)
 
 
-def _moves(sweep: Sweep, pulse: Pulse) -> bool:
-    """Whether something else is injected after the pulse."""
+def _is_followed(sweep: Sweep, pulse: Pulse) -> bool:
+    """Whether another stimulus follows the pulse."""
     rest = sweep.current[round(pulse.stop / sweep.dt) + 1 :]
     return bool(rest.size and float(np.ptp(rest)) > 0.2 * abs(pulse.amplitude))
 
 
-def _masked(sweep: Sweep, pulse: Pulse) -> Sweep:
-    own = first_pulse(sweep)
+def _mask_pulse(sweep: Sweep, pulse: Pulse) -> Sweep:
+    own = find_first_pulse(sweep)
     stop = pulse.stop + SETTLE
-    if own is None or not _alike(own, pulse, sweep.dt) or stop >= sweep.duration:
+    if own is None or not _is_same_pulse(own, pulse, sweep.dt) or stop >= sweep.duration:
         return sweep
-    return without(sweep, stop, f"test pulse of {pulse.amplitude:g} pA, {pulse.start:g} to {pulse.stop:g} ms, masked")
+    return mask_beginning(
+        sweep, stop, f"test pulse of {pulse.amplitude:g} pA, {pulse.start:g} to {pulse.stop:g} ms, masked"
+    )
 
 
-def without(sweep: Sweep, until: float, note: str) -> Sweep:
-    """The sweep with its beginning, up to `until` ms, marked as not valid."""
+def mask_beginning(sweep: Sweep, until: float, note: str) -> Sweep:
+    """Mark the beginning of a sweep, up to `until` ms, as not valid."""
     whole = sweep.valid or ((0.0, sweep.duration),)
     valid = tuple((max(a, until), b) for a, b in whole if b > until)
     if not valid or valid == whole:

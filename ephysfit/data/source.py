@@ -1,4 +1,4 @@
-"""What a recording is read from: a path, or an address that behaves like one."""
+"""Sources of recordings: paths, and addresses that behave like them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ephysfit.data.remote import Remote, is_remote
 from ephysfit.errors import RecordingError
 
 Source: TypeAlias = str | PathLike[str]
-#: what a reader opens: a path, or an address that behaves like one
+#: file that a reader opens: a path, or an address that behaves like one
 File: TypeAlias = Path | Remote
 
 
 def as_file(source: Source) -> File:
-    """The path or address of a source.
+    """Convert a source to a path that exists, or to an address.
 
     Raises
     ------
@@ -26,12 +26,12 @@ def as_file(source: Source) -> File:
         return Remote(str(source))
     path = Path(source)
     try:
-        return _existing(path)
+        return _check_path(path)
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror or error}") from None
 
 
-def _existing(path: Path) -> Path:
+def _check_path(path: Path) -> Path:
     if not path.exists():
         raise RecordingError(f"{path}: no such file")
     if any((path / name).exists() for name in (".zgroup", "zarr.json")):

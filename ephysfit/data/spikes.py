@@ -1,7 +1,7 @@
-"""Spikes in a voltage trace, for small and large, fast and broad ones, without an absolute threshold.
+"""Detection of spikes in a voltage trace, small or large, fast or broad, without an absolute threshold.
 
-A spike is a steep rise, high enough, that falls again. Steep is measured against the trace's own noise, high against
-the cell's own spikes, so a cell whose spikes peak at -10 mV and one that overshoots to +40 mV take the same defaults.
+A spike is a steep and large enough rise that falls again. Steepness is measured against the noise of the trace, size
+against the cell's own spikes, so that the same defaults suit spikes that peak at -10 mV and at +40 mV.
 
 The time of a spike is its *onset*: the sub-sample time at which dV/dt passes a tenth of that spike's steepest rise
 (the phase-plane threshold: Azouz & Gray 1999, J Neurosci 19:2209; Sekerli et al. 2004, IEEE TBME 51:1665).
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Trace, Train
+from ephysfit.arrays import Array, Bool, Float64, Mask, Trace, Train
 from ephysfit.data.rules import Removed
 from ephysfit.errors import RecordingError
 
@@ -37,13 +37,13 @@ SHRUNK = 0.25
 FALL = 0.25
 #: taps of the electrode's response to the current, samples
 TAPS = 4
-#: narrower than this at half height is a capacitive transient or a glitch
+#: an event narrower than this at half height is a capacitive transient or a glitch
 NARROW = 0.12  # ms
-#: and so is what lasts one sample where the cell's own spikes last three or more
+#: and so is one that lasts one sample where the cell's own spikes last three or more
 ONE, RESOLVED = 1.5, 3.0
 #: spikes that last fewer samples than this at half height can fall between samples
 COARSE = 2.0
-#: a bridge that was balanced too far answers with at least this, GOhm; less is the noise of the fit
+#: an overcompensated bridge responds with at least this, GOhm; a smaller response is noise of the fit
 OVER = -0.002
 #: a pulse of so many ms and samples that only charges the membrane: it rises and falls as one exponential, within this
 #: part of the rise
@@ -55,65 +55,63 @@ CHUNK = 1 << 20
 #: samples from which a noise is estimated, at most
 ENOUGH = 1 << 21
 
-#: rules by which an event is left out
+#: rules by which an event is dropped
 LEFT_OUT = ("narrow event", "small event", "no fall", "charging", "refractory")
-
-Index = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Spikes:
-    """Detected spikes with their shapes, one entry a spike.
+    """Detected spikes with their shapes, one entry per spike.
 
     Parameters
     ----------
     times, threshold
-        Onset: ms, and mV.
+        Time (ms) and voltage (mV) of the onset.
     peak_times, peaks
-        Peak: ms, and mV.
+        Time (ms) and voltage (mV) of the peak.
     heights
-        From onset to peak, mV.
+        Height from onset to peak, mV.
     slopes
-        Steepest rise, mV/ms.
+        Slope of the steepest rise, mV/ms.
     widths
-        At half height, ms.
+        Width at half height, ms.
     sizes
-        Mean of rise and fall, mV: what is compared with the limit, because a spike that starts from a depolarised
-        membrane rises little and still falls far.
+        Mean of rise and fall, mV, which is compared with the limit: a spike that starts from a depolarised membrane
+        rises little but still falls far.
     falls
-        From the peak to the lowest point within 20 ms, mV.
+        Fall from the peak to the lowest point within 20 ms, mV.
     """
 
-    times: Train
-    threshold: Trace
-    peak_times: Train
-    peaks: Trace
-    heights: Trace
-    slopes: Trace
-    widths: Trace
-    sizes: Trace
-    falls: Trace
+    times: Float64[Array, " spike"]
+    threshold: Float64[Array, " spike"]
+    peak_times: Float64[Array, " spike"]
+    peaks: Float64[Array, " spike"]
+    heights: Float64[Array, " spike"]
+    slopes: Float64[Array, " spike"]
+    widths: Float64[Array, " spike"]
+    sizes: Float64[Array, " spike"]
+    falls: Float64[Array, " spike"]
 
     def __len__(self) -> int:
         return len(self.times)
 
-    def take(self, which: npt.NDArray[np.bool_]) -> Spikes:
-        """Those selected by a mask."""
+    def select(self, which: Bool[Mask, " spike"]) -> Spikes:
+        """Select spikes by a mask, shape (spike,)."""
         return Spikes(**{name: value[which] for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """Detected spikes, and what looked like one and was left out.
+    """Detected spikes, and counts of the events that were dropped.
 
     Parameters
     ----------
     spikes
-        With their shapes.
+        The spikes with their shapes.
     removed
-        What each rule left out, counted.
+        Counts of the events that each rule dropped.
     warnings
-        What to know before trusting them, in sentences.
+        Reservations about the spikes, in sentences.
     """
 
     spikes: Spikes
@@ -132,7 +130,7 @@ def detect_spikes(
     min_slope: float = 5.0,
     refractory: float = 0.8,
 ) -> Train:
-    """Onset times of the spikes in a voltage trace.
+    """Detect spikes in a voltage trace.
 
     Parameters
     ----------
@@ -141,27 +139,27 @@ def detect_spikes(
     dt
         Sampling step, ms.
     current
-        Injected current, pA, shape (time,). With it the drop over the electrode is removed before looking, which keeps
-        stimulus edges from passing for spikes.
+        Injected current, pA, shape (time,). If given, the drop over the electrode is subtracted first, so that edges of
+        the stimulus are not mistaken for spikes.
     height
-        Least size (mean of rise from the onset and fall from the peak), mV. None: a quarter of the cell's large spikes,
-        at least `min_height`.
+        Smallest size (mean of rise from the onset and fall from the peak), mV. None: a quarter of that of the cell's
+        large spikes, but at least `min_height`.
     slope
-        Least dV/dt over 0.3 ms, mV/ms. None: six times the noise of the trace, at least `min_slope`.
+        Smallest dV/dt over 0.3 ms, mV/ms. None: six times the noise of the trace, but at least `min_slope`.
     min_height, min_slope
-        Floors of the automatic limits.
+        Lower bounds of the automatic limits, mV and mV/ms.
     refractory
-        Of two onsets closer than this, ms, the later is part of the earlier spike.
+        Time, ms, within which a second onset is attributed to the first spike.
 
     Returns
     -------
     Train
-        Sorted sub-sample times, ms from the first sample.
+        Onset times with sub-sample resolution, ms from the first sample, sorted, shape (spike,).
 
     Raises
     ------
     RecordingError
-        If the trace is not 1-D, has other length than `current`, or a setting is not positive.
+        If the trace is not 1-D, differs in length from `current`, or a setting is not positive.
 
     Examples
     --------
@@ -189,7 +187,7 @@ def find_spikes(
     min_slope: float = 5.0,
     refractory: float = 0.8,
 ) -> Spikes:
-    """`detect_spikes` with the shape of every spike; the same parameters."""
+    """Detect spikes and measure the shape of each; the parameters are those of `detect_spikes`."""
     return search_spikes(
         voltage, dt, current=current, height=height, slope=slope,
         min_height=min_height, min_slope=min_slope, refractory=refractory,
@@ -207,21 +205,23 @@ def search_spikes(
     min_slope: float = 5.0,
     refractory: float = 0.8,
 ) -> Detection:
-    """`find_spikes` with a count of what was left out; the same parameters."""
-    v = _checked(voltage, dt, {"height": height, "slope": slope, "min_height": min_height, "min_slope": min_slope})
-    membrane = v if current is None else _without_electrode(v, np.asarray(current, dtype=np.float64))
-    rate = _slope(membrane, dt)
+    """Detect spikes, measure their shapes and count the dropped events; parameters as for `detect_spikes`."""
+    v = _check_voltage(
+        voltage, dt, {"height": height, "slope": slope, "min_height": min_height, "min_slope": min_slope}
+    )
+    membrane = v if current is None else _subtract_electrode(v, np.asarray(current, dtype=np.float64))
+    rate = _compute_slope(membrane, dt)
     if not rate.size:
-        return Detection(_none())
-    noise = _noise(rate)
+        return Detection(_make_no_spikes())
+    noise = _estimate_noise(rate)
     steep = slope if slope is not None else max(min_slope, NOISE * noise)
-    spikes = _shapes(membrane, rate, dt, _rises(rate, steep, dt), noise)
-    floor = height if height is not None else max(min_height, SHRUNK * _large(spikes.sizes, min_height))
-    charging = _charging(spikes, membrane, current, dt)
+    spikes = _measure_shapes(membrane, rate, dt, _find_rises(rate, steep, dt), noise)
+    floor = height if height is not None else max(min_height, SHRUNK * _find_large_size(spikes.sizes, min_height))
+    charging = _find_charging(spikes, membrane, current, dt)
     falls = (spikes.falls >= FALL * spikes.heights) & ~charging
-    narrow = _narrow(spikes, dt, falls & (spikes.sizes >= floor))
+    narrow = _find_narrow(spikes, dt, falls & (spikes.sizes >= floor))
     small = falls & ~narrow & (spikes.sizes < floor)
-    kept = spikes.take(falls & ~narrow & (spikes.sizes >= floor))
+    kept = spikes.select(falls & ~narrow & (spikes.sizes >= floor))
     apart = np.diff(kept.times, prepend=-np.inf) >= refractory
     left = {
         "narrow event": int(np.sum(falls & narrow & (spikes.sizes >= floor))),
@@ -231,11 +231,11 @@ def search_spikes(
         "refractory": int(np.sum(~apart)),
     }
     removed = tuple(Removed(rule, count, "events") for rule, count in left.items() if count)
-    return Detection(kept.take(apart), removed, _coarse(kept, dt))
+    return Detection(kept.select(apart), removed, _warn_of_coarse_sampling(kept, dt))
 
 
-def _narrow(spikes: Spikes, dt: float, large: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Which events last too short for a spike of this cell.
+def _find_narrow(spikes: Spikes, dt: float, large: Bool[Mask, " spike"]) -> Bool[Mask, " spike"]:
+    """Find the events that are too short for a spike of this cell.
 
     A single sample is a glitch where the large events of the sweep are resolved, and a spike where all of them last
     one sample because the sampling is coarse.
@@ -247,9 +247,12 @@ def _narrow(spikes: Spikes, dt: float, large: npt.NDArray[np.bool_]) -> npt.NDAr
     return spikes.widths < max(NARROW, least)
 
 
-def _charging(spikes: Spikes, v: Trace, current: npt.ArrayLike | None, dt: float) -> npt.NDArray[np.bool_]:
-    """Which events are the answer of a passive membrane to a pulse: they rise from its beginning and fall from its end,
-    both as one exponential. A spike waits, speeds up before its peak, and falls as fast as it rose."""
+def _find_charging(spikes: Spikes, v: Trace, current: npt.ArrayLike | None, dt: float) -> Bool[Mask, " spike"]:
+    """Find the events that are the response of a passive membrane to a pulse.
+
+    They rise from its beginning and fall from its end, both as one exponential. A spike is delayed, accelerates before
+    its peak, and falls as fast as it rose.
+    """
     out = np.zeros(len(spikes), dtype=bool)
     if current is None or not len(spikes):
         return out
@@ -270,13 +273,15 @@ def _charging(spikes: Spikes, v: Trace, current: npt.ArrayLike | None, dt: float
             or end - begin < max(CHARGING / dt, FEWEST)
         ):
             continue
-        out[k] = _exponential(v[begin : 2 * end - begin + 1] - v[begin], end - begin)
+        out[k] = _is_exponential(v[begin : 2 * end - begin + 1] - v[begin], end - begin)
     return out
 
 
-def _exponential(answer: Trace, n: int) -> bool:
-    """Whether the answer to a pulse of n samples rises and falls as one exponential: what is left a pulse's length
-    after its end tells the time constant, with which the quarters of the rise must agree."""
+def _is_exponential(answer: Trace, n: int) -> bool:
+    """Whether the response to a pulse of n samples rises and falls as one exponential.
+
+    The remainder one pulse length after its end gives the time constant, with which the rise must agree.
+    """
     whole = float(answer[n])
     if len(answer) <= 2 * n or not 0 < answer[2 * n] < whole:
         return False
@@ -286,18 +291,18 @@ def _exponential(answer: Trace, n: int) -> bool:
     return bool(np.all(np.abs(answer[quarters] / whole - wanted) <= PASSIVE))
 
 
-def _coarse(spikes: Spikes, dt: float) -> tuple[str, ...]:
-    """A word where spikes are so short, in samples, that some fall between them."""
+def _warn_of_coarse_sampling(spikes: Spikes, dt: float) -> tuple[str, ...]:
+    """Warn if spikes are so short, in samples, that some may fall between samples."""
     if not len(spikes) or float(np.median(spikes.widths)) >= COARSE * dt:
         return ()
     single = int(np.sum(spikes.widths < ONE * dt))
     return (
         f"sampled every {dt:g} ms, which is coarse for this cell: {single} of {len(spikes)} spikes last one sample, so "
-        "that some may have fallen between samples and a glitch cannot be told from a spike",
+        "that some may have fallen between samples and a glitch cannot be distinguished from a spike",
     )
 
 
-def _checked(voltage: npt.ArrayLike, dt: float, settings: dict[str, float | None]) -> Trace:
+def _check_voltage(voltage: npt.ArrayLike, dt: float, settings: dict[str, float | None]) -> Trace:
     v = np.asarray(voltage, dtype=np.float64)
     if v.ndim != 1:
         raise RecordingError(f"voltage: shape {v.shape}; spikes are detected in one trace, shape (time,), mV")
@@ -309,8 +314,8 @@ def _checked(voltage: npt.ArrayLike, dt: float, settings: dict[str, float | None
     return v if np.isfinite(v).all() else np.where(np.isfinite(v), v, np.nan)  # what is infinite is missing, too
 
 
-def _without_electrode(v: Trace, current: Trace) -> Trace:
-    """The voltage less the part that follows the current within a few samples."""
+def _subtract_electrode(v: Trace, current: Trace) -> Trace:
+    """Subtract from the voltage the part that follows the current within a few samples."""
     if current.shape != v.shape:
         raise RecordingError(f"current: {current.size} samples for {v.size} of voltage; they must be equal")
     if len(v) < 2:
@@ -325,22 +330,24 @@ def _without_electrode(v: Trace, current: Trace) -> Trace:
 
 
 def _fit_taps(v: Trace, current: Trace) -> Trace:
-    """Electrode response by least squares, twice: spikes are outliers of the first fit and left out of the second.
+    """Fit the electrode response by least squares, twice: outliers of the first fit, such as spikes, are left out.
 
-    Of either sign: a bridge that was balanced too far answers against the current.
+    It may have either sign, because an overcompensated bridge responds against the current.
     """
     none = np.zeros(min(TAPS, len(v) - 1))
-    first = _solve(v, current, none, np.inf)
+    first = _solve_taps(v, current, none, np.inf)
     if first is None:
         return none
-    limit = max(8 * _usual_residue(v, current, first), 1e-9)
-    taps = _solve(v, current, first, limit)
+    limit = max(8 * _find_median_residue(v, current, first), 1e-9)
+    taps = _solve_taps(v, current, first, limit)
     taps = first if taps is None else taps
     return taps if 0 < taps.sum() < LARGEST or -LARGEST < taps.sum() <= OVER else none
 
 
-def _chunks(v: Trace, current: Trace, taps: int) -> Iterator[tuple[npt.NDArray[np.float64], Trace]]:
-    """Increments of the current at each lag, (tap, time), and of the voltage, where all of them are known."""
+def _iterate_increments(
+    v: Trace, current: Trace, taps: int
+) -> Iterator[tuple[Float64[Array, "tap time"], Float64[Array, " time"]]]:
+    """Iterate over increments of the current at each lag, (tap, time), and of the voltage, where all are known."""
     for begin in range(0, len(v) - 1, CHUNK):
         end = min(begin + CHUNK, len(v) - 1)
         lead = min(begin, taps - 1)
@@ -352,14 +359,15 @@ def _chunks(v: Trace, current: Trace, taps: int) -> Iterator[tuple[npt.NDArray[n
         yield (lagged, dv) if calm.all() else (lagged[:, calm], dv[calm])
 
 
-def _solve(v: Trace, current: Trace, before: Trace, limit: float) -> Trace | None:
-    """Taps by the normal equations, over increments that `before` leaves within a limit.
+def _solve_taps(v: Trace, current: Trace, before: Trace, limit: float) -> Trace | None:
+    """Solve the normal equations for the taps, over increments that `before` leaves within a limit.
 
-    Summed without BLAS, whose order of sums, and so the last bits of spike times, goes with the number of threads.
+    They are summed without BLAS, whose order of summation, and so the last bits of spike times, depends on the number
+    of threads.
     """
     n = len(before)
     power, product = np.zeros((n, n)), np.zeros(n)
-    for lagged, dv in _chunks(v, current, n):
+    for lagged, dv in _iterate_increments(v, current, n):
         if np.isfinite(limit):
             kept = np.abs(dv - np.einsum("k,kt->t", before, lagged)) <= limit
             lagged, dv = lagged[:, kept], dv[kept]
@@ -371,84 +379,90 @@ def _solve(v: Trace, current: Trace, before: Trace, limit: float) -> Trace | Non
     return taps
 
 
-def _usual_residue(v: Trace, current: Trace, taps: Trace) -> float:
-    """Median of what the taps leave of the increments of the voltage, mV."""
-    left = [np.abs(dv - np.einsum("k,kt->t", taps, lagged)) for lagged, dv in _chunks(v, current, len(taps))]
+def _find_median_residue(v: Trace, current: Trace, taps: Trace) -> float:
+    """Find the median residual of the increments of the voltage, mV."""
+    left = [
+        np.abs(dv - np.einsum("k,kt->t", taps, lagged)) for lagged, dv in _iterate_increments(v, current, len(taps))
+    ]
     whole = np.concatenate(left)
     return float(np.median(whole[:: max(len(whole) // ENOUGH, 1)]))
 
 
-def slope_samples(dt: float) -> int:
-    """Samples over which a slope is taken; an onset may be off by half of them, and one."""
+def count_slope_samples(dt: float) -> int:
+    """Count the samples over which a slope is taken; an onset may be off by half of them, plus one."""
     return max(1, round(SLOPE_WINDOW / dt))
 
 
-def _slope(v: Trace, dt: float) -> Trace:
-    """Mean dV/dt, mV/ms, over the window that begins at each sample."""
-    k = slope_samples(dt)
+def _compute_slope(v: Trace, dt: float) -> Trace:
+    """Compute the mean dV/dt, mV/ms, over the window that begins at each sample."""
+    k = count_slope_samples(dt)
     return (v[k:] - v[:-k]) / (k * dt) if len(v) > k else np.empty(0)
 
 
-def _noise(rate: Trace) -> float:
-    """Standard deviation of the slope between spikes."""
+def _estimate_noise(rate: Trace) -> float:
+    """Estimate the standard deviation of the slope between spikes, mV/ms."""
     some = rate[:: max(len(rate) // ENOUGH, 1)]
     finite = some[np.isfinite(some)]
     return 1.4826 * float(np.median(np.abs(finite - np.median(finite)))) if finite.size else 0.0
 
 
-def _large(sizes: Trace, least: float) -> float:
+def _find_large_size(sizes: Trace, least: float) -> float:
     high = sizes[sizes >= least]
     return float(np.percentile(high, 90)) if high.size else 0.0
 
 
-def _rises(rate: Trace, steep: float, dt: float) -> list[tuple[int, int]]:
-    """Stretches of steep slope, as (first, last) indices; a dip shorter than the window does not part them."""
+def _find_rises(rate: Trace, steep: float, dt: float) -> list[tuple[int, int]]:
+    """Find stretches of steep slope, as (first, last) indices; a dip shorter than the window does not divide them."""
     above = np.flatnonzero(rate >= steep)
     if not above.size:
         return []
-    gaps = np.flatnonzero(np.diff(above) > slope_samples(dt))
+    gaps = np.flatnonzero(np.diff(above) > count_slope_samples(dt))
     firsts = above[np.concatenate([[0], gaps + 1])]
     lasts = above[np.concatenate([gaps, [len(above) - 1]])]
     return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
-def _shapes(v: Trace, rate: Trace, dt: float, rises: list[tuple[int, int]], noise: float) -> Spikes:
-    """The shape of each rise that falls again."""
+def _measure_shapes(v: Trace, rate: Trace, dt: float, rises: list[tuple[int, int]], noise: float) -> Spikes:
+    """Measure the shape of each rise that falls again."""
     ends = [first for first, _ in rises[1:]] + [len(v)] * bool(rises)
-    rows = [_shape(v, rate, dt, first, last, end, noise) for (first, last), end in zip(rises, ends, strict=True)]
+    rows = [
+        _measure_shape(v, rate, dt, first, last, end, noise) for (first, last), end in zip(rises, ends, strict=True)
+    ]
     kept = [row for row in rows if row is not None]
-    return Spikes(*np.array(kept).T) if kept else _none()
+    return Spikes(*np.array(kept).T) if kept else _make_no_spikes()
 
 
-def _none() -> Spikes:
+def _make_no_spikes() -> Spikes:
     return Spikes(*(np.empty(0) for _ in range(9)))
 
 
-def _shape(v: Trace, rate: Trace, dt: float, first: int, last: int, end: int, noise: float) -> tuple[float, ...] | None:
-    k = slope_samples(dt)
+def _measure_shape(
+    v: Trace, rate: Trace, dt: float, first: int, last: int, end: int, noise: float
+) -> tuple[float, ...] | None:
+    k = count_slope_samples(dt)
     top = first + int(np.nanargmax(rate[first : last + 1]))
     stop = max(last + k + 1, min(end, top + k + round(TO_PEAK / dt)))
     peak = top + int(np.nanargmax(v[top:stop]))
     after = v[peak : max(peak + 1, min(end + k, peak + round(TO_FALL / dt)))]
-    onset = _onset(rate, top, noise)
+    onset = _find_onset(rate, top, noise)
     if not np.isfinite(onset):
         return None
     at = onset + k / 2
     threshold = float(np.interp(at, (int(at), int(at) + 1), (v[int(at)], v[min(int(at) + 1, len(v) - 1)])))
     height = float(v[peak]) - threshold
-    width = _width(v, peak, threshold + height / 2, round(TO_FALL / dt)) * dt
+    width = _measure_width(v, peak, threshold + height / 2, round(TO_FALL / dt)) * dt
     fall = float(v[peak] - np.nanmin(after))
     if not height > 0:
         return None
     return at * dt, threshold, peak * dt, float(v[peak]), height, float(rate[top]), width, (height + fall) / 2, fall
 
 
-def _onset(rate: Trace, top: int, noise: float) -> float:
-    """Where the slope last rose through a tenth of its maximum, in samples, between samples."""
+def _find_onset(rate: Trace, top: int, noise: float) -> float:
+    """Find where the slope last rose through a tenth of its maximum, in fractions of samples."""
     steepest = rate[top]
     level = max(ONSET * steepest, min(max(3 * noise, SLOW), steepest / 2))
     reach = 64
-    while True:  # the last sample below is near; a look at the whole sweep for each spike would be quadratic
+    while True:  # the last sample below is near; searching the whole sweep for each spike would be quadratic
         begin = max(top - reach, 0)
         below = np.flatnonzero(~(rate[begin:top] >= level))
         if below.size or not begin:
@@ -461,8 +475,8 @@ def _onset(rate: Trace, top: int, noise: float) -> float:
     return k + (level - low) / (rate[k + 1] - low) if rate[k + 1] > low else float(k)
 
 
-def _width(v: Trace, peak: int, half: float, most: int) -> float:
-    """Samples around the peak above half height, between samples; no further than `most` to either side."""
+def _measure_width(v: Trace, peak: int, half: float, most: int) -> float:
+    """Measure the width of the peak at half height, in fractions of samples, up to `most` samples to either side."""
     first, last = max(peak - most, 0), min(peak + most, len(v) - 1)
     left = peak
     while left > first and v[left - 1] >= half:
@@ -470,11 +484,11 @@ def _width(v: Trace, peak: int, half: float, most: int) -> float:
     right = peak
     while right < last and v[right + 1] >= half:
         right += 1
-    before = _cross(v, left, left - 1, half) if left > 0 else 0.0
-    after = _cross(v, right, right + 1, half) if right < len(v) - 1 else 0.0
+    before = _find_crossing(v, left, left - 1, half) if left > 0 else 0.0
+    after = _find_crossing(v, right, right + 1, half) if right < len(v) - 1 else 0.0
     return right - left + before + after
 
 
-def _cross(v: Trace, inside: int, outside: int, level: float) -> float:
+def _find_crossing(v: Trace, inside: int, outside: int, level: float) -> float:
     drop = v[inside] - v[outside]
     return float((v[inside] - level) / drop) if drop > 0 else 1.0

@@ -1,4 +1,4 @@
-"""What kind of stimulus a sweep has: by its name, through a table that a lab can extend, else by its waveform."""
+"""Kinds of stimuli, by name through a table that a lab can extend, and else by the waveform."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy as np
 
 from ephysfit.arrays import Trace
 from ephysfit.errors import RecordingError
-from ephysfit.files import expanded
+from ephysfit.files import expand_home
 
-#: names the table of a lab, beside the one in its usual place
+#: environment variable: the table of a lab, in place of the usual one
 VARIABLE = "EPHYSFIT_STIMULI"
 USUAL = Path("~/.config/ephysfit/stimulus_kinds.toml")
 #: stretches in which a waveform is looked at
@@ -33,53 +33,61 @@ FEW_MOVES, BENT = 0.12, 0.02
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of stimulus and the names by which it goes."""
+    """A kind of stimulus and the names by which it is known.
+
+    Attributes
+    ----------
+    name, family : str
+        The kind, and the broader kind it belongs to.
+    codes, words : tuple of str
+        Beginnings of stimulus names, and words anywhere in them.
+    """
 
     name: str
     family: str = ""
     codes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
 
-    def fits(self, stimulus: str) -> int:
-        """Length of the longest of its names that this one contains; 0 where none does."""
+    def match_length(self, stimulus: str) -> int:
+        """Length of the longest code or word that a stimulus name contains; 0 if it contains none."""
         low = stimulus.lower()
         found = [c for c in self.codes if low.startswith(c.lower())] + [w for w in self.words if w.lower() in low]
         return max(map(len, found), default=0)
 
 
-def table() -> tuple[Kind, ...]:
-    """All kinds, those of the lab's own table first."""
+def read_kinds() -> tuple[Kind, ...]:
+    """Read all kinds, those of the lab's own table first."""
     named = os.environ.get(VARIABLE)
-    own = expanded(named or USUAL)
+    own = expand_home(named or USUAL)
     if named and not own.is_file():
         raise RecordingError(f"{VARIABLE}={named}: no such file; it names a TOML table of stimulus kinds")
-    return (*(_read(own, own.stat().st_mtime_ns) if own.is_file() else ()), *_built_in())
+    return (*(_read_table(own, own.stat().st_mtime_ns) if own.is_file() else ()), *_read_built_in())
 
 
-def by_name(stimulus: str) -> str:
-    """The kind that a stimulus name says; empty where it says none.
+def find_kind_by_name(stimulus: str) -> str:
+    """Find the kind of a stimulus by its name; empty if the name gives none.
 
     Examples
     --------
-    >>> by_name("C1LSCOARSE150112_DA_0"), by_name("Noise 1"), by_name("protocol 7")
+    >>> find_kind_by_name("C1LSCOARSE150112_DA_0"), find_kind_by_name("Noise 1"), find_kind_by_name("protocol 7")
     ('long_square', 'noise', '')
     """
     if not stimulus:
         return ""
-    kinds = table()
-    best = max(kinds, key=lambda kind: kind.fits(stimulus))
-    return best.name if best.fits(stimulus) else ""
+    kinds = read_kinds()
+    best = max(kinds, key=lambda kind: kind.match_length(stimulus))
+    return best.name if best.match_length(stimulus) else ""
 
 
-def is_of(kind: str, wanted: str) -> bool:
-    """Whether a kind is the one wanted or of its family."""
+def is_of_kind(kind: str, wanted: str) -> bool:
+    """Whether a kind is the one wanted, or belongs to its family."""
     if kind == wanted:
         return True
-    return any(k.family == wanted for k in table() if k.name == kind)
+    return any(k.family == wanted for k in read_kinds() if k.name == kind)
 
 
-def by_waveform(current: Trace) -> str:
-    """The kind that a current looks like: ``"none"``, ``"step"``, ``"ramp"`` or ``"noise"``.
+def find_kind_by_waveform(current: Trace) -> str:
+    """Find the kind of a current by its waveform: ``"none"``, ``"step"``, ``"ramp"`` or ``"noise"``.
 
     Parameters
     ----------
@@ -89,7 +97,8 @@ def by_waveform(current: Trace) -> str:
     Examples
     --------
     >>> t = np.arange(5000)
-    >>> [by_waveform(i) for i in (0.0 * t, 50.0 * (t > 1000), 0.1 * t, np.random.default_rng(0).normal(0, 50, 5000))]
+    >>> noise = np.random.default_rng(0).normal(0, 50, 5000)
+    >>> [find_kind_by_waveform(current) for current in (0.0 * t, 50.0 * (t > 1000), 0.1 * t, noise)]
     ['none', 'step', 'ramp', 'noise']
     """
     n = len(current) // BINS
@@ -112,21 +121,21 @@ def by_waveform(current: Trace) -> str:
 
 
 @lru_cache(maxsize=1)
-def _built_in() -> tuple[Kind, ...]:
+def _read_built_in() -> tuple[Kind, ...]:
     text = files("ephysfit.data").joinpath("stimulus_kinds.toml").read_text(encoding="utf-8")
-    return _kinds(tomllib.loads(text), "the built-in table")
+    return _parse_kinds(tomllib.loads(text), "the built-in table")
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, changed: int) -> tuple[Kind, ...]:
-    """A lab's table; read again when the file changed."""
+def _read_table(path: Path, changed: int) -> tuple[Kind, ...]:
+    """Read a lab's table, again if the file has changed."""
     try:
-        return _kinds(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
+        return _parse_kinds(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
     except (OSError, ValueError) as error:
         raise RecordingError(f"{path}: not a TOML table of stimulus kinds ({error})") from None
 
 
-def _kinds(tables: Mapping[str, object], source: str) -> tuple[Kind, ...]:
+def _parse_kinds(tables: Mapping[str, object], source: str) -> tuple[Kind, ...]:
     out = []
     for name, entry in tables.items():
         known = {"family", "codes", "words"}

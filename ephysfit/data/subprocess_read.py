@@ -1,4 +1,4 @@
-"""Work on a suspicious file in a process of its own, so that a parser that crashes takes nobody with it."""
+"""Reading of suspicious files in a separate process, so that a crash of the parser does not end the session."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ephysfit.data.hdf5_probe import VARIABLE
 from ephysfit.errors import RecordingError
 
-#: seconds after which a parser hangs
+#: seconds after which a parser is taken to hang
 PATIENCE = 300.0
-#: run by another interpreter: a pickled call in, its pickled outcome out; parsers may print
+#: program of another interpreter: reads a pickled call, writes its pickled outcome; parsers may print
 CHILD = """
 import os, pickle, sys
 out = os.fdopen(os.dup(1), "wb")
@@ -31,22 +31,25 @@ out.write(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
 """
 
 
-def isolated(function: Callable[..., Any], *arguments: Any, patience: float = PATIENCE) -> Any:
-    """What a function returns when run in another process.
+Result = TypeVar("Result")
+
+
+def run_isolated(function: Callable[..., Result], *arguments: Any, patience: float = PATIENCE) -> Result:
+    """Run a function in another process and return its result.
 
     Parameters
     ----------
     function
-        Of a module, so that it pickles.
+        A function of a module, so that it can be pickled.
     *arguments
-        Of it.
+        Its arguments.
     patience
-        Seconds.
+        Time limit, s.
 
     Raises
     ------
     RecordingError
-        If the process crashes or does not end; errors that ephysfit raises on purpose come through as they are.
+        If the process crashes or does not end; errors that ephysfit raises on purpose are passed on unchanged.
     """
     call = pickle.dumps((function, arguments))
     try:
@@ -55,22 +58,23 @@ def isolated(function: Callable[..., Any], *arguments: Any, patience: float = PA
             env={**os.environ, VARIABLE: "0"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise RecordingError(f"{_named(arguments)}: the parser did not end within {patience:g} s") from None
+        raise RecordingError(f"{_format_arguments(arguments)}: the parser did not end within {patience:g} s") from None
     if done.returncode:
-        raise RecordingError(f"{_named(arguments)}: damaged: the parser crashed ({_how(done)})")
+        raise RecordingError(f"{_format_arguments(arguments)}: damaged: the parser crashed ({_describe_crash(done)})")
     ended, value = pickle.loads(done.stdout)
     if not ended:
         raise value
-    return value
+    result: Result = value
+    return result
 
 
-def _named(arguments: tuple[Any, ...]) -> str:
+def _format_arguments(arguments: tuple[Any, ...]) -> str:
     first = arguments[0] if arguments else "the file"
     return ", ".join(str(one) for one in first) if isinstance(first, list | tuple) else str(first)
 
 
-def _how(done: subprocess.CompletedProcess[bytes]) -> str:
-    if done.returncode < 0:
-        return signal.Signals(-done.returncode).name
-    last = done.stderr.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
-    return last[:200] or f"exit code {done.returncode}"
+def _describe_crash(outcome: subprocess.CompletedProcess[bytes]) -> str:
+    if outcome.returncode < 0:
+        return signal.Signals(-outcome.returncode).name
+    last = outcome.stderr.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
+    return last[:200] or f"exit code {outcome.returncode}"

@@ -1,10 +1,10 @@
-"""Which files of a folder are taken for recordings; a file that is named may end in anything."""
+"""Suffixes of the files in a folder that are taken for recordings; a file given by name may have any suffix."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-#: endings of recordings. Text that ends in ``.txt`` or ``.dat`` is as often no recording, so that it has to be named
+#: suffixes of recordings; ``.txt`` and ``.dat`` files are as often something else, so they have to be given by name
 SUFFIXES = (
     ".nwb", ".abf", ".csv", ".tsv", ".npz", ".mat", ".parquet", ".ibw", ".smr", ".smrx", ".wcp", ".axgd", ".axgx",
     ".nix", ".atf", ".edr", ".pxp",
@@ -23,7 +23,7 @@ def is_recording(path: Path) -> bool:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether a file says what a batch is to fit: a TOML file, or a CSV whose first line names a column "file"."""
+    """Whether a file lists what a batch is to fit: a TOML file, or a CSV whose first line names a column "file"."""
     if path.suffix.lower() == ".toml":
         return True
     if path.suffix.lower() != ".csv":

@@ -1,4 +1,4 @@
-"""One sweep: a stretch of recording with one current, in ms, mV and pA, checked when it is made."""
+"""One sweep: a stretch of recording with one current, in ms, mV and pA, checked on creation."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.arrays import Trace, Train
+from ephysfit.arrays import Array, Bool, Float64, Mask, Trace, Train
 from ephysfit.data import stimulus_kinds
 from ephysfit.data.rules import Removed
 from ephysfit.errors import RecordingError
 
 #: steps outside these are mistakes of many orders of magnitude, ms
 SHORTEST, LONGEST = 1e-6, 1e9
-#: a step stored with single precision is off by this part at most, and was meant with so many digits
+#: largest relative error of a step stored with single precision, and the digits with which it was meant
 SINGLE, SHORT_DIGITS = 5e-7, 4
 #: how far, in samples, a spike may lie outside its sweep by rounding
 SLACK = 1e-6
@@ -23,7 +23,7 @@ SLACK = 1e-6
 DOUBLED = 0.5
 
 
-def _vector(values: npt.ArrayLike, what: str, unit: str) -> Trace:
+def _convert_vector(values: npt.ArrayLike, what: str, unit: str) -> Trace:
     try:
         array: Trace = np.asarray(values, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
@@ -34,7 +34,7 @@ def _vector(values: npt.ArrayLike, what: str, unit: str) -> Trace:
 
 
 def check_step(dt: float, what: str = "sweep") -> float:
-    """The sampling step in ms as a float, if it can be one.
+    """Check a sampling step and return it as a float, ms.
 
     Raises
     ------
@@ -49,16 +49,16 @@ def check_step(dt: float, what: str = "sweep") -> float:
         raise RecordingError(f"{what}: dt = {step} ms; a sampling step is finite and above 0")
     if not SHORTEST <= step <= LONGEST:
         raise RecordingError(f"{what}: dt = {step:g} ms; no recording is sampled so; is the unit right?")
-    return as_meant(step)
+    return round_single_precision(step)
 
 
-def as_meant(step: float) -> float:
-    """A step that was stored with single precision as the short decimal that it was, of it or of its rate.
+def round_single_precision(step: float) -> float:
+    """Round a step that was stored with single precision to the short decimal that was meant.
 
     Examples
     --------
-    >>> as_meant(float(np.float32(0.1))), as_meant(0.0999999739), as_meant(1 / 3)
-    (0.1, 0.1, 0.3333333333333333)
+    >>> [round_single_precision(step) for step in (float(np.float32(0.1)), 0.0999999739, 1 / 3)]
+    [0.1, 0.1, 0.3333333333333333]
     """
     short = float(f"{step:.{SHORT_DIGITS}g}")
     return short if abs(short - step) <= SINGLE * step else step
@@ -79,24 +79,30 @@ class Sweep:
     spike_times
         Sorted times of the spikes, ms from the start of the sweep, not tied to the samples.
     name, stimulus
-        What the sweep and its stimulus are called in the file.
+        Names of the sweep and of its stimulus in the file.
     start
-        When the sweep began in its session, ms.
+        Start of the sweep in its session, ms.
     valid
         Intervals (start, stop), ms, that may be used; empty for the whole sweep.
     warnings
-        What a reader found odd.
+        Oddities found in loading.
     notes
-        What was done on the way in: stretches masked, voltage shifted.
+        Changes made in loading: stretches masked, voltage shifted.
     spike_source
-        ``"given"``, ``"detected"``, or ``"none"`` when nobody has looked for spikes yet.
+        ``"given"``, ``"detected"``, or ``"none"`` before spikes are detected.
     removed
-        What rules took away on the way in, counted (`ephysfit.data.rules`).
+        Counts of what the rules of loading removed (`ephysfit.data.rules`).
 
     Raises
     ------
     RecordingError
         If shapes differ, the current is not finite, or a spike lies outside the sweep.
+
+    Examples
+    --------
+    >>> sweep = Sweep(np.zeros(5000), 0.1, spike_times=np.array([120.5, 310.2]), name="sweep_0")
+    >>> sweep.duration, sweep.rate
+    (500.0, 4.0)
     """
 
     current: Trace
@@ -114,16 +120,19 @@ class Sweep:
 
     def __post_init__(self) -> None:
         what = f"sweep {self.name!r}" if self.name else "sweep"
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  (frozen: set once, here)
+
+        def put(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)  # frozen: set once, here
+
         put("dt", check_step(self.dt, what))
-        put("current", _check_current(_vector(self.current, f"{what}, current", "pA"), what))
+        put("current", _check_current(_convert_vector(self.current, f"{what}, current", "pA"), what))
         if self.voltage is not None:
-            put("voltage", _check_voltage(_vector(self.voltage, f"{what}, voltage", "mV"), self.current, what))
-        train = _check_train(_vector(self.spike_times, f"{what}, spike_times", "ms"), self.duration, what)
-        put("spike_times", train[_apart(train, self.dt)])
+            put("voltage", _check_voltage(_convert_vector(self.voltage, f"{what}, voltage", "mV"), self.current, what))
+        train = _check_train(_convert_vector(self.spike_times, f"{what}, spike_times", "ms"), self.duration, what)
+        put("spike_times", train[_find_distinct(train, self.dt)])
         if doubled := train.size - self.spike_times.size:
             put("removed", (*self.removed, Removed("doubled spikes", doubled, "spikes")))
-            put("warnings", (*self.warnings, _doubled(doubled, train, self.dt)))
+            put("warnings", (*self.warnings, _describe_doubled(doubled, train, self.dt)))
         put("valid", _check_valid(self.valid, self.duration, what))
 
     def __repr__(self) -> str:
@@ -148,40 +157,60 @@ class Sweep:
 
     @property
     def kind(self) -> str:
-        """Kind of the stimulus: by its name (``"long_square"``, ``"noise"`` ...; the table can be extended, see
-        `ephysfit.data.stimulus_kinds`), else by its waveform (``"none"``, ``"step"``, ``"ramp"``, ``"noise"``)."""
-        return stimulus_kinds.by_name(self.stimulus) or stimulus_kinds.by_waveform(self.current)
+        """Kind of the stimulus, by its name or else by its waveform.
+
+        By name it is ``"long_square"``, ``"noise"`` ... (`ephysfit.data.stimulus_kinds`; the table can be extended), by
+        waveform ``"none"``, ``"step"``, ``"ramp"`` or ``"noise"``.
+        """
+        return stimulus_kinds.find_kind_by_name(self.stimulus) or stimulus_kinds.find_kind_by_waveform(self.current)
 
     @property
     def valid_duration(self) -> float:
-        """Length of what may be used, ms."""
+        """Length of the valid intervals, ms."""
         return sum(stop - start for start, stop in self.valid) if self.valid else self.duration
 
     @property
     def rate(self) -> float:
-        """Mean rate of the valid spikes, Hz."""
+        """Mean firing rate in the valid intervals, Hz."""
         return 1e3 * len(self.valid_spikes) / self.valid_duration
 
     @property
     def valid_spikes(self) -> Train:
-        """The spikes inside `valid`, ms."""
+        """The spikes in the valid intervals, ms from the start of the sweep."""
         if not self.valid:
             return self.spike_times
         inside = [(self.spike_times >= start) & (self.spike_times < stop) for start, stop in self.valid]
         return self.spike_times[np.any(inside, axis=0)]
 
-    def mask(self) -> npt.NDArray[np.bool_]:
-        """Which samples may be used, shape (time,)."""
+    def mask(self) -> Bool[Mask, " time"]:
+        """Mark the valid samples, shape (time,)."""
         if not self.valid:
             return np.ones(self.steps, dtype=bool)
         mask = np.zeros(self.steps, dtype=bool)
         for start, stop in self.valid:
-            mask[_samples(start, self.dt) : _samples(stop, self.dt)] = True
+            mask[_count_samples(start, self.dt) : _count_samples(stop, self.dt)] = True
         return mask
 
     def cut(self, start: float, stop: float) -> Sweep:
-        """The part from `start` to `stop`, ms, rounded to samples; spikes and voltage follow."""
-        first, last = max(_samples(start, self.dt), 0), min(_samples(stop, self.dt), self.steps)
+        """Cut out a part of the sweep, with its spikes and voltage.
+
+        Parameters
+        ----------
+        start, stop
+            Window, ms from the start of the sweep, rounded to samples.
+
+        Raises
+        ------
+        RecordingError
+            If no sample, or no valid one, lies in it.
+
+        Examples
+        --------
+        >>> sweep = Sweep(np.zeros(5000), 0.1, spike_times=np.array([120.5, 310.2]))
+        >>> sweep.cut(300.0, 400.0).spike_times.round(1)
+        array([10.2])
+        """
+        first, last = max(_count_samples(start, self.dt), 0), min(_count_samples(stop, self.dt), self.steps)
         if last <= first:
             raise RecordingError(
                 f"sweep {self.name!r}: cut from {start:g} to {stop:g} ms leaves nothing; it lasts {self.duration:g} ms"
@@ -204,7 +233,7 @@ class Sweep:
         )
 
 
-def _samples(time: float, dt: float) -> int:
+def _count_samples(time: float, dt: float) -> int:
     return int(np.clip(np.rint(time / dt), -(2**62), 2**62))
 
 
@@ -243,12 +272,12 @@ def _check_train(train: Train, duration: float, what: str) -> Train:
     return np.sort(train)
 
 
-def _apart(train: Train, dt: float) -> npt.NDArray[np.bool_]:
-    """Which spikes are not another one over again."""
+def _find_distinct(train: Float64[Array, " spike"], dt: float) -> Bool[Mask, " spike"]:
+    """Mark the spikes that do not duplicate the one before."""
     return np.diff(train, prepend=-np.inf) >= min(dt, DOUBLED) * (1 - SLACK)
 
 
-def _doubled(count: int, train: Train, dt: float) -> str:
+def _describe_doubled(count: int, train: Train, dt: float) -> str:
     return (
         f"{count} of {train.size} spike times follow another within {min(dt, DOUBLED):g} ms, so that they are the same "
         "spike twice; each counts once"
@@ -256,7 +285,7 @@ def _doubled(count: int, train: Train, dt: float) -> str:
 
 
 def drop_missing(times: npt.ArrayLike) -> tuple[Train, tuple[Removed, ...]]:
-    """Spike times without missing ones, sorted, and how many were missing; NaN at the end only pads a train.
+    """Drop missing spike times and sort the others; also count the missing ones. NaN at the end only pads a train.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Text files of any program: which encoding they are in, and what they say."""
+"""Encodings of text files of any program: finding them, and decoding the text."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import codecs
 
 from ephysfit.errors import RecordingError
 
-#: byte order marks, longest first, and what they say
+#: byte order marks, longest first, and their encodings
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
-#: what Windows programs write in western Europe and America
+#: encoding that Windows programs use in western Europe and America
 WINDOWS = "cp1252"
-#: control characters that text does not hold; tab, line ends, form feed and the end mark of DOS it does
+#: control characters that do not occur in text, unlike tab, line ends, form feed and the end mark of DOS
 _CONTROL = {c for c in range(32) if c not in (9, 10, 11, 12, 13, 26)}
 #: part of the bytes of two-byte text that are zero on one side, where numbers and English are written
 _ZEROS = 0.8
 
 
 def is_text(head: bytes) -> bool:
-    """Whether the first bytes of a file are text in an encoding that `decoded` tells.
+    """Whether the first bytes of a file are text in an encoding that `decode_text` recognises.
 
     Examples
     --------
     >>> is_text(b"t,I"), is_text("t [µs]".encode("cp1252")), is_text("t,I".encode("utf-16")), is_text(bytes(40))
     (True, True, True, False)
     """
-    encoding, mark = _encoding(head)
+    encoding, mark = _find_encoding(head)
     if encoding.startswith("utf-16") or encoding.startswith("utf-32"):
         cut = len(head) - len(head) % 4
         text = head[len(mark) : cut].decode(encoding, "replace")
@@ -35,17 +35,18 @@ def is_text(head: bytes) -> bool:
     return bool(head) and not any(byte in _CONTROL for byte in head)
 
 
-def decoded(data: bytes, encoding: str | None = None) -> tuple[str, str]:
-    """The text of a file, and the encoding it is in.
+def decode_text(data: bytes, encoding: str | None = None) -> tuple[str, str]:
+    """Decode the text of a file; also return its encoding.
 
-    By its mark, else UTF-16 by its zeros, else UTF-8, else what Windows programs write (cp1252).
+    The encoding follows from the byte order mark; else it is UTF-16 if half of the bytes are zero, else UTF-8, and else
+    that of Windows programs (cp1252).
 
     Parameters
     ----------
     data
         The whole file.
     encoding
-        Where it is known.
+        The encoding, if it is known.
 
     Raises
     ------
@@ -54,21 +55,21 @@ def decoded(data: bytes, encoding: str | None = None) -> tuple[str, str]:
 
     Examples
     --------
-    >>> decoded("t [µs]".encode("cp1252")), decoded("t [µs]".encode("utf-16"))
+    >>> decode_text("t [µs]".encode("cp1252")), decode_text("t [µs]".encode("utf-16"))
     (('t [µs]', 'cp1252'), ('t [µs]', 'utf-16-le'))
     """
     if encoding is not None:
-        return _as(data, encoding)
-    found, mark = _encoding(data[:4096])
+        return _decode(data, encoding)
+    found, mark = _find_encoding(data[:4096])
     if found != "utf-8" or mark:
-        return _as(data[len(mark) :], found)
+        return _decode(data[len(mark) :], found)
     try:
         return data.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
-        return _as(data, WINDOWS)
+        return _decode(data, WINDOWS)
 
 
-def _as(data: bytes, encoding: str) -> tuple[str, str]:
+def _decode(data: bytes, encoding: str) -> tuple[str, str]:
     try:
         return data.decode(encoding).lstrip("\ufeff"), encoding
     except LookupError:
@@ -79,8 +80,8 @@ def _as(data: bytes, encoding: str) -> tuple[str, str]:
         ) from None
 
 
-def _encoding(head: bytes) -> tuple[str, bytes]:
-    """Encoding by the mark at the beginning or by zeros, and the mark."""
+def _find_encoding(head: bytes) -> tuple[str, bytes]:
+    """Find the encoding by the mark at the beginning or by zeros; also return the mark."""
     for mark, encoding in MARKS:
         if head.startswith(mark):
             return encoding, mark

@@ -1,4 +1,4 @@
-"""The numbers of a text table: every line is a row of numbers, accounted for, or refused with its number."""
+"""Reading the numbers of a text table: every line is a row of numbers, accounted for, or refused with its number."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.data.sniffing import MISSING, Layout, cells_of, is_comment, is_number, sniff
-from ephysfit.data.text_encoding import decoded
+from ephysfit.arrays import Array, Float64
+from ephysfit.data.sniffing import MISSING, Layout, find_layout, is_comment, is_number, split_line
+from ephysfit.data.text_encoding import decode_text
 from ephysfit.errors import RecordingError
 
-#: lines of words behind the numbers that are left out and said
+#: lines of words after the numbers that are left out and reported
 FOOTER = 20
 #: separators that are easier to name than to write on a shell
 WORDS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " ", "bar": "|"}
@@ -26,29 +27,39 @@ _KEY = re.compile(r"\s*\w+=")
 
 @dataclass(frozen=True)
 class TextTable:
-    """What a text table holds.
+    """The contents of a text table.
 
     Parameters
     ----------
     arrays
-        Name to numbers, shape (row,); a column of words is one text that says so.
-    said
-        How it was understood, in one line.
+        Name to numbers, shape (row,); a column of words becomes its first word.
+    summary
+        Description of the layout, in one line.
     notes
-        What was left out, in sentences.
+        Sentences on the lines that were left out.
     left_out
-        How many lines, or remarks behind rows, that is.
+        Number of lines, or remarks after rows, left out.
     """
 
     arrays: dict[str, npt.NDArray[Any]]
-    said: str
+    summary: str
     notes: tuple[str, ...] = ()
     left_out: int = 0
 
 
 @dataclass
 class Lines:
-    """The lines of a table sorted: rows of numbers by block, and what else there is."""
+    """The lines of a table, sorted.
+
+    Attributes
+    ----------
+    blocks : list of list of str
+        Rows of numbers, by block.
+    comments, remarks : int
+        Number of comment lines, and of remarks after rows.
+    footer : list of str
+        Lines of words after the numbers.
+    """
 
     blocks: list[list[str]] = field(default_factory=lambda: [[]])
     comments: int = 0
@@ -62,7 +73,7 @@ class Lines:
 
     @property
     def left_out(self) -> int:
-        """What is not read, counted."""
+        """Number of lines and remarks that are not read."""
         return self.comments + self.remarks + len(self.footer)
 
 
@@ -75,31 +86,31 @@ def read_text(
     decimal: str | None = None,
     encoding: str | None = None,
 ) -> TextTable:
-    """The columns of a text table.
+    """Read the columns of a text table.
 
     Parameters
     ----------
     path
         The file.
     skip
-        Lines at its beginning to pass over.
+        Number of lines to skip at its beginning.
     names, separator, decimal, encoding
-        Where they are known; otherwise they are told by the lines.
+        As given by the user; None infers them from the lines.
 
     Raises
     ------
     RecordingError
-        If there is no table, it can be read in two ways, or a line among the rows is none.
+        If there is no table, it can be read in two ways, or a line among the rows is not a row.
     """
     separator, decimal = _check_marks(separator, decimal)
-    text, encoding = decoded(path.read_bytes(), encoding)
+    text, encoding = decode_text(path.read_bytes(), encoding)
     lines = text.rstrip("\0\x1a").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     passed = _check_skip(skip, lines)
-    layout = sniff(["" if k < passed else line for k, line in enumerate(lines)] if passed else lines,
+    layout = find_layout(["" if k < passed else line for k, line in enumerate(lines)] if passed else lines,
                    separator, decimal, names, trust_first=skip is not None)  # fmt: skip
-    columns, sorted_ = _numbers(lines[layout.first :], layout)
-    arrays = _named(columns, layout, sorted_.rows)
-    notes = _notes(sorted_)
+    columns, sorted_ = _read_numbers(lines[layout.first :], layout)
+    arrays = _name_columns(columns, layout, sorted_.rows)
+    notes = _list_notes(sorted_)
     if len(sorted_.blocks) > 1:
         sizes = [len(block) for block in sorted_.blocks]
         arrays.setdefault("trial", np.repeat(np.arange(len(sizes)), sizes))
@@ -111,12 +122,12 @@ def read_text(
 
 
 def _check_marks(separator: str | None, decimal: str | None) -> tuple[str | None, str | None]:
-    """Separator and decimal mark as characters, if they can be ones."""
+    """Check a separator and a decimal mark, and return them as characters."""
     between = WORDS.get(separator or "", separator)
     if between is not None and (len(between) != 1 or between.isalnum()):
         raise RecordingError(f"separator={separator!r}: give one character, or one of {', '.join(WORDS)}")
     if decimal not in (None, ".", ","):
-        raise RecordingError(f"decimal={decimal!r}: '.' or ','")
+        raise RecordingError(f"decimal={decimal!r}: give '.' or ','")
     return between, decimal
 
 
@@ -128,32 +139,31 @@ def _check_skip(skip: int | None, lines: Sequence[str]) -> int:
     return skip
 
 
-def _numbers(lines: Sequence[str], layout: Layout) -> tuple[dict[int, npt.NDArray[Any]], Lines]:
-    """The numeric columns by position: parsed as a whole where all lines are rows, else line by line first."""
+def _read_numbers(lines: Sequence[str], layout: Layout) -> tuple[dict[int, Float64[Array, " row"]], Lines]:
+    """Read the numeric columns by position: as a whole if all lines are rows, else after sorting the lines."""
     full = [line for line in lines if line and not line.isspace()]
-    columns = _parsed(full, layout)
-    sorted_ = Lines([full]) if columns is not None and _regular(full, columns, layout) else None
+    columns = _parse_rows(full, layout)
+    sorted_ = Lines([full]) if columns is not None and _is_regular(full, columns, layout) else None
     if sorted_ is None:
-        sorted_ = _sorted(lines, layout)
-        columns = _parsed(sorted_.rows, layout)
+        sorted_ = _sort_lines(lines, layout)
+        columns = _parse_rows(sorted_.rows, layout)
     if columns is None:
         raise RecordingError("its rows cannot be read as numbers")
-    return {**columns, **_sparse(sorted_.rows, layout)}, sorted_
+    return {**columns, **_read_sparse_columns(sorted_.rows, layout)}, sorted_
 
 
-def _sparse(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]]:
-    """Columns that looked empty where the lines were sampled, and hold numbers elsewhere: a few spike times beside
-    many samples."""
-    found: dict[int, npt.NDArray[Any]] = {}
+def _read_sparse_columns(rows: list[str], layout: Layout) -> dict[int, Float64[Array, " row"]]:
+    """Read columns that are empty in the lines examined, but hold numbers elsewhere, such as a few spike times."""
+    found: dict[int, Float64[Array, " row"]] = {}
     for j in layout.empty:
-        columns = _parsed(rows, replace(layout, numeric=(j,)))
+        columns = _parse_rows(rows, replace(layout, numeric=(j,)))
         if columns is not None and not np.isnan(columns[j]).all():
             found |= columns
     return found
 
 
-def _parsed(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]] | None:
-    """The numeric columns; None where a cell is no number."""
+def _parse_rows(rows: list[str], layout: Layout) -> dict[int, Float64[Array, " row"]] | None:
+    """Parse the numeric columns; None if a cell is not a number."""
     import pandas as pd  # a third of a second, and only for text
 
     try:
@@ -168,9 +178,8 @@ def _parsed(rows: list[str], layout: Layout) -> dict[int, npt.NDArray[Any]] | No
     return {j: frame[j].to_numpy() for j in layout.numeric} if len(frame) == len(rows) else None
 
 
-def _regular(rows: list[str], columns: dict[int, npt.NDArray[Any]], layout: Layout) -> bool:
-    """Whether every row has all its cells, and a number in one; where a column holds words, lines of words pass for
-    rows."""
+def _is_regular(rows: list[str], columns: dict[int, Float64[Array, " row"]], layout: Layout) -> bool:
+    """Whether every row has all its cells and at least one number; False for tables with columns of words."""
     if {*layout.numeric, *layout.empty} != {*range(layout.columns)}:
         return False
     known = ~np.isnan(columns[layout.numeric[0]])
@@ -184,8 +193,8 @@ def _regular(rows: list[str], columns: dict[int, npt.NDArray[Any]], layout: Layo
     return all(row.count(layout.separator) == wanted for row in rows)
 
 
-def _sorted(lines: Sequence[str], layout: Layout) -> Lines:
-    """Every line as a row, a comment, a heading of the next block, or words behind the numbers; else refused."""
+def _sort_lines(lines: Sequence[str], layout: Layout) -> Lines:
+    """Sort the lines into rows, comments, headings of blocks and words after the numbers; others are refused."""
     out = Lines()
     odd: list[tuple[int, str, list[str]]] = []
     for k, line in enumerate(lines, layout.first + 1):
@@ -194,7 +203,7 @@ def _sorted(lines: Sequence[str], layout: Layout) -> Lines:
         if is_comment(line):
             out.comments += 1
             continue
-        cells = cells_of(line, layout.separator)
+        cells = split_line(line, layout.separator)
         if len(cells) == layout.columns + 1 and cells[-1].startswith("#"):
             line, cells = line[: line.rindex(layout.separator)], cells[:-1]
             out.remarks += 1
@@ -207,32 +216,32 @@ def _sorted(lines: Sequence[str], layout: Layout) -> Lines:
             odd = []
         out.blocks[-1].append(line)
     if odd and (len(odd) > FOOTER or any(_looks_like_row(cells, layout) for *_, cells in odd)):
-        _refuse(odd, layout)
+        _refuse_lines(odd, layout)
     out.footer = [line.strip() for _, line, _ in odd]
     return out
 
 
 def _check_block(odd: list[tuple[int, str, list[str]]], layout: Layout) -> None:
-    """Raise where lines between rows are not a heading like the first one."""
+    """Raise an error if lines between rows are not a heading like the first one."""
     lines = [line.strip() for _, line, _ in odd]
     headed = layout.heading.lines and all(any(line.startswith(h) for line in lines) for h in layout.heading.lines)
     broken = [one for one in odd if layout.separator != " " and _looks_like_row(one[2], layout)]
     if not headed or (broken and not all(_KEY.match(line) for _, line, _ in broken)):
-        _refuse(odd, layout)
+        _refuse_lines(odd, layout)
 
 
 def _looks_like_row(cells: Sequence[str], layout: Layout) -> bool:
-    """Whether a line that is no row begins with a number, as a damaged row does."""
+    """Whether a line that is not a row begins with a number, as a damaged row does."""
     return bool(cells) and re.match(r"[-+]?[.,]?\d", cells[0]) is not None
 
 
-def _refuse(odd: list[tuple[int, str, list[str]]], layout: Layout) -> None:
+def _refuse_lines(odd: list[tuple[int, str, list[str]]], layout: Layout) -> None:
     k, line, cells = odd[0]
     more = f"; {len(odd) - 1} more such lines follow" if len(odd) > 1 else ""
     if len(cells) != layout.columns:
         why = f"has {len(cells)} cell{'s' * (len(cells) != 1)} where the rows above have {layout.columns}"
     else:
-        j = next((j for j in layout.numeric if not layout.is_row(_only(cells, j, layout))), 0)
+        j = next((j for j in layout.numeric if not layout.is_row(_replace_other_cells(cells, j, layout))), 0)
         why = f"holds {cells[j][:40]!r} where the rows above have a number"
         if re.fullmatch(r"[-+]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?", cells[j]):
             why += " (separators of thousands are not read: save it without them)"
@@ -241,20 +250,22 @@ def _refuse(odd: list[tuple[int, str, list[str]]], layout: Layout) -> None:
     )
 
 
-def _only(cells: Sequence[str], j: int, layout: Layout) -> list[str]:
-    """The cells of a line with numbers in place of all but one."""
+def _replace_other_cells(cells: Sequence[str], j: int, layout: Layout) -> list[str]:
+    """Replace all cells of a line but one by numbers."""
     return [cell if k == j else "0" for k, cell in enumerate(cells)] if cells[j] not in MISSING else ["0"] * len(cells)
 
 
-def _named(columns: dict[int, npt.NDArray[Any]], layout: Layout, rows: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-    """Columns by name, or by position where they have none; nameless empty ones at the end are separators only."""
+def _name_columns(
+    columns: dict[int, Float64[Array, " row"]], layout: Layout, rows: Sequence[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Name the columns, by position if they have no name; nameless empty columns at the end are dropped."""
     names = list(layout.heading.names or map(str, range(layout.columns)))
     nameless = [not layout.heading.names or not name for name in names]
-    while names and nameless[len(names) - 1] and _empty(columns, len(names) - 1, layout, rows):
+    while names and nameless[len(names) - 1] and _is_empty(columns, len(names) - 1, layout, rows):
         names.pop()
     arrays: dict[str, npt.NDArray[Any]] = {}
     for j, name in enumerate(names):
-        values = columns[j] if j in columns else np.array([_words(j, layout, rows)], dtype=object)
+        values = columns[j] if j in columns else np.array([_find_first_word(j, layout, rows)], dtype=object)
         stem = re.sub(r" #\d+$", "", name)
         if name != stem and stem in arrays and np.array_equal(arrays[stem], values, equal_nan=True):
             name = f"column {j}, equal to an earlier one"  # the time of each trace, as Patchmaster writes it
@@ -262,34 +273,34 @@ def _named(columns: dict[int, npt.NDArray[Any]], layout: Layout, rows: Sequence[
     return arrays
 
 
-def _empty(columns: dict[int, npt.NDArray[Any]], j: int, layout: Layout, rows: Sequence[str]) -> bool:
+def _is_empty(columns: dict[int, Float64[Array, " row"]], j: int, layout: Layout, rows: Sequence[str]) -> bool:
     if j in columns:
         return bool(np.isnan(columns[j]).all())
-    return all(cells_of(row, layout.separator)[j] in MISSING for row in rows)
+    return all(split_line(row, layout.separator)[j] in MISSING for row in rows)
 
 
-def _words(j: int, layout: Layout, rows: Sequence[str]) -> str:
-    """The first word of a column that holds words."""
+def _find_first_word(j: int, layout: Layout, rows: Sequence[str]) -> str:
+    """Find the first word in a column of words."""
     for row in rows:
-        cell = cells_of(row, layout.separator)[j]
+        cell = split_line(row, layout.separator)[j]
         if cell not in MISSING and not is_number(cell, layout.decimal):
             return f"{cell[:40]!r}"
     return "it is empty"
 
 
-def _notes(sorted_: Lines) -> list[str]:
+def _list_notes(sorted_: Lines) -> list[str]:
     notes = []
     if sorted_.comments:
-        notes.append(f"{_counted(sorted_.comments, 'comment line')} among the numbers left out")
+        notes.append(f"{_format_count(sorted_.comments, 'comment line')} among the numbers left out")
     if sorted_.remarks:
-        notes.append(f"{_counted(sorted_.remarks, 'remark')} behind rows left out")
+        notes.append(f"{_format_count(sorted_.remarks, 'remark')} behind rows left out")
     if sorted_.footer:
         shown = sorted_.footer[0][:40]
         notes.append(
-            f"{_counted(len(sorted_.footer), 'line')} of words behind the numbers left out, the first {shown!r}"
+            f"{_format_count(len(sorted_.footer), 'line')} of words behind the numbers left out, the first {shown!r}"
         )
     return notes
 
 
-def _counted(count: int, what: str) -> str:
+def _format_count(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"

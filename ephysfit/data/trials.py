@@ -1,4 +1,4 @@
-"""Trials: recordings on one grid as tensors, axes always `cell trial time`. The one crossing from NumPy to torch."""
+"""Trials: recordings on one grid as tensors, with axes always `cell trial time`; here NumPy arrays become tensors."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
-from ephysfit.arrays import Trace, Train
+from ephysfit.arrays import Bool, Float64, Mask, Trace, Train
 from ephysfit.data.recording import Recording, Sweep, check_step
 from ephysfit.errors import RecordingError
 
@@ -51,10 +51,10 @@ class Trials:
     ([[[0.5, 2.5, 4.5]]], [[[0, 1, 0]]])
     """
 
-    current: Tensor
-    spikes: Tensor
-    valid: Tensor
-    voltage: Tensor | None
+    current: Float64[Tensor, "cell trial time"]
+    spikes: Bool[Tensor, "cell trial time"]
+    valid: Bool[Tensor, "cell trial time"]
+    voltage: Float64[Tensor, "cell trial time"] | None
     dt: float
     spike_times: tuple[tuple[Train, ...], ...]
     names: tuple[str, ...] = ()
@@ -68,25 +68,25 @@ class Trials:
         recordings
             One cell or several; sweeps become trials, shorter ones and missing trials are padded.
         dt
-            Step, ms: an integer multiple of every recorded step. None: the recorded step, which must then be one.
+            Step, ms: an integer multiple of every recorded step. None: the recorded step, which all must then share.
 
         Raises
         ------
         RecordingError
-            If `dt` is no multiple of a recorded step, or the recorded steps differ and none is given.
+            If `dt` is not a multiple of a recorded step, or the recorded steps differ and none is given.
         """
         cells = (recordings,) if isinstance(recordings, Recording) else tuple(recordings)
         if not cells:
             raise RecordingError("no recordings; give at least one")
-        step = _common_step(cells) if dt is None else check_step(dt, "Trials")
+        step = _find_common_step(cells) if dt is None else check_step(dt, "Trials")
         grids = [[_Grid.of(sweep, step) for sweep in cell.sweeps] for cell in cells]
         shape = len(cells), max(map(len, grids)), max(len(g.current) for row in grids for g in row)
         has_voltage = any(g.voltage is not None for row in grids for g in row)
         return cls(
-            current=_stacked(shape, [[g.current for g in row] for row in grids], 0.0),
-            spikes=_stacked(shape, [[g.spikes for g in row] for row in grids], False),
-            valid=_stacked(shape, [[g.valid for g in row] for row in grids], False),
-            voltage=_stacked(shape, [[g.voltage for g in row] for row in grids], np.nan) if has_voltage else None,
+            current=_stack_padded(shape, [[g.current for g in row] for row in grids], 0.0),
+            spikes=_stack_padded(shape, [[g.spikes for g in row] for row in grids], False),
+            valid=_stack_padded(shape, [[g.valid for g in row] for row in grids], False),
+            voltage=_stack_padded(shape, [[g.voltage for g in row] for row in grids], np.nan) if has_voltage else None,
             dt=step,
             spike_times=tuple(tuple(sweep.spike_times for sweep in cell.sweeps) for cell in cells),
             names=tuple(cell.cell for cell in cells),
@@ -94,17 +94,17 @@ class Trials:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(cell, trial, time)."""
+        """Number of cells, trials and time steps."""
         cells, trials, steps = self.current.shape
         return cells, trials, steps
 
     def to(self, device: torch.device | str) -> Trials:
-        """The same trials with their tensors on another device."""
+        """Move the tensors to another device."""
         moved = {name: getattr(self, name).to(device) for name in ("current", "spikes", "valid")}
         return replace(self, voltage=None if self.voltage is None else self.voltage.to(device), **moved)
 
 
-def _common_step(cells: Sequence[Recording]) -> float:
+def _find_common_step(cells: Sequence[Recording]) -> float:
     steps = sorted({round(sweep.dt, 9) for cell in cells for sweep in cell.sweeps})
     if len(steps) > 1:
         raise RecordingError(
@@ -118,28 +118,29 @@ class _Grid:
     """One sweep in steps of `dt`."""
 
     current: Trace
-    spikes: npt.NDArray[np.bool_]
-    valid: npt.NDArray[np.bool_]
+    spikes: Bool[Mask, " time"]
+    valid: Bool[Mask, " time"]
     voltage: Trace | None
 
     @classmethod
     def of(cls, sweep: Sweep, dt: float) -> _Grid:
-        k = _ratio(sweep, dt)
+        """Put a sweep on the grid."""
+        k = _find_ratio(sweep, dt)
         n = sweep.steps // k
         if not n:
             raise RecordingError(
                 f"sweep {sweep.name!r} lasts {sweep.duration:g} ms: shorter than one step of {dt:g} ms"
             )
-        voltage = None if sweep.voltage is None else _mean(sweep.voltage, n, k)
+        voltage = None if sweep.voltage is None else _average_blocks(sweep.voltage, n, k)
         return cls(
-            _mean(sweep.current, n, k),
-            _raster(sweep.spike_times, n, dt),
-            np.logical_and.reduce(_blocks(sweep.mask(), n, k), axis=1),
+            _average_blocks(sweep.current, n, k),
+            _make_raster(sweep.spike_times, n, dt),
+            np.logical_and.reduce(sweep.mask()[: n * k].reshape(n, k), axis=1),
             voltage,
         )
 
 
-def _ratio(sweep: Sweep, dt: float) -> int:
+def _find_ratio(sweep: Sweep, dt: float) -> int:
     ratio = dt / sweep.dt
     k = round(ratio)
     if k < 1 or abs(ratio - k) > MULTIPLE * k:
@@ -150,23 +151,24 @@ def _ratio(sweep: Sweep, dt: float) -> int:
     return k
 
 
-def _blocks(samples: npt.NDArray, n: int, k: int) -> npt.NDArray:
-    return samples[: n * k].reshape(n, k)
+def _average_blocks(samples: Trace, n: int, k: int) -> Trace:
+    means: Trace = samples[: n * k].reshape(n, k).mean(axis=1)
+    return samples[:n] if k == 1 else means
 
 
-def _mean(samples: Trace, n: int, k: int) -> Trace:
-    return samples[:n] if k == 1 else _blocks(samples, n, k).mean(axis=1)
-
-
-def _raster(train: Train, n: int, dt: float) -> npt.NDArray[np.bool_]:
+def _make_raster(train: Train, n: int, dt: float) -> Bool[Mask, " time"]:
     raster = np.zeros(n, dtype=bool)
     steps = np.floor(train / dt + ROUNDING).astype(np.int64)
     raster[steps[(steps >= 0) & (steps < n)]] = True
     return raster
 
 
-def _stacked(shape: tuple[int, int, int], rows: list[list], fill: float | bool) -> Tensor:
-    """Arrays of all cells and trials in one tensor, padded with `fill`."""
+#: samples of each trial of each cell; None where a trial has none
+Rows = Sequence[Sequence[Trace | Bool[Mask, " _"] | None]]
+
+
+def _stack_padded(shape: tuple[int, int, int], rows: Rows, fill: float | bool) -> Shaped[Tensor, "cell trial time"]:
+    """Stack the arrays of all cells and trials in one tensor, padded with `fill`."""
     array = np.full(shape, fill)
     for cell, row in enumerate(rows):
         for trial, samples in enumerate(row):

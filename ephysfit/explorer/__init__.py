@@ -1,1 +1,1 @@
-"""The interactive page: recording and model side by side, parameters on sliders. `ephysfit.explore` opens it."""
+"""The explorer: an interactive page of recording and model, with sliders for the parameters (`ephysfit.explore`)."""

@@ -1,4 +1,4 @@
-"""A fit that runs beside the page: started, watched, stopped."""
+"""Run a fit in a process beside the page."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ from typing import Any
 
 from ephysfit.data.recording import Recording
 
-#: told every line of the worker: stage and fraction, loss and values, at last the fit or an error
+#: called with every line of the worker: stage and fraction, loss and values, finally the fit or an error
 Listener = Callable[[Mapping[str, Any]], None]
 
 
 class Background:
-    """One fit in a process of its own.
+    """One fit in a separate process.
 
     Parameters
     ----------
     recording : Recording
         Training data.
     model : str
+        "auto" or the name of a model.
     dt : float, ms
+        Step of the fit.
     listener : callable
         Called from a thread with every line; the last one holds "fit" or "error".
+    seed : int
+        Random seed of the fit.
     """
 
     def __init__(self, recording: Recording, model: str, dt: float, listener: Listener, seed: int = 0) -> None:
-        self.listener, self.stopped = listener, False
+        self.listener, self.stopped, self.error_output = listener, False, b""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ephysfit.explorer.fit_worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -41,10 +45,11 @@ class Background:
 
     @property
     def running(self) -> bool:
+        """Whether the process is still running."""
         return self.process.poll() is None
 
     def stop(self) -> None:
-        """End the fit; the listener hears that it was stopped."""
+        """Stop the fit; the listener is called with the error "stopped"."""
         self.stopped = True
         self.process.terminate()
 
@@ -63,16 +68,15 @@ class Background:
                 ended = ended or "fit" in line or "error" in line
                 self.listener(line)
         except BrokenPipeError:
-            pass  # it died before it read its job; told below
+            pass  # the process ended before it read its job; reported below
         process.wait()
         drain.join()
         if not ended:
-            said = self.said.decode(errors="replace").strip().splitlines()
-            why = "stopped" if self.stopped else f"the fit ended by itself ({said[-1] if said else process.returncode})"
+            lines = self.error_output.decode(errors="replace").strip().splitlines()
+            detail = lines[-1] if lines else process.returncode
+            why = "stopped" if self.stopped else f"the fit ended by itself ({detail})"
             self.listener({"error": why})
-
-    said = b""
 
     def _drain(self) -> None:
         assert self.process.stderr
-        self.said = self.process.stderr.read()[-4000:]
+        self.error_output = self.process.stderr.read()[-4000:]

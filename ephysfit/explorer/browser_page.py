@@ -1,4 +1,4 @@
-"""The page: widgets of a session, and what moves when one of them does."""
+"""The page: the widgets of a session, and their callbacks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ephysfit.errors import EphysfitError
 from ephysfit.explorer import comparison
 from ephysfit.explorer.background import Background
 from ephysfit.explorer.session import Session
-from ephysfit.explorer.sliders import groups
+from ephysfit.explorer.sliders import describe_sliders
 from ephysfit.explorer.traces import Convergence, Traces
-from ephysfit.explorer.widgets import Knobs, text
+from ephysfit.explorer.widgets import ParameterSliders, read_template
 from ephysfit.neuron.declare import scalar_values
 
-#: kept models drawn in the raster
+#: most models kept for comparison in the raster
 DRAWN = 3
-FIELDS, PARTS = [text("fields.css")], [text("parts.css")]
+FIELDS, PARTS = [read_template("fields.css")], [read_template("parts.css")]
 START = -1
 
 
@@ -45,10 +45,10 @@ class Page:
     # widgets
 
     def _make_fields(self) -> None:
-        names = {cell.name: k for k, cell in enumerate(self.session.shelf.cells)}
+        names = {cell.name: k for k, cell in enumerate(self.session.library.cells)}
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": FIELDS, "margin": (3, 0)}
         self.cell = pn.widgets.Select(label="Cell", options=names, value=0, **wide)
-        self.scene = pn.widgets.Select(label="Stimulus", options={}, **wide)
+        self.stimulus_choice = pn.widgets.Select(label="Stimulus", options={}, **wide)
         self.shown = pn.widgets.Select(label="Parameters from", options={}, **wide)
         self.model = pn.widgets.Select(label="Model", options=list(self.session.models), **wide)
         small: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": FIELDS, "margin": (4, 3)}
@@ -59,7 +59,7 @@ class Page:
         self.save = pn.widgets.FileDownload(
             callback=self._file, filename="fit.json", label="Save", color="default", **small
         )
-        for widget, act in ((self.cell, self._open_cell), (self.scene, self._open_scene),
+        for widget, act in ((self.cell, self._open_cell), (self.stimulus_choice, self._open_stimulus),
                             (self.model, self._open_model), (self.shown, self._open_shown)):  # fmt: skip
             widget.param.watch(self._changed(act), "value")
         for button, press in ((self.fit, self._fit), (self.auto, self._fit_auto), (self.stop, self._stop),
@@ -68,49 +68,49 @@ class Page:
 
     def _make_panes(self) -> None:
         part: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": PARTS, "margin": (3, 0)}
-        self.knobs = Knobs(self._turned, sizing_mode="stretch_width", margin=(4, 0))
-        self.say = pn.pane.HTML("", **part)
+        self.sliders = ParameterSliders(self._sliders_moved, sizing_mode="stretch_width", margin=(4, 0))
+        self.message = pn.pane.HTML("", **part)
         self.tiles = pn.pane.HTML("", **part)
         self.compared = pn.pane.HTML("", visible=False, **part)
         self.progress = pn.pane.HTML("", visible=False, **part)
         stretch: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": (6, 0)}
         self.view = pn.pane.Bokeh(self.traces.layout(), **stretch)
         self.curve = pn.Column(pn.pane.Bokeh(self.convergence.plot, **stretch), visible=False, **stretch)
-        fits = self.session.shelf.fits
-        self.run = comparison.run_table(fits, self._jump) if len(fits) > 1 else None
+        fits = self.session.library.fits
+        self.run = comparison.make_run_table(fits, self._jump) if len(fits) > 1 else None
 
     def side(self) -> Any:
-        """The column of controls."""
+        """Return the column of controls."""
         row = partial(pn.Row, sizing_mode="stretch_width", margin=0)
         return pn.Column(
-            self.cell, self.scene, self.model, self.shown, row(self.fit, self.auto, self.stop), self.progress,
-            row(self.keep, self.save), self.knobs, sizing_mode="stretch_width", margin=0,
+            self.cell, self.stimulus_choice, self.model, self.shown, row(self.fit, self.auto, self.stop), self.progress,
+            row(self.keep, self.save), self.sliders, sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
 
     def main(self) -> Any:
-        """The column of what there is to see."""
-        parts = [self.run, self.say, self.tiles, self.view, self.curve, self.compared]
+        """Return the column of plots and scores."""
+        parts = [self.run, self.message, self.tiles, self.view, self.curve, self.compared]
         return pn.Column(*(p for p in parts if p is not None), sizing_mode="stretch_width", margin=0)
 
     def template(self) -> Any:
-        """The whole page."""
-        page = pn.Template(text("page.html.j2"))
+        """Return the whole page."""
+        page = pn.Template(read_template("page.html.j2"))
         page.add_panel("side", self.side())
         page.add_panel("main", self.main())
-        page.add_variable("colours", text("colours.css"))
+        page.add_variable("colours", read_template("colours.css"))
         page.add_variable("source", self.source)
         return page
 
-    # what happens
+    # callbacks
 
     def _guarded(self, act: Callable[..., None]) -> Callable[..., None]:
-        """The act, with an error that ephysfit raises on purpose told on the page."""
+        """Wrap a callback so that an `EphysfitError` is shown on the page."""
 
         def run(*arguments: Any) -> None:
             try:
                 act(*arguments)
             except EphysfitError as error:
-                self._tell(escape(str(error)), bad=True)
+                self._show_message(escape(str(error)), bad=True)
 
         return run
 
@@ -124,11 +124,11 @@ class Page:
     def _pressed(self, press: Callable[[], None], _: Any) -> None:
         self._guarded(press)()
 
-    def _tell(self, html: str, bad: bool = False) -> None:
-        self.say.object = f'<p class="say now{" bad" if bad else ""}">{html}</p>'
+    def _show_message(self, html: str, bad: bool = False) -> None:
+        self.message.object = f'<p class="message now{" bad" if bad else ""}">{html}</p>'
 
     def _set(self, widget: Any, **values: Any) -> None:
-        """Set a widget from here, without the act that a user's choice has."""
+        """Set a widget without triggering its callback."""
         self.quiet = True
         try:
             widget.param.update(**values)
@@ -141,33 +141,33 @@ class Page:
             self.session.choose_cell(index)
         finally:
             self._set(self.cell, value=index)
-        self._list_scenes(0)
-        self._new_neuron()
-        self._new_scene()
+        self._list_stimuli(0)
+        self._set_sliders()
+        self._show_new_stimulus()
 
-    def _list_scenes(self, value: int) -> None:
+    def _list_stimuli(self, value: int) -> None:
         session = self.session
-        labels = [f"{s.name} · {session.role(s)}".rstrip(" ·") for s in session.scenes]
+        labels = [f"{s.name} · {session.role(s)}".rstrip(" ·") for s in session.stimuli]
         unique = {label if labels.count(label) == 1 else f"{label} ({k})": k for k, label in enumerate(labels)}
-        self._set(self.scene, options=unique, value=value)
+        self._set(self.stimulus_choice, options=unique, value=value)
 
-    def _open_scene(self, index: int) -> None:
-        self.session.choose_scene(index)
-        self._new_scene()
+    def _open_stimulus(self, index: int) -> None:
+        self.session.choose_stimulus(index)
+        self._show_new_stimulus()
 
     def _open_model(self, name: str) -> None:
         self.session.choose_model(name)
-        self._new_neuron()
+        self._set_sliders()
         self._show()
 
     def _open_shown(self, index: int) -> None:
         if index != START:
             self.session.choose_shown(index)
-            self._new_neuron()
+            self._set_sliders()
             self._show()
 
-    def _new_neuron(self) -> None:
-        """Sliders for what the session holds now."""
+    def _set_sliders(self) -> None:
+        """Set sliders and lists to the current neuron of the session."""
         session = self.session
         options = {s.label: k for k, s in enumerate(session.shown)}
         at = next((k for k, s in enumerate(session.shown) if s is session.now), START)
@@ -176,41 +176,45 @@ class Page:
         self._set(self.shown, options=options, value=at)
         self._set(self.model, value=type(session.now.neuron).__name__)
         self.fit.label = f"Fit {type(session.now.neuron).__name__}"
-        self.knobs.spec = groups(session.now.neuron)
+        self.sliders.spec = describe_sliders(session.now.neuron)
 
-    def _new_scene(self) -> None:
-        assert self.session.scene is not None
-        self.traces.stage(self.session.scene)
+    def _show_new_stimulus(self) -> None:
+        assert self.session.stimulus is not None
+        self.traces.show_stimulus(self.session.stimulus)
         self._show()
-        self.knobs.repaint += 1
+        self.sliders.repaint += 1
 
-    def _turned(self, changes: Mapping[str, float]) -> None:
-        """A slider moved."""
-        self.session.turn(changes)
+    def _sliders_moved(self, changes: Mapping[str, float]) -> None:
+        """Change parameters after a slider has moved."""
+        self.session.change_parameters(changes)
         if START not in self.shown.options.values():
             self._set(self.shown, options={self.session.now.label: START, **self.shown.options}, value=START)
         self._guarded(self._show)()
 
     def _show(self) -> None:
-        """Run what is on the sliders and show it."""
+        """Run the neuron on the sliders and show its response."""
         session = self.session
-        take = session.take()
-        assert session.scene is not None
-        kept = {k.label: session.take(k, runs=0).train for k in session.kept[-DRAWN:] if k is not session.now}
+        response = session.compute_response()
+        assert session.stimulus is not None
+        compared = {
+            k.label: session.compute_response(k, runs=0).train
+            for k in session.compared[-DRAWN:]
+            if k is not session.now
+        }
         with pn.io.hold():  # one message for all that changed, so that the browser paints once
-            self.traces.show(session.scene, take, kept)
-            self.tiles.object = comparison.tiles(take.numbers)
-            self._tell(comparison.sentence(session))
+            self.traces.show_response(session.stimulus, response, compared)
+            self.tiles.object = comparison.render_tiles(response.numbers)
+            self._show_message(comparison.describe_session(session))
 
     def _span_moved(self, attr: str, old: Any, new: Any) -> None:
-        """Zoomed or moved: draw what is visible with all its points, once after the last of the moves."""
+        """Redraw the visible stretch at full resolution, once after a series of zooms or moves."""
         if self.span_due or self.document is None:
             return
         self.span_due = True
 
         def fill() -> None:
             self.span_due = False
-            self.traces.zoomed()
+            self.traces.redraw()
 
         self.document.add_timeout_callback(fill, 60)
 
@@ -219,14 +223,14 @@ class Page:
     def _keep(self) -> None:
         self.session.keep()
         self._compare()
-        self._new_neuron()
+        self._set_sliders()
         self._show()
-        self.knobs.repaint += 1
+        self.sliders.repaint += 1
 
     def _compare(self) -> None:
         session = self.session
-        rows = [(k.label, k.neuron, session.take(k).numbers) for k in session.kept]
-        self.compared.object = comparison.comparison(rows, session.scene.name if session.scene else "")
+        rows = [(k.label, k.neuron, session.compute_response(k).numbers) for k in session.compared]
+        self.compared.object = comparison.render_comparison(rows, session.stimulus.name if session.stimulus else "")
         self.compared.visible = bool(rows)
 
     def _file(self) -> io.StringIO:
@@ -235,14 +239,14 @@ class Page:
         return io.StringIO(json.dumps(fit.to_dict(), indent=1, allow_nan=False) + "\n")
 
     def _jump(self, cell: int, saved: Any) -> None:
-        """A row of the run's table was chosen."""
+        """Open the cell of a chosen row of the table."""
         self._guarded(self._open_fit)(cell, saved)
 
     def _open_fit(self, cell: int, saved: Any) -> None:
         self._open_cell(cell)
         at = next((k for k, s in enumerate(self.session.shown) if s.saved is saved), None)
         if at is None:
-            self.session.shelf.open(saved)  # says why there is none
+            self.session.library.open(saved)  # raises the reason why there is no fit
         else:
             self._open_shown(at)
 
@@ -255,18 +259,18 @@ class Page:
 
     def _start(self, model: str) -> None:
         self._stop()
-        training, scene = self.session.training, self.session.scene
+        training, stimulus = self.session.training, self.session.stimulus
         self.convergence.clear()
         self.curve.visible = self.progress.visible = self.stop.visible = True
-        self.progress.object = comparison.progress("starting", 0.0)
+        self.progress.object = comparison.render_progress("starting", 0.0)
         document = self.document
 
         def heard(line: Mapping[str, Any]) -> None:
             if document is not None:
                 document.add_next_tick_callback(partial(self._guarded(self._line), job, line))
 
-        job = self.job = Background(training, model, scene.dt if scene else 0.5, heard)
-        self.knobs.repaint += 1
+        job = self.job = Background(training, model, stimulus.dt if stimulus else 0.5, heard)
+        self.sliders.repaint += 1
 
     def _stop(self) -> None:
         if self.job is not None and self.job.running:
@@ -275,29 +279,29 @@ class Page:
         self.stop.visible = self.progress.visible = False
 
     def _line(self, job: Background, line: Mapping[str, Any]) -> None:
-        """A line of the worker."""
+        """Handle a line of the worker."""
         if job is not self.job:
             return
         if "error" in line:
             self._stop()
-            self._tell(f"the fit could not be made: {escape(str(line['error']))}", bad=True)
+            self._show_message(f"the fit could not be made: {escape(str(line['error']))}", bad=True)
         elif "fit" in line:
             self._stop()
-            self.session.fitted(line["fit"])
-            self._list_scenes(self.scene.value or 0)
+            self.session.add_fit(line["fit"])
+            self._list_stimuli(self.stimulus_choice.value or 0)
             self.session.keep()
-            self._new_neuron()
+            self._set_sliders()
             self._show()
             self._compare()
         elif "loss" in line:
             self._step(line)
         else:
-            self.progress.object = comparison.progress(line["stage"], line["fraction"])
+            self.progress.object = comparison.render_progress(line["stage"], line["fraction"])
 
     def _step(self, line: Mapping[str, Any]) -> None:
-        """Where the fit stands: a point of its curve, and its neuron on the sliders and in the plots."""
+        """Show a step of the fit: a point of its curve, and its neuron on the sliders and in the plots."""
         best = line["loss"] is not None and self.convergence.add(line["stage"], line["loss"])
         if best and line.get("model") == type(self.session.now.neuron).__name__ and line.get("values"):
-            self.session.turn(line["values"])
-            self.knobs.values = scalar_values(self.session.now.neuron)
+            self.session.change_parameters(line["values"])
+            self.sliders.values = scalar_values(self.session.now.neuron)
             self._show()

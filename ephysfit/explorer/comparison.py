@@ -1,4 +1,4 @@
-"""Numbers of the page as text: tiles, the sentence above the plots, kept models beside each other, a run's table."""
+"""Render the numbers of the page: tiles, the sentence above the plots, the comparison of models, the table of a run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pandas as pd
 import panel as pn
 
 from ephysfit.data.readout import Readout
-from ephysfit.explorer.library import Saved
+from ephysfit.explorer.library import SavedFit
 from ephysfit.explorer.session import Session
-from ephysfit.explorer.widgets import text
+from ephysfit.explorer.widgets import read_template
 from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, RATIO
 from ephysfit.neuron.declare import Neuron
-from ephysfit.reports.tables import number, percent
+from ephysfit.reports.tables import format_percent, format_score
 
-#: name of a number: its label, a note, and whether more is better
+#: name of a score → its label, a note, and whether higher is better
 LABELS: dict[str, tuple[str, str, bool | None]] = {
     RATIO.name: (RATIO.label, "1: as the cell itself", True),
     COINCIDENCE.name: (COINCIDENCE.label, "no repeats: ceiling unknown", True),
@@ -28,15 +28,15 @@ LABELS: dict[str, tuple[str, str, bool | None]] = {
 }
 
 
-def shown(name: str, value: float) -> str:
-    """A number of a take as text."""
-    return percent(value) if name in ("predicted", "extra") else number(value, 2)
+def format_number(name: str, value: float) -> str:
+    """Format a score of a response."""
+    return format_percent(value) if name in ("predicted", "extra") else format_score(value, 2)
 
 
-def tiles(numbers: Mapping[str, float]) -> str:
-    """The scores, large."""
+def render_tiles(numbers: Mapping[str, float]) -> str:
+    """Render the scores as tiles."""
     cells = [
-        (shown(name, numbers[name]), label, note)
+        (format_number(name, numbers[name]), label, note)
         for name, (label, note, _) in LABELS.items()
         if name in numbers and not (isnan(numbers[name]) and name == AGREEMENT.name)
     ]
@@ -48,57 +48,57 @@ def tiles(numbers: Mapping[str, float]) -> str:
     return f'<div class="tiles">{body}</div>'
 
 
-def sentence(session: Session) -> str:
-    """What is seen, in a line."""
-    scene = session.scene
-    assert scene is not None
-    start, stop = (t / 1e3 for t in scene.window)
-    role = session.role(scene)
-    seen = {"held out": "never seen by the fit", "training": "<b>the fit saw this</b>",
-            "partly training": "<b>the fit saw a part of this</b>"}.get(role, "")  # fmt: skip
+def describe_session(session: Session) -> str:
+    """Describe in one sentence what the page shows."""
+    stimulus = session.stimulus
+    assert stimulus is not None
+    start, stop = (t / 1e3 for t in stimulus.window)
+    role = session.role(stimulus)
+    remark = {"held out": "not used by the fit", "training": "<b>used by the fit</b>",
+            "partly training": "<b>partly used by the fit</b>"}.get(role, "")  # fmt: skip
     return (
-        f"<b>{escape(session.now.label)}</b> on <b>{escape(scene.name)}</b>"
-        + (f" ({seen})" if seen else "")
+        f"<b>{escape(session.now.label)}</b> on <b>{escape(stimulus.name)}</b>"
+        + (f" ({remark})" if remark else "")
         + f". Scored {start:g} to {stop:g} s."
     )
 
 
-def progress(stage: str, fraction: float) -> str:
-    """A bar with the name of the stage."""
+def render_progress(stage: str, fraction: float) -> str:
+    """Render a progress bar with the name of the stage."""
     width = 100 * min(max(fraction, 0.0), 1.0)
-    return f'<p class="say">fitting: {escape(stage)}</p><div class="bar"><i style="width:{width:.0f}%"></i></div>'
+    return f'<p class="message">fitting: {escape(stage)}</p><div class="bar"><i style="width:{width:.0f}%"></i></div>'
 
 
-def comparison(rows: Sequence[tuple[str, Neuron, Mapping[str, float]]], where: str) -> str:
-    """Kept models beside each other; the best of each column is bold."""
+def render_comparison(rows: Sequence[tuple[str, Neuron, Mapping[str, float]]], where: str) -> str:
+    """Render the table of compared models; the best value of each column is bold."""
     names = [n for n in LABELS if any(n in numbers for _, _, numbers in rows)]
-    best = {n: _best([numbers.get(n, float("nan")) for _, _, numbers in rows], LABELS[n][2]) for n in names}
+    best = {n: _find_best([numbers.get(n, float("nan")) for _, _, numbers in rows], LABELS[n][2]) for n in names}
     head = "".join(f'<th class="n">{LABELS[n][0]}</th>' for n in names)
     lines = []
     for k, (label, neuron, numbers) in enumerate(rows):
         cells = "".join(
-            f'<td class="n">{"<b>" if best[n] == k else ""}{shown(n, numbers.get(n, float("nan")))}'
+            f'<td class="n">{"<b>" if best[n] == k else ""}{format_number(n, numbers.get(n, float("nan")))}'
             f"{'</b>' if best[n] == k else ''}</td>"
             for n in names
         )
         count = sum(p.size for p in type(neuron).parameters.values() if not p.measured)
         lines.append(f'<tr><td>{escape(label)}</td><td class="n">{count}</td>{cells}</tr>')
     return (
-        f'<h2>Compared on {escape(where)}</h2><div class="scroll"><table class="kept"><thead><tr><th>model</th>'
+        f'<h2>Compared on {escape(where)}</h2><div class="scroll"><table class="compared"><thead><tr><th>model</th>'
         f'<th class="n">numbers</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
     )
 
 
-def _best(values: Sequence[float], more: bool | None) -> int:
+def _find_best(values: Sequence[float], more: bool | None) -> int:
     known = [k for k, v in enumerate(values) if not isnan(v)]
     if len(known) < 2:
         return -1
     return (max if more else min)(known, key=lambda k: values[k])
 
 
-def run_table(fits: Sequence[tuple[int, Saved]], choose: Callable[[int, Saved], None]) -> Any:
-    """A table of saved fits with a filter over each column; a click on a row opens its cell."""
-    rows = [_run_row(saved) for _, saved in fits]
+def make_run_table(fits: Sequence[tuple[int, SavedFit]], choose: Callable[[int, SavedFit], None]) -> Any:
+    """Make a table of saved fits with a filter per column; a click on a row opens its cell."""
+    rows = [_make_run_row(saved) for _, saved in fits]
     frame = pd.DataFrame(rows).dropna(axis=1, how="all")
     numeric = [c for c in frame.columns if frame[c].dtype.kind in "fi"]
     filters = {
@@ -109,7 +109,7 @@ def run_table(fits: Sequence[tuple[int, Saved]], choose: Callable[[int, Saved], 
     table = pn.widgets.Tabulator(
         frame, disabled=True, show_index=False, header_filters=filters, pagination="local", page_size=8,
         selectable=1, sizing_mode="stretch_width", layout="fit_data_table", theme="simple", margin=(0, 0, 10, 0),
-        stylesheets=[text("tabulator.css")], text_align=dict.fromkeys(numeric, "right"),
+        stylesheets=[read_template("tabulator.css")], text_align=dict.fromkeys(numeric, "right"),
         widths={c: 104 if c in numeric else 150 for c in frame.columns},
         formatters={c: {"type": "money", "precision": 2, "thousand": ""} for c in frame.select_dtypes("float")},
     )  # fmt: skip
@@ -122,8 +122,8 @@ def run_table(fits: Sequence[tuple[int, Saved]], choose: Callable[[int, Saved], 
     return table
 
 
-def _run_row(saved: Saved) -> dict[str, Any]:
-    """What a run's table says of a fit."""
+def _make_run_row(saved: SavedFit) -> dict[str, Any]:
+    """Make the row of a fit in the table of a run."""
     content, scores = saved.content, saved.scores
     return {
         "cell": saved.cell,

@@ -1,8 +1,8 @@
-"""Who may have the page: whoever holds the token of its address, and a cookie from then on.
+"""Access control of the page: the token in its address, then a cookie.
 
-The gate stands before the routes, so that none is forgotten: neither those of panel and bokeh (one of which imports any
-module that it is asked for) nor those that a later version adds. Every program and user of a machine reaches its ports,
-and every web page can send requests to them; none of these knows the token.
+The check precedes all routes, so that none is left open: neither those of panel and bokeh (one of which imports any
+module named in a request) nor those of later versions. Every program and user of a machine reaches its ports, and every
+web page can send requests to them, but none of these knows the token.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
-#: by which this machine is named; a site whose name was made to point here (DNS rebinding) sends its own
+#: host names of this machine; a site whose name resolves to it (DNS rebinding) sends its own name
 NAMES = ("127.0.0.1", "localhost")
-#: routes that the page needs; all others are closed, also to its owner
+#: routes that the page needs; all others are closed, also to its user
 OPEN = re.compile(r"/|/ws|/favicon\.ico|/static/.+")
 NO_TOKEN = (
-    "This page is only for whoever started it: open the address that was printed at its start, with its token. If you "
-    "did, your browser keeps no cookies here: allow them for this address, or open it in a window of its own."
+    "This page opens only with the token in the address that was printed at its start. If you used that address, "
+    "your browser stores no cookies here: allow them for this address, or open it in a separate window."
 )
 WRONG_TOKEN = (
-    "The token in this address is not that of this page: each start makes a new one. Open the address that was printed "
-    "last."
+    "The token in this address is not that of this page: each start creates a new one. Open the address that was "
+    "printed last."
 )
-#: sets the cookie, then goes on without the token, which so stays out of the history and of what other sites are told
+#: redirects to the address without the token, so that it stays out of the history and of referrers
 ENTERED = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="referrer" content="no-referrer">
 <meta http-equiv="refresh" content="0; url=/"><title>ephysfit explore</title><a href="/">to the page</a></html>"""
 
@@ -40,29 +40,29 @@ class Gate:
     ----------
     port : int
     entered : callable
-        Called when somebody came in by the token.
+        Called when a request has brought the token.
 
     Attributes
     ----------
     token : str
         256 random bits; compared in constant time.
     url : str
-        With the token. It names the number: another user may listen at ``localhost`` of the newer kind, ``::1``, which
-        browsers try first.
+        Address with the token. It holds the IPv4 address, because another user may listen at ``::1``, which
+        browsers try first for ``localhost``.
     hosts : list of str
-        What a request may name as its host, and a browser as its origin.
+        Host names that a request may carry as host and as origin.
     """
 
     def __init__(self, port: int, entered: Callable[[], None] = lambda: None) -> None:
         self.token, self._pass = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self.url = f"http://{NAMES[0]}:{port}/?token={self.token}"
         self.hosts = [f"{name}:{port}" for name in NAMES] + (list(NAMES) if port == 80 else [])
-        #: browsers send cookies to all ports of a host, so that the name tells ours from those of other servers
+        #: browsers send cookies to all ports of a host, so the name distinguishes ours from those of other servers
         self.cookie = f"ephysfit-explore-{port}"
         self.entered = entered
 
     def guard(self, application: Any) -> None:
-        """Stand before all routes of a tornado application, and keep tokens out of its log."""
+        """Check every request of a tornado application, and keep tokens out of its log."""
         find = application.find_handler
 
         def guarded(request: Any, **options: Any) -> Any:
@@ -74,10 +74,10 @@ class Gate:
             return find(request, **options)
 
         application.find_handler = guarded
-        application.settings["log_function"] = _log
+        application.settings["log_function"] = _log_refusal
 
     def verdict(self, request: Any) -> tuple[int, str]:
-        """Status and reason of a refusal; no reason where the request may pass."""
+        """Return status and reason of a refusal; the reason is empty where the request may pass."""
         foreign = self._foreign(request)
         if foreign:
             return 403, foreign
@@ -91,23 +91,26 @@ class Gate:
         return (200, "") if OPEN.fullmatch(request.path) else (404, "There is nothing here but the page itself, at /.")
 
     def _foreign(self, request: Any) -> str:
-        """Why a request comes from another site; empty where it does not."""
+        """Explain why a request counts as one of another site; empty where it does not."""
         host, headers = request.host.lower(), request.headers
         if host not in self.hosts:
             return f"This page answers to {', '.join(self.hosts)} and not to the name {host[:100]!r}."
         origin = headers.get("Origin")
         if origin is None and request.path == "/ws":
-            return "A connection to this page has to name its origin, as browsers do."
+            return "A connection to this page must name its origin, as browsers do."
         if origin is not None and origin.lower() not in {f"http://{name}" for name in self.hosts}:
-            return f"A page of {origin[:100]!r} may not ask this one."
+            return f"A page of {origin[:100]!r} may not send requests to this one."
         elsewhere = headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
         if elsewhere and headers.get("Sec-Fetch-Mode") != "navigate":
-            return "A page of another site may not ask this one."
+            return "A page of another site may not send requests to this one."
         return ""
 
     def cookies(self, request: Any) -> list[str]:
-        """What is set at the entrance. In a frame of another site, such as a notebook in an editor, browsers keep only
-        cookies that say so, and `Partitioned` ties them to that site."""
+        """Return the cookies that a request with the token gets.
+
+        In a frame of another site, such as a notebook in an editor, browsers accept only cookies marked for it, and
+        `Partitioned` ties them to that site.
+        """
         common = f"{self.cookie}={self._pass}; Path=/; HttpOnly"
         framed = request.headers.get("Sec-Fetch-Dest") in ("iframe", "frame", "embed", "object")
         if framed and request.headers.get("Sec-Fetch-Site") == "cross-site":
@@ -116,12 +119,14 @@ class Gate:
 
 
 class Entrance(RequestHandler):
-    """Gives the cookie to whoever has the token."""
+    """Sets the cookie of a request with the token."""
 
     def initialize(self, gate: Gate) -> None:
+        """Store the gate."""
         self.gate = gate
 
     def get(self) -> None:
+        """Set the cookie and redirect."""
         for cookie in self.gate.cookies(self.request):
             self.add_header("Set-Cookie", cookie)
         self.set_header("Cache-Control", "no-store")
@@ -131,20 +136,22 @@ class Entrance(RequestHandler):
 
 
 class Refusal(RequestHandler):
-    """Says why not, whatever was asked and however."""
+    """Answers any request with the reason of its refusal."""
 
     def initialize(self, status: int, sentence: str) -> None:
+        """Store status and reason."""
         self.status, self.sentence = status, sentence
 
     def prepare(self) -> None:
+        """Send the reason."""
         self.set_status(self.status)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
         self.finish(self.sentence + "\n")
 
 
-def _log(handler: Any) -> None:
-    """What failed, by its path: queries hold tokens."""
+def _log_refusal(handler: Any) -> None:
+    """Log a failed request by its path only, because queries hold tokens."""
     if handler.get_status() >= 400:
-        asked = handler.request
-        logging.getLogger("tornado.access").warning("%d %s %s", handler.get_status(), asked.method, asked.path)
+        request = handler.request
+        logging.getLogger("tornado.access").warning("%d %s %s", handler.get_status(), request.method, request.path)

@@ -1,6 +1,6 @@
-"""What may be looked at: the recordings and fits under the paths that were given, and nothing else.
+"""The library of the explorer: the recordings and fits under the given paths, and nothing else.
 
-The page chooses by position on this shelf and never by a path, so that no request can name a file.
+The page selects by position in the library and never by a path, so that no request can name a file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ephysfit.data.loading import load
 from ephysfit.data.suffixes import SUFFIXES, is_collected, is_recording
 from ephysfit.errors import FitError, RecordingError
-from ephysfit.files import expanded, split_spec
+from ephysfit.files import expand_home, split_spec
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.models import find
 
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     from ephysfit.fitting.fit_result import Fit
     from ephysfit.neuron.declare import Neuron
 
-#: folders are searched no deeper than this
+#: largest depth to which folders are searched
 DEPTH = 4
-#: a fit's file is no larger than this; other JSON is not read at all
+#: largest size of a fit's file, bytes; larger JSON files are not read
 LARGEST = 20_000_000
 
 
 @dataclass(frozen=True)
-class Saved:
-    """A saved fit: what its file says, and where it lies (None: in memory).
+class SavedFit:
+    """A saved fit: the content of its file, and its path (None: in memory).
 
     Attributes
     ----------
     content : mapping
-        As of `Fit.to_dict`; of a batch task that brought no fit, only cell and model.
+        As of `Fit.to_dict`; for a batch task without a fit, only cell and model.
     scores : mapping of str to float
     files : tuple of str
-        Names of the files of the cell, where a batch run says them.
+        Names of the files of the cell, where a batch run records them.
     options : mapping
-        With which a batch run loaded them.
+        Options of loading in that run.
     status, reason : str
-        How a batch task ended, and why there is no fit.
+        Status of a batch task, and the reason why it has no fit.
     """
 
     content: Mapping[str, Any]
@@ -59,69 +59,71 @@ class Saved:
 
     @property
     def cell(self) -> str:
+        """Name of the cell."""
         return str(self.content.get("cell", "?"))
 
     @property
     def model(self) -> str:
+        """Name of the model."""
         return str(self.content.get("model", "?"))
 
     @property
     def recording(self) -> str:
-        """Name of the file it was fitted to, "" where it does not say."""
+        """Name of the file of the training data; "" where it is not recorded."""
         return str(self.content.get("provenance", {}).get("recording", ""))
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One cell: where its recording lies (or the recording itself) and the fits there are of it."""
+    """One cell: the files of its recording (or the recording itself) and its fits."""
 
     name: str
     files: tuple[Path, ...] = ()
-    fits: tuple[Saved, ...] = ()
+    fits: tuple[SavedFit, ...] = ()
     memory: Recording | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def recording(self) -> Recording:
-        """The recording, read on first use."""
+        """Recording of the cell, read on first use."""
         if self.memory is not None:
             return self.memory
         if not self.files:
             wanted = next((f.recording for f in self.fits if f.recording), "its recording")
             raise RecordingError(
-                f"{self.name}: {wanted} is not under the paths that were given; give it too, as in "
+                f"{self.name}: {wanted} is not under the given paths; give it too, as in "
                 f"`ephysfit explore FIT {wanted}`"
             )
         return load(list(self.files), **self.options)
 
 
 @dataclass(frozen=True, eq=False)
-class Shelf:
-    """All cells that may be looked at, and the folders that files may come from."""
+class Library:
+    """All cells that the page may show, and the paths that were given."""
 
     cells: tuple[Cell, ...]
     roots: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, *things: Any) -> Shelf:
-        """The shelf of some paths (recordings, fits, folders of them), recordings or fits.
+    def of(cls, *things: Any) -> Library:
+        """Make the library of paths (recordings, fits, folders of them), recordings or fits.
 
         Raises
         ------
         RecordingError
             If a path does not exist or nothing under the paths can be shown.
         """
-        paths, recordings, fits = _sorted(things)
+        paths, recordings, fits = _sort_sources(things)
         cells = [Cell(r.cell, memory=r) for r in recordings]
-        saved = [Saved(f.to_dict(), fit=f) for f in fits]
+        saved = [SavedFit(f.to_dict(), fit=f) for f in fits]
         named: list[Path] = []
         for path in paths:
             if path.is_dir():
-                inside = list(_files(path))
+                inside = list(_list_files(path))
                 cells += [Cell(p.stem, (p,)) for p in inside if is_recording(p)]
-                saved += [s for p in inside if p.suffix == ".json" for s in fits_in(p)]
+                saved += [s for p in inside if p.suffix == ".json" for s in read_saved_fits(p)]
             elif path.suffix == ".json":
-                saved += fits_in(path) or _no_fit(path)
+                saved += read_saved_fits(path) or _refuse_file(path)
             else:
                 named.append(path)
         if named:
@@ -132,15 +134,21 @@ class Shelf:
                 f"{where}: no recording ({', '.join(SUFFIXES[:6])} ...) and no fit.json in it; give the files of a "
                 "cell, a fit with its recording, or a folder of them"
             )
-        return cls(tuple(_with_fits(cells, saved)), tuple(p.resolve() for p in paths))
+        return cls(tuple(_assign_fits(cells, saved)), tuple(p.resolve() for p in paths))
 
     @property
-    def fits(self) -> list[tuple[int, Saved]]:
-        """Every saved fit with the position of its cell."""
+    def fits(self) -> list[tuple[int, SavedFit]]:
+        """All saved fits, each with the index of its cell."""
         return [(k, fit) for k, cell in enumerate(self.cells) for fit in cell.fits]
 
-    def open(self, saved: Saved) -> Fit:
-        """A saved fit as a `Fit`; the file of a user's own neuron is run only if that very file was given, too."""
+    def open(self, saved: SavedFit) -> Fit:
+        """Open a saved fit; the file of a user's own neuron is executed only if it was given itself.
+
+        Raises
+        ------
+        FitError
+            If there is no fit, or its neuron is declared in a file that was not given.
+        """
         if saved.fit is not None:
             return saved.fit
         if saved.reason:
@@ -149,26 +157,26 @@ class Shelf:
         made = saved.content.get("provenance", {})
         source = str(made.get("source") or "") if isinstance(made, Mapping) else ""
         if not source:
-            return fit_of(saved.content)
-        if not self.gave(Path(split_spec(source)[0])):
+            return make_fit(saved.content)
+        if not self.is_given(Path(split_spec(source)[0])):
             raise FitError(
-                f"{saved.path.name}: its neuron is declared in {source}, and a file that a fit names is not run on its "
-                "own; give that very file too"
+                f"{saved.path.name}: its neuron is declared in {source}, and a file named in a fit is not executed "
+                "unless it is given; give that file too"
             )
-        return fit_of(saved.content, find(source))
+        return make_fit(saved.content, find(source))
 
-    def gave(self, path: Path) -> bool:
-        """Whether this very file was given, links followed."""
-        return expanded(path).resolve() in self.roots
+    def is_given(self, path: Path) -> bool:
+        """Whether this file itself was given, links followed."""
+        return expand_home(path).resolve() in self.roots
 
     def holds(self, path: Path) -> bool:
         """Whether a file lies under one of the given paths, links followed."""
-        real = expanded(path).resolve()
+        real = expand_home(path).resolve()
         return any(real == root or root in real.parents for root in self.roots)
 
 
-def _sorted(things: Sequence[Any]) -> tuple[list[Path], list[Recording], list[Fit]]:
-    """Paths, recordings and fits of what was given."""
+def _sort_sources(things: Sequence[Any]) -> tuple[list[Path], list[Recording], list[Fit]]:
+    """Sort the given things into paths, recordings and fits."""
     paths, recordings, fits = [], [], []
     for thing in things:
         if isinstance(thing, str | PathLike):
@@ -187,8 +195,8 @@ def _sorted(things: Sequence[Any]) -> tuple[list[Path], list[Recording], list[Fi
     return paths, recordings, fits
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Files in a folder in order of name, hidden ones left out; links that lead out of it are not followed."""
+def _list_files(folder: Path) -> Iterator[Path]:
+    """List the files below a folder in order of name, without hidden files and links that lead out of it."""
     root = folder.resolve()
 
     def walk(at: Path, depth: int) -> Iterator[Path]:
@@ -204,8 +212,8 @@ def _files(folder: Path) -> Iterator[Path]:
     yield from walk(folder, 0)
 
 
-def fits_in(path: Path) -> list[Saved]:
-    """The fits that a JSON file holds: that of `Fit.save` (scores beside it), or those of a batch run's task."""
+def read_saved_fits(path: Path) -> list[SavedFit]:
+    """Read the fits in a JSON file: one of `Fit.save` (with the scores beside it), or that of a batch task."""
     if path.stat().st_size > LARGEST:
         return []
     try:
@@ -215,17 +223,17 @@ def fits_in(path: Path) -> list[Saved]:
     if not isinstance(content, Mapping):
         return []
     if "task" in content and "status" in content:
-        return [_of_task(content, path)]
+        return [_read_task_fit(content, path)]
     if isinstance(content.get("parameters"), Mapping) and "model" in content:
-        return [Saved(content, path, scores_in(path.with_name("scores.json")))]
+        return [SavedFit(content, path, read_scores(path.with_name("scores.json")))]
     return []
 
 
-def _of_task(content: Mapping[str, Any], path: Path) -> Saved:
-    """What a task of a batch run left: a fit with scores, or the reason why there is none."""
+def _read_task_fit(content: Mapping[str, Any], path: Path) -> SavedFit:
+    """Read the result of a batch task: a fit with scores, or the reason why there is none."""
     cell = content["task"].get("cell", {})
     rows = [row for score in (content.get("scores") or {}).values() for row in score]
-    return Saved(
+    return SavedFit(
         content.get("fit") or {"cell": content.get("cell"), "model": content.get("model")},
         path,
         {row["name"]: float(row["value"]) for row in rows if row.get("value") is not None},
@@ -236,17 +244,17 @@ def _of_task(content: Mapping[str, Any], path: Path) -> Saved:
     )
 
 
-def fit_of(content: Mapping[str, Any], neuron: type[Neuron] | None = None) -> Fit:
-    """The fit that the content of its file describes; `neuron` is its class where it is not in the catalogue."""
+def make_fit(content: Mapping[str, Any], neuron: type[Neuron] | None = None) -> Fit:
+    """Make a fit from the content of its file; `neuron` is its class where that is not in the catalogue."""
     return Fit.from_dict(content, neuron)
 
 
-def _no_fit(path: Path) -> list[Saved]:
+def _refuse_file(path: Path) -> list[SavedFit]:
     raise FitError(f"{path} is not a fit saved by ephysfit; save one with fit.save() or `ephysfit fit -o`")
 
 
-def scores_in(path: Path) -> dict[str, float]:
-    """The scores that `ephysfit fit` wrote, by name; empty where there are none."""
+def read_scores(path: Path) -> dict[str, float]:
+    """Read the scores that `ephysfit fit` wrote, by name; empty where there are none."""
     try:
         readouts = json.loads(path.read_text(encoding="utf-8"))["readouts"]
         rows = [row for score in readouts.values() for row in score["rows"]]
@@ -255,10 +263,10 @@ def scores_in(path: Path) -> dict[str, float]:
         return {}
 
 
-def _with_fits(cells: list[Cell], saved: list[Saved]) -> Iterator[Cell]:
-    """Each cell with the fits of it: those that name its file, or the cell; then the cells of which only fits are."""
+def _assign_fits(cells: list[Cell], saved: list[SavedFit]) -> Iterator[Cell]:
+    """Assign to each cell the fits that name its file or its name; then cells of which there are only fits."""
     left = list(saved)
-    for cell in _joined(cells, saved):
+    for cell in _join_cells(cells, saved):
         mine = [f for f in left if _is_of(f, cell) or (len(cells) == 1 and len({s.cell for s in saved}) == 1)]
         left = [f for f in left if f not in mine]
         yield replace(cell, name=mine[0].cell if mine else cell.name, fits=tuple(mine))
@@ -266,8 +274,8 @@ def _with_fits(cells: list[Cell], saved: list[Saved]) -> Iterator[Cell]:
         yield Cell(name, fits=tuple(f for f in left if f.cell == name))
 
 
-def _joined(cells: list[Cell], saved: Sequence[Saved]) -> list[Cell]:
-    """The cells with files that a batch run took together as one cell, and its options for loading them."""
+def _join_cells(cells: list[Cell], saved: Sequence[SavedFit]) -> list[Cell]:
+    """Join cells whose files a batch run loaded as one cell, with its options of loading."""
     by_name = {c.files[0].name: c for c in cells if len(c.files) == 1}
     out = list(cells)
     for fit in {s.files: s for s in saved if s.files}.values():
@@ -278,6 +286,6 @@ def _joined(cells: list[Cell], saved: Sequence[Saved]) -> list[Cell]:
     return out
 
 
-def _is_of(saved: Saved, cell: Cell) -> bool:
+def _is_of(saved: SavedFit, cell: Cell) -> bool:
     names = [f.name for f in cell.files]
     return saved.cell == cell.name or saved.recording in names or (bool(saved.files) and list(saved.files) == names)

@@ -14,12 +14,12 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ephysfit.errors import EphysfitError, RecordingError, needed
-from ephysfit.explorer.library import Shelf
+from ephysfit.explorer.library import Library
 from ephysfit.explorer.session import Session
 
-#: only this machine reaches the page
+#: the page is reachable from this machine only
 ADDRESS = "127.0.0.1"
-#: leads a browser to the page
+#: file that redirects a browser to the page
 DOOR = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="referrer" content="no-referrer">
 <meta http-equiv="refresh" content="0; url={url}"><title>ephysfit explore</title><a href="{url}">to the page</a></html>
 """
@@ -31,7 +31,7 @@ class Explorer:
     Attributes
     ----------
     url : str
-        With the token that opens the page; whoever has it can use the page.
+        Address with the token that opens the page; anyone who has it can use the page.
     port : int
     """
 
@@ -42,7 +42,7 @@ class Explorer:
         return f"Explorer({self.url}; .stop() ends it)"
 
     def _repr_html_(self) -> str:
-        """The page inside a notebook."""
+        """Show the page inside a notebook."""
         return (
             f'<iframe src="{self.url}" title="ephysfit explore" style="width:100%;height:860px;border:1px solid #8884;'
             f'border-radius:8px"></iframe><p style="font-size:12px">The same on a page of its own: '
@@ -50,7 +50,7 @@ class Explorer:
         )
 
     def wait(self) -> None:
-        """Return when the server ends (Ctrl-C ends it)."""
+        """Wait until the server ends (Ctrl-C ends it)."""
         try:
             while self._server.thread.is_alive():
                 self._server.thread.join(0.5)
@@ -58,35 +58,35 @@ class Explorer:
             self.stop()
 
     def stop(self) -> None:
-        """End the server and with it all its pages."""
+        """Stop the server and all its pages."""
         self._server.stop()
 
 
 def explore(*what: Any, port: int = 0, models: Sequence[str] = (), show: bool = False) -> Explorer:
-    """Open recordings and fits on an interactive page: parameters on sliders, spikes and scores follow.
+    """Explore recordings and fits on an interactive page: sliders for the parameters, live spikes and scores.
 
     Parameters
     ----------
     *what : path, Recording or Fit
         Files of one cell, saved fits with their recordings, or folders of them (a batch run and its data).
     port : int
-        0 takes a free one.
+        Port of the server; 0 takes a free one.
     models : sequence of str
-        Neurons of your own beside the catalogue, ``my_file.py:Mine``.
+        Neurons of your own besides the catalogue, ``my_file.py:Mine``.
     show : bool
-        Open a browser.
+        Whether to open a browser.
 
     Returns
     -------
     Explorer
-        In a notebook it shows itself; the page is served to this machine only, to whoever has the token in its address,
-        and reads nothing but what was given. Where the kernel runs on another machine, forward the port to the same
-        one of yours.
+        In a notebook it is displayed. The page is served to this machine only, opens only with the token in its
+        address, and reads nothing but the given data. If the kernel runs on another machine, forward the port to the
+        same port of yours.
 
     Raises
     ------
     RecordingError
-        If nothing that was given can be shown, or the port is taken.
+        If none of the given data can be shown, or the port is in use.
 
     Examples
     --------
@@ -96,21 +96,21 @@ def explore(*what: Any, port: int = 0, models: Sequence[str] = (), show: bool = 
     """
     for module in ("bokeh", "panel"):  # panel brings bokeh
         needed(module, "explore", "the explorer", RecordingError)
-    shelf = Shelf.of(*what)
-    session = Session(shelf, models)
-    _opens(session)
-    chosen = _free(port)
+    library = Library.of(*what)
+    session = Session(library, models)
+    _check_a_cell_opens(session)
+    chosen = _find_free_port(port)
     name = ", ".join(Path(w).name if isinstance(w, str | Path) else getattr(w, "cell", "") for w in what)
-    server = _start(shelf, tuple(models), chosen, name)
+    server = _start_server(library, tuple(models), chosen, name)
     if show:
         server.show()
     return Explorer(server.gate.url, chosen, server)
 
 
-def _opens(session: Any) -> None:
-    """That at least one cell can be read; else the first reason why not."""
+def _check_a_cell_opens(session: Any) -> None:
+    """Check that at least one cell can be read; otherwise raise the first error."""
     reasons: list[EphysfitError] = []
-    for k in range(len(session.shelf.cells)):
+    for k in range(len(session.library.cells)):
         try:
             session.choose_cell(k)
             return
@@ -119,7 +119,7 @@ def _opens(session: Any) -> None:
     raise reasons[0]
 
 
-def _free(port: int) -> int:
+def _find_free_port(port: int) -> int:
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -131,7 +131,7 @@ def _free(port: int) -> int:
         return int(trial.getsockname()[1])
 
 
-def _start(shelf: Shelf, models: tuple[str, ...], port: int, name: str) -> Server:
+def _start_server(library: Library, models: tuple[str, ...], port: int, name: str) -> Server:
     import panel as pn
 
     from ephysfit.explorer.browser_page import Page  # needs panel
@@ -139,7 +139,7 @@ def _start(shelf: Shelf, models: tuple[str, ...], port: int, name: str) -> Serve
     pn.extension("tabulator", design="native", notifications=False)
 
     def make() -> Any:
-        page = Page(Session(shelf, models), name)
+        page = Page(Session(library, models), name)
         pn.state.on_session_destroyed(lambda _: page._stop())
         return page.template()
 
@@ -147,7 +147,7 @@ def _start(shelf: Shelf, models: tuple[str, ...], port: int, name: str) -> Serve
 
 
 class Server:
-    """A server of one page in a thread of its own."""
+    """Serves one page in a thread of its own."""
 
     def __init__(self, make: Callable[[], Any], port: int) -> None:
         from ephysfit.explorer.gate import Gate  # needs tornado, which panel brings
@@ -167,7 +167,7 @@ class Server:
     def _run(self) -> None:
         try:
             self._serve()
-        except Exception as error:  # of a thread: `explore` says it
+        except Exception as error:  # in a thread: `explore` raises it
             self.fault = error
             self.ready.set()
 
@@ -190,12 +190,15 @@ class Server:
         server.stop()
 
     def show(self) -> None:
-        """Open a browser. Every user of a machine sees the command lines of its programs, so that the browser is not
-        given the address but a file that leads there and that only this user can read; it is deleted on entering."""
+        """Open a browser.
+
+        Command lines are visible to all users of a machine, so the browser is started not with the address but with a
+        file that redirects to it and that only this user can read; the file is deleted when the page opens.
+        """
         if os.name == "nt" or "microsoft" in platform.release().lower():
-            webbrowser.open(self.gate.url)  # others do not see command lines there, or (WSL) the browser not the file
+            webbrowser.open(self.gate.url)  # command lines are private there, or (WSL) the browser cannot read the file
             return
-        # browsers that are snaps see the home folder, and a /tmp of their own
+        # browsers installed as snaps see the home folder, but have a /tmp of their own
         folder = Path.home() if Path("/snap/bin").is_dir() else None
         self.door = NamedTemporaryFile(  # noqa: SIM115  # closing deletes it
             "w", prefix="ephysfit-explore-", suffix=".html", dir=folder, encoding="utf-8"
@@ -210,7 +213,7 @@ class Server:
             self.door = None
 
     def stop(self) -> None:
-        """End the thread; pages stop answering."""
+        """Stop the server and end its thread."""
         self._entered()
         if self.thread.is_alive():
             self.loop.add_callback(self.loop.stop)

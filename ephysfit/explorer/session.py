@@ -1,4 +1,4 @@
-"""What one open page looks at: a cell, a stimulus, a neuron, and what was kept beside it. No widgets here."""
+"""State of one open page, without widgets: cell, stimulus, neuron, and the models kept for comparison."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import EphysfitError, FitError
-from ephysfit.explorer.library import Cell, Saved, Shelf, fit_of
-from ephysfit.explorer.sliders import carried, turned
-from ephysfit.explorer.stimulus import Scene, Take, scenes
+from ephysfit.explorer.library import Cell, Library, SavedFit, make_fit
+from ephysfit.explorer.sliders import change_parameters, start_sharing_parameters
+from ephysfit.explorer.stimulus import Response, ShownStimulus, list_stimuli
 from ephysfit.fitting.chain import default_step
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.provenance import Provenance
@@ -23,128 +23,131 @@ Sharpen = tuple[float, float] | None
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """A neuron that can be put on the sliders: its label, how its causal run is sharpened, its fit if it is one."""
+class ShownNeuron:
+    """A neuron that can be put on the sliders, with its label, the sharpening of its causal run, and its fit if any."""
 
     label: str
     neuron: Neuron
     sharpen: Sharpen = (1.0, 0.0)
     fit: Fit | None = None
     dt: float | None = None
-    saved: Saved | None = None
+    saved: SavedFit | None = None
 
     @classmethod
-    def of(cls, label: str, fit: Fit, saved: Saved | None = None) -> Shown:
-        """A fit, with the sharpening it found."""
+    def of(cls, label: str, fit: Fit, saved: SavedFit | None = None) -> ShownNeuron:
+        """Return the neuron of a fit, with its sharpening."""
         return cls(label, fit.neuron, fit.sharpen, fit, fit.dt, saved)
 
 
 class Session:
-    """State of one page.
+    """State of one open page.
 
     Parameters
     ----------
-    shelf : Shelf
+    library : Shelf
     models : sequence of str
-        Neurons of users' own files, ``my_file.py:Mine``, beside the catalogue.
+        Neurons in files of the user, ``my_file.py:Mine``, besides the catalogue.
     """
 
-    def __init__(self, shelf: Shelf, models: Sequence[str] = ()) -> None:
-        self.shelf, self.own = shelf, tuple(models)
-        self.models = _models(self.own)
-        self.cell: Cell = shelf.cells[0]
+    def __init__(self, library: Library, models: Sequence[str] = ()) -> None:
+        self.library, self.own = library, tuple(models)
+        self.models = _list_models(self.own)
+        self.cell: Cell = library.cells[0]
         self.recording: Recording | None = None
         self.parts: tuple[Recording, Recording] | None = None
-        self.scenes: list[Scene] = []
-        self.scene: Scene | None = None
-        self.shown: list[Shown] = []
-        self.kept: list[Shown] = []
-        self.now = Shown("start values", next(iter(self.models.values())).start())
+        self.stimuli: list[ShownStimulus] = []
+        self.stimulus: ShownStimulus | None = None
+        self.shown: list[ShownNeuron] = []
+        self.compared: list[ShownNeuron] = []
+        self.now = ShownNeuron("start values", next(iter(self.models.values())).start())
 
     def choose_cell(self, index: int) -> None:
-        """Read a cell: its stimuli and its fits. Nothing changes if it cannot be read.
+        """Read a cell, with its stimuli and fits. The state stays unchanged if that fails.
 
         Raises
         ------
         EphysfitError
             If neither recording nor fits can be read.
         """
-        cell = self.shelf.cells[index]
+        cell = self.library.cells[index]
         shown, refused = [], ""
         for saved in cell.fits:
             where = (saved.path.parent.name if saved.path.stem == "fit" else "run") if saved.path else "fit"
             try:
-                shown.append(Shown.of(f"{saved.model} · {where}", self.shelf.open(saved), saved))
+                shown.append(ShownNeuron.of(f"{saved.model} · {where}", self.library.open(saved), saved))
             except EphysfitError as error:
                 refused = str(error)
         recording = cell.recording
         step = shown[0].dt if shown else None
-        found = scenes(recording, step or default_step(recording))
-        self.cell, self.recording, self.scenes, self.shown, self.kept = cell, recording, found, shown, []
-        self.parts = _split(recording)
-        self.scene = found[0]
-        self.now = shown[0] if shown else Shown("start values", self._begin())
+        found = list_stimuli(recording, step or default_step(recording))
+        self.cell, self.recording, self.stimuli, self.shown, self.compared = cell, recording, found, shown, []
+        self.parts = _split_or_none(recording)
+        self.stimulus = found[0]
+        self.now = shown[0] if shown else ShownNeuron("start values", self._begin())
         if refused and not shown:
             raise FitError(refused)
 
     def _begin(self) -> Neuron:
         kind = self.models.get("AIGIF") or next(iter(self.models.values()))
         kind = next((self.models[name] for name in self.own), kind)
-        return measured(kind.start(), self._training())
+        return start_from_training(kind.start(), self._training())
 
     def _training(self) -> Recording | None:
-        """What a fit would train on: the start never sees the test sweeps."""
+        """Return the training data of a fit: start values must not depend on the test sweeps."""
         return self.recording if self.parts is None else self.parts[0]
 
-    def choose_scene(self, index: int) -> None:
-        """Another stimulus of the cell."""
-        self.scene = self.scenes[index]
+    def choose_stimulus(self, index: int) -> None:
+        """Choose another stimulus of the cell."""
+        self.stimulus = self.stimuli[index]
 
     def choose_model(self, name: str) -> None:
-        """The start of another neuron; what it shares with the one before keeps its value."""
+        """Choose another neuron at its start values; parameters that both neurons share keep their values."""
         kind = self.models[name]
         if kind is not type(self.now.neuron):
-            self.now = Shown(f"start values of {name}", measured(carried(self.now.neuron, kind), self._training()))
+            self.now = ShownNeuron(
+                f"start values of {name}",
+                start_from_training(start_sharing_parameters(self.now.neuron, kind), self._training()),
+            )
 
     def choose_shown(self, index: int) -> None:
-        """One of the fits, or what was kept."""
+        """Choose one of the fits or of the models kept for comparison."""
         self.now = self.shown[index]
 
-    def turn(self, changes: Mapping[str, Any]) -> None:
-        """Some parameters changed by hand."""
-        neuron = turned(self.now.neuron, changes)
+    def change_parameters(self, changes: Mapping[str, Any]) -> None:
+        """Change some parameters by hand, by flat name."""
+        neuron = change_parameters(self.now.neuron, changes)
         label = self.now.label if self.now.label.endswith("by hand") else f"{self.now.label}, by hand"
-        self.now = Shown(label, neuron, self.now.sharpen, None, self.now.dt)
+        self.now = ShownNeuron(label, neuron, self.now.sharpen, None, self.now.dt)
 
-    def fitted(self, content: Mapping[str, Any]) -> None:
-        """A fit that came from the worker."""
+    def add_fit(self, content: Mapping[str, Any]) -> None:
+        """Add a fit that the worker has finished."""
         kind = self.models.get(str(content["model"]))
-        fit = fit_of(content, kind)
+        fit = make_fit(content, kind)
         n = sum(s.label.startswith(f"{fit.model} · fitted here") for s in self.shown)
-        self.now = Shown.of(f"{fit.model} · fitted here" + (f" {n + 1}" if n else ""), fit)
+        self.now = ShownNeuron.of(f"{fit.model} · fitted here" + (f" {n + 1}" if n else ""), fit)
         self.shown.append(self.now)
 
     def keep(self) -> None:
-        """Keep what is on the sliders for comparison."""
+        """Keep the neuron on the sliders for comparison."""
         label = self.now.label
-        while any(k.label == label for k in self.kept):
+        while any(k.label == label for k in self.compared):
             label += " ′"
-        kept = Shown(label, self.now.neuron, self.now.sharpen, self.now.fit, self.now.dt)
-        self.kept.append(kept)
-        if all(s.neuron is not kept.neuron for s in self.shown):
-            self.shown.append(kept)
+        added = ShownNeuron(label, self.now.neuron, self.now.sharpen, self.now.fit, self.now.dt)
+        self.compared.append(added)
+        if all(s.neuron is not added.neuron for s in self.shown):
+            self.shown.append(added)
 
-    def take(self, what: Shown | None = None, runs: int | None = None) -> Take:
-        """A run of what is on the sliders, or of something kept, on the present stimulus."""
-        if self.scene is None:
+    def compute_response(self, what: ShownNeuron | None = None, runs: int | None = None) -> Response:
+        """Run the neuron on the sliders, or another one, on the current stimulus."""
+        if self.stimulus is None:
             raise FitError(f"{self.cell.name}: no stimulus to run on")
         one = what or self.now
         more = {} if runs is None else {"runs": runs}
-        return self.scene.run(one.neuron, one.sharpen, **more)
+        return self.stimulus.run(one.neuron, one.sharpen, **more)
 
     @property
     def training(self) -> Recording:
-        """What a fit from this page is fitted to: repeats are kept for testing.
+        """Training data of a fit from this page; repeats are reserved for testing.
 
         Raises
         ------
@@ -155,26 +158,26 @@ class Session:
             raise FitError(f"{self.cell.name}: cannot be split into training and test data; fit it from the shell")
         return self.parts[0]
 
-    def role(self, scene: Scene) -> str:
-        """Whether a fit may have seen a stimulus: "held out", "training", or "partly training"."""
+    def role(self, stimulus: ShownStimulus) -> str:
+        """Return whether a fit may have used a stimulus: "held out", "training", "partly training" or ""."""
         now = self.now.fit
         if now is not None and now.provenance.sweeps:
-            seen = set(now.provenance.sweeps)
+            used = set(now.provenance.sweeps)
             held = set() if self.parts is None else {s.name for s in self.parts[1].sweeps}
         elif self.parts is not None:
-            seen, held = ({s.name for s in part.sweeps} for part in self.parts)
+            used, held = ({s.name for s in part.sweeps} for part in self.parts)
         else:
             return ""
-        mine = set(scene.sweeps)
-        if not mine & seen:
+        mine = set(stimulus.sweeps)
+        if not mine & used:
             return "held out"
         return "partly training" if mine & held else "training"
 
     def as_fit(self) -> Fit:
-        """What is on the sliders as a fit that can be saved; what was set by hand says so."""
+        """Return the neuron on the sliders as a fit that can be saved, with a warning if it was set by hand."""
         if self.now.fit is not None:
             return self.now.fit
-        step = self.scene.dt if self.scene else 0.5
+        step = self.stimulus.dt if self.stimulus else 0.5
         recording = self.recording.source.rsplit("/", 1)[-1] if self.recording else ""
         own = next((m for m in self.own if m.endswith(f":{type(self.now.neuron).__name__}")), "")
         made = Provenance(recording=recording, origin=f"ephysfit explore: {self.now.label}", source=own)
@@ -183,21 +186,21 @@ class Session:
                    reports=Reports(CausalRun(self.now.sharpen)))  # fmt: skip
 
 
-def _models(own: Sequence[str]) -> dict[str, type[Neuron]]:
-    """Neurons that one injected current can drive, a user's own first."""
+def _list_models(own: Sequence[str]) -> dict[str, type[Neuron]]:
+    """List the neurons that one injected current can drive, those of the user first."""
     mine = {kind.__name__: kind for kind in map(find, own)}
     return {**mine, **{n: k for n, k in catalogue().items() if len(k.inputs) == 1 and n not in mine}}
 
 
-def _split(recording: Recording) -> tuple[Recording, Recording] | None:
+def _split_or_none(recording: Recording) -> tuple[Recording, Recording] | None:
     try:
         return recording.split()
     except EphysfitError:
         return None
 
 
-def measured(neuron: Neuron, training: Recording | None) -> Neuron:
-    """A start with what a fit would read off the training data put in; as it is where a fit would refuse them."""
+def start_from_training(neuron: Neuron, training: Recording | None) -> Neuron:
+    """Set the measured parameters of a start from the training data; unchanged where a fit would refuse these data."""
     if training is None:
         return neuron
     try:

@@ -1,4 +1,4 @@
-"""Sliders of a neuron, read off its declaration: name, unit, bounds, axis, meaning; banks in groups."""
+"""Describe the sliders of a neuron from its declaration: name, unit, bounds, axis and meaning; banks are groups."""
 
 from __future__ import annotations
 
@@ -9,34 +9,42 @@ from ephysfit.neuron.declare import Neuron, flat_names, scalar_values, unflatten
 from ephysfit.neuron.functions import Bank
 
 
-def groups(neuron: Neuron) -> list[dict[str, Any]]:
-    """One group a declared parameter, its scalars inside, as the page wants them.
+def describe_sliders(neuron: Neuron) -> list[dict[str, Any]]:
+    """Describe the sliders, one group per declared parameter with its scalars.
+
+    Parameters
+    ----------
+    neuron : Neuron
+
+    Returns
+    -------
+    list of dict
 
     Examples
     --------
     >>> from ephysfit.models.lif import LIF
-    >>> g = groups(LIF.start())[0]
-    >>> g["name"], g["unit"], g["log"], [k["name"] for k in g["knobs"]]
+    >>> g = describe_sliders(LIF.start())[0]
+    >>> g["name"], g["unit"], g["log"], [k["name"] for k in g["sliders"]]
     ('C', 'pF', True, ['C'])
     """
     values = scalar_values(neuron)
     out = []
     for name, p in type(neuron).parameters.items():
-        knobs = [{"name": flat, "value": values[flat]} for flat in flat_names({name: p})]
+        sliders = [{"name": flat, "value": values[flat]} for flat in flat_names({name: p})]
         out.append(
             {"name": name, "unit": p.unit, "low": p.low, "high": p.high, "log": p.logarithmic, "doc": p.doc,
-             "measured": bool(p.measured), "knobs": knobs}
+             "measured": bool(p.measured), "sliders": sliders}
         )  # fmt: skip
     return out
 
 
-def turned(neuron: Neuron, changes: Mapping[str, Any]) -> Neuron:
-    """The neuron with some scalars changed by flat name; what lies beyond a bound is put on it.
+def change_parameters(neuron: Neuron, changes: Mapping[str, Any]) -> Neuron:
+    """Change some scalars by flat name; values beyond a bound are set to it.
 
     Examples
     --------
     >>> from ephysfit.models.lif import LIF
-    >>> turned(LIF.start(), {"C": 1e9, "nonsense": 3.0}).C == LIF.parameters["C"].high
+    >>> change_parameters(LIF.start(), {"C": 1e9, "nonsense": 3.0}).C == LIF.parameters["C"].high
     True
     """
     kind = type(neuron)
@@ -48,17 +56,16 @@ def turned(neuron: Neuron, changes: Mapping[str, Any]) -> Neuron:
     return kind(**unflatten(kind.parameters, values))
 
 
-def carried(neuron: Neuron, kind: type[Neuron]) -> Neuron:
-    """The start of another neuron, with what both declare alike (name, unit, size) taken over, so that changing the
-    model keeps the membrane one has set."""
+def start_sharing_parameters(neuron: Neuron, kind: type[Neuron]) -> Neuron:
+    """Start another neuron with the values of the parameters that both declare alike (name, unit, size)."""
     shared = {
         n: getattr(neuron, n)
         for n, p in kind.parameters.items()
         if (q := type(neuron).parameters.get(n)) is not None and (p.unit, p.size) == (q.unit, q.size)
     }
-    inside = {n: v for n, v in shared.items() if _within(v, kind.parameters[n].low, kind.parameters[n].high)}
+    inside = {n: v for n, v in shared.items() if _lies_within(v, kind.parameters[n].low, kind.parameters[n].high)}
     return kind.start().replace(**inside)
 
 
-def _within(value: Any, low: float, high: float) -> bool:
+def _lies_within(value: Any, low: float, high: float) -> bool:
     return all(low <= float(v) <= high for v in (value if isinstance(value, Bank) else (value,)))

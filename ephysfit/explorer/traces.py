@@ -1,6 +1,6 @@
-"""The plots of the page: raster, membrane and current on one time axis, and how a fit converges.
+"""The plots of the page: raster, membrane and current on one time axis, and the loss of a running fit.
 
-Every mark carries the name of its colour as a tag; the page paints it for light and dark.
+Every mark carries the name of its colour as a tag, which the page uses for its light and dark schemes.
 """
 
 from __future__ import annotations
@@ -13,22 +13,33 @@ from bokeh.models import ColumnDataSource, Range1d
 
 from ephysfit.arrays import Train
 from ephysfit.data.readout import Readout
-from ephysfit.explorer.stimulus import Scene, Take
+from ephysfit.explorer.stimulus import Response, ShownStimulus
 from ephysfit.reports import bokeh_panels
-from ephysfit.reports.figures.style import CONSENSUS, CURRENT, EXTRA, GRID, INK, MISSED, MODEL, NOISY, Sampled, thin
+from ephysfit.reports.figures.style import (
+    CONSENSUS,
+    CURRENT,
+    EXTRA,
+    GRID,
+    INK,
+    MISSED,
+    MODEL,
+    NOISY,
+    Sampled,
+    thin_trace,
+)
 
-#: points of a trace on screen at a time; zooming in asks for more
+#: most points of a trace on the screen; zooming in adds detail
 POINTS = 2000
-#: shown at first, s
+#: initial length of the view, s
 FIRST = 2.5
 
 
 class Traces:
-    """Raster, membrane and current of a scene; `show` moves their data and nothing else."""
+    """Raster, membrane and current of a stimulus; `show_response` replaces their data only."""
 
     def __init__(self) -> None:
         self.span = Range1d(start=0.0, end=FIRST, bounds=(0.0, FIRST))
-        names = ("hit", "missed", "noisy", "model", "extra", "kept")
+        names = ("hit", "missed", "noisy", "model", "extra", "compared")
         self.ticks = {name: ColumnDataSource({"x": [], "low": [], "high": []}) for name in names}
         lines = ("recorded", "voltage", "threshold", "current")
         self.lines = {name: ColumnDataSource({"x": [], "y": []}) for name in lines}
@@ -37,11 +48,11 @@ class Traces:
         self.drawn: dict[str, tuple[float, float, float]] = {}
 
     def layout(self) -> Any:
-        """The plots under each other."""
-        return bokeh_panels.stacked([self.raster, self.membrane, self.current])
+        """Return the plots, stacked."""
+        return bokeh_panels.stack_panels([self.raster, self.membrane, self.current])
 
     def _raster(self) -> Any:
-        p = panel(self.span, "", 200, y_range=Range1d(start=10, end=-1))
+        p = make_panel(self.span, "", 200, y_range=Range1d(start=10, end=-1))
         legends = {"hit": "predicted", "missed": "missed", "model": "model", "extra": "extra"}
         colours = {
             "hit": INK,
@@ -49,39 +60,39 @@ class Traces:
             "noisy": NOISY,
             "model": MODEL,
             "extra": EXTRA,
-            "kept": CONSENSUS,
+            "compared": CONSENSUS,
         }
         for name, source in self.ticks.items():
             width = 1.2 if name == "noisy" else 1.8
-            bokeh_panels.ticks(p, "x", "low", "high", colours[name], width, legends.get(name, ""), source=source)
+            bokeh_panels.draw_ticks(p, "x", "low", "high", colours[name], width, legends.get(name, ""), source=source)
         p.ygrid.grid_line_color = None
         p.xaxis.visible = False
         bokeh_panels.place_legend(p)
         return p
 
     def _membrane(self) -> Any:
-        p = panel(self.span, "membrane (mV)", 220, y_range=Range1d(start=-100.0, end=50.0))
-        line(p, self.lines["recorded"], INK, legend_label="recorded")
-        line(p, self.lines["voltage"], MODEL, legend_label="model")
-        line(p, self.lines["threshold"], MODEL, line_dash="dotted", legend_label="its threshold")
+        p = make_panel(self.span, "membrane (mV)", 220, y_range=Range1d(start=-100.0, end=50.0))
+        draw_line(p, self.lines["recorded"], INK, legend_label="recorded")
+        draw_line(p, self.lines["voltage"], MODEL, legend_label="model")
+        draw_line(p, self.lines["threshold"], MODEL, line_dash="dotted", legend_label="its threshold")
         p.xaxis.visible = False
         bokeh_panels.place_legend(p)
         return p
 
     def _current(self) -> Any:
-        p = panel(self.span, "current (pA)", 140, y_range=Range1d(start=-1.0, end=1.0))
-        line(p, self.lines["current"], CURRENT)
+        p = make_panel(self.span, "current (pA)", 140, y_range=Range1d(start=-1.0, end=1.0))
+        draw_line(p, self.lines["current"], CURRENT)
         p.xaxis.axis_label = "time (s)"
         return p
 
-    def stage(self, scene: Scene) -> None:
-        """Another stimulus: what does not depend on parameters."""
-        end = scene.duration / 1e3
-        start = min(scene.window[0] / 1e3, max(end - FIRST, 0.0))
+    def show_stimulus(self, stimulus: ShownStimulus) -> None:
+        """Show another stimulus: everything that does not depend on the parameters."""
+        end = stimulus.duration / 1e3
+        start = min(stimulus.window[0] / 1e3, max(end - FIRST, 0.0))
         self.span.update(bounds=(0.0, end), start=start, end=min(start + FIRST, end))
-        current = scene.current if scene.current.ndim == 1 else scene.current[:, 0]
-        self.full = {"current": (np.arange(len(current)) * scene.dt / 1e3, current)}
-        sweep = scene.stimulus.sweeps[0]
+        current = stimulus.current if stimulus.current.ndim == 1 else stimulus.current[:, 0]
+        self.full = {"current": (np.arange(len(current)) * stimulus.dt / 1e3, current)}
+        sweep = stimulus.recorded.sweeps[0]
         if sweep.voltage is not None:
             self.full["recorded"] = (sweep.times / 1e3, np.asarray(sweep.voltage))
         low, high = float(current.min()), float(current.max())
@@ -89,23 +100,23 @@ class Traces:
         self.current.y_range.update(start=low - pad, end=high + pad)
         self.drawn, self.frame = {}, None
 
-    def show(self, scene: Scene, take: Take, kept: Mapping[str, Train]) -> None:
-        """One take, and the trains of models kept for comparison."""
-        self._place(scene, take, kept)
-        times = np.arange(len(take.margin)) * scene.dt / 1e3
-        has_v = take.voltage is not None
-        self.full["voltage"] = (times, take.voltage if take.voltage is not None else take.margin)
+    def show_response(self, stimulus: ShownStimulus, response: Response, compared: Mapping[str, Train]) -> None:
+        """Show a response, and the trains of the models kept for comparison."""
+        self._place(stimulus, response, compared)
+        times = np.arange(len(response.margin)) * stimulus.dt / 1e3
+        has_v = response.voltage is not None
+        self.full["voltage"] = (times, response.voltage if response.voltage is not None else response.margin)
         self.full["threshold"] = (
-            (times, take.threshold) if take.threshold is not None else (times[[0, -1]], np.zeros(2))
+            (times, response.threshold) if response.threshold is not None else (times[[0, -1]], np.zeros(2))
         )
         self.mixed = has_v or "recorded" not in self.full
         label = "membrane (mV)" if has_v else "to threshold (mV)"
         if self.membrane.yaxis[0].axis_label != label:
             self.membrane.yaxis[0].axis_label = label
-        self.zoomed()
+        self.redraw()
 
-    def zoomed(self) -> None:
-        """Fill the plots with as many points as the visible stretch shows."""
+    def redraw(self) -> None:
+        """Redraw the visible stretch at full resolution."""
         start, end = self.visible
         margin = 0.25 * (end - start)
         for name, source in self.lines.items():
@@ -115,14 +126,14 @@ class Traces:
             elif name in ("recorded", "current"):
                 self._fill_once(name, (start, end, margin))
             else:
-                source.data = self._seen(name, start - margin, end + margin)
+                source.data = self._cut_visible(name, start - margin, end + margin)
         for name, trains in self.trains.items():
-            self.ticks[name].data = _segments(trains, start - margin, end + margin)
+            self.ticks[name].data = _make_visible_segments(trains, start - margin, end + margin)
         self._fit_range(start, end)
 
     @property
     def visible(self) -> tuple[float, float]:
-        """The visible stretch, s."""
+        """Visible stretch (start, stop), s."""
         span: Any = self.span
         return float(span.start), float(span.end)
 
@@ -130,20 +141,20 @@ class Traces:
     trains: Mapping[str, list[tuple[Train, float]]] = {}
 
     def _fill_once(self, name: str, where: tuple[float, float, float]) -> None:
-        """What no slider moves is sent again only after a zoom."""
+        """Send a trace that does not depend on the parameters, only after a zoom."""
         if self.drawn.get(name) != where:
             self.drawn[name] = where
             start, end, margin = where
-            self.lines[name].data = self._seen(name, start - margin, end + margin)
+            self.lines[name].data = self._cut_visible(name, start - margin, end + margin)
 
-    def _seen(self, name: str, start: float, end: float) -> dict[str, Any]:
+    def _cut_visible(self, name: str, start: float, end: float) -> dict[str, Any]:
         x, y = self.full[name]
         inside = slice(np.searchsorted(x, start), np.searchsorted(x, end) + 1)
-        a, b = thin(x[inside], y[inside], POINTS)
+        a, b = thin_trace(x[inside], y[inside], POINTS)
         return {"x": a.astype(np.float32), "y": b.astype(np.float32)}
 
     def _fit_range(self, start: float, end: float) -> None:
-        """The membrane's axis: all that is visible, and never tighter while sliders move, so that it does not jump."""
+        """Fit the axis of the membrane to the visible data; while sliders move it only widens."""
         names = [n for n in ("recorded", "voltage", "threshold") if len(self.lines[n].data["y"])]
         shown = [(np.asarray(self.lines[n].data["x"]), np.asarray(self.lines[n].data["y"])) for n in names]
         values = np.concatenate([np.empty(0), *(y[(x >= start) & (x <= end)] for x, y in shown)])
@@ -163,26 +174,26 @@ class Traces:
     frame: tuple[float, float, bool] | None = None
     limits = (-100.0, 50.0)
 
-    def _place(self, scene: Scene, take: Take, kept: Mapping[str, Train]) -> None:
-        """Trains on rows: the repeats, the model, what was kept, the noisy runs."""
-        repeats = scene.stimulus.spike_times
+    def _place(self, stimulus: ShownStimulus, response: Response, compared: Mapping[str, Train]) -> None:
+        """Place trains on rows: repeats, model, models kept for comparison, noisy runs."""
+        repeats = stimulus.recorded.spike_times
         row = len(repeats) + 1.0
         names = {(len(repeats) - 1) / 2: f"recorded × {len(repeats)}" if len(repeats) > 1 else "recorded", row: "model"}
         found: dict[str, list[tuple[Train, float]]] = {name: [] for name in self.ticks}
-        for k, (spikes, seen) in enumerate(zip(repeats, take.hits.predicted, strict=True)):
-            found["hit"].append((spikes[seen], k))
-            found["missed"].append((spikes[~seen], k))
-        found["model"] = [(take.train[take.hits.shared], row)]
-        found["extra"] = [(take.train[~take.hits.shared], row)]
-        for label, train in kept.items():
+        for k, (spikes, matched) in enumerate(zip(repeats, response.hits.predicted, strict=True)):
+            found["hit"].append((spikes[matched], k))
+            found["missed"].append((spikes[~matched], k))
+        found["model"] = [(response.train[response.hits.shared], row)]
+        found["extra"] = [(response.train[~response.hits.shared], row)]
+        for label, train in compared.items():
             row += 1.5
-            found["kept"].append((train, row))
+            found["compared"].append((train, row))
             names[row] = label
-        if take.noisy:
+        if response.noisy:
             row += 2.0
-            found["noisy"] = [(t, row + k) for k, t in enumerate(take.noisy)]
-            names[row + (len(take.noisy) - 1) / 2] = Readout.NOISY
-            row += len(take.noisy) - 1
+            found["noisy"] = [(t, row + k) for k, t in enumerate(response.noisy)]
+            names[row + (len(response.noisy) - 1) / 2] = Readout.NOISY
+            row += len(response.noisy) - 1
         self.trains = found
         self._rows(row, names)
 
@@ -197,29 +208,32 @@ class Traces:
 
 
 class Convergence:
-    """The loss of a fit against its steps, one line a stage."""
+    """The loss of a running fit by step, one line per stage."""
 
     def __init__(self) -> None:
         self.source = ColumnDataSource({"x": [], "y": []})
         self.now = ColumnDataSource({"x": [], "y": []})
-        p = panel(Range1d(start=0.0, end=10.0), "loss per spike", 170, y_range=Range1d(start=0.0, end=1.0))
+        p = make_panel(Range1d(start=0.0, end=10.0), "loss per spike", 170, y_range=Range1d(start=0.0, end=1.0))
         p.toolbar_location = None
-        line(p, self.source, MODEL)
+        draw_line(p, self.source, MODEL)
         dot = p.scatter("x", "y", source=self.now, size=7, line_color=MODEL, fill_color=None, line_width=2)
-        bokeh_panels.tagged(dot, MODEL)
+        bokeh_panels.tag_colour(dot, MODEL)
         p.xaxis.axis_label = "step of the fit"
         self.plot = p
         self.points: list[tuple[float, float]] = []
         self.stage = ""
 
     def clear(self) -> None:
-        """Nothing fitted yet."""
+        """Clear the curve."""
         self.points, self.stage = [], ""
         self.source.data = self.now.data = {"x": [], "y": []}
 
     def add(self, stage: str, loss: float) -> bool:
-        """One more step, drawn as the best so far, because several starts climb side by side; another stage, whose loss
-        is of another kind, starts a line of its own. Whether it is the best so far."""
+        """Add a step and return whether its loss is the lowest so far.
+
+        The lowest loss so far is drawn, because several starts run side by side. A new stage has another kind of loss
+        and starts a new line.
+        """
         if stage != self.stage:
             self.clear()
             self.stage = stage
@@ -230,7 +244,7 @@ class Convergence:
         x, y = map(np.array, zip(*self.points, strict=True))
         self.source.data = {"x": x, "y": y}
         self.now.data = {"x": x[-1:], "y": y[-1:]}
-        # the last steps decide: a start far off must not press them flat
+        # scale to the late steps: a poor start must not compress them
         low, high = float(y.min()), float(np.percentile(y, 75.0))
         pad = 0.08 * (high - low) + 1e-3
         self.plot.y_range.update(start=low - pad, end=high + pad)
@@ -238,22 +252,22 @@ class Convergence:
         return best
 
 
-def panel(span: Any, label: str, height: int, **options: Any) -> Any:
-    """An empty plot in the style of the page, whose numbers change under one's eyes: more room, fewer rules."""
-    p = bokeh_panels.panel(span, label, height, left=96, **options)
+def make_panel(span: Any, label: str, height: int, **options: Any) -> Any:
+    """Make an empty plot for live data: more room for numbers, fewer grid lines."""
+    p = bokeh_panels.make_panel(span, label, height, left=96, **options)
     p.toolbar.logo = None
     p.xaxis.minor_tick_line_color = None
     p.grid.grid_line_color = GRID
     return p
 
 
-def line(p: Any, source: Any, color: str, **options: Any) -> None:
-    """A line of a source in one of the house's colours."""
-    bokeh_panels.line(p, "x", "y", color, source=source, **{"line_width": 1.3, **options})
+def draw_line(p: Any, source: Any, color: str, **options: Any) -> None:
+    """Draw a line of a source in one of the colours of `style`."""
+    bokeh_panels.draw_line(p, "x", "y", color, source=source, **{"line_width": 1.3, **options})
 
 
-def _segments(trains: Sequence[tuple[Train, float]], start: float, end: float) -> dict[str, Any]:
-    """Spikes between two times in s as ticks on their rows."""
-    return bokeh_panels.segments(
+def _make_visible_segments(trains: Sequence[tuple[Train, float]], start: float, end: float) -> dict[str, Any]:
+    """Convert the spikes between two times (s) to tick segments."""
+    return bokeh_panels.make_tick_segments(
         [(t[np.searchsorted(t, 1e3 * start) : np.searchsorted(t, 1e3 * end)], row) for t, row in trains]
     )

@@ -1,4 +1,4 @@
-"""The page's own widget (sliders of a neuron) and the styles of panel's."""
+"""The widget of the parameter sliders, and templates of the page."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from panel.custom import JSComponent
 TEMPLATES = Path(__file__).with_name("templates")
 
 
-def text(name: str) -> str:
-    """A file of the templates."""
+def read_template(name: str) -> str:
+    """Read a template file."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-class Knobs(JSComponent):
+class ParameterSliders(JSComponent):
     """Sliders of a neuron's parameters.
 
-    The page sends one question at a time (an id and the changed values by flat name); `answer` set to that id says that
-    everything it changed has been sent.
+    The page sends one request at a time (an id and the changed values by flat name); setting `answer` to that id
+    confirms that all resulting changes have been sent.
     """
 
-    spec = param.List(doc="groups as of `knobs.groups`; a new list builds the sliders anew")
-    values = param.Dict(default={}, doc="values by flat name, set from here")
+    spec = param.List(doc="groups as of `sliders.describe_sliders`; a new list rebuilds the sliders")
+    values = param.Dict(default={}, doc="values by flat name, set by the server")
     answer = param.Integer(default=0)
-    repaint = param.Integer(default=0, doc="a change gives the plots the colours of the page again")
+    repaint = param.Integer(default=0, doc="a change sets the colours of the plots to those of the page")
 
-    _esm = text("knobs.js")
-    _stylesheets: ClassVar[list[str]] = [text("parts.css")]
+    _esm = read_template("sliders.js")
+    _stylesheets: ClassVar[list[str]] = [read_template("parts.css")]
 
     def __init__(self, listener: Callable[[Mapping[str, float]], None], **params: Any) -> None:
         super().__init__(**params)

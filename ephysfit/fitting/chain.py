@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from ephysfit.data.recording import Recording
-from ephysfit.data.resampling import common_step, divides
+from ephysfit.data.resampling import divides, find_common_step
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.fit_warnings import cautions
@@ -104,14 +104,14 @@ def default_step(recording: Recording, *others: Recording) -> float:
     (0.5, 0.4, 0.5)
     """
     own = [s.dt for s in recording.sweeps]
-    have = common_step(own)
+    have = find_common_step(own)
     if have > max(2 * COARSEST, *own):
         steps = ", ".join(f"{dt:g}" for dt in sorted(set(own)))
         raise FitError(
             f"{recording.cell}: sweeps are sampled at {steps} ms, steps without a common multiple of up to "
             f"{2 * COARSEST:g} ms; fit sweeps of one step"
         )
-    shared = common_step([have, *(s.dt for r in others for s in r.sweeps)])
+    shared = find_common_step([have, *(s.dt for r in others for s in r.sweeps)])
     step = shared if shared <= max(COARSEST, have) else have
     return max(int(COARSEST / step + 1e-9), 1) * step
 

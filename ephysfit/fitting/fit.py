@@ -74,7 +74,7 @@ def fit(
             f"{recording.cell}: sweep {recording.planned[0]!r} is a planned current that nobody has recorded yet: "
             "there are no spikes to fit; fit.simulate() runs a fitted cell on it"
         )
-    if not undriven and (why := drive.undriven(recording)):
+    if not undriven and (why := drive.explain_undriven(recording)):
         raise FitError(f"{recording.cell}: {why}; undriven=True (--undriven on the shell) fits it all the same")
     priors = (prior,) if isinstance(prior, Prior) else tuple(prior)
     if isinstance(model, str) and model == "auto":

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ephysfit.data.electrode import bridge
-from ephysfit.data.quality import findings
+from ephysfit.data.electrode import measure_bridge
+from ephysfit.data.quality import list_findings
 from ephysfit.fitting.drift_check import drift_warning, parts
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.fitting.stage_reports import LikelihoodReport
@@ -31,7 +31,7 @@ def cautions(problem: Problem, neuron: Neuron, history: Sequence[Estimate]) -> l
         out.append(f"{found} in the training data; nothing was fitted, the parameters are start values")
         return out
     if problem.neuron.name_of(Role.POTENTIAL) is not None:
-        out += [told for told in [bridge(problem.recording).warning()] if told]
+        out += [told for told in [measure_bridge(problem.recording).warning()] if told]
     tops = [top for e in history if (top := e.reports.of(LikelihoodReport)) is not None]
     out += [said for said in [voltage_warning(tops[-1].voltage if tops else None)] if said]
     modelled = any(top.drift for top in tops)
@@ -60,6 +60,6 @@ def odd_data(problem: Problem) -> list[str]:
             f"{shared} of {sum(map(len, steps))} training spikes lie in a step of {problem.dt:g} ms that holds another "
             "and count once with it: is a spike there twice, or is a smaller dt needed?"
         )
-    told = {f"sweep {s.name!r}: {f}": None for s in sweeps for f in findings(s) if f not in s.warnings}
+    told = {f"sweep {s.name!r}: {f}": None for s in sweeps for f in list_findings(s) if f not in s.warnings}
     first = list(told)[:1]
     return out + [f + (f" (and so of {len(told) - 1} more sweeps)" if len(told) > 1 else "") for f in first]

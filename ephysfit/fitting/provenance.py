@@ -14,7 +14,7 @@ from typing import Any, Self
 from pydantic import StrictStr, TypeAdapter
 
 from ephysfit.data.recording import Recording
-from ephysfit.files import expanded, split_spec
+from ephysfit.files import expand_home, split_spec
 from ephysfit.fitting.recording_identity import fingerprint
 from ephysfit.fitting.stage import Problem, Stage
 from ephysfit.fitting.stage_reports import Count, Known, plain_fields, to_plain
@@ -153,4 +153,4 @@ def _setting(value: Any) -> Any:
 
 def source_hash(source: str) -> str:
     """Hash of the file that declares a user's own neuron, ``FILE.py:NAME``; "" for a neuron of the catalogue."""
-    return hashlib.sha256(expanded(split_spec(source)[0]).read_bytes()).hexdigest() if source else ""
+    return hashlib.sha256(expand_home(split_spec(source)[0]).read_bytes()).hexdigest() if source else ""

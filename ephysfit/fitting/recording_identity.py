@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ephysfit.data.cell_names import stems
+from ephysfit.data.cell_names import list_file_stems
 from ephysfit.data.recording import Recording
 
 #: spike times are compared on this grid, ms: far below the step of any fit, far above what rounding moves a time by
@@ -39,7 +39,7 @@ def is_of(known: str, recording: Recording) -> bool:
 
 def known_as(cell: str, file: str) -> tuple[str, ...]:
     """What the cell of a fit is called: by its own name, and by the file that it was fitted to."""
-    return cell, *stems(file)
+    return cell, *list_file_stems(file)
 
 
 def _of_bits(recording: Recording) -> str:

@@ -19,9 +19,9 @@ from pydantic import (
     ValidationError,
 )
 
-from ephysfit.data.nwb_stored import stored_in
+from ephysfit.data.nwb_stored import read_stored_fits
 from ephysfit.errors import FitError, near
-from ephysfit.files import expanded, split_spec
+from ephysfit.files import expand_home, split_spec
 from ephysfit.fitting.format_1 import upgrade
 from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.stage import Status
@@ -148,7 +148,7 @@ def stored_fit(path: Path, label: str | None) -> str:
     FitError
         If there is none.
     """
-    found = {s.label: s for s in stored_in(path)}
+    found = {s.label: s for s in read_stored_fits(path)}
     if not found or (label is not None and label not in found):
         have = f"; it holds {', '.join(found)}" if found else ""
         raise FitError(f"{path}: no fit {'' if label is None else repr(label) + ' '}in this NWB file{have}")
@@ -198,7 +198,7 @@ def neuron_of(saved: SavedFit, name: str, trust: bool) -> type[Neuron]:
                 "it is your own, give its class: Fit.load(path, neuron=Mine), on the shell --model FILE.py:NAME"
             )
         return known[model.lower()]
-    file = expanded(split_spec(source)[0])
+    file = expand_home(split_spec(source)[0])
     ways = f"--model {source} (in Python: neuron=) if it is yours"
     if not trust:
         raise FitError(

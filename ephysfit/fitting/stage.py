@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ephysfit.data.holding_current import SKIP, holding, lead, unsettled
+from ephysfit.data.holding_current import SKIP, find_holding_current, find_unsettled_time, make_run_up
 from ephysfit.data.recording import Recording
 from ephysfit.data.trials import Trials
 from ephysfit.errors import FitError
@@ -91,7 +91,7 @@ class Problem:
         Step in ms.
     skip : float
         Milliseconds at the start of a long sweep that are simulated but not counted (the initial state is unknown);
-        `ephysfit.data.holding_current.unsettled` says what shorter ones lose.
+        `ephysfit.data.holding_current.find_unsettled_time` says what shorter ones lose.
     validation : float
         Fraction of the counted samples held out in blocks for early stopping and choice.
     also : tuple of Neuron
@@ -128,14 +128,14 @@ class Problem:
             self.trials.valid[0].numpy(), self.trials.current[0].numpy(), self.lengths, strict=True
         ):
             mask = row.copy()
-            held = holding(current[:n], self.dt) is not None
-            mask[: round(unsettled(float(mask.sum()) * self.dt, held, self.skip) / self.dt)] = False
+            held = find_holding_current(current[:n], self.dt) is not None
+            mask[: round(find_unsettled_time(float(mask.sum()) * self.dt, held, self.skip) / self.dt)] = False
             out.append(mask)
         return tuple(out)
 
     def run_up(self, k: int) -> npt.NDArray[np.float64]:
         """Current to run up on before sweep k, pA: what `Fit.simulate` and the likelihood run up on too."""
-        return lead(self.trials.current[0, k].numpy()[: self.lengths[k]], self.dt)
+        return make_run_up(self.trials.current[0, k].numpy()[: self.lengths[k]], self.dt)
 
     @cached_property
     def held_out(self) -> tuple[npt.NDArray[np.bool_], ...]:
@@ -179,7 +179,7 @@ class Problem:
 
     def _run_up(self, current: npt.NDArray, spikes: npt.NDArray, mask: npt.NDArray) -> ReplaySweep:
         """A sweep with its holding level before it, replayed but not counted: the neuron begins where the cell did."""
-        before = lead(current, self.dt)
+        before = make_run_up(current, self.dt)
         silent = np.zeros(len(before), np.uint8)
         return ReplaySweep(
             np.ascontiguousarray(np.r_[before, current][:, None]),

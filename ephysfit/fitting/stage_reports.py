@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 import numpy as np
 from pydantic import BeforeValidator, Field, StrictStr, TypeAdapter
 
-from ephysfit.files import without_nan
+from ephysfit.files import replace_nan
 
 #: JSON knows no NaN: a number that is missing is null there
 Number = Annotated[float, BeforeValidator(lambda v: float("nan") if v is None else v), Field(strict=True)]
@@ -87,7 +87,7 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, np.ndarray)):
         return [to_plain(v) for v in value]
     if isinstance(value, (float, np.floating)):
-        return without_nan(float(value))
+        return replace_nan(float(value))
     if isinstance(value, (np.integer, np.bool_)):
         return value.item()
     return value if isinstance(value, (str, int, bool, type(None))) else str(value)

@@ -53,8 +53,8 @@ class Order:
     @property
     def on_disk(self) -> bool:
         """Whether some process has compiled it on this machine."""
-        name = disk_cache.code_name(self.path.stem, self.function, "*")
-        return any(any(folder.glob(name)) for folder in disk_cache.folders(disk_cache.CODE))
+        name = disk_cache.make_code_name(self.path.stem, self.function, "*")
+        return any(any(folder.glob(name)) for folder in disk_cache.list_folders(disk_cache.CODE))
 
     @property
     def cost(self) -> int:

@@ -16,17 +16,17 @@ from ephysfit.kernels.background_build import wait_for_build
 def store_source(name: str, source: str) -> Path:
     """The file of generated source, under a name that holds the hash of its content; it need not have come about."""
     file = f"ephysfit_kernel_{name}_{hashlib.sha256(source.encode()).hexdigest()[:20]}.py"
-    for folder in disk_cache.folders(disk_cache.KERNELS):
+    for folder in disk_cache.list_folders(disk_cache.KERNELS):
         if _whole(folder / file):
             return folder / file
-    disk_cache.found(disk_cache.KERNELS, file)  # says it, if what is there is damaged
-    kept = disk_cache.keep(disk_cache.KERNELS, file, source.encode())
+    disk_cache.find_stored(disk_cache.KERNELS, file)  # says it, if what is there is damaged
+    kept = disk_cache.store(disk_cache.KERNELS, file, source.encode())
     return kept or Path(disk_cache.KERNELS) / file
 
 
 def _whole(path: Path) -> bool:
     try:
-        disk_cache.read(path)
+        disk_cache.read_stored(path)
     except OSError:
         return False
     return True
@@ -48,7 +48,7 @@ def load(path: Path, source: str | None = None) -> ModuleType:
     OSError
         If it has to be read, and cannot be.
     """
-    text = disk_cache.read(path).decode() if source is None else source
+    text = disk_cache.read_stored(path).decode() if source is None else source
     loaded = ModuleType(path.stem)
     vars(loaded).update({"__file__": str(path), disk_cache.DIGEST: hashlib.sha256(text.encode()).hexdigest()})
     linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))

@@ -9,7 +9,7 @@ from functools import cache
 from itertools import pairwise
 
 from ephysfit.errors import SimulationError
-from ephysfit.system import cores
+from ephysfit.system import count_cores
 
 #: below this many neuron-steps a second thread costs more than it brings
 SMALL = 400_000
@@ -24,7 +24,7 @@ def count() -> int:
                 f"EPHYSFIT_THREADS={asked}: a whole number of threads, 1 or more, wanted; or unset it"
             )
         return int(asked)
-    return cores()
+    return count_cores()
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ephysfit.files import without_nan
+from ephysfit.files import replace_nan
 from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.weights import Array, jackknife_variance, left_out, ratio
@@ -45,7 +45,7 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; NaN becomes None, which JSON can say."""
-        return {k: without_nan(v) for k, v in vars(self).items()}
+        return {k: replace_nan(v) for k, v in vars(self).items()}
 
 
 def counts(stimuli: Sequence[Scored]) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ephysfit.arrays import Train
-from ephysfit.data.holding_current import holding, unsettled
+from ephysfit.data.holding_current import find_holding_current, find_unsettled_time
 from ephysfit.errors import ScoreError
 from ephysfit.metrics.trains import checked, checked_duration, cut
 
@@ -72,7 +72,7 @@ def _of_sweeps(stimulus: Any, index: int) -> Presented:
     sweeps = stimulus.sweeps
     usable = tuple(tuple(s.valid) or ((0.0, s.duration),) for s in sweeps)
     trains = checked([s.spike_times for s in sweeps], f"recorded[{index}]")
-    held = all(holding(s.current, s.dt) is not None for s in sweeps)
+    held = all(find_holding_current(s.current, s.dt) is not None for s in sweeps)
     return Presented(stimulus.name or f"stimulus {index + 1}", tuple(trains), usable, held)
 
 
@@ -99,7 +99,7 @@ def window_of(stimulus: Presented, start: float | None, stop: float | None) -> t
     last = min(e for e in ends if e >= COVER * longest) if stop is None else float(stop)
     if last > longest + SLACK:
         raise ScoreError(f"{stimulus.name}: stop = {last:g} ms, but the sweep ends at {longest:g} ms")
-    first = unsettled(longest, stimulus.held) if start is None else float(start)
+    first = find_unsettled_time(longest, stimulus.held) if start is None else float(start)
     if not (first >= 0 and last > first):
         raise ScoreError(f"{stimulus.name}: window [{first:g}, {last:g}) ms is empty or starts before 0")
     return first, last

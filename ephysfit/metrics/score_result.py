@@ -9,7 +9,7 @@ from typing import Any
 
 from ephysfit.data.readout import Readout
 from ephysfit.errors import ScoreError, near
-from ephysfit.files import without_nan
+from ephysfit.files import replace_nan
 from ephysfit.metrics.headline_scores import leading
 from ephysfit.metrics.jackknife import Row
 
@@ -80,7 +80,7 @@ class Score:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        out = {k: without_nan(v) for k, v in vars(self).items() if k != "rows"}
+        out = {k: replace_nan(v) for k, v in vars(self).items() if k != "rows"}
         return {**out, "rows": [r.to_dict() for r in self.rows]}
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ephysfit.data.cell_names import may_be_one, stems
+from ephysfit.data.cell_names import list_file_stems, may_be_one_cell
 from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.score_rows import MIN_RUNS
@@ -29,7 +29,7 @@ COVERED = 0.8
 def identity_warnings(simulated: Any, recorded: Any) -> Iterator[str]:
     """Whether the model is of the cell that it is scored on, as far as names tell, and notes of the simulation."""
     fitted, cell = tuple(getattr(simulated, "cells", ())), str(getattr(recorded, "cell", ""))
-    if not may_be_one(fitted, (cell, *stems(str(getattr(recorded, "source", ""))))):
+    if not may_be_one_cell(fitted, (cell, *list_file_stems(str(getattr(recorded, "source", ""))))):
         yield (
             f"the fit is of {fitted[0]!r} and is scored on {cell!r}, another cell by its name: the score says how like "
             "the two cells are, not how good the fit is (nothing to heed where both names are of one cell)"

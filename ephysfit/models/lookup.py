@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ephysfit.errors import NeuronError, near
-from ephysfit.files import expanded, split_spec
+from ephysfit.files import expand_home, split_spec
 from ephysfit.neuron.declaration_errors import BREAKS, explain_error
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.dimensions import check_units
@@ -36,7 +36,7 @@ def from_file(spec: str) -> type[Neuron]:
         If there is no such file, it does not run, or it declares no (such) neuron.
     """
     path_text, wanted = split_spec(spec)
-    path = expanded(path_text)
+    path = expand_home(path_text)
     if not path.is_file():
         raise NeuronError(f"{path_text!r} is no file; give a neuron's file and class as my_file.py:Mine")
     module = _run(path)

@@ -27,14 +27,13 @@ def remembered_on_disk(read: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(read)
     def found(neuron: type[Neuron], *words: Any) -> Any:
         name = _name(read.__qualname__, neuron, words)
-        known = disk_cache.found(disk_cache.READINGS, name) if name else None
+        known = disk_cache.find_stored(disk_cache.READINGS, name) if name else None
         if known is not None:
             return _tuples(json.loads(known))
         value = _plain(read(neuron, *words))
-        if name and fingerprint_of.__wrapped__(neuron) == fingerprint_of(
-            neuron
-        ):  # else a global it reads was changed since
-            disk_cache.keep(disk_cache.READINGS, name, json.dumps(value).encode())
+        # a global that the declaration reads may have changed since its fingerprint was taken
+        if name and fingerprint_of.__wrapped__(neuron) == fingerprint_of(neuron):
+            disk_cache.store(disk_cache.READINGS, name, json.dumps(value).encode())
         return value
 
     return found

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 from ephysfit.errors import NeuronError, near
 from ephysfit.neuron.functions import Bank, elements
 from ephysfit.neuron.roles import CONVENTIONS, PLACE_NAMES, PLACES, STATE_CONVENTIONS, Role
-from ephysfit.units import dimension
+from ephysfit.units import find_dimension
 
 #: width of a prior where none is declared, as a part of the distance between the bounds
 WIDTH = 0.3
@@ -75,7 +75,7 @@ class Parameter:
     place: bool | None = None
 
     def __post_init__(self) -> None:
-        dimension(self.unit)
+        find_dimension(self.unit)
         if not self.low < self.high:
             raise NeuronError(f"bounds [{self.low}, {self.high}] {self.unit}: low must be below high")
         if not (isfinite(self.low) and isfinite(self.high)):
@@ -147,7 +147,7 @@ class State:
     role: Role | None = None
 
     def __post_init__(self) -> None:
-        dimension(self.unit)
+        find_dimension(self.unit)
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Input:
     doc: str = "injected current"
 
     def __post_init__(self) -> None:
-        dimension(self.unit)
+        find_dimension(self.unit)
 
 
 Tie = Callable[[Any], Any]
@@ -387,7 +387,7 @@ def _roles(cls: type[Neuron]) -> dict[Role, str]:
     for name, item in declared.items():
         if item.role is None:
             continue
-        if dimension(item.unit) != dimension(item.role.unit) or item.size != 1:
+        if find_dimension(item.unit) != find_dimension(item.role.unit) or item.size != 1:
             raise NeuronError(
                 f"{cls.__name__}.{name} is declared as the {item.role} but is "
                 f"{f'a bank of {item.size}' if item.size != 1 else f'in {item.unit}'}; it must be one value in "
@@ -403,13 +403,18 @@ def _roles(cls: type[Neuron]) -> dict[Role, str]:
         for name, role in letters.items():
             known = items.get(name)
             fits = known is not None and known.role is None and known.size == 1
-            if fits and role not in found and known is not None and dimension(known.unit) == dimension(role.unit):
+            if (
+                fits
+                and role not in found
+                and known is not None
+                and find_dimension(known.unit) == find_dimension(role.unit)
+            ):
                 found[role] = name
     return found
 
 
 def _is_place(name: str, parameter: Parameter, role: Role | None) -> bool:
-    if dimension(parameter.unit) != dimension("mV"):
+    if find_dimension(parameter.unit) != find_dimension("mV"):
         return False
     if parameter.place is not None:
         return parameter.place

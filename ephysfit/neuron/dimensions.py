@@ -8,7 +8,7 @@ from typing import Any
 from ephysfit.errors import UnitsError
 from ephysfit.neuron.declare import Neuron, flat_names, flatten, pack_state, unflatten
 from ephysfit.neuron.functions import Bank
-from ephysfit.units import dimension, spell
+from ephysfit.units import find_dimension, name_dimension
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,9 @@ class Dimension:
                 return self
             other = Dimension((0, 0, 0), repr(other))
         if self.powers != other.powers:
-            raise UnitsError(f"{self.what} {sign} {other.what}: {spell(self.powers)} {sign} {spell(other.powers)}")
+            raise UnitsError(
+                f"{self.what} {sign} {other.what}: {name_dimension(self.powers)} {sign} {name_dimension(other.powers)}"
+            )
         return Dimension(self.powers, f"({self.what} {sign} {other.what})")
 
     def __add__(self, o: Any) -> Any:
@@ -72,7 +74,9 @@ class Dimension:
             a, b, c = self.powers
             return Dimension((a // 2, b // 2, c // 2), f"sqrt({self.what})")
         if self.powers != (0, 0, 0):
-            raise UnitsError(f"{function}({self.what}): {spell(self.powers)}, but {function} takes a pure number")
+            raise UnitsError(
+                f"{function}({self.what}): {name_dimension(self.powers)}, but {function} takes a pure number"
+            )
         return Dimension((0, 0, 0), f"{function}({self.what})")
 
 
@@ -81,7 +85,7 @@ def _add_powers(a: tuple[int, int, int], b: tuple[int, int, int], sign: int) -> 
 
 
 def _read_dimensions(declared: Any) -> dict[str, Dimension]:
-    return {n: Dimension(dimension(item.unit), n) for k, item in declared.items() for n in flat_names({k: item})}
+    return {n: Dimension(find_dimension(item.unit), n) for k, item in declared.items() for n in flat_names({k: item})}
 
 
 def check_units(neuron: type[Neuron]) -> None:
@@ -98,13 +102,13 @@ def check_units(neuron: type[Neuron]) -> None:
     cell = root(**unflatten(root.parameters, _read_dimensions(root.parameters)))
     states = _read_dimensions(root.states)
     x = pack_state(root, states)
-    drive = [Dimension(dimension(i.unit), n) for n, i in root.inputs.items()]
+    drive = [Dimension(find_dimension(i.unit), n) for n, i in root.inputs.items()]
     _check_flow(root, states, cell.flow(x, *drive))
     _check_jump(root, states, cell.jump(x))
     margin = cell.margin(x)
     _require_unit(margin, "mV", f"{root.__name__}.margin")
     if root.stochastic():
-        rate = cell.hazard(Dimension(dimension("mV"), "u"))
+        rate = cell.hazard(Dimension(find_dimension("mV"), "u"))
         if rate.powers != (0, 0, 0):  # a pure number counts as "per ms"
             _require_unit(rate, "1/ms", f"{root.__name__}.hazard")
 
@@ -113,17 +117,21 @@ def _check_flow(neuron: type[Neuron], states: dict[str, Dimension], flow: dict[s
     for n, rate in flatten({k: neuron.states[k] for k in flow}, flow).items():
         want = _add_powers(states[n].powers, (1, 0, 0), -1)
         if isinstance(rate, Dimension) and rate.powers != want:
-            raise UnitsError(f"{neuron.__name__}.flow: d{n}/dt has unit {spell(rate.powers)}, it must be {spell(want)}")
+            raise UnitsError(
+                f"{neuron.__name__}.flow: d{n}/dt has unit {name_dimension(rate.powers)}, it must be "
+                f"{name_dimension(want)}"
+            )
 
 
 def _check_jump(neuron: type[Neuron], states: dict[str, Dimension], jump: dict[str, Any]) -> None:
     for n, new in flatten({k: neuron.states[k] for k in jump}, jump).items():
         if isinstance(new, Dimension) and new.powers != states[n].powers:
             raise UnitsError(
-                f"{neuron.__name__}.jump: {n} becomes {spell(new.powers)}, it is in {spell(states[n].powers)}"
+                f"{neuron.__name__}.jump: {n} becomes {name_dimension(new.powers)}, it is in "
+                f"{name_dimension(states[n].powers)}"
             )
 
 
 def _require_unit(value: Any, unit: str, where: str) -> None:
-    if isinstance(value, Dimension) and value.powers != dimension(unit):
-        raise UnitsError(f"{where} has unit {spell(value.powers)}, it must be {unit}")
+    if isinstance(value, Dimension) and value.powers != find_dimension(unit):
+        raise UnitsError(f"{where} has unit {name_dimension(value.powers)}, it must be {unit}")

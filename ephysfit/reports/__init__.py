@@ -1,1 +1,1 @@
-"""Reports: a fit seen against the recording it was tested on, as tables, figures and one page."""
+"""Reports: a fit compared with the recording it was tested on, as tables, figures and one HTML page."""

@@ -1,4 +1,4 @@
-"""Which recorded spikes a train predicts and which it misses; which of its spikes nobody recorded."""
+"""Match predicted with recorded spikes: which are predicted, which are missed, which are extra."""
 
 from __future__ import annotations
 
@@ -6,22 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from ephysfit.arrays import Train, Trains
+from ephysfit.arrays import Bool, Mask, Train, Trains
 
-Mask = npt.NDArray[np.bool_]
-
-#: half width of a match, ms, where nothing else is said
+#: default half width of a match, ms
 WINDOW = 4.0
 
 
-def has_neighbour(train: Train, others: Train, window: float) -> Mask:
-    """Which spikes of `train` have one of `others` within ±window ms; both sorted.
+def mark_matched_spikes(train: Train, others: Train, window: float) -> Bool[Mask, " _"]:
+    """Mark the spikes of a train that have a spike of another train within ±window.
+
+    Parameters
+    ----------
+    train, others : (spike,) array, sorted, ms
+    window : float, ms
+
+    Returns
+    -------
+    (spike,) array of bool
+        One value per spike of `train`.
 
     Examples
     --------
-    >>> has_neighbour(np.array([10.0, 50.0]), np.array([13.0]), 4.0).tolist()
+    >>> mark_matched_spikes(np.array([10.0, 50.0]), np.array([13.0]), 4.0).tolist()
     [True, False]
     """
     if not len(others):
@@ -34,39 +41,40 @@ def has_neighbour(train: Train, others: Train, window: float) -> Mask:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """One train against recorded repeats.
+    """Agreement of one predicted train with recorded repeats.
 
     Attributes
     ----------
     predicted : tuple of bool arrays
-        Per repeat, which recorded spikes the train has a spike for.
+        For each repeat, which recorded spikes are predicted.
     shared : bool array
-        Which spikes of the train at least one repeat has.
+        Which spikes of the train match a spike of at least one repeat.
     window : float, ms
+        Half width of a match.
     """
 
-    predicted: tuple[Mask, ...]
-    shared: Mask
+    predicted: tuple[Bool[Mask, " _"], ...]
+    shared: Bool[Mask, " _"]
     window: float
 
     @property
     def predicted_share(self) -> float:
-        """Recorded spikes that are predicted, over all recorded spikes; NaN without any."""
-        return _share(self.predicted)
+        """Fraction of the recorded spikes that are predicted; NaN without recorded spikes."""
+        return _compute_share(self.predicted)
 
     @property
     def extra_share(self) -> float:
-        """Predicted spikes that no repeat has, over all predicted spikes; NaN without any."""
-        return 1.0 - _share((self.shared,))
+        """Fraction of the predicted spikes that match no repeat; NaN without predicted spikes."""
+        return 1.0 - _compute_share((self.shared,))
 
 
-def _share(masks: Sequence[Mask]) -> float:
+def _compute_share(masks: Sequence[Bool[Mask, " _"]]) -> float:
     total = sum(len(m) for m in masks)
     return float(sum(m.sum() for m in masks) / total) if total else float("nan")
 
 
-def agreement(repeats: Trains, train: Train, window: float = WINDOW) -> Agreement:
-    """Match one train with recorded repeats.
+def match_train(repeats: Trains, train: Train, window: float = WINDOW) -> Agreement:
+    """Match one predicted train with recorded repeats.
 
     Parameters
     ----------
@@ -74,15 +82,21 @@ def agreement(repeats: Trains, train: Train, window: float = WINDOW) -> Agreemen
     train : (spike,) array, sorted, ms
     window : float, ms
         A recorded spike counts as predicted if the train has a spike within ±window; a spike of the train is extra
-        if no repeat has one within ±window. Chance is not subtracted: that is what Γ does.
+        if no repeat has one within ±window. Chance coincidences are not subtracted, as they are in Γ.
+
+    Returns
+    -------
+    Agreement
 
     Examples
     --------
-    >>> a = agreement([np.array([10.0, 50.0]), np.array([11.0])], np.array([12.0, 90.0]))
+    >>> a = match_train([np.array([10.0, 50.0]), np.array([11.0])], np.array([12.0, 90.0]))
     >>> round(a.predicted_share, 3), a.extra_share
     (0.667, 0.5)
     """
     pooled = np.sort(np.concatenate([np.empty(0), *repeats]))
     return Agreement(
-        tuple(has_neighbour(r, train, window) for r in repeats), has_neighbour(train, pooled, window), window
+        tuple(mark_matched_spikes(r, train, window) for r in repeats),
+        mark_matched_spikes(train, pooled, window),
+        window,
     )

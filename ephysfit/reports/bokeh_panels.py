@@ -1,6 +1,6 @@
-"""Panels, lines, ticks and legends of zoomable views (bokeh), as the report and the explorer draw them.
+"""Draw panels, lines, spike ticks and legends of zoomable views (bokeh), for the report and the explorer.
 
-Every mark carries the name of its colour as a tag, by which the page that shows it paints it for light and dark.
+Every mark carries the name of its colour as a tag; the page uses it to set the colours of its light or dark scheme.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from ephysfit.arrays import Train
 from ephysfit.reports.figures.style import NAMES
 
 
-def panel(span: Any, label: str, height: int, *, left: int = 84, **options: Any) -> Any:
-    """An empty panel in the style of the page.
+def make_panel(span: Any, label: str, height: int, *, left: int = 84, **options: Any) -> Any:
+    """Make an empty panel in the style of the page.
 
     Parameters
     ----------
     span : bokeh range
-        Of the x axis; panels that share it move together.
+        Range of the x axis; panels that share it move together.
     label : str
-        Of the y axis.
+        Label of the y axis.
     height, left : int
-        Of the panel, and least room for numbers and label at its left, pixels.
+        Height of the panel and minimum width of its left border, pixels.
     **options
-        Of `bokeh.plotting.figure`.
+        Arguments of `bokeh.plotting.figure`.
     """
     p = figure(height=height, x_range=span, sizing_mode="stretch_width", tools="xpan,xbox_zoom,reset",
                output_backend="canvas", **options)  # fmt: skip
@@ -47,32 +47,32 @@ def panel(span: Any, label: str, height: int, *, left: int = 84, **options: Any)
     return p
 
 
-def tagged(renderer: Any, color: str) -> Any:
-    """A mark with the name of its colour."""
+def tag_colour(renderer: Any, color: str) -> Any:
+    """Tag a mark with the name of its colour."""
     renderer.glyph.tags = [NAMES[color]]
     return renderer
 
 
-def line(p: Any, x: Any, y: Any, color: str, **options: Any) -> None:
-    """A line in one of the house's colours; `x` and `y` are arrays, or columns of a `source`."""
-    tagged(p.line(x, y, line_color=color, **{"line_width": 1.2, **options}), color)
+def draw_line(p: Any, x: Any, y: Any, color: str, **options: Any) -> None:
+    """Draw a line in one of the colours of `style`; `x` and `y` are arrays, or columns of a `source`."""
+    tag_colour(p.line(x, y, line_color=color, **{"line_width": 1.2, **options}), color)
 
 
-def segments(trains: Sequence[tuple[Train, float]]) -> dict[str, Any]:
-    """Spikes as ticks: ``x`` in s, ``low`` and ``high`` about the row of their train; spike times in ms."""
+def make_tick_segments(trains: Sequence[tuple[Train, float]]) -> dict[str, Any]:
+    """Convert spike trains (ms) with their rows to tick segments: ``x`` in s, ``low`` and ``high`` about the row."""
     x = np.concatenate([np.empty(0), *(t for t, _ in trains)]) / 1e3
     y = np.concatenate([np.empty(0), *(np.full(len(t), row) for t, row in trains)])
     return {"x": x.astype(np.float32), "low": (y - 0.4).astype(np.float32), "high": (y + 0.4).astype(np.float32)}
 
 
-def ticks(p: Any, x: Any, low: Any, high: Any, color: str, width: float, legend: str = "", **options: Any) -> None:
-    """Spikes of one colour; arrays, or columns of a `source`."""
+def draw_ticks(p: Any, x: Any, low: Any, high: Any, color: str, width: float, legend: str = "", **options: Any) -> None:
+    """Draw spikes of one colour as ticks, given as arrays or as columns of a `source`."""
     named = {"legend_label": legend} if legend else {}
-    tagged(p.segment(x, low, x, high, line_color=color, line_width=width, **named, **options), color)
+    tag_colour(p.segment(x, low, x, high, line_color=color, line_width=width, **named, **options), color)
 
 
 def place_legend(p: Any) -> None:
-    """The legend of a panel, if it has one, on one line above it."""
+    """Place the legend of a panel, if it has one, on one line above it."""
     if not p.legend:
         return
     item = p.legend[0]
@@ -81,7 +81,7 @@ def place_legend(p: Any) -> None:
     p.add_layout(item, "above")
 
 
-def stacked(panels: Sequence[Any]) -> Any:
-    """Panels under each other, with one toolbar."""
+def stack_panels(panels: Sequence[Any]) -> Any:
+    """Stack panels under each other, with one toolbar."""
     return gridplot([[p] for p in panels], sizing_mode="stretch_width", toolbar_location="above",
                     toolbar_options={"logo": None})  # fmt: skip

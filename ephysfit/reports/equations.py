@@ -1,4 +1,4 @@
-"""The equations of a neuron as MathML, which browsers render without any script or network; banks stay whole."""
+"""Write the equations of a neuron as MathML, which browsers render without scripts; a bank is one indexed symbol."""
 
 from __future__ import annotations
 
@@ -15,132 +15,153 @@ from ephysfit.neuron.symbols import MARGIN, equations, symbol
 _INDEX = sympy.Symbol("i", integer=True)
 
 
-class _Whole(Bank):
+class _IndexedBank(Bank):
     """A bank as one indexed symbol: arithmetic on its general element, `sum` as a sum over the index."""
 
     size: int
 
     @classmethod
-    def of(cls, element: Any, size: int) -> _Whole:
+    def of(cls, element: Any, size: int) -> _IndexedBank:
+        """Return a bank of `size` elements from its general element."""
         bank = cls([element])
         bank.size = size
         return bank
 
     def _with(self, other: Any, op: Callable[[Any, Any], Any]) -> Bank:
-        return _Whole.of(op(self[0], other[0] if isinstance(other, Bank) else other), self.size)
+        return _IndexedBank.of(op(self[0], other[0] if isinstance(other, Bank) else other), self.size)
 
     def map(self, function: Callable[[Any], Any]) -> Bank:
-        return _Whole.of(function(self[0]), self.size)
+        """Apply a function to the general element."""
+        return _IndexedBank.of(function(self[0]), self.size)
 
     def sum(self) -> Any:
+        """Return the sum over the index."""
         e = sympy.sympify(self[0])
-        return sympy.Sum(e, (_INDEX, 1, self.size)) if _indexed(e) else e * self.size
+        return sympy.Sum(e, (_INDEX, 1, self.size)) if _has_index(e) else e * self.size
 
 
-def margin_name(neuron: type[Neuron]) -> str:
-    """What the distance to threshold is called: u, or x where the neuron has a u of its own."""
+def margin_symbol(neuron: type[Neuron]) -> str:
+    """Symbol of the margin (distance to threshold): u, or x where the neuron declares a u."""
     return "x" if "u" in (*neuron.states, *neuron.parameters) else "u"
 
 
-def shown_states(neuron: type[Neuron]) -> list[str]:
-    """The states that the equations have once what is pinned is put in."""
+def find_live_states(neuron: type[Neuron]) -> list[str]:
+    """Find the states that remain in the equations when pinned values are substituted."""
     live = equations(neuron)
     return [n for n, s in neuron.states.items() if (n if s.size == 1 else f"{n}_1") in live.states]
 
 
-def _indexed(e: sympy.Expr) -> bool:
+def _has_index(e: sympy.Expr) -> bool:
     return any(str(s).endswith("_i") for s in e.free_symbols)
 
 
-def _symbolic(name: str, size: int) -> Any:
-    return symbol(name) if size == 1 else _Whole.of(symbol(f"{name}_i"), size)
+def _symbol_or_bank(name: str, size: int) -> Any:
+    return symbol(name) if size == 1 else _IndexedBank.of(symbol(f"{name}_i"), size)
 
 
-def _instance(neuron: type[Neuron]) -> Neuron:
-    """An instance of symbols, banks whole; pinned numbers stand as numbers, pinned banks as symbols unless all 0."""
+def _symbolic_neuron(neuron: type[Neuron]) -> Neuron:
+    """Instantiate a neuron with symbols; pinned numbers stay numbers, pinned banks become symbols unless all are 0."""
     cell = object.__new__(neuron)
     for name, p in neuron.parameters.items():
-        object.__setattr__(cell, name, _symbolic(name, p.size))
+        object.__setattr__(cell, name, _symbol_or_bank(name, p.size))
     for name, value in neuron.pinned.items():
         if not callable(value):
-            object.__setattr__(cell, name, _pinned(name, value))
+            object.__setattr__(cell, name, _pinned_expression(name, value))
             continue
         tied = value(cell)
-        if not _plain(tied):  # a long tie keeps its name: its value stands in the table of parameters
-            tied = _symbolic(name, len(tied) if isinstance(tied, Bank) else 1)
+        if not _is_atomic(tied):  # a long tie keeps its name: its value stands in the table of parameters
+            tied = _symbol_or_bank(name, len(tied) if isinstance(tied, Bank) else 1)
         object.__setattr__(cell, name, tied)
     return cell
 
 
-def _plain(value: Any) -> bool:
-    return sympy.sympify(_element(value)).is_Atom
+def _is_atomic(value: Any) -> bool:
+    return sympy.sympify(_general_element(value)).is_Atom
 
 
-def _pinned(name: str, value: Any) -> Any:
+def _pinned_expression(name: str, value: Any) -> Any:
     if not isinstance(value, tuple | list):
         return sympy.nsimplify(value) if float(value).is_integer() else sympy.Float(value, 4)
     if not any(value):
-        return _Whole.of(sympy.Integer(0), len(value))
-    return _symbolic(name, len(value))
+        return _IndexedBank.of(sympy.Integer(0), len(value))
+    return _symbol_or_bank(name, len(value))
 
 
-def equation_lines(neuron: type[Neuron]) -> list[tuple[str, str]]:
-    """The equations of a neuron class, each as (what it is, MathML).
+def write_equations(neuron: type[Neuron]) -> list[tuple[str, str]]:
+    """Write the equations of a neuron class, each as (role, MathML).
 
     Parameters
     ----------
     neuron : type[Neuron]
-        Pinned values are put in; what they switch off is gone.
+        Pinned values are substituted; terms that vanish with them are left out.
+
+    Returns
+    -------
+    list of (str, str)
 
     Examples
     --------
     >>> from ephysfit.models.lif import LIF
-    >>> [what for what, _ in equation_lines(LIF)]
+    >>> [what for what, _ in write_equations(LIF)]
     ['between spikes', 'spike', 'at a spike', 'noise']
     """
-    cell, live, distance = _instance(neuron), equations(neuron), margin_name(neuron)
-    x = neuron.State(**{n: _symbolic(n, s.size) for n, s in neuron.states.items()})
-    shown = shown_states(neuron)
-    drop = {_element(getattr(x, n)): _rest(cell, s.rest) for n, s in neuron.states.items() if n not in shown}
-    put = lambda e: _no_empty_sums(sympy.sympify(e).subs(drop)) if drop else sympy.sympify(e)  # noqa: E731
+    cell, live, distance = _symbolic_neuron(neuron), equations(neuron), margin_symbol(neuron)
+    x = neuron.State(**{n: _symbol_or_bank(n, s.size) for n, s in neuron.states.items()})
+    shown = find_live_states(neuron)
+    drop = {
+        _general_element(getattr(x, n)): _rest_expression(cell, s.rest)
+        for n, s in neuron.states.items()
+        if n not in shown
+    }
+    put = lambda e: _drop_empty_sums(sympy.sympify(e).subs(drop)) if drop else sympy.sympify(e)  # noqa: E731
     flow, jump = cell.flow(x, *(symbol(n) for n in neuron.inputs)), cell.jump(x)
-    lines = [("between spikes", _rate(n, put(_element(flow[n])))) for n in shown if put(_element(flow.get(n, 0))) != 0]
-    lines.append(("spike", _row(_math(put(cell.margin(x))), "<mo>≥</mo>", "<mn>0</mn>")))
-    moved = [n for n in shown if n in jump and put(_element(jump[n])) != symbol(_label(x, n))]
+    lines = [
+        ("between spikes", _derivative_to_mathml(n, put(_general_element(flow[n]))))
+        for n in shown
+        if put(_general_element(flow.get(n, 0))) != 0
+    ]
+    lines.append(("spike", _relation_to_mathml(_to_mathml(put(cell.margin(x))), "<mo>≥</mo>", "<mn>0</mn>")))
+    moved = [n for n in shown if n in jump and put(_general_element(jump[n])) != symbol(_state_symbol_name(x, n))]
     lines += [
-        ("at a spike", _row(_math(symbol(_label(x, n))), "<mo>→</mo>", _math(put(_element(jump[n]))))) for n in moved
+        (
+            "at a spike",
+            _relation_to_mathml(
+                _to_mathml(symbol(_state_symbol_name(x, n))), "<mo>→</mo>", _to_mathml(put(_general_element(jump[n])))
+            ),
+        )
+        for n in moved
     ]
     if live.hazard is not None:
         noise = sympy.sympify(cell.hazard(MARGIN)).subs(MARGIN, sympy.Symbol(distance, real=True))
         rate = f"<mi>λ</mi><mo>(</mo><mi>{distance}</mi><mo>)</mo>"
-        lines.append(("noise", _row(rate, "<mo>=</mo>", _math(noise))))
+        lines.append(("noise", _relation_to_mathml(rate, "<mo>=</mo>", _to_mathml(noise))))
     return lines
 
 
-def _no_empty_sums(e: sympy.Expr) -> sympy.Expr:
+def _drop_empty_sums(e: sympy.Expr) -> sympy.Expr:
     return e.xreplace({s: sympy.Integer(0) for s in e.atoms(sympy.Sum) if s.function == 0})
 
 
-def _element(value: Any) -> Any:
+def _general_element(value: Any) -> Any:
     return value[0] if isinstance(value, Bank) else value
 
 
-def _label(x: Any, name: str) -> str:
-    return str(_element(getattr(x, name)))
+def _state_symbol_name(x: Any, name: str) -> str:
+    return str(_general_element(getattr(x, name)))
 
 
-def _rest(cell: Neuron, rest: float | str) -> Any:
-    return _element(getattr(cell, rest)) if isinstance(rest, str) else sympy.nsimplify(rest)
+def _rest_expression(cell: Neuron, rest: float | str) -> Any:
+    return _general_element(getattr(cell, rest)) if isinstance(rest, str) else sympy.nsimplify(rest)
 
 
-def _short(value: float) -> sympy.Expr:
-    """A constant as a page shows it: four digits, whole numbers without a point."""
+def _round_constant(value: float) -> sympy.Expr:
+    """Round a constant for display: four digits, integers without a decimal point."""
     return sympy.Integer(int(value)) if value.is_integer() else sympy.Float(float(f"{value:.4g}"), 4)
 
 
-def _math(e: Any) -> str:
+def _to_mathml(e: Any) -> str:
     e = sympy.sympify(e)
-    e = e.xreplace({f: _short(float(f)) for f in e.atoms(sympy.Float)})
+    e = e.xreplace({f: _round_constant(float(f)) for f in e.atoms(sympy.Float)})
     text = mathml(e, printer="presentation", fold_short_frac=False, mul_symbol=None)
     named = {"softplus": "softplus", "sigmoid": "σ"}
     for name, shown in named.items():
@@ -154,15 +175,15 @@ def _math(e: Any) -> str:
     )
 
 
-def _rate(name: str, e: Any) -> str:
+def _derivative_to_mathml(name: str, e: Any) -> str:
     bank = "" if not _indexed_name(e, name) else "_i"
-    top = f"<mrow><mi>d</mi>{_math(symbol(name + bank))}</mrow>"
-    return _row(f"<mfrac>{top}<mrow><mi>d</mi><mi>t</mi></mrow></mfrac>", "<mo>=</mo>", _math(e))
+    top = f"<mrow><mi>d</mi>{_to_mathml(symbol(name + bank))}</mrow>"
+    return _relation_to_mathml(f"<mfrac>{top}<mrow><mi>d</mi><mi>t</mi></mrow></mfrac>", "<mo>=</mo>", _to_mathml(e))
 
 
 def _indexed_name(e: Any, name: str) -> bool:
     return symbol(f"{name}_i") in sympy.sympify(e).free_symbols
 
 
-def _row(left: str, relation: str, right: str) -> str:
+def _relation_to_mathml(left: str, relation: str, right: str) -> str:
     return f'<math display="block"><mrow>{left}{relation}{right}</mrow></math>'

@@ -1,4 +1,4 @@
-"""Everything a report shows, gathered once: runs of the fitted cell on the test stimuli, and their scores."""
+"""Gather the evidence of a report: runs of the fitted cell on the test stimuli, and their scores."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from functools import cached_property
 
 import numpy as np
 
-from ephysfit.arrays import Trace, Train, Trains
+from ephysfit.arrays import Bool, Mask, Trace, Train, Trains
 from ephysfit.data.readout import Readout
 from ephysfit.data.recording import Recording
 from ephysfit.data.repeats import Stimulus
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.metrics.score import Score, score
 from ephysfit.neuron.roles import Role
-from ephysfit.reports.agreement import WINDOW, Agreement, Mask, agreement
+from ephysfit.reports.agreement import WINDOW, Agreement, match_train
 from ephysfit.simulation.simulate import Simulation
 
-#: how the readouts of a model are called in reports, in the order in which they are shown
+#: names of the readouts in reports, in the order in which they are shown
 READOUTS: dict[str, str] = {
     Readout.THRESHOLD: "model",
     Readout.CAUSAL: "noise-free run",
     Readout.CONSENSUS: "consensus",
     Readout.NOISY: "noisy runs",
 }
-#: length of the stretch that static figures show, ms
+#: length of the stretch in static figures, ms
 STRETCH = 2500.0
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a report shows.
+    """Runs of a fitted cell on the test stimuli, with their scores.
 
     Attributes
     ----------
     fit : Fit
     test : Recording
-        Never seen by the fit.
+        Sweeps that were not used by the fit.
     train : Recording or None
-        What was fitted, where it is at hand: the goodness of fit is then shown on it too.
+        The training sweeps, if available: the goodness of fit is then shown for them too.
     readouts : mapping of str to Simulation
         Runs on the stimuli of `test` by readout ("threshold run", or "causal run", "consensus", "noisy runs").
     scores : mapping of str to Score
-        One a readout.
+        One per readout.
     """
 
     fit: Fit
@@ -54,26 +54,28 @@ class Evidence:
 
     @property
     def single(self) -> str:
-        """The readout a network would use: the causal run of a stochastic neuron, else the threshold run."""
+        """Readout of a single train: the causal run of a stochastic neuron, otherwise the threshold run."""
         return Readout.CAUSAL if Readout.CAUSAL in self.readouts else next(iter(self.readouts))
 
     @property
     def many(self) -> str:
-        """The readout that stands for the model's variability: noisy runs, else the one run there is."""
+        """Readout of the model's variability: the noisy runs, or the single run of a neuron without noise."""
         return Readout.NOISY if Readout.NOISY in self.readouts else self.single
 
     @cached_property
     def stimuli(self) -> tuple[Stimulus, ...]:
+        """Test stimuli with their repeats."""
         return self.test.stimuli()
 
     @cached_property
     def shown(self) -> int:
-        """The stimulus that figures show: the one of most repeats, and among those of most spikes."""
+        """Index of the stimulus in figures: the one with most repeats and, among equals, most spikes."""
         weight = [(s.repeats, sum(len(t) for t in s.spike_times), -k) for k, s in enumerate(self.stimuli)]
         return weight.index(max(weight))
 
     @property
     def stimulus(self) -> Stimulus:
+        """Stimulus in figures."""
         return self.stimuli[self.shown]
 
     @property
@@ -82,52 +84,52 @@ class Evidence:
         return self.stimulus.spike_times
 
     def runs(self, readout: str) -> Trains:
-        """Trains of a readout on the shown stimulus, ms."""
+        """Return the trains of a readout on the shown stimulus, ms."""
         return self.readouts[readout].spike_times[self.shown]
 
     @property
     def prediction(self) -> Train:
-        """The single noise-free train on the shown stimulus, ms."""
+        """Single noise-free train on the shown stimulus, ms."""
         return self.runs(self.single)[0]
 
     @property
     def scored(self) -> tuple[float, float]:
-        """The scored stretch of the shown stimulus, ms."""
+        """Scored stretch (start, stop) of the shown stimulus, ms."""
         return self.scores[self.single].scored[self.shown]
 
     @cached_property
     def agreement(self) -> Agreement:
-        """The single train against the repeats of the shown stimulus, all of it."""
-        return agreement(self.repeats, self.prediction, WINDOW)
+        """Agreement of the single train with the repeats, over the whole shown stimulus."""
+        return match_train(self.repeats, self.prediction, WINDOW)
 
     @cached_property
     def overall(self) -> Agreement:
-        """The single train against the repeats in the scored stretches of all stimuli."""
+        """Agreement of the single train with the repeats, in the scored stretches of all stimuli."""
         predicted: list[Mask] = []
         shared: list[Mask] = []
         spans = self.scores[self.single].scored
         for stimulus, (train, *_), span in zip(
             self.stimuli, self.readouts[self.single].spike_times, spans, strict=True
         ):
-            a = agreement([_within(t, span) for t in stimulus.spike_times], _within(train, span), WINDOW)
+            a = match_train([_cut_train(t, span) for t in stimulus.spike_times], _cut_train(train, span), WINDOW)
             predicted += a.predicted
             shared.append(a.shared)
         return Agreement(tuple(predicted), np.concatenate(shared), WINDOW)
 
     def trace(self, name: str) -> Trace | None:
-        """A saved trace of the single run on the shown stimulus in steps of the fit, or None."""
+        """Return a saved trace of the single run on the shown stimulus in steps of the fit, or None."""
         saved = self.readouts[self.single].traces
         return saved[name][self.shown] if name in saved else None
 
     def membrane(self) -> Trace | None:
-        """The membrane potential of the single run, mV; None for a neuron without one."""
+        """Return the membrane potential of the single run, mV; None for a neuron without one."""
         name = type(self.fit.neuron).name_of(Role.POTENTIAL)
         return None if name is None else self.trace(name)
 
     def threshold(self) -> Trace:
-        """Where the membrane of the single run would spike, mV, (time,): V less the margin.
+        """Return the spike threshold of the single run, mV, (time,): V minus the margin.
 
-        The margin is that before a spike and V that after it, so spike steps repeat the value before them.
+        At a spike, the margin is the one before it and V the one after it, so these steps repeat the previous value.
         """
         v, u = self.membrane(), self.trace("margin")
         assert v is not None
@@ -138,8 +140,10 @@ class Evidence:
         return out
 
     def distance(self) -> tuple[Trace, Trace]:
-        """Times (ms) and distance to threshold (mV) of the single run, (time,), refractory steps left out: there the
-        margin has no meaning, because nothing can happen and no likelihood sees it."""
+        """Return times (ms) and margin (mV) of the single run, (time,), without refractory steps.
+
+        During the refractory period no spike can occur and the likelihood does not depend on the margin.
+        """
         u, dt = self.trace("margin"), self.readouts[self.single].dt
         assert u is not None
         held = round(float(self.fit.neuron.refractory_ms) / dt)
@@ -151,7 +155,7 @@ class Evidence:
 
     @cached_property
     def stretch(self) -> tuple[float, float]:
-        """The stretch that static figures show: its share of predicted spikes is nearest to that of the whole."""
+        """Stretch in static figures, ms: its share of predicted spikes is nearest to that of the whole stimulus."""
         start, stop = self.scored
         if stop - start <= STRETCH:
             return start, stop
@@ -159,12 +163,12 @@ class Evidence:
         times = np.concatenate([np.empty(0), *self.repeats])
         hit = np.concatenate([np.empty(0, bool), *self.agreement.predicted])
         whole = hit.mean() if hit.size else 0.0
-        best = min(starts, key=lambda s: _oddness(times, hit, whole, s, self.repeats))
+        best = min(starts, key=lambda s: _deviation_from_whole(times, hit, whole, s, self.repeats))
         return float(best), float(best) + STRETCH
 
 
-def _oddness(times: Trace, hit: Trace, whole: float, start: float, repeats: Trains) -> float:
-    """How far a stretch is from the whole in predicted spikes and in rate."""
+def _deviation_from_whole(times: Train, hit: Bool[Mask, " _"], whole: float, start: float, repeats: Trains) -> float:
+    """Deviation of a stretch from the whole stimulus in the share of predicted spikes and in rate."""
     inside = (times >= start) & (times < start + STRETCH)
     if not inside.any():
         return np.inf
@@ -173,11 +177,13 @@ def _oddness(times: Trace, hit: Trace, whole: float, start: float, repeats: Trai
     return abs(float(hit[inside].mean()) - whole) + 0.3 * abs(inside.sum() - usual) / max(usual, 1.0)
 
 
-def _within(train: Train, span: tuple[float, float]) -> Train:
+def _cut_train(train: Train, span: tuple[float, float]) -> Train:
     return train[(train >= span[0]) & (train < span[1])]
 
 
-def gather(fit: Fit, test: Recording, train: Recording | None = None, *, runs: int = 200, seed: int = 1) -> Evidence:
+def gather_evidence(
+    fit: Fit, test: Recording, train: Recording | None = None, *, runs: int = 200, seed: int = 1
+) -> Evidence:
     """Run the fitted cell on the test stimuli and score every readout.
 
     Parameters
@@ -188,7 +194,7 @@ def gather(fit: Fit, test: Recording, train: Recording | None = None, *, runs: i
     runs : int
         Noisy runs of a stochastic neuron.
     seed : int
-        Of the escape noise.
+        Seed of the escape noise.
 
     Returns
     -------

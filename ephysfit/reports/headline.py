@@ -1,4 +1,4 @@
-"""What a report says first: one sentence and a few numbers that a neuroscientist reads."""
+"""Write the headline of a report: one sentence and a few scores."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, RATIO
 from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.score import Score
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.tables import number, percent
+from ephysfit.reports.tables import format_percent, format_score
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One number of the headline: value as text, what it is, what it would be at best or for the cell itself."""
+    """One number of the headline: its value as text, its name, and a note on the best possible value."""
 
     value: str
     name: str
@@ -24,35 +24,35 @@ class Tile:
 
 @dataclass(frozen=True)
 class Headline:
-    """Title, the sentence, and the tiles."""
+    """Title, sentence and tiles of a report."""
 
     title: str
     sentence: str
     tiles: tuple[Tile, ...]
 
 
-def headline(evidence: Evidence) -> Headline:
-    """The first lines of a report.
+def write_headline(evidence: Evidence) -> Headline:
+    """Write the headline of a report.
 
-    All numbers are of the scored stretches of the test stimuli; the single train is the noise-free run of a
+    All numbers refer to the scored stretches of the test stimuli; the single train is the noise-free run of a
     stochastic neuron, otherwise its threshold run.
     """
     fit = evidence.fit
-    sentence = f"{_what(evidence)} {_how_well(evidence)}"
-    return Headline(f"{fit.cell}: {fit.model}", sentence, tuple(_tiles(evidence)))
+    sentence = f"{_describe_test_data(evidence)} {_describe_agreement(evidence)}"
+    return Headline(f"{fit.cell}: {fit.model}", sentence, tuple(_make_tiles(evidence)))
 
 
-def _what(evidence: Evidence) -> str:
+def _describe_test_data(evidence: Evidence) -> str:
     spans = evidence.scores[evidence.single].scored
     seconds = sum(b - a for a, b in spans) / 1e3
     stimuli = "one stimulus" if len(spans) == 1 else f"{len(spans)} stimuli"
     return (
-        f"On {seconds:.3g} s of current that the fit never saw ({stimuli}, {_repeats(evidence)}), "
-        f"{evidence.fit.model} {_places(evidence)}"
+        f"On {seconds:.3g} s of current that was not used by the fit ({stimuli}, {_describe_repeats(evidence)}), "
+        f"{evidence.fit.model} {_describe_placed_spikes(evidence)}"
     )
 
 
-def _repeats(evidence: Evidence) -> str:
+def _describe_repeats(evidence: Evidence) -> str:
     counts = evidence.scores[evidence.single].n_repeats
     low, high = min(counts), max(counts)
     if high == 1:
@@ -60,71 +60,68 @@ def _repeats(evidence: Evidence) -> str:
     return f"{high} repeats" if low == high else f"{low} to {high} repeats"
 
 
-def _places(evidence: Evidence) -> str:
+def _describe_placed_spikes(evidence: Evidence) -> str:
     hits = evidence.overall
     recorded, own = sum(len(m) for m in hits.predicted), len(hits.shared)
     if not recorded:
-        return f"predicts {own} spikes where the cell is silent."
+        return f"predicts {own} spikes, but the cell is silent."
     if not own:
         return f"stays silent where the cell fires at {evidence.scores[evidence.single].rate_data_hz:.1f} Hz."
     return (
-        f"places {percent(hits.predicted_share)} of the cell's spikes within ±{hits.window:g} ms; "
-        f"{percent(hits.extra_share)} of the spikes it predicts are near no recorded one."
+        f"places {format_percent(hits.predicted_share)} of the cell's spikes within ±{hits.window:g} ms; "
+        f"{format_percent(hits.extra_share)} of the spikes it predicts are near no recorded one."
     )
 
 
-def _no_ceiling(score: Score) -> str:
-    """Why there is nothing of the cell to compare with."""
+def _explain_missing_ceiling(score: Score) -> str:
+    """Explain why the cell's own score is unknown."""
     reliability = score["R"]
     if max(score.n_repeats) < 2:
-        return "Without repeats of a stimulus nobody knows what the cell itself would reach."
+        return "Without repeats of a stimulus, the score that the cell itself would reach is unknown."
     if not score.n_spikes:
-        return "Without recorded spikes nobody knows what the cell itself would reach."
+        return "Without recorded spikes, the score that the cell itself would reach is unknown."
     if isnan(reliability):
-        return "The cell fires so fast that windows about its spikes cover all time: what it would reach is undefined."
+        return "The cell fires so fast that the windows around its spikes cover all time: its own score is undefined."
     return (
-        f"The cell does not repeat itself beyond chance (R = {number(reliability, 2)}), so there is nothing to "
-        "compare that with."
+        f"The cell does not repeat itself beyond chance (R = {format_score(reliability, 2)}), so there is no "
+        "ceiling to compare with."
     )
 
 
-def _how_well(evidence: Evidence) -> str:
+def _describe_agreement(evidence: Evidence) -> str:
     score = evidence.scores[evidence.single]
     row = score.row(RATIO.name)
     if isnan(row.value):
         gamma = score.row(COINCIDENCE.name)
         if isnan(gamma.value):
             if score.n_spikes or score.rate_model_hz:
-                return (
-                    "Spikes come so fast that windows about them cover all time, so no coincidence factor is defined."
-                )
+                return "The windows around the spikes cover all time, so the coincidence factor is undefined."
             return "There are no spikes to compare, so no score is defined."
-        return (
-            f"Its coincidence factor is Γ = {number(gamma.value, 2)} (1: every spike, 0: chance). {_no_ceiling(score)}"
-        )
-    top = "" if isnan(row.ceiling) else f"; the best that one train could reach is {number(row.ceiling, 2)}"
+        value = format_score(gamma.value, 2)
+        return f"Its coincidence factor is Γ = {value} (1: every spike, 0: chance). {_explain_missing_ceiling(score)}"
+    top = "" if isnan(row.ceiling) else f"; the best that one train could reach is {format_score(row.ceiling, 2)}"
     return (
-        f"Beyond chance, it agrees with the cell {number(row.value, 2)} times as well as the cell's own repeats "
+        f"Beyond chance, it agrees with the cell {format_score(row.value, 2)} times as well as the cell's own repeats "
         f"agree with each other (Γ/R){top}."
     )
 
 
-def _tiles(evidence: Evidence) -> list[Tile]:
+def _make_tiles(evidence: Evidence) -> list[Tile]:
     one, many = evidence.scores[evidence.single], evidence.scores[evidence.many]
-    tiles = [_tile(one.row(RATIO.name), RATIO.label, "noise-free" if evidence.single != evidence.many else "")]
+    tiles = [_make_tile(one.row(RATIO.name), RATIO.label, "noise-free" if evidence.single != evidence.many else "")]
     if isnan(one[RATIO.name]):
-        tiles = [_tile(one.row(COINCIDENCE.name), COINCIDENCE.label, "")]
+        tiles = [_make_tile(one.row(COINCIDENCE.name), COINCIDENCE.label, "")]
     star = many.row(AGREEMENT.name)
     if not isnan(star.value):
-        tiles.append(_tile(star, AGREEMENT.label, Readout.NOISY if evidence.single != evidence.many else ""))
+        tiles.append(_make_tile(star, AGREEMENT.label, Readout.NOISY if evidence.single != evidence.many else ""))
     hits = evidence.overall
-    tiles.append(Tile(percent(hits.predicted_share), "spikes predicted", f"within ±{hits.window:g} ms"))
-    tiles.append(Tile(percent(hits.extra_share), "extra spikes", "best 0 %"))
+    tiles.append(Tile(format_percent(hits.predicted_share), "spikes predicted", f"within ±{hits.window:g} ms"))
+    tiles.append(Tile(format_percent(hits.extra_share), "extra spikes", "best 0 %"))
     rate = f"{one.rate_model_hz:.1f} / {one.rate_data_hz:.1f}"
     tiles.append(Tile(rate, "rate in Hz", "model / cell"))
     return tiles
 
 
-def _tile(row: Row, name: str, of: str) -> Tile:
-    top = "ceiling unknown" if isnan(row.ceiling) else f"best {number(row.ceiling, 2)}"
-    return Tile(number(row.value, 2), name, f"{of}, {top}" if of else top)
+def _make_tile(row: Row, name: str, of: str) -> Tile:
+    top = "ceiling unknown" if isnan(row.ceiling) else f"best {format_score(row.ceiling, 2)}"
+    return Tile(format_score(row.value, 2), name, f"{of}, {top}" if of else top)

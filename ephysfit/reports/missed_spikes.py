@@ -1,4 +1,4 @@
-"""Where in the stimulus a model misses spikes, invents them, and is right."""
+"""Compute the current around predicted, missed and invented spikes, and the rates at levels of the current."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from ephysfit.arrays import Trace, Train
+from ephysfit.arrays import Array, Float64, Int64, Integers, Trace, Train
 from ephysfit.reports.evidence import Evidence
 
-#: what is shown about a spike, ms
+#: window of the current around a spike, ms before and after
 BEFORE, AFTER = 60.0, 10.0
-#: smoothing of the current that rates are shown against, ms, and how many levels of it
+#: time constant of the smoothing of the current, ms, and number of levels
 FILTER, LEVELS = 10.0, 10
-#: fewer spikes than this have no mean worth a look
+#: fewest spikes for which a mean current is shown
 FEWEST = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Triggered:
-    """The current about spikes of one kind, all of them scored.
+class SpikeTriggeredCurrent:
+    """Mean current around spikes of one kind, within the scored stretch.
 
     Attributes
     ----------
@@ -29,19 +29,19 @@ class Triggered:
     count : int
     times : (time,) array, ms from the spike
     mean, error : (time,) arrays, pA
-        With the standard error over spikes.
+        Mean, and its standard error over spikes.
     """
 
     kind: str
     count: int
-    times: Trace
-    mean: Trace
-    error: Trace
+    times: Float64[Array, " time"]
+    mean: Float64[Array, " time"]
+    error: Float64[Array, " time"]
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
-    """Recorded and predicted rate at levels of the smoothed current, each level met equally long.
+class RateCalibration:
+    """Recorded and predicted rates at levels of the smoothed current; all levels have equal durations.
 
     Attributes
     ----------
@@ -50,16 +50,26 @@ class Calibration:
         ``error``: standard error of the recorded rate over repeats.
     """
 
-    current: Trace
-    recorded: Trace
-    error: Trace
-    predicted: Trace
+    current: Float64[Array, " level"]
+    recorded: Float64[Array, " level"]
+    error: Float64[Array, " level"]
+    predicted: Float64[Array, " level"]
 
 
-def triggered(evidence: Evidence) -> list[Triggered]:
-    """The current about spikes that are predicted, missed and invented by the single noise-free train."""
+def compute_spike_triggered_currents(evidence: Evidence) -> list[SpikeTriggeredCurrent]:
+    """Compute the mean current around spikes that the single noise-free train predicts, misses and invents.
+
+    Parameters
+    ----------
+    evidence : Evidence
+
+    Returns
+    -------
+    list of SpikeTriggeredCurrent
+        Empty for a current of fewer than `LEVELS` steps; a kind with fewer than `FEWEST` spikes is left out.
+    """
     stimulus, found = evidence.stimulus, evidence.agreement
-    if np.count_nonzero(np.diff(stimulus.current)) < LEVELS:  # of a few steps the mean about a spike says nothing
+    if np.count_nonzero(np.diff(stimulus.current)) < LEVELS:  # for a few steps a mean around spikes is meaningless
         return []
     empty = [np.empty(0)]
     kinds = {
@@ -67,45 +77,59 @@ def triggered(evidence: Evidence) -> list[Triggered]:
         "missed": np.concatenate([*empty, *(t[~m] for t, m in zip(evidence.repeats, found.predicted, strict=True))]),
         "invented": evidence.prediction[~found.shared],
     }
-    made = [_about(k, _scored(t, evidence), stimulus.current, stimulus.dt) for k, t in kinds.items()]
+    made = [
+        _average_current_about(k, _cut_to_scored(t, evidence), stimulus.current, stimulus.dt) for k, t in kinds.items()
+    ]
     return [m for m in made if m is not None]
 
 
-def _scored(times: Train, evidence: Evidence) -> Train:
+def _cut_to_scored(times: Train, evidence: Evidence) -> Train:
     start, stop = evidence.scored
     return times[(times >= start) & (times < stop)]
 
 
-def _about(kind: str, spikes: Train, current: Trace, dt: float) -> Triggered | None:
+def _average_current_about(kind: str, spikes: Train, current: Trace, dt: float) -> SpikeTriggeredCurrent | None:
     lags = np.arange(-round(BEFORE / dt), round(AFTER / dt) + 1)
     at = np.floor(spikes / dt).astype(int)
     at = at[(at + lags[0] >= 0) & (at + lags[-1] < len(current))]
     if len(at) < FEWEST:
         return None
     cut = current[at[:, None] + lags]
-    return Triggered(kind, len(at), lags * np.float64(dt), cut.mean(0), cut.std(0, ddof=1) / np.sqrt(len(at)))
+    return SpikeTriggeredCurrent(
+        kind, len(at), lags * np.float64(dt), cut.mean(0), cut.std(0, ddof=1) / np.sqrt(len(at))
+    )
 
 
-def calibration(evidence: Evidence) -> Calibration | None:
-    """Rates at levels of the smoothed current; None where the current has no levels or nothing spikes."""
+def compute_rate_calibration(evidence: Evidence) -> RateCalibration | None:
+    """Compute recorded and predicted rates at levels of the smoothed current.
+
+    Parameters
+    ----------
+    evidence : Evidence
+
+    Returns
+    -------
+    RateCalibration or None
+        None for less than one second of current, or for a current of fewer than `LEVELS` levels.
+    """
     stimulus, (start, stop) = evidence.stimulus, evidence.scored
     keep = np.exp(-stimulus.dt / FILTER)
     smooth = lfilter([1 - keep], [1, -keep], stimulus.current - stimulus.current[0]) + stimulus.current[0]
-    whole = np.arange(int(start), int(stop))  # one ms each, as rates are
+    whole = np.arange(int(start), int(stop))  # bins of 1 ms
     level = smooth[np.minimum((whole / stimulus.dt).astype(int), len(smooth) - 1)]
     edges = np.quantile(level, np.linspace(0, 1, LEVELS + 1))
     if len(whole) < 1000 or np.ptp(np.unique(np.round(edges, 6))) == 0 or len(np.unique(edges)) <= LEVELS:
         return None
     bins = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, LEVELS - 1)
-    each = np.array([_by_level(t, bins, start, stop) for t in evidence.repeats])
-    own = np.mean([_by_level(t, bins, start, stop) for t in evidence.runs(evidence.many)], axis=0)
+    each = np.array([_rate_by_level(t, bins, start, stop) for t in evidence.repeats])
+    own = np.mean([_rate_by_level(t, bins, start, stop) for t in evidence.runs(evidence.many)], axis=0)
     centre = np.array([level[bins == k].mean() for k in range(LEVELS)])
     error = each.std(0, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.full(LEVELS, np.nan)
-    return Calibration(centre, each.mean(0), error, own)
+    return RateCalibration(centre, each.mean(0), error, own)
 
 
-def _by_level(train: Train, bins: np.ndarray, start: float, stop: float) -> Trace:
-    """Rate of one train at each level, Hz."""
+def _rate_by_level(train: Train, bins: Int64[Integers, " bin"], start: float, stop: float) -> Float64[Array, " level"]:
+    """Compute the rate of one train at each level, Hz."""
     inside = train[(train >= start) & (train < stop)]
     at = np.clip((inside - int(start)).astype(int), 0, len(bins) - 1)
     time = np.bincount(bins, minlength=LEVELS)

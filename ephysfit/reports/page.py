@@ -1,4 +1,4 @@
-"""The page: everything a report shows as one HTML file that works without network."""
+"""Render a report as one HTML file that works offline."""
 
 from __future__ import annotations
 
@@ -11,134 +11,144 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ephysfit.files import without_nan
+from ephysfit.files import replace_nan
 from ephysfit.fitting.uncertainty.criteria import criteria
-from ephysfit.reports.equations import equation_lines, margin_name, shown_states
+from ephysfit.reports.equations import find_live_states, margin_symbol, write_equations
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures import PLOTS
-from ephysfit.reports.headline import headline
-from ephysfit.reports.svg import inline_svg
+from ephysfit.reports.headline import write_headline
+from ephysfit.reports.svg import render_inline_svg
 from ephysfit.reports.tables import (
-    amount,
-    derived_lines,
-    number,
-    open_lines,
-    parameter_lines,
-    percent,
-    provenance_lines,
-    score_lines,
-    stage_lines,
-    unit_text,
+    describe_open_directions,
+    format_parameter,
+    format_percent,
+    format_score,
+    format_unit,
+    make_derived_lines,
+    make_parameter_lines,
+    make_provenance_lines,
+    make_score_lines,
+    make_stage_lines,
 )
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def render(evidence: Evidence) -> str:
-    """The report as HTML text.
+def render_page(evidence: Evidence) -> str:
+    """Render the report as HTML text.
+
+    Parameters
+    ----------
+    evidence : Evidence
+
+    Returns
+    -------
+    str
 
     Notes
     -----
-    The page carries what it shows as JSON too (``<script type="application/json" id="ephysfit-data">``).
+    The page also holds its numbers as JSON (``<script type="application/json" id="ephysfit-data">``).
     """
     env = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    env.filters.update(number=number, amount=amount, percent=percent, plain=_plain_name)
-    safe = {k: Markup(v) for k, v in _markup(evidence).items()}
-    return env.get_template("report.html.j2").render(**_content(evidence), **safe)
+    env.filters.update(number=format_score, amount=format_parameter, percent=format_percent, plain=_name_to_html)
+    safe = {k: Markup(v) for k, v in _collect_markup(evidence).items()}
+    return env.get_template("report.html.j2").render(**_collect_content(evidence), **safe)
 
 
-def _markup(evidence: Evidence) -> dict[str, str]:
-    """The parts that are markup already."""
-    script, div = _viewer(evidence)
+def _collect_markup(evidence: Evidence) -> dict[str, str]:
+    """Collect the parts of the page that are markup and must not be escaped."""
+    script, div = _make_viewer(evidence)
     return {
         "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
         "paint": (_TEMPLATES / "paint.js").read_text(encoding="utf-8") if script else "",
         "viewer_script": script,
         "viewer": div,
-        "data": _json(evidence),
+        "data": _to_embedded_json(evidence),
     }
 
 
-def _viewer(evidence: Evidence) -> tuple[str, str]:
-    """(script, div) of the zoomable view; empty without bokeh (``pip install 'ephysfit[report]'``)."""
+def _make_viewer(evidence: Evidence) -> tuple[str, str]:
+    """Make the zoomable view as (script, div); empty without bokeh (``pip install 'ephysfit[report]'``)."""
     try:
         import bokeh  # noqa: F401
     except ImportError:
         return "", ""
-    from ephysfit.reports.interactive import interactive  # needs bokeh
+    from ephysfit.reports.interactive import make_zoomable_view  # needs bokeh
 
-    return interactive(evidence)
+    return make_zoomable_view(evidence)
 
 
-def _content(evidence: Evidence) -> dict[str, Any]:
+def _collect_content(evidence: Evidence) -> dict[str, Any]:
     fit = evidence.fit
     kind = type(fit.neuron)
-    lines = equation_lines(kind)
+    lines = write_equations(kind)
     drawn = {name: plot.draw(evidence) for name, plot in PLOTS.items() if name != "bounds"}
     return {
         "fit": fit,
-        "head": headline(evidence),
+        "head": write_headline(evidence),
         "evidence": evidence,
-        "warnings": _warnings(evidence),
+        "warnings": _list_warnings(evidence),
         "readouts": {name: READOUTS[name] for name in evidence.scores},
-        "score_lines": score_lines(evidence.scores),
-        "parameter_lines": parameter_lines(fit),
+        "score_lines": make_score_lines(evidence.scores),
+        "parameter_lines": make_parameter_lines(fit),
         "sure": fit.intervals,
-        "derived": derived_lines(fit),
+        "derived": make_derived_lines(fit),
         "criteria": criteria(fit),
-        "open": open_lines(fit),
-        "stages": stage_lines(fit),
-        "provenance": provenance_lines(fit),
+        "open": describe_open_directions(fit),
+        "stages": make_stage_lines(fit),
+        "provenance": make_provenance_lines(fit),
         "facts": {k: v for k, v in evidence.test.facts.items() if v},
         "equations": [(what, Markup(math)) for what, math in lines],
-        "states": {name: kind.states[name] for name in shown_states(kind)},
-        "distance": margin_name(kind),
+        "states": {name: kind.states[name] for name in find_live_states(kind)},
+        "distance": margin_symbol(kind),
         "biology": kind.biology,
         "functions": [
             Markup(text) for name, text in _FUNCTIONS.items() if any(f"<mi>{name}</mi>" in m for _, m in lines)
         ],
-        "figures": {n: (PLOTS[n].says(f), Markup(inline_svg(f, n))) for n, f in drawn.items() if f is not None},
-        "citations": citations(evidence),
-        "unit_text": unit_text,
+        "figures": {
+            n: (PLOTS[n].caption_of(f), Markup(render_inline_svg(f, n))) for n, f in drawn.items() if f is not None
+        },
+        "citations": list_citations(evidence),
+        "unit_text": format_unit,
         "signed": lambda v: f"{v:g}".replace("-", "−"),
     }
 
 
-def _warnings(evidence: Evidence) -> list[str]:
-    """Cautions of the fit, then of the scores; each once."""
+def _list_warnings(evidence: Evidence) -> list[str]:
+    """List the warnings of the fit, the recording and the scores, each once."""
     every = [*evidence.fit.warnings, *evidence.test.warnings]
     for name in (evidence.single, evidence.many):
         every += evidence.scores[name].warnings
     return list(dict.fromkeys(every))
 
 
-def citations(evidence: Evidence) -> list[tuple[str, str]]:
-    """What to cite for this result, as (for what, text): software, model, metrics, data."""
+def list_citations(evidence: Evidence) -> list[tuple[str, str]]:
+    """List the citations of this result as (kind, text): software, model, scores, data."""
     fit, facts = evidence.fit, evidence.test.facts
     version = fit.provenance.version
     out = [("software", f"ephysfit {version}".strip())]
     if type(fit.neuron).reference:
         out.append(("model", f"{fit.model}: {type(fit.neuron).reference}"))
-    refs = [line.reference for line in score_lines(evidence.scores) if line.reference]
+    refs = [line.reference for line in make_score_lines(evidence.scores) if line.reference]
     out.append(("scores", "; ".join(dict.fromkeys(r.strip() for ref in refs for r in ref.split(";")))))
     data = "; ".join(facts[k] for k in ("related_publications", "data_collection", "institution") if facts.get(k))
     return [*out, ("data", data)] if data else out
 
 
-def _json(evidence: Evidence) -> str:
+def _to_embedded_json(evidence: Evidence) -> str:
     found: Mapping[str, Any] = {
         "fit": evidence.fit.to_dict(),
         "scores": {name: score.to_dict() for name, score in evidence.scores.items()},
     }
     # "<" cannot end the script element early
-    return json.dumps(without_nan(found), allow_nan=False, default=str).replace("<", "\\u003c")
+    return json.dumps(replace_nan(found), allow_nan=False, default=str).replace("<", "\\u003c")
 
 
-def _plain_name(name: str) -> str:
-    """A parameter's name with its subscript lowered: ``tau_m`` as τ with m."""
+def _name_to_html(name: str) -> str:
+    """Write the name of a parameter in HTML, ``tau_m`` as τ with the subscript m."""
     head, *tail = (escape(_GREEK.get(part, part)) for part in name.split("_"))
     return Markup(f"<i>{head}</i><sub>{' '.join(tail)}</sub>" if tail else f"<i>{head}</i>")
 

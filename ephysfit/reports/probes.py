@@ -1,14 +1,12 @@
-"""What a neuron does when it is poked: to a small pulse of current, to a spike, to steps. Knows no neuron by name."""
+"""Probe any neuron: its responses to a small pulse of current, to one spike and to steps of current."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from ephysfit.arrays import Trace
+from ephysfit.arrays import Array, Float64
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.declare import Neuron
@@ -16,22 +14,19 @@ from ephysfit.neuron.roles import Role
 from ephysfit.simulation.engines.compiled import run
 from ephysfit.simulation.simulate import simulate
 
-#: samples of whatever float type
-Sampled: TypeAlias = npt.NDArray[np.floating[Any]]
-
-#: how long a neuron settles before it is poked and is watched afterwards, ms
-SETTLE, WATCH = 3000.0, 500.0
-#: charge of the pulse, as a part of what the standard deviation of the current carries in 1 ms
+#: time to settle before a probe, and length of the response, ms
+SETTLE, RESPONSE = 3000.0, 500.0
+#: charge of the pulse, as a fraction of the charge that one standard deviation of the current carries in 1 ms
 SMALL = 0.05
-#: a step of current lasts at least this long, ms; the part after which its rate is steady
+#: shortest step of current, ms, and the fraction of it after which the rate counts as steady
 STEP, STEADY = 200.0, 0.5
-#: fewer different levels than this are no step protocol (the quiet ends of a noise stimulus, say)
+#: fewest levels of a step protocol (a noise stimulus may hold one or two constant stretches)
 LEVELS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Responses:
-    """Answers of a settled neuron, at a holding current where it stays below threshold.
+class ImpulseResponses:
+    """Responses of a neuron that has settled at a subthreshold holding current.
 
     Attributes
     ----------
@@ -40,16 +35,17 @@ class Responses:
         Change of the margin ("margin", mV) and of the potential ("membrane", mV, where there is one): per pC of
         injected charge, and after one spike.
     holding : float, pA
+        The holding current.
     """
 
-    times: Sampled
-    pulse: dict[str, Trace]
-    spike: dict[str, Trace]
+    times: Float64[Array, " time"]
+    pulse: dict[str, Float64[Array, " time"]]
+    spike: dict[str, Float64[Array, " time"]]
     holding: float
 
 
-def responses(neuron: Neuron, dt: float, mean: float, sd: float) -> Responses | None:
-    """Answers to a small pulse of current and to one forced spike.
+def compute_responses(neuron: Neuron, dt: float, mean: float, sd: float) -> ImpulseResponses | None:
+    """Compute the responses to a small pulse of current and to one forced spike.
 
     Parameters
     ----------
@@ -63,40 +59,43 @@ def responses(neuron: Neuron, dt: float, mean: float, sd: float) -> Responses | 
 
     Returns
     -------
-    Responses, or None for a neuron that stays below threshold at none of them.
+    ImpulseResponses or None
+        None for a neuron that is below threshold at none of these currents.
     """
     potential = type(neuron).name_of(Role.POTENTIAL)
     names = {"margin": "margin"} if potential is None else {"margin": "margin", "membrane": potential}
-    before, after = round(SETTLE / dt), round(WATCH / dt)
-    holding = _holding(neuron, dt, mean, sd, before)
+    before, after = round(SETTLE / dt), round(RESPONSE / dt)
+    holding = _find_holding_current(neuron, dt, mean, sd, before)
     if holding is None:
         return None
     current = np.full((3, before + after), holding)
     charge = SMALL * sd * max(dt, 1.0)
     current[1, before] += charge / dt
-    # a spike in step `before - 1` is felt from step `before` on, where the pulse begins too
-    saved = _replayed(neuron, current, dt, [[], [], [before - 1]], tuple(names.values()))
+    # a spike in step `before - 1` acts from step `before` on, in which the pulse begins too
+    saved = _simulate_forced(neuron, current, dt, [[], [], [before - 1]], tuple(names.values()))
     gone = {n: saved[trace][:, before:] for n, trace in names.items()}
     if not all(np.isfinite(g).all() for g in gone.values()):
         return None
     picocoulomb = charge / 1e3
     pulse = {n: (g[1] - g[0]) / picocoulomb for n, g in gone.items()}
-    return Responses((np.arange(after) + 1) * dt, pulse, {n: g[2] - g[0] for n, g in gone.items()}, holding)
+    return ImpulseResponses(
+        (np.arange(after) + 1) * np.float64(dt), pulse, {n: g[2] - g[0] for n, g in gone.items()}, holding
+    )
 
 
-def _holding(neuron: Neuron, dt: float, mean: float, sd: float, steps: int) -> float | None:
-    """The largest of some holding currents at which the settled neuron is below threshold."""
+def _find_holding_current(neuron: Neuron, dt: float, mean: float, sd: float, steps: int) -> float | None:
+    """Find the largest of some holding currents that keep the settled neuron below threshold, or None."""
     levels = mean - sd * np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0])
     current = np.repeat(levels[:, None], steps, axis=1)
-    margins = _replayed(neuron, current, dt, [[] for _ in levels], ("margin",))["margin"]
+    margins = _simulate_forced(neuron, current, dt, [[] for _ in levels], ("margin",))["margin"]
     quiet = np.flatnonzero(np.isfinite(margins).all(1) & (margins[:, -1] < 0))
     return float(levels[quiet[0]]) if quiet.size else None
 
 
-def _replayed(
-    neuron: Neuron, current: Trace, dt: float, forced: list[list[int]], save: tuple[str, ...]
-) -> dict[str, Trace]:
-    """Traces (trial, time) of a neuron that spikes only in the forced steps."""
+def _simulate_forced(
+    neuron: Neuron, current: Float64[Array, "trial time"], dt: float, forced: list[list[int]], save: tuple[str, ...]
+) -> dict[str, Float64[Array, "trial time"]]:
+    """Simulate a neuron that spikes only in the forced steps; traces (trial, time) by name."""
     inputs = len(type(neuron).inputs)
     drive = current[None] if inputs == 1 else np.stack([current, *[np.zeros_like(current)] * (inputs - 1)], -1)[None]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -106,46 +105,54 @@ def _replayed(
 
 @dataclass(frozen=True, eq=False)
 class StepRates:
-    """Rates of a cell or a model to constant currents: pA and Hz, (step,)."""
+    """Steady rates (Hz) of a cell or a model at constant currents (pA), (step,)."""
 
-    current: Sampled
-    rate_hz: Sampled
+    current: Float64[Array, " step"]
+    rate_hz: Float64[Array, " step"]
 
 
-def step_rates(fit: Fit, low: float, high: float, count: int = 24, length: float = 3000.0) -> StepRates:
-    """The f-I curve of a fitted cell: its noise-free rate over the second half of constant currents.
+def compute_step_rates(fit: Fit, low: float, high: float, count: int = 24, length: float = 3000.0) -> StepRates:
+    """Compute the f-I curve of a fitted cell: its noise-free rate over the second half of constant currents.
 
     Parameters
     ----------
+    fit : Fit
     low, high : float, pA
+        Smallest and largest current.
     count : int
+        Number of currents.
     length : float, ms
+        Duration of each current.
+
+    Returns
+    -------
+    StepRates
     """
     levels = np.linspace(low, high, count)
     steps = round(length / fit.dt)
-    given = [_drive(fit.neuron, np.full(steps, level)) for level in levels]
+    given = [_pad_inputs(fit.neuron, np.full(steps, level)) for level in levels]
     done = simulate(fit.neuron, given, dt=fit.dt, **fit.noise_free)
     begin = STEADY * length
     counts = [np.count_nonzero(runs[0] >= begin) for runs in done.spike_times]
-    return StepRates(levels, np.array(counts) * 1e3 / (length - begin))
+    return StepRates(levels, np.array(counts, dtype=np.float64) * 1e3 / (length - begin))
 
 
-def _drive(neuron: Neuron, current: Trace) -> Trace:
+def _pad_inputs(neuron: Neuron, current: Float64[Array, " time"]) -> Float64[Array, "time ..."]:
     more = len(type(neuron).inputs) - 1
     return current if not more else np.stack([current, *[np.zeros_like(current)] * more], -1)
 
 
-def recorded_steps(recordings: list[Recording]) -> StepRates:
-    """Rates of a cell to the constant stretches of its stimuli, over their second half; empty for noise."""
-    found = [pair for recording in recordings for sweep in recording.sweeps for pair in _plateaus(sweep)]
+def measure_step_rates(recordings: list[Recording]) -> StepRates:
+    """Measure the rates of a cell over the second half of constant stretches of its stimuli; empty for noise."""
+    found = [pair for recording in recordings for sweep in recording.sweeps for pair in _find_plateaus(sweep)]
     levels = np.array([level for level, _ in found])
     if len(np.unique(np.round(levels / 5.0))) < LEVELS:
         return StepRates(np.empty(0), np.empty(0))
     return StepRates(levels, np.array([rate for _, rate in found]))
 
 
-def _plateaus(sweep: Sweep) -> list[tuple[float, float]]:
-    """(mean current, rate over the second half) of every stretch of constant current that is long enough."""
+def _find_plateaus(sweep: Sweep) -> list[tuple[float, float]]:
+    """Find stretches of constant current of at least `STEP` ms; (mean current in pA, rate in Hz) of each."""
     k = max(round(1.0 / sweep.dt), 1)
     n = sweep.steps // k
     coarse = sweep.current[: n * k].reshape(n, k).mean(1)

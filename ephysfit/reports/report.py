@@ -1,4 +1,4 @@
-"""report(): one self-contained page about a fit, and its picture."""
+"""Write the report of a fit: one self-contained HTML page, and a figure."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from pathlib import Path
 from ephysfit.data.recording import Recording
 from ephysfit.files import replacing, write_text
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.reports.evidence import Evidence, gather
-from ephysfit.reports.figures import overview
-from ephysfit.reports.page import render
+from ephysfit.reports.evidence import Evidence, gather_evidence
+from ephysfit.reports.figures import draw_overview
+from ephysfit.reports.page import render_page
 
 
 def report(fit: Fit, test: Recording, path: str | Path, *, train: Recording | None = None) -> Path:
-    """Write what a fit is worth: one HTML page that works offline, and a PNG beside it.
+    """Write the report of a fit: one HTML page that works offline, and a PNG figure beside it.
 
     Parameters
     ----------
     fit : Fit
     test : Recording
-        Sweeps the fit has not seen, of the same cell.
+        Sweeps of the same cell that were not used by the fit.
     path : str or Path
-        Of the page, ``cell_42.html``; the picture gets the same name with ``.png``. Folders are made.
+        File of the page, ``cell_42.html``; the figure has the same name with ``.png``. Missing folders are created.
     train : Recording, optional
-        What was fitted: adds the goodness of fit on it, and its current statistics.
+        The training sweeps: adds the goodness of fit on them, and the statistics of their current.
 
     Returns
     -------
     Path
-        Of the page.
+        File of the page.
 
     Raises
     ------
     SimulationError, ScoreError
-        If the test stimuli do not fit the step of the fit, or cannot be scored.
+        If the sampling of the test stimuli does not match the step of the fit, or they cannot be scored.
 
     Examples
     --------
@@ -45,15 +45,15 @@ def report(fit: Fit, test: Recording, path: str | Path, *, train: Recording | No
     >>> page.name, page.with_suffix(".png").exists()
     ('demo.html', True)
     """
-    return write(gather(fit, test, train), path)
+    return write_report(gather_evidence(fit, test, train), path)
 
 
-def write(evidence: Evidence, path: str | Path) -> Path:
-    """The page and the picture of what was gathered already; the path of the page."""
+def write_report(evidence: Evidence, path: str | Path) -> Path:
+    """Write page and figure of gathered evidence, and return the file of the page."""
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         path = path.with_name(path.name + ".html")
-    write_text(path, render(evidence))
+    write_text(path, render_page(evidence))
     with replacing(path.with_suffix(".png")) as beside:
-        overview(evidence).savefig(beside, dpi=160, facecolor="white")
+        draw_overview(evidence).savefig(beside, dpi=160, facecolor="white")
     return path

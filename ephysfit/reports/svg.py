@@ -1,4 +1,4 @@
-"""A figure as SVG to put inside a page: text stays text, colours follow the page's light or dark scheme."""
+"""Render a figure as SVG inside a page: text stays text, colours follow the light or dark scheme of the page."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ _ROUND = re.compile(r"(\d+\.\d{2})\d+")
 _REFERENCE = re.compile(r"""(?:url\(#|href="#)([^)"]+)""")
 
 
-def inline_svg(fig: Figure, name: str) -> str:
-    """The figure as an ``<svg>`` element.
+def render_inline_svg(fig: Figure, name: str) -> str:
+    """Render a figure as an ``<svg>`` element.
 
     Parameters
     ----------
     fig : Figure
     name : str
-        Prefix of ids, so that several figures live in one page.
+        Prefix of element ids, so that one page can hold several figures.
+
+    Returns
+    -------
+    str
 
     Notes
     -----
@@ -44,11 +48,11 @@ def inline_svg(fig: Figure, name: str) -> str:
     used = set(_REFERENCE.findall(text))
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", text)
     text = re.sub(r"""(url\(#|href="#)([^)"]+)""", rf"\g<1>{name}-\g<2>", text)
-    text = re.sub(r'<svg [^>]*viewBox="([^"]+)"[^>]*>', _open(name), text, count=1)
+    text = re.sub(r'<svg [^>]*viewBox="([^"]+)"[^>]*>', _svg_element(name), text, count=1)
     return _DRAWN.sub(lambda m: _ROUND.sub(r"\1", m[0]), text)
 
 
-def _open(name: str) -> str:
+def _svg_element(name: str) -> str:
     return (
         rf'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="\1" '
         rf'role="img" class="figure" aria-label="{name}">'

@@ -1,4 +1,4 @@
-"""The rows of a report, made once for the page, the terminal and JSON."""
+"""Make the rows of a report, shared by the page, the terminal and JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ephysfit.metrics.score import Score
 from ephysfit.neuron.declare import Parameter, flat_names
 from ephysfit.neuron.functions import Bank
 
-#: what the number behind a score's name is, by metric: a template of its setting
+#: template of the setting (window, smoothing) in the name of a score, by metric
 _SETTING = {
     "gamma": "±{} ms", "reliability": "±{} ms", "gamma_over_R": "±{} ms", "md_star": "±{} ms",
     "explained_variance_ratio": "σ = {} ms", "etv": "σ = {} ms", "van_rossum": "τ = {} ms",
@@ -35,35 +35,35 @@ _LABEL = {
 }
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A score as text: fixed digits, a dash where it is undefined.
+def format_score(value: float | None, digits: int = 3) -> str:
+    """Format a score with fixed digits, a dash where it is undefined.
 
     Examples
     --------
-    >>> number(0.75234), number(float("nan"))
+    >>> format_score(0.75234), format_score(float("nan"))
     ('0.752', '–')
     """
     return "–" if value is None or isnan(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
-def amount(value: float | None, digits: int = 4) -> str:
-    """A parameter as text: four significant digits, or as many as said.
+def format_parameter(value: float | None, digits: int = 4) -> str:
+    """Format a parameter with four significant digits, or as many as given.
 
     Examples
     --------
-    >>> amount(-53.65456), amount(0.0637, 2), amount(354.2, 2), amount(None)
+    >>> format_parameter(-53.65456), format_parameter(0.0637, 2), format_parameter(354.2, 2), format_parameter(None)
     ('−53.65', '0.064', '350', '–')
     """
     if value is None or isnan(value):
         return "–"
     text = f"{value:.{digits}g}"
-    if "e+" in text and abs(value) < 1e6:  # 3.5e+02 is 350 to everybody
+    if "e+" in text and abs(value) < 1e6:  # write 3.5e+02 as 350
         text = f"{float(text):.0f}"
     return text.replace("-", "−")
 
 
-def percent(share: float) -> str:
-    """A share as text: ``'86 %'``, a dash where it is undefined."""
+def format_percent(share: float) -> str:
+    """Format a fraction as percent, ``'86 %'``, a dash where it is undefined."""
     return "–" if isnan(share) else f"{100 * share:.0f} %"
 
 
@@ -75,7 +75,7 @@ class ScoreLine:
     ----------
     metric, label, setting, doc, reference : str
     cells : mapping of str to Row
-        The line of each readout's score.
+        The row of each readout.
     best : float
         The value of a perfect match.
     higher_is_better : bool or None
@@ -91,15 +91,19 @@ class ScoreLine:
     higher_is_better: bool | None
 
 
-def score_lines(scores: Mapping[str, Score]) -> list[ScoreLine]:
-    """The scores of several readouts beside each other, one line a metric and setting.
+def make_score_lines(scores: Mapping[str, Score]) -> list[ScoreLine]:
+    """Arrange the scores of several readouts side by side, one line per metric and setting.
 
     Parameters
     ----------
     scores : mapping of str to Score
-        By readout, as in `Evidence.scores`. The line "consensus" inside the score of noisy runs is left out: the
-        consensus is a readout of its own. A line that no readout has a value on (no repeats, so nothing relative to
-        them) is left out too: the score's warnings say why.
+        By readout, as in `Evidence.scores`. The row "consensus" in the score of noisy runs is left out, because the
+        consensus is a readout of its own. A line without any value (without repeats, scores relative to them are
+        undefined) is left out too; the warnings of the score give the reason.
+
+    Returns
+    -------
+    list of ScoreLine
     """
     merged: dict[str, dict[str, Row]] = {}
     for readout, of in scores.items():
@@ -107,10 +111,10 @@ def score_lines(scores: Mapping[str, Score]) -> list[ScoreLine]:
             if "consensus" not in row.name:
                 merged.setdefault(row.name.replace("_runs", ""), {})[readout] = row
     known = {name: cells for name, cells in merged.items() if not all(isnan(r.value) for r in cells.values())}
-    return [_line(name, cells) for name, cells in known.items()]
+    return [_make_score_line(name, cells) for name, cells in known.items()]
 
 
-def _line(name: str, cells: Mapping[str, Row]) -> ScoreLine:
+def _make_score_line(name: str, cells: Mapping[str, Row]) -> ScoreLine:
     first = next(iter(cells.values()))
     metric = METRICS[first.metric]
     setting = _SETTING.get(first.metric, "").format(name.rpartition("_")[2])
@@ -121,10 +125,25 @@ def _line(name: str, cells: Mapping[str, Row]) -> ScoreLine:
 
 
 @dataclass(frozen=True)
-class Value:
-    """One fitted number: flat name, value, standard error (None unless known), the bound it sits on ("" if none),
-    where it lies between its bounds, 0 to 1, on the axis the fit used; its interval as text ("" unless known), and
-    where that begins and ends on the same axis."""
+class FittedNumber:
+    """One fitted number.
+
+    Attributes
+    ----------
+    name : str
+        Flat name.
+    value : float
+    standard_error : float or None
+        None where it is unknown.
+    at_bound : str
+        "low" or "high" where the value lies on that bound, otherwise "".
+    place : float
+        Position between the bounds, 0 to 1, on the axis of the fit.
+    interval : str
+        Interval as text; "" where it is unknown.
+    span : (float, float) or None
+        Ends of the interval on the same axis as `place`.
+    """
 
     name: str
     value: float
@@ -146,64 +165,65 @@ class ParameterLine:
     high: float
     logarithmic: bool
     kind: str
-    values: tuple[Value, ...]
+    values: tuple[FittedNumber, ...]
 
 
-def parameter_lines(fit: Fit) -> list[ParameterLine]:
-    """One line a declared parameter: fitted ones, then what was measured, then what the model pins."""
+def make_parameter_lines(fit: Fit) -> list[ParameterLine]:
+    """Make one line per declared parameter: fitted, then measured, then pinned ones."""
     cls = type(fit.neuron)
     rows = {r["name"]: r for r in fit.parameters()}
     lines = []
     for name, p in cls.parameters.items():
-        values = tuple(_value(p, rows[flat]) for flat in flat_names({name: p}))
+        values = tuple(_make_fitted_number(p, rows[flat]) for flat in flat_names({name: p}))
         kind = "measured" if p.measured else "fitted"
         lines.append(ParameterLine(name, p.unit, p.doc, p.low, p.high, p.logarithmic, kind, values))
     lines.sort(key=lambda line: line.kind != "fitted")
-    return lines + [line for name in cls.pinned if (line := _pinned(fit, name))]
+    return lines + [line for name in cls.pinned if (line := _make_pinned_line(fit, name))]
 
 
-def _value(p: Parameter, row: Mapping[str, Any]) -> Value:
+def _make_fitted_number(p: Parameter, row: Mapping[str, Any]) -> FittedNumber:
     ends = row.get("interval")
     if ends is None:
-        return Value(row["name"], row["value"], row["standard_error"], row["at_bound"], p.fraction(row["value"]))
+        return FittedNumber(row["name"], row["value"], row["standard_error"], row["at_bound"], p.fraction(row["value"]))
     low, high = ends
     span = (0.0 if low is None else p.fraction(low), 1.0 if high is None else p.fraction(high))
-    text = interval_text(low, high)
-    return Value(
+    text = format_interval(low, high)
+    return FittedNumber(
         row["name"], row["value"], row["standard_error"], row["at_bound"], p.fraction(row["value"]), text, span
     )
 
 
-def interval_text(low: float | None, high: float | None) -> str:
-    """An interval as text; an end that the data do not set is said to be open.
+def format_interval(low: float | None, high: float | None) -> str:
+    """Format an interval; an end that the data do not determine is open.
 
     Examples
     --------
-    >>> interval_text(4.7, 5.3912), interval_text(-0.0821, None), interval_text(None, None)
+    >>> format_interval(4.7, 5.3912), format_interval(-0.0821, None), format_interval(None, None)
     ('4.7 to 5.39', '−0.0821 to its bound', 'open both ways')
     """
     if low is None and high is None:
         return "open both ways"
-    return f"{'its bound' if low is None else amount(low, 3)} to {'its bound' if high is None else amount(high, 3)}"
+    begin, end = ("its bound" if value is None else format_parameter(value, 3) for value in (low, high))
+    return f"{begin} to {end}"
 
 
-def interval_rows(fit: Fit, end: str) -> list[dict[str, str]]:
-    """Fitted parameters with their intervals, one text row a number, for the terminal; `end` heads the intervals."""
+def make_interval_rows(fit: Fit, end: str) -> list[dict[str, str]]:
+    """Make text rows of the fitted parameters, one per number, for the terminal; `end` heads the intervals."""
     held = fit.intervals.held if fit.intervals else ()
     rows = []
-    for line in parameter_lines(fit):
+    for line in make_parameter_lines(fit):
         if line.kind == "fitted":
             for v in line.values:
                 note = "held: the mV scale" if v.name in held else f"on its {v.at_bound} bound" if v.at_bound else ""
-                error = "" if v.standard_error is None else amount(v.standard_error, 2)
-                rows.append({"parameter": v.name, "value": amount(v.value), "± s.e.": error, end: v.interval,
+                error = "" if v.standard_error is None else format_parameter(v.standard_error, 2)
+                rows.append({"parameter": v.name, "value": format_parameter(v.value), "± s.e.": error, end: v.interval,
                              "unit": line.unit, "": note})  # fmt: skip
     return rows
 
 
 @dataclass(frozen=True)
 class DerivedLine:
-    """A quantity that the spikes determine whatever the mV scale: what it is, how it is read off, value, interval."""
+    """A quantity that spikes determine independently of the mV scale: name, meaning, unit, value and interval."""
 
     name: str
     meaning: str
@@ -212,36 +232,37 @@ class DerivedLine:
     interval: str
 
 
-def derived_lines(fit: Fit) -> list[DerivedLine]:
-    """What the intervals of a fit say of quantities that do not depend on the mV scale."""
+def make_derived_lines(fit: Fit) -> list[DerivedLine]:
+    """Make the lines of quantities that do not depend on the mV scale, with their intervals."""
     return [
-        DerivedLine(d.name, d.meaning, "" if d.unit == "1" else d.unit, amount(d.value), interval_text(d.low, d.high))
+        DerivedLine(d.name, d.meaning, "" if d.unit == "1" else d.unit, format_parameter(d.value),
+                    format_interval(d.low, d.high))
         for d in (fit.intervals.derived if fit.intervals else ())
     ]  # fmt: skip
 
 
-def open_lines(fit: Fit) -> list[str]:
-    """What the data leave open, in sentences."""
+def describe_open_directions(fit: Fit) -> list[str]:
+    """Describe in sentences the directions in parameter space that the data do not determine."""
     found = fit.intervals
     if found is None:
         return []
     lines = [s[0].upper() + s[1:] + "." for s in [found.scale, *found.notes] if s]
-    directions = [_direction(d) for d in found.open]
+    directions = [_describe_direction(d) for d in found.open]
     if directions:
         lines.append(
-            "Not told apart by these spikes (the prior decides, and predictions hardly change): "
+            "Not distinguished by these spikes (the prior decides, and predictions hardly change): "
             + "; ".join(directions) + "."
         )  # fmt: skip
     return lines
 
 
-def _direction(found: OpenDirection) -> str:
-    known = "not at all" if found.errors is None else f"to ± {amount(found.errors, 2)} prior widths"
+def _describe_direction(found: OpenDirection) -> str:
+    known = "not at all" if found.errors is None else f"to ± {format_parameter(found.errors, 2)} prior widths"
     return f"{found.text} (known {known})"
 
 
-def _pinned(fit: Fit, name: str) -> ParameterLine | None:
-    """The line of a pinned parameter, as declared by the model it is pinned in."""
+def _make_pinned_line(fit: Fit, name: str) -> ParameterLine | None:
+    """Make the line of a pinned parameter from its declaration in the model from which it was pinned."""
     owner: Any = type(fit.neuron)
     while owner is not None and name not in owner.parameters:
         owner = owner.base
@@ -249,13 +270,15 @@ def _pinned(fit: Fit, name: str) -> ParameterLine | None:
         return None
     p, held = owner.parameters[name], getattr(fit.neuron, name)
     numbers = [float(v) for v in held] if isinstance(held, Bank) else [float(held)]
-    values = tuple(Value(f, v, None, "", p.fraction(v)) for f, v in zip(flat_names({name: p}), numbers, strict=True))
+    values = tuple(
+        FittedNumber(f, v, None, "", p.fraction(v)) for f, v in zip(flat_names({name: p}), numbers, strict=True)
+    )
     return ParameterLine(name, p.unit, p.doc, p.low, p.high, p.logarithmic, "fixed", values)
 
 
 @dataclass(frozen=True)
 class StageLine:
-    """One stage of a fit: how it ended, its losses per spike, and how long it took."""
+    """One stage of a fit: how it ended, its losses per spike, and its duration in s."""
 
     stage: str
     status: str
@@ -265,39 +288,39 @@ class StageLine:
     seconds: float
 
 
-def stage_lines(fit: Fit) -> list[StageLine]:
-    """The history of a fit, one line a stage."""
+def make_stage_lines(fit: Fit) -> list[StageLine]:
+    """Make the history of a fit, one line per stage."""
     return [
         StageLine(e.stage, e.status.name.lower().replace("_", " "), e.status.value, e.train, e.validation, e.seconds)
         for e in fit.history
     ]
 
 
-def provenance_lines(fit: Fit) -> list[tuple[str, str]]:
-    """What made this fit, as (name, text)."""
+def make_provenance_lines(fit: Fit) -> list[tuple[str, str]]:
+    """Make the provenance of a fit as (name, text)."""
     known = fit.provenance.to_dict()
     stages = known.pop("stages", [])
     if not any((known.get("split") or {}).values()):
-        known.pop("split", None)  # nobody asked for one: the sweeps are named
-    lines = [(k.replace("_", " "), _text(v)) for k, v in known.items() if v not in ("", None)]
-    return [*lines, *((f"stage {s.get('stage', '?')}", _text(_without(s, "stage"))) for s in stages)]
+        known.pop("split", None)  # no split was requested: the sweeps are listed
+    lines = [(k.replace("_", " "), _format_setting(v)) for k, v in known.items() if v not in ("", None)]
+    return [*lines, *((f"stage {s.get('stage', '?')}", _format_setting(_drop_key(s, "stage"))) for s in stages)]
 
 
-def _without(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _drop_key(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k != name}
 
 
-def _text(value: Any) -> str:
+def _format_setting(value: Any) -> str:
     if isinstance(value, Mapping):
-        inner = lambda v: f"({_text(v)})" if isinstance(v, Mapping) and v else _text(v)  # noqa: E731
+        inner = lambda v: f"({_format_setting(v)})" if isinstance(v, Mapping) and v else _format_setting(v)  # noqa: E731
         return ", ".join(f"{k.replace('_', ' ')} = {inner(v)}" for k, v in value.items()) or "–"
     if isinstance(value, list | tuple):
-        return ", ".join(_text(v) for v in value) or "–"
+        return ", ".join(_format_setting(v) for v in value) or "–"
     if value is None or isinstance(value, bool):
         return {None: "–", True: "yes", False: "no"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def unit_text(unit: str) -> str:
-    """A unit as people write it: powers raised, nothing for a pure number."""
+def format_unit(unit: str) -> str:
+    """Format a unit: raised powers, nothing for a dimensionless number."""
     return "" if unit == "1" else unit.replace("**2", "²").replace("**3", "³")

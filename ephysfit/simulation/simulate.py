@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.arrays import Trace, Train
-from ephysfit.data.holding_current import lead
+from ephysfit.data.holding_current import make_run_up
 from ephysfit.data.recording import Recording
-from ephysfit.data.resampling import averaged, divides
+from ephysfit.data.resampling import average_over_steps, divides
 from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.bounds import admit
@@ -117,7 +117,7 @@ def drives(stimulus: Any, dt: float, recorded_dt: float | None = None) -> tuple[
 
 def _drive(current: npt.NDArray[np.float64], have: float, want: float, name: str) -> Drive:
     """A current in steps of `want` ms; what is lost by steps that do not divide each other is said."""
-    stepped = averaged(current, have, want)
+    stepped = average_over_steps(current, have, want)
     if not len(stepped):
         raise SimulationError(
             f"stimulus {name!r} lasts {len(current) * have:g} ms, less than one step of {want:g} ms; give a smaller dt"
@@ -211,7 +211,7 @@ def simulate(
     count, device = {"none": 1, "escape": runs, "integrated": len(settings)}[noise], device_of(stimulus)
     trains, traces = [], {name: [] for name in save}  # type: ignore[var-annotated]
     for k, d in enumerate(given):
-        before = lead(d.current, step, settle)
+        before = make_run_up(d.current, step, settle)
         current = np.concatenate([before, d.current]) if len(before) else d.current
         thresholds = _thresholds(cell, len(current), step, count, noise, seed + 7919 * k)
         found, kept = _run(cell, current, step, thresholds, settings, engine, tuple(save), device)

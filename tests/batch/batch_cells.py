@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ephysfit import synthetic
-from ephysfit.batch.executors import prepare
+from ephysfit.batch.executors import prepare_worker
 from ephysfit.models.lif import LIF
 
 #: files of neurons that do harm when a worker reads them
@@ -64,7 +64,7 @@ def employ() -> None:
 
 def hang() -> None:
     """What a worker is made of, then a task without end."""
-    prepare(None)
+    prepare_worker(None)
     print(os.getpid(), flush=True)
     time.sleep(600)
 

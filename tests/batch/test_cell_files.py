@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ephysfit.batch.cell_files import Cell, find_cells
-from ephysfit.batch.task import Settings, tasks_of
+from ephysfit.batch.task import Settings, make_tasks
 from ephysfit.errors import BatchError
 
 
@@ -46,7 +46,7 @@ def test_a_toml_manifest(tree):
     ("text", "says"),
     [
         ("file,spiks\na.abf,x\n", "unknown column 'spiks'; did you mean spikes"),
-        ("cell,file\none,\n", "no file is named"),
+        ("cell,file\none,\n", "column file is empty"),
         ("cell,file\n", "a header and no cell"),
         ("cell,file\none,a.abf\none,b.abf\n", "2 cells are called 'one'"),
     ],
@@ -81,18 +81,18 @@ def test_a_name_cannot_leave_the_folder_of_the_run(tmp_path, name):
 
 def test_two_models_of_one_name_are_refused(tmp_path):
     cells = (Cell("one", (tmp_path / "a.abf",)),)
-    with pytest.raises(BatchError, match="have one name, and so would their results"):
-        tasks_of(cells, ["LIF", "mine.py:LIF"], Settings())
-    assert [t.model for t in tasks_of(cells, ["LIF", "ALIF", "LIF"], Settings())] == ["LIF", "ALIF"]
+    with pytest.raises(BatchError, match="have the same name, so their results would"):
+        make_tasks(cells, ["LIF", "mine.py:LIF"], Settings())
+    assert [t.model for t in make_tasks(cells, ["LIF", "ALIF", "LIF"], Settings())] == ["LIF", "ALIF"]
 
 
 def test_a_folder_holds_recordings_beside_what_a_batch_made_of_them(tmp_path):
     """The page and a batch find the same: no manifest, and no table of a run that lies in the same folder."""
-    from ephysfit.explorer.library import Shelf
+    from ephysfit.explorer.library import Library
 
     for name in ("a.csv", "b.nix", "run/tables/fits.parquet", "run/results/a.json", "notes.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("{}" if name.endswith("json") else "t,I,V\n0,1,2\n", encoding="utf-8")
     (tmp_path / "cells.csv").write_text("cell,file\na,a.csv\n", encoding="utf-8")
     assert [c.name for c in find_cells(tmp_path)] == ["a", "b"]
-    assert [c.name for c in Shelf.of(tmp_path).cells] == ["a", "b"]
+    assert [c.name for c in Library.of(tmp_path).cells] == ["a", "b"]

@@ -16,8 +16,8 @@ from batch_cells import database, ephysfit, substance
 from ephysfit.batch.cell_files import find_cells
 from ephysfit.batch.executors import Local
 from ephysfit.batch.run import run
-from ephysfit.batch.status import standing
-from ephysfit.batch.task import Settings, tasks_of
+from ephysfit.batch.status import read_status
+from ephysfit.batch.task import Settings, make_tasks
 
 KILLS = 20
 
@@ -25,7 +25,7 @@ KILLS = 20
 @pytest.mark.slow
 def test_killed_twenty_times_and_the_same_at_the_end(tmp_path):
     cells = find_cells(database(tmp_path / "cells", 6))
-    tasks = tasks_of(cells, ["BankGIF", "GIF"], Settings(runs=20))
+    tasks = make_tasks(cells, ["BankGIF", "GIF"], Settings(runs=20))
     run(tmp_path / "peace", tasks, executor=Local(2))
     peaceful = substance(tmp_path / "peace")
     assert len(peaceful) == len(tasks)
@@ -42,7 +42,7 @@ def test_killed_twenty_times_and_the_same_at_the_end(tmp_path):
     last.communicate(timeout=300)
     assert last.returncode == 0
     assert substance(folder) == peaceful
-    assert standing(folder).running == ()
+    assert read_status(folder).running == ()
 
 
 def _kill(process, *, everything: bool) -> None:
@@ -75,12 +75,12 @@ def test_a_killed_worker_loses_its_task_and_no_other(tmp_path):
                 killed += 1
         time.sleep(1.0)
     process.communicate(timeout=300)
-    counts = standing(tmp_path / "run").counts
+    counts = read_status(tmp_path / "run").counts
     assert sum(counts.values()) == 6
     assert counts["crashed"] <= killed
     again = ephysfit("batch", "-o", tmp_path / "run", "-j", 2, "--retry-failed")
     again.communicate(timeout=300)
-    assert standing(tmp_path / "run").counts == {"done": 6}
+    assert read_status(tmp_path / "run").counts == {"done": 6}
 
 
 @pytest.mark.slow
@@ -101,4 +101,4 @@ def test_a_task_that_hangs_does_not_outlive_its_runner():
 
 
 def standing_running(folder) -> tuple[str, ...]:
-    return standing(folder).running if (folder / "run.json").is_file() else ()
+    return read_status(folder).running if (folder / "run.json").is_file() else ()

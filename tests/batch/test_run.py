@@ -12,16 +12,16 @@ import pytest
 from batch_cells import database, ephysfit, harmful, substance
 
 from ephysfit.batch.cell_files import find_cells
-from ephysfit.batch.clusters import grouped
-from ephysfit.batch.collect import _fit, collect, fits, query, saved_fits
+from ephysfit.batch.clusters import group_cells
+from ephysfit.batch.collect import _fit_row, collect, fits, query, saved_fits
 from ephysfit.batch.executors import Local
-from ephysfit.batch.fit_task import attempt
+from ephysfit.batch.fit_task import attempt_task
 from ephysfit.batch.run import run
 from ephysfit.batch.schema import TABLES
-from ephysfit.batch.status import standing
+from ephysfit.batch.status import read_status
 from ephysfit.batch.store import Store
-from ephysfit.batch.summary_page import population, write
-from ephysfit.batch.task import Settings, tasks_of
+from ephysfit.batch.summary_page import read_population, write_page
+from ephysfit.batch.task import Settings, make_tasks
 from ephysfit.errors import BatchError
 from ephysfit.fitting.stage import Status
 
@@ -34,15 +34,15 @@ def done(tmp_path_factory):
     home = tmp_path_factory.mktemp("batch")
     cells = database(home / "cells")
     (cells / "broken.npz").write_bytes(b"PK\x03\x04 nothing more")
-    tasks = tasks_of(find_cells(cells), MODELS, Settings(runs=20))
+    tasks = make_tasks(find_cells(cells), MODELS, Settings(runs=20))
     seen = []
-    tally = run(home / "run", tasks, executor=Local(2), watch=lambda t: seen.append(len(t.outcomes)))
-    return home / "run", tally, seen
+    progress = run(home / "run", tasks, executor=Local(2), progress=lambda t: seen.append(len(t.outcomes)))
+    return home / "run", progress, seen
 
 
 def test_every_task_ends_and_the_broken_one_says_why(done):
-    folder, tally, seen = done
-    assert tally.counts == {"done": 6, "failed": 2}
+    folder, progress, seen = done
+    assert progress.counts == {"done": 6, "failed": 2}
     assert seen == list(range(9))
     table = fits(folder)
     assert list(table.columns) == [c.name for c in TABLES["fits"]]
@@ -57,16 +57,16 @@ def test_every_task_ends_and_the_broken_one_says_why(done):
 def test_a_second_run_has_nothing_to_do(done):
     folder, *_ = done
     before = substance_of_times(folder)
-    tally = run(folder, executor=Local(1))
-    assert (tally.kept, tally.outcomes) == (8, [])
+    progress = run(folder, executor=Local(1))
+    assert (progress.earlier, progress.outcomes) == (8, [])
     assert substance_of_times(folder) == before
 
 
 def test_what_is_kept_is_counted_by_how_it_ended(done):
     folder, *_ = done
-    tally = run(folder, executor=Local(1))
-    assert tally.before == {"done": 6, "failed": 2}
-    assert (tally.kept_bad, tally.fits) == (2, 6)
+    progress = run(folder, executor=Local(1))
+    assert progress.before == {"done": 6, "failed": 2}
+    assert (progress.earlier_without_fit, progress.fits) == (2, 6)
 
 
 def test_start_values_of_a_cell_that_hardly_spiked_are_no_fit(tmp_path):
@@ -77,8 +77,8 @@ def test_start_values_of_a_cell_that_hardly_spiked_are_no_fit(tmp_path):
         tmp_path / "quiet.npz", current_pA=current, dt_ms=0.5,
         spike_trial=np.repeat(np.arange(4), [len(t) for t in times]), spike_times_ms=np.concatenate(times),
     )  # fmt: skip
-    (task,) = tasks_of(find_cells(tmp_path / "quiet.npz"), ["BankGIF"], Settings(runs=20))
-    found = attempt(task)
+    (task,) = make_tasks(find_cells(tmp_path / "quiet.npz"), ["BankGIF"], Settings(runs=20))
+    found = attempt_task(task)
     assert found["status"] == "failed"
     assert Status.TOO_FEW_SPIKES.value in found["reason"]
     assert "quiet" in found["reason"]
@@ -113,8 +113,8 @@ def test_a_ratio_to_next_to_nothing_is_left_out_of_the_headlines(reliability, ra
     rows = [{"name": "R_4", "value": reliability}, {"name": "gamma_over_R_4", "value": 0.9}]
     result = {"cell": "a", "model": "GIF", "task": {"cell": {"files": ["a.nwb"]}, "settings": {"seed": 0}},
               "scores": {"causal run": rows}}  # fmt: skip
-    assert _fit(result)["gamma_over_R_4"] == ratio
-    assert _fit(result)["reliability_4"] == reliability
+    assert _fit_row(result)["gamma_over_R_4"] == ratio
+    assert _fit_row(result)["reliability_4"] == reliability
 
 
 def test_a_fit_of_a_run_opens_like_any_other(done):
@@ -127,18 +127,18 @@ def test_a_fit_of_a_run_opens_like_any_other(done):
 
 def test_the_page_shows_models_failures_and_cells(done):
     folder, *_ = done
-    text = write(folder).read_text(encoding="utf-8")
+    text = write_page(folder).read_text(encoding="utf-8")
     for word in ("BankGIF", "cell2", "broken.npz", "Without a fit", "Parameters of GIF", "Models, cell by cell"):
         assert word in text
     assert "http://" not in text.replace("http://www.w3.org", "")
-    assert population(folder).models == sorted(
+    assert read_population(folder).models == sorted(
         MODELS, key=lambda m: -fits(folder).query(f"model == '{m}' and status == 'done'")["md_star_8"].median()
     )
 
 
 def test_the_state_of_a_run(done):
     folder, *_ = done
-    now = standing(folder)
+    now = read_status(folder)
     assert (now.total, now.left, now.running) == (8, 0, ())
     assert now.counts == {"done": 6, "failed": 2}
     assert [t for t, _ in now.failures] == ["broken BankGIF", "broken GIF"] or len(now.failures) == 2
@@ -153,26 +153,26 @@ def test_groups_are_found_where_there_are_some():
         rows = [(f"c{k}", n, centres[k % len(centres)] + rng.normal(0, 0.3)) for k in range(40) for n in "abc"]
         return pd.DataFrame(rows, columns=["cell", "name", "value"])
 
-    two, one = grouped(table([0.0, 4.0])), grouped(table([0.0]))
+    two, one = group_cells(table([0.0, 4.0])), group_cells(table([0.0]))
     assert two is not None
     assert one is not None
     assert np.unique(two.group).size == 2
     assert {two.group[two.cells.index(f"c{k}")] for k in range(0, 40, 2)} != {
         two.group[two.cells.index(f"c{k}")] for k in range(1, 40, 2)
     }
-    assert grouped(table([0.0]).head(9)) is None
+    assert group_cells(table([0.0]).head(9)) is None
 
 
 @pytest.mark.slow
 def test_what_breaks_a_worker_stops_nobody(tmp_path):
     cells = database(tmp_path / "cells", 2)
     models = ["BankGIF", *(harmful(tmp_path, name) for name in ("Dies", "Hangs", "Raises", "Eats"))]
-    tasks = tasks_of(find_cells(cells), models, Settings(runs=20))
-    tally = run(tmp_path / "run", tasks, executor=Local(2, timeout=40.0, memory=16.0))
-    ends = {o.model.rpartition(":")[2]: o.status for o in tally.outcomes}
+    tasks = make_tasks(find_cells(cells), models, Settings(runs=20))
+    progress = run(tmp_path / "run", tasks, executor=Local(2, timeout=40.0, memory=16.0))
+    ends = {o.model.rpartition(":")[2]: o.status for o in progress.outcomes}
     assert ends.pop("Eats") in ("crashed", "failed")  # as the memory runs out in the file or in the worker
     assert ends == {"BankGIF": "done", "Dies": "crashed", "Hangs": "timeout", "Raises": "failed"}
-    reasons = {o.model.rpartition(":")[2]: o.reason for o in tally.outcomes}
+    reasons = {o.model.rpartition(":")[2]: o.reason for o in progress.outcomes}
     assert "SIGABRT" in reasons["Dies"]
     assert "longer than 40 s" in reasons["Hangs"]
     assert "a bug in a user file" in reasons["Raises"]
@@ -194,16 +194,16 @@ def test_two_runs_on_one_folder_share_the_work(tmp_path):
 
 @pytest.mark.slow
 def test_parts_by_dask_and_by_submitit_give_the_same(tmp_path):
-    from ephysfit.batch.executors import executor
+    from ephysfit.batch.executors import make_executor
 
     cells = find_cells(database(tmp_path / "cells", 2))
-    tasks = tasks_of(cells, ["BankGIF"], Settings(runs=20))
+    tasks = make_tasks(cells, ["BankGIF"], Settings(runs=20))
     found = {}
     for name in ("local", "dask", "submitit"):
         folder = tmp_path / name
-        how = executor(name, folder, workers=1, parts=2, **({"timeout_min": 5} if name == "submitit" else {}))
-        tally = run(folder, tasks, executor=how)
-        assert tally.counts == {"done": 2}
+        how = make_executor(name, folder, workers=1, parts=2, **({"timeout_min": 5} if name == "submitit" else {}))
+        progress = run(folder, tasks, executor=how)
+        assert progress.counts == {"done": 2}
         found[name] = substance(folder)
         if name == "dask":
             before = {p: p.read_text(encoding="utf-8") for p in (folder / "results").rglob("*.json")}
@@ -239,8 +239,8 @@ class TestCommands:
         assert end.value.code in (0, None)
         plan = json.loads((tmp_path / "run" / "run.json").read_text())
         assert [t["cell"]["name"] for t in plan["tasks"]] == ["cell0", "cell1"]
-        tally = run(tmp_path / "run", executor=Local(1), part=(2, 2))
-        assert [o.cell for o in tally.outcomes] == ["cell1"]
+        progress = run(tmp_path / "run", executor=Local(1), part=(2, 2))
+        assert [o.cell for o in progress.outcomes] == ["cell1"]
 
     def test_going_on_with_nothing_but_failures_is_not_well(self, tmp_path, capsys):
         from ephysfit.cli.app import main

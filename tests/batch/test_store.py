@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from ephysfit.batch.cell_files import Cell
-from ephysfit.batch.executors import _lost
+from ephysfit.batch.executors import _record_lost_task
 from ephysfit.batch.job import Job
-from ephysfit.batch.run import jobs_of
-from ephysfit.batch.store import Store, ordered, read, write
+from ephysfit.batch.run import find_open_jobs
+from ephysfit.batch.store import Store, read_json, read_order, write_json
 from ephysfit.batch.task import Settings, Task
 from ephysfit.errors import BatchError
 
@@ -47,19 +47,19 @@ def test_the_key_follows_the_file_of_a_user_neuron(task, tmp_path):
 
 def test_what_is_settled_is_not_done_again(task, tmp_path):
     store = Store(tmp_path / "run")
-    assert [j.task for j in jobs_of(store, [task])] == [task]
+    assert [j.task for j in find_open_jobs(store, [task])] == [task]
     store.write(task, task.key(), {"status": "failed", "reason": "x"})
-    assert jobs_of(store, [task]) == []
-    assert len(jobs_of(store, [task], retry_failed=True)) == 1
-    assert len(jobs_of(store, [task], force=True)) == 1
+    assert find_open_jobs(store, [task]) == []
+    assert len(find_open_jobs(store, [task], retry_failed=True)) == 1
+    assert len(find_open_jobs(store, [task], force=True)) == 1
     store.write(task, "of another key", {"status": "done"})
-    assert len(jobs_of(store, [task])) == 1
+    assert len(find_open_jobs(store, [task])) == 1
 
 
 def test_a_forced_job_counts_only_what_came_after_it(task, tmp_path):
     store = Store(tmp_path / "run")
     old = store.write(task, task.key(), {"status": "done"})
-    (job,) = jobs_of(store, [task], force=True)
+    (job,) = find_open_jobs(store, [task], force=True)
     assert not job.settled(old)
     assert job.settled(store.write(task, task.key(), {"status": "done"}))
     assert Job(task, task.key()).settled(old)
@@ -69,11 +69,11 @@ def test_a_claim_is_exclusive_and_ends(task, tmp_path):
     store = Store(tmp_path)
     with store.claim(task) as mine:
         assert mine
-        assert store.claimed(task)
+        assert store.is_claimed(task)
         with store.claim(task) as second:
             assert not second
-        assert store.claimed(task)
-    assert not store.claimed(task)
+        assert store.is_claimed(task)
+    assert not store.is_claimed(task)
     with store.claim(task) as mine:
         assert mine
 
@@ -81,17 +81,17 @@ def test_a_claim_is_exclusive_and_ends(task, tmp_path):
 def test_a_torn_file_is_no_result(task, tmp_path):
     store = Store(tmp_path)
     store.write(task, "k", {"status": "done"})
-    whole = store.result(task).read_text()
-    store.result(task).write_text(whole[: len(whole) // 2])
+    whole = store.result_path(task).read_text()
+    store.result_path(task).write_text(whole[: len(whole) // 2])
     assert store.read(task) is None
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "x.json"
-    write(path, {"a": 1})
+    write_json(path, {"a": 1})
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write(path, {"a": float("nan")})
-    assert read(path) == {"a": 1}
+        write_json(path, {"a": float("nan")})
+    assert read_json(path) == {"a": 1}
 
 
 def test_plans_add_up(task, tmp_path):
@@ -113,11 +113,11 @@ def test_plans_that_are_made_at_once_lose_nothing(task, tmp_path):
 
 def test_an_order_says_what_is_too_old(task, tmp_path):
     store = Store(tmp_path / "run")
-    path = store.order([(task, 5.0), (replace(task, model="LIF"), 0.0)])
-    assert [(t.model, since) for t, since in ordered(path)] == [("ALIF", 5.0), ("LIF", 0.0)]
+    path = store.write_order([(task, 5.0), (replace(task, model="LIF"), 0.0)])
+    assert [(t.model, since) for t, since in read_order(path)] == [("ALIF", 5.0), ("LIF", 0.0)]
     path.unlink()
-    with pytest.raises(BatchError, match="no readable order"):
-        ordered(path)
+    with pytest.raises(BatchError, match="no readable list of tasks"):
+        read_order(path)
 
 
 def test_a_claim_and_a_cell_of_its_name_do_not_meet(task, tmp_path):
@@ -130,7 +130,7 @@ def test_a_claim_and_a_cell_of_its_name_do_not_meet(task, tmp_path):
 def test_a_fit_that_is_there_survives_a_worker_that_dies(task, tmp_path):
     store = Store(tmp_path / "run")
     kept = store.write(task, task.key(), {"status": "done"})
-    (job,) = jobs_of(store, [task], force=True)
-    outcome = _lost(job, store.folder, "crashed", "its process died", 0.0)
+    (job,) = find_open_jobs(store, [task], force=True)
+    outcome = _record_lost_task(job, store.folder, "crashed", "its process died", 0.0)
     assert (outcome.status, "kept" in outcome.reason) == ("crashed", True)
     assert store.read(task) == kept

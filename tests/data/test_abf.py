@@ -77,7 +77,7 @@ def test_commanded_steps(path):
 @pytest.mark.parametrize("path", [*pieces("steps_recorded"), *wholes("raphe/DRN164_5HT/current_steps.abf")])
 def test_rebuilt_command_agrees_with_a_recorded_current(path):
     """The raphe steps both record the current and hold the protocol: the rebuilding is measured against truth."""
-    rebuilt = abf._rebuilt(path)
+    rebuilt = abf._rebuild_command(path)
     for k, sweep in enumerate(load(path)):
         offset = np.median(sweep.current - rebuilt(k))
         assert np.ptp(rebuilt(k)) >= 80

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ephysfit.data.cell_names import may_be_one, stems
+from ephysfit.data.cell_names import list_file_stems, may_be_one_cell
 
 ONE = [
     ("DRN164_5ht_training", "DRN164_5ht_test"),
@@ -39,17 +39,17 @@ TWO = [
 
 @pytest.mark.parametrize(("a", "b"), ONE)
 def test_files_of_one_cell_are_not_told_apart(a, b):
-    assert may_be_one([a], [b])
-    assert may_be_one([b], [a])
+    assert may_be_one_cell([a], [b])
+    assert may_be_one_cell([b], [a])
 
 
 @pytest.mark.parametrize(("a", "b"), TWO)
 def test_two_cells_are(a, b):
-    assert not may_be_one([a], [b])
-    assert not may_be_one([b], [a])
+    assert not may_be_one_cell([a], [b])
+    assert not may_be_one_cell([b], [a])
 
 
 def test_one_shared_name_is_enough_and_nothing_known_is_no_accusation():
-    assert may_be_one(["alpha", "DRN164"], ["DRN164"])
-    assert may_be_one([], ["DRN164"])
-    assert stems("C:\\day 1\\c7.train.abf, /data/c7_test.abf") == ("c7.train", "c7_test")
+    assert may_be_one_cell(["alpha", "DRN164"], ["DRN164"])
+    assert may_be_one_cell([], ["DRN164"])
+    assert list_file_stems("C:\\day 1\\c7.train.abf, /data/c7_test.abf") == ("c7.train", "c7_test")

@@ -8,7 +8,7 @@ from nwb_files import amps, volts
 from places import SHIPPED
 from test_padding import membrane, quantised, refractory, simulated_noise_then_rest
 
-from ephysfit.data.clamp_mode import looks_imposed
+from ephysfit.data.clamp_mode import explain_voltage_clamp
 from ephysfit.data.loading import load
 from ephysfit.data.sweep import Sweep
 from ephysfit.errors import RecordingError, StimulusError
@@ -36,7 +36,7 @@ def answer(rows, conductance=2.0, capacitance=30.0, access=0.02, noise=2.0, seed
 
 
 def judged(current, voltage, dt=DT):
-    return looks_imposed(Sweep(current, dt, voltage, spike_source="none"))
+    return explain_voltage_clamp(Sweep(current, dt, voltage, spike_source="none"))
 
 
 STEPS = command(-90, -60, -40, 0)
@@ -54,7 +54,7 @@ IMPOSED = {
 def test_a_voltage_that_was_imposed_is_told(kind):
     for current, voltage in zip(*IMPOSED[kind], strict=True):
         said = judged(current, voltage)
-        assert "looks like voltage clamp; clamp='current' says" in said
+        assert "looks like voltage clamp; if it is current clamp, give clamp='current'" in said
         assert len(said) < 250
 
 
@@ -147,7 +147,7 @@ def npz(path, current, voltage):
 
 def test_a_table_of_voltage_clamp_is_refused_with_the_way_out(tmp_path):
     path = npz(tmp_path / "cell.npz", answer(STEPS), STEPS)
-    with pytest.raises(RecordingError, match=r"looks like voltage clamp; clamp='current'"):
+    with pytest.raises(RecordingError, match=r"looks like voltage clamp; .*clamp='current'"):
         load(path)
     kept = load(path, clamp="current")
     assert len(kept) == 4
@@ -164,7 +164,7 @@ def test_the_sweep_in_which_nothing_happens_goes_with_the_others(tmp_path):
 
 
 def test_neo_objects_are_looked_at_too_and_what_was_clamped_is_said():
-    assert load(neo_block()).facts["clamp"] == "current clamp by the look of the traces; the file does not say"
+    assert load(neo_block()).facts["clamp"] == "current clamp judged by the traces; the file does not record the mode"
     rows = command(-20)
     with pytest.raises(RecordingError, match="looks like voltage clamp"):
         load(neo_block(volt=rows[0] * 1e-3, ampere=answer(rows)[0] * 1e-12))
@@ -252,7 +252,7 @@ class TestAbf1:
 
     def test_the_command_is_not_taken_where_it_was_disconnected(self, tmp_path):
         path = abf1(tmp_path / "cc.abf", HONEST_CHANNELS[:1], ["pA", "mV"], telegraph=[2])
-        with pytest.raises(StimulusError, match=r"I = 0.*not injected; clamp='current'"):
+        with pytest.raises(StimulusError, match=r"I = 0.*not injected; .*clamp='current'"):
             load(path)
 
 

@@ -5,7 +5,7 @@ import pytest
 from places import CELLS, shipped
 
 import ephysfit as ef
-from ephysfit.data.drive import contradiction, input_resistance, undriven
+from ephysfit.data.drive import estimate_input_resistance, explain_undriven, find_contradiction
 from ephysfit.data.sweep import Sweep
 from ephysfit.errors import FitError
 
@@ -29,20 +29,20 @@ def steps(*levels):
 @pytest.mark.parametrize("resistance", [0.01, 0.1, 1.0])
 def test_the_input_resistance_is_that_of_the_membrane(resistance):
     current = steps(-100.0, 50.0)
-    seen = input_resistance(Sweep(current, DT, voltage=respond(current, resistance)))
-    assert seen.told
+    seen = estimate_input_resistance(Sweep(current, DT, voltage=respond(current, resistance)))
+    assert seen.measurable
     assert seen.value == pytest.approx(resistance, rel=0.15)
 
 
 def test_a_voltage_that_does_not_move_contradicts_a_large_current():
     current = steps(-2000.0)
     dead = Sweep(current, DT, voltage=-65 + np.random.default_rng(0).normal(0, 0.3, current.size))
-    assert "does not follow the current (-2000 to 0 pA" in contradiction(dead)
+    assert "does not follow the current (-2000 to 0 pA" in find_contradiction(dead)
 
 
 def test_a_voltage_that_falls_where_the_current_rises_is_of_the_wrong_sign():
     current = steps(-100.0, -50.0)
-    assert "sign of one of them is inverted" in contradiction(Sweep(current, DT, voltage=respond(current, -0.1)))
+    assert "sign of one of them is inverted" in find_contradiction(Sweep(current, DT, voltage=respond(current, -0.1)))
 
 
 @pytest.mark.parametrize(
@@ -53,21 +53,21 @@ def test_a_voltage_that_falls_where_the_current_rises_is_of_the_wrong_sign():
 )  # fmt: skip
 @pytest.mark.parametrize("resistance", [0.01, 0.1, 1.0])
 def test_an_honest_membrane_is_not_accused(current, resistance):
-    assert contradiction(Sweep(current, DT, voltage=respond(current, resistance))) == ""
+    assert find_contradiction(Sweep(current, DT, voltage=respond(current, resistance))) == ""
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_real_cells_follow_their_current(cell):
     recording = shipped(cell)
-    assert undriven(recording) == ""
-    assert not any(contradiction(sweep) for sweep in recording)
+    assert explain_undriven(recording) == ""
+    assert not any(find_contradiction(sweep) for sweep in recording)
 
 
 @pytest.mark.parametrize("level", [0.0, 120.0])
 def test_a_current_that_never_changes_is_said_and_not_fitted_unless_asked(level):
     spikes = np.arange(50.0, 4950.0, 100.0)
     recording = ef.Recording.of(np.full((2, 50_000), level), DT, spike_times=[spikes, spikes + 3.0])
-    assert f"the current is {level:g} pA throughout" in undriven(recording)
+    assert f"the current is {level:g} pA throughout" in explain_undriven(recording)
     with pytest.raises(FitError, match=r"undriven=True \(--undriven"):
         ef.fit(recording, "LIF")
 
@@ -75,13 +75,13 @@ def test_a_current_that_never_changes_is_said_and_not_fitted_unless_asked(level)
 def test_noise_of_the_recording_alone_is_no_stimulus_and_a_small_one_that_the_voltage_follows_is():
     rng = np.random.default_rng(0)
     noise, rest = rng.normal(0, 1.0, 40_000), rng.normal(-65, 0.3, 40_000)
-    assert "noise of its recording" in undriven(ef.Recording.of(noise, DT, voltage=rest, spike_times=[100.0]))
+    assert "noise of its recording" in explain_undriven(ef.Recording.of(noise, DT, voltage=rest, spike_times=[100.0]))
     small = noise + np.repeat([0.0, 2.0, 0.0, 2.0], 10_000)
     followed = ef.Recording.of(small, DT, voltage=respond(small, 2.0), spike_times=[100.0])
-    assert undriven(followed) == ""
+    assert explain_undriven(followed) == ""
 
 
 def test_levels_that_differ_between_sweeps_drive_the_cell():
     flat = np.full(5_000, 1.0)
     recording = ef.Recording.of(np.stack([20 * flat, 60 * flat]), DT, spike_times=[[10.0], [20.0, 30.0]])
-    assert undriven(recording) == ""
+    assert explain_undriven(recording) == ""

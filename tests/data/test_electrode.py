@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 import places
 
 import ephysfit as ef
-from ephysfit.data.electrode import Bridge, bridge, compensate_electrode, measure_electrode
+from ephysfit.data.electrode import Bridge, compensate_electrode, measure_bridge, measure_electrode
 from ephysfit.data.recording import Recording
 from ephysfit.errors import RecordingError
 from ephysfit.models import LIF
@@ -55,14 +55,14 @@ def test_a_known_electrode_is_measured_and_taken_out(megohm):
 
 @pytest.mark.parametrize(("megohm", "tau"), [(25.0, 0.1), (25.0, 0.3), (-15.0, 0.1)])
 def test_a_bridge_that_is_off_is_told(megohm, tau):
-    found = bridge(through(clean()[1], megohm, tau))
+    found = measure_bridge(through(clean()[1], megohm, tau))
     assert found.resistance == pytest.approx(megohm, abs=2.0)
     assert found.off
     assert ("not compensated" if megohm > 0 else "too much") in found.warning()
 
 
 def test_a_balanced_bridge_is_not():
-    found = bridge(clean()[1])
+    found = measure_bridge(clean()[1])
     assert abs(found.resistance) < 2.0
     assert found.warning() == ""
 
@@ -77,7 +77,7 @@ def test_where_nothing_tells_nothing_is_said():
         Recording((sweep.cut(0.0, 300.0),)),
     ]
     for recording in silent:
-        found = bridge(recording)
+        found = measure_bridge(recording)
         assert np.isnan(found.resistance)
         assert found.warning() == ""
     assert not Bridge(30.0, 20.0, 300.0).off, "an estimate that is not sure"
@@ -122,6 +122,6 @@ def test_the_raphe_voltage_is_not_compensated_and_both_ways_say_so(aec, training
     electrode = measure_electrode(ef.load(aec))
     training = ef.load(training, sweeps=[0])
     assert 15 < electrode.resistance < 32
-    assert bridge(training).resistance == pytest.approx(electrode.resistance, abs=4.0)
-    assert bridge(training).off
-    assert not bridge(compensate_electrode(training, electrode)).off
+    assert measure_bridge(training).resistance == pytest.approx(electrode.resistance, abs=4.0)
+    assert measure_bridge(training).off
+    assert not measure_bridge(compensate_electrode(training, electrode)).off

@@ -37,7 +37,7 @@ def test_a_helper_that_dies_is_an_error_and_replaced(monkeypatch, tmp_path):
     monkeypatch.setattr(
         hdf5_probe, "HELPER", "import os, sys\nprint('ready', flush=True)\nsys.stdin.readline()\nos.abort()\n"
     )
-    hdf5_probe._end()
+    hdf5_probe._end_helper()
     copy = tmp_path / "a.nwb"
     copy.write_bytes(GOOD.read_bytes())
     with pytest.raises(RecordingError, match="crashes on its headers"):
@@ -64,7 +64,7 @@ def test_a_sound_file_is_looked_at_once(monkeypatch, tmp_path):
 
 def test_it_can_be_left_out(monkeypatch, tmp_path):
     monkeypatch.setenv(hdf5_probe.VARIABLE, "0")
-    monkeypatch.setattr(hdf5_probe, "_helper", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(hdf5_probe, "_start_helper", lambda: pytest.fail("asked"))
     copy = tmp_path / "a.nwb"
     copy.write_bytes(GOOD.read_bytes())
     assert len(load(copy, sweeps=[1])) == 1
@@ -72,7 +72,7 @@ def test_it_can_be_left_out(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("how", ["no interpreter", "does not start"])
 def test_without_a_helper_files_are_opened_all_the_same(monkeypatch, tmp_path, how):
-    hdf5_probe._end()
+    hdf5_probe._end_helper()
     if how == "no interpreter":
         monkeypatch.setattr(hdf5_probe.sys, "executable", "")
     else:
@@ -80,4 +80,4 @@ def test_without_a_helper_files_are_opened_all_the_same(monkeypatch, tmp_path, h
     copy = tmp_path / "a.nwb"
     copy.write_bytes(GOOD.read_bytes())
     assert len(load(copy, sweeps=[1])) == 1
-    hdf5_probe._end()
+    hdf5_probe._end_helper()

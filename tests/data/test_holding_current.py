@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ephysfit.data.holding_current import LEAD, holding, lead
+from ephysfit.data.holding_current import LEAD, find_holding_current, make_run_up
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.stage import Problem
 from ephysfit.models.lif import LIF
@@ -18,13 +18,13 @@ CELL = LIF(C=100.0, g=5.0, E_L=-65.0, theta=-50.0, V_reset=-60.0, t_ref=2.0, del
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_a_step_has_its_first_level(noise):
     current = STEP + np.random.default_rng(0).normal(0.0, noise, STEP.size)
-    assert holding(current, 0.1) == pytest.approx(-30.0, abs=0.3)
+    assert find_holding_current(current, 0.1) == pytest.approx(-30.0, abs=0.3)
 
 
 @pytest.mark.parametrize("current", [np.random.default_rng(1).normal(0, 40, 3000), np.linspace(0, 10, 100)])
 def test_what_moves_from_the_first_sample_has_none(current):
-    assert holding(current, 0.1) is None
-    assert lead(current, 0.1).size == 0
+    assert find_holding_current(current, 0.1) is None
+    assert make_run_up(current, 0.1).size == 0
 
 
 def test_a_run_begins_where_the_cell_sat():

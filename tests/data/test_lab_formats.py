@@ -144,6 +144,9 @@ def test_in_memory_samples_are_those_of_the_files(tmp_path):
 
 
 def test_neo_is_not_imported_to_tell_an_object_from_a_path():
-    code = "import sys; from ephysfit.data.in_memory import is_object; is_object('a.nwb'); print('neo' in sys.modules)"
+    code = (
+        "import sys; from ephysfit.data.in_memory import is_neo_object; is_neo_object('a.nwb'); "
+        "print('neo' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

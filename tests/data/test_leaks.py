@@ -9,7 +9,7 @@ from places import CELLS, SHIPPED
 from scipy.signal import lfilter
 
 from ephysfit import load
-from ephysfit.data.leaks import find_leaks, step_levels
+from ephysfit.data.leaks import find_leaks, find_step_levels
 from ephysfit.data.recording import Recording
 from ephysfit.data.sweep import Sweep
 
@@ -161,7 +161,7 @@ def test_levels_of_steps_are_taken_where_they_are_asked_for(tmp_path):
 
 
 def test_noise_has_no_levels():
-    assert step_levels(100 * coloured(50_000, 0.1, 3.0, 0), 0.1) is None
+    assert find_step_levels(100 * coloured(50_000, 0.1, 3.0, 0), 0.1) is None
 
 
 def test_a_recording_without_spikes_has_nothing_to_follow():

@@ -297,7 +297,7 @@ def test_a_group_that_cannot_be_listed_is_not_trusted(folder, monkeypatch):
     tree = whole.find(b"TREE", where)
     whole[tree : tree + 4] = b"EERT"
     path.write_bytes(whole)
-    with pytest.raises(RecordingError, match="cannot be told whether it leads"):
+    with pytest.raises(RecordingError, match="cannot be determined whether it leads"):
         load(path)
 
 

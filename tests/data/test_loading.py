@@ -13,7 +13,7 @@ from places import CELLS, SHIPPED, piece
 
 from ephysfit.data import registry
 from ephysfit.data.loading import info, load
-from ephysfit.data.quality import findings
+from ephysfit.data.quality import list_findings
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import RecordingError
 
@@ -198,32 +198,34 @@ class TestSanity:
         return Sweep(**(fields | changes))
 
     def test_nothing_odd_about_a_sound_sweep(self):
-        assert findings(self.sweep()) == ()
+        assert list_findings(self.sweep()) == ()
 
     @pytest.mark.parametrize(
         ("factor", "says"),
         [(1e-3, "look like volts"), (1e3, "look like microvolts"), (10, "gain of 10"), (0, "no neuron rests")],
     )
     def test_scale_of_the_voltage(self, factor, says):
-        assert says in findings(self.sweep(voltage=factor * self.sweep().voltage))[0]
+        assert says in list_findings(self.sweep(voltage=factor * self.sweep().voltage))[0]
 
     def test_scale_of_the_current_and_step(self):
-        assert "no pipette passes" in findings(self.sweep(current=1e3 * self.sweep().current))[0]
-        assert "look like nA" in findings(self.sweep(current=1e-3 * self.sweep().current, spike_times=[5.0]))[0]
-        assert "kHz taken for Hz" in findings(self.sweep(dt=100.0))[0]
-        assert "no neuron keeps that up" in findings(self.sweep(spike_times=np.arange(2000.0)))[0]
+        assert "no pipette passes" in list_findings(self.sweep(current=1e3 * self.sweep().current))[0]
+        assert "look like nA" in list_findings(self.sweep(current=1e-3 * self.sweep().current, spike_times=[5.0]))[0]
+        assert "kHz taken for Hz" in list_findings(self.sweep(dt=100.0))[0]
+        assert "no neuron keeps that up" in list_findings(self.sweep(spike_times=np.arange(2000.0)))[0]
 
     def test_swapped_channels(self):
         sound = self.sweep()
         assert any(
             "swapped" in f
-            for f in findings(self.sweep(current=sound.voltage + 60 * (sound.current > 0), voltage=sound.current))
+            for f in list_findings(self.sweep(current=sound.voltage + 60 * (sound.current > 0), voltage=sound.current))
         )
 
     def test_clipping_and_drift(self):
         v = self.sweep().voltage
-        assert "clipped" in findings(self.sweep(voltage=np.minimum(v + 3 * np.sin(np.arange(v.size) / 500), -63)))[0]
-        assert "unstable" in findings(self.sweep(voltage=v + np.linspace(0, 25, v.size)))[0]
+        assert (
+            "clipped" in list_findings(self.sweep(voltage=np.minimum(v + 3 * np.sin(np.arange(v.size) / 500), -63)))[0]
+        )
+        assert "unstable" in list_findings(self.sweep(voltage=v + np.linspace(0, 25, v.size)))[0]
 
 
 def test_a_reader_of_ones_own_is_asked_first(monkeypatch, tmp_path):

@@ -17,8 +17,8 @@ from places import SHIPPED
 
 from ephysfit.data import nwb_write
 from ephysfit.data.loading import load
-from ephysfit.data.nwb_stored import Membrane, Prediction, Stored, labels, stored_in
-from ephysfit.data.nwb_write import append
+from ephysfit.data.nwb_stored import Membrane, Prediction, Stored, list_labels, read_stored_fits
+from ephysfit.data.nwb_write import append_fit
 from ephysfit.errors import FitError, RecordingError
 from ephysfit.fitting.provenance import Provenance
 
@@ -74,15 +74,15 @@ def everything(path):
 def test_what_is_written_is_read_back_and_nothing_else_changed(path):
     before, recording = everything(path), load(path)
     path.chmod(0o640)
-    assert append(path, stored()) == path
-    append(path, stored("lif_2", (7.0,)))
+    assert append_fit(path, stored()) == path
+    append_fit(path, stored("lif_2", (7.0,)))
     after = everything(path)
     assert {k: v for k, v in after.items() if k != "processing"} == {
         k: v for k, v in before.items() if k != "processing"
     }
     assert path.stat().st_mode & 0o777 == 0o640
-    assert labels(path) == ("lif", "lif_2")
-    ours, theirs = stored_in(path)[0], stored()
+    assert list_labels(path) == ("lif", "lif_2")
+    ours, theirs = read_stored_fits(path)[0], stored()
     assert ours.facts == theirs.facts
     assert ours.scores == theirs.scores
     assert [{**r, "standard_error": None} for r in ours.parameters] == theirs.parameters
@@ -105,7 +105,7 @@ def test_what_is_written_is_read_back_and_nothing_else_changed(path):
 def test_pynwb_sees_model_units_apart_from_recorded_ones(path):
     from pynwb import NWBHDF5IO, validate
 
-    append(path, stored())
+    append_fit(path, stored())
     assert validate(path=str(path)) == []
     with NWBHDF5IO(str(path), "r") as io:
         nwb = io.read()
@@ -118,7 +118,7 @@ def test_pynwb_sees_model_units_apart_from_recorded_ones(path):
 
 @pytest.mark.slow
 def test_nwbinspector_finds_nothing_critical(path):
-    append(path, stored())
+    append_fit(path, stored())
     code = (
         "import sys; from nwbinspector import inspect_nwbfile, Importance\n"
         "bad = [m.message for m in inspect_nwbfile(nwbfile_path=sys.argv[1]) if 'ephysfit' in str(m.location) and"
@@ -131,47 +131,47 @@ def test_nwbinspector_finds_nothing_critical(path):
 
 def test_another_file_may_be_written(path, tmp_path):
     before, other = digest(path), tmp_path / "with_fit.nwb"
-    assert append(path, stored(), out=other) == other
+    assert append_fit(path, stored(), out=other) == other
     assert digest(path) == before
-    assert (labels(path), labels(other)) == ((), ("lif",))
+    assert (list_labels(path), list_labels(other)) == ((), ("lif",))
 
 
 def test_what_cannot_be_written_is_refused_and_nothing_touched(path, tmp_path):
-    append(path, stored())
+    append_fit(path, stored())
     before = digest(path)
     for wrong, says in ((stored(), "already holds a fit named 'lif'"), (stored("a/b"), "one name without slashes")):
         with pytest.raises(RecordingError, match=says):
-            append(path, wrong)
+            append_fit(path, wrong)
     table = tmp_path / "t.csv"
     table.write_text("time_ms,current_pA,voltage_mV\n0,1,2\n0.1,1,2\n")
     with pytest.raises(RecordingError, match="this is table"):
-        append(table, stored())
+        append_fit(table, stored())
     with pytest.raises(RecordingError, match="no such file"):
-        append(tmp_path / "none.nwb", stored())
+        append_fit(tmp_path / "none.nwb", stored())
     with pytest.raises(RecordingError, match="cannot be written"):
-        append(path, stored("x"), out=tmp_path / "no" / "folder.nwb")
+        append_fit(path, stored("x"), out=tmp_path / "no" / "folder.nwb")
     assert digest(path) == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cell.nwb", "t.csv"]
 
 
 def test_a_file_that_changed_meanwhile_is_left_alone(path, monkeypatch):
-    true = nwb_write._add
+    true = nwb_write._add_containers
 
     def slow(partial, what):
         true(partial, what)
         with h5py.File(path, "a") as file:
             file["scratch_of_another"] = 1
 
-    monkeypatch.setattr(nwb_write, "_add", slow)
+    monkeypatch.setattr(nwb_write, "_add_containers", slow)
     with pytest.raises(RecordingError, match="another program changed the file"):
-        append(path, stored())
+        append_fit(path, stored())
     with h5py.File(path) as file:
         assert "scratch_of_another" in file
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_what_would_not_be_valid_is_refused(path, monkeypatch):
-    true = nwb_write._add
+    true = nwb_write._add_containers
 
     def spoil(partial, what):
         true(partial, what)
@@ -179,9 +179,9 @@ def test_what_would_not_be_valid_is_refused(path, monkeypatch):
             del file["processing/ephysfit/lif_parameters"].attrs["description"]
 
     before = digest(path)
-    monkeypatch.setattr(nwb_write, "_add", spoil)
+    monkeypatch.setattr(nwb_write, "_add_containers", spoil)
     with pytest.raises(RecordingError, match="would not be valid NWB afterwards"):
-        append(path, stored())
+        append_fit(path, stored())
     assert digest(path) == before
     assert list(path.parent.iterdir()) == [path]
 
@@ -203,12 +203,13 @@ def halt(name):
     setattr(nwb_write, name, stop)
 
 halt(sys.argv[3])
-nwb_write.append(sys.argv[1], test_nwb_write.stored())
+nwb_write.append_fit(sys.argv[1], test_nwb_write.stored())
 """
 
 
 @pytest.mark.parametrize(
-    ("step", "when"), [("_add", "before"), ("_add", "after"), ("_validate", "after"), ("settle", "after")]
+    ("step", "when"),
+    [("_add_containers", "before"), ("_add_containers", "after"), ("_validate", "after"), ("flush_to_disk", "after")],
 )
 def test_killing_the_writer_leaves_the_original_whole(path, step, when):
     before = digest(path)
@@ -222,8 +223,8 @@ def test_killing_the_writer_leaves_the_original_whole(path, step, when):
     assert len(load(path)) == 2
     (left,) = [p for p in path.parent.iterdir() if p != path]
     os.utime(left, (time.time() - 2 * nwb_write.STALE, time.time() - 2 * nwb_write.STALE))
-    append(path, stored())  # and the next writer is not in the way of the dead one's leavings
-    assert labels(path) == ("lif",)
+    append_fit(path, stored())  # and the next writer is not in the way of the dead one's leavings
+    assert list_labels(path) == ("lif",)
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -234,7 +235,7 @@ def test_a_full_disk_is_an_error_and_the_original_whole(path, monkeypatch):
     before = digest(path)
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(RecordingError, match=r"No space left on device.*as it was"):
-        append(path, stored())
+        append_fit(path, stored())
     assert digest(path) == before
 
 
@@ -252,10 +253,10 @@ def test_a_fit_of_a_shipped_cell_goes_in_and_comes_back(tmp_path):
     )
     fit.write_nwb(path, test, runs=3)
     ef.write_nwb(fit, path, test, runs=2)
-    assert labels(path) == ("lif", "lif_2")
+    assert list_labels(path) == ("lif", "lif_2")
     again = ef.Fit.load(path, label="lif")
     assert again.neuron.values() == fit.neuron.values()
-    found = stored_in(path)[0]
+    found = read_stored_fits(path)[0]
     runs = fit.simulate(test, runs=3)
     noisy = [p for p in found.predictions if p.readout == "noisy runs"]
     assert len(noisy) == 3
@@ -265,5 +266,5 @@ def test_a_fit_of_a_shipped_cell_goes_in_and_comes_back(tmp_path):
     assert value == pytest.approx(ef.score(runs, test)["md_star_4"])
     with pytest.raises(FitError, match=r"no fit 'x'.*it holds lif, lif_2"):
         ef.Fit.load(path, label="x")
-    with pytest.raises(FitError, match="nothing says which sweeps"):
+    with pytest.raises(FitError, match="sweeps that were not used by the fit are unknown"):
         ef.write_nwb(fit, path)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ephysfit.cli import app
-from ephysfit.cli.arguments import reader_options
+from ephysfit.cli.arguments import parse_options
 from ephysfit.data.loading import info, load
 from ephysfit.errors import FitError, RecordingError, ScoreError, StimulusError
 from ephysfit.fitting.fit import fit
@@ -53,7 +53,7 @@ class TestIgor:
         said = str(caught.value)
         assert "give current='ad1_cell.ibw', or for all waves named so current=('ad0', 'ad1')" in said
         assert "-O current=ad0,ad1" in said
-        pair = load(tmp_path / "ad0_cell.ibw", **reader_options(["current=ad0,ad1"]))
+        pair = load(tmp_path / "ad0_cell.ibw", **parse_options(["current=ad0,ad1"]))
         np.testing.assert_array_equal(
             pair[0].current, load(tmp_path / "ad0_cell.ibw", current=("ad0", "ad1"))[0].current
         )
@@ -124,7 +124,7 @@ class TestShell:
     def test_separators_by_name(self, tmp_path):
         (tmp_path / "cell.txt").write_text("\n".join(f"{k},{k % 5}\t{-65 - k % 3},5" for k in range(3000)))
         options = ["separator=tab", "decimal=,", "names=current_pA,voltage_mV", "dt=0.1", "clamp=current"]
-        recording = load(tmp_path / "cell.txt", **reader_options(options))
+        recording = load(tmp_path / "cell.txt", **parse_options(options))
         assert recording[0].current[:3].tolist() == [0.0, 1.1, 2.2]
 
 

@@ -6,7 +6,7 @@ from nwb_files import amps, volts
 from places import SHIPPED
 
 from ephysfit.data.loading import info, load
-from ephysfit.data.padding import unpadded
+from ephysfit.data.padding import remove_sweep_padding
 from ephysfit.data.sweep import Sweep
 from ephysfit.errors import RecordingError
 
@@ -52,7 +52,7 @@ def test_what_fills_up_an_aborted_sweep_is_cut_and_said(kind, dt):
     voltage[STOP:] = voltage[STOP - 1] if fill == "last" else 950 + noise if fill == "off" else fill
     if current_fill is not None:
         current[STOP:] = current_fill
-    found = unpadded(sweep(current, voltage, dt))
+    found = remove_sweep_padding(sweep(current, voltage, dt))
     assert abs(found.steps - STOP) <= 1
     assert found.warnings[0].startswith(f"aborted: cut at {found.steps * dt:g} of {N * dt:g} ms")
     assert [(r.rule, r.count, r.of) for r in found.removed] == [("aborted", N - found.steps, "samples")]
@@ -62,7 +62,7 @@ def test_what_fills_up_an_aborted_sweep_is_cut_and_said(kind, dt):
 def test_zeros_after_a_noise_free_voltage_at_rest_are_padding_too(first):
     voltage = membrane(step_only())
     voltage[first:] = 0.0
-    assert unpadded(sweep(step_only(), voltage)).steps == first
+    assert remove_sweep_padding(sweep(step_only(), voltage)).steps == first
 
 
 def shifted_units():
@@ -132,7 +132,7 @@ HONEST = {
 @pytest.mark.parametrize("kind", HONEST)
 def test_honest_sweeps_are_left_alone(kind):
     given = sweep(*HONEST[kind]())
-    found = unpadded(given)
+    found = remove_sweep_padding(given)
     assert found.steps == given.steps, found.warnings
     assert not found.removed
     assert found.valid == ()
@@ -147,7 +147,7 @@ def test_honest_noise_of_any_kind_is_left_alone(seed):
     width = int(rng.integers(1, 20))
     voltage = np.convolve(voltage, np.ones(width) / width, "same")[width : N - width]
     step = float(rng.choice([0.0, 0.01, 0.03, 0.1, 0.3]))
-    found = unpadded(sweep(current[width : N - width], quantised(voltage, step) if step else voltage, dt))
+    found = remove_sweep_padding(sweep(current[width : N - width], quantised(voltage, step) if step else voltage, dt))
     assert not found.removed
 
 
@@ -155,7 +155,7 @@ def test_gaps_filled_with_zeros_are_masked_inside():
     current, voltage = live()
     voltage[3000:3400] = 0.0
     voltage[7000:7200] = voltage[6999]
-    found = unpadded(sweep(current, voltage))
+    found = remove_sweep_padding(sweep(current, voltage))
     assert found.steps == N
     assert np.ravel(found.valid) == pytest.approx([0.0, 300.0, 340.0, 699.9, 720.0, 1000.0])
     assert np.isnan(found.voltage[3000:3400]).all()
@@ -167,15 +167,15 @@ def test_a_gap_and_a_padded_end():
     current, voltage = live()
     voltage[2000:4000] = 0.0
     voltage[8000:] = 0.0
-    found = unpadded(sweep(current, voltage))
+    found = remove_sweep_padding(sweep(current, voltage))
     assert (found.duration, found.valid) == (800.0, ((0.0, 200.0), (400.0, 800.0)))
 
 
 def test_a_voltage_that_is_zero_throughout_is_refused_unless_spikes_are_given(tmp_path):
     with pytest.raises(RecordingError, match="never recorded; padding='keep'"):
-        unpadded(sweep(np.ones(500), np.zeros(500)))
+        remove_sweep_padding(sweep(np.ones(500), np.zeros(500)))
     given = Sweep(np.ones(500), 0.1, np.zeros(500), spike_times=[3.0])
-    assert unpadded(given).steps == 500
+    assert remove_sweep_padding(given).steps == 500
 
 
 def cut_off(data):
@@ -211,7 +211,7 @@ def test_spikes_given_for_the_padding_are_left_out_and_counted():
     current, voltage = live()
     voltage[STOP:] = 0.0
     given = Sweep(current, DT, voltage, spike_times=[100.0, 700.0, 800.0])
-    found = unpadded(given)
+    found = remove_sweep_padding(given)
     assert found.spike_times.tolist() == [100.0]
     assert [str(r) for r in found.removed] == ["4000 samples (aborted)", "2 spikes (aborted)"]
     assert "2 spikes given for that time left out" in found.warnings[0]

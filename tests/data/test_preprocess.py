@@ -18,10 +18,10 @@ from ephysfit.data import seal_pulses, stimulus_kinds
 from ephysfit.data.contents import contents
 from ephysfit.data.leaks import find_leaks
 from ephysfit.data.loading import info, load
-from ephysfit.data.quality import electrode_drop
+from ephysfit.data.quality import measure_electrode_drop
 from ephysfit.data.readers import abf
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.data.subprocess_read import isolated
+from ephysfit.data.subprocess_read import run_isolated
 from ephysfit.errors import RecordingError
 
 
@@ -46,28 +46,28 @@ class TestKinds:
         ],
     )  # fmt: skip
     def test_names(self, name, kind):
-        assert stimulus_kinds.by_name(name) == kind
+        assert stimulus_kinds.find_kind_by_name(name) == kind
 
     def test_a_lab_adds_its_own_names(self, tmp_path, monkeypatch):
         own = tmp_path / "kinds.toml"
         own.write_text('[spontaneous]\ncodes = ["GF_"]\n[noise]\nwords = ["hiss"]\n')
         monkeypatch.setenv(stimulus_kinds.VARIABLE, str(own))
-        found = [stimulus_kinds.by_name(name) for name in ("gf_12", "my hiss", "Noise 1")]
+        found = [stimulus_kinds.find_kind_by_name(name) for name in ("gf_12", "my hiss", "Noise 1")]
         assert found == ["spontaneous", "noise", "noise"]
         own.write_text("[noise]\nwords = 'hiss'\n")
         os.utime(own, ns=(1, 1))
         with pytest.raises(RecordingError, match="lists of texts"):
-            stimulus_kinds.by_name("x")
+            stimulus_kinds.find_kind_by_name("x")
         monkeypatch.setenv(stimulus_kinds.VARIABLE, str(tmp_path / "none.toml"))
         with pytest.raises(RecordingError, match="no such file"):
-            stimulus_kinds.by_name("x")
+            stimulus_kinds.find_kind_by_name("x")
 
     @pytest.mark.parametrize(
         ("name", "kind"),
         [("noise_training", "noise"), ("steps_recorded", "step"), ("steps_fine", "step"), ("electrode", "noise")],
     )
     def test_waveforms_of_real_files(self, name, kind):
-        assert {stimulus_kinds.by_waveform(s.current) for s in load(piece(name))} == {kind}
+        assert {stimulus_kinds.find_kind_by_waveform(s.current) for s in load(piece(name))} == {kind}
 
     def test_sweeps_are_chosen_by_kind(self):
         path = SHIPPED / "DRN164.nwb"
@@ -84,7 +84,7 @@ class TestKinds:
     @settings(max_examples=60, deadline=None)
     @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=900))
     def test_any_current_has_a_kind(self, values):
-        assert stimulus_kinds.by_waveform(np.array(values)) in ("none", "step", "ramp", "noise")
+        assert stimulus_kinds.find_kind_by_waveform(np.array(values)) in ("none", "step", "ramp", "noise")
 
 
 def pulsed(level=-50.0, start=10, stop=20, k=0.0, n=6000):
@@ -97,7 +97,7 @@ class TestPulses:
         return Recording(tuple(Sweep(pulsed(k=20.0 * k, **changes), 0.1, name=str(k)) for k in range(1, 6)))
 
     def test_masked_and_said_not_deleted(self):
-        found = seal_pulses.masked(self.recording())
+        found = seal_pulses.mask_test_pulses(self.recording())
         assert {s.valid for s in found} == {((40.0, 600.0),)}
         np.testing.assert_array_equal(found[0].current, pulsed(k=20.0))
         assert "test pulse of -50 pA, 10 to 20 ms, masked" in found[0].notes[0]
@@ -105,7 +105,7 @@ class TestPulses:
     def test_noise_of_a_recorded_current_does_not_hide_it(self):
         rng = np.random.default_rng(0)
         noisy = [replace(s, current=s.current + rng.normal(0, 0.5, s.steps)) for s in self.recording()]
-        assert all(s.notes for s in seal_pulses.masked(Recording(tuple(noisy))))
+        assert all(s.notes for s in seal_pulses.mask_test_pulses(Recording(tuple(noisy))))
 
     @pytest.mark.parametrize("why", ["late", "long", "only stimulus", "differs", "spikes", "few"])
     def test_what_is_no_test_pulse_stays(self, why):
@@ -119,7 +119,7 @@ class TestPulses:
         if why == "spikes":
             sweeps = [replace(s, spike_times=[15.0]) for s in sweeps]
         recording = Recording(tuple(sweeps[: 2 if why == "few" else None]))
-        assert all(not s.notes and not s.valid for s in seal_pulses.masked(recording))
+        assert all(not s.notes and not s.valid for s in seal_pulses.mask_test_pulses(recording))
 
     def test_in_a_file_and_on_request_only(self, tmp_path):
         lab = Lab(tmp_path / "tp.nwb")
@@ -164,17 +164,17 @@ class TestLeaks:
     def test_refused_where_the_file_holds_no_command(self, leaking):
         recording = load(leaking)
         assert [r.name for r in recording.rejected] == ["response_00"]
-        assert "would leak the answer" in recording.rejected[0].reason
+        assert "would give the spikes away" in recording.rejected[0].reason
         assert "leak='keep'" in recording.rejected[0].reason
         assert "527 spikes in 60 s are lost" in recording.rejected[0].reason
         assert len(recording) == 10
         kept = load(leaking, leak="keep")
         assert len(kept) == 11
-        assert "leak the answer" in kept[0].warnings[0]
+        assert "give the spikes away" in kept[0].warnings[0]
 
     @pytest.mark.parametrize("path", [*pieces("steps_recorded"), *wholes("raphe/DRN164_5HT/current_steps.abf")])
     def test_replaced_by_the_command_where_the_protocol_holds_it(self, monkeypatch, path):
-        sound, true_signal = load(path), abf._signal
+        sound, true_signal = load(path), abf._read_signal
 
         def leaky(reader, segment, channel, known):
             trace = true_signal(reader, segment, channel, known)
@@ -183,7 +183,7 @@ class TestLeaks:
             volts = true_signal(reader, segment, 0, abf.units.TO_MV)
             return trace + 0.4 * np.gradient(volts, 0.1)
 
-        monkeypatch.setattr(abf, "_signal", leaky)
+        monkeypatch.setattr(abf, "_read_signal", leaky)
         recording = load(path)
         replaced = [s for s in recording if any("commanded current is taken instead" in note for note in s.notes)]
         assert replaced
@@ -221,8 +221,8 @@ def test_an_unbalanced_bridge_is_named_and_a_balanced_one_is_not():
     current = np.repeat(rng.normal(0, 100, 400), 50)
     membrane = np.convolve(current, np.exp(-np.arange(1500) * 0.05 / 15) * 0.05 / 15)[: current.size] * 0.1
     noise = rng.normal(-65, 0.1, current.size)
-    assert electrode_drop(Sweep(current, 0.05, voltage=membrane + noise)) < 0.005
-    assert electrode_drop(Sweep(current, 0.05, voltage=membrane + noise + 0.02 * current)) == pytest.approx(
+    assert measure_electrode_drop(Sweep(current, 0.05, voltage=membrane + noise)) < 0.005
+    assert measure_electrode_drop(Sweep(current, 0.05, voltage=membrane + noise + 0.02 * current)) == pytest.approx(
         0.02, rel=0.1
     )
     assert "bridge was not balanced" in load(SHIPPED / "DRN158.nwb", sweeps=[0, 1]).warnings[0]
@@ -287,9 +287,9 @@ class TestIsolation:
 
     def test_a_crash_a_hang_and_an_error_are_errors(self, tmp_path):
         with pytest.raises(RecordingError, match=r"damaged: the parser crashed \(SIGSEGV\)"):
-            isolated(faulthandler._sigsegv)
+            run_isolated(faulthandler._sigsegv)
         with pytest.raises(RecordingError, match=r"did not end within 1 s"):
-            isolated(time.sleep, 60, patience=1.0)
+            run_isolated(time.sleep, 60, patience=1.0)
         (tmp_path / "x.csv").write_text("hello")
         with pytest.raises(RecordingError, match=r"x\.csv: no other format|x\.csv \(table\)"):
             load(tmp_path / "x.csv", isolate=True)

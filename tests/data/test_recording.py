@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from places import piece
 
 from ephysfit.data.loading import load
-from ephysfit.data.recording import NothingUsableError, Recording, Rejected, Sweep, join
-from ephysfit.data.repeats import same_current
+from ephysfit.data.recording import NothingUsableError, Recording, Rejected, Sweep, join_recordings
+from ephysfit.data.repeats import is_same_current
 from ephysfit.errors import RecordingError, StimulusError
 
 
@@ -120,7 +120,7 @@ class TestRecording:
             _ = mixed.dt
 
     def test_join_keeps_every_sweep_and_unique_names(self):
-        joined = join(
+        joined = join_recordings(
             [
                 recording_of([noise(0)], cell="c1_a", source="c1_a.abf"),
                 recording_of([noise(1)], cell="c1_b", source="c1_b.abf"),
@@ -129,7 +129,7 @@ class TestRecording:
         assert joined.cell == "c1"
         assert [s.name for s in joined] == ["c1_a/s0", "c1_b/s0"]
         with pytest.raises(RecordingError, match="at least one"):
-            join([])
+            join_recordings([])
 
     def test_with_spikes(self):
         recording = recording_of([noise(0)])
@@ -147,14 +147,14 @@ class TestRecording:
 class TestRepeats:
     def test_noise_with_offset_and_recording_noise_is_the_same(self):
         rng = np.random.default_rng(9)
-        assert same_current(noise(0), noise(0) + rng.standard_normal(5000) + 2.0)
-        assert not same_current(noise(0), noise(1))
-        assert not same_current(noise(0), noise(0) + 30)
+        assert is_same_current(noise(0), noise(0) + rng.standard_normal(5000) + 2.0)
+        assert not is_same_current(noise(0), noise(1))
+        assert not is_same_current(noise(0), noise(0) + 30)
 
     @pytest.mark.parametrize("amplitude", [10.0, 100.0, 400.0])
     def test_neighbouring_steps_are_different(self, amplitude):
         step = np.repeat([0.0, 1.0, 0.0], 1000)
-        assert not same_current(amplitude * step, (amplitude + 10) * step)
+        assert not is_same_current(amplitude * step, (amplitude + 10) * step)
 
     def test_groups(self):
         recording = recording_of([noise(0), noise(1), noise(0) + 0.3, np.zeros(5000), np.zeros(5000), noise(0)[:4000]])

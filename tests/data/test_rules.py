@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "reading.md"
 
 def test_the_docs_hold_the_table_as_it_is_declared():
     kept = DOCS.read_text().split("<!-- rules: python -m ephysfit.data.rules -->\n")[1].split("\n<!-- /rules -->")[0]
-    assert kept == rules.table(), "run python -m ephysfit.data.rules and put its table into docs/reading.md"
+    assert kept == rules.format_table(), "run python -m ephysfit.data.rules and put its table into docs/reading.md"
 
 
 def test_a_rule_that_is_not_declared_cannot_take_anything_away():

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from places import CELLS, SHIPPED, pieces, shipped, wholes
 
 from ephysfit.data.loading import load
-from ephysfit.data.quality import findings
-from ephysfit.data.spikes import _onset, detect_spikes, find_spikes, search_spikes
+from ephysfit.data.quality import list_findings
+from ephysfit.data.spikes import _find_onset, detect_spikes, find_spikes, search_spikes
 from ephysfit.data.sweep import Sweep
 from ephysfit.errors import RecordingError
 
@@ -279,7 +279,7 @@ def test_time_is_linear_in_the_length_of_a_sweep():
     tops = np.arange(1000, 1_000_000, 1000)
     rate[tops] = 100.0
     for top in tops:
-        _onset(rate, int(top), 0.1)
+        _find_onset(rate, int(top), 0.1)
     assert sum(read) <= 200 * len(tops)
 
 
@@ -310,9 +310,9 @@ def test_spike_times_given_twice_count_once_and_it_is_said():
 def test_intervals_that_no_neuron_keeps_are_said_and_bursts_are_not():
     current = np.sin(np.arange(10_000) / 50)
     train = np.arange(10.0, 900.0, 20.0)
-    assert "listed twice" in " ".join(findings(Sweep(current, 0.1, spike_times=np.r_[train, train + 0.3])))
+    assert "listed twice" in " ".join(list_findings(Sweep(current, 0.1, spike_times=np.r_[train, train + 0.3])))
     burst = np.r_[train, train + 1.5, train + 3.2]
-    assert not any("listed twice" in f for f in findings(Sweep(current, 0.1, spike_times=burst)))
+    assert not any("listed twice" in f for f in list_findings(Sweep(current, 0.1, spike_times=burst)))
 
 
 @pytest.mark.parametrize(("amp", "width"), [(1000.0, 2.0), (1500.0, 2.0), (700.0, 5.0)])

@@ -6,7 +6,7 @@ import typer
 
 from ephysfit.batch.cell_files import Cell
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.data.sweep_selection import divide, pick
+from ephysfit.data.sweep_selection import divide_sweeps, find_sweeps
 from ephysfit.errors import SelectionError
 
 
@@ -39,13 +39,13 @@ def recording():
     ],
 )
 def test_what_a_text_names(recording, text, positions):
-    assert pick(recording, text) == positions
+    assert find_sweeps(recording, text) == positions
 
 
 @pytest.mark.parametrize("text", ["6", "4-", "-1", "cell_tset", ",", "1.5"])
 def test_what_names_nothing_is_refused(recording, text):
     with pytest.raises(SelectionError, match=r"no sweep|names no sweep"):
-        pick(recording, text)
+        find_sweeps(recording, text)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_names_nothing_is_refused(recording, text):
 )
 def test_sides_that_cannot_be(recording, train, test, says, side):
     with pytest.raises(SelectionError, match=says) as caught:
-        divide(recording, train, test)
+        divide_sweeps(recording, train, test)
     assert caught.value.side == side
 
 
@@ -73,7 +73,7 @@ def test_sides_that_cannot_be(recording, train, test, says, side):
 def test_the_command_line_and_a_manifest_divide_alike(recording, train, test, monkeypatch):
     from ephysfit.batch import fit_task
     from ephysfit.batch.task import Settings, Task
-    from ephysfit.cli.sweep_options import parts
+    from ephysfit.cli.sweep_options import split_recording
 
     seen = []
 
@@ -84,15 +84,15 @@ def test_the_command_line_and_a_manifest_divide_alike(recording, train, test, mo
     monkeypatch.setattr(fit_task, "load", lambda *_, **__: recording)
     monkeypatch.setattr(fit_task, "fit", fit)
     with pytest.raises(KeyboardInterrupt):
-        fit_task._fitted(Task(Cell("cell", (), train, test), "LIF", Settings()), None)
-    mine, _ = parts(recording, train or None, test or None)
+        fit_task._fit_and_score(Task(Cell("cell", (), train, test), "LIF", Settings()), None)
+    mine, _ = split_recording(recording, train or None, test or None)
     assert [[s.name for s in mine.sweeps]] == seen
 
 
 def test_the_command_line_names_the_option(recording):
-    from ephysfit.cli.sweep_options import parts
+    from ephysfit.cli.sweep_options import split_recording
 
     with pytest.raises(typer.BadParameter) as caught:
-        parts(recording, None, "cell_tset")
+        split_recording(recording, None, "cell_tset")
     assert caught.value.param_hint == "--test"
     assert "did you mean" in str(caught.value)

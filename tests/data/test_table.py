@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ephysfit.data.columns import parse
+from ephysfit.data.columns import parse_column
 from ephysfit.data.loading import load
 from ephysfit.errors import RecordingError, StimulusError
 
@@ -162,7 +162,7 @@ class TestArrays:
 @given(st.text(max_size=30))
 def test_any_name_is_parsed_or_refused(name):
     try:
-        column = parse(name)
+        column = parse_column(name)
     except RecordingError:
         return
     assert column is None or column.factor > 0

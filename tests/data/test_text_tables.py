@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ephysfit.data.loading import info, load
-from ephysfit.data.sniffing import sniff
-from ephysfit.data.text_encoding import decoded
+from ephysfit.data.sniffing import find_layout
+from ephysfit.data.text_encoding import decode_text
 from ephysfit.data.text_tables import read_text
 from ephysfit.errors import RecordingError
 
@@ -139,7 +139,7 @@ def test_blocks_under_their_own_names_are_sweeps(tmp_path):
 
 
 def test_skip_and_names_where_the_lines_do_not_tell(tmp_path):
-    assert "line 1 ('400') holds numbers too, but is no row of 3" in refused(saved(tmp_path, ["400", *rows(" ")]))
+    assert "line 1 ('400') holds numbers too, but is not a row of 3" in refused(saved(tmp_path, ["400", *rows(" ")]))
     path = saved(tmp_path, ["3 400 7", *rows(" ")])
     ask = {"names": "time,current,voltage", "units": {"time": "ms", "current": "pA", "voltage": "mV"}}
     assert "time is not regular" in refused(path, **ask)
@@ -264,7 +264,7 @@ def test_a_unit_that_the_file_says_wrong_is_overruled_and_said(tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32"])
 def test_encodings_are_told(encoding):
     text = "time [µs];I [pA]\n" + "0;1\n" * 40
-    assert decoded(text.encode(encoding))[0] == text
+    assert decode_text(text.encode(encoding))[0] == text
 
 
 def read_or_told(path):
@@ -326,9 +326,9 @@ def test_the_same_numbers_come_back_or_are_refused(
     if comma and separator.strip() == ",":
         assert header == "none" or not all(name.startswith(("Time", "Im", "Vm")) for name in found.arrays), lines
         return  # nothing can tell six whole numbers from three decimal ones where there are no names
-    assert np.array_equal(np.stack(columns[:3], axis=1), np.array(exact)), (found.said, lines)
+    assert np.array_equal(np.stack(columns[:3], axis=1), np.array(exact)), (found.summary, lines)
     if header != "none":
-        assert [name[:2] for name in list(found.arrays)[:3]] == ["Ti", "Im", "Vm"], found.said
+        assert [name[:2] for name in list(found.arrays)[:3]] == ["Ti", "Im", "Vm"], found.summary
 
 
 @settings(max_examples=200, deadline=None)
@@ -342,8 +342,8 @@ def test_any_bytes_are_a_table_or_refused(tmp_path_factory, content):
 
 def test_a_mark_alone_is_no_text():
     with pytest.raises(RecordingError):
-        sniff([""])
-    assert decoded(codecs.BOM_UTF8)[0] == ""
+        find_layout([""])
+    assert decode_text(codecs.BOM_UTF8)[0] == ""
 
 
 def test_a_few_spike_times_beside_many_samples_are_numbers(tmp_path):

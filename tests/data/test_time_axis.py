@@ -6,7 +6,7 @@ from scipy.signal import lfilter
 
 from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording
-from ephysfit.data.time_axis import smooth_axis
+from ephysfit.data.time_axis import find_smooth_axis
 from ephysfit.errors import RecordingError
 
 N, TRIALS = 3000, 5
@@ -97,12 +97,12 @@ class TestFiles:
     def test_square_arrays_are_told_by_the_voltage_or_refused(self, tmp_path):
         square = np.stack([50 * np.sin(T[:60] / 2 + 5 * k) for k in range(60)])
         voltage = membrane(square)
-        assert smooth_axis(voltage) == 1
+        assert find_smooth_axis(voltage) == 1
         recording = read(tmp_path, current_pA=square, voltage_mV=voltage, time_ms=T[:60])
         np.testing.assert_allclose(recording[3].voltage, voltage[3])
         with pytest.raises(RecordingError, match=r"shape \(60, 60\).*smooth along the first axis"):
             read(tmp_path, current_pA=square.T, voltage_mV=voltage.T, time_ms=T[:60])
-        with pytest.raises(RecordingError, match="nothing tells which it is"):
+        with pytest.raises(RecordingError, match="nothing decides which it is"):
             load(saved(tmp_path, current_pA=RNG.normal(0, 9, (60, 60)), time_ms=T[:60]), planned=True)
 
     def test_times_and_trains_that_disagree_are_refused(self, tmp_path):

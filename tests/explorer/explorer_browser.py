@@ -15,7 +15,7 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 #: what a page shows once it is there
-READY = ".knobs input[type=range]"
+READY = ".sliders input[type=range]"
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 

@@ -8,7 +8,7 @@ from explorer_cells import DT, recording
 
 import ephysfit as ef
 from ephysfit.explorer.background import Background
-from ephysfit.explorer.library import Shelf
+from ephysfit.explorer.library import Library
 from ephysfit.explorer.session import Session
 
 
@@ -27,7 +27,7 @@ def test_a_fit_tells_where_it_stands_and_ends_as_fit_does():
     assert len(losses) > 3
     assert min(losses) < losses[0]
     assert set(steps[0]["values"]) == set(heard[-1]["fit"]["parameters"])
-    session = Session(Shelf.of(recording()))
+    session = Session(Library.of(recording()))
     session.choose_cell(0)
     session.fitted(heard[-1]["fit"])
     here = ef.fit(train, "LIF", dt=DT)

@@ -147,7 +147,7 @@ def test_routes_that_the_page_does_not_need_are_closed_to_its_owner_too(served, 
         "/../../../../etc/passwd", "/static/../../../../../../etc/passwd",
         "/static/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
         "/static/extensions/panel/../../../../../../../../etc/passwd", "/etc/passwd", "/known_LIF/fit.json",
-        "/components/ephysfit.explorer.widgets/Knobs/_esm/../../../../etc/passwd", "/?file=/etc/passwd",
+        "/components/ephysfit.explorer.widgets/ParameterSliders/_esm/../../../../etc/passwd", "/?file=/etc/passwd",
     ],
 )  # fmt: skip
 def test_no_file_is_reachable_by_its_owner_either(served, cookie, path):
@@ -345,7 +345,7 @@ def test_a_port_that_is_taken_in_between_is_told_and_not_trusted(folder, monkeyp
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        monkeypatch.setattr(serve, "_free", lambda _: other.getsockname()[1])
+        monkeypatch.setattr(serve, "_find_free_port", lambda _: other.getsockname()[1])
         with pytest.raises(RecordingError, match="cannot be served on port"):
             ef.explore(folder)
 

@@ -8,13 +8,13 @@ from explorer_cells import fit, recording, run_folder, write_csv
 
 import ephysfit as ef
 from ephysfit.errors import EphysfitError, FitError, RecordingError
-from ephysfit.explorer.library import Shelf
+from ephysfit.explorer.library import Library
 
 
 def test_recording_and_fit_in_memory_are_one_cell():
-    shelf = Shelf.of(recording(), fit())
-    assert [c.name for c in shelf.cells] == ["known"]
-    assert len(shelf.cells[0].fits) == 1
+    library = Library.of(recording(), fit())
+    assert [c.name for c in library.cells] == ["known"]
+    assert len(library.cells[0].fits) == 1
 
 
 def test_folder_of_fits_and_a_recording(tmp_path):
@@ -22,24 +22,24 @@ def test_folder_of_fits_and_a_recording(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     write_csv(data / "known.csv", recording())
-    shelf = Shelf.of(tmp_path / "run", data)
-    assert [(c.name, len(c.fits)) for c in shelf.cells] == [("known", 2)]
-    assert shelf.cells[0].fits[0].scores == {"gamma_over_R_4": 0.7}
-    assert shelf.open(shelf.cells[0].fits[0]).model == "ALIF"
+    library = Library.of(tmp_path / "run", data)
+    assert [(c.name, len(c.fits)) for c in library.cells] == [("known", 2)]
+    assert library.cells[0].fits[0].scores == {"gamma_over_R_4": 0.7}
+    assert library.open(library.cells[0].fits[0]).model == "ALIF"
 
 
 def test_tables_that_collect_made_are_no_recordings(tmp_path):
     run_folder(tmp_path / "run")
     (tmp_path / "run" / "tables").mkdir()
     (tmp_path / "run" / "tables" / "fits.csv").write_text("cell,rate_error\nknown,0.1\n")
-    before = [c.name for c in Shelf.of(tmp_path / "run").cells]
+    before = [c.name for c in Library.of(tmp_path / "run").cells]
     assert before == ["known"]
 
 
 def test_fit_without_its_recording_says_what_to_give(tmp_path):
     path = fit().save(tmp_path / "fit.json")
     with pytest.raises(RecordingError, match=r"known\.npz .* give it too"):
-        _ = Shelf.of(path).cells[0].recording
+        _ = Library.of(path).cells[0].recording
 
 
 @pytest.mark.parametrize("text", ["{}", "not json", "[1, 2]"])
@@ -47,14 +47,14 @@ def test_a_file_that_is_no_fit_is_named(tmp_path, text):
     path = tmp_path / "other.json"
     path.write_text(text)
     with pytest.raises(FitError, match=r"other\.json is not a fit"):
-        Shelf.of(path)
+        Library.of(path)
 
 
 def test_missing_and_empty(tmp_path):
     with pytest.raises(RecordingError, match="no such file or folder"):
-        Shelf.of(tmp_path / "nothing.nwb")
+        Library.of(tmp_path / "nothing.nwb")
     with pytest.raises(RecordingError, match="no recording"):
-        Shelf.of(tmp_path)
+        Library.of(tmp_path)
 
 
 def test_links_that_lead_out_of_a_folder_are_not_followed(tmp_path):
@@ -66,7 +66,7 @@ def test_links_that_lead_out_of_a_folder_are_not_followed(tmp_path):
     (inside / "link.csv").symlink_to(outside / "secret.csv")
     (inside / "folder").symlink_to(outside)
     write_csv(inside / "own.csv", recording())
-    assert [c.name for c in Shelf.of(inside).cells] == ["own"]
+    assert [c.name for c in Library.of(inside).cells] == ["own"]
 
 
 def test_a_fit_cannot_make_a_python_file_run_that_was_not_given(tmp_path):
@@ -78,9 +78,9 @@ def test_a_fit_cannot_make_a_python_file_run_that_was_not_given(tmp_path):
     path = tmp_path / "given" / "fit.json"
     path.parent.mkdir()
     path.write_text(json.dumps(content))
-    shelf = Shelf.of(path)
+    library = Library.of(path)
     with pytest.raises(EphysfitError, match="give that very file too"):
-        shelf.open(shelf.cells[0].fits[0])
+        library.open(library.cells[0].fits[0])
 
 
 def write_npz(path, known):
@@ -97,11 +97,11 @@ def test_a_run_of_a_batch_is_read_with_what_failed_in_it(tmp_path):
     write_npz(data / "good.npz", recording())
     (data / "bad.csv").write_text("time_ms,current_pA\n0,1\n1,2\n")
     ef.fit_many([data / "good.npz", data / "bad.csv"], "LIF", folder=tmp_path / "run", workers=1)
-    shelf = Shelf.of(tmp_path / "run", data)
-    ended = {saved.cell: saved for _, saved in shelf.fits}
+    library = Library.of(tmp_path / "run", data)
+    ended = {saved.cell: saved for _, saved in library.fits}
     assert (ended["good"].status, ended["bad"].status) == ("done", "failed")
     assert "gamma_4" in ended["good"].scores
-    assert shelf.open(ended["good"]).model == "LIF"
-    assert [c.files[0].name for c in shelf.cells if c.fits] == ["bad.csv", "good.npz"]
+    assert library.open(ended["good"]).model == "LIF"
+    assert [c.files[0].name for c in library.cells if c.fits] == ["bad.csv", "good.npz"]
     with pytest.raises(FitError, match="bad, LIF: failed"):
-        shelf.open(ended["bad"])
+        library.open(ended["bad"])

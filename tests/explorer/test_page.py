@@ -38,11 +38,11 @@ def test_slide_choose_and_compare_without_an_error(served, tmp_path):
         assert page.locator(".tiles").inner_text() != before
         assert "by hand" in sentence(page)
         page.get_by_role("button", name="Keep").click()
-        page.wait_for_selector("table.kept tbody tr", timeout=30_000)
+        page.wait_for_selector("table.compared tbody tr", timeout=30_000)
         page.get_by_label("Model").select_option("LIF")
         page.wait_for_selector("input[data-name=d_theta]", state="detached", timeout=30_000)
         page.get_by_role("button", name="Keep").click()
-        page.locator("table.kept tbody tr").nth(1).wait_for(timeout=30_000)
+        page.locator("table.compared tbody tr").nth(1).wait_for(timeout=30_000)
         picture = tmp_path / "page.png"
         page.screenshot(path=str(picture))
         assert picture.stat().st_size > 20_000
@@ -74,7 +74,7 @@ def test_a_fit_is_watched_to_its_end(served):
         page.wait_for_selector("input[data-name=d_theta]", state="detached", timeout=30_000)
         page.get_by_role("button", name="Fit LIF").click()
         page.locator(".bar").wait_for(timeout=60_000)
-        page.locator("table.kept tbody tr").wait_for(timeout=240_000)
+        page.locator("table.compared tbody tr").wait_for(timeout=240_000)
         assert "fitted here" in sentence(page)
         assert troubles == []
 

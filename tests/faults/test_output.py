@@ -78,7 +78,7 @@ def test_a_report_that_fails_does_not_take_the_fit_with_it(cell, tmp_path, monke
     def broken(evidence):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(report, "render", broken)
+    monkeypatch.setattr(report, "render_page", broken)
     with pytest.raises(SystemExit) as end:
         main(["fit", str(cell), "--model", "ALIF", "--intervals", "none", "--runs", "20", "-o", str(tmp_path / "a")])
     assert end.value.code == 1
@@ -90,20 +90,20 @@ def test_a_report_that_fails_does_not_take_the_fit_with_it(cell, tmp_path, monke
 def test_a_batch_keeps_the_fit_whose_page_breaks(cell, tmp_path, monkeypatch):
     from ephysfit.batch import fit_task
     from ephysfit.batch.store import Store
-    from ephysfit.batch.task import Settings, tasks_of
+    from ephysfit.batch.task import Settings, make_tasks
 
     monkeypatch.setattr("ephysfit.reports.report.render", lambda evidence: 1 / 0)
-    (task,) = tasks_of(find_cells([cell]), ["ALIF"], Settings(None, 0, 20, True, ""))
-    found = fit_task.attempt(task, Store(tmp_path))
+    (task,) = make_tasks(find_cells([cell]), ["ALIF"], Settings(None, 0, 20, True, ""))
+    found = fit_task.attempt_task(task, Store(tmp_path))
     assert found["status"] == "done"
     assert "ZeroDivisionError" in found["report_lost"]
     assert found["fit"]["model"] == "ALIF"
 
 
 def test_names_that_are_no_text_are_written_out():
-    assert files.printable(os.fsdecode(b"cell_\xff.abf")) == "cell_\\xff.abf"
-    assert files.safe_name("../a\nb" + "x" * 500)[:7] == ".._a_bx"
-    assert len(files.safe_name("x" * 500)) <= 60
+    assert files.make_printable(os.fsdecode(b"cell_\xff.abf")) == "cell_\\xff.abf"
+    assert files.make_safe_name("../a\nb" + "x" * 500)[:7] == ".._a_bx"
+    assert len(files.make_safe_name("x" * 500)) <= 60
 
 
 @pytest.mark.slow
@@ -130,8 +130,8 @@ def test_terminals_that_cannot_show_it_get_no_traceback(cell, env):
 
 
 def test_names_send_nothing_to_the_terminal(capsys):
-    output.say("cell\x1b[31m\x07\r")
-    output.table([{"cell": "a\x1b]0;title\x07"}])
+    output.print_line("cell\x1b[31m\x07\r")
+    output.print_table([{"cell": "a\x1b]0;title\x07"}])
     said = capsys.readouterr().out
     assert not any(ord(c) < 32 and c != "\n" for c in said)
 
@@ -178,5 +178,5 @@ def test_sigterm_ends_a_batch_in_order_and_says_how_it_goes_on(cell, tmp_path):
         process.send_signal(signal.SIGTERM)
         told = process.communicate(timeout=60)[1]
     assert process.returncode == 143, told
-    assert f"`ephysfit batch -o {folder}` goes on from there" in told
+    assert f"resume with `ephysfit batch -o {folder}`" in told
     assert "Traceback" not in told

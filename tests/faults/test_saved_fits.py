@@ -101,7 +101,7 @@ def test_a_run_that_is_gone_on_with_runs_no_file_that_it_names(evil, tmp_path, c
     with pytest.raises(SystemExit) as end:
         main(["batch", "-o", str(run)])
     assert end.value.code == 1
-    assert "is not run by itself" in " ".join(capsys.readouterr().err.split())
+    assert "are not executed unless you name them" in " ".join(capsys.readouterr().err.split())
     assert not mark.exists()
 
 

@@ -17,7 +17,7 @@ from ephysfit.neuron.declare import flat_names
 from ephysfit.neuron.dimensions import check_units
 from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import latex, text
-from ephysfit.units import dimension
+from ephysfit.units import find_dimension
 
 ALL = list(catalogue().values())
 #: in the seed's own units (threshold 1) or standardised: a current in pA means something else to them
@@ -42,7 +42,7 @@ def test_declared_whole(neuron):
         assert p.doc, name
         assert len(p.starts) == p.size, name
         assert all(p.low <= v <= p.high for v in p.starts), name
-        dimension(p.unit)
+        find_dimension(p.unit)
     for name, s in neuron.states.items():
         assert s.doc, name
 

@@ -168,7 +168,7 @@ def test_content_is_the_same_in_every_process():
 @pytest.mark.parametrize("damage", ["", "[1, 2", '{"a": 1}', "null\0"])
 def test_a_damaged_file_is_read_anew(tmp_path, monkeypatch, damage):
     monkeypatch.setenv("EPHYSFIT_CACHE", str(tmp_path))
-    monkeypatch.setattr("ephysfit.disk_cache._SAID", set())
+    monkeypatch.setattr("ephysfit.disk_cache._WARNED", set())
     calls = []
 
     def reading(neuron):

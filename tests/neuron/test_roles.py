@@ -6,7 +6,7 @@ import pytest
 import ephysfit as ef
 from ephysfit.errors import NeuronError
 from ephysfit.fitting.stage_reports import LikelihoodReport, PassiveReport
-from ephysfit.fitting.stages import CausalReadout, Likelihood, Passive, Refractory
+from ephysfit.fitting.stages import CausalReadout, Likelihood, Passive, Refractory, Voltage
 from ephysfit.models import ALIF, catalogue
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.functions import exp
@@ -155,3 +155,11 @@ def test_a_letter_in_another_unit_has_no_role():
     assert declare(g=Parameter("mV", 0.0, 1.0)).name_of(Role.LEAK) is None
     assert declare(t_ref=Parameter("ms", 0.0, 9.0, smooth=False)).start().refractory_ms == 4.5
     assert declare().start().refractory_ms == 0.0
+
+
+def test_the_voltage_is_fitted_under_any_letter(data):
+    """The likelihood's kernel compares the recorded voltage with the state that is the potential."""
+    stage = Likelihood(starts=1, steps=8, voltage=Voltage())
+    mine, known = (ef.fit(data, kind, (Passive(), stage), seed=1) for kind in (Mine, ALIF))
+    assert mine.voltage.explained == pytest.approx(known.voltage.explained)
+    assert mine.neuron.values() == pytest.approx(renamed(known.neuron.values()), rel=1e-4)

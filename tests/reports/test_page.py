@@ -21,7 +21,7 @@ from ephysfit.models import catalogue
 from ephysfit.models.aigif import AIGIF
 from ephysfit.models.lif import LIF
 from ephysfit.reports.report import report
-from ephysfit.reports.tables import amount, number
+from ephysfit.reports.tables import format_parameter, format_score
 from tests.reports.conftest import DT, BareQuadratic, by_hand, cell, recorded
 from tests.reports.page_reading import Page
 
@@ -65,14 +65,14 @@ def test_numbers_on_the_page_are_those_of_the_score(written: Path, fit: Fit, tes
         assert page.data()["scores"][name] == json.loads(json.dumps(own.to_dict()))
         for row in own:
             if "consensus" not in row.name and not np.isnan(row.value):
-                assert number(row.value, 2 if abs(row.value) >= 10 else 3) in cells, row
+                assert format_score(row.value, 2 if abs(row.value) >= 10 else 3) in cells, row
 
 
 def test_numbers_on_the_page_are_those_of_the_fit(written: Path, fit: Fit) -> None:
     page = read(written)
     assert page.data()["fit"] == json.loads(json.dumps(fit.to_dict()))
     for row in fit.parameters():
-        assert any(amount(row["value"]) in c for c in page.cells), row
+        assert any(format_parameter(row["value"]) in c for c in page.cells), row
     assert any("±1.2" in c for c in page.cells)
 
 

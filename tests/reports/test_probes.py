@@ -10,14 +10,14 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.models.alif import ALIF
 from ephysfit.models.lif import LIF
-from ephysfit.reports.probes import recorded_steps, responses, step_rates
+from ephysfit.reports.probes import compute_responses, compute_step_rates, measure_step_rates
 from tests.reports.conftest import BareQuadratic, cell, recorded
 
 QUIET = {"C": 100.0, "g": 5.0, "E_L": -70.0, "theta": -50.0, "V_reset": -65.0, "t_ref": 2.0, "delta": 2.0}
 
 
 def test_pulse_response_is_charge_over_capacitance_then_decays() -> None:
-    found = responses(LIF(**QUIET), 0.1, mean=20.0, sd=10.0)
+    found = compute_responses(LIF(**QUIET), 0.1, mean=20.0, sd=10.0)
     assert found is not None
     tau = 100.0 / 5.0
     # the pulse lasts one step, over which a little leaks
@@ -30,7 +30,7 @@ def test_pulse_response_is_charge_over_capacitance_then_decays() -> None:
 
 def test_after_a_spike_threshold_rises_by_its_jump_and_relaxes() -> None:
     neuron = ALIF(**QUIET, d_theta=7.0, tau_a=50.0)
-    found = responses(neuron, 0.1, mean=0.0, sd=10.0)
+    found = compute_responses(neuron, 0.1, mean=0.0, sd=10.0)
     assert found is not None
     threshold = found.spike["membrane"] - found.spike["margin"]
     np.testing.assert_allclose(threshold, 7.0 * np.exp(-found.times / 50.0), rtol=1e-6, atol=1e-7)
@@ -40,13 +40,13 @@ def test_after_a_spike_threshold_rises_by_its_jump_and_relaxes() -> None:
 
 def test_holding_current_backs_off_until_the_neuron_is_silent() -> None:
     # rheobase is 5 nS * 20 mV = 100 pA
-    found = responses(LIF(**QUIET), 0.5, mean=120.0, sd=30.0)
+    found = compute_responses(LIF(**QUIET), 0.5, mean=120.0, sd=30.0)
     assert found is not None
     assert found.holding == 90.0
 
 
 def test_a_neuron_without_hazard_is_probed_too() -> None:
-    found = responses(BareQuadratic.start(), 0.1, mean=0.0, sd=20.0)
+    found = compute_responses(BareQuadratic.start(), 0.1, mean=0.0, sd=20.0)
     assert found is not None
     assert found.pulse["membrane"].max() > 0
 
@@ -54,7 +54,7 @@ def test_a_neuron_without_hazard_is_probed_too() -> None:
 def test_f_i_curve_of_a_deterministic_integrator() -> None:
     neuron = LIF(**{**QUIET, "delta": 0.1})
     fit = Fit(neuron, "c", 0.1, reports=Reports(CausalRun((40.0, 0.0))))
-    found = step_rates(fit, 60.0, 200.0, count=5)
+    found = compute_step_rates(fit, 60.0, 200.0, count=5)
     drive = found.current / 5.0
     with np.errstate(divide="ignore", invalid="ignore"):
         exact = np.where(drive > 20.0, 1e3 / (2.0 + 20.0 * np.log((drive - 5.0) / (drive - 20.0))), 0.0)
@@ -70,10 +70,10 @@ def _steps() -> Recording:
 
 
 def test_recorded_steps_are_found_with_their_steady_rates() -> None:
-    found = recorded_steps([_steps()])
+    found = measure_step_rates([_steps()])
     at = {round(i): r for i, r in zip(found.current, found.rate_hz, strict=True) if i != 0}
     assert at == pytest.approx({-20: 0.0, 40: 2.0, 80: 50.0})
 
 
 def test_noise_holds_no_steps() -> None:
-    assert not recorded_steps([recorded(cell(), 5.0, 1, seed=5)]).current.size
+    assert not measure_step_rates([recorded(cell(), 5.0, 1, seed=5)]).current.size

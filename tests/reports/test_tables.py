@@ -10,19 +10,24 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.models.aigif import AIGIF
 from ephysfit.models.lif import LIF
-from ephysfit.reports.evidence import Evidence, gather
-from ephysfit.reports.headline import headline
-from ephysfit.reports.tables import parameter_lines, provenance_lines, score_lines, stage_lines
+from ephysfit.reports.evidence import Evidence, gather_evidence
+from ephysfit.reports.headline import write_headline
+from ephysfit.reports.tables import (
+    make_parameter_lines,
+    make_provenance_lines,
+    make_score_lines,
+    make_stage_lines,
+)
 from tests.reports.conftest import by_hand, cell
 
 
 @pytest.fixture(scope="module")
 def evidence(fit: Fit, test_recording: Recording) -> Evidence:
-    return gather(fit, test_recording, runs=40)
+    return gather_evidence(fit, test_recording, runs=40)
 
 
 def test_every_score_stands_in_one_line(evidence: Evidence) -> None:
-    lines = score_lines(evidence.scores)
+    lines = make_score_lines(evidence.scores)
     for readout, score in evidence.scores.items():
         rows = [r for r in score if "consensus" not in r.name]
         shown = [line.cells[readout] for line in lines if readout in line.cells]
@@ -32,7 +37,7 @@ def test_every_score_stands_in_one_line(evidence: Evidence) -> None:
 
 def test_parameters_are_those_of_the_fit() -> None:
     neuron = AIGIF.start()
-    lines = parameter_lines(by_hand(neuron, LikelihoodReport(standard_errors={"theta": 0.5})))
+    lines = make_parameter_lines(by_hand(neuron, LikelihoodReport(standard_errors={"theta": 0.5})))
     flat = {v.name: v for line in lines for v in line.values}
     for row in by_hand(neuron).parameters():
         assert flat[row["name"]].value == row["value"]
@@ -43,15 +48,20 @@ def test_parameters_are_those_of_the_fit() -> None:
 
 
 def test_bounds_are_marked() -> None:
-    lines = {line.name: line for line in parameter_lines(by_hand(cell().replace(t_ref=20.0, g=0.1)))}
+    lines = {line.name: line for line in make_parameter_lines(by_hand(cell().replace(t_ref=20.0, g=0.1)))}
     assert lines["t_ref"].values[0].at_bound == "high"
     assert lines["g"].values[0].at_bound == "low"
     assert (lines["t_ref"].values[0].place, lines["g"].values[0].place) == (1.0, 0.0)
 
 
 def test_history_and_provenance(fit: Fit) -> None:
-    assert [(s.stage, s.train, s.validation, s.seconds) for s in stage_lines(fit)][1] == ("likelihood", 3.25, 3.5, 1.5)
-    assert ("seed", "7") in provenance_lines(fit)
+    assert [(s.stage, s.train, s.validation, s.seconds) for s in make_stage_lines(fit)][1] == (
+        "likelihood",
+        3.25,
+        3.5,
+        1.5,
+    )
+    assert ("seed", "7") in make_provenance_lines(fit)
 
 
 def test_headline_counts_spikes_of_the_scored_stretch(evidence: Evidence) -> None:
@@ -61,7 +71,7 @@ def test_headline_counts_spikes_of_the_scored_stretch(evidence: Evidence) -> Non
     near = lambda t, others: any(abs(t - o) <= 4.0 + 1e-6 for o in others)  # noqa: E731
     hit = np.mean([near(t, own) for r in data for t in r])
     extra = np.mean([not near(t, np.concatenate(data)) for t in own])
-    head = headline(evidence)
+    head = write_headline(evidence)
     tiles = {t.name: t.value for t in head.tiles}
     assert tiles["spikes predicted"] == f"{100 * hit:.0f} %"
     assert tiles["extra spikes"] == f"{100 * extra:.0f} %"
@@ -71,19 +81,19 @@ def test_headline_counts_spikes_of_the_scored_stretch(evidence: Evidence) -> Non
 
 
 def test_headline_of_a_silent_model(test_recording: Recording) -> None:
-    silent = gather(by_hand(LIF.start().replace(theta=19.0)), test_recording, runs=20)
-    assert "stays silent where the cell fires" in headline(silent).sentence
+    silent = gather_evidence(by_hand(LIF.start().replace(theta=19.0)), test_recording, runs=20)
+    assert "stays silent where the cell fires" in write_headline(silent).sentence
 
 
 def test_headline_of_a_silent_cell() -> None:
     quiet = Recording.of(np.zeros((3, 4000)), 0.5, spike_times=[[], [], []])
-    assert "no spikes to compare" in headline(gather(by_hand(cell()), quiet, runs=20)).sentence
+    assert "no spikes to compare" in write_headline(gather_evidence(by_hand(cell()), quiet, runs=20)).sentence
 
 
 def test_headline_without_repeats_names_no_ceiling(train_recording: Recording) -> None:
-    sentence = headline(gather(by_hand(cell()), train_recording, runs=20)).sentence
+    sentence = write_headline(gather_evidence(by_hand(cell()), train_recording, runs=20)).sentence
     assert "not repeated" in sentence
-    assert "nobody knows what the cell itself would reach" in sentence
+    assert "the score that the cell itself would reach is unknown" in sentence
 
 
 def test_distance_to_threshold_leaves_out_refractory_steps(evidence: Evidence) -> None:

@@ -1,4 +1,4 @@
-"""One verb a file, imported when it is asked for.
+"""One command per file, imported when it is used.
 
-Imports stand at the top, but for what takes a second to load (torch): help and a usage error do not wait for that.
+Imports are at the top of a file, except slow ones (torch), so that help and usage errors are immediate.
 """

@@ -1,4 +1,4 @@
-"""`ephysfit batch`: fit a database; go on where it was stopped."""
+"""`ephysfit batch`: fit a database of cells, and resume a stopped run."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from rich.progress import (
 )
 
 from ephysfit.batch.cell_files import find_cells
-from ephysfit.batch.executors import executor as executor_by_name
-from ephysfit.batch.fit_many import expand, prior_of
-from ephysfit.batch.run import Tally, Watch, run
+from ephysfit.batch.executors import make_executor as executor_by_name
+from ephysfit.batch.fit_many import expand_model_names, save_prior_of_run
+from ephysfit.batch.run import ProgressListener, RunProgress, run
 from ephysfit.batch.store import Store
-from ephysfit.batch.task import Settings, Task, tasks_of
+from ephysfit.batch.task import Settings, Task, make_tasks
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import note, say, table
+from ephysfit.cli.output import print_line, print_note, print_table
 from ephysfit.errors import BatchError
 from ephysfit.files import split_spec
 
@@ -42,12 +42,12 @@ Sources = Annotated[
     list[str] | None,
     typer.Argument(metavar="SOURCE...", show_default=False,
                    help="Files, folders, patterns, or a manifest (.toml, or .csv with a column `file`). "
-                        "None: go on with the run in -o."),
+                        "None: resume the run in -o."),
 ]  # fmt: skip
 Models = Annotated[
     list[str] | None,
     typer.Option("--model", "-m", metavar="NAME", show_default=False, rich_help_panel=arguments.MODEL,
-                 help="auto, a name of `ephysfit models`, my_file.py:MyNeuron, or all; may be given several times. "
+                 help="auto, a name of `ephysfit models`, my_file.py:MyNeuron, or all; repeatable. "
                       "Default: auto."),
 ]  # fmt: skip
 RunFolder = Annotated[
@@ -57,29 +57,31 @@ RunFolder = Annotated[
 ]  # fmt: skip
 Workers = Annotated[
     int,
-    typer.Option("--workers", "-j", min=0, metavar="N", rich_help_panel=MACHINES, help="Processes; 0: one a core."),
+    typer.Option(
+        "--workers", "-j", min=0, metavar="N", rich_help_panel=MACHINES, help="Number of processes; 0: one per core."
+    ),
 ]
 Timeout = Annotated[
     float | None,
     typer.Option("--timeout", min=0.1, metavar="S", show_default=False, rich_help_panel=MACHINES,
-                 help="Seconds a task may take."),
+                 help="Time limit of a task, s."),
 ]  # fmt: skip
 Memory = Annotated[
     float | None,
     typer.Option("--memory", min=0.5, metavar="GIB", show_default=False, rich_help_panel=MACHINES,
-                 help="GiB a worker may take."),
+                 help="Memory limit of a worker, GiB."),
 ]  # fmt: skip
-Force = Annotated[bool, typer.Option("--force", rich_help_panel=TASKS, help="Do everything again.")]
+Force = Annotated[bool, typer.Option("--force", rich_help_panel=TASKS, help="Repeat all tasks.")]
 Retry = Annotated[
     bool,
-    typer.Option("--retry-failed", rich_help_panel=TASKS, help="Do again what failed, crashed or took too long."),
+    typer.Option("--retry-failed", rich_help_panel=TASKS, help="Repeat tasks that failed, crashed or timed out."),
 ]
-Reports = Annotated[bool, typer.Option("--reports", rich_help_panel=OUTPUT, help="Write a page for each fit.")]
+Reports = Annotated[bool, typer.Option("--reports", rich_help_panel=OUTPUT, help="Write a report for each fit.")]
 PriorRun = Annotated[
     Path | None,
     typer.Option("--prior", metavar="RUN", file_okay=False, exists=True, show_default=False,
                  rich_help_panel=arguments.MODEL,
-                 help="Folder of a finished run, whose cells make the prior: helps where recordings are short."),
+                 help="Folder of a finished run whose cells form the population prior, for short recordings."),
 ]  # fmt: skip
 Name = Annotated[
     str,
@@ -89,21 +91,21 @@ Name = Annotated[
 Address = Annotated[
     str | None,
     typer.Option("--address", metavar="URL", show_default=False, rich_help_panel=MACHINES,
-                 help="Of a dask scheduler; else one is made here."),
+                 help="Address of a dask scheduler; otherwise a local cluster is started."),
 ]  # fmt: skip
 Part = Annotated[
     str | None,
     typer.Option("--part", metavar="K/N", show_default=False, rich_help_panel=TASKS,
-                 help="Only the K-th of N parts: for arrays of jobs."),
+                 help="Run only the K-th of N parts, for job arrays."),
 ]  # fmt: skip
-Order = Annotated[Path | None, typer.Option("--order", hidden=True, help="Tasks that another run wrote down.")]
+Order = Annotated[Path | None, typer.Option("--order", hidden=True, help="File of tasks that another run has written.")]
 PlanOnly = Annotated[
-    bool, typer.Option("--plan", rich_help_panel=TASKS, help="Write down what is to be done, and do nothing yet.")
+    bool, typer.Option("--plan", rich_help_panel=TASKS, help="Write the plan of the run without running it.")
 ]
 ExecutorOption = Annotated[
     list[str] | None,
     typer.Option("--executor-option", "-X", metavar="NAME=VALUE", show_default=False, rich_help_panel=MACHINES,
-                 help="Of submitit's jobs: timeout_min=600, slurm_partition=cpu ..."),
+                 help="Option of submitit's jobs: timeout_min=600, slurm_partition=cpu ..."),
 ]  # fmt: skip
 
 
@@ -128,11 +130,11 @@ def batch(
     output: RunFolder = Path("run"),
     reports: Reports = False,
 ) -> None:
-    """Fit many cells with one or several models, each in its own process; resume what was stopped.
+    """Fit many cells with one or several models, each in its own process; resume a stopped run.
 
-    What exists with the same data and settings is not done again. A cell that fails, hangs or takes its process down is
-    recorded with the reason and stops nobody. Look at a run with `ephysfit status`, `collect`, `query`, `summarize`.
-    Exit code 1 if not a single task of the run has a fit, else 0.
+    Valid results of the same data and settings are kept. A cell that fails, hangs or crashes is recorded with the
+    reason and does not affect the others. Inspect a run with `ephysfit status`, `collect`, `query`, `summarize`.
+    Exit code 1 if no task of the run has a fit, otherwise 0.
 
     Examples:
 
@@ -149,59 +151,59 @@ def batch(
     tasks = None
     if sources:
         cells = find_cells(sources)
-        models = expand([arguments.find_model(m) if m != "all" else m for m in model or ["auto"]])
-        known = prior_of(prior, output, models) if prior is not None else ""
-        tasks = tasks_of(cells, models, Settings(dt, seed, runs, reports, known))
-        note(f"{len(cells)} cells, {len(tasks)} tasks; results go to {output}")
+        models = expand_model_names([arguments.find_model(m) if m != "all" else m for m in model or ["auto"]])
+        known = save_prior_of_run(prior, output, models) if prior is not None else ""
+        tasks = make_tasks(cells, models, Settings(dt, seed, runs, reports, known))
+        print_note(f"{len(cells)} cells, {len(tasks)} tasks; results go to {output}")
     if plan:
         if tasks is None:
             raise typer.BadParameter("needs sources", param_hint="--plan")
         Store(output).plan(tasks)
-        say(f"planned: {len(tasks)} tasks in {output / 'run.json'}; do them with: ephysfit batch -o {output}")
+        print_line(f"planned: {len(tasks)} tasks in {output / 'run.json'}; run them with: ephysfit batch -o {output}")
         return
-    options = arguments.reader_options(executor_option)
+    options = arguments.parse_options(executor_option)
     how = executor_by_name(
         executor, output, workers=workers, timeout=timeout, memory=memory, address=address, **options
     )
     if tasks is None and order is None:
         check_own_neurons(Store(output).tasks(), model or ())
-    with _stoppable(output):
-        with _watching() as watch:
+    with _stop_in_order(output):
+        with _show_run_progress() as listener:
             again = {"force": force, "retry_failed": retry_failed}
-            tally = run(output, tasks, executor=how, part=_part(part), order=order, watch=watch, **again)
-        _end(tally, output)
+            progress = run(output, tasks, executor=how, part=_parse_part(part), order=order, progress=listener, **again)
+        _print_summary(progress, output)
 
 
 def check_own_neurons(tasks: Sequence[Task], given: Sequence[str]) -> None:
-    """Raise where a run that is gone on with names a neuron's file that the caller did not name: it would be run."""
+    """Raise if a resumed run names a Python file of a neuron that the caller has not named: it would be executed."""
     mine = {Path(split_spec(spec)[0]).resolve() for spec in given}
     own = dict.fromkeys(t.model for t in tasks if ".py" in t.model)
-    strange = [m for m in own if Path(split_spec(m)[0]).resolve() not in mine]
-    if strange:
-        options = " ".join(f"--model {name}" for name in strange)
+    unnamed = [m for m in own if Path(split_spec(m)[0]).resolve() not in mine]
+    if unnamed:
+        options = " ".join(f"--model {name}" for name in unnamed)
         raise BatchError(
-            f"the run asks for neurons of a file, and a file that a run names is not run by itself: {options} says yes"
+            f"the run uses neurons declared in Python files, which are not executed unless you name them: add {options}"
         )
 
 
 @contextmanager
-def _stoppable(output: Path) -> Iterator[None]:
-    """Ctrl-C and SIGTERM (a cluster's time is up) end a run in order, and say how it goes on."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
+def _stop_in_order(output: Path) -> Iterator[None]:
+    """End a run in order on Ctrl-C or SIGTERM (time limit of a cluster), and print how to resume it."""
+    before = signal.signal(signal.SIGTERM, _raise_interrupt)
     try:
         yield
     except KeyboardInterrupt as stop:
-        note(f"stopped; what is done is kept: `ephysfit batch -o {output}` goes on from there")
+        print_note(f"stopped; finished tasks are kept: resume with `ephysfit batch -o {output}`")
         raise typer.Exit(TERMINATED if stop.args else INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _interrupt(number: int, frame: object) -> None:
+def _raise_interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt(number)
 
 
-def _part(text: str | None) -> tuple[int, int]:
+def _parse_part(text: str | None) -> tuple[int, int]:
     if text is None:
         return 1, 1
     k, slash, n = text.partition("/")
@@ -210,29 +212,29 @@ def _part(text: str | None) -> tuple[int, int]:
     return int(k), int(n)
 
 
-def _end(tally: Tally, folder: Path) -> None:
-    counts = ", ".join(f"{n} {status}" for status, n in sorted(tally.counts.items())) or "nothing was left to do"
-    without = f" ({tally.kept_bad} of them without a fit)" if tally.kept_bad else ""
-    say(f"{counts}; {tally.kept} kept from before{without}; {tally.seconds:.1f} s")
-    bad = [o for o in tally.outcomes if o.status != "done"]
+def _print_summary(progress: RunProgress, folder: Path) -> None:
+    counts = ", ".join(f"{n} {status}" for status, n in sorted(progress.counts.items())) or "nothing was left to do"
+    without = f" ({progress.earlier_without_fit} of them without a fit)" if progress.earlier_without_fit else ""
+    print_line(f"{counts}; {progress.earlier} kept from before{without}; {progress.seconds:.1f} s")
+    bad = [o for o in progress.outcomes if o.status != "done"]
     if bad:
-        table([{"cell": o.cell, "model": o.model, "how": o.status, "why": o.reason[:160]} for o in bad[:20]])
+        print_table([{"cell": o.cell, "model": o.model, "how": o.status, "why": o.reason[:160]} for o in bad[:20]])
         more = (
             f" ({len(bad) - 20} more: ephysfit query {folder} \"select cell, reason from fits where status <> 'done'\")"
         )
-        say(f"{len(bad)} without a fit{more if len(bad) > 20 else ''}; again with --retry-failed")
-    elif tally.kept_bad:
-        say(f"{tally.kept_bad} without a fit since before: ephysfit status {folder} says why; or --retry-failed")
-    say(f"next: ephysfit summarize {folder}")
-    if tally.total and not tally.fits:
+        print_line(f"{len(bad)} without a fit{more if len(bad) > 20 else ''}; again with --retry-failed")
+    elif progress.earlier_without_fit:
+        print_line(f"{progress.earlier_without_fit} without a fit: see ephysfit status {folder}, or --retry-failed")
+    print_line(f"next: ephysfit summarize {folder}")
+    if progress.total and not progress.fits:
         raise typer.Exit(1)
 
 
 @contextmanager
-def _watching() -> Iterator[Watch]:
-    """A bar with counts, median score and the time that is left; plain lines where stderr is no terminal."""
+def _show_run_progress() -> Iterator[ProgressListener]:
+    """Show a bar with counts, median score and remaining time; plain lines where stderr is not a terminal."""
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield _LineProgress()
         return
     columns = (
         BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
@@ -241,28 +243,31 @@ def _watching() -> Iterator[Watch]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         shown = bar.add_task("compiling kernels", total=None)
 
-        def watch(tally: Tally) -> None:
-            done = tally.kept + len(tally.outcomes)
-            bar.update(shown, total=tally.total, completed=done, description=_words(tally))
+        def show(progress: RunProgress) -> None:
+            done = progress.earlier + len(progress.outcomes)
+            bar.update(shown, total=progress.total, completed=done, description=_describe_progress(progress))
 
-        yield watch
+        yield show
 
 
-class _Lines:
-    """A line a task, at most one a second."""
+class _LineProgress:
+    """Prints progress as lines, at most one per second."""
 
     def __init__(self) -> None:
         self.last = 0.0
 
-    def __call__(self, tally: Tally) -> None:
-        if tally.seconds - self.last >= 1.0 or tally.left == 0:
-            self.last = tally.seconds
-            left = "" if tally.remaining != tally.remaining else f", {tally.remaining:.0f} s left"
-            note(f"{tally.kept + len(tally.outcomes)}/{tally.total}  {_words(tally)}  {tally.seconds:.0f} s{left}")
+    def __call__(self, progress: RunProgress) -> None:
+        if progress.seconds - self.last >= 1.0 or progress.left == 0:
+            self.last = progress.seconds
+            left = "" if progress.remaining != progress.remaining else f", {progress.remaining:.0f} s left"
+            print_note(
+                f"{progress.earlier + len(progress.outcomes)}/{progress.total}  "
+                f"{_describe_progress(progress)}  {progress.seconds:.0f} s{left}"
+            )
 
 
-def _words(tally: Tally) -> str:
-    bad = len(tally.outcomes) - tally.counts["done"] + tally.kept_bad
-    scores = tally.scores
+def _describe_progress(progress: RunProgress) -> str:
+    bad = len(progress.outcomes) - progress.counts["done"] + progress.earlier_without_fit
+    scores = progress.scores
     score = f"  Md* median {median(scores):.2f}, best {max(scores):.2f}" if scores else ""
     return f"{bad} without a fit{score}" if bad else f"all well{score}"

@@ -9,14 +9,14 @@ import typer
 from ephysfit.batch.collect import collect as gather
 from ephysfit.batch.schema import TABLES
 from ephysfit.cli import arguments
-from ephysfit.cli.output import say, table
+from ephysfit.cli.output import print_line, print_table
 
-NoCsv = Annotated[bool, typer.Option("--no-csv", help="Parquet only.")]
-Schema = Annotated[bool, typer.Option("--schema", help="Say the columns and their meaning instead.")]
+NoCsv = Annotated[bool, typer.Option("--no-csv", help="Write Parquet files only.")]
+Schema = Annotated[bool, typer.Option("--schema", help="Print the columns and their meanings instead.")]
 
 
 def collect(run: arguments.RunFolder, no_csv: NoCsv = False, schema: Schema = False) -> None:
-    """Gather all results of a run into Parquet and CSV tables: fits, scores, parameters.
+    """Collect the results of a run in Parquet and CSV tables: fits, scores, parameters.
 
     Examples:
 
@@ -26,7 +26,7 @@ def collect(run: arguments.RunFolder, no_csv: NoCsv = False, schema: Schema = Fa
     """
     if schema:
         for name, columns in TABLES.items():
-            table([vars(c) for c in columns], title=name)
+            print_table([vars(c) for c in columns], title=name)
         return
     for name, path in gather(run, csv=not no_csv).items():
-        say(f"{name}: {path}")
+        print_line(f"{name}: {path}")

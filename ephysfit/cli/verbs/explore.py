@@ -9,16 +9,16 @@ import typer
 
 import ephysfit as ef
 from ephysfit.cli import arguments
-from ephysfit.cli.output import note, say
+from ephysfit.cli.output import print_line, print_note
 
 
-def _there(paths: list[Path]) -> list[Path]:
-    return [path if path.is_dir() else arguments.existing(path) for path in paths]
+def _check_paths(paths: list[Path]) -> list[Path]:
+    return [path if path.is_dir() else arguments.check_file(path) for path in paths]
 
 
 What = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE|FIT|FOLDER...", callback=_there, show_default=False,
+    typer.Argument(metavar="FILE|FIT|FOLDER...", callback=_check_paths, show_default=False,
                    help="Files of one cell, a fit.json with its recording, or folders of them (a batch run, data)."),
 ]  # fmt: skip
 Port = Annotated[
@@ -27,16 +27,17 @@ Port = Annotated[
 Own = Annotated[
     list[str] | None,
     typer.Option("--model", "-m", metavar="FILE.py:NAME", show_default=False,
-                 help="A neuron of your own beside the catalogue; may be given again."),
+                 help="A neuron of your own besides the catalogue; repeatable."),
 ]  # fmt: skip
-NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Only say the address; open no browser.")]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address without opening a browser.")]
 
 
 def explore(what: What, port: Port = 0, model: Own = None, no_browser: NoBrowser = False) -> None:
-    """Look at recording and model on a page: move parameters, see the spikes and scores follow, fit, compare.
+    """Explore recording and model on an interactive page: sliders for the parameters, live spikes and scores, fits,
+    comparison.
 
-    The page is served to this machine only, to whoever has the token in the printed address, and reads nothing but the
-    paths given. Ctrl-C ends it.
+    The page is served to this machine only, opens only with the token in the printed address, and reads nothing but
+    the given paths. Ctrl-C ends it.
 
     Examples:
 
@@ -47,8 +48,8 @@ def explore(what: What, port: Port = 0, model: Own = None, no_browser: NoBrowser
     ephysfit explore run/ recordings/ --port 5006 --no-browser
     """
     for spec in model or ():
-        arguments.user_neuron(spec)
+        arguments.read_user_neuron(spec)
     page = ef.explore(*what, port=port, models=tuple(model or ()), show=not no_browser)
-    say(page.url)
-    note("Ctrl-C ends it")
+    print_line(page.url)
+    print_note("Ctrl-C ends it")
     page.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import say
+from ephysfit.cli.output import print_line
 from ephysfit.errors import near
 
 #: panel of the help
@@ -20,8 +21,8 @@ WAYS = ("causal", "noisy", "threshold")
 FORMS = ("auto", "equations", "steps")
 
 
-def one_of(*known: str):  # type: ignore[no-untyped-def]
-    """A check that a text is one of these, or not given."""
+def make_choice_check(*known: str) -> Callable[[str | None], str | None]:
+    """Make a check that a text is one of these, or not given."""
 
     def check(text: str | None) -> str | None:
         if text is None or text.lower() in known:
@@ -33,28 +34,28 @@ def one_of(*known: str):  # type: ignore[no-untyped-def]
 
 To = Annotated[
     str,
-    typer.Option("--to", "-t", metavar="NAME", callback=one_of(*NAMES), show_default=False,
+    typer.Option("--to", "-t", metavar="NAME", callback=make_choice_check(*NAMES), show_default=False,
                  rich_help_panel=SIMULATOR,
-                 help="For whom. nest: NESTML and a script; brian2: a script; neuroml: LEMS; nir: plain LIF only; "
+                 help="Target. nest: NESTML and a script; brian2: a script; neuroml: LEMS; nir: plain LIF only; "
                  "python: one file on numpy; json: numbers, units, equations."),
 ]  # fmt: skip
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, show_default=False,
                  rich_help_panel=OUTPUT,
-                 help="The main file; companions go beside it. Default: MODEL_CELL.* beside the fit."),
+                 help="The main file; companion files are written beside it. Default: MODEL_CELL.* beside the fit."),
 ]  # fmt: skip
 Spiking = Annotated[
     str | None,
-    typer.Option("--spiking", metavar="|".join(WAYS), callback=one_of(*WAYS), show_default=False,
+    typer.Option("--spiking", metavar="|".join(WAYS), callback=make_choice_check(*WAYS), show_default=False,
                  rich_help_panel=SIMULATOR,
-                 help="What makes a spike. causal (default of a stochastic neuron): the hazard integrated to 1, "
+                 help="Condition for a spike. causal (default of a stochastic neuron): integrated hazard 1, "
                  "noise-free; noisy: with escape noise; threshold: the margin reaches 0."),
 ]  # fmt: skip
 Form = Annotated[
     str,
-    typer.Option("--form", metavar="|".join(FORMS), callback=one_of(*FORMS), rich_help_panel=SIMULATOR,
-                 help="Of a Brian2 script: differential equations, or the very step of the fit."),
+    typer.Option("--form", metavar="|".join(FORMS), callback=make_choice_check(*FORMS), rich_help_panel=SIMULATOR,
+                 help="Form of a Brian2 script: differential equations, or the discrete step of the fit."),
 ]  # fmt: skip
 
 
@@ -68,9 +69,9 @@ def export(
     dt: arguments.StepOption = None,
     output: Output = None,
 ) -> None:
-    """Write a fitted cell for another simulator: NEST, Brian2, NeuroML, NIR, plain Python, JSON.
+    """Export a fitted cell to another simulator: NEST, Brian2, NeuroML, NIR, plain Python, JSON.
 
-    What a simulator cannot express is refused with the reason.
+    A neuron that the target cannot express is refused with the reason.
 
     Examples:
 
@@ -83,4 +84,4 @@ def export(
     fitted = arguments.open_fit(fit, model, trust)
     name = "".join(c if c.isalnum() else "_" for c in f"{fitted.model}_{fitted.cell}")
     path = output or fit.with_name(name + ("_brian2" if to == "brian2" else ""))  # `export` adds the format's ending
-    say("written: " + "  ".join(str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)))
+    print_line("written: " + "  ".join(str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)))

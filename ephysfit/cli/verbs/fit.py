@@ -11,17 +11,17 @@ import typer
 import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import as_json, note, paragraph, progress, say
-from ephysfit.cli.sweep_options import parts
+from ephysfit.cli.output import print_json, print_line, print_note, print_paragraph, show_progress
+from ephysfit.cli.sweep_options import split_recording
 from ephysfit.cli.verbs import intervals
-from ephysfit.files import ready_folder, safe_name
+from ephysfit.files import make_safe_name, prepare_folder
 
-#: most pieces of a drift
+#: largest number of pieces of a drift
 MOST_PIECES = 20
 
 
-def drift_pieces(text: str) -> str:
-    """auto, or a small whole number."""
+def check_drift(text: str) -> str:
+    """Check the number of pieces of a drift: auto, or an integer from 0 to 20."""
     if text != "auto" and not (text.isdecimal() and int(text) <= MOST_PIECES):
         raise typer.BadParameter(f"{text!r}: give auto, or a number of pieces from 0 to {MOST_PIECES}")
     return text
@@ -30,47 +30,47 @@ def drift_pieces(text: str) -> str:
 Folder = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="DIR", file_okay=False, show_default=False, rich_help_panel=OUTPUT,
-                 help="Where fit.json, scores.json and report.html go. Default: fit_CELL."),
+                 help="Folder of fit.json, scores.json and report.html. Default: fit_CELL."),
 ]  # fmt: skip
 IntervalsOption = Annotated[
     str,
-    typer.Option("--intervals", metavar="HOW", callback=intervals.way, rich_help_panel=arguments.FIT,
-                 help="Of the parameters: fisher (at once), profile (a minute), bootstrap (minutes), or none."),
+    typer.Option("--intervals", metavar="HOW", callback=intervals.check_method, rich_help_panel=arguments.FIT,
+                 help="Intervals of parameters: fisher (immediate), profile (a minute), bootstrap (minutes), none."),
 ]  # fmt: skip
 AecOption = Annotated[
     Path | None,
-    typer.Option("--aec", metavar="FILE", callback=arguments.existing_or_none, show_default=False,
+    typer.Option("--aec", metavar="FILE", callback=arguments.check_optional_file, show_default=False,
                  rich_help_panel=arguments.DATA,
-                 help="Recording of small noise that measures the electrode, which is then taken out of the voltage."),
+                 help="Recording of subthreshold noise for active electrode compensation of the voltage."),
 ]  # fmt: skip
 VoltageOption = Annotated[
     bool,
     typer.Option("--voltage", rich_help_panel=arguments.FIT,
-                 help="Fit the recorded voltage away from spikes, too: it measures potentials, conductances and "
-                      "capacitance, which spikes alone leave open. For neurons with a membrane (GIF, ALIF ...)."),
+                 help="Also fit the recorded voltage between spikes: it determines potentials, conductances and "
+                      "capacitance, which spikes alone do not. For neurons with a membrane (GIF, ALIF ...)."),
 ]  # fmt: skip
 DriftOption = Annotated[
     str,
-    typer.Option("--drift", metavar="auto|N", callback=drift_pieces, rich_help_panel=arguments.FIT,
-                 help="Let excitability drift over the training data in N straight pieces; the fit is of the cell as "
-                      "it was at the end. auto: one piece, kept if the data show it."),
+    typer.Option("--drift", metavar="auto|N", callback=check_drift, rich_help_panel=arguments.FIT,
+                 help="Let excitability drift over the training data in N linear pieces; the fit describes the cell "
+                      "at the end. auto: one piece, if the data support it."),
 ]  # fmt: skip
 RecentOption = Annotated[
     float | None,
     typer.Option("--recent", min=0.01, metavar="S", show_default=False, rich_help_panel=arguments.FIT,
-                 help="Training data this many seconds before the end count half, twice as long before a quarter."),
+                 help="Half-life of the weight of training data, s: data this long before the end count half."),
 ]  # fmt: skip
 PriorOption = Annotated[
     list[Path] | None,
     typer.Option("--prior", metavar="RUN|FIT.json", exists=True, show_default=False, rich_help_panel=arguments.FIT,
-                 help="What other cells have in common: folder of a batch, or fits of three cells or more, by giving "
-                      "this several times. Fits of this very cell are left out."),
+                 help="Population prior of other cells: folder of a batch run, or fits of three or more cells "
+                      "(repeatable). Fits of this cell are left out."),
 ]  # fmt: skip
 Undriven = Annotated[
     bool,
     typer.Option("--undriven", rich_help_panel=arguments.FIT,
-                 help="Fit also where the current cannot explain the spikes: it never changes, or the voltage does not "
-                      "follow it."),
+                 help="Fit even if the current cannot explain the spikes, because it is constant or the voltage does "
+                      "not follow it."),
 ]  # fmt: skip
 NoReport = Annotated[bool, typer.Option("--no-report", rich_help_panel=OUTPUT, help="Write no report.html.")]
 
@@ -97,9 +97,9 @@ def fit(
     no_report: NoReport = False,
     json: arguments.JsonOption = False,
 ) -> None:
-    """Fit a model to the training sweeps, score it on the held-out ones, write a report.
+    """Fit a model to the training sweeps, score it on the held-out sweeps and write a report.
 
-    Repeated stimuli are kept for testing unless --train or --test says otherwise. The fit never sees the test sweeps.
+    Repeated stimuli are reserved for testing unless --train or --test selects otherwise. Test sweeps are never fitted.
 
     Examples:
 
@@ -121,38 +121,38 @@ def fit(
 
     chosen = arguments.find_model(model)
     recording = arguments.open_recording(files, spikes, sweeps, option)
-    with ready_folder(output or Path(f"fit_{safe_name(recording.cell)}")) as folder:
+    with prepare_folder(output or Path(f"fit_{make_safe_name(recording.cell)}")) as folder:
         if aec is not None:
-            recording = fit_parts.compensated(recording, aec)
+            recording = fit_parts.remove_electrode(recording, aec)
         if recording.rejected:
-            note(fit_parts.lost_sentence(recording))
-        fitted_on, held = parts(recording, train, test)
-        note(f"{recording.cell}: train {fit_parts.describe(fitted_on)}; test {fit_parts.describe(held)}")
+            print_note(fit_parts.describe_rejected(recording))
+        fitted_on, held = split_recording(recording, train, test)
+        print_note(f"{recording.cell}: train {fit_parts.describe(fitted_on)}; test {fit_parts.describe(held)}")
         if dt is None:
-            dt = fit_parts.common_step(fitted_on, held)
-        priors = fit_parts.priors_from(prior, recording.cell, chosen) if prior else ()
-        stage = fit_parts.likelihood_of(voltage, drift, recent)
-        with progress() as tell:
-            found = ef.fit(fitted_on, chosen, dt=dt, seed=seed, progress=tell, likelihood=stage, prior=priors,
+            dt = fit_parts.find_common_step(fitted_on, held)
+        priors = fit_parts.make_priors(prior, recording.cell, chosen) if prior else ()
+        stage = fit_parts.make_likelihood(voltage, drift, recent)
+        with show_progress() as listener:
+            found = ef.fit(fitted_on, chosen, dt=dt, seed=seed, progress=listener, likelihood=stage, prior=priors,
                            undriven=undriven)  # fmt: skip
         fit_parts.check_fitted(found, recording)
         electrode = recording.facts.get("electrode_compensation", "")
         made = replace(found.provenance, split={"train": train, "test": test}, electrode=electrode)
         found = replace(found, provenance=made)
-        if intervals_by != "none" and fit_parts.likely(found):
-            found = intervals.run(found, fitted_on, intervals_by, seed=seed)
+        if intervals_by != "none" and fit_parts.can_have_intervals(found):
+            found = intervals.compute_with_progress(found, fitted_on, intervals_by, seed=seed)
         saved = found.save(folder / "fit.json")
-    with fit_parts.kept(saved):
-        evidence = scoring.gather(found, held, fitted_on, runs=runs)
+    with fit_parts.mention_saved_fit(saved):
+        evidence = scoring.run_and_score(found, held, fitted_on, runs=runs)
         written = {"fit": str(saved), **fit_parts.write_results(folder, evidence, page=not no_report)}
     if json:
-        as_json({"fit": found.to_dict(), "scores": scoring.to_dict(evidence), "files": written})
+        print_json({"fit": found.to_dict(), "scores": scoring.to_dict(evidence), "files": written})
         return
     after = f", chosen in {found.selection.seconds:.1f} s before" if found.selection else ""
-    say(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
+    print_line(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
     if found.voltage:
-        paragraph(fit_parts.voltage_sentence(found.voltage))
+        print_paragraph(fit_parts.describe_voltage_fit(found.voltage))
     if found.selection:
-        paragraph(f"{found.selection.why}.")
-    scoring.show(evidence)
-    say("written: " + "  ".join(written.values()))
+        print_paragraph(f"{found.selection.why}.")
+    scoring.print_scores(evidence)
+    print_line("written: " + "  ".join(written.values()))

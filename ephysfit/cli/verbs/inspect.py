@@ -1,4 +1,4 @@
-"""`ephysfit inspect`: a figure of every sweep, with the spikes that were found."""
+"""`ephysfit inspect`: draw every sweep with its detected spikes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import say
+from ephysfit.cli.output import print_line
 from ephysfit.data.recording import Recording
 
 KINDS = (".png", ".svg", ".pdf")
@@ -17,12 +17,12 @@ Picture = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", dir_okay=False, show_default=False,
                  rich_help_panel=OUTPUT,
-                 help="Picture: .png, .svg or .pdf. Default: CELL_sweeps.png, or .pdf where it takes several pages."),
+                 help="Image file: .png, .svg or .pdf. Default: CELL_sweeps.png, or .pdf for several pages."),
 ]  # fmt: skip
 Zoom = Annotated[
     str | None,
     typer.Option("--zoom", metavar="START-STOP", show_default=False, rich_help_panel=arguments.DATA,
-                 help="Only this stretch of each sweep, in ms."),
+                 help="Draw only this stretch of each sweep, in ms."),
 ]  # fmt: skip
 
 
@@ -34,9 +34,9 @@ def inspect(
     option: arguments.ReaderOption = None,
     output: Picture = None,
 ) -> None:
-    """Draw every sweep of a recording: current, voltage, the spikes found and their shapes, what is masked.
+    """Draw every sweep of a recording: current, voltage, detected spikes and their shapes, masked stretches.
 
-    Look at it before a fit. Where spikes are missed or invented, tune the detection and look again.
+    Check this before a fit. Where spikes are missed or false, adjust the detection and draw again.
 
     Examples:
 
@@ -48,13 +48,13 @@ def inspect(
     """
     recording = arguments.open_recording(files, spikes, sweeps, option)
     if zoom is not None:
-        recording = recording.cut(*_span(zoom))
-    written = draw(recording, output)
-    say(f"{recording.cell}: {len(recording)} sweeps, {recording.n_spikes} spikes; drawn: "
+        recording = recording.cut(*_parse_stretch(zoom))
+    written = draw_recording(recording, output)
+    print_line(f"{recording.cell}: {len(recording)} sweeps, {recording.n_spikes} spikes; drawn: "
         + "  ".join(str(path) for path in written))  # fmt: skip
 
 
-def _span(text: str) -> tuple[float, float]:
+def _parse_stretch(text: str) -> tuple[float, float]:
     try:
         start, stop = (float(part) for part in text.split("-"))
     except ValueError:
@@ -62,14 +62,17 @@ def _span(text: str) -> tuple[float, float]:
     return start, stop
 
 
-def draw(recording: Recording, output: Path | None) -> list[Path]:
-    """The figures of a recording in files; several pages in one PDF, or numbered."""
-    from ephysfit.reports.figures.recorded_sweeps import pages, save  # matplotlib and torch: where something is drawn
+def draw_recording(recording: Recording, output: Path | None) -> list[Path]:
+    """Draw a recording to files: several pages go into one PDF, or into numbered images."""
+    from ephysfit.reports.figures.recorded_sweeps import (  # matplotlib and torch: where something is drawn
+        draw_pages,
+        save_pages,
+    )
 
-    figures = pages(recording)
+    figures = draw_pages(recording)
     if output is None:
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in recording.cell)
         output = Path(f"{name}_sweeps{'.png' if len(figures) == 1 else '.pdf'}")
     if output.suffix.lower() not in KINDS:
         raise typer.BadParameter(f"{output}: give a name that ends in {', '.join(KINDS)}", param_hint="--output")
-    return save(figures, output)
+    return save_pages(figures, output)

@@ -1,4 +1,4 @@
-"""`ephysfit intervals`: how sure a saved fit is of its parameters."""
+"""`ephysfit intervals`: intervals of the parameters of a saved fit."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import typer
 
 import ephysfit as ef
 from ephysfit.cli import arguments
-from ephysfit.cli.output import as_json, paragraph, progress, say, table
-from ephysfit.cli.sweep_options import trained
+from ephysfit.cli.output import print_json, print_line, print_paragraph, print_table, show_progress
+from ephysfit.cli.sweep_options import select_training_sweeps
 from ephysfit.errors import near
 
 #: panel of the help
@@ -17,8 +17,8 @@ INTERVALS = "Intervals"
 HOW = ("fisher", "profile", "bootstrap")
 
 
-def way(text: str) -> str:
-    """One of the ways to come by intervals."""
+def check_method(text: str) -> str:
+    """Check the method of the intervals."""
     if text not in (*HOW, "none"):
         raise typer.BadParameter(f"{text!r}; {near(text, (*HOW, 'none'))}")
     return text
@@ -26,8 +26,8 @@ def way(text: str) -> str:
 
 How = Annotated[
     str,
-    typer.Option("--how", metavar="HOW", callback=way, rich_help_panel=INTERVALS,
-                 help="fisher: the curvature, at once; profile: seconds to minutes; bootstrap: minutes."),
+    typer.Option("--how", metavar="HOW", callback=check_method, rich_help_panel=INTERVALS,
+                 help="fisher: from the curvature, immediate; profile: seconds to minutes; bootstrap: minutes."),
 ]  # fmt: skip
 Level = Annotated[
     float,
@@ -37,13 +37,16 @@ Level = Annotated[
 Names = Annotated[
     str | None,
     typer.Option("--parameters", metavar="NAMES", show_default=False, rich_help_panel=INTERVALS,
-                 help="Only these, with commas; the others follow all the same."),
+                 help="Only these parameters, comma-separated; the others are refitted all the same."),
 ]  # fmt: skip
 Draws = Annotated[
-    int, typer.Option("--draws", min=20, metavar="N", rich_help_panel=INTERVALS, help="Draws of the bootstrap.")
+    int, typer.Option("--draws", min=20, metavar="N", rich_help_panel=INTERVALS, help="Number of bootstrap samples.")
 ]
 Block = Annotated[
-    float, typer.Option("--block", min=1.0, metavar="MS", rich_help_panel=INTERVALS, help="Length of its blocks.")
+    float,
+    typer.Option(
+        "--block", min=1.0, metavar="MS", rich_help_panel=INTERVALS, help="Length of the bootstrap blocks, ms."
+    ),
 ]
 
 
@@ -65,10 +68,10 @@ def intervals(
     seed: arguments.SeedOption = 0,
     json: arguments.JsonOption = False,
 ) -> None:
-    """Give every parameter of a saved fit an interval, and say what the data leave open.
+    """Compute intervals of the parameters of a saved fit, and list what the data do not determine.
 
-    FILE is what the fit was made from: its training sweeps are picked as the fit picked them. The intervals are written
-    into FIT, where `ephysfit report` finds them.
+    FILE is the recording of the fit; the training sweeps are selected as in the fit. The intervals are written into
+    FIT, where `ephysfit report` finds them.
 
     Examples:
 
@@ -77,36 +80,37 @@ def intervals(
     ephysfit intervals fit.json cell.nwb --how bootstrap --draws 500 --parameters C,g,tau_a
     """
     fitted = arguments.open_fit(fit, model, trust)
-    data = trained(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
+    data = select_training_sweeps(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
     names = [n.strip() for n in parameters.split(",")] if parameters else None
-    found = run(fitted, data, how, level=level, names=names, draws=draws, block=block, seed=seed)
+    found = compute_with_progress(fitted, data, how, level=level, names=names, draws=draws, block=block, seed=seed)
     found.save(fit)
     if json:
-        as_json(found.intervals.to_dict() if found.intervals else {})
+        print_json(found.intervals.to_dict() if found.intervals else {})
         return
-    show(found)
-    say(f"written: {fit}")
+    print_intervals(found)
+    print_line(f"written: {fit}")
 
 
-def run(fit: ef.Fit, recording: ef.Recording, how: str, **options: Any) -> ef.Fit:
-    """The fit with intervals, under a progress bar."""
-    with progress() as tell:
-        return ef.intervals(fit, recording, how, progress=tell, **options)
+def compute_with_progress(fit: ef.Fit, recording: ef.Recording, how: str, **options: Any) -> ef.Fit:
+    """Compute the intervals of a fit with a progress bar."""
+    with show_progress() as listener:
+        return ef.intervals(fit, recording, how, progress=listener, **options)
 
 
-def show(fit: ef.Fit) -> None:
-    """Parameters with their intervals, what spikes determine whatever the mV scale, and what is open."""
+def print_intervals(fit: ef.Fit) -> None:
+    """Print parameters with intervals, quantities independent of the mV scale, and undetermined directions."""
     from ephysfit.reports.tables import (  # torch: once there is something to show
-        derived_lines,
-        interval_rows,
-        open_lines,
+        describe_open_directions,
+        make_derived_lines,
+        make_interval_rows,
     )
 
     end = f"{100 * fit.intervals.level:g} % interval" if fit.intervals else ""
-    table(interval_rows(fit, end), right=("value", "± s.e."))
-    derived = derived_lines(fit)
+    print_table(make_interval_rows(fit, end), right=("value", "± s.e."))
+    derived = make_derived_lines(fit)
     if derived:
-        table([{"what the spikes determine": d.meaning, "as": d.name, "value": d.text, end: d.interval, "unit": d.unit}
+        print_table([{"what the spikes determine": d.meaning, "as": d.name, "value": d.text, end: d.interval,
+                      "unit": d.unit}
                for d in derived], right=("value",))  # fmt: skip
-    for text in open_lines(fit):
-        paragraph(text, "! ")
+    for text in describe_open_directions(fit):
+        print_paragraph(text, "! ")

@@ -1,4 +1,4 @@
-"""`ephysfit models`: the catalogue, or one neuron in full."""
+"""`ephysfit models`: list the catalogue, or describe one neuron."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import typer
 import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import as_json, say, table
+from ephysfit.cli.output import print_json, print_line, print_table
 from ephysfit.neuron.declare import Neuron, Parameter, scalar_values
 
 Name = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", show_default=False, help="One neuron in full; my_file.py:Mine works too."),
+    typer.Argument(metavar="NAME", show_default=False, help="Describe this neuron; my_file.py:Mine works too."),
 ]
 
 
 Template = Annotated[
     bool,
-    typer.Option("--template", rich_help_panel=OUTPUT, help="Print a neuron of your own to start from, as Python."),
+    typer.Option("--template", rich_help_panel=OUTPUT, help="Print a Python template for a neuron of your own."),
 ]
 
 
@@ -40,25 +40,25 @@ def models(name: Name = None, json: arguments.JsonOption = False, template: Temp
     ephysfit models my_neuron.py:Mine --json
     """
     if template:
-        _template(name, json)
+        _print_template(name, json)
         return
     if name is not None:
-        _one(_class(name), json)
+        _print_neuron(_find_class(name), json)
         return
-    rows = [summary(n) for n in ef.models.catalogue().values()]
+    rows = [summarize_neuron(n) for n in ef.models.catalogue().values()]
     if json:
-        as_json(rows)
+        print_json(rows)
     else:
-        table([{**row, "noise": "yes" if row["noise"] else ""} for row in rows], right=("parameters", "states"))
+        print_table([{**row, "noise": "yes" if row["noise"] else ""} for row in rows], right=("parameters", "states"))
 
 
-def _template(name: str | None, json: bool) -> None:
+def _print_template(name: str | None, json: bool) -> None:
     if name is not None or json:
-        raise typer.BadParameter("prints one file and goes with nothing else", param_hint="--template")
-    say(ef.models.template_text().rstrip())
+        raise typer.BadParameter("cannot be combined with a name or --json", param_hint="--template")
+    print_line(ef.models.template_text().rstrip())
 
 
-def _class(name: str) -> type[Neuron]:
+def _find_class(name: str) -> type[Neuron]:
     if name.lower() == "auto":
         raise typer.BadParameter("auto chooses among the catalogue; name one neuron", param_hint="NAME")
     try:
@@ -68,47 +68,47 @@ def _class(name: str) -> type[Neuron]:
         raise
 
 
-def parameters_of(neuron: type[Neuron]) -> dict[str, Parameter]:
-    """The parameters by flat name: elements of a bank are numbered."""
+def list_parameters(neuron: type[Neuron]) -> dict[str, Parameter]:
+    """List the parameters by flat name; elements of a bank are numbered."""
     from ephysfit.neuron.free_parameters import declared  # torch: once the usage is right
 
     return declared(neuron)
 
 
-def summary(neuron: type[Neuron]) -> dict[str, Any]:
-    """A neuron in a row."""
+def summarize_neuron(neuron: type[Neuron]) -> dict[str, Any]:
+    """Summarize a neuron as a row of the table."""
     return {
         "name": neuron.__name__,
-        "parameters": len(parameters_of(neuron)),
+        "parameters": len(list_parameters(neuron)),
         "states": len(neuron.state_names()),
         "noise": neuron.stochastic(),
-        "what it is": first_sentence(inspect.getdoc(neuron) or ""),
+        "what it is": extract_summary(inspect.getdoc(neuron) or ""),
     }
 
 
-def first_sentence(docstring: str) -> str:
-    """The summary of a docstring without its markup.
+def extract_summary(docstring: str) -> str:
+    """Extract the summary of a docstring without its markup.
 
     Examples
     --------
-    >>> first_sentence("`GIF` with a\\ncurrent, :math:`I`.\\n\\nMore.")
+    >>> extract_summary("`GIF` with a\\ncurrent, :math:`I`.\\n\\nMore.")
     'GIF with a current'
     """
     summary = docstring.split("\n\n")[0].replace("\n", " ")
     return re.sub(r",? *:math:`[^`]*`", "", summary).replace("`", "").rstrip(". ")
 
 
-def full(neuron: type[Neuron]) -> dict[str, Any]:
-    """A neuron with all that its declaration says."""
+def describe_neuron(neuron: type[Neuron]) -> dict[str, Any]:
+    """Describe a neuron by everything in its declaration."""
     from ephysfit.neuron.symbols import text  # sympy: once the usage is right
 
     parameters = [
         {"name": n, "unit": p.unit, "low": p.low, "start": start, "high": p.high, "meaning": p.doc,
          "measured": p.measured}
-        for (n, p), start in zip(parameters_of(neuron).items(), scalar_values(neuron.start()).values(), strict=True)
+        for (n, p), start in zip(list_parameters(neuron).items(), scalar_values(neuron.start()).values(), strict=True)
     ]  # fmt: skip
     return {
-        **summary(neuron),
+        **summarize_neuron(neuron),
         "reference": getattr(neuron, "reference", ""),
         "biology": getattr(neuron, "biology", ""),
         "parameters": parameters,
@@ -117,17 +117,17 @@ def full(neuron: type[Neuron]) -> dict[str, Any]:
     }
 
 
-def _one(neuron: type[Neuron], json: bool) -> None:
-    known = full(neuron)
+def _print_neuron(neuron: type[Neuron], json: bool) -> None:
+    known = describe_neuron(neuron)
     if json:
-        as_json(known)
+        print_json(known)
         return
-    say(f"{known['name']}: {known['what it is']}")
+    print_line(f"{known['name']}: {known['what it is']}")
     for key in ("biology", "reference"):
         if known[key]:
-            say(f"  {known[key]}")
+            print_line(f"  {known[key]}")
     numbers = ("low", "start", "high")
     rows = [{**p, **{k: f"{p[k]:g}" for k in numbers}} for p in known["parameters"]]
-    table(rows, "Parameters", numbers)
+    print_table(rows, "Parameters", numbers)
     for line in known["equations"]:
-        say(f"  {line}")
+        print_line(f"  {line}")

@@ -9,11 +9,11 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import say
-from ephysfit.cli.sweep_options import unseen
+from ephysfit.cli.output import print_line
+from ephysfit.cli.sweep_options import select_unseen_sweeps
 from ephysfit.errors import near
 
-#: names of `reports.figures.single.KINDS` (a test compares them), so that help and usage errors stay light
+#: names of `reports.figures.single.KINDS` (a test compares them), repeated so that help stays fast
 KINDS = (
     "overview", "stimuli", "misses", "statistics", "responses", "fitting", "bounds", "raster", "psth", "membrane",
     "current", "precision", "intervals", "f-i", "rescaling", "history",
@@ -23,22 +23,22 @@ FIGURE = "Figure"
 FORMATS = (".png", ".pdf", ".svg")
 
 
-def known_kind(text: str) -> str:
-    """One of the figures there are."""
+def check_kind(text: str) -> str:
+    """Check the kind of figure."""
     if text.lower() in KINDS:
         return text.lower()
     raise typer.BadParameter(f"{text!r}; {near(text, KINDS)}")
 
 
-def figure_file(path: Path) -> Path:
-    """The path if its ending names a format."""
+def check_figure_file(path: Path) -> Path:
+    """Check that the suffix of a file is a known format."""
     if path.suffix.lower() in FORMATS:
         return path
     raise typer.BadParameter(f"{path}: ends in none of {', '.join(FORMATS)}")
 
 
-def span(text: str | None) -> tuple[float, float] | None:
-    """``500-3000`` as a stretch in ms."""
+def parse_stretch(text: str | None) -> tuple[float, float] | None:
+    """Parse a stretch in ms, ``500-3000``."""
     if text is None:
         return None
     start, dash, stop = text.partition("-")
@@ -57,7 +57,7 @@ Kind = Annotated[
         "--kind",
         "-k",
         metavar="KIND",
-        callback=known_kind,
+        callback=check_kind,
         autocompletion=lambda: list(KINDS),
         rich_help_panel=FIGURE,
         help="One of " + ", ".join(KINDS) + ".",
@@ -65,14 +65,14 @@ Kind = Annotated[
 ]
 Figure = Annotated[
     Path,
-    typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=figure_file, show_default=False,
+    typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=check_figure_file, show_default=False,
                  rich_help_panel=OUTPUT,
                  help="The figure to write: .png, .pdf or .svg."),
 ]  # fmt: skip
 Stretch = Annotated[
     str | None,
     typer.Option("--from", metavar="START-STOP", show_default=False, rich_help_panel=FIGURE,
-                 help="Stretch in ms of figures in time. Default: a typical 2500 ms."),
+                 help="Stretch (ms) of figures in time. Default: a typical stretch of 2500 ms."),
 ]  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def plot(
     seed: arguments.SeedOption = 1,
     output: Figure,
 ) -> None:
-    """Draw one figure of a saved fit on sweeps it has not seen, as PNG, PDF or SVG.
+    """Draw one figure of a saved fit on held-out sweeps, as PNG, PDF or SVG.
 
     Examples:
 
@@ -104,10 +104,10 @@ def plot(
     ephysfit plot fit.json cell.nwb --kind f-i -o f_i.svg
     """
     from ephysfit.cli import scoring  # torch and matplotlib: once the usage is right
-    from ephysfit.reports.figures.single import draw, save
+    from ephysfit.reports.figures.single import draw_figure, save_figure
 
-    within = span(stretch)
+    within = parse_stretch(stretch)
     fitted = arguments.open_fit(fit, model, trust)
-    held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
-    evidence = scoring.gather(fitted, held, None, runs=runs, seed=seed)
-    say(f"written: {save(draw(evidence, kind, within), output)}")
+    held = select_unseen_sweeps(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
+    evidence = scoring.run_and_score(fitted, held, None, runs=runs, seed=seed)
+    print_line(f"written: {save_figure(draw_figure(evidence, kind, within), output)}")

@@ -8,13 +8,18 @@ import typer
 
 from ephysfit.batch.collect import query as ask
 from ephysfit.cli import arguments
-from ephysfit.cli.output import as_json, say, table
+from ephysfit.cli.output import print_json, print_line, print_table
 
-Sql = Annotated[str, typer.Argument(metavar="SQL", show_default=False, help="Over fits, scores and parameters.")]
+Sql = Annotated[
+    str,
+    typer.Argument(
+        metavar="SQL", show_default=False, help="A select statement on the tables fits, scores and parameters."
+    ),
+]
 
 
 def query(run: arguments.RunFolder, sql: Sql, json: arguments.JsonOption = False) -> None:
-    """Ask the tables of a run in SQL (DuckDB).
+    """Query the tables of a run in SQL (DuckDB).
 
     Examples:
 
@@ -25,15 +30,16 @@ def query(run: arguments.RunFolder, sql: Sql, json: arguments.JsonOption = False
     found = ask(run, sql)
     rows = [{k: v for k, v in zip(found.columns, r, strict=True)} for r in found.itertuples(index=False)]  # noqa: C416
     if json:
-        as_json([{k: None if v != v else v for k, v in r.items()} for r in rows])
+        print_json([{k: None if v != v else v for k, v in r.items()} for r in rows])
     else:
-        table(
-            [{k: _text(v) for k, v in r.items()} for r in rows], right=[c for c in found if found[c].dtype.kind in "if"]
+        print_table(
+            [{k: _format_value(v) for k, v in r.items()} for r in rows],
+            right=[c for c in found if found[c].dtype.kind in "if"],
         )
-        say(f"{len(rows)} row{'s' * (len(rows) != 1)}")
+        print_line(f"{len(rows)} row{'s' * (len(rows) != 1)}")
 
 
-def _text(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, float):
         return "–" if value != value else f"{value:.4g}"
     return str(value)

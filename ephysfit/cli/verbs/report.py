@@ -10,8 +10,8 @@ import typer
 import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import say
-from ephysfit.cli.sweep_options import unseen
+from ephysfit.cli.output import print_line
+from ephysfit.cli.sweep_options import select_unseen_sweeps
 
 Page = Annotated[
     Path | None,
@@ -33,7 +33,7 @@ def report(
     trust: arguments.TrustOption = False,
     output: Page = None,
 ) -> None:
-    """Write the report of a saved fit: one HTML page that needs no network.
+    """Write the report of a saved fit: one HTML page that works offline.
 
     Examples:
 
@@ -42,5 +42,5 @@ def report(
     ephysfit report fit.json repeats.abf -o figure_2.html
     """
     fitted = arguments.open_fit(fit, model, trust)
-    held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
-    say(f"written: {ef.report(fitted, held, output or fit.with_name('report.html'))}")
+    held = select_unseen_sweeps(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
+    print_line(f"written: {ef.report(fitted, held, output or fit.with_name('report.html'))}")

@@ -1,10 +1,10 @@
-"""`ephysfit score`: a saved fit, or predicted spike times, against a recording."""
+"""`ephysfit score`: score a saved fit on a recording."""
 
 from __future__ import annotations
 
 from ephysfit.cli import arguments
-from ephysfit.cli.output import as_json
-from ephysfit.cli.sweep_options import unseen
+from ephysfit.cli.output import print_json
+from ephysfit.cli.sweep_options import select_unseen_sweeps
 
 
 def score(
@@ -22,9 +22,9 @@ def score(
     seed: arguments.SeedOption = 1,
     json: arguments.JsonOption = False,
 ) -> None:
-    """Score a saved fit on sweeps that it has not seen.
+    """Score a saved fit on sweeps that were not used by the fit.
 
-    The file it was fitted on is split as the fit split it; of any other file everything is scored.
+    The recording of the fit is split as in the fit; of any other file, all sweeps are scored.
 
     Examples:
 
@@ -35,9 +35,9 @@ def score(
     from ephysfit.cli import scoring  # torch: once the usage is right
 
     fitted = arguments.open_fit(fit, model, trust)
-    held = unseen(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
-    evidence = scoring.gather(fitted, held, None, runs=runs, seed=seed, dt=dt)
+    held = select_unseen_sweeps(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
+    evidence = scoring.run_and_score(fitted, held, None, runs=runs, seed=seed, dt=dt)
     if json:
-        as_json(scoring.to_dict(evidence))
+        print_json(scoring.to_dict(evidence))
     else:
-        scoring.show(evidence)
+        scoring.print_scores(evidence)

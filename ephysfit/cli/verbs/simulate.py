@@ -1,4 +1,4 @@
-"""`ephysfit simulate`: what a fitted cell does with a current."""
+"""`ephysfit simulate`: run a fitted cell on currents."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import as_json, say, table
+from ephysfit.cli.output import print_json, print_line, print_table
 from ephysfit.data.assemble import Choice
-from ephysfit.data.recording import Recording, join
-from ephysfit.data.registry import read, reader_of
+from ephysfit.data.recording import Recording, join_recordings
+from ephysfit.data.registry import find_reader, read_file
 from ephysfit.files import replacing, write_text
 
 if TYPE_CHECKING:
     from ephysfit.simulation.simulate import Simulation
 
-#: how spike times can be written, by the file's ending
+#: suffixes of the formats of spike times
 FORMATS = (".csv", ".json")
 
 
-def spike_file(path: Path | None) -> Path | None:
-    """The path if its ending names a format."""
+def check_spike_file(path: Path | None) -> Path | None:
+    """Check that the suffix of a file is a known format."""
     if path is not None and path.suffix not in FORMATS:
         raise typer.BadParameter(f"{path}: ends in neither {' nor '.join(FORMATS)}")
     return path
@@ -34,9 +34,9 @@ def spike_file(path: Path | None) -> Path | None:
 
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=spike_file, show_default=False,
+    typer.Option("--output", "-o", metavar="FILE", dir_okay=False, callback=check_spike_file, show_default=False,
                  rich_help_panel=OUTPUT,
-                 help="Write the spike times here: .csv (one row a spike) or .json."),
+                 help="File of the spike times: .csv (one row per spike) or .json."),
 ]  # fmt: skip
 
 
@@ -53,10 +53,10 @@ def simulate(
     output: Output = None,
     json: arguments.JsonOption = False,
 ) -> None:
-    """Run a fitted cell on the currents of a file; the file needs no voltage and no spikes.
+    """Run a fitted cell on the currents of a file, which needs no voltage and no spikes.
 
-    Each current is run once however often it was repeated. A stochastic neuron gives noisy runs, its causal run
-    (one noise-free simulation) and its consensus (the best single prediction, which looks ahead).
+    Repeats of a current are simulated once. A stochastic neuron gives noisy runs, its causal run (one noise-free
+    simulation) and its consensus (the best single prediction, which uses future current).
 
     Examples:
 
@@ -65,40 +65,42 @@ def simulate(
     ephysfit simulate fit.json planned_current.csv -O dt=0.1 --runs 50 --json
     """
     fitted = arguments.open_fit(fit, model, trust)
-    done = fitted.simulate(_currents(files, sweeps, option), runs=runs, dt=dt, seed=seed)
+    done = fitted.simulate(_read_currents(files, sweeps, option), runs=runs, dt=dt, seed=seed)
     if output is not None:
-        write(done, output)
+        write_spikes(done, output)
     if json:
-        as_json(to_dict(done))
+        print_json(to_dict(done))
         return
-    table(
-        list(_rows(done)), f"{fitted.model} of {fitted.cell}, step {done.dt:g} ms", ("length (s)", "runs", "rate (Hz)")
+    print_table(
+        list(_make_rows(done)),
+        f"{fitted.model} of {fitted.cell}, step {done.dt:g} ms",
+        ("length (s)", "runs", "rate (Hz)"),
     )
     if output is not None:
-        say(f"written: {output}")
+        print_line(f"written: {output}")
 
 
-def _currents(files: list[Path], sweeps: str | None, option: list[str] | None) -> Recording:
-    """The files as they are: spikes are not looked for."""
-    options = arguments.load_options("auto", sweeps, option)
+def _read_currents(files: list[Path], sweeps: str | None, option: list[str] | None) -> Recording:
+    """Read the currents of the files without detecting spikes."""
+    options = arguments.make_load_options("auto", sweeps, option)
     options.pop("spikes")
     wanted = options.pop("sweeps", None)
     choice = Choice(None if wanted is None else tuple(wanted))
-    return join([read(path, choice, {**options, **_alone(path)}) for path in files])
+    return join_recordings([read_file(path, choice, {**options, **_planned_option(path)}) for path in files])
 
 
-def _alone(path: Path) -> dict[str, bool]:
-    """The option by which a reader takes a current that nobody has recorded yet, where it has one."""
-    return {"planned": True} if "planned" in reader_of(path).options else {}
+def _planned_option(path: Path) -> dict[str, bool]:
+    """Return the option with which a reader accepts a planned current without a response, if it has one."""
+    return {"planned": True} if "planned" in find_reader(path).options else {}
 
 
-def readouts(done: Simulation) -> dict[str, Simulation]:
-    """The simulation and its companions by what they are, the main one first."""
+def list_readouts(done: Simulation) -> dict[str, Simulation]:
+    """List the simulation and its companions by readout, the main one first."""
     return {done.readout: done} | {c.readout: c for c in done.companions.values()}
 
 
-def _rows(done: Simulation) -> Iterator[dict[str, Any]]:
-    for readout, run in readouts(done).items():
+def _make_rows(done: Simulation) -> Iterator[dict[str, Any]]:
+    for readout, run in list_readouts(done).items():
         for name, trains, duration in zip(run.names, run.spike_times, run.durations, strict=True):
             spikes = sum(len(t) for t in trains) / max(len(trains), 1)
             yield {
@@ -108,8 +110,8 @@ def _rows(done: Simulation) -> Iterator[dict[str, Any]]:
 
 
 def to_dict(done: Simulation) -> dict[str, Any]:
-    """Spike times in ms, by readout, stimulus and run."""
-    each = {name.replace(" ", "_"): run.spike_times for name, run in readouts(done).items()}
+    """Return the spike times in ms, by stimulus, readout and run."""
+    each = {name.replace(" ", "_"): run.spike_times for name, run in list_readouts(done).items()}
     return {
         "dt_ms": done.dt,
         "stimuli": [
@@ -120,15 +122,15 @@ def to_dict(done: Simulation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write(done: Simulation, path: Path) -> None:
-    """Spike times to a file, as its ending says."""
+def write_spikes(done: Simulation, path: Path) -> None:
+    """Write the spike times to a CSV or JSON file."""
     if path.suffix == ".json":
         write_text(path, _json.dumps(to_dict(done)) + "\n")
         return
     with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         rows = csv.writer(file)
         rows.writerow(["stimulus", "readout", "run", "spike_time_ms"])
-        for readout, run in readouts(done).items():
+        for readout, run in list_readouts(done).items():
             for name, trains in zip(run.names, run.spike_times, strict=True):
                 for k, train in enumerate(trains):
                     rows.writerows((name, readout, k, f"{t:.6g}" if t < 1e3 else f"{t:.3f}") for t in train)

@@ -1,4 +1,4 @@
-"""`ephysfit summarize`: the page of a run."""
+"""`ephysfit summarize`: write the report of a run."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Annotated
 import typer
 
 from ephysfit.cli import arguments
-from ephysfit.cli.output import note, say
+from ephysfit.cli.output import print_line, print_note
 
 PagePath = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE.html", dir_okay=False, show_default=False,
-                 help="Default: population.html in the run's folder."),
+                 help="File of the page. Default: population.html in the folder of the run."),
 ]  # fmt: skip
 
 
 def summarize(run: arguments.RunFolder, output: PagePath = None) -> None:
-    """Write the report of a run: scores and parameters over cells, models compared, clusters, outliers, failures.
+    """Write the report of a run: scores and parameters over cells, comparison of models, clusters, outliers,
+    failures.
 
     Examples:
 
@@ -26,12 +27,14 @@ def summarize(run: arguments.RunFolder, output: PagePath = None) -> None:
 
     ephysfit summarize run -o supplement.html
     """
-    from ephysfit.batch.summary_page import write  # torch and matplotlib: once the usage is right
+    from ephysfit.batch.summary_page import write_page  # torch and matplotlib: once the usage is right
 
-    say(f"written: {write(run, output)}")
+    print_line(f"written: {write_page(run, output)}")
 
 
 def population(run: arguments.RunFolder, output: PagePath = None) -> None:
     """Write the report of a run: the name of `ephysfit summarize` before 0.2.0."""
-    note("note: `ephysfit population` is `ephysfit summarize` since 0.2.0; the old name goes with the next version")
+    print_note(
+        "note: `ephysfit population` is `ephysfit summarize` since 0.2.0; the old name goes with the next version"
+    )
     summarize(run, output)

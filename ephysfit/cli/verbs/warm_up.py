@@ -1,4 +1,4 @@
-"""`ephysfit warm-up`: compile the kernels of neurons before anyone waits for them."""
+"""`ephysfit warm-up`: compile the kernels of neurons in advance."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ephysfit import disk_cache
 from ephysfit.cli import arguments
-from ephysfit.cli.output import note, say
+from ephysfit.cli.output import print_line, print_note
 from ephysfit.models import candidates, catalogue, find
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="MODEL", show_default=False, help="Neurons; those that `auto` tries unless named."),
+    typer.Argument(metavar="MODEL", show_default=False, help="Neurons; by default those that `auto` tries."),
 ]
-Gradient = Annotated[bool, typer.Option("--gradient", help="Also the van Rossum loss with its gradient.")]
-Everything = Annotated[bool, typer.Option("--all", help="Every neuron of the catalogue (minutes).")]
+Gradient = Annotated[bool, typer.Option("--gradient", help="Also compile the van Rossum loss and its gradient.")]
+Everything = Annotated[bool, typer.Option("--all", help="Compile every neuron of the catalogue (minutes).")]
 
 
 def warm_up(names: Names = None, gradient: Gradient = False, everything: Everything = False) -> None:
-    """Compile what the first fit and simulation of neurons need; once per machine, then it is loaded.
+    """Compile the kernels of neurons ahead of the first fit and simulation, once per machine.
 
-    Fits compile in the background by themselves; this takes the wait away: after an installation, before a batch.
+    Fits compile in the background; this avoids the wait, for instance after installation or before a batch.
 
     Examples:
 
@@ -44,18 +44,19 @@ def warm_up(names: Names = None, gradient: Gradient = False, everything: Everyth
     chosen = [find(arguments.find_model(n)) for n in names or ()]
     neurons = chosen or (catalogue().values() if everything else candidates())
     purposes = ("fit", "simulation", *(("gradient",) if gradient else ()))
-    with _bar() as told:
-        seconds, count = compile_all(*neurons, purposes=purposes, progress=told), len(tuple(neurons))
+    with _show_progress() as listener:
+        seconds, count = compile_all(*neurons, purposes=purposes, progress=listener), len(tuple(neurons))
     where = (
-        ", ".join(str(folder) for folder in disk_cache.folders(disk_cache.KERNELS) if folder.is_dir()) or "no folder"
+        ", ".join(str(folder) for folder in disk_cache.list_folders(disk_cache.KERNELS) if folder.is_dir())
+        or "no folder"
     )
-    say(f"{count} neuron{'s' * (count > 1)} ready in {seconds:.1f} s; kernels are in {where}")
+    print_line(f"{count} neuron{'s' * (count > 1)} ready in {seconds:.1f} s; kernels are in {where}")
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
+def _show_progress() -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
-        yield _lines()
+        yield _make_line_progress()
         return
     columns = (TextColumn("compiling kernels"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -63,13 +64,13 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
-def _lines() -> Callable[[int, int], None]:
-    """Progress as lines, one whenever a kernel is ready."""
-    said: set[int] = set()
+def _make_line_progress() -> Callable[[int, int], None]:
+    """Make a listener that prints a line for every compiled kernel."""
+    printed: set[int] = set()
 
-    def tell(done: int, of: int) -> None:
-        if of and done not in said:
-            said.add(done)
-            note(f"{done} of {of} kernels")
+    def show(done: int, of: int) -> None:
+        if of and done not in printed:
+            printed.add(done)
+            print_note(f"{done} of {of} kernels")
 
-    return tell
+    return show

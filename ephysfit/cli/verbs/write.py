@@ -1,4 +1,4 @@
-"""`ephysfit write`: a saved fit, its predictions and scores, into the NWB file of its recording."""
+"""`ephysfit write`: write a saved fit, its predictions and scores into the NWB file of its recording."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import say
-from ephysfit.cli.sweep_options import unseen
+from ephysfit.cli.output import print_line
+from ephysfit.cli.sweep_options import select_unseen_sweeps
 
 NwbFile = Annotated[
     Path,
-    typer.Argument(metavar="FILE.nwb", callback=arguments.existing, show_default=False,
+    typer.Argument(metavar="FILE.nwb", callback=arguments.check_file, show_default=False,
                    help="An NWB 2 file, usually that of the recording."),
 ]  # fmt: skip
 Label = Annotated[
@@ -24,14 +24,14 @@ Label = Annotated[
         metavar="NAME",
         show_default=False,
         rich_help_panel=OUTPUT,
-        help="Name of the fit in the file; its model's.",
+        help="Name of the fit in the file. Default: the name of its model.",
     ),
 ]
 Out = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE.nwb", dir_okay=False, show_default=False,
                  rich_help_panel=OUTPUT,
-                 help="Write this file instead and leave the first as it is."),
+                 help="Write this file instead and leave FILE unchanged."),
 ]  # fmt: skip
 
 
@@ -52,8 +52,8 @@ def write(
 ) -> None:
     """Append a fit, its predicted spikes and its scores to an NWB file.
 
-    Predicted and scored are the sweeps that the fit has not seen. Nothing that was in the file is changed; the file is
-    replaced in one step when the new one is complete and valid.
+    The sweeps that were not used by the fit are predicted and scored. Existing content stays unchanged; the file is
+    replaced in one step once the new one is complete and valid.
 
     Examples:
 
@@ -64,7 +64,9 @@ def write(
     from ephysfit.reports.export.nwb import write_nwb  # torch: once the usage is right
 
     fitted = arguments.open_fit(fit, model, trust)
-    held = unseen(arguments.open_recording([file], spikes, sweeps, option), fitted, train, test)
+    held = select_unseen_sweeps(arguments.open_recording([file], spikes, sweeps, option), fitted, train, test)
     written = write_nwb(fitted, file, held, label=label, runs=runs, seed=seed, out=output)
-    say(f"written into {written}: {fitted.model} of {fitted.cell}, {runs} noisy runs of {len(held)} sweeps, and scores")
-    say(f'read it back with ephysfit.Fit.load("{written}")')
+    print_line(
+        f"written into {written}: {fitted.model} of {fitted.cell}, {runs} noisy runs of {len(held)} sweeps, and scores"
+    )
+    print_line(f'read it back with ephysfit.Fit.load("{written}")')

@@ -1,1 +1,1 @@
-"""Readers: one file format each, strangers to one another."""
+"""Readers, one per file format, independent of one another."""

@@ -1,6 +1,6 @@
 """Axon ABF 1 and 2: samples through neo; a commanded waveform through pyabf, only where it is rebuilt exactly.
 
-Channels are told by unit, never by name: labs rename channels and forget. A recorded current wins over a command.
+Channels are identified by unit, never by name, because labs rename them. A recorded current is preferred to a command.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OTHER_EPOCHS = {4: "triangle train", 5: "cosine train", 6: "resistance test", 7:
 
 
 def recognises(path: Path) -> bool:
-    """A file that begins with ``ABF``."""
+    """Whether a file begins with the signature of ABF."""
     with path.open("rb") as file:
         return file.read(4) in MAGIC
 
@@ -51,7 +51,7 @@ def read(
     use_command: bool = False,
     clamp: str | None = None,
 ) -> Recording:
-    """The sweeps of an ABF file.
+    """Read the sweeps of an ABF file.
 
     Parameters
     ----------
@@ -62,32 +62,32 @@ def read(
     voltage_channel, current_channel
         Positions of the channels, counted from 0, where several have a unit of voltage or of current.
     command
-        The injected current, pA, shape (time,) or (sweep, time), where the file does not hold it and you know it.
+        The injected current, pA, shape (time,) or (sweep, time), if the file does not hold it but you know it.
     use_command
-        Take the commanded current, rebuilt from the protocol, also where another was recorded.
+        Take the commanded current, rebuilt from the protocol, even if a current was recorded.
     clamp
-        ``"current"`` where this was current clamp whatever the header says.
+        ``"current"`` if this was current clamp whatever the header states.
     """
     choice = choice or Choice()
-    reader = _opened(path)
+    reader = _open_file(path)
     channels = [(str(c["units"]), str(c["name"])) for c in reader.header["signal_channels"]]
-    volts = _channel(channels, units.TO_MV, voltage_channel, "voltage")
-    amps = None if use_command else _channel(channels, units.TO_PA, current_channel, "current")
-    mode = abf_mode.mode(reader._axon_info, path, (volts, amps))
+    volts = _find_channel(channels, units.TO_MV, voltage_channel, "voltage")
+    amps = None if use_command else _find_channel(channels, units.TO_PA, current_channel, "current")
+    mode = abf_mode.find_mode(reader._axon_info, path, (volts, amps))
     if clamp is None and command is None:
         _check_mode(mode, recorded=amps is not None)
     if volts is None:
-        raise RecordingError(f"no channel has a unit of voltage; channels: {_listed(channels)}")
+        raise RecordingError(f"no channel has a unit of voltage; channels: {_list_channels(channels)}")
     dt = 1e3 / float(reader.get_signal_sampling_rate(stream_index=0))
-    stimulus = PureWindowsPath(str(_text(reader._axon_info.get("sProtocolPath")))).stem
+    stimulus = PureWindowsPath(str(_decode_text(reader._axon_info.get("sProtocolPath")))).stem
     names = [f"sweep_{k:03d}" for k in range(reader.segment_count(0))]
     choice.check(names, [stimulus])
-    current = _source(reader, path, amps, command)
+    current = _find_current(reader, path, amps, command)
     sweeps, rejected = [], []
     for k, name in enumerate(names):
         if choice.takes(k, name, stimulus):
             try:
-                sweeps.append(_sweep(reader, k, volts, current, dt, name, stimulus))
+                sweeps.append(_read_sweep(reader, k, volts, current, dt, name, stimulus))
             except RecordingError as error:
                 rejected.append(Rejected(name, str(error)))
     return Recording(
@@ -95,14 +95,14 @@ def read(
         cell=path.stem,
         source=path.name,
         rejected=tuple(rejected),
-        facts=_facts(reader, channels) | _clamp(mode),
+        facts=_read_facts(reader, channels) | _describe_clamp(mode),
     )
 
 
 def contents(path: Path) -> tuple[Header, ...]:
-    """Sweeps by the header, without samples."""
-    reader = _opened(path)
-    stimulus = PureWindowsPath(str(_text(reader._axon_info.get("sProtocolPath")))).stem
+    """List the sweeps by the header, without reading samples."""
+    reader = _open_file(path)
+    stimulus = PureWindowsPath(str(_decode_text(reader._axon_info.get("sProtocolPath")))).stem
     rate = float(reader.get_signal_sampling_rate(stream_index=0))
     dt, cell = 1e3 / rate, path.stem
     clocks = [
@@ -112,7 +112,7 @@ def contents(path: Path) -> tuple[Header, ...]:
     return tuple(Header(*row) for row in rows)
 
 
-def _opened(path: Path) -> Any:
+def _open_file(path: Path) -> Any:
     from neo.rawio import AxonRawIO  # half a second, and only for this format
 
     _check_sections(path)
@@ -138,63 +138,68 @@ def _check_sections(path: Path) -> None:
             )
 
 
-def _text(value: Any) -> str:
+def _decode_text(value: Any) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
 
 
-def _listed(channels: list[tuple[str, str]]) -> str:
+def _list_channels(channels: list[tuple[str, str]]) -> str:
     return ", ".join(f"{k}: {name!r} in {unit or 'no unit'}" for k, (unit, name) in enumerate(channels))
 
 
-def _channel(channels: list[tuple[str, str]], known: dict[str, float], wanted: int | None, what: str) -> int | None:
-    """The only channel with a unit of this kind, or the one asked for."""
+def _find_channel(
+    channels: list[tuple[str, str]], known: dict[str, float], wanted: int | None, what: str
+) -> int | None:
+    """Find the only channel with a unit of this kind, or check the one requested."""
     fitting = [k for k, (unit, _) in enumerate(channels) if unit in known]
     if wanted is not None:
         if wanted not in fitting:
             raise RecordingError(
-                f"{what}_channel={wanted}: not a channel in a unit of {what}; channels: {_listed(channels)}"
+                f"{what}_channel={wanted}: not a channel in a unit of {what}; channels: {_list_channels(channels)}"
             )
         return wanted
     if len(fitting) > 1:
-        raise RecordingError(f"{len(fitting)} channels in a unit of {what} ({_listed(channels)}): give {what}_channel=")
+        raise RecordingError(
+            f"{len(fitting)} channels in a unit of {what} ({_list_channels(channels)}): give {what}_channel="
+        )
     return fitting[0] if fitting else None
 
 
-def _signal(reader: Any, segment: int, channel: int, known: dict[str, float]) -> Trace:
-    """One channel of one sweep in our unit."""
+def _read_signal(reader: Any, segment: int, channel: int, known: dict[str, float]) -> Trace:
+    """Read one channel of one sweep, in pA or mV."""
     raw = reader.get_analogsignal_chunk(
         block_index=0, seg_index=segment, stream_index=0, channel_indexes=np.array([channel])
     )
     facts = reader.header["signal_channels"][channel]
     factor = known[str(facts["units"])]
-    return (raw[:, 0].astype(np.float64) * float(facts["gain"]) + float(facts["offset"])) * factor
+    values: Trace = (raw[:, 0].astype(np.float64) * float(facts["gain"]) + float(facts["offset"])) * factor
+    return values
 
 
-def _sweep(
+def _read_sweep(
     reader: Any, k: int, volts: int, current: Callable[[int], Trace], dt: float, name: str, stimulus: str
 ) -> Sweep:
-    sweep = build(current(k), _signal(reader, k, volts, units.TO_MV), dt, name, stimulus)
+    sweep = build(current(k), _read_signal(reader, k, volts, units.TO_MV), dt, name, stimulus)
     return replace(sweep, start=float(reader.segment_t_start(0, k)) * 1e3)
 
 
-def _source(reader: Any, path: Path, amps: int | None, command: npt.ArrayLike | None) -> Callable[[int], Trace]:
-    """Where the current of each sweep comes from: given, recorded, or rebuilt."""
+def _find_current(reader: Any, path: Path, amps: int | None, command: npt.ArrayLike | None) -> Callable[[int], Trace]:
+    """Find the source of the current of each sweep: given, recorded, or rebuilt."""
     if command is not None:
         rows = np.atleast_2d(np.asarray(command, dtype=np.float64))
         if len(rows) not in (1, reader.segment_count(0)):
             raise StimulusError(
-                f"command: {len(rows)} rows for {reader.segment_count(0)} sweeps; give one, or one a sweep"
+                f"command: {len(rows)} rows for {reader.segment_count(0)} sweeps; give one, or one per sweep"
             )
         return lambda k: rows[k if len(rows) > 1 else 0]
     if amps is not None:
-        return lambda k: _signal(reader, k, amps, units.TO_PA)
-    return _rebuilt(path)
+        return lambda k: _read_signal(reader, k, amps, units.TO_PA)
+    return _rebuild_command(path)
 
 
-def _rebuilt(path: Path) -> Callable[[int], Trace]:
-    """The commanded current, pA, of each sweep, from the protocol in the file."""
-    info = _opened(path)._axon_info
-    output = _commanding(abf_mode.outputs(info, path))
+def _rebuild_command(path: Path) -> Callable[[int], Trace]:
+    """Rebuild the commanded current, pA, of each sweep from the protocol in the file."""
+    info = _open_file(path)._axon_info
+    output = _find_commanding_output(abf_mode.read_outputs(info, path))
     if "listDACInfo" not in info:
         raise StimulusError(
             f"no recorded current; {output} commanded one, and the command of an ABF 1 file is not rebuilt reliably: "
@@ -210,8 +215,8 @@ def _rebuilt(path: Path) -> Callable[[int], Trace]:
     return lambda k: np.asarray(waveforms[k].getWaveform(), dtype=np.float64) * factor
 
 
-def _commanding(outputs: tuple[Output, ...]) -> Output:
-    """The one output that commanded a current."""
+def _find_commanding_output(outputs: tuple[Output, ...]) -> Output:
+    """Find the one output that commanded a current."""
     enabled = [output for output in outputs if output.enabled]
     amps = [output for output in enabled if output.unit in units.TO_PA]
     if enabled and not amps:
@@ -234,7 +239,7 @@ def _check_epochs(abf: Any, dac: int) -> None:
     """Refuse every command that pyabf is not known to rebuild exactly."""
     source = abf._dacSection.nWaveformSource[dac]
     if source == 2:
-        file = _stimulus_file(abf, dac)
+        file = _read_stimulus_file_name(abf, dac)
         raise StimulusError(
             f"the current was played from a stimulus file ({file}) that is not part of the recording, and was not "
             "recorded: it cannot be recovered; give command= if you have the waveform in pA"
@@ -265,35 +270,35 @@ def _check_epochs(abf: Any, dac: int) -> None:
         )
 
 
-def _stimulus_file(abf: Any, dac: int) -> str:
+def _read_stimulus_file_name(abf: Any, dac: int) -> str:
     return PureWindowsPath(str(abf._stringsSection._indexedStrings[abf._dacSection.lDACFilePathIndex[dac]])).name
 
 
-def _facts(reader: Any, channels: list[tuple[str, str]]) -> dict[str, str]:
+def _read_facts(reader: Any, channels: list[tuple[str, str]]) -> dict[str, str]:
     info = reader._axon_info
     facts = {
-        "channels": _listed(channels),
+        "channels": _list_channels(channels),
         "recorded": str(info.get("rec_datetime", "")),
         "format": f"ABF {info['fFileVersionNumber']:.2f}",
     }
-    return facts | {"protocol": _text(info["sProtocolPath"])} if "sProtocolPath" in info else facts
+    return facts | {"protocol": _decode_text(info["sProtocolPath"])} if "sProtocolPath" in info else facts
 
 
 def _check_mode(mode: Mode, recorded: bool) -> None:
     """Refuse voltage clamp, and a command that was not connected."""
     if mode.clamp == "voltage":
         raise RecordingError(
-            f"the protocol commands a voltage ({mode.why}): this is voltage clamp, what was injected followed from the "
-            "cell; clamp='current' says that it is current clamp all the same"
+            f"the protocol commands a voltage ({mode.why}): this is voltage clamp, and the injected current followed "
+            "from the cell; if it is current clamp all the same, give clamp='current'"
         )
     if mode.clamp == "zero" and not recorded:
         raise StimulusError(
             f"recorded with the current held at zero (I = 0, {mode.why}): the command was not injected; "
-            "clamp='current' says that it was"
+            "if it was, give clamp='current'"
         )
 
 
-def _clamp(mode: Mode) -> dict[str, str]:
-    """What was clamped, in words; nothing where the header does not say."""
+def _describe_clamp(mode: Mode) -> dict[str, str]:
+    """Describe what was clamped, in words; empty if the header does not state it."""
     words = {"current": "current clamp", "zero": "current clamp with the command disconnected (I = 0)"}
     return {CLAMP: f"{words[mode.clamp]}: {mode.why}"} if mode.clamp in words else {}

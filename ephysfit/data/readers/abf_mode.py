@@ -1,4 +1,4 @@
-"""What was clamped, as the header of an ABF file holds it: the amplifier's telegraph, and the units of its outputs."""
+"""The clamp mode in the header of an ABF file, by the amplifier's telegraph and the units of the outputs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,17 @@ SHORT_HEADER = 2048
 
 @dataclass(frozen=True)
 class Output:
-    """One output of the digitiser: its number, name and unit, and whether it played a waveform."""
+    """One output of the digitiser.
+
+    Attributes
+    ----------
+    number : int
+        Counted from 0.
+    name, unit : str
+        As in the header.
+    enabled : bool
+        Whether it played a waveform.
+    """
 
     number: int
     name: str
@@ -39,13 +49,13 @@ class Output:
 
 @dataclass(frozen=True)
 class Mode:
-    """What was clamped.
+    """The clamp mode.
 
     Parameters
     ----------
     clamp
-        ``"current"``, ``"voltage"``, ``"zero"`` (current clamp with the command disconnected), or empty where the
-        header does not say.
+        ``"current"``, ``"voltage"``, ``"zero"`` (current clamp with the command disconnected), or empty if the
+        header does not state it.
     why
         How that is known, in words.
     """
@@ -54,34 +64,37 @@ class Mode:
     why: str
 
 
-def outputs(info: Any, path: Path) -> tuple[Output, ...]:
-    """The outputs of an ABF file.
+def read_outputs(info: Any, path: Path) -> tuple[Output, ...]:
+    """Read the outputs of an ABF file.
 
     Parameters
     ----------
     info
         Header, as neo parses it.
     path
-        The file: neo leaves the outputs of ABF 1 out.
+        The file, because neo does not parse the outputs of ABF 1.
     """
     if "listDACInfo" in info:
         return tuple(
-            Output(k, text(d.get("DACChNames")), text(d.get("DACChUnits")), bool(d.get("nWaveformEnable", 0)))
+            Output(
+                k, decode_text(d.get("DACChNames")), decode_text(d.get("DACChUnits")), bool(d.get("nWaveformEnable", 0))
+            )
             for k, d in enumerate(info["listDACInfo"])
         )
-    head = _head(path)
-    names, spelt = (_fields(head, field) for field in (OUTPUT_NAMES, OUTPUT_UNITS))
-    enabled = _enabled(info, head)
+    head = _read_head(path)
+    names, spelt = (_read_fields(head, field) for field in (OUTPUT_NAMES, OUTPUT_UNITS))
+    enabled = _find_enabled_outputs(info, head)
     return tuple(
-        Output(k, text(name), text(unit), k in enabled) for k, (name, unit) in enumerate(zip(names, spelt, strict=True))
+        Output(k, decode_text(name), decode_text(unit), k in enabled)
+        for k, (name, unit) in enumerate(zip(names, spelt, strict=True))
     )
 
 
-def mode(info: Any, path: Path, channels: tuple[int | None, ...]) -> Mode:
-    """What was clamped while these channels, by position, were recorded.
+def find_mode(info: Any, path: Path, channels: tuple[int | None, ...]) -> Mode:
+    """Find what was clamped while these channels, by position, were recorded.
 
-    What the amplifier telegraphed for a channel says more than the outputs, which may have driven another headstage.
-    Where the two contradict each other, the header does not say.
+    The telegraph of the amplifier for a channel takes precedence over the outputs, which may have driven another
+    headstage. If the two contradict each other, the mode is unknown.
 
     Parameters
     ----------
@@ -90,15 +103,17 @@ def mode(info: Any, path: Path, channels: tuple[int | None, ...]) -> Mode:
     path
         The file.
     channels
-        Positions among the recorded channels; None for those that there are not.
+        Positions among the recorded channels; None for missing ones.
     """
-    told = {MODES.get(number, "") for k in channels if k is not None for number in _telegraphed(info, path, k)} - {""}
-    played = [output for output in outputs(info, path) if output.enabled and output.unit in COMMANDS]
-    if _operation(info) != EPISODIC:
+    modes = {MODES.get(number, "") for k in channels if k is not None for number in _read_telegraph(info, path, k)} - {
+        ""
+    }
+    played = [output for output in read_outputs(info, path) if output.enabled and output.unit in COMMANDS]
+    if _read_operation_mode(info) != EPISODIC:
         played = []
     commanded = {COMMANDS[output.unit] for output in played}
-    if len(told) == 1:
-        clamp = told.pop()
+    if len(modes) == 1:
+        clamp = modes.pop()
         if clamp == "voltage" and commanded == {"current"}:
             return Mode("", f"the amplifier telegraphed voltage clamp, and {played[0]} commands a current")
         return Mode(clamp, "telegraphed by the amplifier")
@@ -109,49 +124,49 @@ def mode(info: Any, path: Path, channels: tuple[int | None, ...]) -> Mode:
     return Mode("", "no output that commands a current or a voltage is enabled")
 
 
-def text(value: Any) -> str:
-    """Letters of a header, without their padding."""
+def decode_text(value: Any) -> str:
+    """Decode a text of a header, without its padding."""
     if isinstance(value, bytes):
         return value.split(b"\0")[0].decode("latin-1").strip()
     return str(value or "").strip()
 
 
-def _operation(info: Any) -> int:
+def _read_operation_mode(info: Any) -> int:
     return int(info.get("protocol", info).get("nOperationMode", 0))
 
 
-def _head(path: Path) -> bytes:
+def _read_head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(6144)
 
 
-def _fields(head: bytes, field: tuple[int, str]) -> tuple[Any, ...]:
-    """Values of one field; nothing where the header is too short to hold it."""
+def _read_fields(head: bytes, field: tuple[int, str]) -> tuple[Any, ...]:
+    """Read the values of one field; empty if the header is too short to hold it."""
     at, form = field
     return struct.unpack_from(form, head, at) if len(head) >= at + struct.calcsize(form) else ()
 
 
-def _extended(info: Any) -> bool:
-    """Whether an ABF 1 header goes on where older ones end and samples begin."""
+def _is_extended(info: Any) -> bool:
+    """Whether an ABF 1 header continues where older ones end and samples begin."""
     return int(info.get("lDataSectionPtr", 0)) * 512 > SHORT_HEADER
 
 
-def _enabled(info: Any, head: bytes) -> set[int]:
-    """Numbers of the outputs of an ABF 1 file that played a waveform."""
-    if _extended(info):
+def _find_enabled_outputs(info: Any, head: bytes) -> set[int]:
+    """Find the numbers of the outputs of an ABF 1 file that played a waveform."""
+    if _is_extended(info):
         flags = zip(info.get("nWaveformEnable", ()), info.get("nWaveformSource", ()), strict=False)
         return {k for k, (on, source) in enumerate(flags) if on and source}
-    source, active = _fields(head, OLD_SOURCE), _fields(head, ACTIVE_OUTPUT)
+    source, active = _read_fields(head, OLD_SOURCE), _read_fields(head, ACTIVE_OUTPUT)
     return {int(active[0])} if source and source[0] and active else set()
 
 
-def _telegraphed(info: Any, path: Path, channel: int) -> list[int]:
-    """The mode that a MultiClamp telegraphed for a recorded channel, if it did."""
+def _read_telegraph(info: Any, path: Path, channel: int) -> list[int]:
+    """Read the mode that a MultiClamp telegraphed for a recorded channel, if it did."""
     if "listADCInfo" in info:
         facts = info["listADCInfo"][channel]
         rows = [(facts["nTelegraphEnable"], facts["nTelegraphInstrument"], facts["nTelegraphMode"])]
-    elif _extended(info):
-        fields = [_fields(_head(path), field) for field in TELEGRAPH]
+    elif _is_extended(info):
+        fields = [_read_fields(_read_head(path), field) for field in TELEGRAPH]
         physical = int(info["nADCSamplingSeq"][channel])
         rows = [tuple(values[physical] for values in fields)] if all(fields) and 0 <= physical < 16 else []
     else:

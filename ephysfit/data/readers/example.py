@@ -1,4 +1,4 @@
-"""A reader to copy: one file, and ephysfit reads your lab's format as if it were its own.
+"""A reader to copy: with this one file, ephysfit reads your lab's format like any other.
 
 The format here is made up: a line of JSON, then the samples of current and voltage of one sweep after another, 32-bit
 floats. Change what is marked with *yours*; register the file as ``docs/own_reader.md`` says; inherit the tests from
@@ -13,25 +13,26 @@ from typing import Any
 
 import numpy as np
 
+from ephysfit.arrays import Array, Float64
 from ephysfit.data.assemble import Choice, build
 from ephysfit.data.recording import Recording, Rejected
 from ephysfit.errors import RecordingError, StimulusError
 from ephysfit.units import TO_MV, TO_PA
 
-#: *yours*: how the format is called in messages
+#: *yours*: name of the format in messages
 NAME = "example lab"
-#: *yours*: how its files begin
+#: *yours*: beginning of its files
 MAGIC = b'{"lab": 1'
 
 
 def recognises(path: Path) -> bool:
-    """Whether a file is of this format: told by its content, never by its suffix alone. Reads a few bytes only."""
+    """Whether a file is of this format, by its content and never by its suffix alone. Reads a few bytes only."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
 def read(path: Path, *, choice: Choice | None = None, gain: float = 1.0) -> Recording:
-    """The sweeps of a file.
+    """Read the sweeps of a file.
 
     Parameters
     ----------
@@ -45,28 +46,28 @@ def read(path: Path, *, choice: Choice | None = None, gain: float = 1.0) -> Reco
     Raises
     ------
     RecordingError
-        If the file is damaged. Whatever else a parser raises is turned into one that names the file.
+        If the file is damaged. Other errors of a parser become one that names the file.
     StimulusError
         If the injected current is not in the file. Refuse it; never put zeros in its place.
     """
     choice = choice or Choice()
-    header, samples = _parsed(path)
+    header, samples = _parse_file(path)
     names = [str(sweep["name"]) for sweep in header["sweeps"]]
     stimuli = [str(sweep.get("stimulus", "")) for sweep in header["sweeps"]]
     choice.check(names, stimuli)
     sweeps, rejected = [], []
     for k, (name, stimulus) in enumerate(zip(names, stimuli, strict=True)):
         if choice.takes(k, name, stimulus):
-            try:  # a sweep that cannot be used is kept with its reason; the others are read all the same
-                current, voltage = _scaled(header, samples[k])
+            try:  # a sweep that cannot be used is listed with its reason; the others are read all the same
+                current, voltage = _scale_samples(header, samples[k])
                 sweeps.append(build(current, gain * voltage, 1e3 / header["rate_hz"], name, stimulus))
             except RecordingError as error:
                 rejected.append(Rejected(name, str(error)))
     return Recording(tuple(sweeps), cell=path.stem, source=path.name, rejected=tuple(rejected))
 
 
-def _parsed(path: Path) -> tuple[dict[str, Any], np.ndarray]:
-    """*yours*: the header, and the samples as (sweep, channel, time)."""
+def _parse_file(path: Path) -> tuple[dict[str, Any], Float64[Array, "sweep channel time"]]:
+    """Read the header and the samples, shape (sweep, channel, time): *yours*."""
     head, _, body = path.read_bytes().partition(b"\n")
     header = json.loads(head)
     shape = len(header["sweeps"]), len(header["units"]), int(header["samples"])
@@ -77,13 +78,15 @@ def _parsed(path: Path) -> tuple[dict[str, Any], np.ndarray]:
     return header, np.frombuffer(body, dtype="<f4").reshape(shape).astype(np.float64)
 
 
-def _scaled(header: dict[str, Any], samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Current in pA and voltage in mV; what a channel is, its unit says."""
+def _scale_samples(
+    header: dict[str, Any], samples: Float64[Array, "channel time"]
+) -> tuple[Float64[Array, " time"], Float64[Array, " time"]]:
+    """Scale the current to pA and the voltage to mV; channels are identified by their units."""
     amps = [k for k, unit in enumerate(header["units"]) if unit in TO_PA]
     volts = [k for k, unit in enumerate(header["units"]) if unit in TO_MV]
     if not amps:
         raise StimulusError(f"no channel in a unit of current (units: {', '.join(header['units'])})")
     if len(amps) > 1 or len(volts) != 1:
-        raise RecordingError(f"one channel of current and one of voltage wanted; units: {', '.join(header['units'])}")
+        raise RecordingError(f"one channel of current and one of voltage needed; units: {', '.join(header['units'])}")
     a, v = amps[0], volts[0]
     return samples[a] * TO_PA[header["units"][a]], samples[v] * TO_MV[header["units"][v]]

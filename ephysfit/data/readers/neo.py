@@ -1,7 +1,7 @@
 """Formats that neo reads and that record the current as a channel: WinWCP, WinEDR, Spike2, AxoGraph, NIX, Igor ...
 
-A segment is a sweep; its signals are told by unit. neo's own NWB reader is not used: it ignores offsets and flattens
-sweeps.
+A segment is a sweep; its signals are identified by unit. neo's own NWB reader is not used, because it ignores offsets
+and flattens sweeps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from ephysfit import units
 from ephysfit.arrays import Trace, Train
 from ephysfit.data import hdf5
-from ephysfit.data.assemble import Choice, aligned, build, onto
+from ephysfit.data.assemble import Choice, align_traces, build, change_step
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.errors import RecordingError, StimulusError, needed
 
@@ -26,7 +26,7 @@ NAME = "neo"
 SUFFIXES = {".wcp", ".edr", ".smr", ".smrx", ".axgx", ".axgd", ".nix", ".pxp"}
 #: the package that neo needs for a kind of file, and the extra that installs it
 _NEEDS = {".nix": ("nixio", "nix"), ".pxp": ("igor2", "igor")}
-#: does a Matlab file hold a neo Block? Run by another interpreter: SciPy's parser crashes on some damaged files
+#: program that finds a neo Block in a Matlab file, run by another interpreter: SciPy crashes on some damaged files
 HOLDS_BLOCK = """
 import sys
 from scipy.io import whosmat
@@ -35,7 +35,7 @@ sys.exit(0 if any(name == "block" and kind in ("struct", "object") for name, _, 
 
 
 def recognises(path: Path) -> bool:
-    """A suffix that neo knows (these formats share no magic number), or a Matlab file with a neo Block in it."""
+    """Whether neo knows the suffix (these formats share no signature), or a Matlab file holds a neo Block."""
     if path.suffix.lower() == ".mat":
         return _holds_block(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -59,23 +59,23 @@ def read(
     voltage_channel: int | None = None,
     current_channel: int | None = None,
 ) -> Recording:
-    """The sweeps of a file that neo reads.
+    """Read the sweeps of a file with neo.
 
     Parameters
     ----------
     path
         The file.
     choice
-        Sweeps to keep.
+        Sweeps to read.
     voltage_channel, current_channel
-        Positions among the signals of a segment, counted from 0, where several have a fitting unit.
+        Positions among the signals of a segment, counted from 0, if several have a fitting unit.
     """
-    blocks = _blocks(path)
+    blocks = _read_blocks(path)
     segments = [segment for block in blocks for segment in block.segments]
     return from_segments(segments, choice or Choice(), path.name, path.stem, voltage_channel, current_channel)
 
 
-def _blocks(path: Path) -> list[Any]:
+def _read_blocks(path: Path) -> list[Any]:
     import neo  # half a second, and only for its formats
 
     suffix = path.suffix.lower()
@@ -85,7 +85,7 @@ def _blocks(path: Path) -> list[Any]:
         if suffix == ".mat":
             return list(neo.io.NeoMatlabIO(str(path)).read(lazy=False))
         if suffix == ".nix":
-            hdf5.looked_at(path)
+            hdf5.check_file(path)
             with neo.io.NixIO(str(path), "ro") as io:
                 return list(io.read(lazy=False))
         return list(neo.io.get_io(str(path)).read(lazy=False))
@@ -101,48 +101,63 @@ def from_segments(
     voltage_channel: int | None = None,
     current_channel: int | None = None,
 ) -> Recording:
-    """A recording from neo segments, one sweep each."""
+    """Make a recording from neo segments, one sweep each.
+
+    Parameters
+    ----------
+    segments
+        The segments.
+    choice
+        Sweeps to read.
+    source, cell
+        Names of the file and the cell.
+    voltage_channel, current_channel
+        As for `read`.
+    """
     names = [str(segment.name or f"segment_{k:03d}") for k, segment in enumerate(segments)]
     choice.check(names, [""])
     sweeps, rejected = [], []
     for k, (name, segment) in enumerate(zip(names, segments, strict=True)):
         if choice.takes(k, name, ""):
             try:
-                sweeps.append(_sweep(segment, name, voltage_channel, current_channel))
+                sweeps.append(_read_sweep(segment, name, voltage_channel, current_channel))
             except RecordingError as error:
                 rejected.append(Rejected(name, str(error)))
     return Recording(tuple(sweeps), cell=cell, source=source, rejected=tuple(rejected))
 
 
-def _sweep(segment: Any, name: str, voltage_channel: int | None, current_channel: int | None) -> Sweep:
+def _read_sweep(segment: Any, name: str, voltage_channel: int | None, current_channel: int | None) -> Sweep:
     signals = [signal for signal in segment.analogsignals if np.asarray(signal.magnitude).dtype.kind in "fiu"]
-    traces = [trace for signal in signals for trace in _split(signal)]
+    traces = [trace for signal in signals for trace in _split_channels(signal)]
     listed = ", ".join(f"{k}: {unit}" for k, (unit, *_) in enumerate(traces)) or "none"
-    amps = _choose(traces, units.TO_PA, current_channel, "current", listed)
-    volts = _choose(traces, units.TO_MV, voltage_channel, "voltage", listed)
+    amps = _choose_channel(traces, units.TO_PA, current_channel, "current", listed)
+    volts = _choose_channel(traces, units.TO_MV, voltage_channel, "voltage", listed)
     if amps is None:
         raise StimulusError(f"no signal has a unit of current (signals: {listed}): what was injected is not known")
     _, current, current_dt, current_start = amps
     if volts is None:
-        return _spikes_only(segment, name, current, current_dt, current_start)
+        return _read_spikes_only(segment, name, current, current_dt, current_start)
     _, voltage, dt, start = volts
-    current, voltage, note = aligned(onto(current, current_dt, dt), current_start, voltage, start, dt)
+    current, voltage, note = align_traces(change_step(current, current_dt, dt), current_start, voltage, start, dt)
     sweep = build(current, voltage, dt, name, start=start)
     return replace(sweep, warnings=(*sweep.warnings, note)) if note else sweep
 
 
-Named = tuple[str, Trace, float, float]
+#: one channel: unit, values in it, step and start, ms
+Channel = tuple[str, Trace, float, float]
 
 
-def _split(signal: Any) -> list[Named]:
-    """Unit, values in it, step and start in ms of each channel of a neo signal."""
+def _split_channels(signal: Any) -> list[Channel]:
+    """Split a neo signal into its channels."""
     unit = str(signal.units.dimensionality)
     dt = float(signal.sampling_period.rescale("ms").magnitude)
     start = float(signal.t_start.rescale("ms").magnitude)
     return [(unit, np.asarray(column, dtype=np.float64), dt, start) for column in np.asarray(signal.magnitude).T]
 
 
-def _choose(traces: list[Named], known: dict[str, float], wanted: int | None, what: str, listed: str) -> Named | None:
+def _choose_channel(
+    traces: list[Channel], known: dict[str, float], wanted: int | None, what: str, listed: str
+) -> Channel | None:
     fitting = [k for k, (unit, *_) in enumerate(traces) if unit in known]
     if wanted is not None and wanted not in fitting:
         raise RecordingError(f"{what}_channel={wanted}: not a signal in a unit of {what}; signals: {listed}")
@@ -154,7 +169,7 @@ def _choose(traces: list[Named], known: dict[str, float], wanted: int | None, wh
     return unit, values * known[unit], dt, start
 
 
-def _spikes_only(segment: Any, name: str, current: Trace, dt: float, start: float) -> Sweep:
+def _read_spikes_only(segment: Any, name: str, current: Trace, dt: float, start: float) -> Sweep:
     if len(segment.spiketrains) != 1:
         raise RecordingError(
             f"no signal has a unit of voltage and there are {len(segment.spiketrains)} spike trains, not one"

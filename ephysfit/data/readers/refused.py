@@ -1,4 +1,4 @@
-"""Formats that are known and not read: what they are, why not, and the way round."""
+"""Formats that are recognised but not read: their names, the reason, and the way round."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 import h5py
 
 from ephysfit.data.assemble import Choice
-from ephysfit.data.hdf5 import opened
+from ephysfit.data.hdf5 import open_file
 from ephysfit.data.recording import Recording
 from ephysfit.errors import RecordingError
 
 NAME = "a format that is not read"
-#: bytes looked at
+#: bytes examined
 HEAD = 4096
-#: beginnings of files, and what to say of them
+#: beginnings of files, and the formats they identify
 KNOWN = {
     b"DAT1": "a HEKA Patchmaster bundle", b"DAT2": "a HEKA Patchmaster bundle", b"DATA": "a HEKA Patchmaster bundle",
     b"\xd0\xcf\x11\xe0": "an Excel or Office file", b"SQLite format 3": "a database",
@@ -30,7 +30,7 @@ KNOWN = {
 #: those that are text, before which blanks and a byte order mark may stand
 TEXT = (b'"INFORMATION"', b"<", b"IGOR")
 OF = "give the arrays to Recording.of"
-#: what a reader of that ending looks for
+#: beginnings that readers expect of files with these suffixes
 BEGINNINGS = {".nwb": b"\x89HDF", ".abf": b"ABF", ".npz": b"PK", ".parquet": b"PAR1"}
 MISNAMED = "a file that does not begin as its ending says"
 WAYS = {
@@ -67,17 +67,17 @@ _JSON = re.compile(rb'\s*(\{\s*("|\}|$)|\[\s*([-\d\[\]{"]|$))')
 
 
 def recognises(path: Path) -> bool:
-    """Begins like one of these formats."""
-    return _what(path) is not None
+    """Whether a file begins like one of these formats."""
+    return _find_format(path) is not None
 
 
-def _what(path: Path) -> str | None:
+def _find_format(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(HEAD)
     if head.startswith(b"DATA") and path.suffix.lower() != ".dat":
         return None
     if head.startswith(b"PK\x03\x04"):
-        return _zip(path)
+        return _find_zip_format(path)
     if head.startswith(b"\x89HDF") and (_is_wavesurfer(path) or path.suffix.lower() == ".nwb"):
         return "a WaveSurfer file" if _is_wavesurfer(path) else None
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
@@ -88,14 +88,14 @@ def _what(path: Path) -> str | None:
 
 
 def _is_misnamed(path: Path, head: bytes) -> bool:
-    """A file without the beginning that its ending promises, which is no text of several lines either."""
+    """Whether a file lacks the beginning that its suffix implies, and is not text of several lines either."""
     begins = BEGINNINGS.get(path.suffix.lower())
     several = b"\0" not in head and b"\n" in head.strip()
     return begins is not None and bool(head) and not several and not head.startswith(begins)
 
 
-def _zip(path: Path) -> str | None:
-    """What a zip archive is, unless it is npz."""
+def _find_zip_format(path: Path) -> str | None:
+    """Find the format of a zip archive; None if it is npz."""
     if path.suffix.lower() in (".xlsx", ".xlsm", ".ods"):
         return "an Excel or Office file"
     try:
@@ -109,14 +109,14 @@ def _zip(path: Path) -> str | None:
 
 
 def _is_wavesurfer(path: Path) -> bool:
-    """HDF5 with a header and sweeps or trials of WaveSurfer."""
-    with opened(path) as file:
+    """Whether a file is HDF5 with a header and sweeps or trials of WaveSurfer."""
+    with open_file(path) as file:
         kept = [name for name, item in file.items() if isinstance(item, h5py.Group)]
     return "header" in kept and any(re.fullmatch(r"(sweep|trial)_\d+", name) for name in kept)
 
 
 def read(path: Path, *, choice: Choice | None = None) -> Recording:
-    """Always refuses, with the reason and the way round.
+    """Refuse the file, with the reason and the way round.
 
     Parameters
     ----------
@@ -124,6 +124,11 @@ def read(path: Path, *, choice: Choice | None = None) -> Recording:
         The file.
     choice
         Not used.
+
+    Raises
+    ------
+    RecordingError
+        Always.
     """
-    what = _what(path) or "unknown"
+    what = _find_format(path) or "unknown"
     raise RecordingError(f"{what}: {WAYS.get(what, 'not read')}")

@@ -26,7 +26,7 @@ from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free_parameters import Free, as_floats
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation.replay import Information, Noise, Replay, ReplaySweep
-from ephysfit.units import dimension
+from ephysfit.units import find_dimension
 
 Array = npt.NDArray[np.float64]
 
@@ -244,7 +244,7 @@ class Surface:
         values = scalar_values(as_floats(inside))
         moves, places = {}, self.problem.neuron.places()
         for n, p in zip(self.free.names, self.free.parameters, strict=True):
-            power = dimension(p.unit)[1]
+            power = find_dimension(p.unit)[1]
             value = values[n] - values[rest] if n in places else values[n]
             moves[n] = power * (1.0 if p.logarithmic else value)
         return moves

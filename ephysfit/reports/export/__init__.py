@@ -1,4 +1,4 @@
-"""The way out: a fitted cell as text for other simulators, made from its declared equations."""
+"""Export a fitted cell to other simulators, from its declared equations."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ephysfit.errors import ExportError, near
-from ephysfit.files import printable, replacing, write_text
+from ephysfit.files import make_printable, replacing, write_text
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.reports.export.brian2 import brian2
-from ephysfit.reports.export.exported import SPIKING, Reading, read
-from ephysfit.reports.export.json import json
-from ephysfit.reports.export.nest import nest
-from ephysfit.reports.export.neuroml import neuroml
-from ephysfit.reports.export.nir import nir
-from ephysfit.reports.export.python import python
-from ephysfit.reports.export.quoting import identifier
+from ephysfit.reports.export.brian2 import write_brian2
+from ephysfit.reports.export.exported import SPIKING, ExportedCell, read_fit
+from ephysfit.reports.export.json import write_json
+from ephysfit.reports.export.nest import write_nest
+from ephysfit.reports.export.neuroml import write_neuroml
+from ephysfit.reports.export.nir import write_nir
+from ephysfit.reports.export.python import write_python
+from ephysfit.reports.export.quoting import make_identifier
 
 
 @dataclass(frozen=True)
 class Target:
-    """One format: its name, the ending of its main file, and what comes out."""
+    """One export format: its name, the suffix of its main file, and a description."""
 
     name: str
     ending: str
@@ -42,70 +42,70 @@ _ALL = (
 TARGETS: Mapping[str, Target] = MappingProxyType({t.name: t for t in _ALL})
 
 
-def texts(
+def export_texts(
     fit: Fit, to: str, *, spiking: str | None = None, dt: float | None = None, form: str = "auto"
 ) -> dict[str, str]:
-    """The files of an export as text, by ending, the main one first; arguments as of `export`.
+    """Return the files of an export as text, by suffix, the main file first; arguments as of `export`.
 
     Examples
     --------
     >>> from ephysfit.models.lif import LIF
     >>> cell = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
-    >>> script = texts(Fit(cell, "demo", 0.1), "brian2")[".py"]
+    >>> script = export_texts(Fit(cell, "demo", 0.1), "brian2")[".py"]
     >>> "dV/dt = (I - g*(-E_L + V))/C : volt (unless refractory)" in script
     True
     """
-    return _texts(_reading(fit, to, spiking, dt), to, form)
+    return _write_texts(_read_for_target(fit, to, spiking, dt), to, form)
 
 
-def _reading(fit: Fit, to: str, spiking: str | None, dt: float | None) -> Reading:
+def _read_for_target(fit: Fit, to: str, spiking: str | None, dt: float | None) -> ExportedCell:
     if to not in TARGETS:
         raise ExportError(f"there is no export to {to!r}; {near(to, TARGETS)}")
     if dt is not None and not dt > 0:
         raise ExportError(f"dt = {dt} ms must be positive")
-    return read(fit if dt is None else replace(fit, dt=dt), spiking)
+    return read_fit(fit if dt is None else replace(fit, dt=dt), spiking)
 
 
-def _texts(reading: Reading, to: str, form: str) -> dict[str, str]:
+def _write_texts(cell: ExportedCell, to: str, form: str) -> dict[str, str]:
     if to == "nir":
         raise ExportError("a NIR graph is a binary file; write it with export(fit, 'nir', path)")
     if to == "brian2":
-        return {".py": brian2(reading, form)}
+        return {".py": write_brian2(cell, form)}
     if form != "auto":
         raise ExportError(f"form {form!r} is for brian2 only; {to} has one form")
     if to in ("python", "json"):
-        return {".py": python(reading)} if to == "python" else {".json": json(reading)}
-    return nest(reading) if to == "nest" else neuroml(reading)
+        return {".py": write_python(cell)} if to == "python" else {".json": write_json(cell)}
+    return write_nest(cell) if to == "nest" else write_neuroml(cell)
 
 
 def export(
     fit: Fit, to: str, path: str | Path | None = None, *, spiking: str | None = None, dt: float | None = None,
     form: str = "auto",
 ) -> tuple[Path, ...]:  # fmt: skip
-    """Write a fitted cell for another simulator.
+    """Export a fitted cell to another simulator.
 
     Parameters
     ----------
     fit : Fit
-        A bare neuron goes as ``Fit(neuron, "name", dt)``.
+        The fitted cell; a neuron without a fit is exported as ``Fit(neuron, "name", dt)``.
     to : str
         One of `TARGETS`.
     path : str or Path, optional
-        Of the main file; companions lie beside it under the same name. ``MODEL_CELL`` and the format's ending in the
-        working directory unless given. Folders are made.
+        The main file; companion files are written beside it. By default ``MODEL_CELL`` with the suffix of the format,
+        in the working directory. Missing folders are created.
     spiking : {"causal", "noisy", "threshold"}, optional
-        What makes a spike: the hazard integrated to 1 (noise-free, the default of a stochastic neuron), the hazard
-        with escape noise, or the margin reaching 0 (the only way of a neuron without hazard).
+        Condition for a spike: the integrated hazard reaches 1 (noise-free, the default for a stochastic neuron), the
+        hazard with escape noise, or the margin reaches 0 (the only choice for a neuron without hazard).
     dt : float, optional
-        Step in ms that the export is made for; that of the fit unless given. Exact for an affine neuron, another
-        discretisation for any other.
+        Step of the export, ms; that of the fit unless given. Another step is exact for an affine neuron; for any other
+        neuron it is another discretisation.
     form : {"auto", "equations", "steps"}
-        Of a Brian2 script: differential equations, or the very step of the fit (see `brian2.brian2`).
+        Form of a Brian2 script: differential equations, or the discrete step of the fit (see `brian2.write_brian2`).
 
     Returns
     -------
     tuple of Path
-        What was written, the main file first.
+        The files written, the main file first.
 
     Raises
     ------
@@ -120,28 +120,28 @@ def export(
     >>> [p.name for p in export(Fit(cell, "demo", 0.1), "nest", tempfile.mkdtemp() + "/cell.nestml")]
     ['cell.nestml', 'cell_nest.py']
     """
-    reading = _reading(fit, to, spiking, dt)
-    main = _main(fit, to, path)
+    cell = _read_for_target(fit, to, spiking, dt)
+    main = _main_path(fit, to, path)
     if to == "nir":
         with replacing(main) as beside:
-            nir(reading, beside)
+            write_nir(cell, beside)
         return (main,)
-    made = _texts(reading, to, form)
+    made = _write_texts(cell, to, form)
     written = []
     for ending, text in made.items():
         at = main if ending == TARGETS[to].ending else main.with_name(main.stem + ending)
-        own = f'file="{escape(printable(main.name), quote=True)}"'
+        own = f'file="{escape(make_printable(main.name), quote=True)}"'
         write_text(at, text.replace('file="{cell}"', own) if to == "neuroml" else text)
         written.append(at)
     return tuple(written)
 
 
-def _main(fit: Fit, to: str, path: str | Path | None) -> Path:
-    """Where the main file goes: the path with the format's ending, whatever ending it had."""
+def _main_path(fit: Fit, to: str, path: str | Path | None) -> Path:
+    """Return the path of the main file, with the suffix of the format appended where it is missing."""
     if path is None:
-        return Path(identifier(f"{fit.model}_{fit.cell}") + TARGETS[to].ending)
+        return Path(make_identifier(f"{fit.model}_{fit.cell}") + TARGETS[to].ending)
     path = Path(path)
     return path if path.suffix == TARGETS[to].ending else path.with_name(path.name + TARGETS[to].ending)
 
 
-__all__ = ["SPIKING", "TARGETS", "Target", "export", "texts"]
+__all__ = ["SPIKING", "TARGETS", "Target", "export", "export_texts"]

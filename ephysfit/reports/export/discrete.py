@@ -1,4 +1,4 @@
-"""One step of a neuron as assignments, with the names that programs use: what map-like exports are written from."""
+"""The discrete step of a neuron as assignments, from which step-wise exports are written."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import sympy
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.stepping import Step, newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
-from ephysfit.reports.export.exported import Reading
+from ephysfit.reports.export.exported import ExportedCell
 
-#: the margin, as exported programs call it
+#: symbol of the margin in exported programs
 U = symbol("margin_mV")
 
 Assignment = tuple[str, sympy.Expr]
 
 
 @dataclass(frozen=True, eq=False)
-class Discrete:
-    """A neuron's step as assignments, in the order in which they are to be made.
+class DiscreteStep:
+    """The step of a neuron as assignments, in the order of execution.
 
     Attributes
     ----------
     step : Step
     coefs : mapping of str to float
-        Numbers of this cell at the step of the fit, those that anything reads.
+        Coefficients of this cell at the step of the fit, those that occur in an expression.
     free, held : list of (name, expression)
         ``X_next`` of every state between spikes and while refractory; an expression may read earlier ones.
     margin, rate : expression
         Distance to threshold after the step, mV, and the hazard per ms at it (None without one).
     jump : list of (name, expression)
-        What a spike does, safe to run one after the other.
+        Changes at a spike, in an order that is safe for sequential execution.
     rest : mapping of str to expression
-        Where a run starts.
+        Initial state of a run.
     """
 
     step: Step
@@ -46,18 +46,18 @@ class Discrete:
     rest: dict[str, sympy.Expr]
 
 
-def discrete(reading: Reading) -> Discrete:
-    """The step of a fitted cell."""
-    s = step(reading.neuron)
-    values = coefficients(reading.fit.neuron, reading.dt)[0].tolist()
-    named = {newest(n): symbol(after(n)) for n in s.states}
-    free, held = ([(after(n), e.xreplace(named)) for n, e in rule] for rule in (s.advance, s.advance_held))
-    margin, jump = sympy.sympify(s.margin), in_order(list(s.jump))
+def make_discrete_step(cell: ExportedCell) -> DiscreteStep:
+    """Make the discrete step of a fitted cell."""
+    s = step(cell.neuron)
+    values = coefficients(cell.fit.neuron, cell.dt)[0].tolist()
+    named = {newest(n): symbol(name_after_step(n)) for n in s.states}
+    free, held = ([(name_after_step(n), e.xreplace(named)) for n, e in rule] for rule in (s.advance, s.advance_held))
+    margin, jump = sympy.sympify(s.margin), order_assignments(list(s.jump))
     rest = dict(zip(s.states, map(sympy.sympify, s.rest), strict=True))
-    rate = None if s.hazard is None else sympy.sympify(s.hazard).xreplace({MARGIN: sharpened(reading)})
+    rate = None if s.hazard is None else sympy.sympify(s.hazard).xreplace({MARGIN: sharpened_margin(cell)})
     every = [*(e for _, e in (*free, *held, *jump)), margin, *rest.values(), *([] if rate is None else [rate])]
     read = {a.name for e in every for a in sympy.sympify(e).free_symbols}
-    return Discrete(
+    return DiscreteStep(
         step=s,
         coefs={n: v for n, v in zip(s.coefs, values, strict=True) if n in read},
         free=free,
@@ -69,31 +69,31 @@ def discrete(reading: Reading) -> Discrete:
     )
 
 
-def after(state: str) -> str:
-    """The name of a state's value after the step."""
+def name_after_step(state: str) -> str:
+    """Return the name of a state after the step."""
     return f"{state}_next"
 
 
-def sharpened(reading: Reading) -> sympy.Expr:
-    """The argument of the hazard: the margin, sharpened for the causal run."""
-    beta, offset = reading.sharpen
+def sharpened_margin(cell: ExportedCell) -> sympy.Expr:
+    """Return the argument of the hazard: the margin, sharpened for the causal run."""
+    beta, offset = cell.sharpen
     return U if (beta, offset) == (1.0, 0.0) else sympy.Float(beta) * (U - sympy.Float(offset))
 
 
-def in_order(changes: list[Assignment]) -> list[Assignment]:
-    """Changes that happen at once as assignments one after the other: what is overwritten too early is kept aside.
+def order_assignments(changes: list[Assignment]) -> list[Assignment]:
+    """Order simultaneous changes as sequential assignments; a value that is overwritten too early is stored first.
 
     Examples
     --------
     >>> a, b = symbol("a"), symbol("b")
-    >>> in_order([("a", b), ("b", a + b)])
+    >>> order_assignments([("a", b), ("b", a + b)])
     [('a_before', a), ('a', b), ('b', a_before + b)]
     """
     out: list[Assignment] = []
-    kept: dict[sympy.Symbol, sympy.Symbol] = {}
+    stored: dict[sympy.Symbol, sympy.Symbol] = {}
     for k, (name, e) in enumerate(changes):
         if any(symbol(name) in sympy.sympify(later).free_symbols for _, later in changes[k + 1 :]):
-            kept[symbol(name)] = symbol(f"{name}_before")
+            stored[symbol(name)] = symbol(f"{name}_before")
             out.append((f"{name}_before", symbol(name)))
-        out.append((name, sympy.sympify(e).xreplace({s: b for s, b in kept.items() if s != symbol(name)})))
+        out.append((name, sympy.sympify(e).xreplace({s: b for s, b in stored.items() if s != symbol(name)})))
     return out

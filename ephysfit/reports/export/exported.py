@@ -1,4 +1,4 @@
-"""What every exporter starts from: a fitted cell read as named constants, equations, and a rule for its spikes."""
+"""A fitted cell as exporters need it: named constants, equations, and the condition for a spike."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ephysfit.neuron.functions import elements
 from ephysfit.neuron.roles import Role
 from ephysfit.neuron.symbols import Equations, equations, named_equations
 from ephysfit.neuron.symbols import text as equation_text
-from ephysfit.reports.export.quoting import Free
+from ephysfit.reports.export.quoting import UnquotedText
 
-#: how an exported neuron may spike; the readouts of `Fit.simulate` by a short name
+#: conditions for a spike in an export: the readouts of `Fit.simulate` by a short name
 SPIKING = {
     "causal": "noise-free with the fitted soft threshold: a spike when the hazard integrated since the last one is 1",
     "noisy": "stochastic, with the fitted hazard",
@@ -26,7 +26,7 @@ SPIKING = {
 
 @dataclass(frozen=True)
 class Constant:
-    """One number of a cell: flat name, value, unit, meaning, bounds of the fit (None for a pinned one)."""
+    """One parameter of a cell: flat name, value, unit, meaning, bounds of the fit (None for a pinned parameter)."""
 
     name: str
     value: float
@@ -36,8 +36,8 @@ class Constant:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
-    """A fitted cell as exporters need it.
+class ExportedCell:
+    """A fitted cell with its constants and equations.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Reading:
     sharpen : (float, float)
         (beta, offset in mV) of the causal run: the hazard is taken at beta (margin - offset).
     constants : tuple of Constant
-        Every number the equations read, the refractory period too.
+        All parameters that occur in the equations, and the refractory period.
     equations : Equations
         With pinned values as symbols (`neuron.symbols.named_equations`).
     """
@@ -60,6 +60,7 @@ class Reading:
 
     @property
     def neuron(self) -> type[Neuron]:
+        """Class of the neuron."""
         return type(self.fit.neuron)
 
     @property
@@ -69,7 +70,7 @@ class Reading:
 
     @property
     def refractory_steps(self) -> int:
-        """Steps after a spike in which none can follow."""
+        """Number of refractory steps after a spike."""
         return round(self.t_ref / self.dt)
 
     @property
@@ -79,6 +80,7 @@ class Reading:
 
     @property
     def values(self) -> dict[str, float]:
+        """Values of the constants by name."""
         return {c.name: c.value for c in self.constants}
 
     @property
@@ -90,16 +92,16 @@ class Reading:
 
     @property
     def meanings(self) -> dict[str, str]:
-        """What states and inputs are, by flat name."""
+        """Meanings of states and inputs by flat name."""
         kind = self.neuron
-        of: dict[str, str] = {n: Free(s.doc) for k, s in kind.states.items() for n in flat_names({k: s})}
-        return of | {n: Free(i.doc or "injected current") for n, i in kind.inputs.items()}
+        of: dict[str, str] = {n: UnquotedText(s.doc) for k, s in kind.states.items() for n in flat_names({k: s})}
+        return of | {n: UnquotedText(i.doc or "injected current") for n, i in kind.inputs.items()}
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the head of every exported file says."""
+        """Header of every exported file: cell, model, source, spiking, equations."""
         made = self.fit.provenance
-        said = {
+        lines = {
             "cell": self.fit.cell,
             "model": self.fit.model,
             "version": __version__,
@@ -109,20 +111,24 @@ class Reading:
             "spiking": f"{self.spiking}: {SPIKING[self.spiking]}",
         }
         return {
-            **{name: Free(text) for name, text in said.items()},
+            **{name: UnquotedText(text) for name, text in lines.items()},
             "dt": self.dt,
-            "equations": [Free(line) for line in equation_text(self.neuron)],
+            "equations": [UnquotedText(line) for line in equation_text(self.neuron)],
         }
 
 
-def read(fit: Fit, spiking: str | None = None) -> Reading:
-    """A fit as exporters need it.
+def read_fit(fit: Fit, spiking: str | None = None) -> ExportedCell:
+    """Read a fit as exporters need it.
 
     Parameters
     ----------
     fit : Fit
     spiking : str, optional
-        One of `SPIKING`; by default "causal" for a stochastic neuron, else "threshold".
+        One of `SPIKING`; by default "causal" for a stochastic neuron, otherwise "threshold".
+
+    Returns
+    -------
+    ExportedCell
 
     Raises
     ------
@@ -138,24 +144,26 @@ def read(fit: Fit, spiking: str | None = None) -> Reading:
     if chosen == "causal" and fit.sharpen is None:  # the fit found its plain threshold run the better causal run
         chosen = "threshold"
     sharpen = fit.sharpen if chosen == "causal" and fit.sharpen is not None else (1.0, 0.0)
-    return Reading(fit, chosen, sharpen, tuple(_constants(fit.neuron)), named_equations(kind))
+    return ExportedCell(fit, chosen, sharpen, tuple(_list_constants(fit.neuron)), named_equations(kind))
 
 
-def _constants(neuron: Neuron) -> list[Constant]:
+def _list_constants(neuron: Neuron) -> list[Constant]:
     kind = type(neuron)
     out = []
     for name in [*kind.parameters, *kind.pinned]:
-        declared, free = owner(kind, name), name in kind.parameters
+        declared, free = find_declaration(kind, name), name in kind.parameters
         values = [float(v) for v in elements(getattr(neuron, name))]
         flat = list(flat_names({name: declared})) if len(values) == declared.size else [name]
         bounds = (declared.low, declared.high) if free else None
-        out += [Constant(f, v, declared.unit, Free(declared.doc), bounds) for f, v in zip(flat, values, strict=True)]
+        out += [
+            Constant(f, v, declared.unit, UnquotedText(declared.doc), bounds) for f, v in zip(flat, values, strict=True)
+        ]
     needed = {*named_equations(kind).parameters, *equations(kind).parameters, kind.name_of(Role.REFRACTORY)}
     return [c for c in out if c.name in needed]
 
 
-def owner(kind: type[Neuron], name: str) -> Parameter:
-    """The declaration of a parameter, in this neuron or in the one it was pinned from."""
+def find_declaration(kind: type[Neuron], name: str) -> Parameter:
+    """Find the declaration of a parameter, in this neuron or in the one from which it was pinned."""
     at: type[Neuron] | None = kind
     while at is not None:
         if name in at.parameters:
@@ -164,11 +172,11 @@ def owner(kind: type[Neuron], name: str) -> Parameter:
     raise ExportError(f"{kind.__name__} pins {name!r}, which no neuron it derives from declares")
 
 
-def refuse(reading: Reading, target: str, reason: str, way_out: str) -> ExportError:
-    """The error of an exporter that cannot express a neuron."""
-    return ExportError(f"{reading.fit.model} cannot go to {target}: {reason}; {way_out}")
+def refuse(cell: ExportedCell, target: str, reason: str, way_out: str) -> ExportError:
+    """Make the error of an exporter that cannot express a neuron."""
+    return ExportError(f"{cell.fit.model} cannot be exported to {target}: {reason}; {way_out}")
 
 
-def used(reading: Reading, symbols: set[str]) -> Mapping[str, Constant]:
-    """The constants among these names, in the order of declaration."""
-    return {c.name: c for c in reading.constants if c.name in symbols}
+def select_constants(cell: ExportedCell, symbols: set[str]) -> Mapping[str, Constant]:
+    """Select the constants among these names, in the order of declaration."""
+    return {c.name: c for c in cell.constants if c.name in symbols}

@@ -1,4 +1,4 @@
-"""Expressions as text of another language: one sympy printer, told how the language spells its functions."""
+"""Expressions as text of another language: one sympy printer for all, with a table of functions per language."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ephysfit.errors import ExportError
 
 @dataclass(frozen=True)
 class Language:
-    """How a language writes mathematics.
+    """Syntax of mathematical expressions in one language.
 
     Attributes
     ----------
     name : str
     functions : mapping
-        Of a function's name here to a template with ``{}`` for its argument.
+        Name of a function here → template with ``{}`` for its argument.
     power : str
-        The operator of powers.
+        Operator of powers.
     reserved : frozenset of str
-        Names that models may not use; such a name gets a trailing underscore.
+        Names that a model may not use; they get a trailing underscore.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Language:
     reserved: frozenset[str] = frozenset()
 
     def text(self, e: Any) -> str:
-        """An expression.
+        """Write an expression.
 
         Examples
         --------
@@ -44,7 +44,7 @@ class Language:
         return str(_Printer(self).doprint(sympy.sympify(e)))
 
     def name_of(self, name: str) -> str:
-        """A name as the language allows it."""
+        """Return a name that the language allows."""
         return f"{name}_" if name in self.reserved else name
 
 
@@ -86,16 +86,16 @@ class _Printer(StrPrinter):
         return template.replace("{}", self._print(argument))
 
 
-def _plain(*names: str) -> dict[str, str]:
+def _same_names(*names: str) -> dict[str, str]:
     return {n: f"{n}({{}})" for n in names}
 
 
-#: for readers: functions by their plain names
-PLAIN = Language("text", _plain("exp", "log", "tanh", "sqrt", "sin", "cos", "sigmoid", "softplus", "phi1", "Abs"))
+#: for human readers: functions by their usual names
+PLAIN = Language("text", _same_names("exp", "log", "tanh", "sqrt", "sin", "cos", "sigmoid", "softplus", "phi1", "Abs"))
 
 PYTHON = Language(
     "Python",
-    {**_plain("exp", "sigmoid", "softplus", "phi1"), "Abs": "abs({})",
+    {**_same_names("exp", "sigmoid", "softplus", "phi1"), "Abs": "abs({})",
      **{n: f"math.{n}({{}})" for n in ("log", "tanh", "sqrt", "sin", "cos")}},
     reserved=frozenset({"np", "math", "dt", "expm", "step", "wait", "total", "limit", "spikes", "current",
                         "rate", "rng", "simulate", "coefficients", "DT", "lambda", "is", "in", "as", "if", "or",
@@ -104,7 +104,7 @@ PYTHON = Language(
 
 BRIAN2 = Language(
     "Brian2",
-    {**_plain("exp", "log", "tanh", "sqrt", "sin", "cos"), "Abs": "abs({})", "sigmoid": "1/(1 + exp(-({})))",
+    {**_same_names("exp", "log", "tanh", "sqrt", "sin", "cos"), "Abs": "abs({})", "sigmoid": "1/(1 + exp(-({})))",
      "softplus": "(clip({}, 0, inf) + log1p(exp(-abs({}))))", "phi1": "exprel({})"},
     reserved=frozenset({"t", "dt", "i", "j", "N", "xi", "e", "pi", "inf", "lastspike", "not_refractory",
                         "t_in_timesteps", "rand", "randn", "spent", "drawn", "rate", "volt", "amp", "ms", "mV", "pA"}),
@@ -112,7 +112,7 @@ BRIAN2 = Language(
 
 NESTML = Language(
     "NESTML",
-    {**_plain("exp", "tanh", "sin", "cos", "abs"), "log": "ln({})", "sigmoid": "(1. / (1. + exp(-({}))))",
+    {**_same_names("exp", "tanh", "sin", "cos", "abs"), "log": "ln({})", "sigmoid": "(1. / (1. + exp(-({}))))",
      "softplus": "(max({}, 0.) + ln(1. + exp(-abs({}))))", "phi1": "(expm1({}) / ({}))", "Abs": "abs({})"},
     reserved=frozenset({"e", "t", "ms", "mV", "pA", "pF", "nS", "s", "V_m_", "dt", "inf", "wait", "spent",
                         "drawn", "rate", "A", "C", "F", "g", "h", "H", "K", "N", "S", "T", "V", "W", "Hz", "u", "S_",
@@ -121,7 +121,7 @@ NESTML = Language(
 
 LEMS = Language(
     "LEMS",
-    {**_plain("exp", "sqrt", "tanh", "sin", "cos"), "log": "ln({})", "Abs": "abs({})",
+    {**_same_names("exp", "sqrt", "tanh", "sin", "cos"), "log": "ln({})", "Abs": "abs({})",
      "sigmoid": "1/(1 + exp(-({})))", "softplus": "((abs({}) + {})/2 + ln(1 + exp(-abs({}))))"},
     power="^",
     reserved=frozenset({"t", "e", "v", "time", "spike", "spent", "wait", "rate"}),

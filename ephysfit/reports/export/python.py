@@ -7,56 +7,61 @@ import sympy
 from ephysfit.neuron.roles import Role
 from ephysfit.neuron.stepping import DT
 from ephysfit.neuron.symbols import MARGIN, Equations, equations, symbol
-from ephysfit.reports.export.discrete import Discrete, U, discrete
-from ephysfit.reports.export.exported import Reading, used
+from ephysfit.reports.export.discrete import DiscreteStep, U, make_discrete_step
+from ephysfit.reports.export.exported import ExportedCell, select_constants
 from ephysfit.reports.export.mathtext import PYTHON
-from ephysfit.reports.export.templates import fill
+from ephysfit.reports.export.templates import fill_template
 
 
-def python(reading: Reading) -> str:
-    """The text of a Python file with the cell's numbers, its step, and a function ``simulate``.
+def write_python(cell: ExportedCell) -> str:
+    """Write a Python file with the parameters of the cell, its step, and a function ``simulate``.
 
-    Matrix entries and other coefficients are computed in the file from the parameters and the step, so that both can
-    be changed there.
+    The file computes matrix entries and other coefficients from the parameters and the step, so that both can be
+    changed in it.
     """
-    d, eq = discrete(reading), equations(reading.neuron)
+    d, eq = make_discrete_step(cell), equations(cell.neuron)
     text, name = PYTHON.text, PYTHON.name_of
     gathered = [(n, e) for n, e in d.step.gathered if n not in eq.parameters]
-    program = [*(e for _, e in (*d.free, *d.held, *d.jump, *gathered)), d.margin, *d.rest.values(), *_hazard(d)]
+    program = [
+        *(e for _, e in (*d.free, *d.held, *d.jump, *gathered)),
+        d.margin,
+        *d.rest.values(),
+        *_hazard_expressions(d),
+    ]
     everything = [*program, *eq.flow.values()]
     read = {s.name for e in everything for s in sympy.sympify(e).free_symbols}
-    period = reading.neuron.name_of(Role.REFRACTORY)
+    period = cell.neuron.name_of(Role.REFRACTORY)
     read |= {period} if period else set()
-    return fill(
+    return fill_template(
         "python.py.j2",
-        about=reading.about,
-        constants=[(name(c.name), c) for c in used(reading, read).values()],
-        dt=reading.dt,
-        sharpen=reading.sharpen,
+        about=cell.about,
+        constants=[(name(c.name), c) for c in select_constants(cell, read).values()],
+        dt=cell.dt,
+        sharpen=cell.sharpen,
         functions=sorted({type(f).__name__ for e in everything for f in sympy.sympify(e).atoms(sympy.Function)}),
-        matrices=_matrices(eq, d) if d.step.entries else None,
+        matrices=_describe_matrices(eq, d) if d.step.entries else None,
         gathered=[(n, text(e.xreplace({DT: symbol("dt_ms")}))) for n, e in gathered],
         coefs=[n for n in d.step.coefs if n not in eq.parameters],
         states=[name(n) for n in d.step.states],
         rest=[text(e) for e in d.rest.values()],
-        inputs=[(name(n), reading.units[n], reading.meanings[n]) for n in d.step.inputs],
+        inputs=[(name(n), cell.units[n], cell.meanings[n]) for n in d.step.inputs],
         free=[(name(n), text(e)) for n, e in d.free],
         held=[(name(n), text(e)) for n, e in d.held],
         margin=text(d.margin),
         rate=None if d.step.hazard is None else text(sympy.sympify(d.step.hazard).xreplace({MARGIN: U})),
         jump=[(name(n), text(e)) for n, e in d.jump],
-        units=reading.units,
-        default=reading.spiking,
+        units=cell.units,
+        default=cell.spiking,
         refractory=name(period) if period else "",
     )
 
 
-def _hazard(d: Discrete) -> list[sympy.Expr]:
+def _hazard_expressions(d: DiscreteStep) -> list[sympy.Expr]:
     return [] if d.step.hazard is None else [sympy.sympify(d.step.hazard)]
 
 
-def _matrices(eq: Equations, d: Discrete) -> dict[str, object]:
-    """Rows of the affine flow as text, and which entry of which exponential each coefficient is."""
+def _describe_matrices(eq: Equations, d: DiscreteStep) -> dict[str, object]:
+    """Describe the affine flow: its rows as text, and the matrix entry of each coefficient."""
     variables = [symbol(n) for n in (*eq.states, *eq.inputs)]
     still = dict.fromkeys(variables, 0)
     k = len(eq.states)
@@ -64,7 +69,7 @@ def _matrices(eq: Equations, d: Discrete) -> dict[str, object]:
     for n in eq.states:
         slopes = [sympy.diff(eq.flow[n], v) for v in variables]
         rows.append([*slopes[:k], sympy.sympify(eq.flow[n]).subs(still), *slopes[k:]])
-    entries = [(n, *_place(operator, i, j, k)) for n, operator, i, j in d.step.entries]
+    entries = [(n, *_locate_entry(operator, i, j, k)) for n, operator, i, j in d.step.entries]
     return {
         "rows": [[PYTHON.text(e) for e in row] for row in rows],
         "held": [i for i, n in enumerate(eq.states) if n in eq.held],
@@ -73,8 +78,8 @@ def _matrices(eq: Equations, d: Discrete) -> dict[str, object]:
     }
 
 
-def _place(operator: str, i: int, j: int, k: int) -> tuple[str, int, int, bool]:
-    """Matrix, row and column of an entry, and whether one is taken off (the diagonal of a transition)."""
+def _locate_entry(operator: str, i: int, j: int, k: int) -> tuple[str, int, int, bool]:
+    """Return matrix, row and column of an entry, and whether 1 is subtracted (diagonal of a transition)."""
     drive = operator in ("drive", "held_drive")
     matrix = "held" if operator.startswith("held") else "free"
     return matrix, i, j + k + 1 if drive else j, not drive and i == j

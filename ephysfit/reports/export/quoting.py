@@ -1,7 +1,7 @@
-"""Text of a data file inside the text of a program: quoted as the language says, so that it stays text.
+"""Quote text of a data file inside generated programs, so that it cannot become code.
 
-Names of cells and files, dates, meanings of parameters come from whoever wrote the file. Each goes through the one
-function of the language it is put into; templates get `Free` text and cannot forget it.
+Names of cells and files, dates and meanings of parameters come from the data file. Templates get them as
+`UnquotedText`, which is quoted by the function of the target language.
 """
 
 from __future__ import annotations
@@ -10,79 +10,81 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from ephysfit.files import printable
+from ephysfit.files import make_printable
 
 #: characters that XML 1.0 cannot hold, not even as numbers
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-#: categories of characters that end lines, turn text around, or are not seen
-_UNSEEN = {"Cc", "Cf", "Zl", "Zp", "Cs", "Co"}
-#: longest text that is worth a place in a head
+#: Unicode categories of characters that end lines, change the direction of text, or are invisible
+_INVISIBLE = {"Cc", "Cf", "Zl", "Zp", "Cs", "Co"}
+#: longest text in the header of an exported file
 LONGEST = 400
 
 
-class Free(str):
+class UnquotedText(str):
     """Text that a template must quote."""
 
     __slots__ = ()
 
 
-def one_line(text: str) -> str:
-    """Text on one line, of characters that are seen: what ends a comment in any language becomes a space.
+def put_on_one_line(text: str) -> str:
+    """Put text on one line of visible characters: whatever ends a comment in any language becomes a space.
 
     Examples
     --------
-    >>> one_line("a\\nimport os\\u2028b\\x1b")
+    >>> put_on_one_line("a\\nimport os\\u2028b\\x1b")
     'a import os b '
     """
-    seen = "".join(
-        " " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs", "Co") else c for c in printable(text)
-    )
-    return seen if len(seen) <= LONGEST else seen[: LONGEST - 1] + "…"
+    line = "".join(" " if unicodedata.category(c) in _INVISIBLE else c for c in make_printable(text))
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
-def python(text: str) -> str:
-    r"""Text inside a Python string of any quotes, or behind a ``#``.
+def quote_for_python(text: str) -> str:
+    r"""Quote text for a Python string with any quotes, or for a ``#`` comment.
 
     Examples
     --------
-    >>> print(python('c' + '"' * 3 + '\nopen()'))
+    >>> print(quote_for_python('c' + '"' * 3 + '\nopen()'))
     c\"\"\" open()
     """
-    return one_line(text).replace("\\", "\\\\").replace('"', '\\"').replace("'", "\\'")
+    return put_on_one_line(text).replace("\\", "\\\\").replace('"', '\\"').replace("'", "\\'")
 
 
-def nestml(text: str) -> str:
-    """Text behind a ``#`` of NESTML."""
-    return one_line(text)
+def quote_for_nestml(text: str) -> str:
+    """Quote text for a ``#`` comment of NESTML."""
+    return put_on_one_line(text)
 
 
-def xml(text: str) -> str:
-    """Text inside an XML comment, and inside an attribute once its quotes are escaped: without two hyphens in a row.
+def quote_for_xml(text: str) -> str:
+    """Quote text for an XML comment (no two hyphens in a row); attributes also need their quotes escaped.
 
     Examples
     --------
-    >>> xml("cell -- 2 -")
+    >>> quote_for_xml("cell -- 2 -")
     'cell - - 2 - '
     """
-    kept = _NOT_XML.sub(" ", one_line(text))
-    return re.sub("-(?=-)", "- ", kept + " " if kept.endswith("-") else kept)
+    valid = _NOT_XML.sub(" ", put_on_one_line(text))
+    return re.sub("-(?=-)", "- ", valid + " " if valid.endswith("-") else valid)
 
 
-#: the quoting of each kind of template, by how its name ends before .j2
-BY_ENDING: dict[str, Callable[[str], str]] = {".py": python, ".nestml": nestml, ".xml": xml}
+#: quoting function by the suffix of a template before .j2
+BY_ENDING: dict[str, Callable[[str], str]] = {
+    ".py": quote_for_python,
+    ".nestml": quote_for_nestml,
+    ".xml": quote_for_xml,
+}
 
 
-def quoting_of(template: str) -> Callable[[str], str]:
-    """The function for a template of this name."""
+def find_quoting(template: str) -> Callable[[str], str]:
+    """Find the quoting function of a template."""
     return BY_ENDING["." + template.removesuffix(".j2").rpartition(".")[2]]
 
 
-def identifier(text: str) -> str:
-    """A name for a model or component: letters, digits and underscores of ASCII, not too long.
+def make_identifier(text: str) -> str:
+    """Make an identifier of a model or component: ASCII letters, digits and underscores, at most 100.
 
     Examples
     --------
-    >>> identifier("ALIF_cell -- 2/é")
+    >>> make_identifier("ALIF_cell -- 2/é")
     'ALIF_cell____2__'
     """
-    return re.sub("[^0-9A-Za-z]", "_", printable(text))[:100]
+    return re.sub("[^0-9A-Za-z]", "_", make_printable(text))[:100]

@@ -1,4 +1,4 @@
-"""How the fitted neuron answers: to a pulse of current, to its own spike, to steps of current."""
+"""Draw the responses of the fitted neuron to a pulse of current, to one spike and to steps of current."""
 
 from __future__ import annotations
 
@@ -6,57 +6,71 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ephysfit.arrays import Array, Float64
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.figures.style import CONSENSUS, GRID, INK, MODEL, MUTED, READOUT, axes, figure, legend, title
-from ephysfit.reports.probes import recorded_steps, responses, step_rates
+from ephysfit.reports.figures.style import (
+    CONSENSUS,
+    GRID,
+    INK,
+    MODEL,
+    MUTED,
+    READOUT,
+    add_legend,
+    make_axes,
+    make_figure,
+    set_title,
+)
+from ephysfit.reports.probes import compute_responses, compute_step_rates, measure_step_rates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def _current(evidence: Evidence) -> tuple[float, float]:
-    """Mean and standard deviation of the current the fit was made on (of the test current, where it is not at hand)."""
+def _training_current_statistics(evidence: Evidence) -> tuple[float, float]:
+    """Mean and standard deviation (pA) of the training current, or of the test current where that is not available."""
     of = evidence.train or evidence.test
     current = np.concatenate([s.current[s.mask()] for s in of.sweeps])
     return float(current.mean()), float(current.std())
 
 
-def responses_of(evidence: Evidence) -> Figure | None:
-    """Response to a small pulse of current, and what a spike does to membrane and threshold."""
-    mean, sd = _current(evidence)
-    found = responses(evidence.fit.neuron, evidence.fit.dt, mean, max(sd, 1.0))
+def draw_responses(evidence: Evidence) -> Figure | None:
+    """Draw the response to a small pulse of current, and the effect of one spike on membrane and threshold."""
+    mean, sd = _training_current_statistics(evidence)
+    found = compute_responses(evidence.fit.neuron, evidence.fit.dt, mean, max(sd, 1.0))
     if found is None:
         return None
-    fig = figure(9.6, 2.7)
-    left, right = axes(fig, 1, 2)
+    fig = make_figure(9.6, 2.7)
+    left, right = make_axes(fig, 1, 2)
     for name, values in found.pulse.items():
-        left.plot(found.times, values, color=_color(name), ls=_dash(name), lw=1.5, label=_LABEL[name])
-    title(left, f"To a pulse of current (held at {found.holding:.0f} pA)")
+        left.plot(found.times, values, color=_response_color(name), ls=_response_dash(name), lw=1.5, label=_LABEL[name])
+    set_title(left, f"To a pulse of current (held at {found.holding:.0f} pA)")
     left.set_ylabel("response (mV per pC)")
     held = float(evidence.fit.neuron.refractory_ms)
-    _after_spike(right, found.times, found.spike, held)
+    _draw_after_spike(right, found.times, found.spike, held)
     for ax, curves in ((left, found.pulse), (right, found.spike)):
         ax.axhline(0, color=GRID, lw=0.8, zorder=0)
-        ax.set_xlim(0, _end(found.times, curves, held))
+        ax.set_xlim(0, _find_settling_time(found.times, curves, held))
     left.set_xlabel("time after the pulse (ms)")
     right.set_xlabel("time after the spike (ms)")
-    legend(left, loc="best")
+    add_legend(left, loc="best")
     return fig
 
 
 _LABEL = {"margin": "distance to threshold", "membrane": "membrane"}
 
 
-def _color(name: str) -> str:
+def _response_color(name: str) -> str:
     return INK if name == "membrane" else MODEL
 
 
-def _dash(name: str) -> str:
+def _response_dash(name: str) -> str:
     return "--" if name == "membrane" else "-"
 
 
-def _after_spike(ax: Axes, times: np.ndarray, spike: dict[str, np.ndarray], held: float) -> None:
+def _draw_after_spike(
+    ax: Axes, times: Float64[Array, " time"], spike: dict[str, Float64[Array, " time"]], held: float
+) -> None:
     free = times > held
     ax.plot(times[free], spike["margin"][free], color=MODEL, lw=1.5, label="distance to threshold")
     if held:
@@ -64,13 +78,15 @@ def _after_spike(ax: Axes, times: np.ndarray, spike: dict[str, np.ndarray], held
     if "membrane" in spike:
         ax.plot(times, spike["membrane"], color=INK, ls="--", lw=1.5, label="membrane")
         ax.plot(times, spike["membrane"] - spike["margin"], color=CONSENSUS, ls=":", lw=1.8, label="threshold")
-    title(ax, "After one spike")
+    set_title(ax, "After one spike")
     ax.set_ylabel("change (mV)")
-    legend(ax, loc="best")
+    add_legend(ax, loc="best")
 
 
-def _end(times: np.ndarray, curves: dict[str, np.ndarray], held: float) -> float:
-    """Where all curves have come within 2 % of where they end."""
+def _find_settling_time(
+    times: Float64[Array, " time"], curves: dict[str, Float64[Array, " time"]], held: float
+) -> float:
+    """Find the time, ms, after which all curves stay within 2 % of their final values."""
     last = max(float(times[20]), 2 * held)
     free = times > held
     for y in (c[free] for c in curves.values()):
@@ -79,15 +95,15 @@ def _end(times: np.ndarray, curves: dict[str, np.ndarray], held: float) -> float
     return min(last * 1.05, float(times[-1]))
 
 
-def f_i(ax: Axes, evidence: Evidence) -> None:
-    """Rate against constant current: the fitted neuron, and the cell where it was given steps."""
-    mean, sd = _current(evidence)
+def draw_f_i_curve(ax: Axes, evidence: Evidence) -> None:
+    """Draw rate against constant current, of the fitted neuron and, where steps were recorded, of the cell."""
+    mean, sd = _training_current_statistics(evidence)
     both = [evidence.test] if evidence.train is None else [evidence.train, evidence.test]
-    cell = recorded_steps(both)
+    cell = measure_step_rates(both)
     low, high = mean - 2 * max(sd, 5.0), mean + 4 * max(sd, 5.0)
     if cell.current.size:
         low, high = float(cell.current.min()), float(cell.current.max())
-    model = step_rates(evidence.fit, low, high)
+    model = compute_step_rates(evidence.fit, low, high)
     ax.axvspan(mean - 2 * sd, mean + 2 * sd, color=MUTED, alpha=0.12, lw=0, label="fitted on (mean ± 2 sd)")
     ax.plot(model.current, model.rate_hz, color=READOUT[evidence.single], lw=1.5, marker="o", ms=2.5, label="model")
     if cell.current.size:
@@ -101,5 +117,5 @@ def f_i(ax: Axes, evidence: Evidence) -> None:
                 color=MUTED, fontsize=8.5)  # fmt: skip
         if not np.any(cell.rate_hz):
             ax.set_ylim(0, 1)
-    title(ax, "f–I curve")
-    legend(ax, loc="upper left")
+    set_title(ax, "f–I curve")
+    add_legend(ax, loc="upper left")

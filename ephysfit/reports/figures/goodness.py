@@ -1,4 +1,4 @@
-"""How the fit went: time rescaling, loss by step, and where the parameters ended between their bounds."""
+"""Draw the goodness of fit: time rescaling, loss by step, and the parameters between their bounds."""
 
 from __future__ import annotations
 
@@ -9,23 +9,34 @@ import numpy as np
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.uncertainty.criteria import LIKELIHOODS
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.figures.style import GRID, INK, MISSED, MODEL, MUTED, axes, figure, finite, legend, title
-from ephysfit.reports.rescaling import rescaled
-from ephysfit.reports.tables import parameter_lines, unit_text
+from ephysfit.reports.figures.style import (
+    GRID,
+    INK,
+    MISSED,
+    MODEL,
+    MUTED,
+    add_legend,
+    make_axes,
+    make_figure,
+    select_finite,
+    set_title,
+)
+from ephysfit.reports.rescaling import rescale_time
+from ephysfit.reports.tables import format_unit, make_parameter_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def time_rescaling(ax: Axes, evidence: Evidence) -> bool:
-    """Quantiles of the integrated hazard between recorded spikes against the uniform ones; whether there are any."""
+def draw_time_rescaling(ax: Axes, evidence: Evidence) -> bool:
+    """Draw quantiles of the hazard integrated between spikes against uniform ones; return whether there are any."""
     sets = [("test", evidence.test, MODEL, "-")]
     if evidence.train is not None:
         sets.append(("training", evidence.train, MUTED, "--"))
     drawn = False
     for name, recording, color, dash in sets:
-        found = rescaled(evidence.fit, recording)
+        found = rescale_time(evidence.fit, recording)
         if found is None:
             continue
         n = len(found.quantiles)
@@ -38,28 +49,28 @@ def time_rescaling(ax: Axes, evidence: Evidence) -> bool:
         drawn = True
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="uniform quantile", ylabel="integrated hazard, quantile")
-    title(ax, "Time rescaling")
-    legend(ax, loc="best", fontsize=7.5)
+    set_title(ax, "Time rescaling")
+    add_legend(ax, loc="best", fontsize=7.5)
     return drawn
 
 
-def loss(ax: Axes, fit: Fit) -> bool:
-    """Loss by step of every stage that kept a curve; whether there is any."""
-    begin, seen, stages = 0, [], []
+def draw_loss(ax: Axes, fit: Fit) -> bool:
+    """Draw the loss by step of every stage that has a curve; return whether there is any."""
+    begin, drawn, stages = 0, [], []
     for estimate in fit.history:
         curves = [c for r in estimate.reports.values() for c in getattr(r, "curves", ())]
-        if not curves or curves in seen:
+        if not curves or curves in drawn:
             continue
-        seen.append(curves)
+        drawn.append(curves)
         stages.append(estimate.stage)
         for k, curve in enumerate(curves):
             y = np.asarray(curve, dtype=float)
-            label = _part(estimate.stage, k, len(curves))
+            label = _label_part(estimate.stage, k, len(curves))
             ax.plot(
                 begin + np.arange(len(y)), y, marker="o", ms=2.5, lw=1.3, color=(MODEL, INK, MUTED)[k % 3], label=label
             )
             begin += max(len(y) - 1, 0)
-    values = finite(v for c in seen for part in c for v in part)
+    values = select_finite(v for c in drawn for part in c for v in part)
     if values.size:
         low, high = values.min(), np.percentile(values, 75)
         if values.max() > high + 3 * (high - low) > low:
@@ -67,23 +78,23 @@ def loss(ax: Axes, fit: Fit) -> bool:
     ax.set_xlabel("step")
     what = "loss with voltage" if fit.voltage else "loss"
     ax.set_ylabel(f"{what} (nats per spike)" if set(stages) <= set(LIKELIHOODS) else "loss")
-    title(ax, "Fit history")
-    legend(ax, loc="best")
-    return bool(seen)
+    set_title(ax, "Fit history")
+    add_legend(ax, loc="best")
+    return bool(drawn)
 
 
-def _part(stage: str, k: int, n: int) -> str:
-    """The label of part k of n of a stage: the first tells of all where there are many."""
+def _label_part(stage: str, k: int, n: int) -> str:
+    """Return the label of part k of n of a stage; where there are many parts, only the first is labelled."""
     if n == 1:
         return stage
     return f"{stage}, part {k + 1}" if n <= 3 else f"{stage}, {n} parts" if k == 0 else "_"
 
 
-def fitting(evidence: Evidence) -> Figure | None:
-    """Time rescaling beside the fit history; None where the fit has neither."""
-    fig = figure(9.6, 3.4)
-    left, right = axes(fig, 1, 2)
-    shown = time_rescaling(left, evidence), loss(right, evidence.fit)
+def draw_goodness(evidence: Evidence) -> Figure | None:
+    """Draw time rescaling beside the fit history; None where the fit has neither."""
+    fig = make_figure(9.6, 3.4)
+    left, right = make_axes(fig, 1, 2)
+    shown = draw_time_rescaling(left, evidence), draw_loss(right, evidence.fit)
     for ax, has in zip((left, right), shown, strict=True):
         if not has:
             fig.delaxes(ax)
@@ -92,17 +103,17 @@ def fitting(evidence: Evidence) -> Figure | None:
     return fig if any(shown) else None
 
 
-def bounds(fit: Fit) -> Figure:
-    """Every fitted parameter between its bounds, on the axis of the fit; those on a bound marked."""
-    lines = [line for line in parameter_lines(fit) if line.kind == "fitted"]
-    fig = figure(6.4, 0.6 + 0.24 * max(len(lines), 1))
-    ax = axes(fig)
+def draw_bounds(fit: Fit) -> Figure:
+    """Draw every fitted parameter between its bounds, on the axis of the fit; those on a bound are marked."""
+    lines = [line for line in make_parameter_lines(fit) if line.kind == "fitted"]
+    fig = make_figure(6.4, 0.6 + 0.24 * max(len(lines), 1))
+    ax = make_axes(fig)
     for row, line in enumerate(lines):
         ax.plot([0, 1], [row, row], color=GRID, lw=3, solid_capstyle="round", zorder=1)
         for v in line.values:
             ax.plot(v.place, row, "o", ms=5, color=MISSED if v.at_bound else MODEL, zorder=2)
         ax.text(-0.02, row, f"{line.low:g}", ha="right", va="center", fontsize=7, color=MUTED)
-        ax.text(1.02, row, f"{line.high:g} {unit_text(line.unit)}", ha="left", va="center", fontsize=7, color=MUTED)
+        ax.text(1.02, row, f"{line.high:g} {format_unit(line.unit)}", ha="left", va="center", fontsize=7, color=MUTED)
     ax.set_yticks(range(len(lines)), [f"{line.name}          " for line in lines])
     ax.set(xlim=(-0.12, 1.2), ylim=(len(lines) - 0.4, -0.6), xticks=[])
     ax.tick_params(axis="y", length=0, labelcolor=INK)

@@ -1,4 +1,4 @@
-"""Where the model is wrong: the current about spikes it misses and invents, and its rate at each level of current."""
+"""Draw the current around missed and invented spikes, and the rates at levels of the current."""
 
 from __future__ import annotations
 
@@ -7,8 +7,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ephysfit.reports.evidence import READOUTS, Evidence
-from ephysfit.reports.figures.style import EXTRA, GRID, INK, MISSED, MODEL, READOUT, axes, figure, legend, title
-from ephysfit.reports.missed_spikes import Calibration, Triggered, calibration, triggered
+from ephysfit.reports.figures.style import (
+    EXTRA,
+    GRID,
+    INK,
+    MISSED,
+    MODEL,
+    READOUT,
+    add_legend,
+    make_axes,
+    make_figure,
+    set_title,
+)
+from ephysfit.reports.missed_spikes import (
+    RateCalibration,
+    SpikeTriggeredCurrent,
+    compute_rate_calibration,
+    compute_spike_triggered_currents,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,36 +33,36 @@ if TYPE_CHECKING:
 _COLOR = {"predicted": MODEL, "missed": MISSED, "invented": EXTRA}
 
 
-def misses(evidence: Evidence) -> Figure | None:
-    """Current about predicted, missed and invented spikes beside recorded and predicted rates; None without either."""
-    about, rates = triggered(evidence), calibration(evidence)
+def draw_misses(evidence: Evidence) -> Figure | None:
+    """Draw the current around spikes beside recorded and predicted rates; None without either."""
+    about, rates = compute_spike_triggered_currents(evidence), compute_rate_calibration(evidence)
     if not about and rates is None:
         return None
-    fig = figure(9.6 if about and rates is not None else 5.0, 3.2)
-    left, right = axes(fig, 1, 2)
+    fig = make_figure(9.6 if about and rates is not None else 5.0, 3.2)
+    left, right = make_axes(fig, 1, 2)
     if about:
-        _about(left, about)
+        _draw_triggered_currents(left, about)
     else:
         fig.delaxes(left)
     if rates is not None:
-        _rates(right, rates, evidence)
+        _draw_rate_calibration(right, rates, evidence)
     else:
         fig.delaxes(right)
     return fig
 
 
-def _about(ax: Axes, found: list[Triggered]) -> None:
+def _draw_triggered_currents(ax: Axes, found: list[SpikeTriggeredCurrent]) -> None:
     for t in found:
         color = _COLOR[t.kind]
         ax.fill_between(t.times, t.mean - 2 * t.error, t.mean + 2 * t.error, color=color, alpha=0.18, lw=0)
         ax.plot(t.times, t.mean, color=color, lw=1.5, label=f"{t.kind} ({t.count})")
     ax.axvline(0, color=GRID, lw=0.8, zorder=0)
     ax.set(xlabel="time from the spike (ms)", ylabel="mean current (pA)", xlim=(found[0].times[0], found[0].times[-1]))
-    title(ax, "Current about a spike")
-    legend(ax, loc="upper left")
+    set_title(ax, "Current about a spike")
+    add_legend(ax, loc="upper left")
 
 
-def _rates(ax: Axes, found: Calibration, evidence: Evidence) -> None:
+def _draw_rate_calibration(ax: Axes, found: RateCalibration, evidence: Evidence) -> None:
     error = np.nan_to_num(found.error)
     ax.errorbar(found.current, found.recorded, 2 * error, color=INK, marker="o", ms=3.5, lw=1.3, elinewidth=1.0,
                 label="recorded, ± 2 se")  # fmt: skip
@@ -54,5 +70,5 @@ def _rates(ax: Axes, found: Calibration, evidence: Evidence) -> None:
             label=f"model, {READOUTS[evidence.many]}")  # fmt: skip
     ax.set(xlabel="current of the last 10 ms (pA)", ylabel="rate (Hz)")
     ax.set_ylim(bottom=0)
-    title(ax, "Rate at each level of current")
-    legend(ax, loc="upper left")
+    set_title(ax, "Rate at each level of current")
+    add_legend(ax, loc="upper left")

@@ -1,15 +1,15 @@
-"""The prediction: stimulus, recorded repeats against model runs with missed and extra spikes marked, membrane."""
+"""Draw the prediction: stimulus, recorded repeats and model runs with missed and extra spikes marked, membrane."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ephysfit.arrays import Trace
-from ephysfit.reports.agreement import agreement
+from ephysfit.reports.agreement import match_train
 from ephysfit.reports.evidence import READOUTS, Evidence
-from ephysfit.reports.figures.rates import psth
+from ephysfit.reports.figures.rates import draw_psth
 from ephysfit.reports.figures.style import (
     CURRENT,
     EXTRA,
@@ -18,59 +18,71 @@ from ephysfit.reports.figures.style import (
     MODEL,
     MUTED,
     READOUT,
-    axes,
-    curve,
-    figure,
-    legend_above,
-    seconds,
-    ticks,
-    title,
+    add_legend_above,
+    draw_curve,
+    draw_ticks,
+    label_seconds,
+    make_axes,
+    make_figure,
+    set_title,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: noisy runs drawn under the repeats
+#: most noisy runs in a raster
 DRAWN = 10
-#: stimuli in the figure of all stimuli
+#: most stimuli in the figure of all stimuli
 MOST = 12
 
 
-def stimulus(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
-    """The injected current of the shown stimulus, pA."""
+def draw_stimulus(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
+    """Draw the injected current of the shown stimulus, pA, from `start` to `stop` (ms)."""
     s = evidence.stimulus
     first, last = int(start / s.dt), int(stop / s.dt)
     times = np.arange(len(s.current)) * s.dt
-    curve(ax, times[first:last], s.current[first:last], CURRENT, lw=0.8)
+    draw_curve(ax, times[first:last], s.current[first:last], CURRENT, lw=0.8)
     ax.set_ylabel("current (pA)")
 
 
-def raster(
+def draw_raster(
     ax: Axes, evidence: Evidence, start: float, stop: float, *, which: int | None = None, short: bool = False
 ) -> None:
-    """Recorded repeats above, model runs below, ms.
+    """Draw recorded repeats above and model runs below.
 
+    Parameters
+    ----------
+    ax : Axes
+    evidence : Evidence
+    start, stop : float, ms
+    which : int, optional
+        Index of the stimulus; the shown stimulus unless given.
+    short : bool
+        Whether to draw few noisy runs.
+
+    Notes
+    -----
     A recorded spike that the single train misses is marked in the colour of `MISSED`; a spike of the single train
     that no repeat has, in that of `EXTRA`.
     """
     k = evidence.shown if which is None else which
     repeats = evidence.stimuli[k].spike_times
     train = evidence.readouts[evidence.single].spike_times[k][0]
-    hits, row = agreement(repeats, train), 0.0
+    hits, row = match_train(repeats, train), 0.0
     labels: list[tuple[float, str]] = [((len(repeats) - 1) / 2, "recorded")]
     for spikes, found in zip(repeats, hits.predicted, strict=True):
-        _inside(ax, spikes[found], row, INK, start, stop)
-        _inside(ax, spikes[~found], row, MISSED, start, stop, width=1.6)
+        _draw_ticks_within(ax, spikes[found], row, INK, start, stop)
+        _draw_ticks_within(ax, spikes[~found], row, MISSED, start, stop, width=1.6)
         row += 1
     for name, done in evidence.readouts.items():
         drawn = done.spike_times[k][: 3 if short else DRAWN]
         row += 0.6
         labels.append((row + (len(drawn) - 1) / 2, READOUTS[name]))
         for spikes in drawn:
-            _inside(ax, spikes, row, READOUT[name], start, stop, width=1.4 if len(drawn) == 1 else 0.9)
+            _draw_ticks_within(ax, spikes, row, READOUT[name], start, stop, width=1.4 if len(drawn) == 1 else 0.9)
             if name == evidence.single:
-                _inside(ax, spikes[~hits.shared], row, EXTRA, start, stop, width=1.8)
+                _draw_ticks_within(ax, spikes[~hits.shared], row, EXTRA, start, stop, width=1.8)
             row += 1
     ax.set_yticks([y for y, _ in labels], [text for _, text in labels])
     ax.tick_params(axis="y", length=0, labelcolor=INK)
@@ -79,101 +91,101 @@ def raster(
     ax.set_xlim(start, stop)
 
 
-def _inside(ax: Axes, train: Trace, row: float, color: str, start: float, stop: float, width: float = 1.1) -> None:
-    ticks(ax, train[(train >= start) & (train < stop)], row, color, width=width)
+def _draw_ticks_within(
+    ax: Axes, train: Trace, row: float, color: str, start: float, stop: float, width: float = 1.1
+) -> None:
+    draw_ticks(ax, train[(train >= start) & (train < stop)], row, color, width=width)
 
 
-def marks(ax: Axes) -> None:
-    """What the colours of a raster mean, above it."""
+def draw_raster_legend(ax: Axes) -> None:
+    """Draw the legend of the colours of a raster above it."""
     for color, text in (
         (INK, "recorded and predicted"),
         (MISSED, "recorded, missed"),
         (EXTRA, "predicted, not recorded"),
     ):
         ax.plot([], [], color=color, lw=2, label=text)
-    legend_above(ax)
+    add_legend_above(ax)
 
 
-def membrane(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
-    """Recorded membrane voltage (first repeat) and that of the model with its threshold, mV; without a state V the
-    model's distance to threshold."""
+def draw_membrane(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
+    """Draw the recorded voltage (first repeat) and the model's voltage and threshold, mV.
+
+    For a model without membrane potential, its distance to threshold is drawn.
+    """
     sweep, v, u = evidence.stimulus.sweeps[0], evidence.membrane(), evidence.trace("margin")
     dt = evidence.readouts[evidence.single].dt
     if sweep.voltage is not None and v is not None:
-        _trace(ax, sweep.voltage, sweep.dt, start, stop, INK, lw=0.7, label="recorded, repeat 1")
+        _draw_trace(ax, sweep.voltage, sweep.dt, start, stop, INK, lw=0.7, label="recorded, repeat 1")
     if v is not None and u is not None:
-        _trace(ax, v, dt, start, stop, MODEL, label=f"{evidence.fit.model}, {READOUTS[evidence.single]}")
-        _trace(ax, evidence.threshold(), dt, start, stop, MODEL, lw=0.8, ls=":", label="its threshold")
+        _draw_trace(ax, v, dt, start, stop, MODEL, label=f"{evidence.fit.model}, {READOUTS[evidence.single]}")
+        _draw_trace(ax, evidence.threshold(), dt, start, stop, MODEL, lw=0.8, ls=":", label="its threshold")
         ax.set_ylabel("membrane (mV)")
     elif u is not None:
         times, u = evidence.distance()
         inside = (times >= start) & (times < stop)
         label = f"{evidence.fit.model}, {READOUTS[evidence.single]}"
-        curve(ax, times[inside], u[inside], MODEL, label=label)
+        draw_curve(ax, times[inside], u[inside], MODEL, label=label)
         ax.axhline(0.0, color=MUTED, lw=0.8, ls=":")
         low = np.percentile(u, 2)
         ax.set_ylim(low - 0.1 * (u.max() - low), u.max() + 0.1 * (u.max() - low) + 1e-6)
         ax.set_ylabel("to threshold (mV)")
-    legend_above(ax)
+    add_legend_above(ax)
 
 
-def voltage(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
-    """The recorded membrane voltage of the first repeat, mV."""
+def draw_recorded_voltage(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
+    """Draw the recorded membrane voltage of the first repeat, mV."""
     sweep = evidence.stimulus.sweeps[0]
     if sweep.voltage is not None:
-        _trace(ax, sweep.voltage, sweep.dt, start, stop, INK, lw=0.7, label="recorded, repeat 1")
+        _draw_trace(ax, sweep.voltage, sweep.dt, start, stop, INK, lw=0.7, label="recorded, repeat 1")
     ax.set_ylabel("recorded (mV)")
 
 
-def _trace(ax: Axes, values: Trace, dt: float, start: float, stop: float, color: str, **options) -> None:  # type: ignore[no-untyped-def]
+def _draw_trace(ax: Axes, values: Trace, dt: float, start: float, stop: float, color: str, **options: Any) -> None:
     first, last = int(start / dt), int(stop / dt)
     times = (np.arange(len(values)) * dt)[first:last]
-    curve(ax, times, values[first:last], color, **options)
+    draw_curve(ax, times, values[first:last], color, **options)
 
 
-def _round(value: float) -> int:
-    return round(float(value))
-
-
-def overview(evidence: Evidence, stretch: tuple[float, float] | None = None) -> Figure:
-    """Stimulus, raster, membrane and rate of a stretch (ms; a typical one unless given): the picture of a fit."""
+def draw_overview(evidence: Evidence, stretch: tuple[float, float] | None = None) -> Figure:
+    """Draw stimulus, raster, membrane and rate of a stretch (ms; a typical one unless given)."""
     start, stop = stretch or evidence.stretch
     recorded = evidence.stimulus.sweeps[0].voltage is not None
     own = recorded and evidence.membrane() is None
-    draw = [stimulus, raster, *([voltage] if own else []), membrane, psth]
+    draw = [draw_stimulus, draw_raster, *([draw_recorded_voltage] if own else []), draw_membrane, draw_psth]
     heights = [0.8, 2.6, *([1.1] if own else []), 1.2, 1.1]
-    fig = figure(9.6, 1.15 * sum(heights))
-    for ax, panel in zip(axes(fig, len(draw), 1, sharex=True, height_ratios=heights), draw, strict=True):
+    fig = make_figure(9.6, 1.15 * sum(heights))
+    for ax, panel in zip(make_axes(fig, len(draw), 1, sharex=True, height_ratios=heights), draw, strict=True):
         panel(ax, evidence, start, stop)
         ax.label_outer()
-        if panel is raster:
-            marks(ax)
-    seconds(ax, start, stop)
+        if panel is draw_raster:
+            draw_raster_legend(ax)
+    label_seconds(ax, start, stop)
     fig.align_ylabels()
     return fig
 
 
-def all_stimuli(evidence: Evidence) -> Figure | None:
-    """A raster of every test stimulus (the first twelve); None where there is only one."""
+def draw_all_stimuli(evidence: Evidence) -> Figure | None:
+    """Draw a raster of every test stimulus (the first twelve); None where there is only one."""
     n = min(len(evidence.stimuli), MOST)
     if n < 2:
         return None
     cols = 2 if n < 7 else 3
     rows = -(-n // cols)
-    fig = figure(9.6, 0.4 + 1.5 * rows)
-    grid = np.ravel(axes(fig, rows, cols, squeeze=False))
+    fig = make_figure(9.6, 0.4 + 1.5 * rows)
+    grid = np.ravel(make_axes(fig, rows, cols, squeeze=False))
     for k, ax in enumerate(grid):
         if k >= n:
             ax.set_visible(False)
             continue
         s = evidence.stimuli[k]
-        raster(ax, evidence, 0.0, s.duration, which=k, short=True)
-        seconds(ax, 0.0, s.duration)
+        draw_raster(ax, evidence, 0.0, s.duration, which=k, short=True)
+        label_seconds(ax, 0.0, s.duration)
         if k + cols < n:
             ax.set_xlabel("")
-        title(
+        set_title(
             ax,
-            f"{k + 1}: {s.name or 'stimulus'} ({_round(s.current.min())} to {_round(s.current.max())} pA)".replace(
+            f"{k + 1}: {s.name or 'stimulus'} ({s.current.min():.0f} to {s.current.max():.0f} pA)".replace(
                 " (-", " (−"
             ),
         )

@@ -1,4 +1,4 @@
-"""Rates, intervals and precision: what the spikes of cell and model are like."""
+"""Draw rates, interspike intervals and spike-time precision of cell and model."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from ephysfit.arrays import Trace, Trains
+from ephysfit.arrays import Trace, Train, Trains
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.metrics.reliability import reliability
 from ephysfit.metrics.trains import cut
 from ephysfit.metrics.variance import mean_rate, smoothed
 from ephysfit.reports.evidence import READOUTS, Evidence
-from ephysfit.reports.figures.style import INK, MUTED, READOUT, curve, legend, legend_above, title
+from ephysfit.reports.figures.style import INK, MUTED, READOUT, add_legend, add_legend_above, draw_curve, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: width of the smoothing of rates, ms
 SIGMA = 10.0
-#: windows at which precision is shown, ms
+#: coincidence windows of the precision curve, ms
 WINDOWS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
-#: windows that cover more than this part of the time (at high rates) say little, and Γ diverges
+#: largest fraction of time that windows may cover: beyond it (at high rates) Γ diverges
 COVERED = 0.6
-#: noisy runs that enter the curve of precision
+#: most noisy runs of the precision curve
 RUNS = 60
 
 
-def psth(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
-    """Smoothed rate of the recorded repeats (mean, and the standard error of the mean as a band) and of the model."""
+def draw_psth(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
+    """Draw the smoothed rate of the recorded repeats (mean ± standard error) and of the model."""
     first, last = max(start - 5 * SIGMA, 0.0), min(stop + 5 * SIGMA, evidence.stimulus.duration)
     rows = smoothed(cut(list(evidence.repeats), first, last), last - first, SIGMA)
     own = mean_rate(cut(list(evidence.runs(evidence.many)), first, last), last - first, SIGMA)
@@ -38,49 +38,51 @@ def psth(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
     if len(rows) > 1:
         error = rows.std(0, ddof=1) / len(rows) ** 0.5
         ax.fill_between(times, mean - error, mean + error, color=INK, alpha=0.2, lw=0)
-    curve(ax, times, mean, INK, label="recorded, mean ± se" if len(rows) > 1 else "recorded")
+    draw_curve(ax, times, mean, INK, label="recorded, mean ± se" if len(rows) > 1 else "recorded")
     color = READOUT[evidence.single]
-    curve(ax, times, own, color, label=f"model, {READOUTS[evidence.many]}", lw=1.2)
+    draw_curve(ax, times, own, color, label=f"model, {READOUTS[evidence.many]}", lw=1.2)
     ax.set_ylabel("rate (Hz)")
     ax.set_ylim(bottom=0)
     ax.set_xlim(start, stop)
-    legend_above(ax)
+    add_legend_above(ax)
 
 
-def _scored(evidence: Evidence, trains: Trains) -> list[Trace]:
+def _cut_to_scored(evidence: Evidence, trains: Trains) -> list[Train]:
     return cut(list(trains), *evidence.scored)
 
 
-def precision(ax: Axes, evidence: Evidence) -> None:
-    """Coincidence factor against the window: the cell with itself, and each readout with the cell."""
+def draw_precision(ax: Axes, evidence: Evidence) -> None:
+    """Draw the coincidence factor against the window: of the cell with itself, and of each readout with the cell."""
     start, stop = evidence.scored
-    data = _scored(evidence, evidence.repeats)
-    most = max(t.size for name in evidence.readouts for t in [*data, *_scored(evidence, evidence.runs(name)[:RUNS])])
+    data = _cut_to_scored(evidence, evidence.repeats)
+    most = max(
+        t.size for name in evidence.readouts for t in [*data, *_cut_to_scored(evidence, evidence.runs(name)[:RUNS])]
+    )
     windows = [w for w in WINDOWS if 2 * w * most < COVERED * (stop - start)] or [WINDOWS[0]]
     if len(data) > 1:
         own = [reliability(data, stop - start, window=w) for w in windows]
         ax.plot(windows, own, color=INK, marker="o", ms=3, lw=1.4, label="cell with itself (R)")
     for name in evidence.readouts:
-        runs = _scored(evidence, evidence.runs(name)[:RUNS])
+        runs = _cut_to_scored(evidence, evidence.runs(name)[:RUNS])
         values = [gamma(data, runs, stop - start, window=w) for w in windows]
         ax.plot(windows, values, color=READOUT[name], marker="o", ms=3, lw=1.4, label=READOUTS[name])
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]), top=1.02)
     ax.set_xlim(left=0)
     ax.set_xlabel("coincidence window ± (ms)")
     ax.set_ylabel("coincidence factor Γ")
-    title(ax, "Precision and reliability")
-    legend(ax, loc="best")
+    set_title(ax, "Precision and reliability")
+    add_legend(ax, loc="best")
 
 
-def intervals(ax: Axes, evidence: Evidence) -> None:
-    """Distribution of interspike intervals, all repeats and all runs of all test stimuli pooled."""
-    data = _gaps([t for s in evidence.stimuli for t in s.spike_times])
-    model = _gaps([t for runs in evidence.readouts[evidence.many].spike_times for t in runs])
-    title(ax, "Interspike intervals")
+def draw_intervals(ax: Axes, evidence: Evidence) -> None:
+    """Draw the distribution of interspike intervals, pooled over all repeats, runs and test stimuli."""
+    data = _compute_intervals([t for s in evidence.stimuli for t in s.spike_times])
+    model = _compute_intervals([t for runs in evidence.readouts[evidence.many].spike_times for t in runs])
+    set_title(ax, "Interspike intervals")
     ax.set_xlabel("interval (ms)")
     both = np.concatenate([data, model])
     if not both.size:
-        return _empty(ax, "no two spikes in one train")
+        return _draw_empty(ax, "no two spikes in one train")
     edges = np.geomspace(max(both.min(), 0.5) * 0.9, both.max() * 1.1, 40).tolist()
     if data.size:
         ax.hist(data, edges, weights=np.full(data.size, 1 / data.size), color=INK, alpha=0.25, label="recorded")
@@ -88,21 +90,21 @@ def intervals(ax: Axes, evidence: Evidence) -> None:
         share = np.histogram(model, edges)[0] / model.size
         ax.stairs(share, edges, color=READOUT[evidence.single], lw=1.4, label=f"model, {READOUTS[evidence.many]}")
     ax.set_xscale("log")
-    _plain_decades(ax)
+    _label_decades(ax)
     ax.set_ylabel("share")
-    legend(ax, loc="best")
+    add_legend(ax, loc="best")
 
 
-def _gaps(trains: Trains) -> Trace:
+def _compute_intervals(trains: Trains) -> Trace:
     return np.concatenate([np.empty(0), *(np.diff(t) for t in trains)])
 
 
-def _plain_decades(ax: Axes) -> None:
+def _label_decades(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _empty(ax: Axes, why: str) -> None:
+def _draw_empty(ax: Axes, why: str) -> None:
     ax.text(0.5, 0.5, why, ha="center", va="center", transform=ax.transAxes, color=MUTED, fontsize=9)
     ax.set_xticks([])
     ax.set_yticks([])

@@ -1,4 +1,4 @@
-"""A recording as it was loaded: each sweep with its current, voltage, detected spikes, their shapes, what is masked."""
+"""Draw a recording as loaded: each sweep with current, voltage, spikes, spike shapes and masked stretches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from matplotlib.backends.backend_pdf import PdfPages
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import RecordingError
 from ephysfit.files import replacing
-from ephysfit.reports.figures.style import CURRENT, GRID, INK, MISSED, MODEL, MUTED, curve, dress, figure, seconds
+from ephysfit.reports.figures.style import (
+    CURRENT,
+    GRID,
+    INK,
+    MISSED,
+    MODEL,
+    MUTED,
+    draw_curve,
+    label_seconds,
+    make_figure,
+    style_axes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,27 +35,30 @@ BEFORE, AFTER, DRAWN = 2.0, 5.0, 150
 SIDES = {"train": "trains", "test": "tests", "both": "its end tests"}
 
 
-def pages(recording: Recording, per_page: int = PER_PAGE) -> list[Figure]:
-    """Figures of all sweeps, `per_page` on each.
+def draw_pages(recording: Recording, per_page: int = PER_PAGE) -> list[Figure]:
+    """Draw all sweeps, `per_page` on each figure.
 
     Parameters
     ----------
-    recording
-        As loaded, with its spikes.
-    per_page
+    recording : Recording
+    per_page : int
         Sweeps on one figure.
+
+    Returns
+    -------
+    list of Figure
     """
-    sides = _sides(recording)
+    sides = _find_sides(recording)
     sweeps = recording.sweeps
     groups = [sweeps[k : k + per_page] for k in range(0, len(sweeps), per_page)]
-    return [_page(recording, group, sides, k, len(groups)) for k, group in enumerate(groups)]
+    return [_draw_page(recording, group, sides, k, len(groups)) for k, group in enumerate(groups)]
 
 
-def save(figures: list[Figure], path: Path) -> list[Path]:
-    """Write figures: one PDF of several pages, or numbered pictures."""
+def save_pages(figures: list[Figure], path: Path) -> list[Path]:
+    """Write figures to one PDF of several pages, or to numbered image files; the files."""
     path = Path(path)
     if path.suffix.lower() == ".pdf":
-        return [_pdf(figures, path)]
+        return [_save_pdf(figures, path)]
     several = len(figures) > 1
     names = [path.with_stem(f"{path.stem}_{k + 1:02d}") if several else path for k in range(len(figures))]
     for fig, name in zip(figures, names, strict=True):
@@ -53,14 +67,14 @@ def save(figures: list[Figure], path: Path) -> list[Path]:
     return names
 
 
-def _pdf(figures: list[Figure], path: Path) -> Path:
+def _save_pdf(figures: list[Figure], path: Path) -> Path:
     with replacing(path) as beside, PdfPages(beside) as book:
         for fig in figures:
             book.savefig(fig)
     return path
 
 
-def _sides(recording: Recording) -> dict[str, str]:
+def _find_sides(recording: Recording) -> dict[str, str]:
     try:
         parts = dict(zip(("train", "test"), recording.split(), strict=True))
     except RecordingError:
@@ -70,31 +84,31 @@ def _sides(recording: Recording) -> dict[str, str]:
     return {n: SIDES["both"] if n in both else SIDES[side] for side, listed in names.items() for n in listed}
 
 
-def _page(recording: Recording, sweeps: tuple[Sweep, ...], sides: dict[str, str], page: int, of: int) -> Figure:
-    fig = figure(11.0, 1.0 + 1.75 * len(sweeps))
+def _draw_page(recording: Recording, sweeps: tuple[Sweep, ...], sides: dict[str, str], page: int, of: int) -> Figure:
+    fig = make_figure(11.0, 1.0 + 1.75 * len(sweeps))
     grid = fig.add_gridspec(2 * len(sweeps), 2, width_ratios=(5, 1), height_ratios=[3, 1] * len(sweeps))
     for k, sweep in enumerate(sweeps):
-        voltage = dress(fig.add_subplot(grid[2 * k, 0]))
-        current = dress(fig.add_subplot(grid[2 * k + 1, 0], sharex=voltage))
-        shapes = dress(fig.add_subplot(grid[2 * k : 2 * k + 2, 1]))
-        trace(voltage, sweep)
-        drive(current, sweep)
-        overlay(shapes, sweep)
-        _label(voltage, sweep, sides.get(sweep.name, ""))
+        voltage = style_axes(fig.add_subplot(grid[2 * k, 0]))
+        current = style_axes(fig.add_subplot(grid[2 * k + 1, 0], sharex=voltage))
+        shapes = style_axes(fig.add_subplot(grid[2 * k : 2 * k + 2, 1]))
+        draw_voltage(voltage, sweep)
+        draw_current(current, sweep)
+        draw_spike_shapes(shapes, sweep)
+        _label_sweep(voltage, sweep, sides.get(sweep.name, ""))
         if k < len(sweeps) - 1:
             current.set_xlabel("")
             shapes.set_xlabel("")
     rejected = f", {len(recording.rejected)} not used" if recording.rejected else ""
     number = f" · page {page + 1} of {of}" if of > 1 else ""
-    said = f"{len(recording)} sweeps{rejected}, {recording.n_spikes} spikes{number}"
+    summary = f"{len(recording)} sweeps{rejected}, {recording.n_spikes} spikes{number}"
     fig.suptitle(
-        f"{recording.cell} · {recording.source} · {said}",
+        f"{recording.cell} · {recording.source} · {summary}",
         x=0.01, ha="left", fontsize=10.5, color=INK,
     )  # fmt: skip
     return fig
 
 
-def _label(ax: Axes, sweep: Sweep, side: str) -> None:
+def _label_sweep(ax: Axes, sweep: Sweep, side: str) -> None:
     words = [
         sweep.name,
         sweep.stimulus if sweep.stimulus != sweep.name else "",
@@ -102,45 +116,45 @@ def _label(ax: Axes, sweep: Sweep, side: str) -> None:
         side,
     ]
     ax.set_title(" · ".join(filter(None, words)), loc="left", fontsize=8.5, color=INK, pad=3)
-    said = [*sweep.warnings, *sweep.notes]
-    if said:
-        text = "; ".join(said)
+    remarks = [*sweep.warnings, *sweep.notes]
+    if remarks:
+        text = "; ".join(remarks)
         ax.set_title(f"! {text[:90]}{'…' if len(text) > 90 else ''}", loc="right", fontsize=7.5, color=MISSED, pad=3)
 
 
-def trace(ax: Axes, sweep: Sweep) -> None:
-    """The voltage, mV, with the onset of every spike marked above it; masked stretches shaded."""
+def draw_voltage(ax: Axes, sweep: Sweep) -> None:
+    """Draw the voltage, mV, with the onset of every spike marked above it; masked stretches are shaded."""
     ticks = sweep.spike_times
     if sweep.voltage is None:
         ax.eventplot(ticks, lineoffsets=0, linelengths=0.8, colors=INK, linewidths=0.8)
         ax.set_yticks([])
         ax.set_ylim(-1, 1)
     else:
-        curve(ax, sweep.times, sweep.voltage, INK, lw=0.6)
+        draw_curve(ax, sweep.times, sweep.voltage, INK, lw=0.6)
         low, high = float(np.nanmin(sweep.voltage)), float(np.nanmax(sweep.voltage))
         top = high + 0.12 * max(high - low, 1.0)
         ax.plot(ticks, np.full(len(ticks), top), ls="", marker="|", color=MODEL, ms=5, mew=0.8)
         ax.set_ylim(low - 0.05 * max(high - low, 1.0), top + 0.1 * max(high - low, 1.0))
         ax.set_ylabel("mV")
-    for start, stop in _gaps(sweep):
+    for start, stop in _find_invalid_stretches(sweep):
         ax.axvspan(start, stop, color=GRID, lw=0, zorder=0)
     ax.tick_params(labelbottom=False)
 
 
-def drive(ax: Axes, sweep: Sweep) -> None:
-    """The injected current, pA."""
-    curve(ax, sweep.times, sweep.current, CURRENT, lw=0.7)
+def draw_current(ax: Axes, sweep: Sweep) -> None:
+    """Draw the injected current, pA."""
+    draw_curve(ax, sweep.times, sweep.current, CURRENT, lw=0.7)
     ax.set_ylabel("pA")
-    seconds(ax, 0.0, sweep.duration)
+    label_seconds(ax, 0.0, sweep.duration)
 
 
-def overlay(ax: Axes, sweep: Sweep) -> None:
-    """Spikes on top of each other, aligned at their onset: what was taken for one and where it is said to begin."""
+def draw_spike_shapes(ax: Axes, sweep: Sweep) -> None:
+    """Draw the detected spikes on top of each other, aligned at their onsets."""
     ax.set_xlabel("from onset (ms)")
     ax.set_xlim(-BEFORE, AFTER)
     if sweep.voltage is None or not len(sweep.spike_times):
-        said = "no spikes" if sweep.voltage is not None else "no voltage"
-        ax.text(0.5, 0.5, said, transform=ax.transAxes, ha="center", fontsize=8, color=MUTED)
+        reason = "no spikes" if sweep.voltage is not None else "no voltage"
+        ax.text(0.5, 0.5, reason, transform=ax.transAxes, ha="center", fontsize=8, color=MUTED)
         ax.set_yticks([])
         return
     chosen = sweep.spike_times[:: max(len(sweep.spike_times) // DRAWN, 1)]
@@ -153,8 +167,8 @@ def overlay(ax: Axes, sweep: Sweep) -> None:
     ax.axvline(0.0, color=MODEL, lw=0.8)
 
 
-def _gaps(sweep: Sweep) -> list[tuple[float, float]]:
-    """Stretches that are not valid, ms."""
+def _find_invalid_stretches(sweep: Sweep) -> list[tuple[float, float]]:
+    """Find the stretches that are not valid, (start, stop) in ms."""
     if not sweep.valid:
         return []
     edges = [0.0, *(t for interval in sweep.valid for t in interval), sweep.duration]

@@ -1,4 +1,4 @@
-"""Single figures for talks and papers: one panel each, or those of the report, saved as PNG, PDF or SVG."""
+"""Draw single figures for talks and papers, of one panel or as in the report, and save them as PNG, PDF or SVG."""
 
 from __future__ import annotations
 
@@ -13,50 +13,56 @@ from ephysfit.errors import ScoreError, near
 from ephysfit.files import replacing
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.figures import PLOTS
-from ephysfit.reports.figures.current_response import f_i
-from ephysfit.reports.figures.goodness import loss, time_rescaling
-from ephysfit.reports.figures.prediction import marks, membrane, overview, raster, stimulus
-from ephysfit.reports.figures.rates import intervals, precision, psth
-from ephysfit.reports.figures.style import axes, figure, seconds
+from ephysfit.reports.figures.current_response import draw_f_i_curve
+from ephysfit.reports.figures.goodness import draw_loss, draw_time_rescaling
+from ephysfit.reports.figures.prediction import (
+    draw_membrane,
+    draw_overview,
+    draw_raster,
+    draw_raster_legend,
+    draw_stimulus,
+)
+from ephysfit.reports.figures.rates import draw_intervals, draw_precision, draw_psth
+from ephysfit.reports.figures.style import label_seconds, make_axes, make_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: formats a figure can be saved in, by ending
+#: suffixes of the formats in which a figure can be saved
 FORMATS = (".png", ".pdf", ".svg")
-#: pixels an inch of a PNG
+#: pixels per inch of a PNG
 DPI = 200
 
 
-def _marked_raster(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
-    raster(ax, evidence, start, stop)
-    marks(ax)
+def _draw_marked_raster(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
+    draw_raster(ax, evidence, start, stop)
+    draw_raster_legend(ax)
 
 
 _IN_TIME: Mapping[str, tuple[Callable[[Axes, Evidence, float, float], None], str]] = MappingProxyType({
-    "raster": (_marked_raster, "recorded repeats above, model runs below; missed and extra spikes marked"),
-    "psth": (psth, "smoothed rate of cell and model"),
-    "membrane": (membrane, "membrane potential of cell and model with its threshold"),
-    "current": (stimulus, "the injected current"),
+    "raster": (_draw_marked_raster, "recorded repeats above, model runs below; missed and extra spikes marked"),
+    "psth": (draw_psth, "smoothed rate of cell and model"),
+    "membrane": (draw_membrane, "membrane potential of cell and model with its threshold"),
+    "current": (draw_stimulus, "the injected current"),
 })  # fmt: skip
 _PANELS: Mapping[str, tuple[Callable[[Axes, Evidence], object], str]] = MappingProxyType({
-    "precision": (precision, "coincidence factor by window, beside the cell's own"),
-    "intervals": (intervals, "distribution of interspike intervals"),
-    "f-i": (f_i, "rate against constant current"),
-    "rescaling": (time_rescaling, "time-rescaling test of the hazard"),
-    "history": (lambda ax, evidence: loss(ax, evidence.fit), "loss by step of the fit"),
+    "precision": (draw_precision, "coincidence factor by window, beside the cell's own"),
+    "intervals": (draw_intervals, "distribution of interspike intervals"),
+    "f-i": (draw_f_i_curve, "rate against constant current"),
+    "rescaling": (draw_time_rescaling, "time-rescaling test of the hazard"),
+    "history": (lambda ax, evidence: draw_loss(ax, evidence.fit), "loss by step of the fit"),
 })  # fmt: skip
 
-#: what can be drawn, by name, with a line on each
+#: name of each kind of figure → short description
 KINDS: Mapping[str, str] = MappingProxyType(
     {name: plot.title.lower() for name, plot in PLOTS.items()}
-    | {name: says for name, (_, says) in (*_IN_TIME.items(), *_PANELS.items())}
+    | {name: description for name, (_, description) in (*_IN_TIME.items(), *_PANELS.items())}
 )
 
 
-def draw(evidence: Evidence, kind: str, stretch: tuple[float, float] | None = None) -> Figure:
-    """One figure of a fit.
+def draw_figure(evidence: Evidence, kind: str, stretch: tuple[float, float] | None = None) -> Figure:
+    """Draw one figure of a fit.
 
     Parameters
     ----------
@@ -64,20 +70,24 @@ def draw(evidence: Evidence, kind: str, stretch: tuple[float, float] | None = No
     kind : str
         One of `KINDS`.
     stretch : (float, float), optional
-        ms, of figures in time; a typical stretch of 2.5 s unless given.
+        Start and stop (ms) of figures in time; a typical stretch of 2.5 s unless given.
+
+    Returns
+    -------
+    Figure
 
     Raises
     ------
     ScoreError
-        If there is no such kind, or this fit has nothing to show in it.
+        If there is no such kind, or this fit has no data for it.
     """
     made: Figure | None
     if kind == "overview":
-        made = overview(evidence, stretch)
+        made = draw_overview(evidence, stretch)
     elif kind in _IN_TIME:
-        made = _in_time(evidence, kind, stretch or evidence.stretch)
+        made = _draw_in_time(evidence, kind, stretch or evidence.stretch)
     elif kind in _PANELS:
-        made = _panel(evidence, kind)
+        made = _draw_panel(evidence, kind)
     elif kind in PLOTS:
         made = PLOTS[kind].draw(evidence)
     else:
@@ -87,20 +97,20 @@ def draw(evidence: Evidence, kind: str, stretch: tuple[float, float] | None = No
     return made
 
 
-def _in_time(evidence: Evidence, kind: str, stretch: tuple[float, float]) -> Figure:
-    fig = figure(9.6, 3.4 if kind == "raster" else 2.4)
-    ax = axes(fig)
+def _draw_in_time(evidence: Evidence, kind: str, stretch: tuple[float, float]) -> Figure:
+    fig = make_figure(9.6, 3.4 if kind == "raster" else 2.4)
+    ax = make_axes(fig)
     _IN_TIME[kind][0](ax, evidence, *stretch)
-    seconds(ax, *stretch)
+    label_seconds(ax, *stretch)
     return fig
 
 
-def _panel(evidence: Evidence, kind: str) -> Figure | None:
-    fig = figure(4.2, 3.4)
-    return None if _PANELS[kind][0](axes(fig), evidence) is False else fig
+def _draw_panel(evidence: Evidence, kind: str) -> Figure | None:
+    fig = make_figure(4.2, 3.4)
+    return None if _PANELS[kind][0](make_axes(fig), evidence) is False else fig
 
 
-def save(fig: Figure, path: str | Path) -> Path:
+def save_figure(fig: Figure, path: str | Path) -> Path:
     """Write a figure as its ending says, text as text; folders are made.
 
     Raises

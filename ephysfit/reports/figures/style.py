@@ -1,4 +1,4 @@
-"""Colours and marks that all figures share; recorded spikes are ink, model spikes are coloured."""
+"""Colours and marks of all figures; recorded spikes are dark, model spikes are coloured."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: samples of whatever float type
+#: samples of any float type
 Sampled: TypeAlias = npt.NDArray[np.floating[Any]]
 
-#: each stands for a colour of the page, which has one for light and one for dark; see `reports.svg`
+#: each stands for a CSS variable of the page, with a light and a dark value; see `reports.svg`
 INK, MUTED, GRID = "#1f2430", "#6a7180", "#d8dbe2"
 CURRENT = "#8a6d3b"
 MISSED, EXTRA = "#d1495b", "#e09f3e"
@@ -34,21 +34,21 @@ NAMES = {
 }  # fmt: skip
 
 
-def figure(width: float, height: float, **options: Any) -> Figure:
-    """An empty figure in inches, with constrained layout and no global state."""
+def make_figure(width: float, height: float, **options: Any) -> Figure:
+    """Make an empty figure (width and height in inches) with constrained layout and without global state."""
     return Figure(figsize=(width, height), layout="constrained", **options)
 
 
-def axes(fig: Figure, *shape: Any, **options: Any) -> Any:
-    """Axes of a figure in the house style; arguments as of `Figure.subplots`."""
+def make_axes(fig: Figure, *shape: Any, **options: Any) -> Any:
+    """Make the axes of a figure in the common style; arguments as of `Figure.subplots`."""
     made = fig.subplots(*shape, **options)
     for ax in np.ravel(np.asarray(made, dtype=object)):
-        dress(ax)
+        style_axes(ax)
     return made
 
 
-def dress(ax: Axes) -> Axes:
-    """Put an axes in the house style."""
+def style_axes(ax: Axes) -> Axes:
+    """Set the common style of an axes."""
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -61,42 +61,52 @@ def dress(ax: Axes) -> Axes:
     return ax
 
 
-def title(ax: Axes, text: str) -> None:
-    """A short title, left."""
+def set_title(ax: Axes, text: str) -> None:
+    """Set a short title at the left."""
     ax.set_title(text, loc="left", fontsize=9.5, color=INK)
 
 
-def legend(ax: Axes, **options: Any) -> None:
-    """A legend without frame, where there is something to tell apart."""
+def add_legend(ax: Axes, **options: Any) -> None:
+    """Add a legend without frame, where there are labelled artists."""
     if ax.get_legend_handles_labels()[0]:
         ax.legend(**{"frameon": False, "fontsize": 8, "labelcolor": INK, "handlelength": 1.4, **options})
 
 
-def legend_above(ax: Axes, columns: int = 3) -> None:
-    """A legend on one line above the right end of an axes, so that it covers nothing."""
-    legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.1, columnspacing=1.2)
+def add_legend_above(ax: Axes, columns: int = 3) -> None:
+    """Add a legend on one line above the right end of an axes, where it covers no data."""
+    add_legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.1, columnspacing=1.2)
 
 
-def ticks(ax: Axes, train: Train, row: float, color: str, *, height: float = 0.8, width: float = 1.0) -> None:
-    """The spikes of one train as ticks: one path, whatever their number."""
+def draw_ticks(ax: Axes, train: Train, row: float, color: str, *, height: float = 0.8, width: float = 1.0) -> None:
+    """Draw the spikes of one train (ms) as ticks, in one path for any number of spikes."""
     if len(train):
         x = np.repeat(np.asarray(train, dtype=float), 3)
         y = np.tile([row - height / 2, row + height / 2, np.nan], len(train))
         ax.plot(x, y, color=color, lw=width, solid_capstyle="butt")
 
 
-def curve(ax: Axes, times: Sampled, values: Sampled, color: str, *, points: int = 3000, **options: Any) -> None:
-    """A trace, thinned to the extremes of `points` bins so that no peak is lost."""
-    x, y = thin(times, values, points)
+def draw_curve(ax: Axes, times: Sampled, values: Sampled, color: str, *, points: int = 3000, **options: Any) -> None:
+    """Draw a trace, thinned to the extremes of `points` / 2 bins so that no peak is lost."""
+    x, y = thin_trace(times, values, points)
     ax.plot(x, y, color=color, **{"lw": 0.9, **options})
 
 
-def thin(times: Sampled, values: Sampled, points: int) -> tuple[Sampled, Sampled]:
-    """Least and greatest value of each of `points` / 2 bins in order of time; short traces stay as they are.
+def thin_trace(times: Sampled, values: Sampled, points: int) -> tuple[Sampled, Sampled]:
+    """Thin a trace to the minimum and maximum of each of `points` / 2 bins; short traces stay unchanged.
+
+    Parameters
+    ----------
+    times, values : (time,) array
+    points : int
+
+    Returns
+    -------
+    times, values : (point,) array
+        In order of time.
 
     Examples
     --------
-    >>> t, v = thin(np.arange(8.0), np.array([0, 9, 1, 2, 3, -5, 4, 1.0]), 4)
+    >>> t, v = thin_trace(np.arange(8.0), np.array([0, 9, 1, 2, 3, -5, 4, 1.0]), 4)
     >>> v.tolist()
     [0.0, 9.0, -5.0, 4.0]
     """
@@ -108,18 +118,18 @@ def thin(times: Sampled, values: Sampled, points: int) -> tuple[Sampled, Sampled
     whole = values[: bins * width].reshape(bins, width)
     first = np.arange(bins) * width
     ends = np.sort([first + whole.argmin(1), first + whole.argmax(1)], axis=0)
-    picks = np.unique(np.append(ends.T.ravel(), np.arange(bins * width, n)))
-    return times[picks], values[picks]
+    chosen = np.unique(np.append(ends.T.ravel(), np.arange(bins * width, n)))
+    return times[chosen], values[chosen]
 
 
-def seconds(ax: Axes, start: float, stop: float) -> None:
-    """Label a time axis in ms as seconds, so that long stretches stay readable."""
+def label_seconds(ax: Axes, start: float, stop: float) -> None:
+    """Label a time axis in ms with seconds, so that long stretches stay readable."""
     ax.set_xlim(start, stop)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms / 1e3:g}"))
     ax.set_xlabel("time (s)")
 
 
-def finite(values: Iterable[float]) -> Trace:
-    """The finite ones of some numbers."""
+def select_finite(values: Iterable[float]) -> Trace:
+    """Select the finite values."""
     array = np.asarray(list(values), dtype=float)
     return array[np.isfinite(array)]

@@ -19,7 +19,7 @@ from ephysfit.fitting.stage_reports import Reports, SelectionReport
 from ephysfit.models.alif import ALIF
 from ephysfit.models.lif import LIF
 from ephysfit.neuron.declare import Parameter
-from ephysfit.reports.export import export, texts
+from ephysfit.reports.export import export, export_texts
 
 NASTY = (
     'c"""\nopen("ran_by_data","w").write("x")\n"""', "c'''\nimport os\n'''", "cell -- 2", "-->", "<!-- x",
@@ -63,7 +63,7 @@ def holds(text, kind=LIF):
     """The text travels through every export and stays where it was put."""
     there, plain = fit(text, kind), fit(kind=kind)
     for to in SCRIPTS:
-        for (ending, one), other in zip(texts(there, to).items(), texts(plain, to).values(), strict=True):
+        for (ending, one), other in zip(export_texts(there, to).items(), export_texts(plain, to).values(), strict=True):
             if ending == ".nestml":
                 lines, wanted = code(one), code(other)
                 assert [x for x in lines if x] == [x for x in wanted if x]
@@ -72,9 +72,11 @@ def holds(text, kind=LIF):
                 assert bare(one) == bare(other)
                 comments = [t.string for t in tokenize.generate_tokens(io.StringIO(one).readline) if t.type == 62]
                 assert not any("\r" in c for c in comments)
-    for one, other in zip(texts(there, "neuroml").values(), texts(plain, "neuroml").values(), strict=True):
+    for one, other in zip(
+        export_texts(there, "neuroml").values(), export_texts(plain, "neuroml").values(), strict=True
+    ):
         assert shape(one) == shape(other)
-    assert isinstance(json.loads(texts(there, "json")[".json"]), dict)
+    assert isinstance(json.loads(export_texts(there, "json")[".json"]), dict)
 
 
 @pytest.mark.parametrize("text", NASTY)

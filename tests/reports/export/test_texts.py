@@ -14,9 +14,9 @@ import sympy
 import ephysfit as ef
 from ephysfit.errors import ExportError
 from ephysfit.models import LIF, catalogue
-from ephysfit.reports.export import TARGETS, texts
-from ephysfit.reports.export.exported import read
-from ephysfit.reports.export.nir import lif_numbers
+from ephysfit.reports.export import TARGETS, export_texts
+from ephysfit.reports.export.exported import read_fit
+from ephysfit.reports.export.nir import compute_lif_fields
 from tests.reports.export.cells import assert_same, current, fitted, reference
 
 ONE_INPUT = [n for n, k in catalogue().items() if len(k.inputs) == 1]
@@ -26,18 +26,18 @@ ONE_INPUT = [n for n, k in catalogue().items() if len(k.inputs) == 1]
 def test_brian2_scripts_are_python_and_say_every_constant(name):
     fit = fitted(name, 0.1)
     for form in ("equations", "steps"):
-        script = texts(fit, "brian2", form=form)[".py"]
+        script = export_texts(fit, "brian2", form=form)[".py"]
         compile(script, name, "exec")
         assert not re.search(r"\b(sigmoid|softplus|phi1)\(", script)
-    values = {c.name: c.value for c in read(fit).constants}
-    script = texts(fit, "brian2", form="equations")[".py"]
+    values = {c.name: c.value for c in read_fit(fit).constants}
+    script = export_texts(fit, "brian2", form="equations")[".py"]
     for known, value in re.findall(r'^    "(\w+)": ([-\d.e]+)', script, flags=re.M):
         assert float(value) == values[known.removesuffix("_") if known not in values else known]
 
 
 @pytest.mark.parametrize("name", ONE_INPUT)
 def test_lems_declares_all_that_it_reads(name):
-    files = texts(fitted(name, 0.1), "neuroml")
+    files = export_texts(fitted(name, 0.1), "neuroml")
     kind = ET.fromstring(files[".xml"]).find("ComponentType")
     known = {e.get("name") for e in kind.iter() if e.get("name")} | {
         "t",
@@ -59,8 +59,10 @@ def test_lems_declares_all_that_it_reads(name):
 
 @pytest.mark.parametrize("to", ["nest", "neuroml"])
 def test_two_inputs_are_refused_with_the_reason(to):
-    with pytest.raises(ExportError, match=r"SpatialSTC cannot go to .* 2 inputs \(I, s_1\).* take brian2 or python"):
-        texts(fitted("SpatialSTC", 0.1), to)
+    with pytest.raises(
+        ExportError, match=r"SpatialSTC cannot be exported to .* 2 inputs \(I, s_1\).* take brian2 or python"
+    ):
+        export_texts(fitted("SpatialSTC", 0.1), to)
 
 
 @pytest.mark.parametrize(
@@ -69,13 +71,13 @@ def test_two_inputs_are_refused_with_the_reason(to):
      ("SoftLIF", "threshold", "refractory"), ("EIF", "threshold", "not linear")],
 )  # fmt: skip
 def test_nir_says_why_not(tmp_path, name, spiking, reason):
-    with pytest.raises(ExportError, match=f"cannot go to NIR: .*{reason}"):
+    with pytest.raises(ExportError, match=f"cannot be exported to NIR: .*{reason}"):
         fitted(name, 0.1).export("nir", tmp_path / "cell.nir", spiking=spiking)
 
 
 def test_nir_numbers_are_those_of_the_membrane():
     cell = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=0.0, delta=2.0)
-    numbers = lif_numbers(read(ef.Fit(cell, "demo", 0.1), "threshold"))
+    numbers = compute_lif_fields(read_fit(ef.Fit(cell, "demo", 0.1), "threshold"))
     assert numbers == pytest.approx({"tau": 20.0, "r": 0.2, "v_leak": -70.0, "v_threshold": -50.0, "v_reset": -65.0})
 
 
@@ -106,7 +108,7 @@ def test_every_target_gets_its_ending_and_makes_folders(tmp_path):
 def test_json_is_enough_to_simulate(name):
     """A reader that knows nothing of ephysfit: fine Runge-Kutta steps of the expressions in the file."""
     fit = fitted(name, 0.02 if name == "AdEx" else 0.05)
-    said = json.loads(texts(fit, "json", spiking="threshold")[".json"])
+    said = json.loads(export_texts(fit, "json", spiking="threshold")[".json"])
     drive = current(fit, 4000, piece=10.0)
     assert_same(_integrated(said, drive), reference(fit, drive, "threshold"), within=0.5)
 

@@ -1,4 +1,4 @@
-/* Sliders of a neuron. One question is on its way at a time and the newest one follows: slides never queue up. */
+/* Sliders of a neuron. One request is under way at a time and the newest one follows, so that requests never queue up. */
 const digits = (v) => (v === 0 ? "0" : Number(v.toPrecision(4)).toString());
 
 function place(g, v) {
@@ -14,7 +14,7 @@ function make(tag, name, text) {
   return node;
 }
 
-/* Bokeh draws on a canvas, which knows no CSS: give what carries a colour's name as a tag the colours of the page. */
+/* Bokeh draws on a canvas without CSS: set the colours of marks whose tag names a colour of the page. */
 function paint(el) {
   const style = getComputedStyle(el);
   const colour = (name) => style.getPropertyValue("--" + name).trim();
@@ -22,7 +22,7 @@ function paint(el) {
   const axis = { axis_line_color: colour("muted"), major_tick_line_color: colour("muted"), minor_tick_line_color: null,
                  major_label_text_color: colour("ink"), axis_label_text_color: colour("ink"),
                  axis_label_text_font_style: "normal" };
-  const here = { sync: false };  // colours are of this window; the server needs not know
+  const here = { sync: false };  // colours belong to this window only
   for (const doc of Bokeh.documents) {
     for (const m of doc._all_models.values()) {
       const tag = m.tags && m.tags[0];
@@ -36,7 +36,7 @@ function paint(el) {
 }
 
 export function render({ model, el }) {
-  const root = make("div", "knobs");
+  const root = make("div", "sliders");
   const rows = new Map();
   let last = 0, waiting = null, pending = null, began = 0, guard = 0;
 
@@ -66,8 +66,8 @@ export function render({ model, el }) {
     }));
   }
 
-  function knob(group, k, short) {
-    const row = make("div", "knob");
+  function sliderRow(group, k, short) {
+    const row = make("div", "slider");
     const label = make("label", "", short);
     const slider = make("input");
     Object.assign(slider, { type: "range", min: 0, max: 1000, step: 1 });
@@ -78,7 +78,7 @@ export function render({ model, el }) {
     number.setAttribute("aria-label", `${k.name}, exact value in ${group.unit}`);
     const rail = make("div", "rail");
     const mark = make("i", "mark");
-    mark.title = "where it was when it was loaded; double click goes back";
+    mark.title = "value when it was loaded; double-click to restore";
     rail.append(mark, slider);
     row.append(label, rail, number);
     const home = place(group, k.value);
@@ -118,18 +118,18 @@ export function render({ model, el }) {
     root.replaceChildren();
     for (const group of model.spec) {
       if (group.measured) continue;
-      const many = group.knobs.length > 1;
+      const many = group.sliders.length > 1;
       const box = make(many ? "details" : "div", "group");
       box.title = group.doc;
       if (many) {
         box.open = model.spec.length < 8;
         const summary = make("summary");
         summary.append(header(group));
-        summary.querySelector("b").textContent = `${group.name} × ${group.knobs.length}`;
+        summary.querySelector("b").textContent = `${group.name} × ${group.sliders.length}`;
         box.append(summary);
       } else box.append(header(group));
       box.append(make("p", "doc", group.doc));
-      group.knobs.forEach((k, i) => box.append(knob(group, k, many ? String(i + 1) : "")));
+      group.sliders.forEach((k, i) => box.append(sliderRow(group, k, many ? String(i + 1) : "")));
       root.append(box);
     }
     root.append(speed);
