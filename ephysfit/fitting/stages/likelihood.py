@@ -29,7 +29,7 @@ from ephysfit.fitting.voltage_likelihood import (
 from ephysfit.kernels.threads import count
 from ephysfit.neuron.declare import Neuron, scalar_values
 from ephysfit.neuron.free_parameters import FreeParameters, as_floats
-from ephysfit.simulation.replay import Information, Noise, Replay, Taught
+from ephysfit.simulation.replay import Information, Noise, Replay, ReplaySweep
 
 #: longest step of one free coordinate: a factor of e in the odds of where it lies between its bounds
 LONGEST = 1.0
@@ -55,7 +55,7 @@ class Posterior:
     """
 
     replay: Replay
-    sweeps: list[Taught]
+    sweeps: list[ReplaySweep]
     strength: float
     centre: torch.Tensor
     drift: int = 0
@@ -413,11 +413,11 @@ def drift_ramps(steps: int, pieces: int) -> Array | None:
     return np.ascontiguousarray(np.clip(place - np.arange(pieces), 0.0, 1.0) - 1.0)
 
 
-def weight_by_recency(sweeps: Sequence[Taught], half_life: float | None, dt: float) -> list[Taught]:
+def weight_by_recency(sweeps: Sequence[ReplaySweep], half_life: float | None, dt: float) -> list[ReplaySweep]:
     """The sweeps, taken one after the other, with weights that halve over `half_life` ms back from the last sample."""
     if half_life is None:
         return list(sweeps)
-    out: list[Taught] = []
+    out: list[ReplaySweep] = []
     after = 0.0  # ms of counted data behind a sweep
     for s in reversed(sweeps):
         left = after + dt * (np.cumsum(s.use[::-1])[::-1] - s.use)
