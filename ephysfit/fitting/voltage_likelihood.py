@@ -46,7 +46,7 @@ class Voltage:
         Milliseconds around each spike that are left out: the spike itself, and what follows it that no reset to one
         potential can follow.
     noise : {"thinned", "ar"}
-        "thinned": as said. "ar": the likelihood of errors that forget exponentially (what a leaky membrane makes of
+        "thinned": as above. "ar": the likelihood of errors that forget exponentially (what a leaky membrane makes of
         white current noise). It is the sharper one for a neuron that is right. A real cell's potential is missed by mV
         for long, and then it trusts the changes from one sample to the next, and lets go of levels and spikes.
 

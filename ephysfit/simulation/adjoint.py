@@ -8,9 +8,9 @@ With :math:`y` the state after a step's flow, :math:`u(y)` its margin, :math:`j(
     \ell \leftarrow F^\top \left[(s J + (1 - s) 1)^\top \ell + \mu \, \partial_y u \right],
 
 with :math:`F, J` the Jacobians of flow and jump by sympy (the term in :math:`\ell` of :math:`\mu` is the reset in the
-graph; ``detach`` leaves it out, which is the published gradient of seed 000). Forward runs keep the state every 128
-steps; the reverse kernel runs each stretch again, so memory does not grow with time times states. What comes out is the
-derivative by the step's coefficients, which torch takes back to physical parameters.
+graph; ``detach`` leaves it out, which is the gradient published by Taylor, King & Harper 2023). Forward runs keep the
+state every 128 steps; the reverse kernel runs each stretch again, so memory does not grow with time times states. What
+comes out is the derivative by the step's coefficients, which torch takes back to physical parameters.
 """
 
 from __future__ import annotations

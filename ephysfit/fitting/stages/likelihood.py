@@ -216,7 +216,7 @@ class Likelihood(Stage):
     drift : int or None
         Pieces of a slow drift of the log rate over the training data, zero at its end: what is fitted is then the
         cell as it was last. 0 for none. None: one where the training data are a single sweep of 20 s or more (in a
-        series of steps order and amplitude cannot be told apart), kept if it is two standard errors from 0. A neuron
+        series of steps order and amplitude are confounded), kept if it is two standard errors from 0. A neuron
         that fits badly takes its own misfit for a drift, so none is modelled unasked; a fit says where a cell drifts.
     recent : float or None
         Half-life of the data's weight, ms: a spike or silence so long before the end of the training data counts half
