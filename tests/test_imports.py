@@ -153,9 +153,9 @@ OPTIONAL = {
     "pwd", "pyabf", "pyarrow", "requests", "submitit", "tornado", "urllib3",
 }  # fmt: skip
 #: most other imports inside functions; each is there because of weight or of a climb, and says so
-MOST_DEFERRED = 59
+MOST_DEFERRED = 51
 #: rooms whose imports inside functions need not say why yet
-UNTOLD = ("fitting", "kernels", "neuron", "simulation")
+UNTOLD = ("fitting",)
 
 
 @dataclass(frozen=True)
