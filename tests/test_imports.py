@@ -155,7 +155,7 @@ OPTIONAL = {
 #: most other imports inside functions; each is there because of weight or of a climb, and says so
 MOST_DEFERRED = 47
 #: rooms whose imports inside functions need not say why yet
-UNTOLD = ("kernels", "neuron", "simulation")
+UNTOLD: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ STILL: dict[str, int] = {
     "fitting/voltage_likelihood.py": 1,
     "models/aigif.py": 1,
     "models/autaptic.py": 1,
-    "models/lookup.py": 1,
     "models/refractory.py": 2,
     "neuron/declaration_cache.py": 1,
     "neuron/declare.py": 1,

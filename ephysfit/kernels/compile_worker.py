@@ -10,6 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from numba import types as numba_types
+from numba.core.errors import NumbaError
+
+from ephysfit.kernels.kernel_files import load
+
 #: letters of argument types: numbers and elements of arrays
 LETTERS = {"i": "int32", "q": "int64", "f": "float32", "d": "float64", "b": "uint8"}
 
@@ -22,26 +27,20 @@ def types_of(text: str) -> tuple[Any, ...]:
     >>> types_of("q d2")
     (int64, Array(float64, 2, 'C', False, aligned=True))
     """
-    from numba import types
-
     out = []
     for word in text.split():
-        element = getattr(types, LETTERS[word[0]])
-        out.append(types.Array(element, int(word[1:]), "C") if word[1:] else element)
+        element = getattr(numba_types, LETTERS[word[0]])
+        out.append(numba_types.Array(element, int(word[1:]), "C") if word[1:] else element)
     return tuple(out)
 
 
 def compile_one(path: Path, function: str, types: str) -> None:
     """Compile one function of a module and leave it in the cache."""
-    from ephysfit.kernels.kernel_files import load
-
     getattr(load(path), function).compile(types_of(types))
 
 
 def main(orders: str) -> None:
     """Compile in order; a line per kernel, whether it went well or not: who asks for it will see."""
-    from numba.core.errors import NumbaError
-
     for path, function, types in json.loads(orders):
         try:
             compile_one(Path(path), function, types)

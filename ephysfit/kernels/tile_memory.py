@@ -14,11 +14,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ephysfit.arrays import Integers
-
 
 @njit
-def begins(starts: Integers, lanes: int, rows: Integers, row: int, array: np.ndarray, slot: int) -> None:
+def begins(starts: np.ndarray, lanes: int, rows: np.ndarray, row: int, array: np.ndarray, slot: int) -> None:
     """Find where each lane's row of ``array[source, slot, time]`` begins in the flat array."""
     for l in range(lanes):
         starts[l] = (rows[row + l] * array.shape[1] + slot) * array.shape[2]
@@ -26,7 +24,7 @@ def begins(starts: Integers, lanes: int, rows: Integers, row: int, array: np.nda
 
 @njit
 def rest_of(
-    scratch: np.ndarray, lanes: int, width: int, slot: int, flat: np.ndarray, starts: Integers, first: int, n: int
+    scratch: np.ndarray, lanes: int, width: int, slot: int, flat: np.ndarray, starts: np.ndarray, first: int, n: int
 ) -> None:
     """Copy the samples that do not fill a square: ``scratch[step, slot, lane] = flat[starts[lane] + step - first]``."""
     for l in range(lanes):
@@ -44,7 +42,7 @@ def spill(scratch: np.ndarray, lanes: int, width: int, slot: int, row: int, arra
 
 @njit
 def mark(
-    scratch: np.ndarray, lanes: int, rows: Integers, row: int, begin: Integers, at: Integers, t0: int, n: int
+    scratch: np.ndarray, lanes: int, rows: np.ndarray, row: int, begin: np.ndarray, at: np.ndarray, t0: int, n: int
 ) -> None:
     """Count the events of each lane in each step of the segment; events of list k are ``at[begin[k]:begin[k + 1]]``."""
     for q in range(n * lanes):

@@ -31,6 +31,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from llvmlite.binding import get_host_cpu_features
+from numba.core.errors import NumbaError
 
 from ephysfit.errors import SimulationError
 from ephysfit.kernels.kernel_files import module
@@ -56,8 +58,6 @@ def probe(x):
 
 @cache
 def _wide() -> bool:
-    from llvmlite.binding import get_host_cpu_features
-
     return bool(get_host_cpu_features().get("avx512f"))
 
 
@@ -69,9 +69,8 @@ def vectors_work() -> bool:
     """
     if os.environ.get("EPHYSFIT_VECTORS") == "0":
         return False
-    from numba.core.errors import NumbaError
-
     try:
+        # a numba that does not take our vector types may refuse them on import already
         from ephysfit.kernels.simd import floats
 
         floats("float32", 16)

@@ -66,7 +66,7 @@ def find(name: str) -> type[Neuron]:
     ...
     ephysfit.errors.NeuronError: no neuron 'GLIF6' in the catalogue; did you mean GLIF5? Known: ...
     """
-    return lookup.pick(name, catalogue())
+    return lookup.find_neuron(name, catalogue())
 
 
 def template_text() -> str:

@@ -17,7 +17,7 @@ from ephysfit.neuron.dimensions import check_units
 from ephysfit.neuron.plan import plan
 
 
-def pick(name: str, known: dict[str, type[Neuron]]) -> type[Neuron]:
+def find_neuron(name: str, known: dict[str, type[Neuron]]) -> type[Neuron]:
     """The class of that name in `known` (case ignored), or from a file as ``my_file.py:Mine``."""
     if ".py" in name:
         return from_file(name)

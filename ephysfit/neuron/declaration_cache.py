@@ -30,7 +30,7 @@ def remembered_on_disk(read: Callable[..., Any]) -> Callable[..., Any]:
         known = disk_cache.find_stored(disk_cache.READINGS, name) if name else None
         if known is not None:
             return _tuples(json.loads(known))
-        value = _plain(read(neuron, *words))
+        value = _as_from_disk(read(neuron, *words))
         # a global that the declaration reads may have changed since its fingerprint was taken
         if name and fingerprint_of.__wrapped__(neuron) == fingerprint_of(neuron):
             disk_cache.store(disk_cache.READINGS, name, json.dumps(value).encode())
@@ -48,7 +48,7 @@ def _name(what: str, neuron: type[Neuron], words: tuple[Any, ...]) -> str:
     return f"{neuron.__name__}_{what.strip('_')}_{digest}.json"
 
 
-def _plain(value: Any) -> Any:
+def _as_from_disk(value: Any) -> Any:
     """As it will come back from disk."""
     return _tuples(json.loads(json.dumps(value)))
 

@@ -96,6 +96,7 @@ def _kind(x: Any) -> str:
 @cache
 def symbolic(name: str) -> Any:
     """The sympy function of that name (ours are classes with a derivative and a LaTeX form)."""
+    # equations of numbers need neither sympy nor torch, whose imports take a second
     import sympy
 
     from ephysfit.neuron import symbolic_functions
@@ -104,6 +105,7 @@ def symbolic(name: str) -> Any:
 
 
 def _tensor_function(name: str) -> Callable[[Any], Any]:
+    # equations of numbers do without torch
     import torch
 
     if name == "softplus":
@@ -115,6 +117,7 @@ def _tensor_function(name: str) -> Callable[[Any], Any]:
 
 
 def _tensor_phi1(z: Any) -> Any:
+    # equations of numbers do without torch
     import torch
 
     small = z.abs() < 1e-5

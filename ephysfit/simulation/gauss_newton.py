@@ -17,6 +17,7 @@ from torch import Tensor
 from ephysfit.errors import SimulationError
 from ephysfit.kernels.generate import kernel
 from ephysfit.kernels.signature import arrange_arguments
+from ephysfit.kernels.step_algebra import pieces
 from ephysfit.kernels.threads import share
 from ephysfit.kernels.tiles import NARROW, Lists
 from ephysfit.neuron.affine import tensors
@@ -62,8 +63,6 @@ def gauss_newton(
     dtype: Any = np.float64,
 ) -> GaussNewton:
     """Loss, gradient and Gauss-Newton matrix by the physical parameters; arguments as `adjoint.van_rossum_loss`."""
-    from ephysfit.kernels.step_algebra import pieces
-
     lists = target_events if isinstance(target_events, Lists) else Lists.of(target_events, current.shape[2])
     size = len(pieces(type(neuron)).tangents(detach).active) * len(pieces(type(neuron)).y)
     if size > MOST:

@@ -288,6 +288,7 @@ def _run(
 
 
 def _compiled(cell: Neuron, current: Any, dt: float, thresholds: Any, sharpen: Settings, save: tuple[str, ...]) -> Any:
+    # kernels bring numba and its vector types, 0.6 s that a short run of `blocks` does not need (`engine_choice`)
     from ephysfit.simulation.engines.compiled import run
 
     drawn = None if thresholds is None else thresholds[None]
@@ -298,6 +299,7 @@ def _compiled(cell: Neuron, current: Any, dt: float, thresholds: Any, sharpen: S
 def _sequential(
     cell: Neuron, current: torch.Tensor, dt: float, thresholds: Any, sharpen: Settings, save: tuple[str, ...]
 ) -> Any:
+    # it brings sympy, which no other engine needs for a neuron whose plan is on disk
     from ephysfit.simulation.engines.sequential import sequential
 
     if (sharpen != (1.0, 0.0)).any():

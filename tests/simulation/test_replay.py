@@ -274,7 +274,7 @@ def test_a_tile_of_cells_gives_what_each_gives_alone(kind):
     coefs = np.stack([replay._coefficients(q).detach().numpy() for q in cells], -1)
     n, (width, work) = len(variant.moving), sizes(kind, variant)
     total, gradient, information = np.zeros(lanes), np.zeros((n, lanes)), np.zeros((lanes, n, n))
-    given = {**replay._cell(z), **replay._sweep(sweep, np.zeros(0)), "coefs": coefs.reshape(-1)}
+    given = {**replay._cell_arguments(z), **replay._sweep_arguments(sweep, np.zeros(0)), "coefs": coefs.reshape(-1)}
     made = {"total": total, "gradient": gradient, "information": information}
     memory = scratch("information", "float64", lanes=lanes, work=work, slopes=width, gathered=128, columns=n)
     kernel(kind, "information", variant)(0, 1, *arrange_arguments("information", **given, **made), *memory)

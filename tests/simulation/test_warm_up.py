@@ -82,7 +82,11 @@ def test_orders_are_shared_out_in_the_order_they_are_asked_for(tmp_path):
     for k, size in enumerate((10, 30, 10, 10)):
         (tmp_path / f"k{k}.py").write_text("#" * size)
         orders.append(Order(tmp_path / f"k{k}.py", "f", "q"))
-    assert [[o.path.stem for o in s] for s in background_build._shares(orders, 2)] == [["k0", "k2", "k3"], ["k1"]]
+    shares = background_build._split_among_workers(orders, 2)
+    assert [[o.path.stem for o in s] for s in shares] == [
+        ["k0", "k2", "k3"],
+        ["k1"],
+    ]
 
 
 def test_an_unknown_purpose_is_refused():

@@ -73,6 +73,7 @@ def _decay_and_rest(neuron: type[Neuron]) -> tuple[Callable, Callable]:
 
 @remembered_on_disk
 def _formulas(neuron: type[Neuron]) -> tuple[str, str]:
+    # sympy is only needed for formulas that are not on disk yet
     import sympy
 
     from ephysfit.kernels.step_algebra import pieces
