@@ -55,9 +55,9 @@ class NoisyGradient(Stage):
         How many times as wide the windows are at first.
     slope : str
         How the expected loss is differentiated with respect to the margin, one of `SLOPES`. "likelihood ratio" is
-        exact up to noise, as far as `memory` reaches; the others put a surrogate window in the place of a spike: "survival" as wide as the
-        softness of the threshold, "in graph" and "detached" a triangle as wide as the drop of the margin at a spike,
-        with the reset in the graph and without.
+        exact up to noise, as far as `memory` reaches; the others put a surrogate window in the place of a spike:
+        "survival" as wide as the softness of the threshold, "in graph" and "detached" a triangle as wide as the drop
+        of the margin at a spike, with the reset in the graph and without.
     memory : float
         How long a spike is taken to change those after it, ms; used by the likelihood ratio.
     names : tuple of str
