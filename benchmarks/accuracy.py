@@ -214,7 +214,7 @@ def _size(rows: Sequence[Row]) -> float:
 
 BOUGHT = ("causal", "consensus", "md_star_4", "md_star_8", "ev_10")
 BOUGHT_HEAD = ("richer", "than", "numbers", "cells", "causal Γ/R", "consensus Γ/R", "Md* 4", "Md* 8", "EV 10",
-               "train, nats a spike", "better in Md* 8")  # fmt: skip
+               "train, nats per spike", "better in Md* 8")  # fmt: skip
 
 
 def bought(rows: Sequence[Row]) -> list[tuple[str, ...]]:

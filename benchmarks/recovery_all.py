@@ -164,7 +164,7 @@ def told(cell: Neuron) -> dict[str, Any]:
 
 
 def excess(cell: Neuron, found: Neuron, test: Recording) -> float:
-    """How many nats a spike the fit is expected to lose against the truth on data neither has seen.
+    """How many nats per spike the fit is expected to lose against the truth on data neither has seen.
 
     Not the difference of two log-likelihoods but its expectation given the recorded past: of each bin, the divergence
     of "a spike or none" under the truth from that under the fit.
@@ -244,7 +244,7 @@ def brief(row: dict[str, Any]) -> str:
     good = determined(row)
     worst = max((r["error"] for r in good.values()), default=0.0)
     return (
-        f"{row['spikes']} spikes, excess {row['excess']:.4f} (expected {expected(row):.4f}) nats a spike, "
+        f"{row['spikes']} spikes, excess {row['excess']:.4f} (expected {expected(row):.4f}) nats per spike, "
         f"{len(good)} of {len(row['readings'])} told, worst {worst:.2f}, "
         f"Md* {row['md_likely']:.2f} {_two(row['md_final'])}"
     )
@@ -260,8 +260,9 @@ def determined(row: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {n: r for n, r in row["readings"].items() if r["claimed"] <= TOLD}
 
 
-HEAD = ("neuron", "numbers", "excess, nats a spike", "of an efficient fit", "Md* 8 likelihood", "Md* 8 fit",
-        "Md* 8 at the start", "told by spikes", "their median error", "within 2 s.e.", "not told")  # fmt: skip
+HEAD = ("neuron", "numbers", "excess, nats per spike", "of an efficient fit", "Md* 8 likelihood", "Md* 8 fit",
+        "Md* 8 at the start", "determined by spikes", "their median error", "within 2 s.e.",
+        "not determined")  # fmt: skip
 
 
 def lines(results: Path) -> list[tuple[str, ...]]:

@@ -7,7 +7,7 @@
 
 A fold holds out a quarter of the training noise in four blocks. AIGIF is fitted to the rest as a default fit does it;
 each richer neuron then climbs from there under the same prior, and once more from the declared start. Compared are the
-held-out negative log-likelihood (nats a spike, the rate kept between 1e-4 and 5 per ms) and how well noisy
+held-out negative log-likelihood (nats per spike, the rate kept between 1e-4 and 5 per ms) and how well noisy
 free runs hit the held-out spikes (2 n_dm / (n_dd + n_mm) with n_dd set to three quarters of the spikes, as in `Search`:
 a training stimulus is recorded once, so this is no Md*, but moves with it). What is done is not run again.
 """

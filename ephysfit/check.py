@@ -13,7 +13,7 @@ from torch import Tensor
 from ephysfit.errors import NeuronError, NotAffineError, SimulationError, near
 from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.bounds import impossible, outside
-from ephysfit.neuron.declaration_errors import BREAKS, refuse_undeclared, told
+from ephysfit.neuron.declaration_errors import BREAKS, explain_error, refuse_undeclared
 from ephysfit.neuron.declare import Neuron, flatten, pack_state
 from ephysfit.neuron.dimensions import check_units
 from ephysfit.neuron.free_parameters import FreeParameters, as_floats
@@ -27,7 +27,7 @@ from ephysfit.simulation.engines.decoupled import decoupled
 from ephysfit.simulation.engines.pmbc import pmbc
 from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.engines.speculate import speculate
-from ephysfit.simulation.reference import at_rest, integrated, plain, slopes
+from ephysfit.simulation.reference import advance, compute_rest_state, compute_slopes, integrate
 from ephysfit.simulation.surrogate import Surrogate
 
 #: levels of input that are tried to make a neuron spike, pA
@@ -144,7 +144,7 @@ def _check_part(neuron: type[Neuron], name: str, part: Callable[[type[Neuron]], 
     except _DoesNotApplyError as reason:
         return Finding(name, None, str(reason))
     except BREAKS as error:
-        return Finding(name, False, told(error))
+        return Finding(name, False, explain_error(error))
 
 
 def _check_units(neuron: type[Neuron]) -> str:
@@ -154,7 +154,7 @@ def _check_units(neuron: type[Neuron]) -> str:
 
 def _check_states(neuron: type[Neuron]) -> str:
     cell = as_floats(neuron.start())
-    x = pack_state(neuron, at_rest(cell))
+    x = pack_state(neuron, compute_rest_state(cell))
     for equation, given in (("flow", cell.flow(x, *_zero_input(neuron))), ("jump", cell.jump(x))):
         refuse_undeclared(neuron, equation, given)
         flatten({k: neuron.states[k] for k in given}, given)
@@ -174,16 +174,17 @@ def _check_symbols(neuron: type[Neuron]) -> str:
 
 def _check_rest(neuron: type[Neuron]) -> str:
     cell = as_floats(neuron.start())
-    x = at_rest(cell)
+    x = compute_rest_state(cell)
     margin = float(cell.margin(pack_state(neuron, x)))
     if margin >= 0:
         raise NeuronError(f"at rest the margin is {margin:g} mV; it must be below 0, or the neuron spikes unasked")
-    moves = max((abs(v) / max(abs(x[n]), 1.0) for n, v in slopes(cell, x, _zero_input(neuron)).items()), default=0.0)
+    rates = compute_slopes(cell, x, _zero_input(neuron))
+    moves = max((abs(v) / max(abs(x[n]), 1.0) for n, v in rates.items()), default=0.0)
     if moves < 1e-9:
         return "a fixed point without input"
     if neuron.drifts:
         return f"moves without input: {neuron.drifts}"
-    later = integrated(cell, x, _zero_input(neuron), 500.0, 10_000, set())
+    later = advance(cell, x, _zero_input(neuron), 500.0, 10_000, set())
     after = float(cell.margin(pack_state(neuron, later)))
     if not abs(after - margin) < 0.05 * abs(margin):
         raise NeuronError(
@@ -245,7 +246,7 @@ def _check_step(neuron: type[Neuron]) -> str:
         bounds = neuron.parameters[period]
         cell = cell.replace(**{period: min(max(5 * DT, bounds.low), bounds.high)})
     current, forced = _draw_noise(neuron, 0.5 * _find_subthreshold_level(neuron), 1, 120), (20, 21, 47, 90)
-    fine = plain(cell, current[0, 0].numpy(), DT, forced=forced)
+    fine = integrate(cell, current[0, 0].numpy(), DT, forced=forced)
     scale = {n: max(np.ptp(fine.states[n]), 1e-3) for n in equations(neuron).states}
     coarse, finer = (_largest_distance(cell, current, forced, fine.states, scale, cut) for cut in (1, 4))
     if is_affine(neuron):

@@ -51,7 +51,7 @@ class TestInfo:
         assert code == 0
         assert "DRN158.nwb · NWB 2 · cell DRN158 · 11 sweeps · 160 s" in out
         assert "train: 1 sweep, 60 s, 309 spikes" in out
-        assert "the cell's own reliability can be measured" in " ".join(out.split())
+        assert "they show the cell's own reliability" in " ".join(out.split())
         assert "bridge was not balanced" in out
 
     def test_long_lists_are_folded_and_reasons_given_once(self, run, steps):

@@ -249,7 +249,9 @@ class TestHashOfKernels:
 
     def test_whatever_the_writers_of_kernels_import_is_declared(self):
         modules = modules_of(ROOT)
-        writers = {name for name, path in modules.items() if re.search(r"^@kept$", path.read_text("utf-8"), re.M)}
+        writers = {
+            name for name, path in modules.items() if re.search(r"^@remembered_on_disk$", path.read_text("utf-8"), re.M)
+        }
         assert len(writers) >= 3
         needed = {modules[name] for name in reached(graph_of(ROOT), writers)}
         assert needed - set(files(SOURCES)) == set()

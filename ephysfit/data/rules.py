@@ -222,7 +222,7 @@ RULES = MappingProxyType(
         "transposed": Rule(
             "refuses",
             "arrays that may be (time, trial) instead of (trial, time)",
-            "as many trials as samples or more, nothing in the file that has one entry a trial or one a sample, and "
+            "as many trials as samples or more, nothing in the file that has one entry per trial or per sample, and "
             "neighbours along the second axis differ by more than half as much, against any two samples, as along the "
             "first; or sweeps would be shorter than 5 ms",
             "time_axis=1 for (trial, time), time_axis=0 for (time, trial)",

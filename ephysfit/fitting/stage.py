@@ -21,7 +21,7 @@ from ephysfit.fitting.prior import Prior
 from ephysfit.fitting.stage_reports import Reports
 from ephysfit.neuron.declare import Neuron, scalar_values
 from ephysfit.neuron.roles import Role
-from ephysfit.simulation.replay import Taught
+from ephysfit.simulation.replay import ReplaySweep
 
 #: fewer recorded spikes than this carry no fit
 MINIMUM_SPIKES = 5
@@ -156,21 +156,21 @@ class Problem:
         return tuple(out)
 
     @cached_property
-    def train(self) -> list[Taught]:
+    def train(self) -> list[ReplaySweep]:
         """Sweeps with the validation blocks left out of the likelihood (they are still replayed)."""
         return self._make_sweeps([m & ~h for m, h in zip(self.counted, self.held_out, strict=True)])
 
     @cached_property
-    def validate(self) -> list[Taught]:
+    def validate(self) -> list[ReplaySweep]:
         """Sweeps where only the validation blocks count."""
         return self._make_sweeps([m & h for m, h in zip(self.counted, self.held_out, strict=True)])
 
     @cached_property
-    def everything(self) -> list[Taught]:
+    def everything(self) -> list[ReplaySweep]:
         """Sweeps where all counted samples count: for the last refit, once choices are made."""
         return self._make_sweeps(list(self.counted))
 
-    def _make_sweeps(self, masks: list[Mask]) -> list[Taught]:
+    def _make_sweeps(self, masks: list[Mask]) -> list[ReplaySweep]:
         current, spikes = self.trials.current[0].numpy(), self.trials.spikes[0].numpy()
         rows = zip(current, spikes, masks, self.lengths, strict=True)
         return [self._add_run_up(i[:n], s[:n], m[:n]) for i, s, m, n in rows]
@@ -180,11 +180,11 @@ class Problem:
         """Per sweep the steps up to its last usable sample; what follows pads it to the longest sweep."""
         return tuple(int(np.flatnonzero(v)[-1]) + 1 if v.any() else 1 for v in self.trials.valid[0].numpy())
 
-    def _add_run_up(self, current: npt.NDArray, spikes: npt.NDArray, mask: npt.NDArray) -> Taught:
+    def _add_run_up(self, current: npt.NDArray, spikes: npt.NDArray, mask: npt.NDArray) -> ReplaySweep:
         """A sweep with its holding level before it, replayed but not counted: the neuron begins where the cell did."""
         before = make_run_up(current, self.dt)
         silent = np.zeros(len(before), np.uint8)
-        return Taught(
+        return ReplaySweep(
             np.ascontiguousarray(np.r_[before, current][:, None]),
             np.r_[silent, spikes.astype(np.uint8)],
             np.r_[silent, mask.astype(np.uint8)],

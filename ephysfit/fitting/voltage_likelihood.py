@@ -14,7 +14,7 @@ from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stage_reports import VoltageReport
 from ephysfit.neuron.declare import Neuron, has_potential
 from ephysfit.neuron.free_parameters import FreeParameters
-from ephysfit.simulation.replay import Noise, Replay, Taught
+from ephysfit.simulation.replay import Noise, Replay, ReplaySweep
 
 #: what the errors of the voltage are taken for
 NOISES = ("thinned", "ar")
@@ -46,7 +46,7 @@ class Voltage:
         Milliseconds around each spike that are left out: the spike itself, and what follows it that no reset to one
         potential can follow.
     noise : {"thinned", "ar"}
-        "thinned": as said. "ar": the likelihood of errors that forget exponentially (what a leaky membrane makes of
+        "thinned": as above. "ar": the likelihood of errors that forget exponentially (what a leaky membrane makes of
         white current noise). It is the sharper one for a neuron that is right. A real cell's potential is missed by mV
         for long, and then it trusts the changes from one sample to the next, and lets go of levels and spikes.
 
@@ -94,7 +94,7 @@ def require_potential(neuron: type[Neuron]) -> None:
         )
 
 
-def select_voltage_samples(problem: Problem, sweeps: Sequence[Taught], how: Voltage) -> list[Taught]:
+def select_voltage_samples(problem: Problem, sweeps: Sequence[ReplaySweep], how: Voltage) -> list[ReplaySweep]:
     """The sweeps of a problem with their voltage, and which of its samples count.
 
     Raises
@@ -110,7 +110,7 @@ def select_voltage_samples(problem: Problem, sweeps: Sequence[Taught], how: Volt
     return [_add_voltage(problem.dt, s, t, len(t.spikes) - n, how) for s, t, n in rows]
 
 
-def _add_voltage(dt: float, sweep: Sweep, taught: Taught, first: int, how: Voltage) -> Taught:
+def _add_voltage(dt: float, sweep: Sweep, taught: ReplaySweep, first: int, how: Voltage) -> ReplaySweep:
     """`first`: the step of the replay with which the sweep begins, after its run-up."""
     if sweep.voltage is None:
         return taught
@@ -125,7 +125,7 @@ def _add_voltage(dt: float, sweep: Sweep, taught: Taught, first: int, how: Volta
     sampled[::apart] = True
     watch = np.where(good & sampled, np.uint8(1), np.uint8(0))
     watch[apart:][(watch[apart:] > 0) & (watch[:-apart] > 0) & _is_unbroken(good, apart)] = 2
-    return replace(taught, voltage=np.nan_to_num(voltage), watch=watch)
+    return replace(taught, voltage=np.nan_to_num(voltage), compared=watch)
 
 
 def _is_unbroken(good: Mask, apart: int) -> Mask:
@@ -153,7 +153,7 @@ def _find_samples_away_from_spikes(sweep: Sweep, how: Voltage, dt: float, n: int
 
 
 def estimate_voltage_noise(
-    free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage
+    free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[ReplaySweep], how: Voltage
 ) -> Noise:
     """Size and memory of what the recorded voltage differs from a cell's by.
 
@@ -182,14 +182,14 @@ def _lag_correlation(before: Array, after: Array) -> float:
 
 
 def _neighbouring_errors(
-    free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage
+    free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[ReplaySweep], how: Voltage
 ) -> tuple[Array, Array, Array]:
     """Errors and those of the samples after them, where one follows, and all errors; mV."""
     apart = max(round(how.every / dt), 1)
     found = Replay(free, cell, dt).misses(free.to_vector(cell), list(sweeps))
     parts = []
     for s, miss in zip(sweeps, found, strict=True):
-        _, watch = s.seen
+        _, watch = s.compared_voltage
         used = s.use > 0
         follows = np.flatnonzero((watch == 2) & used)
         parts.append((miss[follows - apart], miss[follows], miss[(watch > 0) & used]))
@@ -198,7 +198,7 @@ def _neighbouring_errors(
 
 
 def summarize_voltage_fit(
-    free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[Taught], how: Voltage, noise: Noise
+    free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[ReplaySweep], how: Voltage, noise: Noise
 ) -> VoltageReport:
     """What a fit keeps of its voltage: settings, noise, and how much of the voltage the neuron explains."""
     before, after, errors = _neighbouring_errors(free, cell, dt, sweeps, how)
@@ -206,7 +206,7 @@ def summarize_voltage_fit(
     unforetold = after - noise.keep * before
     total = sure * (unforetold @ unforetold + (1 - noise.keep**2) * (errors @ errors - after @ after))
     total -= len(errors) * np.log(sure / (2 * np.pi)) + first * np.log(1 - noise.keep**2)
-    seen = np.concatenate([s.seen[0][(s.seen[1] > 0) & (s.use > 0)] for s in sweeps])
+    seen = np.concatenate([s.compared_voltage[0][(s.compared_voltage[1] > 0) & (s.use > 0)] for s in sweeps])
     return VoltageReport(
         settings=dict(vars(how)),
         keep=noise.keep,

@@ -1,7 +1,7 @@
 """Kernels compiled ahead, in processes of their own: numba holds one lock a process, so threads would stand in line.
 
 A build is started with the orders of kernels that are not on disk yet; whoever asks for one of them meanwhile waits for
-it (`arrived`) instead of compiling it a second time. What a worker could not compile is compiled by who asks.
+it (`wait_for_build`) instead of compiling it a second time. What a worker could not compile is compiled by who asks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UNDER_WAY: dict[Path, Event] = {}
 _LOCK = Lock()
 
 
-def _forget() -> None:
+def _forget_builds() -> None:
     """In a forked child nobody follows the parent's workers: it must not wait for them."""
     global _LOCK
     _LOCK = Lock()
@@ -33,7 +33,7 @@ def _forget() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_forget_builds)
 
 
 @dataclass(frozen=True)
@@ -95,19 +95,19 @@ def build(orders: Iterable[Order], *, workers: int | None = None) -> Build:
         missing = [o for o in dict.fromkeys(orders) if not o.on_disk and o.path not in _UNDER_WAY]
         events = {o.path: Event() for o in missing}
         _UNDER_WAY.update(events)
-    for share in _shares(missing, workers or count()):
-        Thread(target=partial(_follow, share, events), name="ephysfit-compile", daemon=True).start()
+    for share in _split_among_workers(missing, workers or count()):
+        Thread(target=partial(_follow_worker, share, events), name="ephysfit-compile", daemon=True).start()
     return Build(tuple(missing), tuple(events[o.path] for o in missing))
 
 
-def arrived(path: Path) -> None:
+def wait_for_build(path: Path) -> None:
     """Wait for a kernel that is under way; returns at once for any other."""
     event = _UNDER_WAY.get(path)
     if event is not None:
         event.wait()
 
 
-def _shares(orders: list[Order], workers: int) -> list[list[Order]]:
+def _split_among_workers(orders: list[Order], workers: int) -> list[list[Order]]:
     """In the order they will be asked for, each to who has least to do."""
     shares: list[list[Order]] = [[] for _ in range(min(workers, len(orders)))]
     for order in orders:
@@ -115,25 +115,25 @@ def _shares(orders: list[Order], workers: int) -> list[list[Order]]:
     return shares
 
 
-def _follow(share: list[Order], events: dict[Path, Event]) -> None:
+def _follow_worker(share: list[Order], events: dict[Path, Event]) -> None:
     """Run one worker; every line it writes names a kernel that is ready."""
     try:
-        with _worker(share) as process:
+        with _start_worker(share) as process:
             assert process.stdout is not None
             for line in process.stdout:
-                _finished(Path(line.strip()), events)
+                _mark_ready(Path(line.strip()), events)
     finally:
         for order in share:
-            _finished(order.path, events)
+            _mark_ready(order.path, events)
 
 
-def _finished(path: Path, events: dict[Path, Event]) -> None:
+def _mark_ready(path: Path, events: dict[Path, Event]) -> None:
     if path in events:
         events[path].set()
         _UNDER_WAY.pop(path, None)
 
 
-def _worker(share: list[Order]) -> Any:
+def _start_worker(share: list[Order]) -> Any:
     wanted = json.dumps([[str(o.path), o.function, o.types] for o in share])
     root = str(Path(__file__).parents[2])
     python_path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])

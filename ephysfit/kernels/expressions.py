@@ -46,7 +46,7 @@ class Printer:
     def text(self, e: sympy.Expr) -> str:
         """One expression."""
         if e.is_Symbol:
-            return e.name
+            return str(e.name)
         if e.is_number:
             return self.constant(float(e))
         if e.is_Add:

@@ -7,10 +7,10 @@ from typing import Any
 
 from ephysfit.kernels import signature, templates
 from ephysfit.kernels.background_build import Order
-from ephysfit.kernels.kernel_files import module, written
+from ephysfit.kernels.kernel_files import module, store_source
 from ephysfit.kernels.tiles import vectors_work
 from ephysfit.kernels.variant import Variant
-from ephysfit.neuron.declaration_cache import kept
+from ephysfit.neuron.declaration_cache import remembered_on_disk
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.fingerprint import digest
 
@@ -38,14 +38,16 @@ def source(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
         arguments=given,
         imports="\n".join(f"{n} = v.{n}" for n in EXPORTED),
     )
-    return header.rstrip("\n") + "\n" + _woven(neuron, kernel, variant)
+    body: str = _write_body(neuron, kernel, variant)
+    return header.rstrip("\n") + "\n" + body
 
 
-@kept
-def _woven(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
-    from ephysfit.kernels.writer import woven
+@remembered_on_disk
+def _write_body(neuron: type[Neuron], kernel: str, variant: Variant) -> str:
+    # sympy, which takes half a second to import, is only needed for a kernel that is not on disk yet
+    from ephysfit.kernels.writer import write_kernel
 
-    return woven(neuron, kernel, variant)
+    return write_kernel(neuron, kernel, variant)
 
 
 @cache
@@ -64,7 +66,7 @@ def sizes(neuron: type[Neuron], variant: Variant) -> tuple[int, int]:
 def order(neuron: type[Neuron], name: str, variant: Variant, current: str = "float64") -> Order:
     """What a worker needs to compile a kernel for currents of this type."""
     types = signature.types(name, variant.element, current)
-    return Order(written(name, source(neuron, name, variant)), name, types)
+    return Order(store_source(name, source(neuron, name, variant)), name, types)
 
 
 @cache

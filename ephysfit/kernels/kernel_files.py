@@ -10,10 +10,10 @@ from pathlib import Path
 from types import ModuleType
 
 from ephysfit import disk_cache
-from ephysfit.kernels.background_build import arrived
+from ephysfit.kernels.background_build import wait_for_build
 
 
-def written(name: str, source: str) -> Path:
+def store_source(name: str, source: str) -> Path:
     """The file of generated source, under a name that holds the hash of its content; it need not have come about."""
     file = f"ephysfit_kernel_{name}_{hashlib.sha256(source.encode()).hexdigest()[:20]}.py"
     for folder in disk_cache.list_folders(disk_cache.KERNELS):
@@ -39,7 +39,7 @@ def load(path: Path, source: str | None = None) -> ModuleType:
     Parameters
     ----------
     path : Path
-        As `written` gave it.
+        As `store_source` gave it.
     source : str, optional
         What is in it; read there unless given.
 
@@ -59,6 +59,6 @@ def load(path: Path, source: str | None = None) -> ModuleType:
 
 def module(name: str, source: str) -> ModuleType:
     """The module of generated source; waits where a worker is compiling it."""
-    path = written(name, source)
-    arrived(path)
+    path = store_source(name, source)
+    wait_for_build(path)
     return load(path, source)

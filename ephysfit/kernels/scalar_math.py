@@ -12,63 +12,81 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ephysfit.kernels.simd_math import horner, taylor
+from ephysfit.kernels.simd_math import Value, horner, taylor
 
 
 @njit
-def load(array, index):
+def load(array: np.ndarray, index: int) -> Any:
+    """The value at a place of an array."""
     return array[index]
 
 
 @njit
-def store(array, index, value):
+def store(array: np.ndarray, index: int, value: float) -> None:
+    """Write a value to a place of an array."""
     array[index] = value
 
 
 @njit
-def loadi(array, index):
+def loadi(array: np.ndarray, index: int) -> np.int64:
+    """The counter at a place of an array."""
     return np.int64(array[index])
 
 
 @njit
-def storei(array, index, value):
+def storei(array: np.ndarray, index: int, value: int) -> None:
+    """Write a counter to a place of an array."""
     array[index] = value
 
 
 @njit
-def where(flag, x, y):
+def where(flag: bool, x: float, y: float) -> float:
+    """x where the flag is set, else y."""
     return x if flag else y
 
 
 @njit
-def lowest(word):
+def lowest(word: int) -> np.int64:
+    """Index of the lowest set bit: the only lane."""
     return np.int64(0)
 
 
 @njit
-def mask(word):
+def mask(word: int) -> bool:
+    """The flag of the only lane."""
     return (word & 1) != 0
 
 
 @njit
-def turn(source, starts, scratch, target, stride):
+def turn(source: np.ndarray, starts: np.ndarray, scratch: np.ndarray, target: int, stride: int) -> None:
+    """Copy one value, where a tile of several lanes transposes a square of them."""
     scratch[target] = source[starts[0]]
 
 
 @njit
-def fma(x, y, z):
+def fma(x: float, y: float, z: float) -> float:
+    """x y + z."""
     return x * y + z
 
 
 @njit
-def exp(x):
+def exp(x: float) -> float:
+    """e to the power of x, infinite beyond the range of floats."""
     # plain Python, where kernels run with NUMBA_DISABLE_JIT=1, raises what compiled code gives as infinity
     return x * np.inf if x > 709.78 else math.exp(x)
 
 
 @cache
 def numbers(element: str, plain: bool = False) -> SimpleNamespace:
-    """As `simd.floats`, for one row; `plain` does without any intrinsic."""
+    """The names that a kernel calls, for one row per tile; the counterpart of `simd.floats`.
+
+    Parameters
+    ----------
+    element : str
+        ``"float32"`` or ``"float64"``.
+    plain : bool
+        Do without any intrinsic.
+    """
     F = getattr(np, element)
     space = SimpleNamespace(
         F=F, LANES=1, SQUARE=1, load=load, store=store, loadi=loadi, storei=storei, splat=F, splati=np.int64,
@@ -76,6 +94,7 @@ def numbers(element: str, plain: bool = False) -> SimpleNamespace:
         fabs=math.fabs, sqrt=math.sqrt, log=math.log, sin=math.sin, cos=math.cos, exp=exp, tanh=math.tanh,
     )  # fmt: skip
     if not plain:
+        # where numba refuses vector types this import fails, and plain numbers are the way out (`tiles.vectors_work`)
         from ephysfit.kernels import simd
 
         # a function of two lines takes a twentieth of a second to compile on its own, an intrinsic nothing
@@ -86,7 +105,7 @@ def numbers(element: str, plain: bool = False) -> SimpleNamespace:
 
 
 def _functions(F: Any, exp: Any, fma: Any) -> dict[str, Any]:
-    """Functions that the machine's library does not have, or not as exact."""
+    """Functions that the machine's library lacks or computes less exactly."""
     quotient = njit(error_model="numpy")  # a division by zero gives inf, as everywhere in kernels
     expm1, log1p, fabs = math.expm1, math.log1p, math.fabs
     polynomial = horner(F, fma)
@@ -95,22 +114,22 @@ def _functions(F: Any, exp: Any, fma: Any) -> dict[str, Any]:
     zero, one, near = F(0), F(1), F(2.0**-5)
 
     @quotient
-    def sigmoid(x):
+    def sigmoid(x: Value) -> Value:
         return one / (one + exp(-x))
 
     @quotient
-    def softplus(x):
+    def softplus(x: Value) -> Value:
         return max(x, zero) + log1p(exp(-fabs(x)))
 
     @quotient
-    def phi1(x):
+    def phi1(x: Value) -> Value:
         # most bins expect few spikes: eight terms are faster than a call of the library, and as exact
         if fabs(x) < near:
             return fma(fma(fma(fma(fma(fma(fma(c8, x, c7), x, c6), x, c5), x, c4), x, c3), x, c2), x, c1)
         return (exp(x) - one) / x if x > one else expm1(x) / x
 
     @quotient
-    def dphi1(x):
+    def dphi1(x: Value) -> Value:
         return polynomial(x, dp) if fabs(x) < one else (exp(x) * (x - one) + one) / (x * x)
 
     return {"sigmoid": sigmoid, "softplus": softplus, "phi1": phi1, "dphi1": dphi1}

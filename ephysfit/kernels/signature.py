@@ -149,7 +149,7 @@ def types(kernel: str, element: str, current: str) -> str:
     return " ".join(f"{put.get(a.type, a.type)}{len(a.shape) or ''}" for a in KERNELS[kernel])
 
 
-def arranged(kernel: str, **given: Any) -> tuple[Any, ...]:
+def arrange_arguments(kernel: str, **given: Any) -> tuple[Any, ...]:
     """Arguments between the tiles and the scratch memory, in the kernel's order.
 
     Raises

@@ -68,9 +68,9 @@ for _kind in (Floats, Ints, Flags):
     _register(_kind)
 
 
-def _binary(op: Callable, kind: type[types.Type], emit: Callable) -> None:
+def _binary(op: Callable[..., Any], kind: type[types.Type], emit: Callable[..., Any]) -> None:
     @type_callable(op)
-    def type_binary(context: Any) -> Callable:
+    def type_binary(context: Any) -> Callable[..., Any]:
         return lambda a, b: a if isinstance(a, kind) and a == b else None
 
     @lower_builtin(op, kind, kind)
@@ -78,9 +78,9 @@ def _binary(op: Callable, kind: type[types.Type], emit: Callable) -> None:
         return emit(b, *args)
 
 
-def _compare(op: Callable, symbol: str) -> None:
+def _compare(op: Callable[..., Any], symbol: str) -> None:
     @type_callable(op)
-    def type_compare(context: Any) -> Callable:
+    def type_compare(context: Any) -> Callable[..., Any]:
         fits = lambda a, b: isinstance(a, (Floats, Ints)) and a == b  # noqa: E731
         return lambda a, b: Flags(a.lanes) if fits(a, b) else None
 
@@ -93,9 +93,9 @@ def _compare(op: Callable, symbol: str) -> None:
         return b.icmp_signed(symbol, *args)
 
 
-def _unary(op: Callable, kind: type[types.Type], emit: Callable) -> None:
+def _unary(op: Callable[..., Any], kind: type[types.Type], emit: Callable[..., Any]) -> None:
     @type_callable(op)
-    def type_unary(context: Any) -> Callable:
+    def type_unary(context: Any) -> Callable[..., Any]:
         return lambda a: a if isinstance(a, kind) else None
 
     @lower_builtin(op, kind)
@@ -132,7 +132,7 @@ def _call(b: Any, name: str, vector: ir.VectorType, args: Any) -> Any:
     return b.call(cgutils.get_or_insert_function(b.module, signature, f"llvm.{name}.{kind}"), args)
 
 
-def _named(name: str, arity: int) -> Any:
+def _llvm_function(name: str, arity: int) -> Any:
     """A function LLVM knows on vectors (`fabs`, `sqrt`; `log`, `sin`, `cos` become one library call per lane)."""
 
     def one(context: Any, x: Any) -> Any:
@@ -215,14 +215,14 @@ def _cast(b: Any, value: Any, to: ir.VectorType) -> Any:
     return b.fptrunc(value, to) if isinstance(to.element, ir.FloatType) else b.fpext(value, to)
 
 
-def _transposed(b: Any, rows: list) -> list:
+def _transposed(b: Any, rows: list[Any]) -> list[Any]:
     """A square of vectors transposed in registers, swapping ever smaller blocks across the diagonal."""
     n = len(rows)
     half = n // 2
     while half:
-        pick = lambda order: ir.Constant(ir.VectorType(_INDEX, n), order)  # noqa: E731
-        upper = pick([l if not l & half else n + l - half for l in range(n)])
-        lower = pick([l + half if not l & half else n + l for l in range(n)])
+        shuffle = lambda order: ir.Constant(ir.VectorType(_INDEX, n), order)  # noqa: E731
+        upper = shuffle([l if not l & half else n + l - half for l in range(n)])
+        lower = shuffle([l + half if not l & half else n + l for l in range(n)])
         swapped = list(rows)
         for i in (i for i in range(n) if not i & half):
             swapped[i] = b.shuffle_vector(rows[i], rows[i + half], upper)
@@ -321,8 +321,8 @@ def floats(element: str, lanes: int) -> SimpleNamespace:
     space = SimpleNamespace(
         F=getattr(np, element), LANES=lanes, SQUARE=square, load=load, store=store, loadi=loadi, storei=storei,
         splat=splat, splati=splati, where=where, bits=bits, lowest=lowest, mask=mask, pow2=pow2,
-        turn=turn, fma=_named("fmuladd", 3), fabs=_named("fabs", 1), sqrt=_named("sqrt", 1), log=_named("log", 1),
-        sin=_named("sin", 1), cos=_named("cos", 1), both=both, no=no,
+        turn=turn, fma=_llvm_function("fmuladd", 3), fabs=_llvm_function("fabs", 1), sqrt=_llvm_function("sqrt", 1),
+        log=_llvm_function("log", 1), sin=_llvm_function("sin", 1), cos=_llvm_function("cos", 1), both=both, no=no,
     )  # fmt: skip
     space.__dict__.update(simd_math.functions(space))
     return space

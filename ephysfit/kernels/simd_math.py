@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from math import factorial, log2
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numba import njit
+
+#: a number or a vector of numbers, whose type numba infers
+Value: TypeAlias = Any
 
 
 def functions(v: SimpleNamespace) -> dict[str, Any]:
@@ -36,7 +39,7 @@ def _exponentials(v: SimpleNamespace) -> dict[str, Any]:
     polynomial = horner(v.splat, v.fma)
 
     @njit
-    def exp(x):
+    def exp(x: Value) -> Value:
         m = splat(magic)
         x = where(x < splat(low), splat(low), where(x > splat(high), splat(high), x))
         n = fma(x, splat(per_ln2), m) - m
@@ -45,30 +48,30 @@ def _exponentials(v: SimpleNamespace) -> dict[str, Any]:
         return polynomial(r, ex) * pow2(first) * pow2(n - first)
 
     @njit
-    def sigmoid(x):
+    def sigmoid(x: Value) -> Value:
         return splat(one) / (splat(one) + exp(-x))
 
     @njit
-    def softplus(x):
+    def softplus(x: Value) -> Value:
         z = exp(-v_abs(x))
         s = z / (splat(two) + z)
         return where(x > splat(zero), x, splat(zero)) + splat(two) * s * polynomial(s * s, at)
 
     @njit
-    def phi1(x):
+    def phi1(x: Value) -> Value:
         near = v_abs(x) < splat(one)
         safe = where(near, splat(one), x)
         return where(near, polynomial(where(near, x, splat(zero)), ph), (exp(safe) - splat(one)) / safe)
 
     @njit
-    def dphi1(x):
+    def dphi1(x: Value) -> Value:
         near = v_abs(x) < splat(one)
         safe = where(near, splat(one), x)
         far = fma(exp(safe), safe - splat(one), splat(one)) / (safe * safe)
         return where(near, polynomial(where(near, x, splat(zero)), dp), far)
 
     @njit
-    def tanh(x):
+    def tanh(x: Value) -> Value:
         z = where(x > splat(top), splat(top), where(x < splat(-top), splat(-top), x)) * splat(two)
         grown = z * phi1(z)
         return grown / (grown + splat(two))
@@ -77,8 +80,8 @@ def _exponentials(v: SimpleNamespace) -> dict[str, Any]:
     return {"exp": exp, "sigmoid": sigmoid, "softplus": softplus, "phi1": phi1, "dphi1": dphi1, "tanh": tanh}
 
 
-def taylor(F: Any, terms: int, coefficient: Any) -> tuple:
-    """The first coefficients of a series, in a precision."""
+def taylor(F: Any, terms: int, coefficient: Any) -> tuple[Any, ...]:
+    """The first coefficients of a power series, rounded to the precision `F`."""
     return tuple(F(coefficient(k)) for k in range(terms))
 
 
@@ -86,7 +89,7 @@ def horner(splat: Any, fma: Any) -> Any:
     """A polynomial of a number or a vector, coefficients from the constant term on."""
 
     @njit
-    def polynomial(x, coefficients):
+    def polynomial(x: Value, coefficients: tuple[Any, ...]) -> Value:
         total = splat(coefficients[-1])
         for k in range(len(coefficients) - 2, -1, -1):
             total = fma(total, x, splat(coefficients[k]))

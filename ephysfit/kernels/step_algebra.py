@@ -271,7 +271,8 @@ class _Quantity:
 
     @property
     def read(self) -> set[sympy.Symbol]:
-        return self.free.free_symbols | self.held.free_symbols
+        found: set[sympy.Symbol] = self.free.free_symbols | self.held.free_symbols
+        return found
 
     def by(self, s: sympy.Symbol) -> sympy.Expr:
         free, held = sympy.diff(self.free, s), sympy.diff(self.held, s)

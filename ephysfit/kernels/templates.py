@@ -204,12 +204,12 @@ TEXTS = {
 }
 
 
-def weave(template: str, slots: dict[str, list[str]]) -> str:
+def fill_slots(template: str, slots: dict[str, list[str]]) -> str:
     """Put lines into slots, indented as the slot is.
 
     Examples
     --------
-    >>> weave("if a:\\n    $body", {"body": ["b = 1", "c = 2"]})
+    >>> fill_slots("if a:\\n    $body", {"body": ["b = 1", "c = 2"]})
     'if a:\\n    b = 1\\n    c = 2'
     """
     out = []

@@ -1,6 +1,12 @@
-"""What kernels do outside their loops over steps, as functions of plain numbers.
+"""Work of kernels outside their loops over steps, as functions of plain numbers.
 
-Most of it moves rows between memory, where a row is contiguous in time, and a tile's scratch, where a step's lanes are.
+Most of it moves samples between memory, where a row (one run of one cell) is contiguous in time, and a tile's scratch
+memory, where the lanes of a step are contiguous (`tiles` has a picture of rows, lanes and tiles):
+
+    ::
+
+        memory:   row 0: t0 t1 t2 t3 ...      row 1: t0 t1 t2 t3 ...
+        scratch:  step t0: lane 0, lane 1, ...    step t1: lane 0, lane 1, ...
 """
 
 from __future__ import annotations
@@ -8,32 +14,38 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ephysfit.arrays import Integers
+
 
 @njit
-def begins(starts, lanes, rows, row, array, slot):
-    """Where each lane's row of ``array[source, slot, time]`` begins in the flat array."""
+def begins(starts: Integers, lanes: int, rows: Integers, row: int, array: np.ndarray, slot: int) -> None:
+    """Find where each lane's row of ``array[source, slot, time]`` begins in the flat array."""
     for l in range(lanes):
         starts[l] = (rows[row + l] * array.shape[1] + slot) * array.shape[2]
 
 
 @njit
-def rest_of(scratch, lanes, width, slot, flat, starts, first, n):
-    """The samples that do not fill a square: ``scratch[step, slot, lane] = flat[starts[lane] + step - first]``."""
+def rest_of(
+    scratch: np.ndarray, lanes: int, width: int, slot: int, flat: np.ndarray, starts: Integers, first: int, n: int
+) -> None:
+    """Copy the samples that do not fill a square: ``scratch[step, slot, lane] = flat[starts[lane] + step - first]``."""
     for l in range(lanes):
         for q in range(first, n):
             scratch[(q * width + slot) * lanes + l] = flat[starts[l] + q - first]
 
 
 @njit
-def spill(scratch, lanes, width, slot, row, array, t0, n):
-    """The reverse of `fill`, to the tile's own rows."""
+def spill(scratch: np.ndarray, lanes: int, width: int, slot: int, row: int, array: np.ndarray, t0: int, n: int) -> None:
+    """Write a segment of one slot back from scratch memory to the tile's own rows, ``array[row, slot, time]``."""
     for l in range(lanes):
         for q in range(n):
             array[row + l, slot, t0 + q] = scratch[(q * width + slot) * lanes + l]
 
 
 @njit
-def mark(scratch, lanes, rows, row, begin, at, t0, n):
+def mark(
+    scratch: np.ndarray, lanes: int, rows: Integers, row: int, begin: Integers, at: Integers, t0: int, n: int
+) -> None:
     """Count the events of each lane in each step of the segment; events of list k are ``at[begin[k]:begin[k + 1]]``."""
     for q in range(n * lanes):
         scratch[q] = 0
@@ -52,7 +64,7 @@ def mark(scratch, lanes, rows, row, begin, at, t0, n):
 
 
 @njit
-def add_products(block, count, product, total):
+def add_products(block: np.ndarray, count: int, product: np.ndarray, total: np.ndarray) -> None:
     """Add the products of all pairs of columns, summed over the first rows of a block, to ``total[column, column]``."""
     part = block[:count]
     np.dot(part.T, part, product)  # into memory that is there: allocating it would take longer to compile than all this

@@ -1,4 +1,4 @@
-"""Adaptive threshold: every spike makes the next one harder (seed 000, Block-ALIF)."""
+"""Adaptive threshold: every spike makes the next one harder (Block-ALIF: Taylor, King & Harper 2023)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ALIF(Neuron):
 
 BlockALIF = ALIF.pin(
     "BlockALIF",
-    """ALIF as published by seed 000: unit threshold above rest, hard reset to rest, in threshold units.
+    """Block-ALIF as published (Taylor, King & Harper 2023): unit threshold above rest, hard reset to rest.
 
     With ``E_L = V_reset = 0`` and ``theta = 1`` potentials are in units of the distance to threshold (written mV
     here); ``beta = exp(-dt g / C)`` and ``p = exp(-dt / tau_a)``.
@@ -73,7 +73,8 @@ class MultiALIF(Neuron):
         C \dot V = -g (V - E_L) + I, \qquad \tau_j \dot h_j = -h_j, \qquad
         \text{spike when } V \ge \theta + \textstyle\sum_j h_j
 
-    With one part it is `ALIF`. Parts of about equal time constant are not told apart by data; the starts are spread.
+    With one part it is `ALIF`. Parts of about equal time constant cannot be distinguished by data; the starts are
+    spread.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Spike-triggered conductance and gain, of the cell itself and of recorded partners (seed 004, STC-LIF).
+"""Spike-triggered conductance and gain, of the cell itself and of recorded partners (STC-LIF: Wang et al. 2024).
 
 The published gates multiply memory and current by ``1 + tanh(...)`` per step and, without a leak, overflow within 200
 steps. Written as a conductance they are bounded for any length: the leak never falls below a tenth of itself.

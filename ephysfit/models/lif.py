@@ -54,9 +54,9 @@ class SoftLIF(Neuron):
     .. math::
         C \dot V = -g (V - E_L) + I, \qquad V \to V - D \text{ at a spike}
 
-    The potential is a sum of filtered current and filtered spikes, so it equals a membrane that is never reset under
-    a threshold that rises by ``D`` at each spike and relaxes with the membrane's own time constant (seed 002). While
-    refractory it goes on integrating and only spikes are barred, which keeps that equality.
+    The potential is a sum of filtered current and filtered spikes, so it equals a membrane that is never reset under a
+    threshold that rises by ``D`` at each spike and relaxes with the membrane's own time constant (Huang et al. 2024).
+    While refractory it goes on integrating and only spikes are barred, which keeps that equality.
 
     References
     ----------

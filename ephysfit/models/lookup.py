@@ -11,7 +11,7 @@ from types import ModuleType
 
 from ephysfit.errors import NeuronError, near
 from ephysfit.files import expand_home, split_spec
-from ephysfit.neuron.declaration_errors import BREAKS, told
+from ephysfit.neuron.declaration_errors import BREAKS, explain_error
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.dimensions import check_units
 from ephysfit.neuron.plan import plan
@@ -59,7 +59,7 @@ def _read(neuron: type[Neuron], path: Path) -> None:
         check_units(neuron)
     except BREAKS as error:
         where = f"{path.name}{_line(error, path)}, {neuron.__name__}"
-        raise NeuronError(f"{where}: {told(error)}; ephysfit.check_neuron names all that is wrong") from error
+        raise NeuronError(f"{where}: {explain_error(error)}; ephysfit.check_neuron names all that is wrong") from error
 
 
 def _line(error: BaseException, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Relative refractoriness that accumulates: every spike pushes the next one back (seed 001, SPikE-SSM).
+"""Relative refractoriness that accumulates: every spike pushes the next one back (SPikE-SSM: Zhong et al. 2024).
 
 The seed's refractory trace R jumps by 1 at a spike and decays. It can be read as part of the threshold (one
 exponential in the margin) or as a current into the membrane (low-passed by it); both are here.

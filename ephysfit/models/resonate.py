@@ -1,4 +1,4 @@
-"""Cells that ring: resonate-and-fire neurons, from the published forms to one that fits recordings (seed 002).
+"""Cells that ring: resonate-and-fire neurons, from the published forms to one that fits recordings (Huang et al. 2024).
 
 All are the same two linear states, potential and a slow current, written by frequency and damping. Frequencies are in
 1/ms (kHz): 0.005 is 5 Hz. `ephysfit.models.resonance()` reports the resonance of any neuron from its parameters.

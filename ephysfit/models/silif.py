@@ -1,4 +1,4 @@
-"""Adaptive neurons parametrised by rates, as state-space models are (seed 003: SiLIF and C-SiLIF).
+"""Adaptive neurons parametrised by rates, as state-space models are (SiLIF and C-SiLIF: Fabre et al. 2025).
 
 The seed's contribution is the parametrisation: log-rates that keep every pole stable. Here rates are declared with
 positive bounds, so fits move their logarithm and cannot drift to the integrators and dead clamps of the released

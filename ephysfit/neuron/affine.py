@@ -170,18 +170,20 @@ class _Exponential(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(a: Tensor) -> Tensor:  # type: ignore[override]
-        return torch.linalg.matrix_exp(a)
+    def forward(a: Tensor) -> Tensor:
+        grown: Tensor = torch.linalg.matrix_exp(a)
+        return grown
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:  # type: ignore[override]
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
-        (a,) = ctx.saved_tensors
-        turned, d = a.transpose(-1, -2), a.shape[-1]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        a: Tensor = ctx.saved_tensors[0]
+        transposed, d = a.transpose(-1, -2), a.shape[-1]
         size = grad.abs().amax((-2, -1), keepdim=True).clamp(min=torch.finfo(grad.dtype).tiny)
-        above = torch.cat([turned, grad / size], -1)
-        below = torch.cat([torch.zeros_like(a), turned], -1)
-        return size * torch.linalg.matrix_exp(torch.cat([above, below], -2))[..., :d, d:]
+        above = torch.cat([transposed, grad / size], -1)
+        below = torch.cat([torch.zeros_like(a), transposed], -1)
+        blocks: Tensor = torch.linalg.matrix_exp(torch.cat([above, below], -2))
+        return size * blocks[..., :d, d:]

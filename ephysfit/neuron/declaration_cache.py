@@ -10,10 +10,10 @@ from typing import Any
 
 from ephysfit import disk_cache
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.fingerprint import content
+from ephysfit.neuron.fingerprint import fingerprint_of
 
 
-def kept(read: Callable[..., Any]) -> Callable[..., Any]:
+def remembered_on_disk(read: Callable[..., Any]) -> Callable[..., Any]:
     """Remember ``read(neuron, *words)``, in this process and by the declaration's content on disk.
 
     Parameters
@@ -31,16 +31,17 @@ def kept(read: Callable[..., Any]) -> Callable[..., Any]:
         if known is not None:
             return _tuples(json.loads(known))
         value = _plain(read(neuron, *words))
-        if name and content.__wrapped__(neuron) == content(neuron):  # else a global it reads was changed since
+        # a global that the declaration reads may have changed since its fingerprint was taken
+        if name and fingerprint_of.__wrapped__(neuron) == fingerprint_of(neuron):
             disk_cache.store(disk_cache.READINGS, name, json.dumps(value).encode())
         return value
 
     return found
 
 
-def _name(what: str, neuron: type[Neuron], words: tuple) -> str:
+def _name(what: str, neuron: type[Neuron], words: tuple[Any, ...]) -> str:
     """Of its file; empty where the declaration has no hash."""
-    key = content(neuron)
+    key = fingerprint_of(neuron)
     if key is None:
         return ""
     digest = hashlib.sha256(f"{key} {words!r}".encode()).hexdigest()[:24]

@@ -12,12 +12,12 @@ from ephysfit.neuron.declare import Neuron
 BREAKS = (TypeError, ValueError, LookupError, AttributeError, NameError, ArithmeticError, RuntimeError)
 
 
-def told(error: Exception) -> str:
+def explain_error(error: Exception) -> str:
     """The error of an equation, with the way out where it is one of the usual ones.
 
     Examples
     --------
-    >>> told(TypeError("must be real number, not Symbol"))
+    >>> explain_error(TypeError("must be real number, not Symbol"))
     'an equation calls a function that only takes numbers; use those of ephysfit.neuron.functions (must be real ...)'
     """
     text = str(error)

@@ -358,7 +358,7 @@ class Neuron:
 
 
 def _state_type(cls: type[Neuron]) -> Any:
-    return namedtuple(f"{cls.__name__}State", list(cls.states))  # type: ignore[misc]
+    return namedtuple(f"{cls.__name__}State", list(cls.states))
 
 
 def _check_declaration(cls: type[Neuron]) -> None:

@@ -18,7 +18,7 @@ class Dimension:
     powers: tuple[int, int, int]
     what: str = ""
 
-    def _same(self, other: Any, sign: str) -> Dimension:
+    def _require_same(self, other: Any, sign: str) -> Any:
         if isinstance(other, Bank):
             return NotImplemented
         if isinstance(other, (int, float)):
@@ -32,15 +32,15 @@ class Dimension:
         return Dimension(self.powers, f"({self.what} {sign} {other.what})")
 
     def __add__(self, o: Any) -> Any:
-        return self._same(o, "+")
+        return self._require_same(o, "+")
 
     def __sub__(self, o: Any) -> Any:
-        return self._same(o, "-")
+        return self._require_same(o, "-")
 
     __radd__ = __add__
 
     def __rsub__(self, o: Any) -> Any:
-        return self._same(o, "-")
+        return self._require_same(o, "-")
 
     def __neg__(self) -> Dimension:
         return self
@@ -48,25 +48,21 @@ class Dimension:
     def __mul__(self, o: Any) -> Any:
         if isinstance(o, Bank):
             return NotImplemented
-        if isinstance(o, Bank):
-            return NotImplemented
         if not isinstance(o, Dimension):
             return self
-        return Dimension(_plus(self.powers, o.powers, 1), f"{self.what}*{o.what}")
+        return Dimension(_add_powers(self.powers, o.powers, 1), f"{self.what}*{o.what}")
 
     __rmul__ = __mul__
 
     def __truediv__(self, o: Any) -> Any:
         if isinstance(o, Bank):
             return NotImplemented
-        if isinstance(o, Bank):
-            return NotImplemented
         if not isinstance(o, Dimension):
             return self
-        return Dimension(_plus(self.powers, o.powers, -1), f"{self.what}/{o.what}")
+        return Dimension(_add_powers(self.powers, o.powers, -1), f"{self.what}/{o.what}")
 
     def __rtruediv__(self, o: Any) -> Dimension:
-        return Dimension(_plus((0, 0, 0), self.powers, -1), f"{o}/{self.what}")
+        return Dimension(_add_powers((0, 0, 0), self.powers, -1), f"{o}/{self.what}")
 
     def __pow__(self, n: int) -> Dimension:
         a, b, c = self.powers
@@ -84,11 +80,11 @@ class Dimension:
         return Dimension((0, 0, 0), f"{function}({self.what})")
 
 
-def _plus(a: tuple[int, int, int], b: tuple[int, int, int], sign: int) -> tuple[int, int, int]:
+def _add_powers(a: tuple[int, int, int], b: tuple[int, int, int], sign: int) -> tuple[int, int, int]:
     return (a[0] + sign * b[0], a[1] + sign * b[1], a[2] + sign * b[2])
 
 
-def _read(declared: Any) -> dict[str, Dimension]:
+def _read_dimensions(declared: Any) -> dict[str, Dimension]:
     return {n: Dimension(find_dimension(item.unit), n) for k, item in declared.items() for n in flat_names({k: item})}
 
 
@@ -103,23 +99,23 @@ def check_units(neuron: type[Neuron]) -> None:
     root = neuron
     while root.base is not None:  # pinned values carry no unit: check the declaration they come from
         root = root.base
-    cell = root(**unflatten(root.parameters, _read(root.parameters)))
-    states = _read(root.states)
+    cell = root(**unflatten(root.parameters, _read_dimensions(root.parameters)))
+    states = _read_dimensions(root.states)
     x = pack_state(root, states)
     drive = [Dimension(find_dimension(i.unit), n) for n, i in root.inputs.items()]
     _check_flow(root, states, cell.flow(x, *drive))
     _check_jump(root, states, cell.jump(x))
     margin = cell.margin(x)
-    _want(margin, "mV", f"{root.__name__}.margin")
+    _require_unit(margin, "mV", f"{root.__name__}.margin")
     if root.stochastic():
         rate = cell.hazard(Dimension(find_dimension("mV"), "u"))
         if rate.powers != (0, 0, 0):  # a pure number counts as "per ms"
-            _want(rate, "1/ms", f"{root.__name__}.hazard")
+            _require_unit(rate, "1/ms", f"{root.__name__}.hazard")
 
 
 def _check_flow(neuron: type[Neuron], states: dict[str, Dimension], flow: dict[str, Any]) -> None:
     for n, rate in flatten({k: neuron.states[k] for k in flow}, flow).items():
-        want = _plus(states[n].powers, (1, 0, 0), -1)
+        want = _add_powers(states[n].powers, (1, 0, 0), -1)
         if isinstance(rate, Dimension) and rate.powers != want:
             raise UnitsError(
                 f"{neuron.__name__}.flow: d{n}/dt has unit {name_dimension(rate.powers)}, it must be "
@@ -136,6 +132,6 @@ def _check_jump(neuron: type[Neuron], states: dict[str, Dimension], jump: dict[s
             )
 
 
-def _want(value: Any, unit: str, where: str) -> None:
+def _require_unit(value: Any, unit: str, where: str) -> None:
     if isinstance(value, Dimension) and value.powers != find_dimension(unit):
         raise UnitsError(f"{where} has unit {name_dimension(value.powers)}, it must be {unit}")

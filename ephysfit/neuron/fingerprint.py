@@ -23,7 +23,7 @@ import numpy as np
 from ephysfit.neuron.declare import Neuron
 
 #: attributes that Python or `Neuron` make from the others, or that no equation reads
-_MADE = frozenset(
+_NOT_EQUATIONS = frozenset(
     {
         "State", "__doc__", "__module__", "__dict__", "__weakref__", "__annotations__", "__annotate__",
         "__annotate_func__", "__annotations_cache__", "__static_attributes__", "__firstlineno__",
@@ -36,26 +36,26 @@ PACKAGE = Path(__file__).parents[1]
 SOURCES = ("disk_cache.py", "errors.py", "files.py", "kernels", "neuron", "simulation", "system.py", "units.py")
 
 
-class _UntoldError(Exception):
+class _UntraceableError(Exception):
     """Something a declaration reads cannot be followed."""
 
 
 @cache
-def content(neuron: type[Neuron]) -> str | None:
+def fingerprint_of(neuron: type[Neuron]) -> str | None:
     """The hash of a declaration; None where it reads what cannot be followed (an object of an unknown class, say).
 
     Examples
     --------
     >>> from ephysfit.models.lif import LIF
-    >>> content(LIF) == content(LIF.pin("LIF", t_ref=2.0))
+    >>> fingerprint_of(LIF) == fingerprint_of(LIF.pin("LIF", t_ref=2.0))
     False
     """
-    seen: dict[int, int] = {}
+    visited: dict[int, int] = {}
     out = hashlib.sha256(f"{sys.version} {library()}".encode())
     try:
-        for word in _told(neuron, seen):
+        for word in _describe(neuron, visited):
             out.update(word.encode() + b"\0")
-    except (_UntoldError, RecursionError):
+    except (_UntraceableError, RecursionError):
         return None
     return out.hexdigest()
 
@@ -83,8 +83,8 @@ def digest(parts: Iterable[str], root: Path = PACKAGE) -> str:
     """
     out = hashlib.sha256()
     for path in files(parts, root):
-        content = path.read_bytes()
-        out.update(f"{path.relative_to(root).as_posix()} {len(content)}\0".encode() + content)
+        text = path.read_bytes()
+        out.update(f"{path.relative_to(root).as_posix()} {len(text)}\0".encode() + text)
     return out.hexdigest()
 
 
@@ -97,133 +97,133 @@ def _modules(path: Path) -> list[Path]:
     return list(path.rglob("*.py")) if path.is_dir() else [path]
 
 
-def _told(value: Any, seen: dict[int, int]) -> Iterator[str]:
+def _describe(value: Any, visited: dict[int, int]) -> Iterator[str]:
     """Words that say a value."""
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes, range, type(Ellipsis))):
         yield f"{type(value).__name__} {value!r}"
         return
     if isinstance(value, (type, FunctionType)):  # what may lead back to itself, and is never made anew
-        if id(value) in seen:
-            yield f"again {seen[id(value)]}"
+        if id(value) in visited:
+            yield f"again {visited[id(value)]}"
             return
-        seen[id(value)] = len(seen)
-    for kind, tell in _KINDS:
+        visited[id(value)] = len(visited)
+    for kind, describe in _DESCRIBERS:
         if isinstance(value, kind):
-            yield from tell(value, seen)
+            yield from describe(value, visited)
             return
     if is_dataclass(value):
         yield type(value).__qualname__
-        yield from _each([getattr(value, f.name) for f in fields(value)], seen)
+        yield from _describe_each([getattr(value, f.name) for f in fields(value)], visited)
         return
-    yield from _told(value.__wrapped__, seen) if hasattr(value, "__wrapped__") else [_foreign(value)]
+    yield from _describe(value.__wrapped__, visited) if hasattr(value, "__wrapped__") else [_name_of_foreign(value)]
 
 
-def _each(values: Any, seen: dict[int, int]) -> Iterator[str]:
+def _describe_each(values: Any, visited: dict[int, int]) -> Iterator[str]:
     yield f"{len(values)} of"
     for value in values:
-        yield from _told(value, seen)
+        yield from _describe(value, visited)
 
 
-def _mapping(value: Mapping[Any, Any], seen: dict[int, int]) -> Iterator[str]:
-    yield from _each([*value.keys(), *value.values()], seen)
+def _describe_mapping(value: Mapping[Any, Any], visited: dict[int, int]) -> Iterator[str]:
+    yield from _describe_each([*value.keys(), *value.values()], visited)
 
 
-def _set(value: Any, seen: dict[int, int]) -> Iterator[str]:
-    yield from _each(sorted(value, key=repr), seen)
+def _describe_set(value: Any, visited: dict[int, int]) -> Iterator[str]:
+    yield from _describe_each(sorted(value, key=repr), visited)
 
 
-def _array(value: np.ndarray, seen: dict[int, int]) -> Iterator[str]:
+def _describe_array(value: np.ndarray, visited: dict[int, int]) -> Iterator[str]:
     yield f"{value.dtype} {value.shape} {value.tobytes().hex()}"
 
 
-def _partial(value: partial, seen: dict[int, int]) -> Iterator[str]:
-    yield from _each([value.func, value.args, value.keywords], seen)
+def _describe_partial(value: partial[Any], visited: dict[int, int]) -> Iterator[str]:
+    yield from _describe_each([value.func, value.args, value.keywords], visited)
 
 
-def _method(value: Any, seen: dict[int, int]) -> Iterator[str]:
+def _describe_method(value: Any, visited: dict[int, int]) -> Iterator[str]:
     yield type(value).__name__
-    yield from _told(value.__func__, seen)
+    yield from _describe(value.__func__, visited)
 
 
-def _property(value: property, seen: dict[int, int]) -> Iterator[str]:
-    yield from _each([value.fget, value.fset], seen)
+def _describe_property(value: property, visited: dict[int, int]) -> Iterator[str]:
+    yield from _describe_each([value.fget, value.fset], visited)
 
 
-def _class(value: type, seen: dict[int, int]) -> Iterator[str]:
-    if _known(value.__module__):
-        yield _foreign(value)
+def _describe_class(value: type, visited: dict[int, int]) -> Iterator[str]:
+    if _is_versioned(value.__module__):
+        yield _name_of_foreign(value)
         return
     yield value.__name__
     for base in value.__mro__[:-1]:
-        if not _known(base.__module__):
-            own = {k: v for k, v in vars(base).items() if k not in _MADE}
-            yield from _mapping(own, seen)
+        if not _is_versioned(base.__module__):
+            own = {k: v for k, v in vars(base).items() if k not in _NOT_EQUATIONS}
+            yield from _describe_mapping(own, visited)
 
 
-def _function(value: FunctionType, seen: dict[int, int]) -> Iterator[str]:
-    if _known(value.__module__):
-        yield _foreign(value)
+def _describe_function(value: FunctionType, visited: dict[int, int]) -> Iterator[str]:
+    if _is_versioned(value.__module__):
+        yield _name_of_foreign(value)
         return
-    yield from _each([value.__defaults__, value.__kwdefaults__, value.__code__], seen)
-    yield from _each([cell.cell_contents for cell in value.__closure__ or ()], seen)
-    names = _names(value.__code__)
+    yield from _describe_each([value.__defaults__, value.__kwdefaults__, value.__code__], visited)
+    yield from _describe_each([cell.cell_contents for cell in value.__closure__ or ()], visited)
+    names = _names_in(value.__code__)
     for name in names:
         if name in value.__globals__:
             yield name
-            yield from _global(value.__globals__[name], names, seen)
+            yield from _describe_global(value.__globals__[name], names, visited)
 
 
-def _global(value: Any, names: list[str], seen: dict[int, int]) -> Iterator[str]:
+def _describe_global(value: Any, names: list[str], visited: dict[int, int]) -> Iterator[str]:
     """Of a module only what the code may take from it."""
-    if not isinstance(value, ModuleType) or _known(value.__name__):
-        yield from _told(value, seen)
+    if not isinstance(value, ModuleType) or _is_versioned(value.__name__):
+        yield from _describe(value, visited)
         return
     for name in names:
         if name in vars(value):
             yield name
-            yield from _global(vars(value)[name], names, seen)
+            yield from _describe_global(vars(value)[name], names, visited)
 
 
-def _code(value: CodeType, seen: dict[int, int]) -> Iterator[str]:
+def _describe_code(value: CodeType, visited: dict[int, int]) -> Iterator[str]:
     yield value.co_code.hex()
-    yield from _each([value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars], seen)
-    yield from _each(value.co_consts, seen)
+    yield from _describe_each([value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars], visited)
+    yield from _describe_each(value.co_consts, visited)
 
 
-def _names(code: CodeType) -> list[str]:
+def _names_in(code: CodeType) -> list[str]:
     """Names that code and the functions inside it look up."""
-    inner = [n for c in code.co_consts if isinstance(c, CodeType) for n in _names(c)]
+    inner = [n for c in code.co_consts if isinstance(c, CodeType) for n in _names_in(c)]
     return list(dict.fromkeys([*code.co_names, *inner]))
 
 
-def _module(value: ModuleType, seen: dict[int, int]) -> Iterator[str]:
-    yield _foreign(value)
+def _describe_module(value: ModuleType, visited: dict[int, int]) -> Iterator[str]:
+    yield _name_of_foreign(value)
 
 
-_KINDS: tuple[tuple[Any, Callable[[Any, dict[int, int]], Iterator[str]]], ...] = (
-    ((tuple, list), _each),
-    (Mapping, _mapping),
-    ((set, frozenset), _set),
-    ((staticmethod, classmethod), _method),
-    (property, _property),
-    (partial, _partial),
-    (np.ndarray, _array),
-    (type, _class),
-    (FunctionType, _function),
-    (CodeType, _code),
-    (ModuleType, _module),
+_DESCRIBERS: tuple[tuple[Any, Callable[[Any, dict[int, int]], Iterator[str]]], ...] = (
+    ((tuple, list), _describe_each),
+    (Mapping, _describe_mapping),
+    ((set, frozenset), _describe_set),
+    ((staticmethod, classmethod), _describe_method),
+    (property, _describe_property),
+    (partial, _describe_partial),
+    (np.ndarray, _describe_array),
+    (type, _describe_class),
+    (FunctionType, _describe_function),
+    (CodeType, _describe_code),
+    (ModuleType, _describe_module),
 )
 
 
-def _known(module: str | None) -> bool:
+def _is_versioned(module: str | None) -> bool:
     """Modules whose content a version tells: installed packages, Python's own, and those `library` hashes."""
-    return _release(module or "") is not None
+    return _version_of(module or "") is not None
 
 
 @cache
-def _release(module: str) -> str | None:
+def _version_of(module: str) -> str | None:
     top = module.partition(".")[0]
-    if _hashed(module) or top in sys.stdlib_module_names:
+    if _is_hashed(module) or top in sys.stdlib_module_names:
         return ""
     if top not in ("numpy", "scipy", "sympy", "torch"):
         return None
@@ -233,13 +233,13 @@ def _release(module: str) -> str | None:
         return None
 
 
-def _hashed(module: str) -> bool:
+def _is_hashed(module: str) -> bool:
     """Whether `library` holds the content of a module."""
     homes = [f"ephysfit.{part.removesuffix('.py')}" for part in SOURCES]
     return any(module == home or module.startswith(f"{home}.") for home in homes)
 
 
-def _foreign(value: Any) -> str:
+def _name_of_foreign(value: Any) -> str:
     """A thing of a known package, by name and version."""
     module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
     if isinstance(value, BuiltinFunctionType) and module is None:
@@ -247,6 +247,6 @@ def _foreign(value: Any) -> str:
     if type(value).__name__ == "ufunc":
         module = "numpy"
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-    if name is None or module is None or _release(module) is None:
-        raise _UntoldError(value)
-    return f"{module}.{name} {_release(module)}"
+    if name is None or module is None or _version_of(module) is None:
+        raise _UntraceableError(value)
+    return f"{module}.{name} {_version_of(module)}"

@@ -43,10 +43,11 @@ def of_numbers(text: str) -> Callable[..., Any]:
     return _function(text, {})
 
 
-def _function(text: str, names: Mapping[str, Callable]) -> Callable[..., Any]:
+def _function(text: str, names: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
     space: dict[str, Any] = {**vars(math), **names}
     exec(compile(text, "<formula>", "exec"), space)
-    return space["_lambdifygenerated"]
+    made: Callable[..., Any] = space["_lambdifygenerated"]
+    return made
 
 
 def torch_function(arguments: list[sympy.Symbol], expressions: Any) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 
-class Bank(tuple):
+class Bank(tuple[Any, ...]):
     """Several values under one name (an axis of time constants, say); arithmetic is elementwise.
 
     Examples
@@ -27,44 +27,46 @@ class Bank(tuple):
     __slots__ = ()
     __array_ufunc__ = None  # numpy scalars must leave arithmetic to the bank
 
-    def _with(self, other: Any, op: Callable[[Any, Any], Any]) -> Bank:
+    def _elementwise(self, other: Any, op: Callable[[Any, Any], Any]) -> Bank:
         if isinstance(other, Bank):
             if len(other) != len(self):
                 raise ValueError(f"banks of {len(self)} and {len(other)} elements meet; they must be of one length")
             return Bank(op(a, b) for a, b in zip(self, other, strict=True))
         return Bank(op(a, other) for a in self)
 
-    def __add__(self, o: Any) -> Bank:  # type: ignore[override]
-        return self._with(o, lambda a, b: a + b)
+    def __add__(self, o: Any) -> Bank:
+        return self._elementwise(o, lambda a, b: a + b)
 
     def __radd__(self, o: Any) -> Bank:
-        return self._with(o, lambda a, b: b + a)
+        return self._elementwise(o, lambda a, b: b + a)
 
     def __sub__(self, o: Any) -> Bank:
-        return self._with(o, lambda a, b: a - b)
+        return self._elementwise(o, lambda a, b: a - b)
 
     def __rsub__(self, o: Any) -> Bank:
-        return self._with(o, lambda a, b: b - a)
+        return self._elementwise(o, lambda a, b: b - a)
 
-    def __mul__(self, o: Any) -> Bank:  # type: ignore[override]
-        return self._with(o, lambda a, b: a * b)
+    def __mul__(self, o: Any) -> Bank:
+        return self._elementwise(o, lambda a, b: a * b)
 
-    def __rmul__(self, o: Any) -> Bank:  # type: ignore[override]
-        return self._with(o, lambda a, b: b * a)
+    def __rmul__(self, o: Any) -> Bank:
+        return self._elementwise(o, lambda a, b: b * a)
 
     def __truediv__(self, o: Any) -> Bank:
-        return self._with(o, lambda a, b: a / b)
+        return self._elementwise(o, lambda a, b: a / b)
 
     def __rtruediv__(self, o: Any) -> Bank:
-        return self._with(o, lambda a, b: b / a)
+        return self._elementwise(o, lambda a, b: b / a)
 
     def __neg__(self) -> Bank:
         return Bank(-a for a in self)
 
     def map(self, function: Callable[[Any], Any]) -> Bank:
+        """A bank of the function's value for each element."""
         return Bank(function(a) for a in self)
 
     def sum(self) -> Any:
+        """The sum of the elements."""
         total = self[0]
         for value in self[1:]:
             total = total + value

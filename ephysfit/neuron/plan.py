@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any
 
-from ephysfit.neuron.declaration_cache import kept
+from ephysfit.neuron.declaration_cache import remembered_on_disk
 from ephysfit.neuron.declare import Neuron
 
 
@@ -63,8 +64,9 @@ def plan(neuron: type[Neuron]) -> Plan:
     return Plan(*_plan(neuron))
 
 
-@kept
-def _plan(neuron: type[Neuron]) -> tuple:
+@remembered_on_disk
+def _plan(neuron: type[Neuron]) -> tuple[Any, ...]:
+    # sympy, which takes half a second to import, is only needed for a plan that is not on disk yet
     from ephysfit.neuron.planning import read
 
     made = read(neuron)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 from operator import and_
+from typing import TypeAlias
 
 import sympy
 
@@ -24,6 +25,10 @@ from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.symbolic_functions import phi1
 from ephysfit.neuron.symbols import MARGIN, Equations, affine, equations, symbol
 
+#: matrix entries among the coefficients: name, operator, row, column
+Entries: TypeAlias = tuple[tuple[str, str, int, int], ...]
+#: new values by state, in order
+Rule: TypeAlias = tuple[tuple[str, sympy.Expr], ...]
 #: the time step, a symbol that appears in coefficients only
 DT = symbol("dt_step")
 
@@ -63,14 +68,14 @@ class Step:
     states: tuple[str, ...]
     inputs: tuple[str, ...]
     coefs: tuple[str, ...]
-    advance: tuple[tuple[str, sympy.Expr], ...]
-    advance_held: tuple[tuple[str, sympy.Expr], ...]
+    advance: Rule
+    advance_held: Rule
     margin: sympy.Expr
-    jump: tuple[tuple[str, sympy.Expr], ...]
+    jump: Rule
     hazard: sympy.Expr | None
     rest: tuple[sympy.Expr, ...]
-    entries: tuple[tuple[str, str, int, int], ...]
-    gathered: tuple[tuple[str, sympy.Expr], ...]
+    entries: Entries
+    gathered: Rule
     affine: bool
 
 
@@ -128,7 +133,7 @@ def step(neuron: type[Neuron]) -> Step:
     )  # fmt: skip
 
 
-def _exponential_euler(eq: Equations, gather: _Gatherer, held: tuple[str, ...]) -> tuple[tuple[str, sympy.Expr], ...]:
+def _exponential_euler(eq: Equations, gather: _Gatherer, held: tuple[str, ...]) -> Rule:
     out = []
     for i, n in enumerate(eq.states):
         x = symbol(n)
@@ -143,13 +148,13 @@ def _exponential_euler(eq: Equations, gather: _Gatherer, held: tuple[str, ...]) 
     return tuple(out)
 
 
-def _affine_step(eq: Equations) -> tuple[tuple, tuple, tuple]:
+def _affine_step(eq: Equations) -> tuple[Entries, Rule, Rule]:
     entries: list[tuple[str, str, int, int]] = []
     rows = [symbol(n) for n in eq.states]
     columns = [*rows, None]
     drives = [symbol(n) for n in eq.inputs]
 
-    def build(operator: str, drive: str, masked: tuple[str, ...]) -> tuple[tuple[str, sympy.Expr], ...]:
+    def build(operator: str, drive: str, masked: tuple[str, ...]) -> Rule:
         reach, driven = _structure(eq, masked)
         out = []
         for i, n in enumerate(eq.states):
@@ -173,13 +178,13 @@ def _affine_step(eq: Equations) -> tuple[tuple, tuple, tuple]:
     return tuple(entries[:count] + [e for e in entries[count:] if e[0] in kept]), advance, tuple(held)
 
 
-def _entry(entries: list, operator: str, i: int, j: int) -> sympy.Symbol:
+def _entry(entries: list[tuple[str, str, int, int]], operator: str, i: int, j: int) -> sympy.Symbol:
     name = f"{operator}_{i}_{j}"
     entries.append((name, operator, i, j))
     return symbol(name)
 
 
-def _structure(eq: Equations, masked: tuple[str, ...]) -> tuple[set, set]:
+def _structure(eq: Equations, masked: tuple[str, ...]) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
     """Which entries of (step - identity) and of the drive can differ from zero: reachability in the flow's graph."""
     flows = [sympy.Integer(0) if n in masked else sympy.expand(eq.flow[n]) for n in eq.states]
     by_state, by_input = _reads(flows, eq.states), _reads(flows, eq.inputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import sympy
 
@@ -12,6 +12,9 @@ from ephysfit.neuron.declaration_errors import refuse_undeclared
 from ephysfit.neuron.declare import Neuron, flat_names, flatten, pack_state, unflatten
 from ephysfit.neuron.functions import Bank
 from ephysfit.neuron.roles import Role
+
+#: sympy expressions by name, or by symbol
+Expressions: TypeAlias = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def equations(neuron: type[Neuron]) -> Equations:
 
     Only *pinned* values can remove a state: a free parameter that happens to be 0 never does.
     """
-    return _written(neuron, symbolic_instance(neuron), tuple(flat_names(neuron.parameters)))
+    return _read_equations(neuron, symbolic_instance(neuron), tuple(flat_names(neuron.parameters)))
 
 
 @cache
@@ -63,13 +66,13 @@ def named_equations(neuron: type[Neuron]) -> Equations:
         flat = [name] if not isinstance(value, tuple) else [f"{name}_{k + 1}" for k in range(len(value))]
         given = [value] if not isinstance(value, tuple) else list(value)
         zero = [not callable(v) and v == 0 for v in given]
-        kept = [sympy.Integer(0) if z else symbol(n) for n, z in zip(flat, zero, strict=True)]
-        object.__setattr__(cell, name, Bank(kept) if isinstance(value, tuple) else kept[0])
+        given_or_zero = [sympy.Integer(0) if z else symbol(n) for n, z in zip(flat, zero, strict=True)]
+        object.__setattr__(cell, name, Bank(given_or_zero) if isinstance(value, tuple) else given_or_zero[0])
         named += [n for n, z in zip(flat, zero, strict=True) if not z]
-    return _written(neuron, cell, tuple(named), equations(neuron).states)
+    return _read_equations(neuron, cell, tuple(named), equations(neuron).states)
 
 
-def _written(
+def _read_equations(
     neuron: type[Neuron], cell: Neuron, parameters: tuple[str, ...], live: tuple[str, ...] | None = None
 ) -> Equations:
     """The equations of an instance whose fields are symbols (or numbers), of the states `live` if given."""
@@ -77,13 +80,15 @@ def _written(
     symbols = {n: symbol(n) for n in names}
     x = pack_state(neuron, symbols)
     drive = [symbol(n) for n in neuron.inputs]
-    flow = _complete(neuron, cell.flow(x, *drive), symbols, moving=True)
-    jump = _complete(neuron, cell.jump(x), symbols, moving=False)
+    flow = _fill_in_states(neuron, cell.flow(x, *drive), symbols, moving=True)
+    jump = _fill_in_states(neuron, cell.jump(x), symbols, moving=False)
     rest = {n: sympy.sympify(getattr(cell, r) if isinstance(r, str) else r) for n, r in neuron.rests().items()}
     margin = sympy.sympify(cell.margin(x))
     if live is None:
         shown = neuron.name_of(Role.POTENTIAL)
-        live = _read(_moved(names, symbols, flow, jump, rest), symbols, flow, jump, margin, shown)
+        live = _find_states_that_matter(
+            _find_moving_states(names, symbols, flow, jump, rest), symbols, flow, jump, margin, shown
+        )
     fixed = {symbols[n]: rest[n] for n in names if n not in live}
     put = lambda e: sympy.sympify(e).subs(fixed)  # noqa: E731
     held = set(flat_names({k: s for k, s in neuron.states.items() if k in neuron.hold}))
@@ -100,7 +105,9 @@ def _written(
     )
 
 
-def _complete(neuron: type[Neuron], given: dict[str, Any], symbols: dict[str, Any], *, moving: bool) -> dict[str, Any]:
+def _fill_in_states(
+    neuron: type[Neuron], given: dict[str, Any], symbols: dict[str, Any], *, moving: bool
+) -> dict[str, Any]:
     """Every flat state: what the equation gives, else no change."""
     refuse_undeclared(neuron, "flow" if moving else "jump", given)
     out: dict[str, Any] = {n: sympy.Integer(0) if moving else symbols[n] for n in symbols}
@@ -108,20 +115,28 @@ def _complete(neuron: type[Neuron], given: dict[str, Any], symbols: dict[str, An
     return out
 
 
-def _moved(names: tuple[str, ...], symbols: dict, flow: dict, jump: dict, rest: dict) -> tuple[str, ...]:
+def _find_moving_states(
+    names: tuple[str, ...], symbols: Expressions, flow: Expressions, jump: Expressions, rest: Expressions
+) -> tuple[str, ...]:
+    """Find the states that leave their rest under some input or at a spike."""
     live: set[str] = set()
     while True:
         still = {symbols[n]: rest[n] for n in names if n not in live}
-        new = {n for n in names if n not in live and not _stays(n, symbols, flow, jump, rest, still)}
+        new = {n for n in names if n not in live and not _stays_at_rest(n, flow, jump, rest, still)}
         if not new:
             return tuple(n for n in names if n in live)
         live |= new
 
 
-def _read(
-    moved: tuple[str, ...], symbols: dict, flow: dict, jump: dict, margin: sympy.Expr, shown: str | None
+def _find_states_that_matter(
+    moved: tuple[str, ...],
+    symbols: Expressions,
+    flow: Expressions,
+    jump: Expressions,
+    margin: sympy.Expr,
+    shown: str | None,
 ) -> tuple[str, ...]:
-    """Of the states that move, those that the margin depends on, at first or second hand, and one that is shown."""
+    """Those moving states on which the margin depends, directly or through others, and the one that is shown."""
     reads = {n: (sympy.sympify(flow[n]).free_symbols | sympy.sympify(jump[n]).free_symbols) for n in moved}
     wanted = {n for n in moved if symbols[n] in margin.free_symbols or n == shown}
     while True:
@@ -131,10 +146,11 @@ def _read(
         wanted |= more
 
 
-def _stays(n: str, symbols: dict, flow: dict, jump: dict, rest: dict, still: dict) -> bool:
+def _stays_at_rest(n: str, flow: Expressions, jump: Expressions, rest: Expressions, still: Expressions) -> bool:
+    """Whether neither flow nor jump moves state `n`, with the states of `still` held at their rest."""
     moves = sympy.expand(sympy.sympify(flow[n]).subs(still))
     jumps = sympy.expand(sympy.sympify(jump[n]).subs(still) - rest[n])
-    return moves == 0 and jumps == 0
+    return bool(moves == 0 and jumps == 0)
 
 
 def affine(eq: Equations) -> bool:

@@ -14,7 +14,7 @@ from ephysfit.data.resampling import average_recording
 from ephysfit.data.trials import Trials
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.free_parameters import FreeParameters
-from ephysfit.simulation.replay import Replay, Taught
+from ephysfit.simulation.replay import Replay, ReplaySweep
 
 #: fewest intervals of the test
 FEWEST = 10
@@ -84,13 +84,13 @@ def rescale_time(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: i
     return RescaledIntervals(quantiles, float(kstest(quantiles, "uniform").statistic), 1.358 / sqrt(n))
 
 
-def _make_replay_sweep(trials: Trials, k: int) -> Taught:
+def _make_replay_sweep(trials: Trials, k: int) -> ReplaySweep:
     current, spikes, valid = (t[0, k].numpy() for t in (trials.current, trials.spikes, trials.valid))
-    return Taught(np.ascontiguousarray(current[:, None]), spikes.astype(np.uint8), valid.astype(np.uint8))
+    return ReplaySweep(np.ascontiguousarray(current[:, None]), spikes.astype(np.uint8), valid.astype(np.uint8))
 
 
 def _integrate_hazard(
-    expected: Float64[Array, " time"], sweep: Taught, held: int, skip: int, rng: np.random.Generator
+    expected: Float64[Array, " time"], sweep: ReplaySweep, held: int, skip: int, rng: np.random.Generator
 ) -> Float64[Array, " interval"]:
     """Integrate the hazard over the non-refractory steps of each interval that is valid throughout."""
     at = np.flatnonzero(sweep.spikes)

@@ -8,9 +8,9 @@ With :math:`y` the state after a step's flow, :math:`u(y)` its margin, :math:`j(
     \ell \leftarrow F^\top \left[(s J + (1 - s) 1)^\top \ell + \mu \, \partial_y u \right],
 
 with :math:`F, J` the Jacobians of flow and jump by sympy (the term in :math:`\ell` of :math:`\mu` is the reset in the
-graph; ``detach`` leaves it out, which is the published gradient of seed 000). Forward runs keep the state every 128
-steps; the reverse kernel runs each stretch again, so memory does not grow with time times states. What comes out is the
-derivative by the step's coefficients, which torch takes back to physical parameters.
+graph; ``detach`` leaves it out, which is the gradient published by Taylor, King & Harper 2023). Forward runs keep the
+state every 128 steps; the reverse kernel runs each stretch again, so memory does not grow with time times states. What
+comes out is the derivative by the step's coefficients, which torch takes back to physical parameters.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ephysfit.kernels.tiles import Lists
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.engines.compiled import Problem
-from ephysfit.simulation.engines.kernel_call import Done
+from ephysfit.simulation.engines.kernel_call import KernelResult
 from ephysfit.simulation.surrogate import Surrogate
 
 
@@ -218,11 +218,11 @@ def _problem(coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, dtype: t
 
 
 def _back(
-    ctx: Any, problem: Problem, done: Done, weight: np.ndarray | float, **how: Any
+    ctx: Any, problem: Problem, result: KernelResult, weight: np.ndarray | float, **how: Any
 ) -> tuple[Tensor, Tensor | None, None, None, None]:
     """Gradients by coefficients and current; `weight` (cell, trial) multiplies rows after the kernel."""
     wanted = ctx.needs_input_grad[1]
-    per_row, driven = problem.reverse(done, drive=wanted, **how)
+    per_row, driven = problem.reverse(result, drive=wanted, **how)
     by_cell = (per_row * weight).sum(-1)
     cells = problem.coef_cells
     by_coef = torch.from_numpy(by_cell if cells > 1 else by_cell.sum(-1, keepdims=True)).T
@@ -243,17 +243,17 @@ class _Spikes(torch.autograd.Function):
     def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
         surrogate, detach, dtype = settings
         problem = _problem(coefs, current, neuron, dt, dtype)
-        done = problem.forward(keep=any(ctx.needs_input_grad))
-        done.refuse_bad_input()
-        _remember(ctx, current, problem, done, surrogate, detach)
-        return torch.from_numpy(done.raster()).to(dtype)
+        result = problem.forward(keep=any(ctx.needs_input_grad))
+        result.refuse_bad_input()
+        _remember(ctx, current, problem, result, surrogate, detach)
+        return torch.from_numpy(result.raster()).to(dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
-        problem, done, surrogate, detach = ctx.values
+        problem, result, surrogate, detach = ctx.values
         dense = grad.contiguous().numpy()
         return _back(
-            ctx, problem, done, 1.0, source="spikes", surrogate=surrogate, detach=detach, tau=None, dense=dense
+            ctx, problem, result, 1.0, source="spikes", surrogate=surrogate, detach=detach, tau=None, dense=dense
         )
 
 
@@ -262,17 +262,17 @@ class _Margins(torch.autograd.Function):
     def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
         forced, dtype = settings
         problem = _problem(coefs, current, neuron, dt, dtype, forced=forced)
-        done = problem.forward(keep=any(ctx.needs_input_grad), save=(-1,))
-        done.refuse_bad_input()
-        _remember(ctx, current, problem, done)
-        out = np.moveaxis(problem.layout.scatter(done.saved[:, 0].T), 0, -1)
+        result = problem.forward(keep=any(ctx.needs_input_grad), save=(-1,))
+        result.refuse_bad_input()
+        _remember(ctx, current, problem, result)
+        out = np.moveaxis(problem.layout.scatter(result.saved[:, 0].T), 0, -1)
         return torch.from_numpy(np.ascontiguousarray(out))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
-        problem, done = ctx.values
+        problem, result = ctx.values
         how = {"source": "margins", "surrogate": Surrogate(), "detach": True, "tau": None}
-        return _back(ctx, problem, done, 1.0, dense=grad.contiguous().numpy(), **how)
+        return _back(ctx, problem, result, 1.0, dense=grad.contiguous().numpy(), **how)
 
 
 class _Replayed(torch.autograd.Function):
@@ -280,19 +280,19 @@ class _Replayed(torch.autograd.Function):
     def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
         lists, asked, surrogate, detach, dtype = settings
         problem = _problem(coefs, current, neuron, dt, dtype, forced=lists)
-        done = problem.forward(keep=any(ctx.needs_input_grad))
-        done.refuse_bad_input()
+        result = problem.forward(keep=any(ctx.needs_input_grad))
+        result.refuse_bad_input()
         dense = np.ascontiguousarray(asked, problem.element)
-        _remember(ctx, current, problem, done, surrogate, detach, dense)
+        _remember(ctx, current, problem, result, surrogate, detach, dense)
         rows = np.repeat(np.arange(len(lists.begin) - 1), np.diff(lists.begin))
         by_row = np.bincount(rows, dense.reshape(-1, dense.shape[-1])[rows, lists.at], len(lists.begin) - 1)
         return torch.from_numpy(by_row.reshape(lists.shape).sum(-1).astype(np.float64))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
-        problem, done, surrogate, detach, dense = ctx.values
+        problem, result, surrogate, detach, dense = ctx.values
         how = {"source": "spikes", "surrogate": surrogate, "detach": detach, "tau": None, "dense": dense}
-        return _back(ctx, problem, done, grad.numpy()[:, None], **how)
+        return _back(ctx, problem, result, grad.numpy()[:, None], **how)
 
 
 class _VanRossum(torch.autograd.Function):
@@ -300,18 +300,18 @@ class _VanRossum(torch.autograd.Function):
     def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
         lists, tau, surrogate, detach, dtype = settings
         problem = _problem(coefs, current, neuron, dt, dtype, targets=lists)
-        done = problem.forward(keep=any(ctx.needs_input_grad), tau=tau)
-        done.refuse_bad_input()
+        result = problem.forward(keep=any(ctx.needs_input_grad), tau=tau)
+        result.refuse_bad_input()
         unit = -0.5 * np.expm1(-2 * dt / tau)  # the integral over one step of a trace that decays from 1, over tau
-        _remember(ctx, current, problem, done, tau, surrogate, detach, unit)
-        return torch.from_numpy(problem.layout.scatter(done.loss).sum(-1) * unit)
+        _remember(ctx, current, problem, result, tau, surrogate, detach, unit)
+        return torch.from_numpy(problem.layout.scatter(result.loss).sum(-1) * unit)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
-        problem, done, tau, surrogate, detach, unit = ctx.values
+        problem, result, tau, surrogate, detach, unit = ctx.values
         weight = grad.numpy()[:, None] * unit
         return _back(
-            ctx, problem, done, weight, source="trace", surrogate=surrogate, detach=detach, tau=tau, dense=None
+            ctx, problem, result, weight, source="trace", surrogate=surrogate, detach=detach, tau=tau, dense=None
         )
 
 
@@ -320,13 +320,13 @@ class _Escape(torch.autograd.Function):
     def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
         forced, dtype = settings
         problem = _problem(coefs, current, neuron, dt, dtype, forced=forced)
-        done = problem.forward(keep=any(ctx.needs_input_grad), escape=True)
-        done.refuse_bad_input()
-        _remember(ctx, current, problem, done)
-        return torch.from_numpy(-problem.layout.scatter(done.loss).sum(-1))
+        result = problem.forward(keep=any(ctx.needs_input_grad), escape=True)
+        result.refuse_bad_input()
+        _remember(ctx, current, problem, result)
+        return torch.from_numpy(-problem.layout.scatter(result.loss).sum(-1))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
-        problem, done = ctx.values
+        problem, result = ctx.values
         how = {"source": "escape", "surrogate": Surrogate(), "detach": True, "tau": None, "dense": None}
-        return _back(ctx, problem, done, -grad.numpy()[:, None], **how)
+        return _back(ctx, problem, result, -grad.numpy()[:, None], **how)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ephysfit.errors import SimulationError
 from ephysfit.kernels.generate import kernel
-from ephysfit.kernels.signature import arranged
+from ephysfit.kernels.signature import arrange_arguments
 from ephysfit.kernels.threads import share
 from ephysfit.kernels.tiles import NARROW, Lists
 from ephysfit.neuron.affine import tensors
@@ -81,7 +81,9 @@ def gauss_newton(
     go = kernel(problem.neuron, "tangent", problem.variant(trace=True, window=surrogate.shape, detach=detach))
     loss, gradient, matrix = np.zeros(rows), np.zeros((count, rows)), np.zeros((count, count, rows))
     numbers = problem.numbers(tau=tau, width=surrogate.width)
-    arguments = arranged("tangent", numbers=numbers, **problem.row(), loss=loss, gradient=gradient, matrix=matrix)
+    arguments = arrange_arguments(
+        "tangent", numbers=numbers, **problem.row(), loss=loss, gradient=gradient, matrix=matrix
+    )
     work = 8 * rows * problem.steps
     share(partial(apply_tiles, go, arguments, problem.scratch("tangent")), problem.layout.tiles, work)
     unit = -0.5 * np.expm1(-2 * dt / tau)

@@ -19,7 +19,7 @@ Values = dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class Trajectory:
     """What a plain run gives: spike steps, states after each step (time,) by flat name, margins before the jump."""
 
     spikes: tuple[int, ...]
@@ -27,9 +27,9 @@ class Course:
     margins: npt.NDArray[np.float64]
 
 
-def plain(
+def integrate(
     neuron: Neuron, current: npt.ArrayLike, dt: float, *, forced: Collection[int] | None = None, substeps: int = 10
-) -> Course:
+) -> Trajectory:
     """Run one cell by classical Runge-Kutta steps of ``dt / substeps``.
 
     Parameters
@@ -48,7 +48,7 @@ def plain(
     --------
     >>> from ephysfit.models.lif import LIF
     >>> cell = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
-    >>> plain(cell, [150.0] * 400, 0.1).spikes
+    >>> integrate(cell, [150.0] * 400, 0.1).spikes
     (219,)
     """
     cell = as_floats(neuron)
@@ -56,35 +56,35 @@ def plain(
     drive = np.asarray(current, dtype=np.float64).reshape(len(np.asarray(current)), -1).tolist()
     held = {n for k in kind.hold if k in kind.states for n in flat_names({k: kind.states[k]})}
     n_ref = round(float(cell.refractory_ms) / dt)
-    x = at_rest(cell)
+    x = compute_rest_state(cell)
     spikes: list[int] = []
     course: dict[str, list[float]] = {n: [] for n in x}
     margins: list[float] = []
     wait = 0
     for n, inputs in enumerate(drive):
-        x = integrated(cell, x, inputs, dt, substeps, held if wait else set())
+        x = advance(cell, x, inputs, dt, substeps, held if wait else set())
         margins.append(float(cell.margin(pack_state(kind, x))))
         fires = n in forced if forced is not None else (margins[-1] >= 0 and not wait)
         wait = n_ref if fires else max(wait - 1, 0)
         if fires:
             spikes.append(n)
-            x = jumped(cell, x)
+            x = apply_jump(cell, x)
         for name, value in x.items():
             course[name].append(value)
-    return Course(tuple(spikes), {k: np.array(v) for k, v in course.items()}, np.array(margins))
+    return Trajectory(tuple(spikes), {k: np.array(v) for k, v in course.items()}, np.array(margins))
 
 
-def at_rest(cell: Neuron) -> Values:
+def compute_rest_state(cell: Neuron) -> Values:
     """State values a run starts from, by flat name."""
     return {n: float(getattr(cell, r) if isinstance(r, str) else r) for n, r in type(cell).rests().items()}
 
 
-def slopes(cell: Neuron, x: Values, inputs: list[float]) -> Values:
+def compute_slopes(cell: Neuron, x: Values, inputs: list[float]) -> Values:
     """Time derivatives of the states that move, per ms, by flat name."""
     return _flat(cell, cell.flow(pack_state(type(cell), x), *inputs))
 
 
-def jumped(cell: Neuron, x: Values) -> Values:
+def apply_jump(cell: Neuron, x: Values) -> Values:
     """The state after a spike."""
     return {**x, **_flat(cell, cell.jump(pack_state(type(cell), x)))}
 
@@ -94,12 +94,12 @@ def _flat(cell: Neuron, given: dict[str, Any]) -> Values:
     return {k: float(v) for k, v in flat.items()}
 
 
-def integrated(cell: Neuron, x: Values, inputs: list[float], dt: float, substeps: int, held: set[str]) -> Values:
+def advance(cell: Neuron, x: Values, inputs: list[float], dt: float, substeps: int, held: set[str]) -> Values:
     """The state after `dt` ms of constant input, by Runge-Kutta of fourth order."""
     h = dt / substeps
 
     def rate(at: Values) -> Values:
-        return {n: v for n, v in slopes(cell, at, inputs).items() if n not in held}
+        return {n: v for n, v in compute_slopes(cell, at, inputs).items() if n not in held}
 
     for _ in range(substeps):
         x = _runge_kutta(rate, x, h)

@@ -18,30 +18,31 @@ from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
+from ephysfit.arrays import Array, Float64
 from ephysfit.errors import SimulationError
 from ephysfit.kernels.background_build import Order
 from ephysfit.kernels.generate import kernel, order, sizes
-from ephysfit.kernels.signature import arranged, scratch
+from ephysfit.kernels.signature import arrange_arguments, scratch
 from ephysfit.kernels.variant import Variant
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron, has_potential
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.plan import plan
 
-Array = npt.NDArray[np.float64]
-
-#: the drift of a fit that has none
+#: weights of the drift in a fit without one
 NO_DRIFT: Array = np.zeros(0)
-#: what a kernel neither reads nor writes
-NOTHING: Array = np.zeros(0)
-UNWATCHED = np.zeros(0, np.uint8)
+#: an array that the kernel neither reads nor writes
+UNUSED: Array = np.zeros(0)
+#: `ReplaySweep.compared` of a likelihood without the voltage
+NO_COMPARISON = np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
-class Taught:
+class ReplaySweep:
     """One recorded sweep on the grid, ready to be replayed.
 
     Parameters
@@ -50,59 +51,61 @@ class Taught:
         pA.
     spikes : ndarray of uint8, (time,)
     use : ndarray, (time,)
-        How much the bin counts in the likelihood: 0 or 1, more where a bootstrap drew it several times, less where
-        old data weigh less.
+        Weight of each bin in the likelihood: 0 or 1, more where a bootstrap drew it several times, less where old data
+        are given less weight.
     slow : ndarray, (time, component), optional
         Slow covariates of the log rate (drift), zero where the fitted state is meant to hold.
     voltage : ndarray, (time,), optional
-        Recorded potential at the end of each bin, mV; read where `watch` says so.
-    watch : ndarray of uint8, (time,), optional
-        0: the voltage does not count; 1: it does; 2: and the watched sample before it is the last of the same stretch.
+        Recorded potential at the end of each bin, mV; used only at the samples that `compared` marks.
+    compared : ndarray of uint8, (time,), optional
+        0 where the voltage does not enter the likelihood, 1 at the first sample of an unbroken stretch, 2 at a sample
+        that follows another one of the same stretch.
     """
 
-    current: Array
-    spikes: npt.NDArray[np.uint8]
-    use: npt.NDArray[Any]
-    slow: Array | None = None
-    voltage: Array | None = None
-    watch: npt.NDArray[np.uint8] | None = None
+    current: Float64[Array, "time input"]
+    spikes: UInt8[np.ndarray, " time"]
+    use: np.ndarray
+    slow: Float64[Array, "time component"] | None = None
+    voltage: Float64[Array, " time"] | None = None
+    compared: UInt8[np.ndarray, " time"] | None = None
 
     @cached_property
-    def counts(self) -> Array:
-        """`use` as kernels read it."""
+    def counts(self) -> Float64[Array, " time"]:
+        """The weights `use` as contiguous float64, the form in which kernels read them."""
         return np.ascontiguousarray(self.use, dtype=np.float64)
 
     @property
-    def seen(self) -> tuple[Array, npt.NDArray[np.uint8]]:
-        """Voltage and `watch`; nothing is watched in a sweep without voltage."""
-        if self.voltage is None or self.watch is None:
+    def compared_voltage(self) -> tuple[Float64[Array, " time"], UInt8[np.ndarray, " time"]]:
+        """The voltage, mV, and `compared`; zeros in a sweep without a voltage."""
+        if self.voltage is None or self.compared is None:
             return np.zeros(len(self.spikes)), np.zeros(len(self.spikes), np.uint8)
-        return self.voltage, self.watch
+        return self.voltage, self.compared
 
-    def covariates(self, count: int) -> Array:
-        """`slow`, or none where the fit has no drift."""
+    def covariates(self, count: int) -> Float64[Array, "time component"]:
+        """The slow covariates; without columns where the fit has no drift (`count` = 0)."""
         return self.slow if count and self.slow is not None else np.zeros((len(self.spikes), 0))
 
     @property
     def n_spikes(self) -> int:
+        """Number of spikes in the bins that count, each with its weight."""
         return int((self.spikes * self.use).sum())
 
 
-Sweeps = list[Taught] | tuple[Taught, ...]
+Sweeps = list[ReplaySweep] | tuple[ReplaySweep, ...]
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What the recorded voltage may differ from the replayed one by.
+    """Gaussian noise by which the recorded voltage may differ from the replayed one, with exponential memory.
 
     Parameters
     ----------
     keep : float
-        Correlation of the errors of neighbouring watched samples, 0 to below 1.
+        Correlation of the errors of neighbouring compared samples, from 0 to below 1.
     spread : float
         Standard deviation of an error, mV.
     weight : float
-        Of the voltage's log-likelihood beside that of the spikes; 1 for the likelihood itself.
+        Weight of the voltage's log-likelihood relative to that of the spikes; 1 gives the likelihood itself.
     """
 
     keep: float
@@ -111,7 +114,7 @@ class Noise:
 
     @property
     def precision(self) -> float:
-        """Weight over the variance of what the sample before does not foretell, 1/mV^2."""
+        """Weight over the variance of the innovations, the part the sample before does not predict, in 1/mV²."""
         return self.weight / max(self.spread**2 * (1 - self.keep**2), 1e-12)
 
 
@@ -120,11 +123,11 @@ class Information:
     """Log-likelihood (nats) with its gradient and expected (Fisher) information in free coordinates."""
 
     value: float
-    gradient: Array
-    fisher: Array
+    gradient: Float64[Array, " parameter"]
+    fisher: Float64[Array, "parameter parameter"]
 
 
-#: bins whose information is gathered at once, by one matrix product
+#: number of bins whose information is accumulated by one matrix product
 BLOCK = 128
 
 
@@ -144,7 +147,10 @@ def orders(neuron: type[Neuron], groups: Iterable[Sequence[str]]) -> list[Order]
 
 @cache
 def moving_coefficients(free: FreeParameters) -> tuple[str, ...]:
-    """Coefficients that can change with the free parameters: matrix entries if the flow names one, and expressions."""
+    """Names of the coefficients that depend on the free parameters.
+
+    Matrix entries do as soon as the flow names one of the parameters, because a matrix exponential mixes them all.
+    """
     p, names = plan(free.neuron), set(free.names)
     entries = tuple(e[0] for e in p.entries) if names & set(p.moving) else ()
     return entries + tuple(n for n, reads in p.gathered if names & set(reads))
@@ -157,13 +163,13 @@ class Replay:
     Parameters
     ----------
     free : FreeParameters
-        Which parameters move.
+        The parameters to be varied.
     base : Neuron
-        Values of all others; one cell, numbers.
+        Values of all other parameters, of one cell and as numbers.
     dt : float
         Step, ms.
     noise : Noise, optional
-        Of the recorded voltage, whose log-likelihood (up to a constant) is then added to that of the spikes.
+        Noise of the recorded voltage, whose log-likelihood (up to a constant) is then added to that of the spikes.
     """
 
     free: FreeParameters
@@ -183,13 +189,14 @@ class Replay:
                 "fit its spikes alone, or take a neuron with a membrane potential, such as GIF or ALIF"
             )
 
-    def _coefficients(self, z: torch.Tensor) -> torch.Tensor:
+    def _coefficients(self, z: Float64[Tensor, " parameter"]) -> Float64[Tensor, " coefficient"]:
         return coefficients(self.free.to_neuron(z, self.base), self.dt)[0]
 
-    def _slopes(self, z: torch.Tensor, rows: list[int]) -> Array:
-        """Derivatives of some coefficients, (coefficient, parameter): each of a copy of the cell, in one pass back.
+    def _slopes(self, z: Float64[Tensor, " parameter"], rows: list[int]) -> Float64[Array, "coefficient parameter"]:
+        """Derivatives of some coefficients with respect to the free coordinates, from one backward pass.
 
-        What `torch.func.jacrev` gives, without the second that importing it takes.
+        Each coefficient is that of its own copy of the cell. `torch.func.jacrev` would give the same, but importing it
+        takes a second.
         """
         if not rows:
             return np.zeros((0, len(z)))
@@ -204,51 +211,71 @@ class Replay:
     def _steps(self) -> int:
         return round(float(self.base.refractory_ms) / self.dt)
 
-    def value(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> float:
+    def value(
+        self, z: Float64[Tensor, " parameter"], sweeps: Sweeps, drift: Float64[Array, " component"] = NO_DRIFT
+    ) -> float:
         """Log-likelihood in nats at free coordinates `z` (parameter,) and drift weights (component,)."""
         return sum(total for total, *_ in self._replayed(z, sweeps, drift))
 
-    def rates(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> list[tuple[float, Array]]:
-        """Per sweep the log-likelihood and the log hazard (per ms, capped at 12) of every step."""
+    def rates(
+        self, z: Float64[Tensor, " parameter"], sweeps: Sweeps, drift: Float64[Array, " component"] = NO_DRIFT
+    ) -> list[tuple[float, Array]]:
+        """For each sweep the log-likelihood, and the log hazard (per ms, capped at 12) in every step, (time,)."""
         return [(total, rates) for total, rates, _ in self._replayed(z, sweeps, drift)]
 
-    def misses(self, z: torch.Tensor, sweeps: Sweeps) -> list[Array]:
-        """Per sweep what the recorded voltage lies above the replayed one, mV, (time,); NaN where it is not watched."""
-        watched = replace(self, noise=self.noise or Noise(0.0, 1.0))
-        return [misses for _, _, misses in watched._replayed(z, sweeps, NO_DRIFT)]
+    def misses(self, z: Float64[Tensor, " parameter"], sweeps: Sweeps) -> list[Array]:
+        """For each sweep, recorded minus replayed voltage, mV, (time,); NaN where the two are not compared."""
+        with_noise = replace(self, noise=self.noise or Noise(0.0, 1.0))
+        return [misses for _, _, misses in with_noise._replayed(z, sweeps, NO_DRIFT)]
 
     def _replayed(self, z: torch.Tensor, sweeps: Sweeps, drift: Array) -> list[tuple[float, Array, Array]]:
-        """Per sweep log-likelihood, log hazards, and errors of the voltage where it counts."""
+        """For each sweep the log-likelihood, the log hazards, and the errors of the voltage where it is compared."""
         neuron = self.free.neuron
         variant = _variant(neuron, voltage=self.noise is not None)
         go, memory = kernel(neuron, "likelihood", variant), scratch("likelihood", variant.element, lanes=variant.lanes)
-        cell, out = self._cell(z), []
+        cell, out = self._cell_arguments(z), []
         for s in sweeps:
             total, rates, misses = np.zeros(1), np.empty(len(s.spikes)), np.full(len(s.spikes), np.nan)
-            given = {**cell, **self._sweep(s, drift), "total": total, "rates": rates, "misses": misses}
-            go(0, 1, *arranged("likelihood", **given), *memory)
+            given = {**cell, **self._sweep_arguments(s, drift), "total": total, "rates": rates, "misses": misses}
+            go(0, 1, *arrange_arguments("likelihood", **given), *memory)
             out.append((float(total[0]), rates, misses))
         return out
 
-    def _cell(self, z: torch.Tensor) -> dict[str, Any]:
-        """What kernels read of the cell and the noise of its voltage."""
+    def _cell_arguments(self, z: Float64[Tensor, " parameter"]) -> dict[str, Any]:
+        """Arguments of the kernels that describe the cell and the noise of its voltage."""
         with torch.no_grad():
             coefs = self._coefficients(z).numpy()
         noise = self.noise or Noise(0.0, 1.0)
         numbers = np.array([self.dt, noise.keep, noise.precision])
         return {"numbers": numbers, "coefs": coefs, "refractory": self._steps()}
 
-    def _sweep(self, s: Taught, drift: Array) -> dict[str, Any]:
-        """What kernels read of a sweep."""
-        potential, watch = s.seen if self.noise else (NOTHING, UNWATCHED)
+    def _sweep_arguments(self, s: ReplaySweep, drift: Array) -> dict[str, Any]:
+        """Arguments of the kernels that describe a sweep."""
+        potential, compared = s.compared_voltage if self.noise else (UNUSED, NO_COMPARISON)
         slow = s.covariates(len(drift))
         return {
-            "current": s.current, "spikes": s.spikes, "counts": s.counts, "potential": potential, "watch": watch,
-            "slow": slow, "shift": slow @ drift if len(drift) else NOTHING,
+            "current": s.current, "spikes": s.spikes, "counts": s.counts, "potential": potential, "watch": compared,
+            "slow": slow, "shift": slow @ drift if len(drift) else UNUSED,
         }  # fmt: skip
 
-    def information(self, z: torch.Tensor, sweeps: Sweeps, drift: Array = NO_DRIFT) -> Information:
-        """Log-likelihood, gradient and Fisher information at `z` (parameter,) and drift weights, in that order."""
+    def information(
+        self, z: Float64[Tensor, " parameter"], sweeps: Sweeps, drift: Float64[Array, " component"] = NO_DRIFT
+    ) -> Information:
+        """Log-likelihood, gradient and Fisher information.
+
+        Parameters
+        ----------
+        z : Tensor, (parameter,)
+            Free coordinates.
+        sweeps : sequence of ReplaySweep
+        drift : ndarray, (component,)
+            Weights of the slow covariates.
+
+        Returns
+        -------
+        Information
+            With respect to the free coordinates, then the drift weights.
+        """
         neuron, moving = self.free.neuron, moving_coefficients(self.free)
         variant = _variant(neuron, moving, self.noise is not None)
         slopes = self._slopes(z, list(variant.moving))
@@ -259,9 +286,9 @@ class Replay:
             "information", variant.element,
             lanes=variant.lanes, work=work, slopes=width + extra, gathered=BLOCK, columns=n + extra,
         )  # fmt: skip
-        cell = {**self._cell(z), "total": total, "gradient": grad, "information": gram}
+        cell = {**self._cell_arguments(z), "total": total, "gradient": grad, "information": gram}
         for s in sweeps:
-            go(0, 1, *arranged("information", **cell, **self._sweep(s, drift)), *memory)
+            go(0, 1, *arrange_arguments("information", **cell, **self._sweep_arguments(s, drift)), *memory)
         full = np.zeros((n + extra, slopes.shape[1] + extra))
         full[:n, : slopes.shape[1]] = slopes
         full[n:, slopes.shape[1] :] = np.eye(extra)

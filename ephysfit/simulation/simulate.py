@@ -31,10 +31,10 @@ ENGINES = {
     "auto": "the one that suits device, neuron and length (the default; docs/engines.md)",
     "compiled": "generated kernels, all cores; every neuron",
     "sequential": "the definition: a torch loop over time; every neuron",
-    "blocks": "whole refractory blocks at once (seed 000); affine neurons",
+    "blocks": "whole refractory blocks at once (Taylor, King & Harper 2023); affine neurons",
     "speculate": "chunks up to the next spike; affine neurons",
-    "pmbc": "bounds tightened until no step is undecided (seed 001); affine neurons with a soft reset",
-    "decoupled": "no-reset potential first, then the scan of the moving threshold (seed 002); affine, soft reset",
+    "pmbc": "bounds tightened until no step is undecided (PMBC: Zhong et al. 2024); affine neurons with a soft reset",
+    "decoupled": "no-reset potential, then a scan of the moving threshold (Huang et al. 2024); affine, soft reset",
 }
 NOISES = ("none", "escape", "integrated")
 

@@ -79,7 +79,7 @@ def test_a_fit_cannot_make_a_python_file_run_that_was_not_given(tmp_path):
     path.parent.mkdir()
     path.write_text(json.dumps(content))
     library = Library.of(path)
-    with pytest.raises(EphysfitError, match="give that very file too"):
+    with pytest.raises(EphysfitError, match="give that file too"):
         library.open(library.cells[0].fits[0])
 
 

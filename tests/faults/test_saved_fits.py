@@ -110,7 +110,7 @@ def test_a_run_writes_nothing_outside_its_folder(name, tmp_path):
     from ephysfit.batch.cell_files import Cell
 
     with pytest.raises(BatchError, match="outside the run's folder"):
-        Store(tmp_path).result(Task(Cell(name, (tmp_path / "c.nwb",)), "LIF", Settings()))
+        Store(tmp_path).result_path(Task(Cell(name, (tmp_path / "c.nwb",)), "LIF", Settings()))
 
 
 def places(value, at=()):

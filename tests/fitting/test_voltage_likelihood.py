@@ -55,17 +55,17 @@ def seen(kind=ALIF, how=None):
 
 def test_spikes_and_what_follows_them_are_not_watched():
     p, (sweep,) = seen(how=Voltage(every=1.0, before=3.0, after=10.0))
-    times = (np.flatnonzero(sweep.watch) + 1) * DT
+    times = (np.flatnonzero(sweep.compared) + 1) * DT
     apart = times[:, None] - p.recording[0].spike_times
     assert not ((apart > -2.5) & (apart < 9.5)).any()
-    assert ((sweep.watch > 0).sum() * 1.0) > 0.5 * p.recording.duration - 13.0 * len(p.recording[0].spike_times)
+    assert ((sweep.compared > 0).sum() * 1.0) > 0.5 * p.recording.duration - 13.0 * len(p.recording[0].spike_times)
 
 
 def test_a_sample_follows_another_only_within_a_stretch():
     _, (sweep,) = seen()
     every = round(1.0 / DT)
-    follows = np.flatnonzero(sweep.watch == 2)
-    assert (sweep.watch[follows - every] > 0).all()
+    follows = np.flatnonzero(sweep.compared == 2)
+    assert (sweep.compared[follows - every] > 0).all()
     assert not any(sweep.spikes[k - every : k].any() for k in follows)
 
 
@@ -75,7 +75,7 @@ def test_the_voltage_is_that_at_the_end_of_a_step():
     for dt, samples in ((0.5, 5), (0.4, 4), (0.1, 1)):
         p = Problem(Recording.of(np.ones(20_000), 0.1, ramp, spike_times=[]), ALIF, dt)
         (sweep,) = select_voltage_samples(p, p.everything, Voltage(every=dt))
-        found = sweep.watch > 0
+        found = sweep.compared > 0
         first = len(sweep.spikes) - 20_000 // samples
         expected = (np.arange(len(sweep.spikes)) - first + 1) * dt - 90.0
         np.testing.assert_allclose(sweep.voltage[found], expected[found], atol=1e-9)
@@ -114,8 +114,8 @@ def test_its_information_is_that_of_spikes_and_of_the_errors_slopes():
     miss = lambda q: spikes.misses(q, sweeps)[0]  # noqa: E731
     slopes = np.array([(miss(z + h * e) - miss(z - h * e)) / (2 * h) for e in eye])
     (sweep,) = sweeps
-    first = np.flatnonzero((sweep.watch == 1) & (sweep.use > 0))
-    next_ = np.flatnonzero((sweep.watch == 2) & (sweep.use > 0))
+    first = np.flatnonzero((sweep.compared == 1) & (sweep.use > 0))
+    next_ = np.flatnonzero((sweep.compared == 2) & (sweep.use > 0))
     rows = np.hstack(
         [slopes[:, next_] - 0.7 * slopes[:, next_ - 2], np.sqrt(1 - 0.7**2) * slopes[:, first]]
     ) / (1.5 * np.sqrt(1 - 0.7**2))  # fmt: skip

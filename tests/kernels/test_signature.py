@@ -39,6 +39,6 @@ def test_scratch_memory_has_the_types_of_the_last_arguments(kernel, element):
 def test_a_call_is_by_name():
     wanted = [a.name for a in signature.KERNELS["likelihood"][2:] if not a.scratch]
     given = {name: k for k, name in enumerate(wanted)}
-    assert signature.arranged("likelihood", **dict(reversed(given.items()))) == tuple(range(len(wanted)))
+    assert signature.arrange_arguments("likelihood", **dict(reversed(given.items()))) == tuple(range(len(wanted)))
     with pytest.raises(TypeError, match=r"'likelihood'.*missing or unknown here: \['rates', 'rats'\]"):
-        signature.arranged("likelihood", **{n: v for n, v in given.items() if n != "rates"}, rats=0)
+        signature.arrange_arguments("likelihood", **{n: v for n, v in given.items() if n != "rates"}, rats=0)

@@ -17,7 +17,7 @@ from ephysfit.models.lif import LIF
 from ephysfit.neuron import declaration_cache as keeping
 from ephysfit.neuron.affine import matrices
 from ephysfit.neuron.coefficients import coefficients
-from ephysfit.neuron.fingerprint import content
+from ephysfit.neuron.fingerprint import fingerprint_of
 from ephysfit.neuron.plan import plan
 from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import equations
@@ -109,7 +109,7 @@ def test_whatever_an_equation_reads_is_in_its_content(tmp_path, monkeypatch, whe
     before, _ = declared(tmp_path, monkeypatch)
     first = matrices(before.start())
     after, _ = declared(tmp_path, monkeypatch, **{where: texts[where].replace(old, new)})
-    assert content(before) != content(after)
+    assert fingerprint_of(before) != fingerprint_of(after)
     second = matrices(after.start())
     assert any(not torch.equal(first[k], second[k]) for k in first)  # nothing stale was found
 
@@ -117,15 +117,15 @@ def test_whatever_an_equation_reads_is_in_its_content(tmp_path, monkeypatch, whe
 def test_a_tie_is_part_of_a_pinned_neuron(tmp_path, monkeypatch):
     _, before = declared(tmp_path, monkeypatch)
     _, after = declared(tmp_path, monkeypatch, cell=CELL.replace("p.tau * 2.0", "p.tau * 3.0"))
-    assert content(before) != content(after)
+    assert fingerprint_of(before) != fingerprint_of(after)
 
 
 def test_where_a_declaration_stands_does_not_matter(tmp_path, monkeypatch):
     before, tied = declared(tmp_path, monkeypatch)
     after, tied_after = declared(tmp_path, monkeypatch, cell="# a comment\n\n" + CELL, helper="\n" + HELPER)
     assert before is not after
-    assert content(before) == content(after)
-    assert content(tied) == content(tied_after)
+    assert fingerprint_of(before) == fingerprint_of(after)
+    assert fingerprint_of(tied) == fingerprint_of(tied_after)
 
 
 def test_what_cannot_be_followed_is_not_kept(tmp_path, monkeypatch):
@@ -134,7 +134,7 @@ def test_what_cannot_be_followed_is_not_kept(tmp_path, monkeypatch):
         "SHIFT * x", "SHIFT.one * x"
     )
     neuron, _ = declared(tmp_path, monkeypatch, cell=odd)
-    assert content(neuron) is None
+    assert fingerprint_of(neuron) is None
     assert coefficients(neuron.start(), 0.1).isfinite().all()
     assert not (tmp_path / "cache").exists()
 
@@ -142,26 +142,27 @@ def test_what_cannot_be_followed_is_not_kept(tmp_path, monkeypatch):
 def test_a_global_changed_after_the_class_was_read_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("EPHYSFIT_CACHE", str(tmp_path / "cache"))
     neuron, _ = declared(tmp_path, monkeypatch)
-    content(neuron)
+    fingerprint_of(neuron)
     sys.modules["helper_of_a_user"].SCALE = 5.0
     plan(neuron)
     assert not list((tmp_path / "cache").rglob("*.json"))
 
 
 def test_every_neuron_of_the_catalogue_can_be_kept():
-    hashes = [content(n) for n in catalogue().values()]
+    hashes = [fingerprint_of(n) for n in catalogue().values()]
     assert None not in hashes
     assert len(set(hashes)) == len(hashes)
 
 
 def test_content_is_the_same_in_every_process():
     code = (
-        "from ephysfit.models.alif import ALIF; from ephysfit.neuron.fingerprint import content; print(content(ALIF))"
+        "from ephysfit.models.alif import ALIF; from ephysfit.neuron.fingerprint import fingerprint_of as of; "
+        "print(of(ALIF))"
     )
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == content(ALIF)
+        assert done.stdout.strip() == fingerprint_of(ALIF)
 
 
 @pytest.mark.parametrize("damage", ["", "[1, 2", '{"a": 1}', "null\0"])
@@ -174,14 +175,14 @@ def test_a_damaged_file_is_read_anew(tmp_path, monkeypatch, damage):
         calls.append(neuron)
         return ["a", [1, 2.5]]
 
-    assert keeping.kept(reading)(LIF) == ("a", (1, 2.5))
-    assert keeping.kept(reading)(LIF) == ("a", (1, 2.5))
+    assert keeping.remembered_on_disk(reading)(LIF) == ("a", (1, 2.5))
+    assert keeping.remembered_on_disk(reading)(LIF) == ("a", (1, 2.5))
     assert len(calls) == 1  # the second came from disk
     (path,) = tmp_path.rglob("*.json")
     path.write_text(damage)
     with pytest.warns(CacheWarning, match="damaged"):
-        assert keeping.kept(reading)(LIF) == ("a", (1, 2.5))
-    assert keeping.kept(reading)(LIF) == ("a", (1, 2.5))
+        assert keeping.remembered_on_disk(reading)(LIF) == ("a", (1, 2.5))
+    assert keeping.remembered_on_disk(reading)(LIF) == ("a", (1, 2.5))
     assert len(calls) == 2  # and it is whole again
 
 

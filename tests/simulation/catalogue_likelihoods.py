@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from catalogue_gradients import beginning
 
-from ephysfit.kernels.writer import FAINT, HIGHEST
+from ephysfit.kernels.likelihood_writer import FAINT
+from ephysfit.kernels.slot_writer import HIGHEST
 from ephysfit.models import catalogue
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.stepping import step
 from ephysfit.simulation.engines.sequential import sequential
-from ephysfit.simulation.replay import Replay, Taught
+from ephysfit.simulation.replay import Replay, ReplaySweep
 
 STEPS, DT = 120, 0.2
 SPIKES = (15, 40, 44, 45, 90)
@@ -28,7 +29,7 @@ def sweep(inputs, gain, seed=0):
     raster = np.zeros(STEPS, np.uint8)
     raster[list(SPIKES)] = 1
     rng = np.random.default_rng(seed)
-    return Taught(gain * (90.0 + 60.0 * rng.standard_normal((STEPS, inputs))), raster, rng.integers(0, 3, STEPS))
+    return ReplaySweep(gain * (90.0 + 60.0 * rng.standard_normal((STEPS, inputs))), raster, rng.integers(0, 3, STEPS))
 
 
 def log_rates(free, base, z, taught):

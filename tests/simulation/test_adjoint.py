@@ -18,7 +18,7 @@ from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.compiled import Problem
 from ephysfit.simulation.engines.sequential import sequential
-from ephysfit.simulation.replay import Replay, Taught
+from ephysfit.simulation.replay import Replay, ReplaySweep
 from ephysfit.simulation.surrogate import Surrogate
 
 STEPS, CELLS, TRIALS = 300, 9, 2
@@ -117,7 +117,9 @@ def test_the_escape_likelihood_is_that_of_replay(neuron):
     spikes = (rng.random((TRIALS, 900)) < 0.01).astype(np.uint8)
     cell = neuron(**{k: torch.stack([getattr(free.to_neuron(q, neuron.start()), k) for q in z])
                      if k in free.names else v for k, v in neuron.start().values().items()})  # fmt: skip
-    sweeps = [Taught(c[:, None].copy(), s, np.ones(900, np.uint8)) for c, s in zip(current[0], spikes, strict=True)]
+    sweeps = [
+        ReplaySweep(c[:, None].copy(), s, np.ones(900, np.uint8)) for c, s in zip(current[0], spikes, strict=True)
+    ]
     truth = [Replay(free, neuron.start(), DT).information(q.detach(), sweeps) for q in z]
     for dtype, near in ((torch.float64, 1e-11), (torch.float32, 3e-4)):
         loss = adjoint.escape_loss(cell, torch.tensor(current), spikes[None], DT, dtype=dtype)

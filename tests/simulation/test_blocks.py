@@ -11,7 +11,7 @@ import twin_neurons as neurons
 
 from ephysfit.errors import NotAffineError, SimulationError
 from ephysfit.models import ALIF, LIF, AdLIF
-from ephysfit.simulation.engines.affine_blocks import Start, carry
+from ephysfit.simulation.engines.affine_blocks import Start, compute_run_end
 from ephysfit.simulation.engines.blocks import blocks
 from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
@@ -105,7 +105,7 @@ def test_a_run_in_two_parts_is_the_run_in_one(neuron, cut: int) -> None:
     I = current(3, 2, 150, seed=5) + 200
     whole = blocks(cell, I, DT)
     first = blocks(cell, I[..., :cut], DT)
-    middle = carry(cell, DT, first[0], first[1])
+    middle = compute_run_end(cell, DT, first[0], first[1])
     second = blocks(cell, I[..., cut:], DT, start=middle)
     assert whole[0].sum() > 7
     assert torch.equal(torch.cat([first[0], second[0]], -1), whole[0])
@@ -118,7 +118,7 @@ def test_hold_that_outlasts_several_parts_is_carried() -> None:
     whole, parts, start = blocks(cell, I, DT)[0], [], None
     for n in range(0, 120, 8):
         spikes, states, _ = blocks(cell, I[..., n : n + 8], DT, start=start)
-        start = carry(cell, DT, spikes, states, start)
+        start = compute_run_end(cell, DT, spikes, states, start)
         parts.append(spikes)
     assert torch.equal(torch.cat(parts, -1), whole)
 

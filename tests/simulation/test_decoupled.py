@@ -9,7 +9,7 @@ import twin_neurons as neurons
 from ephysfit.errors import SimulationError
 from ephysfit.models import LIF
 from ephysfit.neuron.affine import operators
-from ephysfit.simulation.engines.affine_blocks import carry, set_up
+from ephysfit.simulation.engines.affine_blocks import compute_run_end, set_up
 from ephysfit.simulation.engines.decoupled import decoupled
 from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.engines.soft_reset import potential_by_fft, potential_by_scan
@@ -87,7 +87,7 @@ def test_start_and_hold_are_taken_up() -> None:
     whole = decoupled(cell, I, DT)
     for cut in (3, 250, 599):
         first = decoupled(cell, I[..., :cut], DT)
-        second = decoupled(cell, I[..., cut:], DT, start=carry(cell, DT, first[0], first[1]))
+        second = decoupled(cell, I[..., cut:], DT, start=compute_run_end(cell, DT, first[0], first[1]))
         assert torch.equal(torch.cat([first[0], second[0]], -1), whole[0])
 
 

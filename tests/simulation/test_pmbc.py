@@ -8,7 +8,7 @@ import twin_neurons as neurons
 
 from ephysfit.errors import NotAffineError, SimulationError
 from ephysfit.models import LIF
-from ephysfit.simulation.engines.affine_blocks import carry
+from ephysfit.simulation.engines.affine_blocks import compute_run_end
 from ephysfit.simulation.engines.pmbc import passes, pmbc
 from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.surrogate import Surrogate
@@ -76,7 +76,7 @@ def test_start_and_hold_are_taken_up() -> None:
     whole = pmbc(cell, I, DT)
     for cut in (3, 250, 599):
         first = pmbc(cell, I[..., :cut], DT)
-        second = pmbc(cell, I[..., cut:], DT, start=carry(cell, DT, first[0], first[1]))
+        second = pmbc(cell, I[..., cut:], DT, start=compute_run_end(cell, DT, first[0], first[1]))
         assert torch.equal(torch.cat([first[0], second[0]], -1), whole[0])
 
 

@@ -15,12 +15,12 @@ from twin_neurons import SoftALIF
 
 from ephysfit.errors import SimulationError
 from ephysfit.kernels.generate import kernel, sizes
-from ephysfit.kernels.signature import arranged, scratch
+from ephysfit.kernels.signature import arrange_arguments, scratch
 from ephysfit.kernels.tiles import vectors_work
 from ephysfit.models import AIGIF, ALIF, LIF, AdEx, AdLIF, Izhikevich, catalogue
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.engines.sequential import sequential
-from ephysfit.simulation.replay import Replay, Taught, _variant, moving_coefficients
+from ephysfit.simulation.replay import Replay, ReplaySweep, _variant, moving_coefficients
 
 DT = 0.5
 #: Izhikevich has a parameter k, by which a loop of the kernel was once named: its likelihood was that of another neuron
@@ -44,7 +44,7 @@ def taught(steps=240, seed=0, spikes=(20, 60, 61, 63, 110, 200), use=None, slow=
     raster = np.zeros(steps, np.uint8)
     raster[[s for s in spikes if s < steps]] = 1
     mask = np.ones(steps, np.uint8) if use is None else use
-    return Taught(90.0 + 60.0 * rng.standard_normal((steps, 1)), raster, mask, slow)
+    return ReplaySweep(90.0 + 60.0 * rng.standard_normal((steps, 1)), raster, mask, slow)
 
 
 def counted(sweep, refractory):
@@ -277,7 +277,7 @@ def test_a_tile_of_cells_gives_what_each_gives_alone(kind):
     given = {**replay._cell(z), **replay._sweep(sweep, np.zeros(0)), "coefs": coefs.reshape(-1)}
     made = {"total": total, "gradient": gradient, "information": information}
     memory = scratch("information", "float64", lanes=lanes, work=work, slopes=width, gathered=128, columns=n)
-    kernel(kind, "information", variant)(0, 1, *arranged("information", **given, **made), *memory)
+    kernel(kind, "information", variant)(0, 1, *arrange_arguments("information", **given, **made), *memory)
     for k, one in enumerate(alone):
         slopes = replay._slopes(cells[k], list(variant.moving))
         assert total[k] == pytest.approx(one.value, rel=1e-12)

@@ -13,7 +13,7 @@ from ephysfit.errors import SimulationError
 from ephysfit.models import ALIF, LIF, AdLIF
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.engines.sequential import sequential
-from ephysfit.simulation.reference import plain
+from ephysfit.simulation.reference import integrate
 from ephysfit.simulation.surrogate import WINDOWS, Surrogate
 
 CELL = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
@@ -76,7 +76,7 @@ def test_voltage_is_held_and_input_discarded_while_refractory() -> None:
 def test_it_is_the_flow_integrated_in_plain_floats(neuron) -> None:
     cell, I = neuron.start().replace(t_ref=1.0), noise(1, 600, mean=260.0, std=250.0)
     spikes, states, margins = sequential(cell, I, 0.1)
-    course = plain(cell, I[0, 0].numpy(), 0.1)
+    course = integrate(cell, I[0, 0].numpy(), 0.1)
     assert len(course.spikes) > 2
     assert tuple(np.flatnonzero(spikes[0, 0].numpy())) == course.spikes
     for k, name in enumerate(course.states):
@@ -150,13 +150,13 @@ def test_gradient_in_the_graph_has_the_size_of_finite_differences_and_the_detach
 
         with torch.no_grad():
             difference = float(count(1.1) - count(0.9)) / 0.2
-        slopes = []
+        compute_slopes = []
         for detach in (False, True):
             gain = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
             (slope,) = torch.autograd.grad(count(gain, surrogate=Surrogate(15.0), detach=detach), gain)
-            slopes.append(float(slope))
-        assert 0.75 < slopes[0] / difference < 1.1, (slopes, difference)
-        assert slopes[1] / difference > inflated
+            compute_slopes.append(float(slope))
+        assert 0.75 < compute_slopes[0] / difference < 1.1, (compute_slopes, difference)
+        assert compute_slopes[1] / difference > inflated
 
 
 def test_several_cells_and_trials_are_rows_of_one_run() -> None:

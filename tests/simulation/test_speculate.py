@@ -8,7 +8,7 @@ import twin_neurons as neurons
 
 from ephysfit.errors import NotAffineError, SimulationError
 from ephysfit.models import ALIF, LIF
-from ephysfit.simulation.engines.affine_blocks import carry
+from ephysfit.simulation.engines.affine_blocks import compute_run_end
 from ephysfit.simulation.engines.sequential import sequential
 from ephysfit.simulation.engines.speculate import passes, speculate
 from ephysfit.simulation.surrogate import Surrogate
@@ -38,7 +38,7 @@ def test_a_run_in_two_parts_is_the_run_in_one(neuron) -> None:
     whole = speculate(cell, I, DT)
     for cut in (3, 250, 599):
         first = speculate(cell, I[..., :cut], DT)
-        second = speculate(cell, I[..., cut:], DT, start=carry(cell, DT, first[0], first[1]))
+        second = speculate(cell, I[..., cut:], DT, start=compute_run_end(cell, DT, first[0], first[1]))
         assert torch.equal(torch.cat([first[0], second[0]], -1), whole[0])
 
 

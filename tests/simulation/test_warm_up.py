@@ -33,7 +33,7 @@ with install_recorder("numba:compile") as recorder:
     compiled.run(cell, current, 0.1)
     for rows in (1, 40):
         compiled.run(cell, current, 0.1, thresholds=np.ones((1, rows, 5)))
-    sweep = replay.Taught(np.zeros((50, 1)), np.zeros(50, np.uint8), np.ones(50, np.uint8))
+    sweep = replay.ReplaySweep(np.zeros((50, 1)), np.zeros(50, np.uint8), np.ones(50, np.uint8))
     likelihood = replay.Replay(FreeParameters.of(ALIF, smooth_only=True), cell, 0.1)
     z = likelihood.free.to_vector(cell)
     likelihood.information(z, [sweep])
@@ -73,7 +73,7 @@ def test_a_worker_that_fails_holds_nobody_up(tmp_path):
     path = tmp_path / "broken.py"
     path.write_text("raise RuntimeError('no kernel here')\n")
     assert background_build.build([Order(path, "forward", "q")]).wait(60)
-    background_build.arrived(path)
+    background_build.wait_for_build(path)
     assert not Order(path, "forward", "q").on_disk
 
 
@@ -106,7 +106,7 @@ def test_a_forked_child_does_not_wait_for_its_parents_workers(tmp_path):
         "import os, sys, threading; from pathlib import Path; from ephysfit.kernels import background_build\n"
         f"path = Path({str(path)!r}); background_build._UNDER_WAY[path] = threading.Event()\n"
         "child = os.fork()\n"
-        "if child == 0: background_build.arrived(path); os._exit(7)\n"
+        "if child == 0: background_build.wait_for_build(path); os._exit(7)\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

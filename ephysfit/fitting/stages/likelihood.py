@@ -29,7 +29,7 @@ from ephysfit.fitting.voltage_likelihood import (
 from ephysfit.kernels.threads import count
 from ephysfit.neuron.declare import Neuron, scalar_values
 from ephysfit.neuron.free_parameters import FreeParameters, as_floats
-from ephysfit.simulation.replay import Information, Noise, Replay, Taught
+from ephysfit.simulation.replay import Information, Noise, Replay, ReplaySweep
 
 #: longest step of one free coordinate: a factor of e in the odds of where it lies between its bounds
 LONGEST = 1.0
@@ -55,7 +55,7 @@ class Posterior:
     """
 
     replay: Replay
-    sweeps: list[Taught]
+    sweeps: list[ReplaySweep]
     strength: float
     centre: torch.Tensor
     drift: int = 0
@@ -216,7 +216,7 @@ class Likelihood(Stage):
     drift : int or None
         Pieces of a slow drift of the log rate over the training data, zero at its end: what is fitted is then the
         cell as it was last. 0 for none. None: one where the training data are a single sweep of 20 s or more (in a
-        series of steps order and amplitude cannot be told apart), kept if it is two standard errors from 0. A neuron
+        series of steps order and amplitude are confounded), kept if it is two standard errors from 0. A neuron
         that fits badly takes its own misfit for a drift, so none is modelled unasked; a fit says where a cell drifts.
     recent : float or None
         Half-life of the data's weight, ms: a spike or silence so long before the end of the training data counts half
@@ -413,11 +413,11 @@ def drift_ramps(steps: int, pieces: int) -> Array | None:
     return np.ascontiguousarray(np.clip(place - np.arange(pieces), 0.0, 1.0) - 1.0)
 
 
-def weight_by_recency(sweeps: Sequence[Taught], half_life: float | None, dt: float) -> list[Taught]:
+def weight_by_recency(sweeps: Sequence[ReplaySweep], half_life: float | None, dt: float) -> list[ReplaySweep]:
     """The sweeps, taken one after the other, with weights that halve over `half_life` ms back from the last sample."""
     if half_life is None:
         return list(sweeps)
-    out: list[Taught] = []
+    out: list[ReplaySweep] = []
     after = 0.0  # ms of counted data behind a sweep
     for s in reversed(sweeps):
         left = after + dt * (np.cumsum(s.use[::-1])[::-1] - s.use)

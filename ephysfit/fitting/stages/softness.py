@@ -21,10 +21,10 @@ from ephysfit.neuron.roles import Role
 class Softness(Stage):
     """Choose the softness of the threshold by noisy runs, all else as it is.
 
-    A noise-free search does not know it, and at a softness that nobody fitted noisy runs may fire several times as fast
-    as the noise-free one. Of a grid from bound to bound the value is kept whose noisy runs score best on the training
-    data, among those that fire as the cell did there (`SpikeCounts.failed`); where none does, the one with the best
-    counts.
+    A noise-free search does not determine it, and at an arbitrary softness the noisy runs may fire several times as
+    fast as the noise-free one. Of a grid from bound to bound the value is kept whose noisy runs score best on the
+    training data, among those that fire as the cell did there (`SpikeCounts.failed`); where none does, the one with the
+    best counts.
 
     Parameters
     ----------

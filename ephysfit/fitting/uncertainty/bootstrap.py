@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, find_values_at
-from ephysfit.simulation.replay import Taught
+from ephysfit.simulation.replay import ReplaySweep
 
 
 def bootstrap_parameters(
@@ -51,7 +51,7 @@ def count_blocks(surface: Surface, block: float) -> int:
     return len(_cut_blocks(surface, block))
 
 
-def _climb_resampled(surface: Surface, peak: Peak, sweeps: list[Taught]) -> tuple[float, dict[str, float]]:
+def _climb_resampled(surface: Surface, peak: Peak, sweeps: list[ReplaySweep]) -> tuple[float, dict[str, float]]:
     found = surface.climb(surface.target(peak.neuron, sweeps), peak.q, steps=25)
     return found.value, find_values_at(surface, peak, found.z)
 
@@ -68,8 +68,8 @@ def _cut_blocks(surface: Surface, block: float) -> list[tuple[int, int, int]]:
 
 
 def _resample_sweeps(
-    sweeps: list[Taught], pieces: list[tuple[int, int, int]], rng: np.random.Generator
-) -> list[Taught]:
+    sweeps: list[ReplaySweep], pieces: list[tuple[int, int, int]], rng: np.random.Generator
+) -> list[ReplaySweep]:
     """The sweeps with each block counted as often as it was drawn."""
     use = [np.zeros_like(s.use) for s in sweeps]
     for k in rng.integers(len(pieces), size=len(pieces)):

@@ -25,7 +25,7 @@ from ephysfit.fitting.voltage_likelihood import Voltage, select_voltage_samples
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.neuron.roles import Role
-from ephysfit.simulation.replay import Information, Noise, Replay, Taught
+from ephysfit.simulation.replay import Information, Noise, Replay, ReplaySweep
 from ephysfit.units import find_dimension
 
 #: squared standard errors in one prior width under which the likelihood does not see a direction at all
@@ -179,12 +179,12 @@ class Surface:
         return FreeParameters.of(self.problem.neuron, self.names)
 
     @cached_property
-    def sweeps(self) -> list[Taught]:
+    def sweeps(self) -> list[ReplaySweep]:
         data = weight_by_recency(self.problem.everything, self.recent, self.problem.dt)
         sweeps = [replace(t, slow=drift_ramps(len(t.spikes), len(self.drift))) for t in data]
         return sweeps if self.voltage is None else select_voltage_samples(self.problem, sweeps, self.voltage)
 
-    def target(self, base: Neuron, sweeps: Sequence[Taught] | None = None) -> Posterior:
+    def target(self, base: Neuron, sweeps: Sequence[ReplaySweep] | None = None) -> Posterior:
         """The posterior over some sweeps; the prior weighs what it weighs on all of them."""
         replay = Replay(self.free, base, self.problem.dt, self.noise)
         chosen = list(self.sweeps if sweeps is None else sweeps)

@@ -114,7 +114,7 @@ def refuse_in_graph(detach: bool, surrogate: Surrogate | None, engine: str) -> N
         )
 
 
-def carry(neuron: Neuron, dt: float, spikes: Tensor, states: Tensor, start: Start | None = None) -> Start:
+def compute_run_end(neuron: Neuron, dt: float, spikes: Tensor, states: Tensor, start: Start | None = None) -> Start:
     """Where a run ended, to go on from there: the last state and the refractory steps left.
 
     Parameters
@@ -135,7 +135,7 @@ def carry(neuron: Neuron, dt: float, spikes: Tensor, states: Tensor, start: Star
     return Start(states[..., -1, :], hold)
 
 
-def powers(matrix: Tensor, count: int) -> Tensor:
+def compute_powers(matrix: Tensor, count: int) -> Tensor:
     """Powers 0 to count - 1 of square matrices, (cell, count, D, D), by doubling."""
     out = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device).expand_as(matrix)[:, None]
     top = matrix
@@ -145,31 +145,31 @@ def powers(matrix: Tensor, count: int) -> Tensor:
     return out[:, :count]
 
 
-def turned(matrix: Tensor, x: Tensor) -> Tensor:
+def multiply_per_row(matrix: Tensor, x: Tensor) -> Tensor:
     """One matrix a row times one vector a row: (..., D, D), (..., D) -> (..., D)."""
     return (matrix * x[..., None, :]).sum(-1)
 
 
-def stepped(matrix: Tensor, x: Tensor) -> Tensor:
+def multiply_per_cell(matrix: Tensor, x: Tensor) -> Tensor:
     """One matrix a cell times many vectors: (cell, i, j), (cell, ..., j) -> (cell, ..., i)."""
     flat = x.reshape(x.shape[0], -1, x.shape[-1])
     return (flat @ matrix.transpose(1, 2)).reshape(*x.shape[:-1], matrix.shape[1])
 
 
-def cut(current: Tensor, length: int) -> Tensor:
+def cut_into_blocks(current: Tensor, length: int) -> Tensor:
     """Blocks of `length` steps, zeros at the end: (cell, trial, time, input) -> (cell, trial, block, length, input)."""
     cells, trials, steps, inputs = current.shape
     padded = torch.nn.functional.pad(current, (0, 0, 0, -steps % length))
     return padded.reshape(cells, trials, -1, length, inputs)
 
 
-def joined(blocks: Tensor, steps: int) -> Tensor:
-    """The inverse of `cut` for (cell, trial, block, length, ...)."""
+def join_blocks(blocks: Tensor, steps: int) -> Tensor:
+    """The inverse of `cut_into_blocks` for (cell, trial, block, length, ...)."""
     cells, trials, count, length = blocks.shape[:4]
     return blocks.reshape(cells, trials, count * length, *blocks.shape[4:])[:, :, :steps]
 
 
-def driven(transition: Tensor, pushes: Tensor) -> Tensor:
+def drive_from_zero(transition: Tensor, pushes: Tensor) -> Tensor:
     """States of a linear step started from zero in every block.
 
     Parameters
@@ -185,15 +185,15 @@ def driven(transition: Tensor, pushes: Tensor) -> Tensor:
     """
     x = torch.zeros_like(pushes[:, :, :, 0])
     out = [x]
-    for push in pushes.unbind(3):
-        x = stepped(transition, x) + push
+    for kick in pushes.unbind(3):
+        x = multiply_per_cell(transition, x) + kick
         out.append(x)
     return torch.stack(out, 3)
 
 
-def push(drive: Tensor, current: Tensor) -> Tensor:
+def compute_drive(drive: Tensor, current: Tensor) -> Tensor:
     """What the input adds to the state: (cell, D, input), (cell, ..., input) -> (cell, ..., D)."""
-    return stepped(drive, current)
+    return multiply_per_cell(drive, current)
 
 
 def unroll(op: Operators, current: Tensor, fired: Tensor, starts: Tensor, holds: Tensor) -> tuple[Tensor, ...]:
@@ -215,30 +215,30 @@ def unroll(op: Operators, current: Tensor, fired: Tensor, starts: Tensor, holds:
         After each step, jump included.
     margins : Tensor, (cell, trial, block, length)
         mV, before the jump.
-    awake : Tensor of bool, (cell, trial, block, length)
+    responsive : Tensor of bool, (cell, trial, block, length)
         Steps that are not refractory.
     """
     x, hold, n_ref = starts, holds, op.n_ref[:, None, None]
-    states, margins, awake = [], [], []
+    states, margins, responsive = [], [], []
     for I, s in zip(current.unbind(3), fired.unbind(3), strict=True):
         held = hold > 0
-        free = stepped(op.free, x) + push(op.drive, I)
+        free = multiply_per_cell(op.free, x) + compute_drive(op.drive, I)
         if bool(held.any()):
-            free = torch.where(held[..., None], stepped(op.held, x) + push(op.held_drive, I), free)
-        margins.append(stepped(op.margin[:, None], free)[..., 0])
-        x = torch.where(s[..., None], stepped(op.jump, free), free) if bool(s.any()) else free
+            free = torch.where(held[..., None], multiply_per_cell(op.held, x) + compute_drive(op.held_drive, I), free)
+        margins.append(multiply_per_cell(op.margin[:, None], free)[..., 0])
+        x = torch.where(s[..., None], multiply_per_cell(op.jump, free), free) if bool(s.any()) else free
         hold = torch.where(s, n_ref, (hold - 1).clamp(min=0))
         states.append(x[..., :-1])
-        awake.append(~held)
-    return torch.stack(states, 3), torch.stack(margins, 3), torch.stack(awake, 3)
+        responsive.append(~held)
+    return torch.stack(states, 3), torch.stack(margins, 3), torch.stack(responsive, 3)
 
 
-def straight_through(fired: Tensor, margins: Tensor, awake: Tensor, surrogate: Surrogate | None) -> Tensor:
+def straight_through(fired: Tensor, margins: Tensor, responsive: Tensor, surrogate: Surrogate | None) -> Tensor:
     """Spikes as numbers: the decided ones, with the surrogate's derivative where a spike was possible."""
     spikes = fired.to(torch.float64)
     if surrogate is None:
         return spikes
-    soft = surrogate.spike(margins) * awake
+    soft = surrogate.spike(margins) * responsive
     return spikes + (soft - soft.detach())
 
 
@@ -262,14 +262,14 @@ class Tables:
 
     @classmethod
     def of(cls, op: Operators, length: int, trials: int) -> Tables:
-        free = powers(op.free, length + 1)
+        free = compute_powers(op.free, length + 1)
         look = (op.margin[:, None, None].detach() @ free.detach())[:, :, 0]
         cell = torch.arange(len(op.free), device=free.device).repeat_interleave(trials)
-        return cls(free, powers(op.held, length + 1), look, cell)
+        return cls(free, compute_powers(op.held, length + 1), look, cell)
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class DrivenBlock:
     """Input of one block of each row, as the states it drives from zero.
 
     Attributes
@@ -287,21 +287,21 @@ class Stretch:
     margin: Tensor
 
 
-def pick(table: Tensor, at: Tensor) -> Tensor:
+def select_entry(table: Tensor, at: Tensor) -> Tensor:
     """Entry `at` of each row: (row, k, D), (row,) -> (row, D)."""
     return table.gather(1, at[:, None, None].expand(-1, 1, table.shape[-1]))[:, 0]
 
 
-def hold_on(tables: Tables, cell: Tensor, stretch: Stretch, x: Tensor, begin: Tensor, end: Tensor) -> Tensor:
+def advance_held(tables: Tables, cell: Tensor, block: DrivenBlock, x: Tensor, begin: Tensor, end: Tensor) -> Tensor:
     """States after held steps from `begin` to `end` of the block (after so many steps)."""
     matrix = tables.held[cell, end - begin]
-    if stretch.held is None:
-        return turned(matrix, x)
-    return pick(stretch.held, end) + turned(matrix, x - pick(stretch.held, begin))
+    if block.held is None:
+        return multiply_per_row(matrix, x)
+    return select_entry(block.held, end) + multiply_per_row(matrix, x - select_entry(block.held, begin))
 
 
-def to_crossing(
-    tables: Tables, cell: Tensor, stretch: Stretch, x: Tensor, hold: Tensor, begin: Tensor
+def advance_to_crossing(
+    tables: Tables, cell: Tensor, block: DrivenBlock, x: Tensor, hold: Tensor, begin: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """From `begin`: held for `hold` steps, then free up to the first crossing or the end of the block.
 
@@ -314,27 +314,27 @@ def to_crossing(
     hold : Tensor, (row,)
         Refractory steps left where there is none.
     """
-    length = stretch.margin.shape[1]
-    awake = torch.minimum(begin + hold, torch.full_like(begin, length))
-    y = hold_on(tables, cell, stretch, x, begin, awake)
-    w = y - pick(stretch.free, awake)
+    length = block.margin.shape[1]
+    refractory_until = torch.minimum(begin + hold, torch.full_like(begin, length))
+    y = advance_held(tables, cell, block, x, begin, refractory_until)
+    w = y - select_entry(block.free, refractory_until)
     k = torch.arange(length, device=x.device)
-    since = (k + 1 - awake[:, None]).clamp(min=0)
-    u = stretch.margin + (tables.look[cell[:, None], since] * w.detach()[:, None]).sum(-1)
-    crossed = (u >= 0) & (k >= awake[:, None])
+    since = (k + 1 - refractory_until[:, None]).clamp(min=0)
+    u = block.margin + (tables.look[cell[:, None], since] * w.detach()[:, None]).sum(-1)
+    crossed = (u >= 0) & (k >= refractory_until[:, None])
     first = torch.where(crossed.any(-1), crossed.to(torch.uint8).argmax(-1), length)
     end = (first + 1).clamp(max=length)
-    state = pick(stretch.free, end) + turned(tables.free[cell, end - awake], w)
-    return state, first, hold - (awake - begin)
+    state = select_entry(block.free, end) + multiply_per_row(tables.free[cell, end - refractory_until], w)
+    return state, first, hold - (refractory_until - begin)
 
 
-def stretches(op: Operators, blocks: Tensor) -> list[Stretch]:
-    """The driven states of every block, one `Stretch` a block, rows flattened."""
-    driven_freely = driven(op.free, push(op.drive, blocks))
-    margin = stepped(op.margin.detach()[:, None], driven_freely[:, :, :, 1:].detach())[..., 0].flatten(0, 1)
+def drive_all_blocks(op: Operators, blocks: Tensor) -> list[DrivenBlock]:
+    """The driven states of every block, one `DrivenBlock` a block, rows flattened."""
+    driven_freely = drive_from_zero(op.free, compute_drive(op.drive, blocks))
+    margin = multiply_per_cell(op.margin.detach()[:, None], driven_freely[:, :, :, 1:].detach())[..., 0].flatten(0, 1)
     free = driven_freely.flatten(0, 1)
     count = blocks.shape[2]
     held: list[Tensor | None] = [None] * count
     if bool((op.held_drive != 0).any()):
-        held = list(driven(op.held, push(op.held_drive, blocks)).flatten(0, 1).unbind(1))
-    return [Stretch(f, h, m) for f, h, m in zip(free.unbind(1), held, margin.unbind(1), strict=True)]
+        held = list(drive_from_zero(op.held, compute_drive(op.held_drive, blocks)).flatten(0, 1).unbind(1))
+    return [DrivenBlock(f, h, m) for f, h, m in zip(free.unbind(1), held, margin.unbind(1), strict=True)]

@@ -17,15 +17,15 @@ from ephysfit.simulation.engines.affine_blocks import (
     Setup,
     Start,
     Tables,
-    cut,
-    hold_on,
-    joined,
+    advance_held,
+    advance_to_crossing,
+    cut_into_blocks,
+    drive_all_blocks,
+    join_blocks,
+    multiply_per_row,
     refuse_in_graph,
     set_up,
     straight_through,
-    stretches,
-    to_crossing,
-    turned,
     unroll,
 )
 from ephysfit.simulation.surrogate import Surrogate
@@ -56,7 +56,8 @@ def blocks(
         Must stay True with a surrogate: autograd is right with the reset out of the graph, and is then the gradient of
         `sequential(..., detach=True)`. With the reset in the graph every step has its own Jacobian: see `adjoint`.
     start : Start, optional
-        Where to begin; rest unless given. `linear.carry` gives the end of a run as the start of the next.
+        Where to begin; rest unless given. `affine_blocks.compute_run_end` gives the end of a run as the start of the
+        next.
 
     Returns
     -------
@@ -93,12 +94,12 @@ def blocks(
     setup = set_up(neuron, current, dt, "blocks", start)
     steps = setup.current.shape[2]
     length = min(int(setup.op.n_ref.min()) + 1, steps)
-    pieces = cut(setup.current, length)
+    pieces = cut_into_blocks(setup.current, length)
     starts, holds, first = _leap(setup, pieces, length)
     fired = torch.arange(length, device=first.device) == first[..., None]
-    states, margins, awake = unroll(setup.op, pieces, fired, starts, holds)
-    spikes = straight_through(fired, margins, awake, surrogate)
-    return joined(spikes, steps), joined(states, steps), joined(margins, steps)
+    states, margins, responsive = unroll(setup.op, pieces, fired, starts, holds)
+    spikes = straight_through(fired, margins, responsive, surrogate)
+    return join_blocks(spikes, steps), join_blocks(states, steps), join_blocks(margins, steps)
 
 
 def _leap(setup: Setup, pieces: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -109,12 +110,12 @@ def _leap(setup: Setup, pieces: Tensor, length: int) -> tuple[Tensor, Tensor, Te
     x, hold = setup.homogeneous.flatten(0, 1), setup.start.hold.flatten()
     zero = torch.zeros_like(hold)
     states, holds, firsts = [], [], []
-    for stretch in stretches(op, pieces):
+    for block in drive_all_blocks(op, pieces):
         states.append(x)
         holds.append(hold)
-        state, first, left = to_crossing(tables, tables.cell, stretch, x, hold, zero)
+        state, first, left = advance_to_crossing(tables, tables.cell, block, x, hold, zero)
         after = (first + 1).clamp(max=length)
-        ended = hold_on(tables, tables.cell, stretch, turned(jump, state), after, zero + length)
+        ended = advance_held(tables, tables.cell, block, multiply_per_row(jump, state), after, zero + length)
         spiked = first < length
         x = torch.where(spiked[:, None], ended, state)
         hold = torch.where(spiked, n_ref - (length - after), left)

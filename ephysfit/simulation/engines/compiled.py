@@ -16,7 +16,7 @@ from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.plan import plan
 from ephysfit.simulation.engines import long_record
-from ephysfit.simulation.engines.kernel_call import Done, KernelCall, Sharpen, raster
+from ephysfit.simulation.engines.kernel_call import KernelCall, KernelResult, Sharpen, raster
 from ephysfit.simulation.surrogate import Surrogate
 
 #: a single row of more steps saves its states on plain numbers: a tile would hold as many copies as it has lanes
@@ -124,15 +124,15 @@ def run(
                 f"{type(neuron).__name__} has no state {name!r} to save; {near(name, [*names, 'margin'])}"
             )
     saved = tuple(-1 if name == "margin" else names.index(name) for name in save)
-    done = problem.forward(save=saved, sharpen=sharpen)
-    done.refuse_bad_input()
-    traces = {n: np.moveaxis(problem.layout.scatter(done.saved[:, k].T), 0, -1) for k, n in enumerate(save)}
+    result = problem.forward(save=saved, sharpen=sharpen)
+    result.refuse_bad_input()
+    traces = {n: np.moveaxis(problem.layout.scatter(result.saved[:, k].T), 0, -1) for k, n in enumerate(save)}
     return Run(
         shape=(problem.layout.cells, problem.layout.trials),
         steps=problem.steps,
-        begin=done.begin,
-        at=done.at,
-        final=np.moveaxis(problem.layout.scatter(done.final[: problem.states]), 0, -1),
+        begin=result.begin,
+        at=result.at,
+        final=np.moveaxis(problem.layout.scatter(result.final[: problem.states]), 0, -1),
         traces=traces,
     )
 
@@ -149,21 +149,29 @@ class Problem(KernelCall):
         tau: float | None = None,
         sharpen: Sharpen = (1.0, 0.0),
         escape: bool = False,
-    ) -> Done:
+    ) -> KernelResult:
         """Run; with `tau` (ms) also the van Rossum trace against the lists, or the log-likelihood of forced spikes."""
-        if not save and long_record.worthwhile(self):
+        if not save and long_record.is_worthwhile(self):
             return long_record.forward(self, keep=keep, tau=tau)
         return self.run(save=save, keep=keep, tau=tau, sharpen=sharpen, escape=escape)
 
     def reverse(
-        self, done: Done, *, source: str, surrogate: Surrogate, detach: bool, tau: float | None, dense: Any, drive: bool
+        self,
+        result: KernelResult,
+        *,
+        source: str,
+        surrogate: Surrogate,
+        detach: bool,
+        tau: float | None,
+        dense: Any,
+        drive: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Derivatives of a kept run: by the coefficients (coefficient, cell, trial), by the current per lane.
 
         `dense` is dL/ds or dL/du, (cell, trial, time), for those sources.
         """
         how: dict[str, Any] = {"source": source, "surrogate": surrogate, "detach": detach, "tau": tau, "drive": drive}
-        if done.stretches:
-            return long_record.reverse(done, dense=dense, **how)
-        gradient, driven, _ = self.run_back(done, dense=dense, **how)
+        if result.parts:
+            return long_record.reverse(result, dense=dense, **how)
+        gradient, driven, _ = self.run_back(result, dense=dense, **how)
         return self.layout.scatter(gradient), driven

@@ -134,35 +134,37 @@ class KernelCall:
         escape: bool = False,
         start: tuple[np.ndarray, np.ndarray] | None = None,
         since: int = 0,
-    ) -> Done:
+    ) -> KernelResult:
         """The kernel over all tiles, from rest or from `start` = (states, end of refractoriness) of every lane."""
         trace, rows = tau is not None, self.refractory.size
         variant = self.variant(trace=trace, escape=escape, keep=keep, save=save, resume=start is not None)
         go = kernel(self.neuron, "forward", variant)
         slots, room = self.states + trace, self._room()
-        kept = np.empty(self.parts * slots * rows * keep, self.element)
-        woken = np.empty(self.parts * rows * keep, np.int32)
-        final, asleep = np.empty((slots, rows), self.element), np.empty(rows, np.int32)
+        checkpoints = np.empty(self.parts * slots * rows * keep, self.element)
+        refractory_until = np.empty(self.parts * rows * keep, np.int32)
+        final, final_until = np.empty((slots, rows), self.element), np.empty(rows, np.int32)
         saved = np.empty((rows, len(save), self.steps), self.element)
-        states, awake = start or (np.zeros((1, 1), self.element), np.zeros(1, np.int32))
+        states, start_until = start or (np.zeros((1, 1), self.element), np.zeros(1, np.int32))
         given = {"numbers": self.numbers(sharpen, tau or np.inf), **self.row(), "since": since,
                  "drawing": self.layout.sources[2], "thresholds": self.thresholds,
-                 "start": states.reshape(-1), "awake": awake}  # fmt: skip
+                 "start": states.reshape(-1), "awake": start_until}  # fmt: skip
         while True:
             events, counts, loss = np.empty((rows, room), np.int32), np.zeros(rows, np.int64), np.zeros(rows)
-            arguments = signature.arranged(
-                "forward", **given, events=events, counts=counts, kept=kept, woken=woken, loss=loss, saved=saved,
-                final=final.reshape(-1), asleep=asleep,
+            arguments = signature.arrange_arguments(
+                "forward", **given, events=events, counts=counts, kept=checkpoints, woken=refractory_until, loss=loss,
+                saved=saved, final=final.reshape(-1), asleep=final_until,
             )  # fmt: skip
             work = rows * (self.steps - since)
             share(partial(apply_tiles, go, arguments, self.scratch("forward")), self.layout.tiles, work)
             if counts.max(initial=0) <= room:
-                return Done(self, events, counts, kept, woken, loss, saved, final, asleep)
+                return KernelResult(
+                    self, events, counts, checkpoints, refractory_until, loss, saved, final, final_until
+                )
             room = int(counts.max())
 
     def run_back(
         self,
-        done: Done,
+        result: KernelResult,
         *,
         source: str,
         surrogate: Surrogate,
@@ -190,9 +192,9 @@ class KernelCall:
         asked = none.reshape(1, 1, 1) if dense is None else dense.reshape(-1, 1, self.steps)
         numbers = self.numbers(tau=tau or np.inf, width=surrogate.width)
         given = {"numbers": numbers, **self.row(), "steps": steps or self.steps}
-        arguments = signature.arranged(
+        arguments = signature.arrange_arguments(
             "reverse", **given, own=self.layout.row, dense=asked, dense_flat=asked.reshape(-1),
-            kept=done.kept, woken=done.woken, later=none if later is None else later.reshape(-1),
+            kept=result.checkpoints, woken=result.refractory_until, later=none if later is None else later.reshape(-1),
             first=none if first is None else first, earlier=earlier.reshape(-1), gradient=gradient, driven=driven,
         )  # fmt: skip
         work = 4 * rows * (steps or self.steps)
@@ -228,19 +230,19 @@ class KernelCall:
 
 
 @dataclass(frozen=True, eq=False)
-class Done:
+class KernelResult:
     """Raw arrays of a forward run, by lane; `kept` and `woken` are checkpoints, `stretches` a run taken in pieces."""
 
     problem: KernelCall
     lane_events: np.ndarray
     lane_counts: np.ndarray
-    kept: np.ndarray
-    woken: np.ndarray
+    checkpoints: np.ndarray
+    refractory_until: np.ndarray
     loss: np.ndarray
     saved: np.ndarray
     final: np.ndarray
-    asleep: np.ndarray
-    stretches: tuple[Done, Done] | None = None
+    final_refractory_until: np.ndarray
+    parts: tuple[KernelResult, KernelResult] | None = None
 
     def _by_row(self) -> np.ndarray:
         layout = self.problem.layout

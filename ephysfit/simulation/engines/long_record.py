@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ephysfit.kernels.tiles import Layout, Lists, lanes_for
-from ephysfit.neuron.declaration_cache import kept
+from ephysfit.neuron.declaration_cache import remembered_on_disk
 from ephysfit.neuron.formula import of_numbers
-from ephysfit.simulation.engines.kernel_call import Done, KernelCall
+from ephysfit.simulation.engines.kernel_call import KernelCall, KernelResult
 
 if TYPE_CHECKING:
     from ephysfit.neuron.declare import Neuron
@@ -36,16 +36,16 @@ MOVED = 6.0
 SHORTEST, PART = 1_024, 0.36
 
 
-def worthwhile(problem: KernelCall) -> bool:
+def is_worthwhile(problem: KernelCall) -> bool:
     """One row, its own spikes, one input, and long enough for every lane to have work."""
     one = problem.layout.real.sum() == 1 and problem.spikes == "own" and problem.current.shape[1] == 1
-    lanes = _lanes(problem)
+    lanes = _count_lanes(problem)
     if not one or lanes == 1 or problem.steps < SHORTEST * lanes:
         return False
     return problem.steps >= PART * warm_steps(problem) * lanes
 
 
-def _lanes(problem: KernelCall) -> int:
+def _count_lanes(problem: KernelCall) -> int:
     return lanes_for(problem.element, 1)
 
 
@@ -54,24 +54,24 @@ def warm_steps(problem: KernelCall, more: float = 0.0) -> int:
 
     Only how often stretches are repeated hangs on it, never what comes out; `more` is in time constants.
     """
-    return min(WARM, int((SPANS[problem.element] + more) * memory(problem)) + problem.segment)
+    return min(WARM, int((SPANS[problem.element] + more) * longest_memory(problem)) + problem.segment)
 
 
-def memory(problem: KernelCall) -> float:
+def longest_memory(problem: KernelCall) -> float:
     """Steps in which the slowest state that decays on its own falls to 1/e."""
-    kept, _ = _readings(problem.neuron)
-    rates = [min(abs(1 + float(k)), 1.0) for k in kept(*_alone(problem, problem.coefs).tolist())]
+    decay, _ = _decay_and_rest(problem.neuron)
+    rates = [min(abs(1 + float(k)), 1.0) for k in decay(*_select_row(problem, problem.coefs).tolist())]
     return max((-1 / log(r) if 0 < r < 1 else WARM if r else 1.0 for r in rates), default=WARM)
 
 
 @cache
-def _readings(neuron: type[Neuron]) -> tuple[Callable, Callable]:
+def _decay_and_rest(neuron: type[Neuron]) -> tuple[Callable, Callable]:
     """From coefficients: what each state that decays on its own loses in a step; the states at rest."""
     lost, rest = _formulas(neuron)
     return of_numbers(lost), of_numbers(rest)
 
 
-@kept
+@remembered_on_disk
 def _formulas(neuron: type[Neuron]) -> tuple[str, str]:
     import sympy
 
@@ -84,33 +84,36 @@ def _formulas(neuron: type[Neuron]) -> tuple[str, str]:
     return formula(p.c, own), formula(p.c, list(p.rest))
 
 
-def _alone(problem: KernelCall, values: np.ndarray) -> np.ndarray:
+def _select_row(problem: KernelCall, values: np.ndarray) -> np.ndarray:
     """Values (…, lane) of the one row; its tile holds copies."""
     return values.reshape(-1, problem.refractory.size)[:, 0]
 
 
-def forward(problem: KernelCall, *, keep: bool, tau: float | None) -> Done:
+def forward(problem: KernelCall, *, keep: bool, tau: float | None) -> KernelResult:
     """As `KernelCall.run`, for one row."""
-    body, tail = _split(problem)
-    length, lanes, span = body.steps, body.layout.lanes, memory(problem)
-    rest = _rest(problem, tau)
-    states, awake = np.repeat(rest, lanes, 1), np.zeros(lanes, np.int32)
+    body, tail = _split_record(problem)
+    length, lanes, span = body.steps, body.layout.lanes, longest_memory(problem)
+    rest = _compute_rest(problem, tau)
+    states, refractory_until = np.repeat(rest, lanes, 1), np.zeros(lanes, np.int32)
     since = max(0, length - warm_steps(problem, MOVED)) // body.segment * body.segment
-    done = body.run(keep=keep, tau=tau, start=(states, awake), since=since)
+    result = body.run(keep=keep, tau=tau, start=(states, refractory_until), since=since)
     for _ in range(lanes):
-        states, awake = _onward(rest, done, length)
-        done = body.run(keep=keep, tau=tau, start=(states, awake))
-        if _agree((states, awake), _onward(rest, done, length), span):
+        states, refractory_until = _compute_starts(rest, result, length)
+        result = body.run(keep=keep, tau=tau, start=(states, refractory_until))
+        if _starts_agree((states, refractory_until), _compute_starts(rest, result, length), span):
             break
     copies = tail.refractory.size
-    end = np.repeat(done.final[:, -1:], copies, 1), np.repeat(np.maximum(done.asleep[-1:] - length, 0), copies)
+    end = (
+        np.repeat(result.final[:, -1:], copies, 1),
+        np.repeat(np.maximum(result.final_refractory_until[-1:] - length, 0), copies),
+    )
     rested = tail.run(keep=keep, tau=tau, start=end)
-    return _joined(problem, done, rested)
+    return _join_parts(problem, result, rested)
 
 
-def _split(problem: KernelCall) -> tuple[KernelCall, KernelCall]:
+def _split_record(problem: KernelCall) -> tuple[KernelCall, KernelCall]:
     """Stretches of equal length as rows, and what remains as one row; both for the same kernel."""
-    lanes = _lanes(problem)
+    lanes = _count_lanes(problem)
     line = 64 // np.dtype(problem.element).itemsize
     lines = (problem.steps - 1) // lanes // line  # something always remains
     length = (lines - (lines % 2 == 0)) * line  # an odd number: stretches that lie pages apart share cache sets
@@ -121,7 +124,7 @@ def _split(problem: KernelCall) -> tuple[KernelCall, KernelCall]:
         problem,
         layout=layout,
         current=problem.current[..., :cut].reshape(lanes, 1, length),
-        coefs=np.repeat(_alone(problem, problem.coefs), lanes),
+        coefs=np.repeat(_select_row(problem, problem.coefs), lanes),
         refractory=np.repeat(problem.refractory[:1], lanes),
         lists=_cut_lists(problem, [length * k for k in range(lanes + 1)]),
         part=problem.segment,
@@ -148,26 +151,28 @@ def _cut_lists(problem: KernelCall, edges: list[int]) -> Lists:
     return Lists((places - places[0]).astype(np.int64), inside - begins, (len(edges) - 1, 1))
 
 
-def _rest(problem: KernelCall, tau: float | None) -> np.ndarray:
-    _, resting = _readings(problem.neuron)
-    rest = [*map(float, resting(*_alone(problem, problem.coefs).tolist())), *[0.0] * (tau is not None)]
+def _compute_rest(problem: KernelCall, tau: float | None) -> np.ndarray:
+    _, resting = _decay_and_rest(problem.neuron)
+    rest = [*map(float, resting(*_select_row(problem, problem.coefs).tolist())), *[0.0] * (tau is not None)]
     return np.array(rest, problem.element)[:, None]
 
 
-def _onward(rest: np.ndarray, done: Done, length: int) -> tuple[np.ndarray, np.ndarray]:
+def _compute_starts(rest: np.ndarray, result: KernelResult, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Starts of all stretches: rest, then the end of each one's predecessor."""
-    states = np.concatenate([rest, done.final[:, :-1]], 1)
-    awake = np.concatenate([[0], np.maximum(done.asleep[:-1] - length, 0)]).astype(np.int32)
-    return states, awake
+    states = np.concatenate([rest, result.final[:, :-1]], 1)
+    refractory_until = np.concatenate([[0], np.maximum(result.final_refractory_until[:-1] - length, 0)]).astype(
+        np.int32
+    )
+    return states, refractory_until
 
 
-def _agree(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], span: float) -> bool:
+def _starts_agree(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], span: float) -> bool:
     """To a fraction of what rounding does to a state that remembers so many steps: half a unit in each of them."""
     near = np.abs(a[0] - b[0]) <= min(max(8.0, span / 8), 256.0) * np.finfo(a[0].dtype).eps * (1 + np.abs(b[0]))
     return bool((near | ~np.isfinite(b[0])).all() and (a[1] == b[1]).all())
 
 
-def _joined(problem: KernelCall, body: Done, tail: Done) -> Done:
+def _join_parts(problem: KernelCall, body: KernelResult, tail: KernelResult) -> KernelResult:
     length, lanes = body.problem.steps, body.problem.layout.lanes
     parts = [body.lane_events[k, :n] for k, n in enumerate(body.lane_counts.tolist())]
     at = np.concatenate([*parts, tail.lane_events[0, : tail.lane_counts[0]]])
@@ -176,14 +181,16 @@ def _joined(problem: KernelCall, body: Done, tail: Done) -> Done:
     loss = np.repeat(body.loss.sum() + tail.loss[:1], copies)
     none = np.zeros(0, problem.element)
     saved, events = np.zeros((copies, 0, problem.steps), problem.element), np.broadcast_to(at, (copies, at.size))
-    woken, counts = np.zeros(0, np.int32), np.repeat(at.size, copies)
-    return Done(problem, events, counts, none, woken, loss, saved, tail.final, tail.asleep, (body, tail))
+    no_checkpoint, counts = np.zeros(0, np.int32), np.repeat(at.size, copies)
+    return KernelResult(
+        problem, events, counts, none, no_checkpoint, loss, saved, tail.final, tail.final_refractory_until, (body, tail)
+    )
 
 
-def reverse(done: Done, *, dense: Any, drive: bool, **how: Any) -> tuple[np.ndarray, np.ndarray]:
+def reverse(result: KernelResult, *, dense: Any, drive: bool, **how: Any) -> tuple[np.ndarray, np.ndarray]:
     """As `KernelCall.run_back`, for a run taken in stretches."""
-    assert done.stretches is not None
-    first, last = done.stretches
+    assert result.parts is not None
+    first, last = result.parts
     body, tail = first.problem, last.problem
     lanes, cut, copies = body.layout.lanes, body.layout.lanes * body.steps, tail.refractory.size
     at_body = None if dense is None else np.ascontiguousarray(dense.reshape(-1)[:cut])
@@ -197,21 +204,21 @@ def reverse(done: Done, *, dense: Any, drive: bool, **how: Any) -> tuple[np.ndar
     begins = (np.arange(lanes) == 0).astype(body.element)
     later = np.concatenate([np.repeat(zero[:, :1], lanes - 1, 1), edge], 1)
     given = {"dense": at_body, "first": begins, **how}
-    warm = min(body.steps, -(-warm_steps(done.problem) // body.segment) * body.segment)
+    warm = min(body.steps, -(-warm_steps(result.problem) // body.segment) * body.segment)
     _, _, earlier = body.run_back(first, drive=drive, later=later, steps=warm, **given)
     for _ in range(lanes):
         later = np.concatenate([earlier[:, 1:], edge], 1)
         gradient, driven, earlier = body.run_back(first, drive=drive, later=later, **given)
-        if _settled(later, np.concatenate([earlier[:, 1:], edge], 1)):
+        if _gradients_agree(later, np.concatenate([earlier[:, 1:], edge], 1)):
             break
     total = np.repeat(gradient.sum(1, keepdims=True) + gained[:, :1], copies, 1)
     if not drive:
-        return done.problem.layout.scatter(total), driven_tail
+        return result.problem.layout.scatter(total), driven_tail
     current = np.concatenate([driven.reshape(1, 1, -1), driven_tail], 2)
-    return done.problem.layout.scatter(total), np.broadcast_to(current, (copies, *current.shape[1:]))
+    return result.problem.layout.scatter(total), np.broadcast_to(current, (copies, *current.shape[1:]))
 
 
-def _settled(a: np.ndarray, b: np.ndarray) -> bool:
+def _gradients_agree(a: np.ndarray, b: np.ndarray) -> bool:
     if not np.isfinite(b).all():
         return True  # a gradient that overflowed stays so; more passes do not mend it
     size = np.abs(b).max(1, keepdims=True)

@@ -89,7 +89,7 @@ def sequential(
     surrogate : Surrogate, optional
         Stand-in derivative of the spike for autograd; none needed without gradients.
     detach : bool
-        Keep the reset out of the graph (the gradient of seed 000) instead of in it.
+        Keep the reset out of the graph (the gradient of Taylor, King & Harper 2023) instead of in it.
 
     Returns
     -------

@@ -18,15 +18,15 @@ from ephysfit.neuron.symbols import equations, symbol
 from ephysfit.simulation.engines.affine_blocks import (
     Setup,
     Start,
-    cut,
-    driven,
-    joined,
-    powers,
-    push,
+    compute_drive,
+    compute_powers,
+    cut_into_blocks,
+    drive_from_zero,
+    join_blocks,
+    multiply_per_row,
     refuse_in_graph,
     set_up,
     straight_through,
-    turned,
 )
 from ephysfit.simulation.surrogate import Surrogate
 
@@ -122,24 +122,24 @@ def potential_by_fft(setup: Setup) -> Tensor:
 def potential_by_scan(setup: Setup) -> Tensor:
     """The same by a two-level scan: exact to rounding for any scale of input."""
     with torch.no_grad():
-        return (filtered(setup, None) * setup.op.margin[:, None, None]).sum(-1)
+        return (filter_states(setup, None) * setup.op.margin[:, None, None]).sum(-1)
 
 
-def filtered(setup: Setup, fired: Tensor | None) -> Tensor:
+def filter_states(setup: Setup, fired: Tensor | None) -> Tensor:
     """States after each step with the spikes' kicks, (cell, trial, time, D), in about 2 sqrt(time) sequential steps."""
     op, steps = setup.op, setup.current.shape[2]
     length = max(1, round(steps**0.5))
-    pushes = push(op.drive, setup.current)
+    pushes = compute_drive(op.drive, setup.current)
     if fired is not None:
         pushes = pushes + fired.to(pushes.dtype)[..., None] * kick(setup)[:, None, None]
-    local = driven(op.free, cut(pushes, length))[:, :, :, 1:]
-    ahead = powers(op.free, length + 1)
+    local = drive_from_zero(op.free, cut_into_blocks(pushes, length))[:, :, :, 1:]
+    ahead = compute_powers(op.free, length + 1)
     x, starts = setup.homogeneous, []
     for end in local[:, :, :, -1].unbind(2):
         starts.append(x)
-        x = end + turned(ahead[:, None, length], x)
+        x = end + multiply_per_row(ahead[:, None, length], x)
     states = local + torch.einsum("ckij,ctbj->ctbki", ahead[:, 1:], torch.stack(starts, 2))
-    return joined(states, steps)
+    return join_blocks(states, steps)
 
 
 def finish(
@@ -147,12 +147,12 @@ def finish(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Spikes (cell, trial, time), states after each step and margins before the jump, from the decided spikes."""
     refuse_in_graph(detach, surrogate, engine)
-    x = filtered(setup, fired)
+    x = filter_states(setup, fired)
     margin = setup.op.margin[:, None, None]
     lost = fired.to(x.dtype) * (kick(setup) * setup.op.margin).sum(-1)[:, None, None]
     margins = (x * margin).sum(-1) - lost
-    awake = ~recent(fired, setup.op.n_ref[:, None].expand(setup.rows), setup.start.hold)
-    return straight_through(fired, margins, awake, surrogate), x[..., :-1], margins
+    responsive = ~recent(fired, setup.op.n_ref[:, None].expand(setup.rows), setup.start.hold)
+    return straight_through(fired, margins, responsive, surrogate), x[..., :-1], margins
 
 
 def recent(spikes: Tensor, n_ref: Tensor, hold: Tensor) -> Tensor:

@@ -14,16 +14,16 @@ from torch import Tensor
 from ephysfit.errors import SimulationError
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.engines.affine_blocks import (
+    DrivenBlock,
     Setup,
     Start,
-    Stretch,
     Tables,
-    cut,
-    joined,
+    advance_to_crossing,
+    cut_into_blocks,
+    drive_all_blocks,
+    join_blocks,
+    multiply_per_row,
     set_up,
-    stretches,
-    to_crossing,
-    turned,
     unroll,
 )
 from ephysfit.simulation.surrogate import Surrogate
@@ -72,24 +72,24 @@ def speculate(
     with torch.no_grad():
         setup = set_up(neuron, current, dt, "speculate", start)
         steps = setup.current.shape[2]
-        pieces = cut(setup.current, max(1, min(int(chunk), steps)))
+        pieces = cut_into_blocks(setup.current, max(1, min(int(chunk), steps)))
         fired, starts, holds, _ = _chase(setup, pieces)
         states, margins, _ = unroll(setup.op, pieces, fired, starts, holds)
-    return joined(fired, steps).to(torch.float64), joined(states, steps), joined(margins, steps)
+    return join_blocks(fired, steps).to(torch.float64), join_blocks(states, steps), join_blocks(margins, steps)
 
 
 def passes(neuron: Neuron, current: Tensor, dt: float, *, chunk: int = 256) -> Tensor:
     """How many passes each row took, (cell, trial)."""
     with torch.no_grad():
         setup = set_up(neuron, current, dt, "speculate")
-        return _chase(setup, cut(setup.current, max(1, min(int(chunk), setup.current.shape[2]))))[3]
+        return _chase(setup, cut_into_blocks(setup.current, max(1, min(int(chunk), setup.current.shape[2]))))[3]
 
 
 def _chase(setup: Setup, pieces: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Spikes, states and holds that enter each chunk, passes of each row."""
     op, (cells, trials) = setup.op, setup.rows
     count, length = pieces.shape[2:4]
-    rows, tables, whole = cells * trials, Tables.of(op, length, trials), _Whole(stretches(op, pieces))
+    rows, tables, whole = cells * trials, Tables.of(op, length, trials), _Whole(drive_all_blocks(op, pieces))
     x, hold = setup.homogeneous.flatten(0, 1).clone(), setup.start.hold.flatten().clone()
     at = torch.zeros(2, rows, dtype=torch.int64, device=x.device)  # chunk, step in it
     fired = torch.zeros(rows, count, length, dtype=torch.bool, device=x.device)
@@ -99,9 +99,9 @@ def _chase(setup: Setup, pieces: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor
     active = torch.arange(rows, device=x.device)
     while len(active):
         cell, (b, begin) = tables.cell[active], at[:, active]
-        state, first, left = to_crossing(tables, cell, whole.at(active, b), x[active], hold[active], begin)
+        state, first, left = advance_to_crossing(tables, cell, whole.at(active, b), x[active], hold[active], begin)
         spiked = first < length
-        state = torch.where(spiked[:, None], turned(op.jump[cell], state), state)
+        state = torch.where(spiked[:, None], multiply_per_row(op.jump[cell], state), state)
         left = torch.where(spiked, op.n_ref[cell], left)
         fired[active[spiked], b[spiked], first[spiked]] = True
         offset = (first + 1).clamp(max=length)
@@ -119,11 +119,11 @@ def _chase(setup: Setup, pieces: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor
 class _Whole:
     """The driven states of all chunks, to be picked by row and chunk."""
 
-    def __init__(self, pieces: list[Stretch]) -> None:
+    def __init__(self, pieces: list[DrivenBlock]) -> None:
         self.free = torch.stack([p.free for p in pieces], 1)
         self.margin = torch.stack([p.margin for p in pieces], 1)
         self.held = None if pieces[0].held is None else torch.stack([p.held for p in pieces if p.held is not None], 1)
 
-    def at(self, row: Tensor, chunk: Tensor) -> Stretch:
+    def at(self, row: Tensor, chunk: Tensor) -> DrivenBlock:
         held = None if self.held is None else self.held[row, chunk]
-        return Stretch(self.free[row, chunk], held, self.margin[row, chunk])
+        return DrivenBlock(self.free[row, chunk], held, self.margin[row, chunk])

@@ -1,0 +1,289 @@
+"""Text of the kernels of the likelihood of recorded spikes: its value, and its gradient with Fisher information."""
+
+from __future__ import annotations
+
+import sympy
+
+from ephysfit.kernels.expressions import Definition
+from ephysfit.kernels.slot_writer import HIGHEST, TINY, SlotWriter, indent
+from ephysfit.kernels.step_algebra import RATE, Row
+from ephysfit.neuron.symbols import symbol
+
+#: bins that weigh less in the information are left out: most bins of a silent neuron do, and each costs a row of the
+#: matrix product
+FAINT = 1e-9
+#: the columns of a row of derivatives are filled up to whole vectors, so that loops over them end without a remainder
+LINE = 4
+
+
+def write_likelihood(w: SlotWriter) -> str:
+    """The text of the likelihood's kernel: value and log hazards."""
+    return w.fill_template("likelihood", LikelihoodSlots(w).slots())
+
+
+def write_information(w: SlotWriter) -> str:
+    """The text of the same with gradient and Fisher information."""
+    information = InformationSlots(w, w.v.moving)
+    return information.sizes() + "\n" + w.fill_template("information", information.slots())
+
+
+class LikelihoodSlots:
+    """The likelihood of given spikes: they are forced through the step, and every counted bin adds its share."""
+
+    def __init__(self, w: SlotWriter, moving: tuple[int, ...] = ()) -> None:
+        w.hazard()
+        self.w, self.p, self.v = w, w.p, w.v
+        self.rows = w.p.rows(moving)
+
+    def slots(self) -> dict[str, list[str]]:
+        """The lines of every slot of the template."""
+        w, with_voltage = self.w, self.v.voltage
+        return {
+            "coefs": w.coefs(),
+            "rest": w.rest(),
+            "begin": self.begin() + (["before = zero"] if with_voltage else []),
+            "input": [f"i{k} = splat(F(current[t, {k}]))" for k in range(self.p.inputs)],
+            "step": self.step(),
+            "cap": self.cap(),
+            "save": self.save(),
+            "count": self.count(),
+            "observe": ["if watch[t] != 0:", *indent(self.observe())] if with_voltage else [],
+            "spike": self.spike(),
+            "settle": w.settle(),
+            "multiply": self.multiply(),
+            "flush": [*w.add_lanes("summed", "total[row + l]"), *self.flush()],
+        }
+
+    def begin(self) -> list[str]:
+        """What is set up once per tile."""
+        return []
+
+    def step(self) -> list[str]:
+        """The flow of one step and the log hazard after it."""
+        return self.w.printer.program(self.rows.values)
+
+    def cap(self) -> list[str]:
+        """Bound the log hazard."""
+        highest = self.w.printer.constant(HIGHEST)
+        return [f"high = rate >= {highest}", f"rate = where(high, {highest}, rate)"]
+
+    def save(self) -> list[str]:
+        """Write the log hazard of this step."""
+        return ["store(rates, t * rows + row, rate)"]
+
+    def count(self) -> list[str]:
+        """``1 - exp(-expected)`` is a spike's probability, ``exp(-expected)`` that of none."""
+        tiny = self.w.printer.constant(TINY[self.v.element])
+        return [
+            "count = splat(F(counts[t]))",
+            "if spikes[t] != 0:",
+            f"    summed = fma(count, log(fma(expected, phi1(-expected), {tiny})), summed)",
+            "else:",
+            "    summed = fma(-count, expected, summed)",
+            *self.add_information(),
+        ]
+
+    def add_information(self) -> list[str]:
+        """Nothing, where only the value is wanted."""
+        return []
+
+    def observe(self) -> list[str]:
+        """Add a watched sample of the voltage: the part of its error that the one before does not foretell.
+
+        ``watch`` is 1 for the first sample of a stretch, which is drawn from the noise's own distribution, 2 for one
+        that follows another.
+        """
+        return [
+            f"miss = splat(F(potential[t])) - y{self.p.potential}",
+            "share = keeps if watch[t] == 2 else F(0)",
+            "sure = F(counts[t]) * precision * (F(1) if watch[t] == 2 else F(1) - keeps * keeps)",
+            "error = fma(splat(-share), before, miss)",
+            "before = miss",
+            "summed = fma(splat(F(-0.5) * sure), error * error, summed)",
+            *self.compare_voltage(),
+        ]
+
+    def compare_voltage(self) -> list[str]:
+        """Write the error of the voltage."""
+        return ["store(misses, t * rows + row, miss)"]
+
+    def spike(self) -> list[str]:
+        """The jump at a recorded spike."""
+        jumps = self.p.jumps()
+        return [*self.w.printer.program(jumps), *(f"y{j.name[1:]} = {j.name}" for j, _ in jumps)]
+
+    def multiply(self) -> list[str]:
+        """Nothing, where only the value is wanted."""
+        return []
+
+    def flush(self) -> list[str]:
+        """Nothing beyond the value, which every likelihood adds up."""
+        return []
+
+
+class InformationSlots(LikelihoodSlots):
+    """The same with gradient and Fisher information: beside the values a row of derivatives of each goes along.
+
+    ``work`` holds the rows that last (of states entering a step), then what coefficients do to each quantity in this
+    step (``direct`` of a `Row`), then, with a voltage, the potential's row at the sample before. A bin adds its row of
+    slopes of the log hazard, weighted by the root of its information, to a block; full blocks are multiplied with
+    themselves, which a matrix product does faster than a sum over bins could.
+    """
+
+    def __init__(self, w: SlotWriter, moving: tuple[int, ...]) -> None:
+        super().__init__(w, moving)
+        self.moving = len(moving)
+        self.width = -(-max(len(moving), 1) // LINE) * LINE
+        self.place = {self.p.x[k]: n for n, k in enumerate(self.rows.active)}
+        for row in self.rows.flow:
+            if row.direct:
+                self.place[row.target] = len(self.place)
+        self.before = len(self.place)
+
+    def sizes(self) -> str:
+        """Columns, their number filled up, and all numbers of ``work``, as a line of the module."""
+        return f"MOVING, WIDTH, WORK = {self.moving}, {self.width}, {(self.before + 1) * self.width}"
+
+    def address(self, row: int, column: str | int) -> str:
+        """Where a column of a row of derivatives begins in ``work``."""
+        first = row * self.width
+        return f"{first + column} * LANES" if isinstance(column, int) else f"({first} + {column}) * LANES"
+
+    def begin(self) -> list[str]:
+        """Zero the memory and store the derivatives that no step changes."""
+        zeros = [x for a in ("work", "slope", "pulled") for x in (f"for k in range({a}.size):", f"    {a}[k] = F(0)")]
+        steady = [d for d in self.direct(self.rows.flow) if _is_constant(d[1])]
+        return [*zeros, "gathered = 0", *self.store_derivatives([*self.direct(self.rows.rest), *steady])]
+
+    def direct(self, rows: tuple[Row, ...]) -> list[tuple[str, sympy.Expr]]:
+        """What coefficients do, and where in ``work`` it goes."""
+        return [(self.address(self.place[row.target], column), e) for row in rows for column, e in row.direct]
+
+    def store_derivatives(self, direct: list[tuple[str, sympy.Expr]]) -> list[str]:
+        """Compute derivatives with respect to coefficients and store them in ``work``."""
+        slots = [(symbol(f"b{n}"), place, e) for n, (place, e) in enumerate(direct)]
+        program = self.w.printer.program([(s, e) for s, _, e in slots])
+        return [*program, *(f"store(work, {place}, {s.name})" for s, place, _ in slots)]
+
+    def step(self) -> list[str]:
+        """The flow of one step, with the rows of derivatives of what it computes."""
+        changing = [d for d in self.direct(self.rows.flow) if not _is_constant(d[1])]
+        slots = [(symbol(f"b{n}"), place, e) for n, (place, e) in enumerate(changing)]
+        factors, loop = self.apply_chain_rule(self.rows.flow)
+        program = self.w.printer.program([*self.rows.values, *((s, e) for s, _, e in slots), *factors])
+        made = {row.target for row in self.rows.flow}
+        for x, y in zip(self.p.x, self.p.y, strict=True):
+            if x in self.place:
+                loop.append(f"store(work, {self.address(self.place[x], 'k')}, {f'd{y}' if y in made else 'zero'})")
+        loop.append(f"store(slope, k * LANES, {f'd{RATE}' if RATE in made else 'zero'})")
+        loads = [f"d{self.p.x[k]} = load(work, {self.address(n, 'k')})" for n, k in enumerate(self.rows.active)]
+        stores = [f"store(work, {place}, {s.name})" for s, place, _ in slots]
+        return [*program, *stores, "for k in range(WIDTH):", *indent([*loads, *loop])]
+
+    def apply_chain_rule(self, rows: tuple[Row, ...]) -> tuple[list[Definition], list[str]]:
+        """Factors of the chain rule, and the lines of a loop that puts rows together with them."""
+        factors, loop = [], []
+        for m, row in enumerate(rows):
+            place = self.place.get(row.target)
+            total = "" if place is None or not row.direct else f"load(work, {self.address(place, 'k')})"
+            for n, (read, e) in enumerate(row.chain):
+                factor = symbol(f"p{m}_{n}")
+                if e == 1:
+                    total = f"({total} + d{read})" if total else f"d{read}"
+                elif e == -1:
+                    total = f"({total} - d{read})" if total else f"(-d{read})"
+                else:
+                    factors.append((factor, e))
+                    total = f"fma({factor}, d{read}, {total})" if total else f"{factor} * d{read}"
+            loop.append(f"d{row.target} = {total or 'zero'}")
+        return factors, loop
+
+    def spike(self) -> list[str]:
+        """Rows first, for they read the states before the jump."""
+        if not self.rows.jump:
+            return super().spike()
+        factors, loop = self.apply_chain_rule(self.rows.jump)
+        row_of = lambda s: self.place[symbol(f"x{s.name[1:]}")]  # noqa: E731
+        reads = sorted({read for row in self.rows.jump for read, _ in row.chain}, key=str)
+        loads = [f"d{y} = load(work, {self.address(row_of(y), 'k')})" for y in reads]
+        stores = [f"store(work, {self.address(row_of(row.target), 'k')}, d{row.target})" for row in self.rows.jump]
+        direct = [(self.address(row_of(row.target), column), e) for row in self.rows.jump for column, e in row.direct]
+        slots = [(symbol(f"b{n}"), place, e) for n, (place, e) in enumerate(direct)]
+        return [
+            *self.w.printer.program([*factors, *((s, e) for s, _, e in slots)]),
+            "for k in range(WIDTH):",
+            *indent([*loads, *loop, *stores]),
+            *(f"store(work, {place}, load(work, {place}) + {s.name})" for s, place, _ in slots),
+            *super().spike(),
+        ]
+
+    def save(self) -> list[str]:
+        """Nothing: the log hazards are not wanted here."""
+        return []
+
+    def add_information(self) -> list[str]:
+        """A spike pulls by ``expected exp(-expected) / (1 - exp(-expected))``, which is ``1 / phi1(expected)``."""
+        faint = self.w.printer.constant(FAINT)
+        return [
+            "portion = phi1(expected)",
+            "pull = where(high, zero, count / portion if spikes[t] != 0 else -count * expected)",
+            "weight = where(high, zero, count * expected / portion)",
+            "for k in range(WIDTH):",
+            "    store(pulled, k * LANES, fma(pull, load(slope, k * LANES), load(pulled, k * LANES)))",
+            "for j in range(drifts):",
+            "    k = (WIDTH + j) * LANES",
+            "    store(pulled, k, fma(pull, splat(F(slow[t, j])), load(pulled, k)))",
+            f"if bits(weight > {faint}) != 0:",
+            *indent(["scale = sqrt(weight)", *self.gather_row("scale * splat(F(slow[t, j]))")]),
+        ]
+
+    def gather_row(self, drift: str) -> list[str]:
+        """Add the row of slopes to the block."""
+        return [
+            "for k in range(MOVING):",
+            *indent(self.w.scatter_lanes("scale * load(slope, k * LANES)", "block[{l}, gathered, k]")),
+            "for j in range(drifts):",
+            *indent(self.w.scatter_lanes(drift, "block[{l}, gathered, MOVING + j]")),
+            "gathered += 1",
+        ]
+
+    def multiply(self) -> list[str]:
+        """When there may be no room for what another step adds, or no other step: one place, compiled once."""
+        return [
+            "if gathered + 2 > block.shape[1] or t == current.shape[0] - 1:",
+            "    for l in range(LANES):",
+            "        add_products(block[l], gathered, product, information[row + l])",
+            "    gathered = 0",
+        ]
+
+    def compare_voltage(self) -> list[str]:
+        """The potential's row where it has one; its error hangs on the potential alone, so drift adds nothing."""
+        row = self.place.get(symbol(f"x{self.p.potential}"))
+        if row is None:
+            return []
+        now, past = self.address(row, "k"), self.address(self.before, "k")
+        return [
+            "scale = sqrt(splat(sure))",
+            "pull = splat(sure) * error",
+            "for k in range(WIDTH):",
+            f"    now = load(work, {now})",
+            f"    moved = fma(splat(-share), load(work, {past}), now)",
+            f"    store(work, {past}, now)",
+            "    store(slope, k * LANES, moved)",
+            "    store(pulled, k * LANES, fma(pull, moved, load(pulled, k * LANES)))",
+            *self.gather_row("zero"),
+        ]
+
+    def flush(self) -> list[str]:
+        """Add the gradient of the tile to its rows."""
+        return [
+            "for k in range(MOVING):",
+            *indent(self.w.add_lanes("load(pulled, k * LANES)", "gradient[k, row + l]")),
+            "for j in range(drifts):",
+            *indent(self.w.add_lanes("load(pulled, (WIDTH + j) * LANES)", "gradient[MOVING + j, row + l]")),
+        ]
+
+
+def _is_constant(e: sympy.Expr) -> bool:
+    """Whether an expression is of coefficients alone, and so the same in every step."""
+    return all(s.name[0] == "c" for s in e.free_symbols)
