@@ -26,7 +26,7 @@ class ProgressReporter:
     def __call__(self, stage: str, fraction: float) -> None:
         self.write_line(stage=stage, fraction=round(fraction, 4))
 
-    def watch(self, stage: str, neuron: Neuron | None, loss: float) -> None:
+    def show_estimate(self, stage: str, neuron: Neuron | None, loss: float) -> None:
         """Report a step of the fit: model, values by flat name, loss."""
         at = {} if neuron is None else {"model": type(neuron).__name__, "values": scalar_values(neuron)}
         self.write_line(stage=stage, loss=replace_nan(float(loss)), **at)

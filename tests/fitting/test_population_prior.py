@@ -153,7 +153,7 @@ def test_the_prior_of_another_neuron_is_not_taken(few):
 def test_the_typical_cell_is_one_of_the_starts(few):
     _, prior = few
     problem = Problem(known(6_000.0), LIF, DT, priors=(prior,))
-    starts = Likelihood()._starts(problem, problem.start())
+    starts = Likelihood()._list_starts(problem, problem.start())
     typical = prior.cell(problem.start())
     assert any(s.values() == typical.values() for s in starts)
     assert FREE.place(typical).numpy() == pytest.approx(prior.centre, abs=1e-6)

@@ -50,7 +50,7 @@ def stepped(adex):
 def test_free_runs_begin_as_simulations_of_a_fit_do(adex, stepped):
     """Spike for spike, holding level and run-up included."""
     problem = Problem(stepped, type(adex), DT)
-    found = dict(FreeRuns(problem, 0).of(adex))
+    found = dict(FreeRuns(problem, 0).simulate_sweeps(adex))
     asked = simulate(adex, [s.current for s in stepped.sweeps], dt=DT, settle=LEAD).spike_times
     for k, runs in enumerate(asked):
         np.testing.assert_allclose(found[k][0][0], runs[0], atol=1e-9)
@@ -64,7 +64,7 @@ def test_sweeps_with_and_without_a_holding_level_go_together(adex):
     problem = Problem(data, type(adex), DT)
     assert len(problem.run_up(0)) == round(LEAD / DT)
     assert len(problem.run_up(len(data) - 1)) == 0
-    found = dict(FreeRuns(problem, 0).of(adex))
+    found = dict(FreeRuns(problem, 0).simulate_sweeps(adex))
     np.testing.assert_allclose(found[len(data) - 1][0][0], simulate(adex, [noise], dt=DT).spike_times[0][0], atol=1e-9)
 
 
@@ -81,7 +81,7 @@ def test_silent_sweeps_weigh_in_a_search(adex, stepped):
     always = adex.replace(E_L=-40.0)
     z = np.stack([free.to_vector(cell).numpy() for cell in (adex, always)])
     silent = [k for k, s in enumerate(stepped.sweeps) if not len(s.spike_times)]
-    fired = dict(FreeRuns(problem, 0).of(always))
+    fired = dict(FreeRuns(problem, 0).simulate_sweeps(always))
     assert all(len(fired[k][0][0]) for k in silent)
     good, bad = FreeRunEvaluation(problem, free, adex, KernelScore(), 0).training_losses(z)
     assert good < bad
