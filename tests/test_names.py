@@ -34,7 +34,6 @@ STILL: dict[str, int] = {
     "models/aigif.py": 1,
     "models/autaptic.py": 1,
     "models/refractory.py": 2,
-    "neuron/declaration_cache.py": 1,
     "neuron/declare.py": 1,
 }
 
