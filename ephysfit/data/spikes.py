@@ -444,7 +444,7 @@ def _measure_shape(
     stop = max(last + k + 1, min(end, top + k + round(TO_PEAK / dt)))
     peak = top + int(np.nanargmax(v[top:stop]))
     after = v[peak : max(peak + 1, min(end + k, peak + round(TO_FALL / dt)))]
-    onset = _find_onset(rate, top, noise)
+    onset = _onset(rate, top, noise)
     if not np.isfinite(onset):
         return None
     at = onset + k / 2
@@ -457,7 +457,7 @@ def _measure_shape(
     return at * dt, threshold, peak * dt, float(v[peak]), height, float(rate[top]), width, (height + fall) / 2, fall
 
 
-def _find_onset(rate: Trace, top: int, noise: float) -> float:
+def _onset(rate: Trace, top: int, noise: float) -> float:
     """Find where the slope last rose through a tenth of its maximum, in fractions of samples."""
     steepest = rate[top]
     level = max(ONSET * steepest, min(max(3 * noise, SLOW), steepest / 2))

@@ -13,7 +13,7 @@ from places import CELLS, SHIPPED, pieces, shipped, wholes
 
 from ephysfit.data.loading import load
 from ephysfit.data.quality import list_findings
-from ephysfit.data.spikes import _find_onset, detect_spikes, find_spikes, search_spikes
+from ephysfit.data.spikes import _onset, detect_spikes, find_spikes, search_spikes
 from ephysfit.data.sweep import Sweep
 from ephysfit.errors import RecordingError
 
@@ -279,7 +279,7 @@ def test_time_is_linear_in_the_length_of_a_sweep():
     tops = np.arange(1000, 1_000_000, 1000)
     rate[tops] = 100.0
     for top in tops:
-        _find_onset(rate, int(top), 0.1)
+        _onset(rate, int(top), 0.1)
     assert sum(read) <= 200 * len(tops)
 
 
