@@ -205,7 +205,7 @@ def test_a_long_record_in_stretches_is_the_record_in_one_go(neuron):
     current = noise((1, 1, 32 * 4096 + 77), 11)
     problem = compiled.Problem.of(cell, current, DT)
     done, plain = problem.forward(), problem.run()
-    assert done.stretches is not None
+    assert done.parts is not None
     assert plain.lane_counts.sum() > 200
     assert_array_equal(done.at, plain.at)
     assert_allclose(done.final, plain.final, rtol=1e-12)
@@ -295,7 +295,7 @@ def test_memory_does_not_grow_with_the_length_of_a_record():
         gradient, _ = problem.reverse(done, drive=False, **how)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert done.stretches is not None
+    assert done.parts is not None
     assert np.isfinite(gradient).all()
     assert done.lane_counts[0] > 3000
     assert peak < 0.6 * current.nbytes  # 8.6 MB: less than the record, let alone its states
