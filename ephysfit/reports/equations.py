@@ -27,7 +27,7 @@ class _IndexedBank(Bank):
         bank.size = size
         return bank
 
-    def _with(self, other: Any, op: Callable[[Any, Any], Any]) -> Bank:
+    def _elementwise(self, other: Any, op: Callable[[Any, Any], Any]) -> Bank:
         return _IndexedBank.of(op(self[0], other[0] if isinstance(other, Bank) else other), self.size)
 
     def map(self, function: Callable[[Any], Any]) -> Bank:

@@ -103,7 +103,7 @@ class TestPlanned:
         recording = load(plan, planned=True)
         with pytest.raises(FitError, match="planned current"):
             fit(recording, "LIF")
-        with pytest.raises(ScoreError, match="planned current"):
+        with pytest.raises(ScoreError, match="is planned and was never recorded"):
             score([[1.0]], recording)
 
 

@@ -85,7 +85,7 @@ class TestOf:
         [
             ({}, "neither voltage nor spike_times"),
             ({"spike_times": [[1.0], [2.0]]}, "2 entries for 1 trials"),
-            ({"voltage": np.zeros((2, 5))}, "the current of each of the 2 trials is wanted"),
+            ({"voltage": np.zeros((2, 5))}, "the current of each of the 2 trials is needed"),
             ({"current": np.zeros((1, 2, 3)), "spike_times": []}, "shape"),
             ({"current": [], "spike_times": []}, "not empty"),
             ({"current": None, "spike_times": []}, "shape|finite|numbers"),
