@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+import ephysfit  # its public names, which load on use: writing and exporting a fit lie above fitting it
 from ephysfit.data.hdf5 import is_hdf5
 from ephysfit.data.holding_current import LEAD
 from ephysfit.data.readout import Readout
@@ -239,14 +240,10 @@ class Fit:
 
     def write_nwb(self, path: str | Path, test: Recording | None = None, **options: Any) -> Path:
         """Append the fit, its predicted spikes and its scores to an NWB 2 file; see `ephysfit.write_nwb`."""
-        import ephysfit  # writing a fit lies above fitting it
-
         return ephysfit.write_nwb(self, path, test, **options)
 
     def export(self, to: str, path: str | Path | None = None, **options: Any) -> tuple[Path, ...]:
         """Write the cell for another simulator: `ephysfit.export` (nest, brian2, neuroml, nir, python, json)."""
-        import ephysfit  # exporting a fit lies above fitting it
-
         return ephysfit.export(self, to, path, **options)
 
     @classmethod
