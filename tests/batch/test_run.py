@@ -293,7 +293,7 @@ def test_the_cells_of_a_run_are_the_prior_of_another(done, tmp_path):
     )
     assert said.wait(timeout=300) == 0, said.stderr.read()
     (fit,) = saved_fits(again)
-    assert fit.provenance["prior"] == "Prior(BankGIF, 16 parameters, of 3 fits)"
+    assert fit.provenance.prior == "Prior(BankGIF, 16 parameters, of 3 fits)"
     assert (again / "prior.json").is_file()
     (task,) = Store(again).tasks()
     before = task.key()

@@ -29,7 +29,7 @@ def test_a_fit_tells_where_it_stands_and_ends_as_fit_does():
     assert set(steps[0]["values"]) == set(heard[-1]["fit"]["parameters"])
     session = Session(Library.of(recording()))
     session.choose_cell(0)
-    session.fitted(heard[-1]["fit"])
+    session.add_fit(heard[-1]["fit"])
     here = ef.fit(train, "LIF", dt=DT)
     assert session.now.fit.parameters() == here.parameters()
 
