@@ -27,7 +27,7 @@ from ephysfit.simulation import warm_up
 from ephysfit.simulation.engines import compiled
 cell = ALIF.start()
 if {ahead}:
-    prepare.start(ALIF, purposes=prepare.PURPOSES)
+    warm_up.start(ALIF, purposes=warm_up.PURPOSES)
 with install_recorder("numba:compile") as recorder:
     current = np.zeros((1, 1, 50))
     compiled.run(cell, current, 0.1)
