@@ -63,11 +63,11 @@ def shown(threads: int, run: Path, cell: Path) -> str:
     code = (
         "import sys\n"
         "from ephysfit.explorer.session import Session\n"
-        "from ephysfit.explorer.library import Shelf\n"
-        "session = Session(Shelf.of(*sys.argv[1:]))\n"
+        "from ephysfit.explorer.library import Library\n"
+        "session = Session(Library.of(*sys.argv[1:]))\n"
         "session.choose_cell(0)\n"
-        "take = session.take()\n"
-        "print(session.shown[0].fit.model, take.train.size)"
+        "response = session.compute_response()\n"
+        "print(session.shown[0].fit.model, response.train.size)"
     )
     return python(threads, "-c", code, run, cell).strip()
 
