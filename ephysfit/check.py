@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import sympy
 import torch
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from ephysfit.errors import NeuronError, NotAffineError, SimulationError, near
 from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.bounds import impossible, outside
 from ephysfit.neuron.declaration_errors import BREAKS, explain_error, refuse_undeclared
-from ephysfit.neuron.declare import Neuron, flatten, pack_state
+from ephysfit.neuron.declare import Neuron, flat_names, flatten, pack_state
 from ephysfit.neuron.dimensions import check_units
 from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.neuron.roles import Role
@@ -84,8 +85,8 @@ def check_neuron(neuron: type[Neuron] | Neuron, *, raises: bool = True, only: Co
     raises : bool
         Raise when a part fails (with all failures listed), or return the report either way.
     only : collection of str
-        Parts to check, of "units", "states", "symbols", "rest", "copies", "free vector", "hazard", "step", "engines"
-        and "adjoint"; all unless given.
+        Parts to check, of "units", "states", "symbols", "parameters", "rest", "copies", "free vector", "hazard",
+        "step", "engines" and "adjoint"; all unless given.
 
     Returns
     -------
@@ -170,6 +171,24 @@ def _check_symbols(neuron: type[Neuron]) -> str:
         if strange:
             raise NeuronError(f"the equation of {name} holds {', '.join(sorted(strange))}, which is not declared")
     return f"{'affine' if is_affine(neuron) else 'not affine'}, live states {', '.join(eq.states)}"
+
+
+def _check_parameters(neuron: type[Neuron]) -> str:
+    """Every parameter acts: a letter of one's own for the refractory period, say, would be ignored without a word."""
+    eq = equations(neuron)
+    terms = [*eq.flow.values(), eq.margin, *eq.jump.values(), *eq.rest.values(), eq.hazard or 0]
+    read = {s.name for term in terms for s in sympy.sympify(term).free_symbols}
+    period = neuron.free_name_of(Role.REFRACTORY)
+    idle = [name for name, p in neuron.parameters.items() if name != period and not {*flat_names({name: p})} & read]
+    if not idle:
+        return "each is read by an equation or is the refractory period"
+    what = f"{', '.join(idle)}: read by no equation, so that the value changes nothing"
+    if neuron.base is not None:  # what a pin switches off is no mistake of a declaration
+        return f"{what}; pin it, too"
+    raise NeuronError(
+        f"{what}; if it is the absolute refractory period (ms), declare it so: Parameter(..., role=Role.REFRACTORY), "
+        "from ephysfit.neuron.roles; otherwise use it or leave it out"
+    )
 
 
 def _check_rest(neuron: type[Neuron]) -> str:
@@ -387,6 +406,7 @@ _STATIC_PARTS: dict[str, Callable[[type[Neuron]], str]] = {
     "units": _check_units,
     "states": _check_states,
     "symbols": _check_symbols,
+    "parameters": _check_parameters,
 }
 _RUN_PARTS: dict[str, Callable[[type[Neuron]], str]] = {
     "rest": _check_rest,

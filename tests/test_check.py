@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from ephysfit.errors import NeuronError
 from ephysfit.models import ALIF, LIF, AdLIF, BlockALIF
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.functions import exp, softplus
+from ephysfit.neuron.roles import Role
 
 
 @pytest.mark.slow
@@ -67,6 +69,21 @@ def test_an_undeclared_state_is_named_with_the_near_one() -> None:
 def test_an_if_on_a_state_is_named() -> None:
     branching = broken(flow=lambda self, x, I: {"V": (-self.g * max(x.V, 0.0 * self.theta) + I) / self.C})
     assert "write it as arithmetic" in " ".join(said(branching).values())
+
+
+def test_a_parameter_that_does_nothing_is_named_with_the_way_to_a_refractory_period() -> None:
+    dead = Parameter("ms", 0.0, 10.0, "refractory period in a letter of one's own", start=2.0, smooth=False)
+    found = said(broken(dead=dead), "parameters")["parameters"]
+    assert "dead: read by no equation" in found
+    assert "role=Role.REFRACTORY" in found
+    assert not said(broken(t_ref=None, dead=replace(dead, role=Role.REFRACTORY)), "parameters")
+    assert not said(broken(), "parameters")
+
+
+def test_what_a_pin_switches_off_is_no_failure() -> None:
+    part = check_neuron(ALIF.pin("Plain", d_theta=0.0), only=["parameters"])
+    assert part.passed
+    assert "tau_a: read by no equation" in part.findings[0].detail
 
 
 def test_a_function_of_numbers_only_is_named() -> None:

@@ -8,7 +8,7 @@ from ephysfit.check import check_neuron
 from ephysfit.models import catalogue
 
 #: all but the engines' twins and the adjoint, which compile kernels
-QUICK = ("units", "states", "symbols", "rest", "copies", "free vector", "hazard", "step")
+QUICK = ("units", "states", "symbols", "parameters", "rest", "copies", "free vector", "hazard", "step")
 ALL = list(catalogue().values())
 
 

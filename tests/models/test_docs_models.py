@@ -43,4 +43,6 @@ def test_the_template_is_a_neuron_that_keeps_the_contract(tmp_path):
     file = tmp_path / "my_neuron.py"
     file.write_text(template_text())
     mine = find(f"{file}:Mine")
-    check_neuron(mine, only=("units", "states", "symbols", "rest", "copies", "free vector", "hazard", "step"))
+    check_neuron(
+        mine, only=("units", "states", "symbols", "parameters", "rest", "copies", "free vector", "hazard", "step")
+    )

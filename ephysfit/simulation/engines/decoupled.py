@@ -45,7 +45,7 @@ def decoupled(
     surrogate, detach, start
         As for `blocks`. The gradient is that of the detached reset, as published; for the other see `adjoint`.
     method : str
-        ``"fft"`` (T log T, the seed's way) or ``"scan"`` (T, and exact to rounding whatever the scale of the input).
+        ``"fft"`` (T log T, as published) or ``"scan"`` (T, and exact to rounding whatever the scale of the input).
 
     Returns
     -------
