@@ -78,9 +78,10 @@ def test_commanded_steps(path):
 def test_rebuilt_command_agrees_with_a_recorded_current(path):
     """The raphe steps both record the current and hold the protocol: the rebuilding is measured against truth."""
     rebuilt = abf._rebuild_command(path)
-    for k, sweep in enumerate(load(path)):
+    recording = load(path)
+    assert max(np.ptp(rebuilt(k)) for k in range(len(recording))) >= 80  # steps, not a holding level alone
+    for k, sweep in enumerate(recording):
         offset = np.median(sweep.current - rebuilt(k))
-        assert np.ptp(rebuilt(k)) >= 80
         assert np.sqrt(np.mean((sweep.current - rebuilt(k) - offset) ** 2)) < 2.0  # of steps up to 200 pA
 
 
