@@ -21,8 +21,8 @@ SKIP_PART = 0.05
 def find_unsettled_time(duration: float, held: bool, skip: float = SKIP) -> float:
     """Find how long after the start of a sweep the model is not compared with the cell, ms.
 
-    A short sweep that begins at a steady level loses nothing: the model settles at that level first (`make_run_up`),
-    and the first spikes of a step carry much of the information.
+    A sweep that begins at a steady level loses nothing: the model settles at that level first (`make_run_up`),
+    and the first spikes of a step, or at the onset of a noise, carry much of the information.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ def find_unsettled_time(duration: float, held: bool, skip: float = SKIP) -> floa
     Examples
     --------
     >>> find_unsettled_time(60_000.0, True), find_unsettled_time(2000.0, True), find_unsettled_time(2000.0, False)
-    (500.0, 0.0, 100.0)
+    (0.0, 0.0, 100.0)
     """
-    if duration >= LONG:
-        return min(skip, duration / 2)
-    return 0.0 if held else min(skip, SKIP_PART * duration)
+    if held:
+        return 0.0
+    return min(skip, duration / 2) if duration >= LONG else min(skip, SKIP_PART * duration)
 
 
 def find_holding_current(current: Trace, dt: float) -> float | None:

@@ -23,6 +23,7 @@ from ephysfit.fitting.stages.passive import Passive
 from ephysfit.fitting.stages.refractory_period import LengthenRefractory, Refractory
 from ephysfit.fitting.stages.search import Search
 from ephysfit.fitting.stages.softness import Softness
+from ephysfit.fitting.stages.vote_readout import VoteReadout
 from ephysfit.fitting.voltage_likelihood import require_potential
 from ephysfit.neuron.bounds import admit_start
 from ephysfit.neuron.declare import Neuron
@@ -67,10 +68,10 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
         return (Passive(), Search(evaluations=4800, population=16, noisy=False), *([Softness()] * neuron.stochastic()))
     if stage.voltage is not None:
         require_potential(neuron)
-        return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), CausalReadout())
+        return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), CausalReadout(), VoteReadout())
     few = len(FreeParameters.of(neuron).names) <= FEW
     period = [choose_refractory_stage(neuron, stage)] if neuron.free_name_of(Role.REFRACTORY) else []
-    return (Passive(), stage, *period, *([Search()] if few else []), CausalReadout())
+    return (Passive(), stage, *period, *([Search()] if few else []), CausalReadout(), VoteReadout())
 
 
 def choose_refractory_stage(neuron: type[Neuron], stage: Likelihood) -> Refractory | LengthenRefractory:

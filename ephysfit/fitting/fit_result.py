@@ -20,11 +20,13 @@ from ephysfit.errors import FitError
 from ephysfit.files import write_text
 from ephysfit.fitting.format_1 import DETAILS, as_details
 from ephysfit.fitting.provenance import Provenance
+from ephysfit.fitting.members import simulate_members
 from ephysfit.fitting.recording_identity import list_cell_names
-from ephysfit.fitting.saved_fit import FORMAT, SavedFit, check_fit, find_neuron_class, parse_fit, read_stored_fit
+from ephysfit.fitting.saved_fit import FORMAT, SavedFit, SavedMember, check_fit, find_neuron_class, parse_fit, read_stored_fit
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import (
     CausalRun,
+    EnsembleReport,
     IntervalsReport,
     LikelihoodReport,
     R,
@@ -32,12 +34,18 @@ from ephysfit.fitting.stage_reports import (
     SelectionReport,
     SpikeCounts,
     VoltageReport,
+    VoteRule,
     to_plain,
 )
 from ephysfit.metrics.consensus import consensus
+from ephysfit.metrics.vote import vote
+from ephysfit.models import loadable
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free_parameters import FreeParameters, declared
 from ephysfit.simulation.simulate import Simulation, simulate
+
+#: fewer runs than this hold no vote
+FEWEST_VOTERS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +68,9 @@ class Fit:
     reports : Reports
         What was found after the stages: spike counts on the training data, how model "auto" chose, intervals. What
         stages report is in the history; `report` looks in both.
+    members : tuple of Neuron
+        Of an ensemble (``effort="best"``), whose noisy runs are pooled; empty for a single fit. `neuron` is the fit to all
+        of the training data, and what is exported.
     """
 
     neuron: Neuron
@@ -69,6 +80,14 @@ class Fit:
     warnings: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     reports: Reports = field(default_factory=Reports)
+    members: tuple[Neuron, ...] = ()
+
+    @property
+    def single(self) -> Fit:
+        """The fit without its ensemble: the one neuron that is exported."""
+        ensemble = {EnsembleReport.kind, VoteRule.kind} if self.members else set()
+        kept = Reports(*(r for kind, r in self.reports.items() if kind not in ensemble))
+        return replace(self, members=(), reports=kept)
 
     @property
     def model(self) -> str:
@@ -153,10 +172,11 @@ class Fit:
     ) -> Simulation:
         """Run the fitted cell.
 
-        A stochastic neuron gives `runs` noisy runs, with two noise-free readouts as `companions`: "causal" (the
-        sharpened hazard integrated to 1; a simulation) and "consensus" (the single train with the highest expected
-        coincidence with the noisy runs; it looks ahead, so it predicts but does not simulate). Any other neuron
-        gives its threshold run.
+        A stochastic neuron gives `runs` noisy runs, an ensemble those of its members, pooled. Noise-free readouts
+        are their `companions`: "causal" (the sharpened hazard of the neuron integrated to 1; a simulation), "vote" (a
+        spike as soon as enough of the noisy runs have just had one; causal too, where the fit chose a rule for it and
+        there are 20 runs) and "consensus" (the single train with the highest expected coincidence with the noisy
+        runs; it looks ahead, so it predicts but does not simulate). Any other neuron gives its threshold run.
 
         Parameters
         ----------
@@ -168,10 +188,13 @@ class Fit:
         step, names = dt or self.dt, list_cell_names(self.cell, self.provenance.recording)
         if not type(self.neuron).stochastic():
             return replace(simulate(self.neuron, stimulus, dt=step, save=save, settle=LEAD), cells=names)
-        noisy = simulate(self.neuron, stimulus, dt=step, runs=runs, noise="escape", seed=seed, settle=LEAD)
-        noisy = replace(noisy, cells=names)
-        causal = replace(self._simulate_causal(stimulus, step, save), cells=names)
-        return replace(noisy, companions={"causal": causal, "consensus": find_consensus_run(noisy)})
+        members = self.members or (self.neuron,)
+        noisy = replace(simulate_members(members, stimulus, dt=step, runs=runs, seed=seed), cells=names)
+        readouts = {"causal": replace(self._simulate_causal(stimulus, step, save), cells=names)}
+        rule = self.report(VoteRule)
+        if rule is not None and runs >= FEWEST_VOTERS:
+            readouts["vote"] = find_vote_run(noisy, rule)
+        return replace(noisy, companions={**readouts, "consensus": find_consensus_run(noisy)})
 
     def _simulate_causal(self, stimulus: Any, dt: float, save: Sequence[str]) -> Simulation:
         return simulate(self.neuron, stimulus, dt=dt, save=save, settle=LEAD, **self.noise_free)
@@ -226,6 +249,7 @@ class Fit:
                 for e in self.history
             ],
             "provenance": self.provenance.to_dict(),
+            "members": [{"model": type(m).__name__, "parameters": scalar_values(m)} for m in self.members],
         }  # fmt: skip
 
     def save(self, path: str | Path) -> Path:
@@ -321,7 +345,25 @@ class Fit:
             Estimate(fitted, h.stage, Status[h.status], h.train, h.validation, h.seconds, h.reports)
             for h in saved.history
         )
-        return cls(fitted, saved.cell, saved.dt_ms, history, saved.warnings, saved.provenance, saved.reports)
+        members = tuple(_read_member(m, name, kind) for m in saved.members)
+        return cls(fitted, saved.cell, saved.dt_ms, history, saved.warnings, saved.provenance, saved.reports, members)
+
+
+def _read_member(saved: SavedMember, name: str, kind: type[Neuron]) -> Neuron:
+    """A member of a saved ensemble: of the fit's own class, or one that extends it."""
+    member = kind if saved.model == kind.__name__ else loadable().get(saved.model)
+    if member is None or set(declared(member)) != set(saved.parameters):
+        raise FitError(
+            f"{name}: a member of its ensemble is a {saved.model!r:.80} that this version does not know; refit, or load "
+            "it with the version that wrote it"
+        )
+    return member(**unflatten(member.parameters, dict(saved.parameters)))
+
+
+def find_vote_run(noisy: Simulation, rule: VoteRule) -> Simulation:
+    """The causal vote of noisy runs, a train per stimulus, as a simulation of its own."""
+    trains = tuple((vote(runs, rule.memory, rule.share),) for runs in noisy.spike_times)
+    return replace(noisy, spike_times=trains, stochastic=False, readout=Readout.VOTE, traces={})
 
 
 def find_consensus_run(noisy: Simulation) -> Simulation:

@@ -26,12 +26,14 @@ from ephysfit.fitting.format_1 import upgrade_fit
 from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.stage import Status
 from ephysfit.fitting.stage_reports import Known, Number, Reports
-from ephysfit.models import catalogue, find
+from ephysfit.models import catalogue, find, loadable
 from ephysfit.neuron.declare import Neuron
 
-#: of files that `Fit.save` writes: 1 had one dictionary of details, 2 has typed reports; a higher one is of a later
-#: version
-FORMAT = 2
+#: of files that `Fit.save` writes: 1 had one dictionary of details, 2 typed reports, 3 members of an ensemble and the
+#: bounded rate of AIGIF; a higher one is of a later version
+FORMAT = 3
+#: neurons whose equations changed, by the last format of the old ones: what such a fit is read as
+_RENAMED = {2: {"AIGIF": "UnboundedAIGIF", "BankIGIF": "UnboundedBankIGIF", "BankGIF": "UnboundedBankGIF"}}
 #: a saved fit is some ten thousand bytes, with the quadratic of its likelihood a million
 LARGEST = 1 << 28
 
@@ -66,6 +68,13 @@ class SavedStage(_Form):
     reports: Annotated[Reports, BeforeValidator(_read_reports)] = Reports()
 
 
+class SavedMember(_Form):
+    """One member of an ensemble."""
+
+    model: StrictStr
+    parameters: dict[StrictStr, Annotated[float, Field(strict=True, allow_inf_nan=False)]]
+
+
 class SavedFit(_Form):
     """The form of a saved fit."""
 
@@ -79,6 +88,7 @@ class SavedFit(_Form):
     reports: Annotated[Reports, BeforeValidator(_read_reports)]
     history: list[SavedStage]
     provenance: Annotated[Provenance, BeforeValidator(_read_provenance)]
+    members: tuple[SavedMember, ...] = ()
 
 
 def _refuse_status(status: str) -> str:
@@ -130,7 +140,7 @@ def check_fit(found: Any, name: str) -> SavedFit:
             "update it"
         )
     try:
-        return SavedFit.model_validate(upgrade_fit(found) if stated == 1 else found)
+        return _follow_equations(SavedFit.model_validate(upgrade_fit(found) if stated == 1 else found), stated)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
@@ -138,6 +148,18 @@ def check_fit(found: Any, name: str) -> SavedFit:
         raise FitError(
             f"{name} is not a fit saved by ephysfit: {where}: {_shorten(first['msg'])}{got}; {_WAY_OUT}"
         ) from None
+
+
+def _follow_equations(saved: SavedFit, stated: int) -> SavedFit:
+    """A fit of an earlier format with its neuron under the name that its equations have now."""
+    names = {old: new for last, table in _RENAMED.items() if stated <= last for old, new in table.items()}
+    if saved.provenance.source or saved.model not in names:
+        return saved
+    said = (
+        f"fitted as {saved.model} when its rate had no ceiling, and kept as it was fitted ({names[saved.model]}); "
+        "refit for the present neuron"
+    )
+    return saved.model_copy(update={"model": names[saved.model], "warnings": (*saved.warnings, said)})
 
 
 def read_stored_fit(path: Path, label: str | None) -> str:
@@ -192,7 +214,7 @@ def find_neuron_class(saved: SavedFit, name: str, trust: bool) -> type[Neuron]:
     source, model = saved.provenance.source, saved.model
     shown = _shorten(model)
     if not source:
-        known = {n.lower(): kind for n, kind in catalogue().items()}
+        known = {n.lower(): kind for n, kind in loadable().items()}
         if model.lower() not in known:
             raise FitError(
                 f"{name}: its neuron {shown!r} is not in the catalogue; {near(shown, catalogue())} If "

@@ -396,6 +396,80 @@ class CausalRun(Report):
 
 
 @dataclass(frozen=True)
+class VoteRule(Report):
+    """How a causal train is read off many noisy runs (`ephysfit.metrics.vote`).
+
+    Attributes
+    ----------
+    memory : float
+        How long the spike of a run counts, ms.
+    share : float
+        Share of the runs that must agree.
+    agreement : float
+        Coincidence of the vote with other noisy runs of the model on the training data, what it miscounts taken off.
+    """
+
+    kind: ClassVar[str] = "vote"
+    memory: Known
+    share: Known
+    agreement: Number = float("nan")
+
+
+@dataclass(frozen=True)
+class EnsembleReport(Report):
+    """The members of an ensemble, each fitted to all of the training data but its own fold of blocks.
+
+    Attributes
+    ----------
+    folds : int
+    block_ms : float
+        Length of a block, ms; block k belongs to fold k modulo the number of folds.
+    held_out : tuple of float
+        Negative log-likelihood per spike of each member's neuron on its own fold, nats, the rate kept to what a
+        single bin can mean (`ephysfit.fitting.ensemble.bounded_loss`).
+    held_out_residual : tuple of float
+        The same with the residual network; empty where none was fitted.
+    uninformed : tuple of float
+        The same of a constant rate, that of the data the member was fitted to: what there is to explain.
+    kept_residual : bool
+        Whether the members carry the network.
+    seconds : float
+        What the ensemble took; not in `Fit.seconds`.
+    """
+
+    kind: ClassVar[str] = "ensemble"
+    folds: Count
+    block_ms: Known
+    held_out: tuple[Number, ...]
+    held_out_residual: tuple[Number, ...] = ()
+    uninformed: tuple[Number, ...] = ()
+    kept_residual: bool = False
+    seconds: Known = 0.0
+
+    @property
+    def carried(self) -> float:
+        """Part of what the members explain on held-out blocks that the network carries, 0 to 1; 0 without one."""
+        if not self.kept_residual:
+            return 0.0
+        plain, rich, none = (float(np.mean(v)) for v in (self.held_out, self.held_out_residual, self.uninformed))
+        return (plain - rich) / (none - rich) if none > rich else float("nan")
+
+    def __str__(self) -> str:
+        loss = f"{np.mean(self.held_out):.2f}"
+        made = f"{self.folds} fits, each without a fifth" if self.folds == 5 else f"{self.folds} fits, each without a part"
+        said = f"an ensemble of {made} of the training data; on the part it did not see a fit loses {loss} nats per spike"
+        if not self.held_out_residual:
+            return said
+        with_net = f"{np.mean(self.held_out_residual):.2f}"
+        if not self.kept_residual:
+            return f"{said}; a residual network does not lower that ({with_net}) and was left out"
+        return (
+            f"{said}, {with_net} with its residual network, which carries {100 * self.carried:.0f} % of what the "
+            "ensemble explains"
+        )
+
+
+@dataclass(frozen=True)
 class Candidate:
     """What a neuron reached on blocks of the training data that it was not fitted to.
 

@@ -15,6 +15,7 @@ from ephysfit.kernels.expressions import Definition, choose, ordered
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role
 from ephysfit.neuron.stepping import Step, newest, step
+from ephysfit.neuron.symbolic_functions import sigmoid, softplus
 from ephysfit.neuron.symbols import MARGIN, symbol
 
 HELD, SPIKE, SLOPE, SOURCE, AT_MARGIN, U, RATE, WEIGHT = (
@@ -97,7 +98,10 @@ class Pieces:
     def log_hazard(self) -> sympy.Expr:
         """Of the margin ``u``, the states after the flow and the coefficients: what `hazard` is the exponential of."""
         assert self.hazard is not None
-        return sympy.expand_log(sympy.log(self.hazard), force=True).xreplace({sympy.Float(1.0): sympy.Integer(1)})
+        written = sympy.expand_log(sympy.log(self.hazard), force=True).xreplace({sympy.Float(1.0): sympy.Integer(1)})
+        # where the rate underflows its logarithm does not: ln sigma(x) = -ln(1 + e^-x)
+        return written.replace(lambda e: e.func is sympy.log and e.args[0].func is sigmoid,
+                               lambda e: -softplus(-e.args[0].args[0]))  # fmt: skip
 
     def rows(self, moving: tuple[int, ...]) -> Rows:
         """Forward mode over one step of a run with given spikes, by these coefficients."""

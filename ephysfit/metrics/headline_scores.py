@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from ephysfit.data.readout import Readout
 
-#: readouts that are one noise-free run, in the order in which they are looked for
-NOISE_FREE = (Readout.CAUSAL, Readout.THRESHOLD)
+#: readouts that are one causal train, in the order in which they are looked for
+NOISE_FREE = (Readout.VOTE, Readout.CAUSAL, Readout.THRESHOLD)
 #: readouts that stand for a model's variability, likewise; the one run of a neuron without noise
 MANY = (Readout.NOISY, Readout.THRESHOLD)
 

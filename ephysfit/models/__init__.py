@@ -8,7 +8,15 @@ from ephysfit.models import lookup
 from ephysfit.models.adex import EIF, AdEx
 from ephysfit.models.adlif import AdLIF
 from ephysfit.models.afterspike import LIFASC
-from ephysfit.models.aigif import AIGIF, BankGIF, BankIGIF, candidates
+from ephysfit.models.aigif import (
+    AIGIF,
+    BankGIF,
+    BankIGIF,
+    UnboundedAIGIF,
+    UnboundedBankGIF,
+    UnboundedBankIGIF,
+    candidates,
+)
 from ephysfit.models.alif import ALIF, BlockALIF, MultiALIF
 from ephysfit.models.autaptic import STCLIF, AutapticLIF, SpatialSTC, partner_input, spatial_stc
 from ephysfit.models.gif import AGIF, GIF, IGIF, FreeAGIF, FreeGIF, FreeIGIF
@@ -18,6 +26,7 @@ from ephysfit.models.lif import LIF, SoftLIF
 from ephysfit.models.mat import MAT, MATV
 from ephysfit.models.nested import Rung, above, below, ladder, rung
 from ephysfit.models.refractory import RefractoryCurrentLIF, RefractoryLIF
+from ephysfit.models.residual import ResidualAIGIF
 from ephysfit.models.resonate import BRF, PRF, ResetPRF, ResonantLIF, ResonateFire
 from ephysfit.models.silif import CSiLIF, SiLIF, c_silif_start, refuse_aliased
 from ephysfit.models.small_signal import Resonance, impedance, measured_impedance, measured_resonance, resonance
@@ -38,6 +47,10 @@ _CATALOGUE: tuple[type[Neuron], ...] = (
 )  # fmt: skip
 
 
+#: neurons that saved fits may hold but nobody fits by name
+_SAVED_ONLY: tuple[type[Neuron], ...] = (ResidualAIGIF, UnboundedAIGIF, UnboundedBankIGIF, UnboundedBankGIF)
+
+
 def catalogue() -> dict[str, type[Neuron]]:
     """All neurons by name, simple ones of a family first.
 
@@ -47,6 +60,17 @@ def catalogue() -> dict[str, type[Neuron]]:
     ('V', 'asc_1', 'asc_2', 'theta_s', 'theta_v')
     """
     return {neuron.__name__: neuron for neuron in _CATALOGUE}
+
+
+def loadable() -> dict[str, type[Neuron]]:
+    """All neurons by name that a saved fit may hold: the catalogue, members of ensembles, forms of earlier versions.
+
+    Examples
+    --------
+    >>> sorted(set(loadable()) - set(catalogue()))
+    ['ResidualAIGIF', 'UnboundedAIGIF', 'UnboundedBankGIF', 'UnboundedBankIGIF']
+    """
+    return {**catalogue(), **{neuron.__name__: neuron for neuron in _SAVED_ONLY}}
 
 
 def find(name: str) -> type[Neuron]:
@@ -85,6 +109,6 @@ __all__ = [
     "LIFASC", "MAT", "MATV", "PRF", "STCLIF", "AdEx", "AdLIF", "AutapticLIF", "BankGIF", "BankIGIF", "BlockALIF",
     "CSiLIF", "FreeAGIF", "FreeGIF", "FreeIGIF", "Izhikevich", "Izhikevich2003", "MultiALIF", "RefractoryCurrentLIF",
     "RefractoryLIF", "ResetPRF", "Resonance", "ResonantLIF", "ResonateFire", "Rung", "SiLIF", "SoftLIF", "SpatialSTC",
-    "above", "below", "c_silif_start", "candidates", "catalogue", "find", "impedance", "ladder", "measured_impedance",
-    "measured_resonance", "partner_input", "refuse_aliased", "resonance", "rung", "spatial_stc", "template_text",
+    "above", "below", "c_silif_start", "candidates", "catalogue", "find", "impedance", "ladder", "loadable",
+    "measured_impedance", "measured_resonance", "partner_input", "refuse_aliased", "resonance", "rung", "spatial_stc", "template_text",
 ]  # fmt: skip

@@ -24,10 +24,12 @@ class AIGIFBanks(Neuron):
         \tau_A \dot A = \sigma((v_0 - v_m) k_m)\, n - A, \qquad v = v_0 - g_A A \\
         \tau_l \dot y_l &= \ln(1 + e^{(v - v_l) s_l})/s_l - y_l \\
         u &= v + \textstyle\sum_j \gamma_j H_j - \theta - \sum_l c_l y_l, \qquad
-        \lambda(u) = e^{u/\Delta}\ \text{per ms}
+        \lambda(u) = \sigma(u/\Delta)\ \text{per ms}
 
     A spike raises every :math:`H_j` by 1. Spikes alone do not fix the mV scale, so :math:`\Delta` is pinned to
     1 mV: potentials count in units of the softness of the threshold, zero at the mean current of the training data.
+    Far below threshold the rate is :math:`e^{u/\Delta}` per ms; it saturates at one per ms, the more so since
+    a rate without a ceiling lets single bins of a held-out stimulus outweigh all others (docs/terms.md).
 
     References
     ----------
@@ -109,7 +111,7 @@ class AIGIFBanks(Neuron):
         return {"H": x.H + 1}
 
     def hazard(self, u: Any) -> Any:
-        return exp(u / self.delta)
+        return sigmoid(u / self.delta)
 
 
 AIGIF = AIGIFBanks.pin("AIGIF", AIGIFBanks.__doc__ or "", tau_K=CURRENT_TIMES, tau_H=SPIKE_TIMES, delta=1.0)
@@ -126,6 +128,23 @@ BankGIF = AIGIF.pin(
     **_NO_Y,
     eta=(0.0,) * 7,
 )
+
+
+def _declare_unbounded() -> type[Neuron]:
+    """The same equations with the hazard of version 0.2, which grows without a ceiling."""
+    body: dict[str, Any] = {**AIGIFBanks.parameters, **AIGIFBanks.states}
+    kept = ("reference", "biology", "hold", "drifts", "alternatives", "_drive", "flow", "margin", "jump")
+    body |= {k: AIGIFBanks.__dict__[k] for k in kept}
+    body |= {"hazard": lambda self, u: exp(u / self.delta), "__module__": __name__,
+             "__doc__": "AIGIF with the rate of version 0.2, exp(u/delta) per ms without a ceiling."}  # fmt: skip
+    return type("UnboundedAIGIFBanks", (Neuron,), body)
+
+
+_UnboundedBanks = _declare_unbounded()
+#: what fits of version 0.2 are read as: they were made with this rate, and run as they did then
+UnboundedAIGIF = _UnboundedBanks.pin("UnboundedAIGIF", "", **AIGIF.pinned)
+UnboundedBankIGIF = UnboundedAIGIF.pin("UnboundedBankIGIF", "", **_NO_A)
+UnboundedBankGIF = UnboundedAIGIF.pin("UnboundedBankGIF", "", **_NO_A, **_NO_Y, eta=(0.0,) * 7)
 
 
 def candidates() -> tuple[type[Neuron], ...]:

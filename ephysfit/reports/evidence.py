@@ -13,6 +13,7 @@ from ephysfit.data.readout import Readout
 from ephysfit.data.recording import Recording
 from ephysfit.data.repeats import Stimulus
 from ephysfit.fitting.fit_result import Fit
+from ephysfit.metrics.headline_scores import NOISE_FREE
 from ephysfit.metrics.score import score
 from ephysfit.metrics.score_result import Score
 from ephysfit.neuron.roles import Role
@@ -22,6 +23,7 @@ from ephysfit.simulation.simulate import Simulation
 #: names of the readouts in reports, in the order in which they are shown
 READOUTS: dict[str, str] = {
     Readout.THRESHOLD: "model",
+    Readout.VOTE: "causal vote",
     Readout.CAUSAL: "noise-free run",
     Readout.CONSENSUS: "consensus",
     Readout.NOISY: "noisy runs",
@@ -55,8 +57,8 @@ class Evidence:
 
     @property
     def single(self) -> str:
-        """Readout of a single train: the causal run of a stochastic neuron, otherwise the threshold run."""
-        return Readout.CAUSAL if Readout.CAUSAL in self.readouts else next(iter(self.readouts))
+        """Readout of a single causal train: the vote or the causal run of a stochastic neuron, or the threshold run."""
+        return next(r for r in NOISE_FREE if r in self.readouts)
 
     @property
     def many(self) -> str:

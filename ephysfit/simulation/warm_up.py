@@ -15,6 +15,7 @@ from ephysfit.kernels.tiles import lanes_for
 from ephysfit.kernels.variant import Variant
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import FreeParameters
+from ephysfit.neuron.plan import plan
 from ephysfit.simulation import replay
 
 #: what kernels can be asked for, and what for
@@ -61,6 +62,16 @@ def start(*neurons: type[Neuron], purposes: Iterable[str] = ("fit",)) -> Build:
     """
     asked = tuple(purposes)
     return build(o for n in neurons for o in orders(n, asked))
+
+
+def start_noisy_runs(neuron: type[Neuron]) -> Build:
+    """Compile in the background what noisy runs of a neuron need that is never fitted by its likelihood."""
+    return build([_forward(neuron, "drawn")])
+
+
+def start_replay(neuron: type[Neuron]) -> Build:
+    """Compile in the background what a replay of recorded spikes needs that saves all states and the margin."""
+    return build([_forward(neuron, "forced", rows=1, save=(*range(len(plan(neuron).states)), -1))])
 
 
 def warm_up(

@@ -14,6 +14,7 @@ from ephysfit.fitting.stages.passive import Passive
 from ephysfit.fitting.stages.refractory_period import LengthenRefractory, Refractory
 from ephysfit.fitting.stages.search import Search
 from ephysfit.fitting.stages.softness import Softness
+from ephysfit.fitting.stages.vote_readout import VoteReadout
 from ephysfit.fitting.stages.wrappers import BestOf, MultiStart, Only, Rounds
 from ephysfit.fitting.voltage_likelihood import Voltage
 
@@ -33,6 +34,7 @@ __all__ = [
     "Softness",
     "Stage",
     "Voltage",
+    "VoteReadout",
 ]
 
 #: names of 0.1 and what they are called since 0.2.0

@@ -24,6 +24,10 @@ from ephysfit.neuron.roles import Role
 from ephysfit.simulation.simulate import simulate
 
 
+#: weight of the relative miscount against coincidence
+MISCOUNT = 1.0
+
+
 @dataclass(frozen=True)
 class CausalReadout(Stage):
     """Choose the sharpness of the causal run on the training data.
@@ -56,7 +60,7 @@ class CausalReadout(Stage):
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         cell = estimate.neuron
         scale = margin_scale(cell)
-        stretches = self._cut_stretches(problem)
+        stretches = cut_stretches(problem, self.longest)
         aims = [self._simulate_aim(problem, cell, k, s) for k, s in enumerate(stretches)]
         offsets = np.linspace(*self.offsets) * scale
         settings = [(b, o) for b in self.betas for o in offsets]
@@ -66,14 +70,6 @@ class CausalReadout(Stage):
         at = np.unravel_index(int(np.argmax(blur_over_offsets(table))), table.shape)
         chosen = CausalRun((float(self.betas[at[0]]), float(offsets[at[1]])), float(table[at]))
         return estimate.with_(status=Status.CONVERGED, reports=Reports(chosen))
-
-    def _cut_stretches(self, problem: Problem) -> list[Array]:
-        """The end of every training sweep, in steps of the grid."""
-        n = round(self.longest / problem.dt)
-        return [
-            row[: _end_of_valid(valid)][-n:]
-            for row, valid in zip(problem.trials.current[0].numpy(), problem.trials.valid[0].numpy(), strict=True)
-        ]
 
     def _simulate_aim(self, problem: Problem, cell: Neuron, k: int, current: Array) -> tuple[list[Train], Train, float]:
         """What the noise-free run of a stretch should agree with: the model's noisy runs, the recorded train; ms."""
@@ -99,10 +95,44 @@ class CausalReadout(Stage):
 
     def _compute_agreement(self, own: list[Train], aims: list[Any]) -> float:
         durations = [duration for _, _, duration in aims]
-        value = pooled_gamma([runs for runs, _, _ in aims], own, durations, self.window)
+        value = measure_agreement([runs for runs, _, _ in aims], own, durations, self.window)
         if self.recorded:
             value += self.recorded * pooled_gamma([[r] for _, r, _ in aims], own, durations, self.window)
         return value / (1 + self.recorded)
+
+
+def cut_stretches(problem: Problem, longest: float) -> list[Array]:
+    """The current of the end of every training sweep, at most `longest` ms of it, pA, in steps of the grid."""
+    n = round(longest / problem.dt)
+    return [
+        row[: _end_of_valid(valid)][-n:]
+        for row, valid in zip(problem.trials.current[0].numpy(), problem.trials.valid[0].numpy(), strict=True)
+    ]
+
+
+def measure_agreement(
+    runs: Sequence[Sequence[Train]], own: Sequence[Train], durations: Sequence[float], window: float
+) -> float:
+    """Coincidence of one train a sweep with the runs of that sweep, less what it miscounts.
+
+    Coincidence alone does not hold the rate: in a tonic response to a step spikes drift out of phase, and a train of
+    any rate coincides as well as another. So the miscount, summed over sweeps and relative to the spikes of all runs,
+    is taken off.
+
+    Parameters
+    ----------
+    runs : sequence of sequences of trains
+        By sweep.
+    own : sequence of trains
+        By sweep.
+    durations : sequence of float
+        Of the sweeps, ms.
+    window : float
+        Half width of a coincidence, ms.
+    """
+    expected = [sum(map(len, trains)) / len(trains) for trains in runs]
+    missed = sum(abs(len(train) - n) for train, n in zip(own, expected, strict=True))
+    return pooled_gamma(runs, own, durations, window) - MISCOUNT * missed / max(sum(expected), 1.0)
 
 
 def blur_over_offsets(table: Array) -> Array:
