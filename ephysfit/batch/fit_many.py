@@ -36,6 +36,7 @@ def fit_many(
     runs: int = 200,
     reports: bool = False,
     prior: str | PathLike[str] | None = None,
+    effort: str = "fast",
     progress: ProgressListener | None = None,
     **options: Any,
 ) -> DataFrame:
@@ -70,6 +71,8 @@ def fit_many(
     prior : path, optional
         Folder of a finished run: each cell is then fitted with the population prior of the cells of that run
         (`ephysfit.population_prior`).
+    effort : {"fast", "best"}
+        Of each fit (`ephysfit.fit`).
     progress : callable, optional
         Called with a `RunProgress` when the run begins and after each task.
     **options
@@ -95,7 +98,7 @@ def fit_many(
         progress = options.pop("watch")
     models = expand_model_names(model)
     known = save_prior_of_run(prior, Path(folder), models) if prior is not None else ""
-    tasks = make_tasks(find_cells(sources), models, Settings(dt, seed, runs, reports, known))
+    tasks = make_tasks(find_cells(sources), models, Settings(dt, seed, runs, reports, known, effort))
     how = executor_by_name(executor, Path(folder), workers=workers, timeout=timeout, memory=memory, **options)
     run(Path(folder), tasks, executor=how, force=force, retry_failed=retry_failed, progress=progress)
     return fits(folder)

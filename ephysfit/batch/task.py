@@ -32,6 +32,8 @@ class Settings:
         Whether to write a report for each fit.
     prior : str
         File of population priors (`ephysfit.fitting.prior.save_priors`); empty for none.
+    effort : str
+        Of the fits: "fast" or "best".
     """
 
     dt: float | None = None
@@ -39,6 +41,7 @@ class Settings:
     runs: int = 200
     reports: bool = False
     prior: str = ""
+    effort: str = "fast"
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,22 @@ RunsOption = Annotated[
                  help="Noisy runs of a stochastic neuron."),
 ]  # fmt: skip
 SeedOption = Annotated[int, typer.Option("--seed", min=0, metavar="N", rich_help_panel=NUMERICS, help="Random seed.")]
+EFFORTS = ("fast", "best")
+
+
+def check_effort(text: str) -> str:
+    """Check the effort of a fit: fast or best."""
+    if text not in EFFORTS:
+        raise typer.BadParameter(f"{text!r}: give {' or '.join(EFFORTS)}")
+    return text
+
+
+EffortOption = Annotated[
+    str,
+    typer.Option("--effort", metavar="|".join(EFFORTS), callback=check_effort, rich_help_panel=FIT,
+                 help="best: also an ensemble of fits with small residual networks, which predicts better and takes "
+                      "three times as long; the neuron that is exported stays the same."),
+]  # fmt: skip
 StepOption = Annotated[
     float | None,
     typer.Option("--dt", min=1e-4, max=10.0, metavar="MS", show_default=False, rich_help_panel=NUMERICS,

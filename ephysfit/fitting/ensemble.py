@@ -150,16 +150,17 @@ def bounded_loss(cell: Neuron, sweeps: Sequence[ReplaySweep], dt: float) -> floa
     """
     free = FreeParameters.of(type(cell), ())
     replayed = Replay(free, cell, dt).rates(free.to_vector(cell), list(sweeps))
-    return _mean_loss(cell, sweeps, [log_rate for _, log_rate in replayed], dt)
+    return mean_loss(cell, sweeps, [log_rate for _, log_rate in replayed], dt)
 
 
 def residual_loss(cell: Neuron, sweeps: Sequence[ReplaySweep], dt: float) -> float:
     """`bounded_loss` of a `ResidualAIGIF`, for which no kernel of a likelihood need be compiled."""
     margins = [compute_margin(cell, *replay_features(cell, s, dt)) for s in sweeps]
-    return _mean_loss(cell, sweeps, [-np.logaddexp(0.0, -u) for u in margins], dt)
+    return mean_loss(cell, sweeps, [-np.logaddexp(0.0, -u) for u in margins], dt)
 
 
-def _mean_loss(cell: Neuron, sweeps: Sequence[ReplaySweep], log_rates: Sequence[Array], dt: float) -> float:
+def mean_loss(cell: Neuron, sweeps: Sequence[ReplaySweep], log_rates: Sequence[Array], dt: float) -> float:
+    """`bounded_loss` of given log rates (per ms), an array (time,) for each sweep."""
     total = 0.0
     for sweep, log_rate in zip(sweeps, log_rates, strict=True):
         expected = (np.exp(np.minimum(log_rate, np.log(HIGHEST))) + LOWEST) * dt

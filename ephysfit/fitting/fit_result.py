@@ -148,6 +148,11 @@ class Fit:
         return self.report(SelectionReport)
 
     @property
+    def ensemble(self) -> EnsembleReport | None:
+        """How the ensemble was made and what its networks carry; None for a single fit."""
+        return self.report(EnsembleReport)
+
+    @property
     def intervals(self) -> IntervalsReport | None:
         """Intervals of the parameters, once `ephysfit.intervals` has made them."""
         return self.report(IntervalsReport)

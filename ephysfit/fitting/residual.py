@@ -15,6 +15,7 @@ import scipy.special
 import torch
 
 from ephysfit.arrays import Array, Mask
+from ephysfit.fitting.chain import one_thread
 from ephysfit.fitting.stage import Problem
 from ephysfit.models.aigif import AIGIF, BankGIF, BankIGIF
 from ephysfit.models.residual import LIMIT, NETWORK, POTENTIALS, PURE, SILENT, UNITS, AIGIFFeatures, ResidualAIGIF
@@ -86,9 +87,10 @@ class Residual:
         centre = features[counted].mean(axis=0)
         scale = np.maximum(features[counted].std(axis=0), 1e-6)
         keep = counted & (spikes | (~barred & (margin > SILENT - BELOW)))
-        trained = self._train(
-            (features[keep] - centre) / scale, margin[keep], spikes[keep], weight[keep], problem.dt
-        )
+        with one_thread():
+            trained = self._train(
+                (features[keep] - centre) / scale, margin[keep], spikes[keep], weight[keep], problem.dt
+            )
         inner, offsets, outer, offset = (np.asarray(p, dtype=np.float64) for p in trained)
         inner = inner / scale[:, None]
         return embed(

@@ -89,6 +89,7 @@ def fit(
     drift: DriftOption = "0",
     recent: RecentOption = None,
     undriven: Undriven = False,
+    effort: arguments.EffortOption = "fast",
     intervals_by: IntervalsOption = "fisher",
     runs: arguments.RunsOption = 200,
     dt: arguments.StepOption = None,
@@ -113,6 +114,8 @@ def fit(
 
     ephysfit fit training.abf test.abf --model GIF --voltage --aec aec.abf
 
+    ephysfit fit data/DRN164.nwb --model AIGIF --effort best
+
     ephysfit fit short.nwb --model AIGIF --prior run
 
     ephysfit fit cell.nwb --model AIGIF --drift auto --recent 30
@@ -134,7 +137,7 @@ def fit(
         stage = fit_parts.make_likelihood(voltage, drift, recent)
         with show_progress() as listener:
             found = ef.fit(fitted_on, chosen, dt=dt, seed=seed, progress=listener, likelihood=stage, prior=priors,
-                           undriven=undriven)  # fmt: skip
+                           effort=effort, undriven=undriven)  # fmt: skip
         fit_parts.check_fitted(found, recording)
         electrode = recording.facts.get("electrode_compensation", "")
         made = replace(found.provenance, split={"train": train, "test": test}, electrode=electrode)
@@ -154,5 +157,7 @@ def fit(
         print_paragraph(fit_parts.describe_voltage_fit(found.voltage))
     if found.selection:
         print_paragraph(f"{found.selection.why}.")
+    if found.ensemble:
+        print_paragraph(f"Ensemble in {found.ensemble.seconds:.1f} s: {found.ensemble}.")
     scoring.print_scores(evidence)
     print_line("written: " + "  ".join(written.values()))
