@@ -174,8 +174,8 @@ def test_default_step_is_the_largest_multiple_up_to_half_a_millisecond():
 
 def test_default_stages_suit_the_neuron():
     kinds = [[type(s).__name__ for s in default_stages(k)] for k in (LIF, AIGIF)]
-    assert kinds[0] == ["Passive", "Likelihood", "Refractory", "Search", "CausalReadout"]
-    assert kinds[1] == ["Passive", "Likelihood", "LengthenRefractory", "CausalReadout"]
+    assert kinds[0] == ["Passive", "Likelihood", "Refractory", "Search", "CausalReadout", "VoteReadout"]
+    assert kinds[1] == ["Passive", "Likelihood", "LengthenRefractory", "CausalReadout", "VoteReadout"]
 
 
 def test_progress_is_told():

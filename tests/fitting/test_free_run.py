@@ -14,7 +14,7 @@ from ephysfit.fitting.free_run.losses import Coincidence, Gamma, KernelScore, Va
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
 from ephysfit.fitting.stages import search as searching
-from ephysfit.fitting.stages.causal_readout import CausalReadout
+from ephysfit.fitting.stages.causal_readout import CausalReadout, cut_stretches
 from ephysfit.fitting.stages.gradient import Gradient, _Descent
 from ephysfit.fitting.stages.search import Search
 from ephysfit.models import ALIF, LIF
@@ -232,7 +232,7 @@ def test_readout_agrees_better_than_the_plain_causal_run():
     p = problem(kind=ALIF)
     stage = CausalReadout(runs=8, betas=(1.0, 2.0, 4.0), offsets=(-2.0, 3.0, 6))
     after = stage(p, Estimate(KNOWN))
-    stretches = stage._cut_stretches(p)
+    stretches = cut_stretches(p, stage.longest)
     aims = [stage._simulate_aim(p, KNOWN, 0, stretches[0])]
     plain, chosen = stage._compute_agreements(
         p, KNOWN, [(1.0, 0.0), after.reports.of(CausalRun).sharpen], stretches, aims

@@ -72,7 +72,7 @@ def test_reports_of_stages_of_format_1_find_their_places():
 def test_a_fit_of_format_1_is_saved_as_one_of_today_and_read_again(path, tmp_path):
     fit = ef.Fit.load(path)
     again = ef.Fit.load(fit.save(tmp_path / "fit.json"))
-    assert fit.to_dict()["format"] == FORMAT == 2
+    assert fit.to_dict()["format"] == FORMAT == 3
     assert again.to_dict() == fit.to_dict()
     assert again.report(PassiveReport) == fit.report(PassiveReport)
 
@@ -95,9 +95,24 @@ def test_a_fit_from_plain_values_is_the_fit():
         ef.Fit.from_dict([1], name="the third")
 
 
+def test_a_fit_of_format_2_keeps_the_equations_it_was_fitted_with():
+    """AIGIF's rate got a ceiling with format 3: an earlier fit runs as it ran, under the name of its equations."""
+    path = SAVED / "format_2_aigif.json"
+    kept, fit = json.loads(path.read_text()), ef.Fit.load(path)
+    assert (kept["format"], kept["model"]) == (2, "AIGIF")
+    assert fit.model == "UnboundedAIGIF"
+    assert float(fit.neuron.hazard(2.0)) == pytest.approx(np.exp(2.0))
+    assert {p["name"]: p["value"] for p in fit.parameters()} == kept["parameters"]
+    assert "its rate had no ceiling" in fit.warnings[-1]
+    again = ef.Fit.from_dict(fit.to_dict())
+    assert again.to_dict() == fit.to_dict()
+    assert again.model == "UnboundedAIGIF"
+    assert not again.members
+
+
 def test_a_later_format_is_refused():
     later = {**ef.Fit.load(FILES[0]).to_dict(), "format": FORMAT + 1}
-    with pytest.raises(FitError, match="written in format 3 by a later ephysfit; this version reads formats up to 2"):
+    with pytest.raises(FitError, match="written in format 4 by a later ephysfit; this version reads formats up to 3"):
         ef.Fit.from_dict(later)
 
 

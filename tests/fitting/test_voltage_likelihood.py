@@ -217,7 +217,7 @@ def test_sweeps_without_voltage_count_by_their_spikes():
 
 def test_the_default_chain_with_a_voltage_reads_the_refractory_period_off_it_and_searches_nothing():
     chain = default_stages(ALIF, Likelihood(voltage=Voltage(), drift=1))
-    assert [type(s).__name__ for s in chain] == ["Passive", "Likelihood", "Refractory", "CausalReadout"]
+    assert [type(s).__name__ for s in chain] == ["Passive", "Likelihood", "Refractory", "CausalReadout", "VoteReadout"]
     assert chain[2].likelihood.voltage == Voltage()
     assert chain[2].likelihood.drift == 1
 
