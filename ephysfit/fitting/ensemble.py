@@ -185,5 +185,3 @@ def _uninformed_loss(fold: Fold) -> float:
     )
     count = sum(s.n_spikes for s in fold.validate)
     return total / count if count else float("nan")
-
-

@@ -61,8 +61,8 @@ def fit(
     seed : int
         Seed of everything random.
     effort : {"fast", "best"} or Ensemble
-        "best": also an ensemble of fits, each to four fifths of the training data, whose noisy runs are pooled; those of
-        AIGIF and of neurons nested in it carry a small network on their log hazard, if that predicts what its member
+        "best": also an ensemble of fits, each to four fifths of the training data, whose noisy runs are pooled; those
+        of AIGIF and of neurons nested in it carry a small network on their log hazard, if that predicts what its member
         has not seen (`ephysfit.fitting.ensemble`). It predicts better and takes three times as long. `Fit.neuron` is
         the same as with "fast", and what is exported. An `Ensemble` gives settings of one's own.
     undriven : bool

@@ -19,10 +19,18 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.files import write_text
 from ephysfit.fitting.format_1 import DETAILS, as_details
-from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.members import simulate_members
+from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.recording_identity import list_cell_names
-from ephysfit.fitting.saved_fit import FORMAT, SavedFit, SavedMember, check_fit, find_neuron_class, parse_fit, read_stored_fit
+from ephysfit.fitting.saved_fit import (
+    FORMAT,
+    SavedFit,
+    SavedMember,
+    check_fit,
+    find_neuron_class,
+    parse_fit,
+    read_stored_fit,
+)
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import (
     CausalRun,
@@ -69,8 +77,8 @@ class Fit:
         What was found after the stages: spike counts on the training data, how model "auto" chose, intervals. What
         stages report is in the history; `report` looks in both.
     members : tuple of Neuron
-        Of an ensemble (``effort="best"``), whose noisy runs are pooled; empty for a single fit. `neuron` is the fit to all
-        of the training data, and what is exported.
+        Of an ensemble (``effort="best"``), whose noisy runs are pooled; empty for a single fit. `neuron` is the fit to
+        all of the training data, and what is exported.
     """
 
     neuron: Neuron
@@ -359,8 +367,8 @@ def _read_member(saved: SavedMember, name: str, kind: type[Neuron]) -> Neuron:
     member = kind if saved.model == kind.__name__ else loadable().get(saved.model)
     if member is None or set(declared(member)) != set(saved.parameters):
         raise FitError(
-            f"{name}: a member of its ensemble is a {saved.model!r:.80} that this version does not know; refit, or load "
-            "it with the version that wrote it"
+            f"{name}: a member of its ensemble is a {saved.model!r:.80} that this version does not know; refit, or "
+            "load it with the version that wrote it"
         )
     return member(**unflatten(member.parameters, dict(saved.parameters)))
 

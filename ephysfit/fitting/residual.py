@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.special
@@ -133,7 +134,7 @@ def embed(cell: Neuron, kind: type[Neuron] = ResidualAIGIF, **network: float | t
     return kind(**{**kind.start().values(), **shared, **network})
 
 
-def compute_margin(cell: Neuron, features: Array, margin: Array) -> Array:
+def compute_margin(cell: Any, features: Array, margin: Array) -> Array:
     """The margin of a `ResidualAIGIF`, (time,), mV, from what `replay_features` returns; as its equations have it."""
     shape = (UNITS, -1)
     inner = np.hstack([np.reshape(cell.W, shape), np.reshape(cell.W_v, shape)])
@@ -160,7 +161,7 @@ def replay_features(cell: Neuron, sweep: ReplaySweep, dt: float) -> tuple[Array,
     margin : ndarray, (time,)
         mV.
     """
-    plain = embed(cell, AIGIFFeatures)
+    plain: Any = embed(cell, AIGIFFeatures)
     states = plan(AIGIFFeatures).states
     spikes = (sweep.spikes > 0).astype(np.uint8)
     done = run(

@@ -456,8 +456,10 @@ class EnsembleReport(Report):
 
     def __str__(self) -> str:
         loss = f"{np.mean(self.held_out):.2f}"
-        made = f"{self.folds} fits, each without a fifth" if self.folds == 5 else f"{self.folds} fits, each without a part"
-        said = f"an ensemble of {made} of the training data; on the part it did not see a fit loses {loss} nats per spike"
+        said = (
+            f"an ensemble of {self.folds} fits, each without 1/{self.folds} of the training data; on the part that it "
+            f"has not seen, a fit loses {loss} nats per spike"
+        )
         if not self.held_out_residual:
             return said
         with_net = f"{np.mean(self.held_out_residual):.2f}"

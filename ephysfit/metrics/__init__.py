@@ -23,6 +23,7 @@ from ephysfit.metrics.variance import (
     smooth_trains,
 )
 from ephysfit.metrics.victor_purpura import victor_purpura, victor_purpura_distance
+from ephysfit.metrics.vote import vote
 
 __all__ = [
     "METRICS",
@@ -57,6 +58,7 @@ __all__ = [
     "van_rossum_distance",
     "victor_purpura",
     "victor_purpura_distance",
+    "vote",
 ]
 
 #: names of 0.1 and what they are called since 0.2.0

@@ -110,5 +110,6 @@ __all__ = [
     "CSiLIF", "FreeAGIF", "FreeGIF", "FreeIGIF", "Izhikevich", "Izhikevich2003", "MultiALIF", "RefractoryCurrentLIF",
     "RefractoryLIF", "ResetPRF", "Resonance", "ResonantLIF", "ResonateFire", "Rung", "SiLIF", "SoftLIF", "SpatialSTC",
     "above", "below", "c_silif_start", "candidates", "catalogue", "find", "impedance", "ladder", "loadable",
-    "measured_impedance", "measured_resonance", "partner_input", "refuse_aliased", "resonance", "rung", "spatial_stc", "template_text",
+    "measured_impedance", "measured_resonance", "partner_input", "refuse_aliased", "resonance", "rung", "spatial_stc",
+    "template_text",
 ]  # fmt: skip

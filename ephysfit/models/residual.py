@@ -99,7 +99,7 @@ def _margin(self: Any, x: Any) -> Any:
     return u + limit * tanh(total / limit) * sigmoid(u / self.delta - SILENT)
 
 
-def _declare(name: str, units: int) -> type[Neuron]:
+def _declare(name: str, units: int) -> Any:
     """AIGIF with a network of so many units."""
     body: dict[str, Any] = {
         **AIGIFBanks.parameters,

@@ -25,7 +25,9 @@ def problem():
     cell = BankGIF.start().replace(
         I_s=40.0, theta=4.5, R=(0.5, 0.5, 1.0, 1.0, 0.5, 0.0, 0.0, 0.0), gamma=(-4.0, -2.0, -1.0, 0.0, 0.0, 0.0, 0.0)
     )
-    return Problem(recording(cell, duration=20000.0, repeats=0, dt=0.5, mean=0.0, std=40.0, seed=4).split(0.1)[0], BankGIF, 0.5)
+    return Problem(
+        recording(cell, duration=20000.0, repeats=0, dt=0.5, mean=0.0, std=40.0, seed=4).split(0.1)[0], BankGIF, 0.5
+    )
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +92,9 @@ def test_training_lowers_the_loss_it_is_trained_on(problem, fitted):
     fold = Fold.of(problem, 0, 5, 2000.0)
     rich = Residual(decay=0.0, steps=60).fit(fold, fitted, fold.train)
     assert residual_loss(rich, fold.train, 0.5) < bounded_loss(fitted, fold.train, 0.5) - 0.005
-    assert residual_loss(embed(fitted), fold.train, 0.5) == pytest.approx(bounded_loss(fitted, fold.train, 0.5), rel=1e-9)
+    assert residual_loss(embed(fitted), fold.train, 0.5) == pytest.approx(
+        bounded_loss(fitted, fold.train, 0.5), rel=1e-9
+    )
     again = Residual(decay=0.0, steps=60).fit(fold, fitted, fold.train)
     assert again.W == rich.W
 

@@ -23,7 +23,6 @@ from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation.simulate import simulate
 
-
 #: weight of the relative miscount against coincidence
 MISCOUNT = 1.0
 

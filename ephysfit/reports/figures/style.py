@@ -25,7 +25,8 @@ INK, MUTED, GRID = "#1f2430", "#6a7180", "#d8dbe2"
 CURRENT = "#8a6d3b"
 MISSED, EXTRA = "#d1495b", "#e09f3e"
 READOUT: dict[str, str] = {
-    Readout.THRESHOLD: "#1b6ca8", Readout.CAUSAL: "#1b6ca8", Readout.VOTE: "#1b6ca8", Readout.CONSENSUS: "#2a9d6f", Readout.NOISY: "#7fb3d9",
+    Readout.THRESHOLD: "#1b6ca8", Readout.CAUSAL: "#1b6ca8",
+    Readout.VOTE: "#1b6ca8", Readout.CONSENSUS: "#2a9d6f", Readout.NOISY: "#7fb3d9",
 }  # fmt: skip
 MODEL, CONSENSUS, NOISY = READOUT[Readout.CAUSAL], READOUT[Readout.CONSENSUS], READOUT[Readout.NOISY]
 NAMES = {
