@@ -2,7 +2,7 @@
 #   make demo   the environment, then the main job on a shipped recording
 #   make test   the environment, then the tests
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint docs browser notebooks executed exports wheel lowest clean
+.PHONY: help demo test slow shapes lint docs browser notebooks executed exports wheel lowest clean
 
 CANDIDATES := python3.11 python3 python3.12 python3.13 python
 PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
@@ -32,6 +32,12 @@ test: $(READY) browser  ## all tests but the slow ones, and every example in the
 
 slow: $(READY)  ## the slow tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow tests
+
+# reports, neurons and metrics, because they pass arrays to nearly all other functions whose annotations name axes
+SHAPED := tests/metrics tests/reports tests/neuron tests/explorer/test_session.py
+
+shapes: $(READY)  ## tests again, with every array held to the axes that annotations name
+	EPHYSFIT_CHECK_SHAPES=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(SHAPED)
 
 lint: $(READY)  ## style, types, import directions
 	$(BIN)/ruff check .

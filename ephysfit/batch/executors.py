@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as PoolTimeout
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +27,10 @@ from ephysfit.system import bound_memory, check_memory_bound, count_cores
 LIFETIME = 200
 #: seconds between two checks of tasks that another run is working on
 PATIENCE = 0.5
+#: seconds between two checks whether the pool of workers still stands while no task ends
+CHECK = 5.0
+#: pools in succession that may end before any of their tasks does
+POOLS = 3
 
 
 class Executor(Protocol):
@@ -64,14 +68,35 @@ class Local:
 
     def __call__(self, jobs: Sequence[Job], folder: Path) -> Iterator[Outcome]:
         needed("pebble", "batch", "a batch by local", BatchError)
+        left, failures = dict(enumerate(jobs)), 0
+        while left:
+            try:
+                for k, outcome in self._run_in_pool(left, folder):
+                    del left[k]
+                    failures = 0
+                    yield outcome
+            except BrokenProcessPool:
+                # pebble gives up a whole pool when a worker ends that holds no task while no other task runs: one
+                # that is killed while it starts, say by a system short of memory. What has not ended is run in a new
+                # pool; only where pools end again and again before any task does is something wrong with all workers.
+                failures += 1
+                if failures == POOLS:
+                    raise BatchError(
+                        f"{POOLS} times in succession no worker process could start; each imports the script that "
+                        'started the batch: put its code below a line `if __name__ == "__main__":`'
+                    ) from None
+
+    def _run_in_pool(self, jobs: Mapping[int, Job], folder: Path) -> Iterator[tuple[int, Outcome]]:
+        """Run numbered jobs in one pool of workers; BrokenProcessPool if the pool ends before they do."""
         from pebble import ProcessPool
 
         from ephysfit.batch.fit_task import do_task  # torch: only where tasks are done
 
-        waiting, later, running = deque(jobs), deque[Job](), dict[Future[Outcome], Job]()
+        jobs = dict(jobs)  # the caller takes out what has ended
+        waiting, later, running = deque(jobs), deque[int](), dict[Future[Outcome], int]()
         context = multiprocessing.get_context("spawn")  # threads of numerical libraries do not survive a fork
         with ProcessPool(
-            min(self.count, max(len(jobs), 1)), max_tasks=LIFETIME, initializer=prepare_worker, initargs=(self.memory,),
+            min(self.count, len(jobs)), max_tasks=LIFETIME, initializer=prepare_worker, initargs=(self.memory,),
             context=context,
         ) as pool:  # fmt: skip
             try:
@@ -79,21 +104,19 @@ class Local:
                     if not waiting and not running:
                         time.sleep(PATIENCE)
                         waiting, later = later, deque()
-                    while waiting and len(running) < 2 * self.count:
-                        job = waiting.popleft()
-                        running[pool.schedule(do_task, args=[job, folder], timeout=self.timeout)] = job
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        job = running.pop(future)
-                        outcome = self._outcome(future, job, folder)
+                    while waiting and len(running) < 2 * self.count and pool.active:
+                        k = waiting.popleft()
+                        running[pool.schedule(do_task, args=[jobs[k], folder], timeout=self.timeout)] = k
+                    ended = wait(running, timeout=CHECK, return_when=FIRST_COMPLETED).done
+                    if not ended and not pool.active:  # what a broken pool had not yet passed on never ends
+                        raise BrokenProcessPool
+                    for future in ended:
+                        k = running.pop(future)
+                        outcome = self._outcome(future, jobs[k], folder)
                         if outcome.status == BUSY:
-                            later.append(job)
+                            later.append(k)
                         else:
-                            yield outcome
-            except BrokenProcessPool:
-                raise BatchError(
-                    "no worker process could start; each imports the script that started the batch: put its code "
-                    'below a line `if __name__ == "__main__":`'
-                ) from None
+                            yield k, outcome
             finally:
                 for future in running:
                     future.cancel()

@@ -99,7 +99,15 @@ def to_plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class UnknownReport(Report):
-    """A record of a kind that this version does not know, kept as it was found."""
+    """A record of a kind that this version does not know, kept as it was found.
+
+    Attributes
+    ----------
+    name : str
+        Kind of the record, as it stands in the file.
+    values : mapping
+        Its content, unchanged.
+    """
 
     name: str
     values: Mapping[str, Any]
@@ -329,7 +337,13 @@ class PeriodReport:
 
 @dataclass(frozen=True)
 class RefractoryReport(Report):
-    """The profile likelihood of the refractory period: the periods that are worth keeping."""
+    """The profile likelihood of the refractory period.
+
+    Attributes
+    ----------
+    t_ref_profile : tuple of PeriodReport
+        The periods that keep a noticeable share of the likelihood.
+    """
 
     kind: ClassVar[str] = "refractory period"
     t_ref_profile: tuple[PeriodReport, ...] = ()
@@ -368,7 +382,17 @@ class SearchReport(Report):
 
 @dataclass(frozen=True)
 class SoftnessReport(Report):
-    """Softnesses tried (mV), the loss of each, and whether its noisy runs fire as the cell did."""
+    """The softnesses of the threshold that were tried, and how the noisy runs of each compared with the cell.
+
+    Attributes
+    ----------
+    grid : tuple of float
+        Softnesses tried, mV.
+    losses : tuple of float
+        Loss of each, in the same order.
+    fires_as_the_cell : tuple of bool
+        Whether the noisy runs of each fire about as many spikes as the cell did.
+    """
 
     kind: ClassVar[str] = "softness"
     grid: tuple[Known, ...]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from bokeh.layouts import gridplot
-from bokeh.models import WheelZoomTool
+from bokeh.models import CustomJS, WheelZoomTool
 from bokeh.plotting import figure
 
 from ephysfit.arrays import Train
@@ -71,14 +71,24 @@ def draw_ticks(p: Any, x: Any, low: Any, high: Any, color: str, width: float, le
     tag_colour(p.segment(x, low, x, high, line_color=color, line_width=width, **named, **options), color)
 
 
+#: script of a legend: as many entries side by side as the width of the panel (px) holds
+FIT_LEGEND = """
+const columns = Math.max(1, Math.min(legend.items.length, Math.floor(cb_obj.inner_width / entry)));
+if (legend.ncols !== columns) legend.ncols = columns;
+"""
+
+
 def place_legend(p: Any) -> None:
-    """Place the legend of a panel, if it has one, on one line above it."""
+    """Place the legend of a panel, if it has one, above it: on one line, or on several where the page is narrow."""
     if not p.legend:
         return
     item = p.legend[0]
     item.update(orientation="horizontal", background_fill_alpha=0.0, border_line_alpha=0.0, padding=2, margin=2,
                 label_text_font_size="11px", glyph_height=14, tags=["legend"])  # fmt: skip
     p.add_layout(item, "above")
+    # bokeh clips what does not fit on the line and wraps nothing by itself
+    longest = max(len(entry.label.value) for entry in item.items)
+    p.js_on_change("inner_width", CustomJS(args={"legend": item, "entry": 30 + 6 * longest}, code=FIT_LEGEND))
 
 
 def stack_panels(panels: Sequence[Any]) -> Any:

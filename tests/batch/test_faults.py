@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -61,15 +62,12 @@ def _kill(process, *, everything: bool) -> None:
 
 @pytest.mark.slow
 def test_a_killed_worker_loses_its_task_and_no_other(tmp_path):
-    import psutil
-
     cells = database(tmp_path / "cells", 6)
     process = ephysfit("batch", cells, "-m", "AIGIF", "-o", tmp_path / "run", "-j", 2, "--runs", 20)
     killed = 0
     while process.poll() is None and killed < 2:
         if standing_running(tmp_path / "run"):
-            below = psutil.Process(process.pid).children(recursive=True)
-            workers = [p for p in below if "spawn_main" in " ".join(p.cmdline())]
+            workers = workers_of(process)
             if workers:
                 workers[0].kill()
                 killed += 1
@@ -81,6 +79,26 @@ def test_a_killed_worker_loses_its_task_and_no_other(tmp_path):
     again = ephysfit("batch", "-o", tmp_path / "run", "-j", 2, "--retry-failed")
     again.communicate(timeout=300)
     assert read_status(tmp_path / "run").counts == {"done": 6}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kills", "ends"), [(1, 0), (3, 1)])
+def test_a_worker_killed_before_its_first_task_loses_none(tmp_path, kills, ends):
+    """Each kill takes a worker of a new pool; where three pools in succession end so, the batch gives up."""
+    cells = database(tmp_path / "cells", 2)
+    process = ephysfit("batch", cells, "-m", "GIF", "-o", tmp_path / "run", "-j", 1, "--runs", 20)
+    killed = set()
+    while process.poll() is None and len(killed) < kills:
+        starting = [p for p in workers_of(process) if p.pid not in killed]
+        for worker in starting[:1]:  # importing takes it seconds; there is no task yet
+            worker.kill()
+            killed.add(worker.pid)
+        time.sleep(0.1)
+    _, errors = process.communicate(timeout=300)
+    assert len(killed) == kills
+    assert process.returncode == ends
+    assert read_status(tmp_path / "run").counts == ({} if ends else {"done": 2})
+    assert ("no worker process could start" in errors) == bool(ends)
 
 
 @pytest.mark.slow
@@ -98,6 +116,19 @@ def test_a_task_that_hangs_does_not_outlive_its_runner():
     runner.stdout.close()
     runner.wait()
     worker.wait(timeout=60)
+
+
+def workers_of(process: subprocess.Popen[str]) -> list:
+    """The worker processes of a runner that are alive, the oldest first."""
+    import psutil
+
+    out = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                if "spawn_main" in " ".join(child.cmdline()):
+                    out.append(child)
+    return out
 
 
 def standing_running(folder) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ WAYS = {
     "a database": "export the table as CSV or Parquet",
     "a NumPy array without a name (.npy)": "one array does not say what it holds: save current and voltage together, "
     f"np.savez('cell.npz', current_pA=..., voltage_mV=..., dt_ms=0.1), or load it with np.load and {OF}",
-    "a Python pickle": f"opening one can run any code, so it is not read: open it yourself if you trust it, and {OF}",
+    "a Python pickle": f"opening one can run any code; open it yourself if you trust it, and {OF}",
     "a compressed file (gzip)": "unpack it (gunzip) and load what is in it",
     "a compressed file (bzip2)": "unpack it (bunzip2) and load what is in it",
     "a compressed file (xz)": "unpack it (unxz) and load what is in it",
@@ -60,7 +60,7 @@ WAYS = {
     "XML or HTML": "it is no table; save the recording as CSV",
     "Igor text (.itx)": "save the waves as Igor binary (.ibw) or as delimited text with names",
     MISNAMED: "damaged, half copied, or of another format; get it again, or give it the ending of what it is",
-    "JSON": f"it is not read: open it with json.load and {OF}",
+    "JSON": f"open it with json.load and {OF}",
 }
 #: JSON, as far as its beginning tells: an object with a key, or a list of numbers, lists or objects
 _JSON = re.compile(rb'\s*(\{\s*("|\}|$)|\[\s*([-\d\[\]{"]|$))')
@@ -130,5 +130,5 @@ def read(path: Path, *, choice: Choice | None = None) -> Recording:
     RecordingError
         Always.
     """
-    what = _find_format(path) or "unknown"
-    raise RecordingError(f"{what}: {WAYS.get(what, 'not read')}")
+    what = _find_format(path) or "an unknown format"
+    raise RecordingError(f"{path.name} is {what}, which is not read as it is: {WAYS.get(what, OF)}")
