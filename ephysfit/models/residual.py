@@ -115,7 +115,8 @@ def _declare(name: str, units: int) -> Any:
     body |= {"flow": _flow, "jump": _jump, "margin": _margin,
              "__doc__": DOC, "__module__": __name__}  # fmt: skip
     pinned = {**AIGIF.pinned, "tau_P": RECTIFIED_TIMES * len(RECTIFIED_AT), "tau_Z": RECENT_TIME}
-    return type(f"{name}Banks", (Neuron,), body).pin(name, DOC, **pinned)
+    made: Any = type(f"{name}Banks", (Neuron,), body)
+    return made.pin(name, DOC, **pinned)
 
 
 #: AIGIF with the network on its log hazard
