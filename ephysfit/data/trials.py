@@ -16,7 +16,7 @@ from ephysfit.errors import RecordingError
 
 #: a step is a multiple of the recorded step up to this part
 MULTIPLE = 1e-6
-#: a spike this close before a step's end, in steps, was meant to lie on it
+#: a spike this close before the border of two steps, in steps, was meant to lie on it
 ROUNDING = 1e-9
 
 
@@ -29,7 +29,10 @@ class Trials:
     current
         pA, float64, shape (cell, trial, time); the mean over each step. 0 in the padding, where `valid` is False.
     spikes
-        Step n holds a spike if a spike time lies in [n dt, (n + 1) dt); bool, shape (cell, trial, time).
+        Step n holds the spikes nearest to its end, from (n + 1/2) dt to (n + 3/2) dt, because a neuron's state after
+        step n, of which hazard and jump are computed, is that at (n + 1) dt. Rounded down instead, spikes would lie
+        half a step before the state on average, which a fit takes for a slower membrane. Of a train given in whole
+        samples the middles of the samples count. bool, shape (cell, trial, time).
     valid
         False in padding and in intervals that must not be used; bool, shape (cell, trial, time).
     voltage
@@ -48,7 +51,7 @@ class Trials:
     >>> recording = Recording.of(np.arange(6.0), dt=0.1, spike_times=[0.25])
     >>> trials = Trials.of(recording, dt=0.2)
     >>> trials.current.tolist(), trials.spikes.int().tolist()
-    ([[[0.5, 2.5, 4.5]]], [[[0, 1, 0]]])
+    ([[[0.5, 2.5, 4.5]]], [[[1, 0, 0]]])
     """
 
     current: Float64[Tensor, "cell trial time"]
@@ -134,7 +137,7 @@ class _Grid:
         voltage = None if sweep.voltage is None else _average_blocks(sweep.voltage, n, k)
         return cls(
             _average_blocks(sweep.current, n, k),
-            _make_raster(sweep.spike_times, n, dt),
+            _make_raster(sweep.spike_times, n, dt, sweep.dt),
             np.logical_and.reduce(sweep.mask()[: n * k].reshape(n, k), axis=1),
             voltage,
         )
@@ -156,10 +159,14 @@ def _average_blocks(samples: Trace, n: int, k: int) -> Trace:
     return samples[:n] if k == 1 else means
 
 
-def _make_raster(train: Train, n: int, dt: float) -> Bool[Mask, " time"]:
+def _make_raster(train: Train, n: int, dt: float, sampled: float) -> Bool[Mask, " time"]:
+    """Steps that hold a spike: those whose end it lies nearest to; the first half step counts in the first step."""
     raster = np.zeros(n, dtype=bool)
-    steps = np.floor(train / dt + ROUNDING).astype(np.int64)
-    raster[steps[(steps >= 0) & (steps < n)]] = True
+    samples = train / sampled
+    if np.all(np.abs(samples - np.rint(samples)) < MULTIPLE):
+        train = train + sampled / 2  # known to a sample, from which it is half a sample away on average
+    steps = np.maximum(np.floor(train / dt - 0.5 + ROUNDING).astype(np.int64), 0)
+    raster[steps[(train >= 0) & (steps < n)]] = True
     return raster
 
 
