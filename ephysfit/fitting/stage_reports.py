@@ -482,6 +482,9 @@ class IntervalsReport(Report):
     seconds : float
     parameters : mapping
         Low and high end by scalar parameter; None where a bound came first.
+    estimates : mapping
+        By scalar parameter, the top of the likelihood, about which its interval lies; a later stage may have moved
+        the fit away from it. Empty in fits saved by versions that did not keep it.
     derived : tuple of Derived
     standard_errors : mapping
         By scalar parameter, the uncertainty of the refractory period counted in.
@@ -503,6 +506,7 @@ class IntervalsReport(Report):
     level: Known
     seconds: Known = 0.0
     parameters: Mapping[StrictStr, Ends] = field(default_factory=dict)
+    estimates: Mapping[StrictStr, Number] = field(default_factory=dict)
     derived: tuple[Derived, ...] = ()
     standard_errors: Mapping[StrictStr, Number] = field(default_factory=dict)
     scale: StrictStr = ""
