@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Shaped
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ephysfit.arrays import Bool, Float64, Mask, Trace, Train
@@ -159,14 +160,35 @@ def _average_blocks(samples: Trace, n: int, k: int) -> Trace:
     return samples[:n] if k == 1 else means
 
 
-def _make_raster(train: Train, n: int, dt: float, sampled: float) -> Bool[Mask, " time"]:
-    """Steps that hold a spike: those whose end it lies nearest to; the first half step counts in the first step."""
-    raster = np.zeros(n, dtype=bool)
+def find_spike_steps(train: Train, dt: float, sampled: float) -> NDArray[np.int64]:
+    """Find the step of each spike: the one whose end it lies nearest to, or the first one.
+
+    Parameters
+    ----------
+    train
+        Spike times, ms, shape (spike,).
+    dt, sampled
+        Step, and sampling step of the recording, ms. Times that are all whole samples stand for the middles of these
+        samples, from which a spike is half a sample away at most.
+
+    Examples
+    --------
+    >>> find_spike_steps(np.array([0.1, 0.74, 0.76, 1.26]), 0.5, 0.05).tolist()
+    [0, 0, 1, 2]
+    >>> find_spike_steps(np.array([0.0, 0.5, 1.0]), 0.5, 0.5).tolist()
+    [0, 1, 2]
+    """
     samples = train / sampled
     if np.all(np.abs(samples - np.rint(samples)) < MULTIPLE):
-        train = train + sampled / 2  # known to a sample, from which it is half a sample away on average
-    steps = np.maximum(np.floor(train / dt - 0.5 + ROUNDING).astype(np.int64), 0)
-    raster[steps[(train >= 0) & (steps < n)]] = True
+        train = train + sampled / 2
+    steps: NDArray[np.int64] = np.floor(train / dt - 0.5 + ROUNDING).astype(np.int64)
+    return np.maximum(steps, 0)
+
+
+def _make_raster(train: Train, n: int, dt: float, sampled: float) -> Bool[Mask, " time"]:
+    raster = np.zeros(n, dtype=bool)
+    steps = find_spike_steps(train[train >= 0], dt, sampled)
+    raster[steps[steps < n]] = True
     return raster
 
 

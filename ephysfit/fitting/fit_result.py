@@ -202,7 +202,7 @@ class Fit:
         top, ends = self.likelihood, self.intervals
         errors = ends.standard_errors if ends else top.standard_errors if top else {}
         interval = {n: list(pair) for n, pair in ends.parameters.items()} if ends else {}
-        estimates = ends.estimates if ends else {}
+        estimates = (ends.estimates if ends else None) or {}
         return [
             {"name": n, "value": values[n], "unit": p.unit, "low": p.low, "high": p.high, "meaning": p.doc,
              "at_bound": on.get(n, ""), "standard_error": errors.get(n), "interval": interval.get(n),

@@ -482,9 +482,6 @@ class IntervalsReport(Report):
     seconds : float
     parameters : mapping
         Low and high end by scalar parameter; None where a bound came first.
-    estimates : mapping
-        By scalar parameter, the top of the likelihood, about which its interval lies; a later stage may have moved
-        the fit away from it. Empty in fits saved by versions that did not keep it.
     derived : tuple of Derived
     standard_errors : mapping
         By scalar parameter, the uncertainty of the refractory period counted in.
@@ -495,6 +492,9 @@ class IntervalsReport(Report):
     open : tuple of OpenDirection
     notes : tuple of str
         Where the fit is not the top of its likelihood.
+    estimates : mapping, optional
+        By scalar parameter, the top of the likelihood, about which its interval lies; a later stage may have moved
+        the fit away from it. None in fits saved by versions that did not keep it.
     spread : mapping, optional
         Of a bootstrap: standard deviation of the draws.
     draws : int, optional
@@ -506,13 +506,13 @@ class IntervalsReport(Report):
     level: Known
     seconds: Known = 0.0
     parameters: Mapping[StrictStr, Ends] = field(default_factory=dict)
-    estimates: Mapping[StrictStr, Number] = field(default_factory=dict)
     derived: tuple[Derived, ...] = ()
     standard_errors: Mapping[StrictStr, Number] = field(default_factory=dict)
     scale: StrictStr = ""
     held: tuple[StrictStr, ...] = ()
     open: tuple[OpenDirection, ...] = ()
     notes: tuple[StrictStr, ...] = ()
+    estimates: Mapping[StrictStr, Number] | None = None
     spread: Mapping[StrictStr, Number] | None = None
     draws: Count | None = None
     block_ms: Known | None = None
