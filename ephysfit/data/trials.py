@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Shaped
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ephysfit.arrays import Bool, Float64, Mask, Trace, Train
@@ -16,7 +17,7 @@ from ephysfit.errors import RecordingError
 
 #: a step is a multiple of the recorded step up to this part
 MULTIPLE = 1e-6
-#: a spike this close before a step's end, in steps, was meant to lie on it
+#: a spike this close before the border of two steps, in steps, was meant to lie on it
 ROUNDING = 1e-9
 
 
@@ -29,7 +30,10 @@ class Trials:
     current
         pA, float64, shape (cell, trial, time); the mean over each step. 0 in the padding, where `valid` is False.
     spikes
-        Step n holds a spike if a spike time lies in [n dt, (n + 1) dt); bool, shape (cell, trial, time).
+        Step n holds the spikes nearest to its end, from (n + 1/2) dt to (n + 3/2) dt, because a neuron's state after
+        step n, of which hazard and jump are computed, is that at (n + 1) dt. Rounded down instead, spikes would lie
+        half a step before the state on average, which a fit takes for a slower membrane. Of a train given in whole
+        samples the middles of the samples count. bool, shape (cell, trial, time).
     valid
         False in padding and in intervals that must not be used; bool, shape (cell, trial, time).
     voltage
@@ -48,7 +52,7 @@ class Trials:
     >>> recording = Recording.of(np.arange(6.0), dt=0.1, spike_times=[0.25])
     >>> trials = Trials.of(recording, dt=0.2)
     >>> trials.current.tolist(), trials.spikes.int().tolist()
-    ([[[0.5, 2.5, 4.5]]], [[[0, 1, 0]]])
+    ([[[0.5, 2.5, 4.5]]], [[[1, 0, 0]]])
     """
 
     current: Float64[Tensor, "cell trial time"]
@@ -134,7 +138,7 @@ class _Grid:
         voltage = None if sweep.voltage is None else _average_blocks(sweep.voltage, n, k)
         return cls(
             _average_blocks(sweep.current, n, k),
-            _make_raster(sweep.spike_times, n, dt),
+            _make_raster(sweep.spike_times, n, dt, sweep.dt),
             np.logical_and.reduce(sweep.mask()[: n * k].reshape(n, k), axis=1),
             voltage,
         )
@@ -156,10 +160,35 @@ def _average_blocks(samples: Trace, n: int, k: int) -> Trace:
     return samples[:n] if k == 1 else means
 
 
-def _make_raster(train: Train, n: int, dt: float) -> Bool[Mask, " time"]:
+def find_spike_steps(train: Train, dt: float, sampled: float) -> NDArray[np.int64]:
+    """Find the step of each spike: the one whose end it lies nearest to, or the first one.
+
+    Parameters
+    ----------
+    train
+        Spike times, ms, shape (spike,).
+    dt, sampled
+        Step, and sampling step of the recording, ms. Times that are all whole samples stand for the middles of these
+        samples, from which a spike is half a sample away at most.
+
+    Examples
+    --------
+    >>> find_spike_steps(np.array([0.1, 0.74, 0.76, 1.26]), 0.5, 0.05).tolist()
+    [0, 0, 1, 2]
+    >>> find_spike_steps(np.array([0.0, 0.5, 1.0]), 0.5, 0.5).tolist()
+    [0, 1, 2]
+    """
+    samples = train / sampled
+    if np.all(np.abs(samples - np.rint(samples)) < MULTIPLE):
+        train = train + sampled / 2
+    steps: NDArray[np.int64] = np.floor(train / dt - 0.5 + ROUNDING).astype(np.int64)
+    return np.maximum(steps, 0)
+
+
+def _make_raster(train: Train, n: int, dt: float, sampled: float) -> Bool[Mask, " time"]:
     raster = np.zeros(n, dtype=bool)
-    steps = np.floor(train / dt + ROUNDING).astype(np.int64)
-    raster[steps[(steps >= 0) & (steps < n)]] = True
+    steps = find_spike_steps(train[train >= 0], dt, sampled)
+    raster[steps[steps < n]] = True
     return raster
 
 

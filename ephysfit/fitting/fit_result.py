@@ -228,17 +228,21 @@ class Fit:
         return (1.0, 0.0) if found is None else found.sharpen
 
     def parameters(self) -> list[dict[str, Any]]:
-        """One row per scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound."""
+        """One row per scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound.
+
+        Once there are intervals, ``interval`` is a parameter's and ``estimate`` the top of the likelihood inside it.
+        """
         cls = type(self.neuron)
         on = dict(FreeParameters.of(cls).on_bound(self.neuron))
         values = scalar_values(self.neuron)
         top, ends = self.likelihood, self.intervals
         errors = ends.standard_errors if ends else top.standard_errors if top else {}
         interval = {n: list(pair) for n, pair in ends.parameters.items()} if ends else {}
+        estimates = (ends.estimates if ends else None) or {}
         return [
             {"name": n, "value": values[n], "unit": p.unit, "low": p.low, "high": p.high, "meaning": p.doc,
              "at_bound": on.get(n, ""), "standard_error": errors.get(n), "interval": interval.get(n),
-             "fitted": not p.measured}
+             "estimate": estimates.get(n), "fitted": not p.measured}
             for n, p in declared(cls).items()
         ]  # fmt: skip
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ephysfit.data.electrode import measure_bridge
 from ephysfit.data.quality import list_findings
+from ephysfit.data.trials import find_spike_steps
 from ephysfit.fitting.drift_check import count_spikes_in_parts, warn_of_drift
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.fitting.stage_reports import LikelihoodReport
@@ -53,7 +54,7 @@ def warn_of_data(problem: Problem) -> list[str]:
             f"the training current is constant ({float(sweeps[0].current[0]):g} pA): it does not tell how the cell "
             "answers a current that varies"
         )
-    steps = [np.floor(s.valid_spikes / problem.dt + 1e-6) for s in sweeps]
+    steps = [find_spike_steps(s.valid_spikes, problem.dt, s.dt) for s in sweeps]
     shared = sum(len(k) - len(np.unique(k)) for k in steps)
     if shared:
         out.append(

@@ -592,6 +592,9 @@ class IntervalsReport(Report):
     open : tuple of OpenDirection
     notes : tuple of str
         Where the fit is not the top of its likelihood.
+    estimates : mapping, optional
+        By scalar parameter, the top of the likelihood, about which its interval lies; a later stage may have moved
+        the fit away from it. None in fits saved by versions that did not keep it.
     spread : mapping, optional
         Of a bootstrap: standard deviation of the draws.
     draws : int, optional
@@ -609,6 +612,7 @@ class IntervalsReport(Report):
     held: tuple[StrictStr, ...] = ()
     open: tuple[OpenDirection, ...] = ()
     notes: tuple[StrictStr, ...] = ()
+    estimates: Mapping[StrictStr, Number] | None = None
     spread: Mapping[StrictStr, Number] | None = None
     draws: Count | None = None
     block_ms: Known | None = None

@@ -188,6 +188,10 @@ def _make_fitted_number(p: Parameter, row: Mapping[str, Any]) -> FittedNumber:
     low, high = ends
     span = (0.0 if low is None else p.fraction(low), 1.0 if high is None else p.fraction(high))
     text = format_interval(low, high)
+    estimate = row.get("estimate")
+    outside = (low is not None and row["value"] < low) or (high is not None and row["value"] > high)
+    if estimate is not None and outside and not row["at_bound"]:
+        text += f" about {format_parameter(estimate)}"  # a later stage moved the fit off the top of the likelihood
     return FittedNumber(
         row["name"], row["value"], row["standard_error"], row["at_bound"], p.fraction(row["value"]), text, span
     )

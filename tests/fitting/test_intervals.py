@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -18,6 +19,8 @@ from ephysfit.fitting.uncertainty.intervals import intervals
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface, invert_information
 from ephysfit.fitting.uncertainty.profile import _find_end
 from ephysfit.models import AIGIF, ALIF
+from ephysfit.reports.tables import format_parameter, make_interval_rows
+from ephysfit.synthetic import recording
 
 
 @cache
@@ -95,12 +98,63 @@ def test_what_spikes_determine_covers_the_truth():
         assert error < 0.2 * value
 
 
+RESET = "(V_reset - E_L)/(theta - E_L)"
+
+
+@pytest.mark.parametrize("how", ["fisher", "profile"])
+def test_a_reading_of_one_parameter_has_the_interval_of_that_parameter(how):
+    """With rest and threshold held a ratio is its parameter in other units, so that the two intervals are one."""
+    found = sure(how, names=("C", "V_reset")).intervals
+    rows = {d.name: d for d in found.derived}
+    cell = Surface.of(fitted(), spikes_only(20_000.0)).start
+    distance = cell.theta - cell.E_L
+    ends = {"C (theta - E_L)": [c * distance for c in found.parameters["C"]],
+            RESET: [(v - cell.E_L) / distance for v in found.parameters["V_reset"]]}  # fmt: skip
+    for name, (low, high) in ends.items():
+        assert (rows[name].low, rows[name].high) == pytest.approx((low, high), rel=1e-9)
+        assert rows[name].low < rows[name].value < rows[name].high
+
+
+def test_a_ratio_that_can_cross_zero_is_not_put_on_a_logarithmic_axis():
+    """Without an interval of its parameter it is the estimate plus and minus as much; what is positive stays so."""
+    rows = {d.name: d for d in sure("fisher", names=("tau_a",)).intervals.derived}
+    reset, membrane = rows[RESET], rows["C/g"]
+    assert reset.high - reset.value == pytest.approx(reset.value - reset.low, rel=1e-9)
+    assert reset.high - reset.value == pytest.approx(1.959964 * reset.standard_error, rel=1e-5)
+    assert membrane.high / membrane.value == pytest.approx(membrane.value / membrane.low, rel=1e-9)
+
+
+def test_the_interval_of_a_reset_near_rest_holds_zero():
+    """A cell that is reset to rest: on a logarithmic axis the interval would end above 0 and miss the truth."""
+    cell = KNOWN.replace(V_reset=KNOWN.E_L)
+    data = recording(cell, duration=20_000.0, repeats=0, dt=DT, rate=15.0, noise="escape", seed=4)
+    found = fit(data, ALIF, [Passive(t_ref=False), Likelihood(prior=1e-5, starts=1)], dt=DT)
+    rows = {d.name: d for d in intervals(found, data, "fisher").intervals.derived}
+    assert rows[RESET].low < 0 < rows[RESET].high
+
+
+@pytest.mark.parametrize("how", ["fisher", "profile"])
+def test_every_interval_holds_the_estimate_beside_it(how):
+    found = sure(how, names=("C", "V_reset")).intervals
+    assert set(found.estimates) == set(found.parameters)
+    for name, (low, high) in found.parameters.items():
+        assert low <= found.estimates[name] <= high
+
+
+def test_a_fit_that_was_moved_off_its_interval_shows_where_the_interval_lies():
+    found = sure("fisher", names=("g",))
+    _, high = found.intervals.parameters["g"]
+    moved = replace(found, neuron=found.neuron.replace(g=2 * high))
+    (row,) = [r for r in make_interval_rows(moved, "interval") if r["parameter"] == "g"]
+    assert row["interval"].endswith(f"about {format_parameter(found.intervals.estimates['g'])}")
+    (row,) = [r for r in make_interval_rows(found, "interval") if r["parameter"] == "g"]
+    assert "about" not in row["interval"]
+
+
 def test_a_block_counts_as_often_as_it_is_drawn():
     """Twice the same data in the likelihood is twice the likelihood, gradient and information."""
     surface = Surface.of(fitted(), spikes_only(20_000.0))
     top = surface.top()
-    from dataclasses import replace
-
     twice = [replace(s, use=2 * s.use) for s in surface.sweeps]
     replay, z = top.target.replay, top.q
     once, double = replay.information(z, surface.sweeps), replay.information(z, twice)

@@ -27,7 +27,7 @@ from ephysfit.fitting.uncertainty.identifiability import (
 )
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, find_values_at
 from ephysfit.fitting.uncertainty.profile import EDGE, compute_profile
-from ephysfit.neuron.declare import unflatten
+from ephysfit.neuron.declare import Neuron, unflatten
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 
@@ -92,9 +92,11 @@ def intervals(
 
     Notes
     -----
-    Intervals are of the penalised likelihood about its top. "profile" and "bootstrap" count the refractory period in:
-    an interval, and the standard errors then, are over all refractory periods that are likely; "fisher" holds it. For
-    spikes alone the place and size of the mV scale are open: E_L and theta are then held, named, and get no interval.
+    Intervals are of the penalised likelihood about its top, which `Fit.intervals.estimates` holds and every interval
+    contains; a fit that a later stage moved out of one says so. "profile" and "bootstrap" count the refractory period
+    in: an interval, and the standard errors then, are over all refractory periods that are likely; "fisher" holds it.
+    For spikes alone the place and size of the mV scale are open: E_L and theta are then held, named, and get no
+    interval. What spikes determine all the same (`Fit.intervals.derived`) has one.
 
     References
     ----------
@@ -128,6 +130,7 @@ def intervals(
         seconds=time.perf_counter() - begin,
         standard_errors=compute_standard_errors(surface, peaks),
         scale=describe_scale(surface),
+        estimates={n: v for n, v in find_values_at(surface, peaks[0], peaks[0].q).items() if n in found.parameters},
         held=tuple(surface.held),
         open=tuple(find_open_directions(surface)),
         notes=_describe_offsets(fit, found, peaks[0], better),
@@ -170,15 +173,16 @@ class _IntervalMethod:
         report(0.0)
         if self.how == "bootstrap":
             return self._compute_by_bootstrap(surface, peaks, names, report)
-        derived = tuple(_derive_interval(surface, peaks, n, *r, self.level) for n, r in find_readings(surface).items())
         if self.how == "fisher":
             by_curvature = {n: _curvature_interval(surface, peaks[0], n, self.level) for n in names}
+            derived = _derive_intervals(surface, peaks, by_curvature, self.level)
             return IntervalsReport(self.how, self.level, parameters=by_curvature, derived=derived)
         best = peaks[0].value
         likely = _select_peaks(tuple(p for p in peaks if p.value > best - _log_likelihood_drop(self.level)))
         ends = compute_profile(surface, likely, best, self.level, names, report, self.workers)
         at = lambda n, side: None if side.at_bound else _value_at_coordinate(surface, n, side.z)  # noqa: E731
         found: dict[str, Ends] = {n: (at(n, low), at(n, high)) for n, (low, high) in ends.items()}
+        derived = _derive_intervals(surface, peaks, found, self.level)
         parameters = found | _refractory_interval(surface, peaks, self.level)
         return IntervalsReport(self.how, self.level, parameters=parameters, derived=derived)
 
@@ -198,20 +202,22 @@ class _IntervalMethod:
         cells = [kind(**unflatten(kind.parameters, d)) for d in drawn]
         tail = [(1 - self.level) / 2, (1 + self.level) / 2]
 
-        def interval(values: list[float]) -> tuple[float, float]:
-            low, high = np.quantile(values, tail)
-            return float(low), float(high)
+        def interval(values: list[float], estimate: float) -> tuple[float, float]:
+            low, high = np.quantile(values, tail)  # of a biased estimate all draws may lie on one side of it
+            return min(float(low), estimate), max(float(high), estimate)
 
         derived = []
         for name, (unit, meaning, read) in find_readings(surface).items():
             values = [float(read(c)) for c in cells]
-            low, high = interval(values)
             value, error = float(read(peaks[0].neuron)), float(np.std(values, ddof=1))
+            low, high = interval(values, value)
             derived.append(Derived(name, unit, meaning, value, low, high, error))
+        top = find_values_at(surface, peaks[0], peaks[0].q)
+        shown = (*names, *_profiled_period(surface, peaks))
         return IntervalsReport(
             self.how,
             self.level,
-            parameters={n: interval([d[n] for d in drawn]) for n in (*names, *_profiled_period(surface, peaks))},
+            parameters={n: interval([d[n] for d in drawn], top[n]) for n in shown},
             derived=tuple(derived),
             spread={n: float(np.std([d[n] for d in drawn], ddof=1)) for n in names},
             draws=self.draws,
@@ -269,20 +275,50 @@ def _curvature_interval(surface: Surface, peak: Peak, name: str, level: float) -
     return low, high
 
 
+def _derive_intervals(
+    surface: Surface, peaks: tuple[Peak, ...], known: dict[str, Ends], level: float
+) -> tuple[Derived, ...]:
+    """The readings that do not depend on the mV scale, with intervals; `known` are those of the parameters."""
+    return tuple(_derive_interval(surface, peaks, known, n, *r, level) for n, r in find_readings(surface).items())
+
+
 def _derive_interval(
-    surface: Surface, peaks: tuple[Peak, ...], name: str, unit: str, meaning: str, read: Any, level: float
-) -> Derived:
-    """A reading with its interval, by the delta method on its logarithm where it is positive."""
+    surface: Surface, peaks: tuple[Peak, ...], known: dict[str, Ends], name: str, unit: str, meaning: str, read: Any,
+    level: float,
+) -> Derived:  # fmt: skip
+    """A reading with its interval.
+
+    Where the mV scale is held most readings move with one parameter alone. A likelihood's interval does not depend on
+    what the quantity is called, so theirs is that of the parameter, read off at its ends. Of the others it is the delta
+    method's, on the logarithm only if all that the reading moves with is positive by declaration: a ratio that can
+    cross zero has no place on a logarithmic axis.
+    """
     weights = np.exp([p.value - peaks[0].value for p in peaks])
     weights /= weights.sum()
     pairs = [(*compute_reading_gradient(surface, p.neuron, read), p.covariance) for p in peaks]
     values = np.array([v for v, _, _ in pairs])
     variance = np.array([s @ c @ s for _, s, c in pairs])
     error = float(np.sqrt(weights @ (variance + (values - weights @ values) ** 2)))
-    value, reach = values[0], np.sqrt(2 * _log_likelihood_drop(level))
-    ratio = float(np.exp(min(reach * error / value, FARTHEST))) if value > 0 else np.nan
-    low, high = (value / ratio, value * ratio) if value > 0 else (value - reach * error, value + reach * error)
-    return Derived(name, unit, meaning, float(value), float(low), float(high), error)
+    value, reach = float(values[0]), float(np.sqrt(2 * _log_likelihood_drop(level)))
+    moves = [k for k, n in enumerate(surface.free.names) if n not in surface.held and any(s[k] for _, s, _ in pairs)]
+    names = [surface.free.names[k] for k in moves]
+    if len(names) == 1 and names[0] in known and known[names[0]] != (None, None):
+        low, high = _read_at_ends(surface, peaks[0].neuron, names[0], known[names[0]], read)
+    elif value > 0 and all(surface.free.parameters[k].logarithmic for k in moves):
+        ratio = float(np.exp(min(reach * error / value, FARTHEST)))
+        low, high = value / ratio, value * ratio
+    else:
+        low, high = value - reach * error, value + reach * error
+    return Derived(name, unit, meaning, value, low, high, error)
+
+
+def _read_at_ends(surface: Surface, cell: Neuron, name: str, ends: Ends, read: Any) -> tuple[float, float]:
+    """A reading with one parameter at the ends of its interval, at its bound where an end is open."""
+    p = surface.free.parameters[surface.free.names.index(name)]
+    free = FreeParameters(type(cell), (name,))
+    places = (at if at is not None else bound for at, bound in zip(ends, (p.low, p.high), strict=True))
+    found = [float(read(free.put({name: at}, cell))) for at in places]
+    return min(found), max(found)
 
 
 def _refractory_interval(surface: Surface, peaks: tuple[Peak, ...], level: float) -> dict[str, Ends]:
