@@ -199,9 +199,19 @@ RULES = MappingProxyType(
         "dead repeats": Rule(
             "warns",
             "repeats of a stimulus without spikes, at a score",
-            "at most 5 % of the spikes of the middle repeat, which holds 16 or more",
+            "at most 5 % of the spikes of the middle repeat, which holds 16 or more; or 8 or more, where chance leaves so "
+            "many repeats silent in fewer than 4 of 1000 cells that fire in bursts",
             "leave the repeats out: select(), --sweeps, --test",
-            "none of 4200 sets of Poisson, model and bursting repeats (tests/metrics/test_stationarity.py)",
+            "none of 2880 sets of Poisson repeats, 27 of 2880 of bursts of three, 2 to 30 repeats at 0.1 to 20 Hz "
+            "(tests/metrics/test_stationarity.py)",
+        ),
+        "weak repeats": Rule(
+            "warns",
+            "repeats of a stimulus with far fewer spikes than the others, at a score",
+            "at most half of the middle repeat, and 3.5 standard deviations of the others below it, of counts of Fano "
+            "factor 3 at least; five repeats or more",
+            "leave the repeats out: select(), --sweeps, --test",
+            "none of 5760 sets, as above",
         ),
         "drift over repeats": Rule(
             "warns",

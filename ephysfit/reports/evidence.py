@@ -206,4 +206,4 @@ def gather_evidence(
     done = fit.simulate(test, runs=runs, seed=seed, save=save)
     found = {done.readout: done, **{c.readout: c for c in done.companions.values()}}
     readouts = {name: found[name] for name in READOUTS if name in found}
-    return Evidence(fit, test, train, readouts, {n: score(r, test) for n, r in readouts.items()})
+    return Evidence(fit, test, train, readouts, {n: score(r, test, train=train) for n, r in readouts.items()})
