@@ -75,4 +75,4 @@ def _describe_scored(scored: tuple[tuple[float, float], ...]) -> str:
 
 def _list_warnings(evidence: Evidence) -> Iterator[str]:
     """List the warnings of the fit and of the scores, each once."""
-    yield from dict.fromkeys([*evidence.fit.warnings, *(w for s in evidence.scores.values() for w in s.warnings)])
+    yield from dict.fromkeys([*evidence.fit_warnings, *(w for s in evidence.scores.values() for w in s.warnings)])

@@ -33,6 +33,8 @@ class Request:
         As for `load`.
     options
         Options of the reader.
+    train, test
+        Sweeps that are to train and to test, as `load` takes them.
     reach
         Permission to follow links, and timeout of servers.
     """
@@ -46,6 +48,8 @@ class Request:
     padding: str = "cut"
     clamp: str | None = None
     reach: access.Access = field(default_factory=access.Access)
+    train: str | None = None
+    test: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (

@@ -199,8 +199,8 @@ RULES = MappingProxyType(
         "dead repeats": Rule(
             "warns",
             "repeats of a stimulus without spikes, at a score",
-            "at most 5 % of the spikes of the middle repeat, which holds 16 or more; or 8 or more, where chance leaves so "
-            "many repeats silent in fewer than 4 of 1000 cells that fire in bursts",
+            "at most 5 % of the spikes of the middle repeat, which holds 16 or more; or 8 or more, where chance leaves "
+            "so many repeats silent in fewer than 4 of 1000 cells that fire in bursts",
             "leave the repeats out: select(), --sweeps, --test",
             "none of 2880 sets of Poisson repeats, 27 of 2880 of bursts of three, 2 to 30 repeats at 0.1 to 20 Hz "
             "(tests/metrics/test_stationarity.py)",

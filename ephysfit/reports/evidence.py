@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -52,6 +53,17 @@ class Evidence:
     train: Recording | None
     readouts: Mapping[str, Simulation]
     scores: Mapping[str, Score]
+
+    @property
+    def fit_warnings(self) -> tuple[str, ...]:
+        """Warnings of the fit; on another recording than that of the fit they name whose they are.
+
+        A cell that drifted while it was fitted has not drifted on another day.
+        """
+        fitted = self.fit.provenance.recording
+        if not fitted or Path(self.test.source).name == fitted:
+            return tuple(self.fit.warnings)
+        return tuple(f"of the fit to {fitted}, not of this recording: {said}" for said in self.fit.warnings)
 
     @property
     def single(self) -> str:

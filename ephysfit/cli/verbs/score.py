@@ -35,7 +35,7 @@ def score(
     from ephysfit.cli import scoring  # torch: once the usage is right
 
     fitted = arguments.open_fit(fit, model, trust)
-    recording = arguments.open_recording(files, spikes, sweeps, option)
+    recording = arguments.open_recording(files, spikes, sweeps, option, *arguments.find_fit_sides(fitted, train, test))
     held = select_unseen_sweeps(recording, fitted, train, test)
     fitted_on = find_training_sweeps(recording, held, fitted)  # neighbours of held-out steps
     evidence = scoring.run_and_score(fitted, held, fitted_on, runs=runs, seed=seed, dt=dt)
