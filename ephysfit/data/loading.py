@@ -33,6 +33,7 @@ def load(
     leak: str = "replace",
     padding: str = "cut",
     clamp: str | None = None,
+    block: str = "refuse",
     train: str | None = None,
     test: str | None = None,
     allow_links: bool | None = None,
@@ -71,6 +72,9 @@ def load(
         ``"current"`` takes the recording as current clamp, whatever the file or the traces suggest. By default the mode
         is read from the file, or inferred from the traces if the format does not record it, and voltage clamp is
         refused.
+    block
+        ``"refuse"`` leaves out sweeps with depolarisation block, which most models cannot show and which would bend a
+        fit; ``"keep"`` takes them, with a warning.
     train, test
         Sweeps that are to train and to test, as ``--train`` and ``--test`` name them. Rules that look at several sweeps
         together (leaks, test pulses) never judge a training sweep by a test sweep. By default the sides are those of
@@ -108,7 +112,17 @@ def load(
     if in_memory.is_neo_object(path):
         found, sources = in_memory.load_neo(path, Choice(sweeps, stimulus, kind), reader_options), None
         request = Request(
-            Choice(), spikes, junction_potential, test_pulse, leak, {}, padding, clamp, train=train, test=test
+            Choice(),
+            spikes,
+            junction_potential,
+            test_pulse,
+            leak,
+            {},
+            padding,
+            clamp,
+            block=block,
+            train=train,
+            test=test,
         )
         return preprocess.prepare_recording(found, request, sources)
     request = Request(
@@ -121,6 +135,7 @@ def load(
         padding,
         clamp,
         access.choose_access(allow_links, timeout),
+        block,
         train,
         test,
     )

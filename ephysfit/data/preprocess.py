@@ -12,6 +12,7 @@ from ephysfit.arrays import Trace
 from ephysfit.data import seal_pulses, stimulus_kinds
 from ephysfit.data.assemble import Choice
 from ephysfit.data.clamp_mode import drop_voltage_clamp
+from ephysfit.data.depolarisation_block import refuse_blocked, warn_of_blocks
 from ephysfit.data.leaks import Leak, find_leaks, find_spike_samples, find_step_levels
 from ephysfit.data.padding import remove_padding
 from ephysfit.data.quality import check_recording
@@ -51,6 +52,8 @@ def prepare_recording(found: Recording, request: Request, file: File | None) -> 
     if request.test_pulse == "mask":
         sides = find_sides(recording, request.train, request.test)
         recording = seal_pulses.mask_test_pulses(recording, sides)
+    handle = refuse_blocked if request.block == "refuse" else warn_of_blocks
+    recording = handle(recording, find_sides(recording, request.train, request.test))
     recording = _subtract_junction_potential(recording, request.junction_potential)
     asked = {
         "spikes": request.spikes if isinstance(request.spikes, str) else dict(request.spikes),
@@ -58,6 +61,7 @@ def prepare_recording(found: Recording, request: Request, file: File | None) -> 
         "leak": request.leak,
         "padding": request.padding,
         "clamp": request.clamp,
+        "block": request.block,
         "junction_potential_mV": request.junction_potential,
     }
     return check_recording(replace(recording, loaded={**recording.loaded, **asked}), leaks)

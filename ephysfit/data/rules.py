@@ -137,6 +137,17 @@ RULES = MappingProxyType(
             "1 of 960 made recordings accused: 20 stimuli, 4 neurons, steps of 0.1 to 1 ms (benchmarks/leaks.py); none "
             "of the real ones",
         ),
+        "depolarisation block": Rule(
+            "refuses",
+            "a step at which the cell fires a burst and then stays depolarised and silent",
+            "spikes, then silence to the end of the step of 50 ms and four times the longest interval, with the "
+            "voltage 5 mV above where two or more of them started; or at most half the spikes of a smaller step that "
+            "has 10 and fired on, the first and the second no later than there, and any voltage not 3 mV below where "
+            "those started",
+            'block="keep"',
+            "0 of 138 real steps, with their voltage and without (ephysfit.data.depolarisation_block); strong "
+            "adaptation, phasic cells and recordings that end are kept (tests/data/test_depolarisation_block.py)",
+        ),
         "not driven": Rule(
             "refuses",
             "to fit a recording whose current says nothing (it loads, with a warning)",

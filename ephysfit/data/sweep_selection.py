@@ -90,6 +90,8 @@ def find_sweeps(recording: Recording, text: str, side: str = "") -> list[int]:
     chosen: set[int] = set()
     for word in filter(None, (w.strip() for w in text.split(","))):
         found = _find_word(recording, word)
+        if not found and any(r.name == word for r in recording.rejected):
+            continue  # named, and left out by a rule that says so
         if not found:
             raise SelectionError(f"no sweep {word!r}; {near(word, [s.name for s in recording.sweeps])}", side)
         chosen.update(found)
