@@ -317,7 +317,8 @@ def md_star(
     -------
     float
         1 when both sets come from one distribution; a noisy estimate can exceed it. NaN with fewer than two repeats or
-        when no pair coincides anywhere. It has no fixed chance level: it compares rates as well as times.
+        when no pair coincides anywhere. It has no fixed chance level, because it compares rates as well as times:
+        `chance_md_star` gives that of the recorded rate.
 
     References
     ----------
