@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 
 from ephysfit.arrays import Array, Mask, Train
+from ephysfit.fitting.folds import Fold
 from ephysfit.fitting.members import simulate_members
 from ephysfit.fitting.residual import Residual, can_have_residual, compute_margin, find_barred_steps, replay_features
 from ephysfit.fitting.stage import Estimate, Problem
@@ -27,44 +27,6 @@ from ephysfit.simulation.replay import Replay, ReplaySweep
 
 #: rates that a held-out bin is judged with, per ms: a surprise counts, but does not outweigh all else
 LOWEST, HIGHEST = 1e-4, 5.0
-
-
-@dataclass(frozen=True, eq=False)
-class Fold(Problem):
-    """A problem that holds out every so-manieth block of its data.
-
-    Blocks are counted on from sweep to sweep, so that of short sweeps whole ones are held out.
-
-    Parameters
-    ----------
-    fold, folds : int
-        Block k is held out where k modulo `folds` is `fold`.
-    block_ms : float
-        Length of a block, ms.
-    """
-
-    fold: int = 0
-    folds: int = 5
-    block_ms: float = 2000.0
-
-    @classmethod
-    def of(cls, problem: Problem, fold: int, folds: int, block_ms: float) -> Fold:
-        """A fold of a problem."""
-        shared = {
-            name: getattr(problem, name)
-            for name in ("recording", "neuron", "dt", "skip", "validation", "blocks", "seed", "extra_starts", "priors")
-        }
-        return cls(**shared, fold=fold, folds=folds, block_ms=block_ms)
-
-    @cached_property
-    def held_out(self) -> tuple[Mask, ...]:
-        """Per sweep the samples of the fold."""
-        out, first = [], 0
-        for counted in self.counted:
-            block = first + (np.arange(len(counted)) * self.dt // self.block_ms).astype(int)
-            out.append(counted & (block % self.folds == self.fold))
-            first = int(block[-1]) + 1
-        return tuple(out)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Model "auto": which of a nested ladder of neurons predicts held-out blocks of the training data best."""
+"""Model "auto": which of a nested ladder of neurons predicts held-out parts of the training data best.
+
+Held out are blocks of every sweep. Where the training data are nothing but steps, whole sweeps are, and each candidate
+is also run freely on them: how many spikes it makes there and how soon counts beside the likelihood, all of it in nats.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,28 @@ from typing import Any
 
 import numpy as np
 
+from ephysfit.fitting.folds import Fold
+from ephysfit.fitting.free_run.free_runs import FreeRuns
 from ephysfit.fitting.stage import Estimate, Problem, Progress
 from ephysfit.fitting.stage_reports import Candidate, SelectionReport
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
+from ephysfit.metrics.step_answers import Answer, find_steps, is_step
 from ephysfit.metrics.trains import mean_defined
+from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
+#: where there are steps alone, one sweep in so many is held out, beginning with this one
+SWEEPS, HELD_SWEEP = 4, 2
+#: with fewer step sweeps than this, blocks of them are held out instead
+FEWEST_SWEEPS = 6
+#: noisy runs of a held-out sweep
+RUNS = 40
+#: errors below which a count (spikes) and a first spike (ms) are as good as right
+COUNT_ERROR, LATENCY_ERROR = 0.5, 2.0
+#: most that one of them may cost, nats: one sweep must not decide alone
+MOST = 8.0
 #: a richer neuron must gain this many standard errors of the held-out difference
 CONVINCED = 1.0
 
@@ -53,6 +71,9 @@ def choose_neuron(problems: Sequence[Problem]) -> Selection:
     """
     table: list[Candidate] = []
     begin = time.perf_counter()
+    by_steps = holds_only_steps(problems[0])
+    if by_steps:
+        problems = [Fold.of(problem, HELD_SWEEP, SWEEPS, np.inf) for problem in problems]
     found = [_fit_with_held_out(name_progress(problem)) for problem in problems]
     spent = time.perf_counter() - begin
     kinds = [problem.neuron for problem in problems]
@@ -65,7 +86,7 @@ def choose_neuron(problems: Sequence[Problem]) -> Selection:
             if row.gain > CONVINCED * row.error:
                 best, kept, best_blocks = k, estimate, blocks
         table.append(row)
-    report = SelectionReport(tuple(table), spent, _explain_choice(table, kinds[best].__name__))
+    report = SelectionReport(tuple(table), spent, _explain_choice(table, kinds[best].__name__, by_steps))
     return Selection(best, kept, report)
 
 
@@ -99,16 +120,52 @@ def _fit_with_held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:
             use = np.zeros_like(sweep.use)
             use[part] = 1
             stretches.append(replace(sweep, use=use))
-    return estimate, np.array([_stretch_log_likelihood(replay, z, s) for s in stretches])
+    blocks = [_stretch_log_likelihood(replay, z, s) for s in stretches]
+    if isinstance(problem, Fold):
+        blocks += _score_free_runs(problem, estimate.neuron)
+    return estimate, np.array(blocks)
+
+
+def holds_only_steps(problem: Problem) -> bool:
+    """Whether the training data are sweeps of steps alone, and enough of them to hold some out."""
+    sweeps = problem.recording.sweeps
+    if len(sweeps) < FEWEST_SWEEPS or not all(map(is_step, sweeps)):
+        return False
+    return len({round(step.amplitude, 1) for step in find_steps(sweeps)}) > 2
+
+
+def _score_free_runs(problem: Fold, cell: Neuron) -> list[float]:
+    """For each held-out sweep the log-probability of its count and of its first spike, by the runs of a cell, nats."""
+    steps, sweeps = find_steps(problem.recording.sweeps), problem.recording.sweeps
+    held = [k for k, mask in enumerate(problem.held_out) if mask.any()]
+    out: list[tuple[int, float]] = []
+    for k, trains in FreeRuns(problem, RUNS).simulate_sweeps(cell):
+        if k not in held:
+            continue
+        recorded = Answer.of(sweeps[k].spike_times, steps[k])
+        runs = [Answer.of(train, steps[k]) for train in trains[0]]
+        out.append((k, _log_normal(recorded.count, [a.count for a in runs], COUNT_ERROR)))
+        timed = [a.latency for a in runs if np.isfinite(a.latency)]
+        known = np.isfinite(recorded.latency) and len(timed) > 1
+        out.append((k, _log_normal(recorded.latency, timed, LATENCY_ERROR) if known else 0.0))
+    return [value for _, value in sorted(out, key=lambda pair: pair[0])]
+
+
+def _log_normal(value: float, draws: Sequence[float], error: float) -> float:
+    """Log-density of a value under a normal fitted to draws, no narrower than `error`, in units of that error."""
+    spread = float(np.hypot(np.std(draws), error))
+    miss = (value - float(np.mean(draws))) / spread
+    return max(-0.5 * miss**2 - np.log(spread / error), -MOST)
 
 
 def _stretch_log_likelihood(replay: Replay, z: Any, sweep: Any) -> float:
     return float(np.clip(mean_defined([replay.value(z, [sweep])]), -1e6, 1e6))
 
 
-def _explain_choice(table: list[Candidate], winner: str) -> str:
+def _explain_choice(table: list[Candidate], winner: str, by_steps: bool) -> str:
     rows = ", ".join(f"{c.model} {c.held_out:.3f}" for c in table)
+    what = "step sweeps, their spike counts and first spikes" if by_steps else "blocks of the training data"
     return (
-        f"{winner} predicts held-out blocks of the training data best (negative log-likelihood per spike: {rows}); "
-        "a richer neuron had to gain more than one standard error"
+        f"{winner} predicts held-out {what} best (negative log-likelihood per spike: {rows}); a richer neuron had to "
+        "gain more than one standard error"
     )

@@ -8,7 +8,8 @@ import pytest
 
 import ephysfit as ef
 from ephysfit.errors import FitError
-from ephysfit.fitting.ensemble import Ensemble, Fold, bounded_loss, mean_loss, residual_loss
+from ephysfit.fitting.ensemble import Ensemble, bounded_loss, mean_loss, residual_loss
+from ephysfit.fitting.folds import Fold
 from ephysfit.fitting.members import simulate_members
 from ephysfit.fitting.residual import Residual, compute_margin, embed, replay_features
 from ephysfit.fitting.stage import Estimate, Problem
