@@ -1,7 +1,7 @@
 """Model "auto": which of a nested ladder of neurons predicts held-out parts of the training data best.
 
-Held out are blocks of every sweep. Where the training data are nothing but steps, whole sweeps are, and each candidate
-is also run freely on them: how many spikes it makes there and how soon counts beside the likelihood, all of it in nats.
+Held out are blocks of every sweep. Where the training data are nothing but steps, each candidate is also run freely on
+every sweep: how many spikes it makes there and how soon counts beside the likelihood, all of it in nats.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ephysfit.fitting.folds import Fold
+from ephysfit.errors import ScoreError
 from ephysfit.fitting.free_run.free_runs import FreeRuns
 from ephysfit.fitting.stage import Estimate, Problem, Progress
 from ephysfit.fitting.stage_reports import Candidate, SelectionReport
@@ -25,11 +25,7 @@ from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
-#: where there are steps alone, one sweep in so many is held out, beginning with this one
-SWEEPS, HELD_SWEEP = 4, 2
-#: with fewer step sweeps than this, blocks of them are held out instead
-FEWEST_SWEEPS = 6
-#: noisy runs of a held-out sweep
+#: noisy runs of a sweep of steps
 RUNS = 40
 #: errors below which a count (spikes) and a first spike (ms) are as good as right
 COUNT_ERROR, LATENCY_ERROR = 0.5, 2.0
@@ -72,9 +68,7 @@ def choose_neuron(problems: Sequence[Problem]) -> Selection:
     table: list[Candidate] = []
     begin = time.perf_counter()
     by_steps = holds_only_steps(problems[0])
-    if by_steps:
-        problems = [Fold.of(problem, HELD_SWEEP, SWEEPS, np.inf) for problem in problems]
-    found = [_fit_with_held_out(name_progress(problem)) for problem in problems]
+    found = [_fit_with_held_out(name_progress(problem), by_steps) for problem in problems]
     spent = time.perf_counter() - begin
     kinds = [problem.neuron for problem in problems]
     best, kept, best_blocks = 0, *found[0]
@@ -107,7 +101,7 @@ def name_progress(problem: Problem, note: str = "") -> Problem:
     return replace(problem, progress=_NamedProgress(problem.progress, problem.neuron.__name__ + note))
 
 
-def _fit_with_held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:
+def _fit_with_held_out(problem: Problem, by_steps: bool) -> tuple[Estimate, np.ndarray]:
     """An estimate from the training blocks, and the log-likelihood of each stretch of the held-out ones."""
     estimate = Passive()(problem, Estimate(problem.start()))
     estimate = Likelihood(starts=2, held_out=True, drift=0)(problem, estimate)
@@ -121,27 +115,28 @@ def _fit_with_held_out(problem: Problem) -> tuple[Estimate, np.ndarray]:
             use[part] = 1
             stretches.append(replace(sweep, use=use))
     blocks = [_stretch_log_likelihood(replay, z, s) for s in stretches]
-    if isinstance(problem, Fold):
+    if by_steps:
         blocks += _score_free_runs(problem, estimate.neuron)
     return estimate, np.array(blocks)
 
 
 def holds_only_steps(problem: Problem) -> bool:
-    """Whether the training data are sweeps of steps alone, and enough of them to hold some out."""
+    """Whether the training data are steps alone, of two amplitudes at least."""
     sweeps = problem.recording.sweeps
-    if len(sweeps) < FEWEST_SWEEPS or not all(map(is_step, sweeps)):
+    if not all(map(is_step, sweeps)):
         return False
-    return len({round(step.amplitude, 1) for step in find_steps(sweeps)}) > 2
+    try:
+        find_steps(sweeps)
+    except ScoreError:  # all of them play the same current
+        return False
+    return True
 
 
-def _score_free_runs(problem: Fold, cell: Neuron) -> list[float]:
-    """For each held-out sweep the log-probability of its count and of its first spike, by the runs of a cell, nats."""
+def _score_free_runs(problem: Problem, cell: Neuron) -> list[float]:
+    """For each sweep the log-probability of its count and of its first spike, by the runs of a cell, nats."""
     steps, sweeps = find_steps(problem.recording.sweeps), problem.recording.sweeps
-    held = [k for k, mask in enumerate(problem.held_out) if mask.any()]
     out: list[tuple[int, float]] = []
     for k, trains in FreeRuns(problem, RUNS).simulate_sweeps(cell):
-        if k not in held:
-            continue
         recorded = Answer.of(sweeps[k].spike_times, steps[k])
         runs = [Answer.of(train, steps[k]) for train in trains[0]]
         out.append((k, _log_normal(recorded.count, [a.count for a in runs], COUNT_ERROR)))
@@ -164,8 +159,8 @@ def _stretch_log_likelihood(replay: Replay, z: Any, sweep: Any) -> float:
 
 def _explain_choice(table: list[Candidate], winner: str, by_steps: bool) -> str:
     rows = ", ".join(f"{c.model} {c.held_out:.3f}" for c in table)
-    what = "step sweeps, their spike counts and first spikes" if by_steps else "blocks of the training data"
+    what = ", and spike counts and first spikes of its steps," if by_steps else ""
     return (
-        f"{winner} predicts held-out {what} best (negative log-likelihood per spike: {rows}); a richer neuron had to "
-        "gain more than one standard error"
+        f"{winner} predicts held-out blocks of the training data{what} best (negative log-likelihood per spike: "
+        f"{rows}); a richer neuron had to gain more than one standard error"
     )

@@ -125,9 +125,8 @@ def _describe_agreement(evidence: Evidence) -> str:
 
 def _make_tiles(evidence: Evidence) -> list[Tile]:
     one, many = evidence.scores[evidence.single], evidence.scores[evidence.many]
-    rate = Tile(f"{one.rate_model_hz:.1f} / {one.rate_data_hz:.1f}", "rate in Hz", "model / cell")
+    rate = Tile(f"{many.rate_model_hz:.1f} / {many.rate_data_hz:.1f}", "rate in Hz", "model / cell")
     if not many.repeated and many.has_steps:
-        rate = Tile(f"{many.rate_model_hz:.1f} / {many.rate_data_hz:.1f}", "rate in Hz", "model / cell")
         return [rate, *(_make_step_tile(many.row(h.name), h.label) for h in (COUNT, LATENCY))]
     tiles = [_make_tile(one.row(RATIO.name), RATIO.label, "noise-free" if evidence.single != evidence.many else "")]
     if isnan(one[RATIO.name]):

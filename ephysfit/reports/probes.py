@@ -9,6 +9,7 @@ import numpy as np
 from ephysfit.arrays import Array, Float64
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.members import simulate_members
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation.engines.compiled import run
@@ -20,6 +21,8 @@ SETTLE, RESPONSE = 3000.0, 500.0
 SMALL = 0.05
 #: shortest step of current, ms, and the fraction of it after which the rate counts as steady
 STEP, STEADY = 200.0, 0.5
+#: noisy runs at each current of an f-I curve
+RATE_RUNS = 16
 #: fewest levels of a step protocol (a noise stimulus may hold one or two constant stretches)
 LEVELS = 3
 
@@ -112,7 +115,10 @@ class StepRates:
 
 
 def compute_step_rates(fit: Fit, low: float, high: float, count: int = 24, length: float = 3000.0) -> StepRates:
-    """Compute the f-I curve of a fitted cell: its noise-free rate over the second half of constant currents.
+    """Compute the f-I curve of a fitted cell: its rate over the second half of constant currents.
+
+    A stochastic neuron is run with its noise, and the mean is taken: a single noise-free run counts whole spikes, and
+    near rheobase the noise decides whether there are any.
 
     Parameters
     ----------
@@ -131,9 +137,13 @@ def compute_step_rates(fit: Fit, low: float, high: float, count: int = 24, lengt
     levels = np.linspace(low, high, count)
     steps = round(length / fit.dt)
     given = [_pad_inputs(fit.neuron, np.full(steps, level)) for level in levels]
-    done = simulate(fit.neuron, given, dt=fit.dt, **fit.noise_free)
+    if type(fit.neuron).stochastic():
+        members = fit.members or (fit.neuron,)
+        done = simulate_members(members, given, dt=fit.dt, runs=RATE_RUNS, seed=fit.provenance.seed or 0)
+    else:
+        done = simulate(fit.neuron, given, dt=fit.dt)
     begin = STEADY * length
-    counts = [np.count_nonzero(runs[0] >= begin) for runs in done.spike_times]
+    counts = [np.mean([np.count_nonzero(train >= begin) for train in runs]) for runs in done.spike_times]
     return StepRates(levels, np.array(counts, dtype=np.float64) * 1e3 / (length - begin))
 
 
