@@ -30,6 +30,7 @@ import numpy as np
 import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import EphysfitError, near
+from ephysfit.metrics.headline_scores import NOISE_FREE
 from ephysfit.simulation.simulate import Simulation, simulate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,9 +56,12 @@ PEERS: tuple[tuple[str, str, tuple[str, str, str], str], ...] = (
 
 #: the Block-ALIF paper's own way to fit (benchmarks/block_alif.py), flaws and all
 RECIPES = ("Block-ALIF-recipe",)
+#: fits that take more than the default effort: ``NAME EFFORT``
+EFFORTS = ("AIGIF best",)
 
 #: neurons in the README (the best, and those that users know), and the peers beside them
-SHOWN = ("AIGIF", "BankIGIF", "IGIF", "AGIF", "GIF", "GLIF4", "MAT", "ALIF", "BlockALIF", "AdLIF", "AdEx", "LIF")
+SHOWN = ("AIGIF best", "AIGIF", "BankIGIF", "IGIF", "AGIF", "GIF", "GLIF4", "MAT", "ALIF", "BlockALIF", "AdLIF", "AdEx",
+         "LIF")  # fmt: skip
 FRONT = {
     "iGIF, raphegif toolbox": "iGIF, raphegif toolbox, voltage used (best public peer)",
     "three-time-scale MAT, differential evolution": "MAT, differential evolution",
@@ -85,7 +89,8 @@ def measure(cell: str, model: str, train: Recording, test: Recording) -> Row:
         runs_of = lambda: simulate(found.neuron, test, dt=block_alif.DT)  # noqa: E731
         stages = [f"{found.segments} segments of 1 s, {found.neuron!r}"]
     else:
-        fit = ef.fit(train, model, seed=0)
+        name, _, effort = model.partition(" ")
+        fit = ef.fit(train, name, seed=0, effort=effort or "fast")
         fitted = {"dt_ms": fit.dt, "train_nll": fit.loss, "status": fit.status.name, "warnings": list(fit.warnings)}
         runs_of = lambda: fit.simulate(test, runs=RUNS, seed=1)  # noqa: E731
         stages = [e.stage for e in fit.history]
@@ -103,7 +108,8 @@ def scores(runs: Simulation, test: Recording) -> Row:
     """The scores of a row, on the scored stretch of the test noise."""
     own = {"start": SCORED[0], "stop": SCORED[1]}
     noisy = ef.score(runs, test, **own)
-    causal = ef.score(runs.companions.get("causal", runs), test, **own)
+    readouts = {s.readout: s for s in (runs, *runs.companions.values())}
+    causal = ef.score(next(readouts[r] for r in NOISE_FREE if r in readouts), test, **own)
     looks_ahead = runs.companions.get("consensus")
     return {
         "stochastic": noisy.stochastic, "R": noisy["R_4"], "causal": causal["gamma_over_R_4"],
@@ -117,18 +123,23 @@ def scores(runs: Simulation, test: Recording) -> Row:
 def run(results: Path, wanted: Sequence[str], names: Sequence[str], again: bool) -> None:
     """Measure what is not there yet, one file each."""
     data = {k: v for k, v in cells().items() if k in wanted}
-    jobs = [(c, m) for m in names for c in data if again or not (results / f"{c}_{m}.json").exists()]
+    jobs = [(c, m) for m in names for c in data if again or not (results / file_of(c, m)).exists()]
     for k, (cell, model) in enumerate(jobs, 1):
         print(f"{k}/{len(jobs)} {model} on {cell} ...", end=" ", flush=True, file=sys.stderr)
         try:
             row = measure(cell, model, *data[cell])
         except (EphysfitError, ArithmeticError, ValueError, RuntimeError) as e:  # one fit must not end the night
             row = {"cell": cell, "model": model, "failed": f"{type(e).__name__}: {e}"}
-        store(results / f"{cell}_{model}.json", row)
+        store(results / file_of(cell, model), row)
         done = (
             row.get("failed") or f"causal {_two(row['causal'])}, Md*8 {_two(row['md_star_8'])}, {row['seconds']:.0f} s"
         )
         print(done, file=sys.stderr)
+
+
+def file_of(cell: str, model: str) -> str:
+    """Name of the file of a row."""
+    return f"{cell}_{model.replace(' ', '-')}.json"
 
 
 def store(path: Path, row: Row) -> None:
@@ -257,7 +268,7 @@ def peers() -> str:
 
 def fittable() -> list[str]:
     """Neurons of the catalogue that take one current, and the recipes of others."""
-    return [*(n for n, kind in ef.models.catalogue().items() if len(kind.inputs) == 1), *RECIPES]
+    return [*(n for n, kind in ef.models.catalogue().items() if len(kind.inputs) == 1), *EFFORTS, *RECIPES]
 
 
 def write(results: Path) -> None:
