@@ -5,10 +5,10 @@
     python benchmarks/own_steps.py --write      # run nothing, put the table into docs/steps.md
 
 Every row is a default fit, seed 0: of the training noise alone; of the noise and of all step amplitudes but every
-third at which the cell fires. The ratio is that of spikes, model over cell, of noisy runs, on the amplitudes held out
-from the second fit, for both; so is the count error. Γ/R (of the causal readout a report quotes), consensus and Md* are
-those of the test noise, where the cell has one: they say whether steps in the training cost or gain on noise. Nothing is chosen by
-them. What is done is kept (docs/own_steps.json).
+third at which the cell fires. Ratio (spikes of the model's noisy runs over those of the cell) and count error are of
+amplitudes held out from the second fit, for both. Γ/R (of the causal readout a report quotes), consensus and Md* are
+those of the test noise, where the cell has one: they say whether steps in the training cost or gain on noise. Nothing
+is chosen by them. What is done is kept (docs/own_steps.json).
 """
 
 from __future__ import annotations
