@@ -8,6 +8,7 @@ from math import isnan
 from typing import Any
 
 from ephysfit.cli.output import print_line, print_paragraph, print_table
+from ephysfit.data.readout import Readout
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.metrics.jackknife import Row
@@ -36,7 +37,8 @@ def to_dict(evidence: Evidence) -> dict[str, Any]:
 def print_scores(evidence: Evidence) -> None:
     """Print the headline, the table of scores and the warnings."""
     print_paragraph(write_headline(evidence).sentence)
-    readouts = tuple(evidence.scores)
+    # the table is wide: beside the vote, which is quoted, the sharpened run stands in scores.json and the report only
+    readouts = tuple(r for r in evidence.scores if r != Readout.CAUSAL or evidence.single == Readout.CAUSAL)
     rows = [_make_row(line, readouts) for line in make_score_lines(evidence.scores)]
     print_table(rows, right=(*readouts, "no model", "cell's own", "best"))
     first = next(iter(evidence.scores.values()))

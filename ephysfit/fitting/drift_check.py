@@ -215,7 +215,8 @@ def warn_of_drift(parts: tuple[Part, ...], modelled: bool = False, sweeps: int =
             "sweeps more weight"
         )
     return (
-        f"the cell's excitability drifted: against what the fit expects for the same current it fired {change}; {done}"
+        "the cell's excitability drifted: against what the fit expects of the same current and the spikes before, it "
+        f"fired {change}; {done}"
     )
 
 
