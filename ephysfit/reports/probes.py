@@ -22,7 +22,7 @@ SMALL = 0.05
 #: shortest step of current, ms, and the fraction of it after which the rate counts as steady
 STEP, STEADY = 200.0, 0.5
 #: noisy runs at each current of an f-I curve
-RATE_RUNS = 16
+RATE_RUNS = 64
 #: fewest levels of a step protocol (a noise stimulus may hold one or two constant stretches)
 LEVELS = 3
 
