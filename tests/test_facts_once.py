@@ -61,7 +61,7 @@ def test_readouts_are_written_out_nowhere_else() -> None:
 
 
 def test_readouts_are_those_that_files_carry() -> None:
-    assert [str(r) for r in Readout] == ["threshold run", "causal run", "consensus", "noisy runs"]
+    assert [str(r) for r in Readout] == ["threshold run", "causal run", "causal vote", "consensus", "noisy runs"]
 
 
 @pytest.mark.parametrize("stochastic", [False, True])

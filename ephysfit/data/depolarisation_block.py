@@ -63,7 +63,7 @@ class Burst:
     def ceases(self) -> bool:
         """Whether the spikes cease long before the step ends, against the intervals between them."""
         longest = float(np.diff(self.spikes).max()) if len(self.spikes) > 1 else 0.0
-        return len(self.spikes) > 0 and self.silence >= max(SILENT, LONGER * longest)
+        return bool(len(self.spikes) > 0 and self.silence >= max(SILENT, LONGER * longest))
 
 
 def find_burst(sweep: Sweep) -> Burst | None:
@@ -88,7 +88,7 @@ def find_burst(sweep: Sweep) -> Burst | None:
         return None
     amplitude, begin, end = max(long)
     inside = sweep.spike_times[(sweep.spike_times >= begin) & (sweep.spike_times < end)]
-    return Burst(amplitude, begin, end, inside)
+    return Burst(float(amplitude), float(begin), float(end), inside)
 
 
 def explain_block(sweep: Sweep, burst: Burst) -> str:

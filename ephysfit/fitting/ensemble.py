@@ -99,7 +99,7 @@ class Ensemble:
             held_out=tuple(scored[:, 0].tolist()),
             held_out_residual=tuple(scored[:, 1].tolist()) if rich else (),
             uninformed=tuple(scored[:, 2].tolist()),
-            kept_residual=keep,
+            with_residual=keep,
             seconds=time.perf_counter() - begin,
         )
         return members, Reports(report, rule)

@@ -19,7 +19,7 @@ from ephysfit.arrays import Array, Mask
 from ephysfit.fitting.chain import one_thread
 from ephysfit.fitting.stage import Problem
 from ephysfit.models.aigif import AIGIF, BankGIF, BankIGIF
-from ephysfit.models.residual import LIMIT, NETWORK, POTENTIALS, PURE, SILENT, UNITS, AIGIFFeatures, ResidualAIGIF
+from ephysfit.models.residual_aigif import LIMIT, NETWORK, POTENTIALS, PURE, SILENT, UNITS, AIGIFFeatures, ResidualAIGIF
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.plan import plan
 from ephysfit.simulation.engines.compiled import run

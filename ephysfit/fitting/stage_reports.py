@@ -455,7 +455,7 @@ class EnsembleReport(Report):
         The same with the residual network; empty where none was fitted.
     uninformed : tuple of float
         The same of a constant rate, that of the data the member was fitted to: what there is to explain.
-    kept_residual : bool
+    with_residual : bool
         Whether the members carry the network.
     seconds : float
         What the ensemble took; not in `Fit.seconds`.
@@ -467,13 +467,13 @@ class EnsembleReport(Report):
     held_out: tuple[Number, ...]
     held_out_residual: tuple[Number, ...] = ()
     uninformed: tuple[Number, ...] = ()
-    kept_residual: bool = False
+    with_residual: bool = False
     seconds: Known = 0.0
 
     @property
     def carried(self) -> float:
         """Part of what the members explain on held-out blocks that the network carries, 0 to 1; 0 without one."""
-        if not self.kept_residual:
+        if not self.with_residual:
             return 0.0
         plain, rich, none = (float(np.mean(v)) for v in (self.held_out, self.held_out_residual, self.uninformed))
         return (plain - rich) / (none - rich) if none > rich else float("nan")
@@ -487,7 +487,7 @@ class EnsembleReport(Report):
         if not self.held_out_residual:
             return said
         with_net = f"{np.mean(self.held_out_residual):.2f}"
-        if not self.kept_residual:
+        if not self.with_residual:
             return f"{said}; a residual network does not lower that ({with_net}) and was left out"
         return (
             f"{said}, {with_net} with its residual network, which carries {100 * self.carried:.0f} % of what the "

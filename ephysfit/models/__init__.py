@@ -26,7 +26,7 @@ from ephysfit.models.lif import LIF, SoftLIF
 from ephysfit.models.mat import MAT, MATV
 from ephysfit.models.nested import Rung, above, below, ladder, rung
 from ephysfit.models.refractory import RefractoryCurrentLIF, RefractoryLIF
-from ephysfit.models.residual import ResidualAIGIF
+from ephysfit.models.residual_aigif import ResidualAIGIF
 from ephysfit.models.resonate import BRF, PRF, ResetPRF, ResonantLIF, ResonateFire
 from ephysfit.models.silif import CSiLIF, SiLIF, c_silif_start, refuse_aliased
 from ephysfit.models.small_signal import Resonance, impedance, measured_impedance, measured_resonance, resonance

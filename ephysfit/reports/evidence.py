@@ -24,7 +24,7 @@ from ephysfit.simulation.simulate import Simulation
 #: names of the readouts in reports, in the order in which they are shown
 READOUTS: dict[str, str] = {
     Readout.THRESHOLD: "model",
-    Readout.VOTE: "causal vote",
+    Readout.VOTE: "vote of the runs",
     Readout.CAUSAL: "noise-free run",
     Readout.CONSENSUS: "consensus",
     Readout.NOISY: "noisy runs",

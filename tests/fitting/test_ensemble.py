@@ -16,7 +16,7 @@ from ephysfit.fitting.stage import Estimate, Problem
 from ephysfit.fitting.stage_reports import EnsembleReport, VoteRule
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.models.aigif import AIGIF, BankGIF
-from ephysfit.models.residual import POTENTIALS, PURE, UNITS, AIGIFFeatures, ResidualAIGIF
+from ephysfit.models.residual_aigif import POTENTIALS, PURE, UNITS, AIGIFFeatures, ResidualAIGIF
 from ephysfit.simulation.engines.compiled import run
 from ephysfit.synthetic import recording
 
@@ -163,7 +163,7 @@ def test_best_effort_predicts_a_real_cell_better_than_one_fit():
     fit = ef.fit(seen, "AIGIF", effort="best")
     assert len(fit.members) == 5
     assert type(fit.members[0]) is ResidualAIGIF
-    assert fit.ensemble.kept_residual
+    assert fit.ensemble.with_residual
     assert 0 < fit.ensemble.carried < 0.2
     (sweep,) = Problem(held, AIGIF, fit.dt).everything
     margins = [compute_margin(m, *replay_features(m, sweep, fit.dt)) for m in fit.members]
