@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ephysfit as ef
+from ephysfit.cli import main
 from ephysfit.errors import FitError
 from ephysfit.fitting.ensemble import Ensemble, bounded_loss, mean_loss, residual_loss
 from ephysfit.fitting.folds import Fold
@@ -170,3 +171,11 @@ def test_best_effort_predicts_a_real_cell_better_than_one_fit():
     pooled = np.mean([-np.logaddexp(0.0, -u) for u in margins], axis=0)  # the mean of the log rates
     assert mean_loss(fit.neuron, [sweep], [pooled], fit.dt) < bounded_loss(fit.neuron, [sweep], fit.dt)
     assert set(fit.simulate(held, runs=40).companions) == {"causal", "vote", "consensus"}
+
+
+def test_the_shell_says_that_an_export_is_of_the_one_neuron(fitted, tmp_path, capsys):
+    saved = ef.Fit(fitted, "cell", 0.5, members=(fitted, fitted)).save(tmp_path / "fit.json")
+    with pytest.raises(SystemExit) as end:
+        main(["export", str(saved), "--to", "json", "-o", str(tmp_path / "cell.json")])
+    assert not end.value.code
+    assert "not its ensemble of 2 fits" in " ".join(capsys.readouterr().err.split())

@@ -11,7 +11,7 @@ import typer
 import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import print_line
+from ephysfit.cli.output import print_line, print_note
 from ephysfit.errors import near
 
 #: panel of the help
@@ -82,6 +82,11 @@ def export(
     ephysfit export fit.json --to nir --spiking threshold
     """
     fitted = arguments.open_fit(fit, model, trust)
+    if fitted.members:
+        print_note(
+            f"{fitted.cell}: exported is the one {fitted.model} fitted to all of the training data, not its ensemble "
+            f"of {len(fitted.members)} fits, whose scores the report shows; fit.single.simulate() runs what is exported"
+        )
     name = "".join(c if c.isalnum() else "_" for c in f"{fitted.model}_{fitted.cell}")
     path = output or fit.with_name(name + ("_brian2" if to == "brian2" else ""))  # `export` adds the format's ending
     print_line("written: " + "  ".join(str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)))
