@@ -126,6 +126,12 @@ class Bundle:
     end: int
 
 
+def is_heka(path: Path) -> bool:
+    """Whether a file begins with the signature of a bundle, or of samples whose trees lie beside."""
+    with path.open("rb") as file:
+        return file.read(len(BUNDLE)) in (BUNDLE, SEPARATE)
+
+
 def open_bundle(path: Path) -> Bundle:
     """Open a recording by its trees, without reading samples.
 

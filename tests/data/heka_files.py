@@ -73,13 +73,14 @@ def heka(
 ):  # fmt: skip
     """A recording of current steps: `trace`, `sweep` ... override fields of every record of the kind.
 
-    `amps` adds a trace of the recorded current, whose fields `amp` overrides; `block` puts the traces of a sweep into
-    blocks of so many samples by turns; `separate` writes the trees into files beside the samples.
+    `trace` may be a function of the position of group and sweep. `amps` adds a trace of the recorded current, whose
+    fields `amp` overrides; `block` puts the traces of a sweep into blocks of so many samples by turns; `separate`
+    writes the trees into files beside the samples.
     """
     forms = {"i2": 0, "i4": 1, "f4": 2, "f8": 3}
     width, scale = np.dtype(form).itemsize, 1.0 if form.startswith("f") else SCALE
     body, made = b"", []
-    for label in groups:
+    for g, label in enumerate(groups):
         rows = []
         for k in range(sweeps):
             current = np.full(POINTS, HOLDING)
@@ -97,7 +98,8 @@ def heka(
                     "TrTrHolding": HOLDING, "TrInterleaveSize": block * width,
                     "TrInterleaveSkip": block * width * len(data),
                 }  # fmt: skip
-                traces.append((plain | ((amp if j else trace) or {}), []))
+                changed = amp if j else trace(g, k) if callable(trace) else trace
+                traces.append((plain | (changed or {}), []))
             if block:
                 body += b"".join(
                     one[i : i + block * width].ljust(block * width, b"\0")

@@ -13,6 +13,7 @@ from places import PIECES, piece, pieces, wholes
 
 from ephysfit.data.contents import contents
 from ephysfit.data.loading import info, load
+from ephysfit.data.suffixes import is_recording
 from ephysfit.errors import RecordingError
 
 REAL = [*pieces("steps_heka"), *wholes("heka/step_series.dat")]
@@ -249,6 +250,29 @@ def test_voltage_clamp_is_refused(tmp_path, how, says):
         load(path)
     assert all(re.search(says, h.refused) for h in contents(path))
     check(load(path, clamp="current"))
+
+
+def test_sweeps_of_voltage_clamp_are_left_out(tmp_path):
+    path = heka(tmp_path / "cell.dat", trace=lambda g, k: {"TrRecordingMode": 3 if k == 1 else 4})
+    recording = load(path)
+    assert [s.name for s in recording] == ["Sweep_1_1_1", "Sweep_1_1_3"]
+    assert [s.current[1000] for s in recording] == pytest.approx([80, 180])
+    assert [r.name for r in recording.rejected] == ["Sweep_1_1_2"]
+    assert "voltage clamp" in recording.rejected[0].reason
+
+
+def test_the_only_group_of_current_clamp_is_taken(tmp_path):
+    path = heka(tmp_path / "day.dat", groups=("a", "b"), trace=lambda g, k: {"TrRecordingMode": 4 if g else 3})
+    recording = load(path)
+    assert recording.cell == "day_b"
+    assert [s.current[1000] for s in recording] == pytest.approx([80, 130, 180])
+
+
+def test_a_folder_is_searched_for_bundles_but_not_for_other_dat_files(tmp_path):
+    (tmp_path / "table.dat").write_text("1 2 3\n")
+    assert is_recording(heka(tmp_path / "cell.dat"))
+    assert not is_recording(tmp_path / "table.dat")
+    assert not is_recording(tmp_path / "missing.dat")
 
 
 def test_a_mode_that_is_not_stored_is_judged_by_the_traces(tmp_path):

@@ -63,8 +63,7 @@ class Played:
 
 def recognises(path: Path) -> bool:
     """Whether a file begins with the signature of a bundle, or of samples whose trees lie beside."""
-    with path.open("rb") as file:
-        return file.read(len(heka_tree.BUNDLE)) in (heka_tree.BUNDLE, heka_tree.SEPARATE)
+    return heka_tree.is_heka(path)
 
 
 def read(
@@ -87,7 +86,7 @@ def read(
     choice
         Sweeps to read.
     group
-        Label of the group, or its position counted from 0, where several hold sweeps: a group is one cell.
+        Label of the group, or its position counted from 0, where several hold current clamp: a group is one cell.
     voltage_channel, current_channel
         Positions among the traces of a sweep, counted from 0, where several are in V or in A.
     command
@@ -187,12 +186,14 @@ def _name_stimulus(bundle: Bundle, sweep: Node, series: Node) -> str:
 def _choose_group(bundle: Bundle, groups: Mapping[int, Sequence[Played]], wanted: str | int | None) -> int:
     labels = {k: str(bundle.pulse.root.children[k].fields["label"]) for k in groups}
     if wanted is None:
-        if len(groups) > 1:
-            listed = some([f"{k}: {label!r} ({len(groups[k])} sweeps)" for k, label in labels.items()])
+        usable = [k for k, played in groups.items() if any(_may_be_current_clamp(bundle, one) for one in played)]
+        usable = usable or list(groups)
+        if len(usable) > 1:
+            listed = some([f"{k}: {labels[k]!r} ({len(groups[k])} sweeps)" for k in usable])
             raise RecordingError(
-                f"{len(groups)} groups hold sweeps ({listed}), and a recording is of one cell: give group="
+                f"{len(usable)} groups hold sweeps ({listed}), and a recording is of one cell: give group="
             )
-        return next(iter(groups))
+        return usable[0]
     if isinstance(wanted, int) and wanted in groups:
         return wanted
     named = [k for k, label in labels.items() if label == wanted]
@@ -201,6 +202,12 @@ def _choose_group(bundle: Bundle, groups: Mapping[int, Sequence[Played]], wanted
     if not named:
         raise RecordingError(f"no group {wanted!r} with sweeps; {near(str(wanted), labels.values())}")
     return named[0]
+
+
+def _may_be_current_clamp(bundle: Bundle, one: Played) -> bool:
+    """Whether any voltage of a sweep was recorded in current clamp, or in a mode that is not stored."""
+    fields = (trace.fields for trace in one.node.children)
+    return any(said["unit"] == VOLTS and _find_mode(bundle, one, said) in ("", CURRENT_CLAMP) for said in fields)
 
 
 def _name_cell(bundle: Bundle, groups: Mapping[int, object], chosen: int) -> str:
