@@ -102,19 +102,19 @@ def read(
     chosen = _choose_group(bundle, groups, group)
     played = groups[chosen]
     choice.check([one.name for one in played], [one.stimulus for one in played])
-    taken = [one for k, one in enumerate(played) if choice.takes(k, one.name, one.stimulus)]
-    _check_amount(bundle, taken)
+    taken = [(k, one) for k, one in enumerate(played) if choice.takes(k, one.name, one.stimulus)]
+    _check_amount(bundle, [one for _, one in taken])
     rows = None if command is None else np.atleast_2d(np.asarray(command, dtype=np.float64))
     if rows is not None and len(rows) not in (1, len(played)):
         raise StimulusError(f"command: {len(rows)} rows for {len(played)} sweeps; give one, or one per sweep")
     sweeps, rejected, sources, modes = [], [], set(), set()
-    for one in taken:
+    for k, one in taken:
         try:
             volts = _find_trace(one, VOLTS, voltage_channel, "voltage")
             mode = _find_mode(bundle, one, volts)
             if clamp is None and rows is None:
                 _check_mode(mode, volts)
-            row = None if rows is None else rows[played.index(one) if len(rows) > 1 else 0]
+            row = None if rows is None else rows[k if len(rows) > 1 else 0]
             sweep, source = _read_sweep(bundle, one, volts, row, current_channel, use_command)
         except RecordingError as error:
             rejected.append(Rejected(one.name, str(error)))
