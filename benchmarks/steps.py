@@ -51,7 +51,8 @@ SAME = 2.0
 def recordings(names: set[str]) -> Iterator[tuple[str, Recording]]:
     """Recordings of at least six step sweeps, by name."""
     paths = [*sorted((SHARED / "abf").glob("*.abf")), *sorted((SHARED / "raphe").glob("*/current_steps.abf")),
-             *sorted((SHARED / "nwb").glob("*.nwb")), *sorted((ROOT / "data").glob("*.nwb"))]  # fmt: skip
+             *sorted((SHARED / "nwb").glob("*.nwb")), *sorted((SHARED / "heka").glob("*.dat")),
+             *sorted((ROOT / "data").glob("*.nwb"))]  # fmt: skip
     for path in paths:
         name = path.parent.name if path.stem == "current_steps" else path.stem
         if names and name not in names:

@@ -21,7 +21,7 @@ from ephysfit.data.source import File, Source, as_file
 from ephysfit.errors import RecordingError, near
 
 #: built-in readers, in the order in which they are tried
-READERS = ("nwb2", "allen_nwb1", "abf", "igor", "neo", "refused", "table")
+READERS = ("nwb2", "allen_nwb1", "abf", "heka", "igor", "neo", "refused", "table")
 #: the reader that names formats which are not read
 REFUSED = "a format that is not read"
 #: readers that read only what they need, so that a file may stay on its server

@@ -182,10 +182,11 @@ RULES = MappingProxyType(
         "voltage clamp": Rule(
             "refuses",
             "a sweep whose voltage was imposed",
-            "the format says so (ABF: MultiClamp telegraph, unit of enabled outputs; NWB: type of series); or, where "
-            "it does not, a voltage that is nothing but jumps of 3 mV and more within 0.3 ms between levels it "
-            "holds, exactly while the current is noisy, or with noise while the current overshoots at the jumps; or a "
-            "voltage that moves by less than over 1 MOhm while the mean current of 20 ms moves by 100 pA",
+            "the format says so (ABF: MultiClamp telegraph, unit of enabled outputs; NWB: type of series; HEKA: mode "
+            "of the trace); or, where it does not, a voltage that is nothing but jumps of 3 mV and more within 0.3 ms "
+            "between levels it holds, exactly while the current is noisy, or with noise while the current overshoots "
+            "at the jumps; or a voltage that moves by less than over 1 MOhm while the mean current of 20 ms moves by "
+            "100 pA",
             'clamp="current"',
             "0 of 80 made traces that look like it (tests/data/test_clamp_mode.py), 0 of 208 real sweeps",
         ),

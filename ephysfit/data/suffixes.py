@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-#: suffixes of recordings; ``.txt`` and ``.dat`` files are as often something else, so they have to be given by name
+from ephysfit.data.heka_tree import is_heka
+
+#: suffixes of recordings; ``.txt`` files are as often something else, so they have to be given by name, and so are
+#: ``.dat`` files, but for those of HEKA
 SUFFIXES = (
     ".nwb", ".abf", ".csv", ".tsv", ".npz", ".mat", ".parquet", ".ibw", ".smr", ".smrx", ".wcp", ".axgd", ".axgx",
     ".nix", ".atf", ".edr", ".pxp",
@@ -19,6 +22,11 @@ def is_recording(path: Path) -> bool:
     >>> [is_recording(Path(name)) for name in ("cell.NWB", "notes.txt")]
     [True, False]
     """
+    if path.suffix.lower() == ".dat":
+        try:
+            return path.is_file() and is_heka(path)
+        except OSError:  # one that cannot be opened is not known to be a recording
+            return False
     return path.suffix.lower() in SUFFIXES and not is_manifest(path)
 
 

@@ -39,9 +39,10 @@ def _folder() -> Path:
 
 @cache
 def piece(name: str) -> Path:
-    """A few sweeps of a real ABF 2 file (pieces/README.md says which), unpacked; not to be written to."""
-    path = _folder() / f"{name}.abf"
-    path.write_bytes(lzma.decompress((PIECES / f"{path.name}.xz").read_bytes()))
+    """A few sweeps of a real file (pieces/README.md says which), unpacked; not to be written to."""
+    (packed,) = PIECES.glob(f"{name}.*.xz")
+    path = _folder() / packed.stem
+    path.write_bytes(lzma.decompress(packed.read_bytes()))
     return path
 
 

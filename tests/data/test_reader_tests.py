@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from heka_files import heka as heka_file
 from lab_files import winwcp
 from nwb_files import Lab, amps, volts
 from places import piece
@@ -18,7 +19,7 @@ import ephysfit
 from ephysfit.data import registry
 from ephysfit.data.loading import load
 from ephysfit.data.reader_tests import ReaderContract
-from ephysfit.data.readers import abf, allen_nwb1, example, igor, neo, nwb2, table
+from ephysfit.data.readers import abf, allen_nwb1, example, heka, igor, neo, nwb2, table
 from ephysfit.errors import RecordingError
 
 WAVES = Path(__file__).parent / "waves"
@@ -47,6 +48,24 @@ class TestAbf(ReaderContract):
 
     def make(self, folder):
         return shutil.copy(piece("steps_axon"), folder)
+
+
+class TestHeka(ReaderContract):
+    reader = heka
+    header = None
+    mutations = 150
+
+    def make(self, folder):
+        return heka_file(folder / "cell.dat", amps=True)
+
+
+class TestHekaCommand(ReaderContract):
+    reader = heka
+    options = {"use_command": True}  # noqa: RUF012
+    header = None
+
+    def make(self, folder):
+        return heka_file(folder / "cell.dat", order=">", block=300)
 
 
 class TestNwb2(ReaderContract):

@@ -18,7 +18,7 @@ NAME = "a format that is not read"
 HEAD = 4096
 #: beginnings of files, and the formats they identify
 KNOWN = {
-    b"DAT1": "a HEKA Patchmaster bundle", b"DAT2": "a HEKA Patchmaster bundle", b"DATA": "a HEKA Patchmaster bundle",
+    b"DATA": "a HEKA file of the time before bundles", b"eerT": "a tree of a HEKA recording",
     b"\xd0\xcf\x11\xe0": "an Excel or Office file", b"SQLite format 3": "a database",
     b"\x93NUMPY": "a NumPy array without a name (.npy)", b"\x80\x02": "a Python pickle", b"\x80\x03": "a Python pickle",
     b"\x80\x04": "a Python pickle", b"\x80\x05": "a Python pickle", b"\x1f\x8b": "a compressed file (gzip)",
@@ -34,9 +34,9 @@ OF = "give the arrays to Recording.of"
 BEGINNINGS = {".nwb": b"\x89HDF", ".abf": b"ABF", ".npz": b"PK", ".parquet": b"PAR1"}
 MISNAMED = "a file that does not begin as its ending says"
 WAYS = {
-    "a HEKA Patchmaster bundle": "its injected current must be rebuilt from the stimulus tree, and no reader could be "
-    "checked on a real file here; export it from Patchmaster as Igor waves or Matlab, convert it to NWB, or read it "
-    f"with pyheka or Myokit and {OF}",
+    "a HEKA file of the time before bundles": "open it in Patchmaster and save it as a bundle, or export it as Igor "
+    "waves or Matlab",
+    "a tree of a HEKA recording": "give the .dat file of the recording",
     "an Excel or Office file": "save the table as CSV",
     "a database": "export the table as CSV or Parquet",
     "a NumPy array without a name (.npy)": "one array does not say what it holds: save current and voltage together, "
