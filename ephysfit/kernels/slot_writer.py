@@ -173,7 +173,7 @@ class SlotWriter:
         return [f"store(line, 0, {vector})", "for l in range(LANES):", f"    {to} += line[l]"]
 
     def scatter_lanes(self, vector: str, place: str) -> list[str]:
-        """Put a vector's lanes (`place` says where, by lane ``l``) into memory of which they are no neighbours."""
+        """Put a vector's lanes (`place` says where, by lane ``l``) into memory in which they are not adjacent."""
         if self.v.lanes == 1:
             return [f"{place.format(l=0)} = {vector}"]
         return [f"store(line, 0, {vector})", "for l in range(LANES):", f"    {place.format(l='l')} = line[l]"]

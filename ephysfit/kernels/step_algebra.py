@@ -23,8 +23,8 @@ HELD, SPIKE, SLOPE, SOURCE, AT_MARGIN, U, RATE, WEIGHT = (
 )
 
 
-#: a shared sum of at least so many coefficients gets a row of derivatives of its own: what a filter bank puts out and
-#: every gate reads then costs one row, not one a reader
+#: a shared sum of at least so many coefficients gets a row of derivatives of its own: the output of a filter bank,
+#: which every gate reads, then costs one row, not one per reader
 WIDE = 4
 
 
@@ -243,7 +243,7 @@ class Row:
 class Rows:
     """Forward mode by rows: where `Tangents` spells out every derivative, a kernel loops over the columns of rows.
 
-    The spikes are given, so nothing goes through the margin's sign and no surrogate is needed; what is asked is the
+    The spikes are given, so nothing goes through the margin's sign and no surrogate is needed; what is wanted is the
     derivative of ``rate``, here the log hazard.
 
     Attributes

@@ -14,7 +14,7 @@ in 2 tiles of 4 lanes; time goes to the right, in *segments* at whose beginnings
                   |o . . . . . . .    |o . . . . . . .    |o . . .     lane 3: row 3
         tile 1    |o . . . . . . .    |o . . . . . . .    |o . . .     lane 0: row 4
                   |o . . . . . . .    |o . . . . . . .    |o . . .     lane 1: row 5
-                  |(row 5 again: padding, whose results nobody reads)  lanes 2 and 3
+                  |(row 5 again: padding, whose results are discarded)  lanes 2 and 3
 
     o: a checkpoint, where states are kept; a column of dots in a tile: one step, one instruction for all its lanes
 
@@ -37,10 +37,10 @@ from numba.core.errors import NumbaError
 from ephysfit.errors import SimulationError
 from ephysfit.kernels.kernel_files import module
 
-#: bytes of a tile: two AVX2 registers a value, or two of AVX-512 where the machine has them
+#: bytes of a tile: two AVX2 registers per value, or two of AVX-512 where the machine has them
 NARROW, WIDE = 64, 128
 
-#: a kernel in small, kept on disk like the others: whether this numba takes our vector types
+#: a minimal kernel, kept on disk like the others, that shows whether this numba takes our vector types
 PROBE = """
 from ephysfit.compiling import compiled
 from ephysfit.kernels.simd import floats
@@ -65,7 +65,7 @@ def _wide() -> bool:
 def vectors_work() -> bool:
     """Whether this numba takes our vector types; if not, kernels run row by row, several times slower.
 
-    ``EPHYSFIT_VECTORS=0`` answers no.
+    ``EPHYSFIT_VECTORS=0`` turns them off.
     """
     if os.environ.get("EPHYSFIT_VECTORS") == "0":
         return False
@@ -184,7 +184,7 @@ def arrange(
     shapes : sequence of (cell, trial)
         Leading axes of every source; axes of length 1 broadcast.
     together : int
-        The first `together` sources are what a shared tile has one of.
+        A shared tile reads one entry of each of the first `together` sources.
     element : str
         ``"float32"`` or ``"float64"``.
     lanes : int, optional

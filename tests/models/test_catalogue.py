@@ -168,7 +168,7 @@ def test_find_reads_a_users_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "name", "match"),
     [
-        (None, "gone.py:Mine", "is no file"),
+        (None, "gone.py:Mine", "is not a file"),
         (MINE, "a.py:Mind", "did you mean Mine"),
         (MINE, "b.py", "say which: b.py:Mine"),
         ("x = 1\n", "c.py:Mine", "declares no neuron"),

@@ -31,7 +31,7 @@ from ephysfit.neuron.declare import Neuron, unflatten
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 
-#: how intervals are come by
+#: ways to compute intervals
 METHODS = ("fisher", "profile", "bootstrap")
 #: largest logarithm of an interval's end over its middle
 FARTHEST = 10.0
@@ -152,7 +152,7 @@ def _choose_names(surface: Surface, names: Sequence[str] | None) -> tuple[str, .
 
 @dataclass(frozen=True)
 class _IntervalMethod:
-    """One way to come by intervals, and its settings."""
+    """One way to compute intervals, and its settings."""
 
     how: str
     level: float

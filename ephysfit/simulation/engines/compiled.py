@@ -166,7 +166,7 @@ class Problem(KernelCall):
         dense: Any,
         drive: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Derivatives of a kept run: by the coefficients (coefficient, cell, trial), by the current per lane.
+        """Derivatives of a kept run with respect to coefficients (coefficient, cell, trial) and current (by lane).
 
         `dense` is dL/ds or dL/du, (cell, trial, time), for those sources.
         """
