@@ -1,4 +1,4 @@
-"""An ensemble of fits of one cell: each to all training data except its own fold; their runs are pooled.
+"""An ensemble of fits of one cell, each to all training data except its own fold; their runs are pooled.
 
 One fit is overconfident about the data it was fitted to. Fits to overlapping parts of the same data agree where the
 data decide and differ where they do not, and a pool of their noisy runs spreads accordingly. Each member may carry a

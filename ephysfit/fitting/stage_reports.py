@@ -618,7 +618,7 @@ class IntervalsReport(Report):
     block_ms: Known | None = None
 
 
-#: largest ratio of the spikes of all sweeps, fit to cell or cell to fit, of a fit that still counts as found
+#: largest ratio of the spikes of fit and cell over all sweeps, either way round, of a fit that still counts as found
 FACTOR = 1.5
 #: a count is wrong only beyond this many standard deviations of a Poisson count
 LARGE = 3.0

@@ -41,7 +41,7 @@ class FreeRunEvaluation:
         return [m & ~h for m, h in zip(p.counted, p.held_out, strict=True)]
 
     def training_losses(self, z: Array, draw: int = 0) -> Array:
-        """Loss of each candidate on the training blocks, under draw number `draw` of the noise; `z` is (candidate,
+        """Loss of each candidate on the training blocks, under draw `draw` of the noise; `z` is (candidate,
         parameter)."""
         return self._blocks_losses(z, draw, [self.training_masks])[0]
 

@@ -39,8 +39,7 @@ SLIGHT = 1.0
 STEADY = 20000.0
 #: standard errors from which a drift that was not requested is kept
 EVIDENT = 2.0
-#: most alternations between neuron and voltage noise, and the change of either measure of the noise under which they
-#: stop
+#: most rounds of neuron and voltage noise, and the change of either measure of the noise under which they stop
 TURNS, SETTLED = 6, 0.02
 #: correlation of two estimates above which they are named as indistinguishable
 ALIKE = 0.97
