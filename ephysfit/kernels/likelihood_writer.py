@@ -182,6 +182,7 @@ class InformationSlots(LikelihoodSlots):
 
     def apply_chain_rule(self, rows: tuple[Row, ...]) -> tuple[list[Definition], list[str]]:
         """Factors of the chain rule, and the lines of a loop that puts rows together with them."""
+        # a factor holds for all columns, so it is computed once, before the loop; most are 1 or -1 and need no product
         factors, loop = [], []
         for m, row in enumerate(rows):
             place = self.place.get(row.target)
@@ -249,6 +250,7 @@ class InformationSlots(LikelihoodSlots):
 
     def multiply(self) -> list[str]:
         """Multiply where another step may not fit or there is none: one place, so that it is compiled once."""
+        # a step adds two rows at most: that of its spikes and that of its voltage
         return [
             "if gathered + 2 > block.shape[1] or t == current.shape[0] - 1:",
             "    for l in range(LANES):",

@@ -73,7 +73,11 @@ class ReverseSlots:
         return f"(q * STATES + {k}) * LANES"
 
     def gather(self) -> list[str]:
-        """Gains of the coefficients at the beginning of a segment."""
+        """Set the gains of the coefficients to zero at the beginning of a segment.
+
+        Within a segment they are summed in the kernel's own precision, in registers; `flush` adds each segment's to a
+        float64 sum, because a float32 sum over a whole run would lose digits.
+        """
         return [f"g{k} = zero" for k in self.gained]
 
     def add_gains(self, gains: list[tuple[int, sympy.Expr]]) -> list[tuple[sympy.Symbol, sympy.Expr]]:

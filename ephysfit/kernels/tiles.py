@@ -206,6 +206,7 @@ def arrange(
 
 
 def _tile(rows: np.ndarray, keys: Sequence[np.ndarray], lanes: int) -> tuple[np.ndarray, np.ndarray, bool]:
+    # rows that read the same entries of all shared sources get one number; sorting by it puts them side by side
     key = np.zeros(rows.size, np.int64)
     for k in keys:
         key = key * (int(k.max()) + 1) + k
@@ -213,6 +214,7 @@ def _tile(rows: np.ndarray, keys: Sequence[np.ndarray], lanes: int) -> tuple[np.
     groups = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
     padded = sum(-(-g.size // lanes) for g in groups)
     plain = -(-rows.size // lanes)
+    # tiles of one group read its current once, unless filling up many small groups to whole tiles costs more than it saves
     if padded <= 1.5 * plain:
         parts = [_pad(g, lanes) for g in groups]
         return np.concatenate([p for p, _ in parts]), np.concatenate([r for _, r in parts]), True
@@ -221,6 +223,7 @@ def _tile(rows: np.ndarray, keys: Sequence[np.ndarray], lanes: int) -> tuple[np.
 
 
 def _pad(rows: np.ndarray, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+    # a padding lane repeats the last row: its values are valid, so it needs no branch, and its results are dropped
     missing = -rows.size % lanes
     real = np.ones(rows.size + missing, bool)
     real[rows.size :] = False
