@@ -42,8 +42,8 @@ def _exponentials(v: SimpleNamespace) -> dict[str, Any]:
     def exp(x: Value) -> Value:
         m = splat(magic)
         x = where(x < splat(low), splat(low), where(x > splat(high), splat(high), x))
-        # x = n ln 2 + r with n whole and r small, so that a short polynomial is enough for e^r. ln 2 comes in two parts,
-        # the first of so few bits that n times it is exact: in one part, r would hold n times the rounding error of ln 2
+        # x = n ln 2 + r with n whole and r small, so that a short polynomial is enough for e^r. ln 2 has two parts, the
+        # first of so few bits that n times it is exact: as one number, it would put n times its rounding error into r
         n = fma(x, splat(per_ln2), m) - m
         r = fma(-n, splat(ln2_low), fma(-n, splat(ln2_high), x))
         # 2^n in two factors: at either end of the range it is no normal number, but each half is

@@ -150,7 +150,7 @@ class Pieces:
         gains = [AT_MARGIN * sympy.diff(self.margin, c) for c in self.c]
         drives = [sympy.Integer(0)] * self.inputs
         out: list[Definition] = []
-        # from the last state to the first: a flow reads the new values of the states before it, so their derivatives must
+        # from the last state to the first: a flow reads the new values of the states before it, whose derivatives must
         # hold what it adds to them before they go back over their own flows
         for k in reversed(range(d)):
             a, free, held = (symbol(f"{p}{k}") for p in ("a", "af", "ah"))

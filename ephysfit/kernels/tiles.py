@@ -214,7 +214,7 @@ def _tile(rows: np.ndarray, keys: Sequence[np.ndarray], lanes: int) -> tuple[np.
     groups = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
     padded = sum(-(-g.size // lanes) for g in groups)
     plain = -(-rows.size // lanes)
-    # tiles of one group read its current once, unless filling up many small groups to whole tiles costs more than it saves
+    # a tile of one group reads its current once, unless filling up many small groups costs more than that saves
     if padded <= 1.5 * plain:
         parts = [_pad(g, lanes) for g in groups]
         return np.concatenate([p for p, _ in parts]), np.concatenate([r for _, r in parts]), True

@@ -41,4 +41,6 @@ def refuse_undeclared(neuron: type[Neuron], equation: str, given: Any) -> None:
         raise NeuronError(f"{equation} returns {type(given).__name__}; it must return a dict of states")
     for name in given:
         if name not in neuron.states:
-            raise NeuronError(f"{equation} returns {name!r}, not a declared state; {near(name, neuron.states)}")
+            raise NeuronError(
+                f"{equation} returns {name!r}, which is not a declared state; {near(name, neuron.states)}"
+            )
