@@ -35,9 +35,9 @@ from ephysfit.simulation.replay import Information, Noise, Replay, ReplaySweep
 LONGEST = 1.0
 #: a gain in nats so small that a shortened step is worth a second try
 SLIGHT = 1.0
-#: shortest uninterrupted training data in which a drift is looked for by default, ms
+#: shortest uninterrupted training data in which ``drift=None`` looks for a drift, ms
 STEADY = 20000.0
-#: standard errors from which a drift that was not requested is kept
+#: standard errors from which a drift that ``drift=None`` found is kept
 EVIDENT = 2.0
 #: most rounds of neuron and voltage noise, and the change of either measure of the noise under which they stop
 TURNS, SETTLED = 6, 0.02
@@ -369,7 +369,7 @@ class _LikelihoodClimb:
         return there, found
 
     def _climb_with_drift(self, cell: Neuron) -> tuple[Neuron, Ascent]:
-        """An ascent to the top, with the drift; without it where none was requested and the data show none."""
+        """An ascent to the top, with the drift; without it where ``drift=None`` and the data show none."""
         there, found = self(cell, self.everything, self.stage.steps, self.pieces)
         if not self.pieces or self.stage.drift is not None:
             return there, found

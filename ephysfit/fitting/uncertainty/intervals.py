@@ -145,7 +145,7 @@ def _separate_preferred_peak(tops: tuple[Peak, ...]) -> tuple[tuple[Peak, ...], 
 
 
 def _choose_names(surface: Surface, names: Sequence[str] | None) -> tuple[str, ...]:
-    """Flat names to give intervals: those asked for, or all that are not held."""
+    """Flat names to give intervals: those requested, or all that are not held."""
     asked = surface.free.names if names is None else FreeParameters.of(surface.problem.neuron, names).names
     return tuple(n for n in asked if n in surface.free.names and n not in surface.held)
 

@@ -36,7 +36,7 @@ class Run:
     final : ndarray, (cell, trial, state)
         State after the last step.
     traces : mapping of name to ndarray, (cell, trial, time)
-        States after each step, jump included, and ``"margin"`` (mV, before the jump), as asked for.
+        States after each step, jump included, and ``"margin"`` (mV, before the jump), as requested by `save`.
     """
 
     shape: tuple[int, int]
