@@ -240,7 +240,7 @@ class Stage:
 
     A subclass declares its `name` and its `needs`, and improves an estimate in `improve`. Calling a stage does the rest
     in the same way for all: it refuses where a need is not met, times, names the estimate, and falls back to the one
-    before where `improve` left the finite numbers.
+    before where `improve` left the range of finite numbers.
 
     Attributes
     ----------

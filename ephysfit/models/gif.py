@@ -191,7 +191,7 @@ class FreeIGIF(_Filtered, Neuron):
         \tau_\theta \dot\theta_V = k_a \ln\left(1 + e^{(V - V_i)/k_i}\right) - \theta_V, \qquad
         \text{margin } V - \theta - \theta_V - \textstyle\sum_j \gamma_j
 
-    Below ``V_i`` the threshold stays, above it it rises ``k_a / k_i`` mV per mV. The threshold keeps up with slow
+    Below ``V_i`` the threshold stays put; above, it rises by ``k_a / k_i`` mV per mV. It keeps up with slow
     depolarisation, so that only fast depolarisation fires the cell. `IGIF` fixes the filters' time constants.
 
     References
@@ -239,7 +239,7 @@ IGIF = FreeIGIF.pin(
         \tau_\theta \dot\theta_V = k_a \ln\left(1 + e^{(V - V_i)/k_i}\right) - \theta_V, \qquad
         \text{margin } V - \theta - \theta_V - \textstyle\sum_j \gamma_j
 
-    Below ``V_i`` the threshold stays, above it it rises ``k_a / k_i`` mV per mV.
+    Below ``V_i`` the threshold stays put; above, it rises by ``k_a / k_i`` mV per mV.
 
     References
     ----------

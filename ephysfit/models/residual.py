@@ -37,7 +37,7 @@ With :math:`u` the margin and :math:`v_0` the drive of AIGIF,
 
 where :math:`f` holds the states of AIGIF, its margin, the filters :math:`P` of the rectified drive and the trace
 :math:`Z`, which a spike sets to 1. The network moves the log rate by 3 at most, and not at all where the rate is
-negligible. It is not a mechanism: the parameters of AIGIF are fitted first and stay what they are, and `Fit` keeps
+negligible. It is not a mechanism: the parameters of AIGIF are fitted first and stay as they are, and `Fit` keeps
 them beside it.
 
 References

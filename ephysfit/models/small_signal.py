@@ -1,4 +1,4 @@
-"""At which frequency a cell answers best: from a neuron's parameters, and from a recording."""
+"""The frequency at which a cell responds best: from a neuron's parameters, and from a recording."""
 
 from __future__ import annotations
 
