@@ -97,7 +97,7 @@ TERMS: dict[str, Term] = {
         "tau_nB": Parameter("ms", 1.0, 2000.0, "time constant of inactivation", 20.0, width=1.0),
         "tau_B": Parameter("ms", 0.5, 500.0, "time constant of its effect", 20.0, width=1.0),
         "nB": State("1", doc="availability"), "B": State("1", doc="open share")}),
-    "rectified": Term("a second current bank that hears the upper half of the current only", {
+    "rectified": Term("a second current bank, driven by the upper half of the current only", {
         "R_p": _weight("mV", "its weights", 4, 1.0),
         "p_0": Parameter("1", -3.0, 3.0, "where it begins", 0.0, width=0.5),
         "P": State("1", doc="rectified current, filtered", size=4)}),

@@ -72,11 +72,11 @@ class Report:
 
 
 class _DoesNotApplyError(Exception):
-    """A part of the contract that this neuron has nothing to do with."""
+    """A part of the contract that does not apply to this neuron."""
 
 
 def check_neuron(neuron: type[Neuron] | Neuron, *, raises: bool = True, only: Collection[str] = ()) -> Report:
-    """Hold a neuron class to the contract of the house, and one cell's values to their declared bounds.
+    """Check a neuron class against the contract of all neurons, and one cell's values against their declared bounds.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def check_neuron(neuron: type[Neuron] | Neuron, *, raises: bool = True, only: Co
     Returns
     -------
     Report
-        Its text is one line a part.
+        Its text has one line per part.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def check_neuron(neuron: type[Neuron] | Neuron, *, raises: bool = True, only: Co
         if name not in (only or _RUN_PARTS):
             continue
         findings.append(
-            _check_part(neuron, name, part) if readable else Finding(name, None, "not tried: mend the above first")
+            _check_part(neuron, name, part) if readable else Finding(name, None, "not tried: fix the above first")
         )
     report = Report(neuron.__name__, tuple(findings))
     if raises and not report.passed:
@@ -174,7 +174,7 @@ def _check_symbols(neuron: type[Neuron]) -> str:
 
 
 def _check_parameters(neuron: type[Neuron]) -> str:
-    """Every parameter acts: a letter of one's own for the refractory period, say, would be ignored without a word."""
+    """Every parameter acts: otherwise a refractory period under a letter of its own, say, would be silently ignored."""
     eq = equations(neuron)
     terms = [*eq.flow.values(), eq.margin, *eq.jump.values(), *eq.rest.values(), eq.hazard or 0]
     read = {s.name for term in terms for s in sympy.sympify(term).free_symbols}
@@ -196,7 +196,9 @@ def _check_rest(neuron: type[Neuron]) -> str:
     x = compute_rest_state(cell)
     margin = float(cell.margin(pack_state(neuron, x)))
     if margin >= 0:
-        raise NeuronError(f"at rest the margin is {margin:g} mV; it must be below 0, or the neuron spikes unasked")
+        raise NeuronError(
+            f"at rest the margin is {margin:g} mV; it must be below 0, or the neuron spikes without input"
+        )
     rates = compute_slopes(cell, x, _zero_input(neuron))
     moves = max((abs(v) / max(abs(x[n]), 1.0) for n, v in rates.items()), default=0.0)
     if moves < 1e-9:
@@ -207,10 +209,10 @@ def _check_rest(neuron: type[Neuron]) -> str:
     after = float(cell.margin(pack_state(neuron, later)))
     if not abs(after - margin) < 0.05 * abs(margin):
         raise NeuronError(
-            f"rest is no fixed point: without input the margin goes from {margin:.4g} to {after:.4g} mV in 500 ms; "
+            f"rest is not a fixed point: without input the margin goes from {margin:.4g} to {after:.4g} mV in 500 ms; "
             f"declare the rest of each state where its flow is 0, or say why not in drifts = '...'"
         )
-    return f"all but a fixed point: the margin moves by {abs(after - margin):.2g} mV without input"
+    return f"nearly a fixed point: the margin moves by {abs(after - margin):.2g} mV without input"
 
 
 def _check_copies(neuron: type[Neuron]) -> str:
@@ -229,7 +231,7 @@ def _check_copies(neuron: type[Neuron]) -> str:
     current = _draw_noise(neuron, 40.0, 1, 60)
     runs = [sequential(c, current, DT)[2] for c in (cell, pinned.start(), tied.start())]
     if not all(torch.allclose(runs[0], r, rtol=1e-9, atol=1e-9) for r in runs[1:]):
-        raise NeuronError(f"with {name} pinned to its start the neuron runs otherwise than with that value")
+        raise NeuronError(f"with {name} pinned to its start the neuron runs differently from one with that value")
     return f"values, replace and pin give back the neuron (tried with {name})"
 
 
@@ -245,8 +247,10 @@ def _check_free_vector(neuron: type[Neuron]) -> str:
         if not apart <= 1e-9 + 2e-3 * (p.high - p.low):
             raise NeuronError(f"{name} = {float(one[name]):g} comes back from the free vector as {float(two[name]):g}")
         if not p.low <= float(two[name]) <= p.high:
-            raise NeuronError(f"{name} leaves its bounds [{p.low}, {p.high}] by the free vector: {float(two[name]):g}")
-    return f"{len(free.names)} coordinates go there and back"
+            raise NeuronError(
+                f"{name} leaves its bounds [{p.low}, {p.high}] through the free vector: {float(two[name]):g}"
+            )
+    return f"{len(free.names)} coordinates survive the round trip"
 
 
 def _check_hazard(neuron: type[Neuron]) -> str:

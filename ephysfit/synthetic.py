@@ -1,4 +1,4 @@
-"""Recordings whose answer is known: noise currents, cells drawn from the declared ranges, and what they would do."""
+"""Recordings whose answer is known: noise currents, cells drawn from the declared ranges, and their responses."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def noise_current(duration: float, dt: float, mean: float, std: float, tau: floa
     if not (dt > 0 and duration >= dt):
         raise SimulationError(f"duration {duration} ms and dt {dt} ms: both must be positive, duration at least dt")
     if not (std >= 0 and tau >= 0 and np.isfinite([mean, std, tau]).all()):
-        raise SimulationError(f"mean {mean} pA, std {std} pA, tau {tau} ms: finite; std and tau not negative")
+        raise SimulationError(
+            f"mean {mean} pA, std {std} pA, tau {tau} ms: all must be finite, std and tau not negative"
+        )
     steps = round(duration / dt)
     keep = np.exp(-dt / tau) if tau > 0 else 0.0
     kicks = np.random.default_rng(seed).standard_normal(steps)
@@ -151,7 +153,7 @@ def respond(
     peak: float = 20.0,
     voltage_noise: float = 0.0,
 ) -> Sweep:
-    """What a cell of known parameters does with a current, as a sweep of a recording.
+    """The response of a cell of known parameters to a current, as a sweep of a recording.
 
     Parameters
     ----------
@@ -283,7 +285,7 @@ def level_for(
         if high > STRONGEST:
             raise SimulationError(
                 f"{neuron!r} does not fire at {rate:g} Hz at any level of noise up to {STRONGEST:g} pA; "
-                f"ask for a lower rate, or give mean and std"
+                f"choose a lower rate, or give mean and std"
             )
     for _ in range(12):
         middle = (low + high) / 2

@@ -97,7 +97,7 @@ def test_a_spike_at_rest_is_named() -> None:
 
 def test_a_rest_that_moves_is_named_unless_the_neuron_says_why() -> None:
     moving = lambda self, x, I: {"V": (-self.g * (x.V - 0.5 * self.theta) + I) / self.C}  # noqa: E731
-    assert "rest is no fixed point" in said(broken(flow=moving))["rest"]
+    assert "rest is not a fixed point" in said(broken(flow=moving))["rest"]
     assert "rest" not in said(broken(flow=moving, drifts="it is driven by a steady current"))
 
 

@@ -1,4 +1,4 @@
-"""Which stages a fit runs unless told otherwise, at which step, and how they are run."""
+"""Which stages a fit runs by default, at which step, and how they are run."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ COARSEST = 0.5
 
 
 def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -> tuple[Stage, ...]:
-    """What a fit runs unless told otherwise.
+    """The stages that a fit runs by default.
 
     A neuron without a hazard has no likelihood and is searched. One of few parameters cannot follow the cell closely,
-    so that the most likely parameters are not the ones that spike best on their own: its free runs are searched too.
-    The refractory period is tried a step longer and, where a state is held meanwhile, shorter, and on while that gains.
-    One that declares its likelihood no guide (`Neuron.searched`) is searched in noise-free runs.
+    so that the most likely parameters need not predict best in free runs: it is searched in free runs too.
+    The refractory period is tried a step longer and, where a state is held meanwhile, shorter, and further for as long
+    as that gains. One that declares its likelihood no guide (`Neuron.searched`) is searched in noise-free runs.
 
-    Where the recorded voltage is fitted too, parameters are to mean what they say: nothing is searched after it, and
-    the refractory period is the most likely one.
+    Where the recorded voltage is fitted too, parameters are meant as measurements: no search follows, and the
+    refractory period is the most likely one.
 
     Parameters
     ----------
@@ -77,8 +77,8 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
 def choose_refractory_stage(neuron: type[Neuron], stage: Likelihood) -> Refractory | LengthenRefractory:
     """The search for a better refractory period nearby.
 
-    What intervals tell is too long where a spike holds the membrane low, and may be too short where a neuron is only
-    barred from spiking.
+    The period read off the intervals is too long where a spike holds the membrane low, and may be too short where a
+    neuron is only barred from spiking.
     """
     again = replace(stage, starts=1, first=0, steps=12)
     if any(name in neuron.states for name in neuron.hold):
@@ -87,9 +87,9 @@ def choose_refractory_stage(neuron: type[Neuron], stage: Likelihood) -> Refracto
 
 
 def default_step(recording: Recording, *others: Recording) -> float:
-    """The largest step, ms, up to 0.5 ms that all recorded steps of the training data divide, and of the others too.
+    """The largest step, up to 0.5 ms, that all sampling steps of the training data divide, and those of the others too.
 
-    Where there is none that serves the others, the training data decide: currents of a simulation are averaged over
+    Where no step serves the others too, the training data decide: currents of a simulation are averaged over
     whatever steps they are given.
 
     Raises
@@ -133,19 +133,19 @@ def choose_shared_step(train: Recording, test: Recording) -> tuple[float, str]:
 
 
 def run_stages(problem: Problem, stages: Sequence[Stage], start: Neuron | None = None, source: str = "") -> Fit:
-    """Run stages in order, and check what came out on its own training data.
+    """Run stages in order, and check the result on its own training data.
 
     Raises
     ------
     FitError
-        If one of them is no `Stage`.
+        If one of them is not a `Stage`.
     """
     if start is not None:
         admit_start(start)
     strangers = [type(s).__name__ for s in stages if not isinstance(s, Stage)]
     if strangers:
         raise FitError(
-            f"{strangers[0]} is no stage; a stage of your own is a subclass of ephysfit.stages.Stage with a method "
+            f"{strangers[0]} is not a stage; a stage of your own is a subclass of ephysfit.stages.Stage with a method "
             "improve(self, problem, estimate)"
         )
     estimate = Estimate(start or problem.start())

@@ -29,7 +29,7 @@ RARE = 0.0027
 LARGE = 0.15
 #: expected spikes below which a part is not informative (as the small first steps of a protocol)
 TELLING = 1.0
-#: a sweep of noise is looked at in so many parts of all training data, each within these limits, ms
+#: all training data make so many parts where sweeps are noise, each part within these limits, ms
 PARTS, SHORTEST, LONGEST = 24, 1000.0, 5000.0
 #: parts are of like drive where their mean currents lie within so many pA of a neighbour (in noise, this part of its
 #: standard deviation), and their standard deviations within this factor (in noise, the second)
@@ -50,7 +50,7 @@ class Part:
     expected : float, spikes that the fitted neuron expects, replayed
     time : float, its middle as a part of all training data, 0 to 1 in the order of recording
     drive, spread : float, pA, mean and standard deviation of its current
-    noise : bool, whether its current is a noise, of which two parts are never quite alike
+    noise : bool, whether its current is noise, of which no two parts are quite alike
     """
 
     recorded: int
@@ -72,8 +72,8 @@ class Slope(NamedTuple):
 def count_spikes_in_parts(problem: Problem, neuron: Neuron) -> tuple[Part, ...]:
     """Recorded and expected spikes of parts of the training data, in the order of recording.
 
-    A sweep of noise is looked at in parts of a few seconds. Any other sweep is one part, because time and what the
-    current does go together within it.
+    A sweep of noise is divided into parts of a few seconds. Any other sweep is one part, because time and current are
+    confounded within it.
     """
     if not problem.neuron.stochastic():
         return ()
@@ -205,7 +205,7 @@ def warn_of_drift(parts: tuple[Part, ...], modelled: bool = False, sweeps: int =
     if factor >= 2:
         change = f"{factor:.1f} times as much {last} as {first}"
     if modelled:
-        done = "the fit takes this in and is of the cell as it was at the end"
+        done = "the fit allows for this and describes the cell as it was at the end"
     elif can_model_drift(sweeps, duration):
         done = "Likelihood(drift=None), on the command line --drift auto, fits the cell as it was at the end"
     else:

@@ -1,8 +1,8 @@
-"""An ensemble of fits of one cell: each sees all of the training data but its own fold, and their runs are pooled.
+"""An ensemble of fits of one cell, each to all training data except its own fold; their runs are pooled.
 
-One fit overstates how sure it is of what it has seen. Fits to overlapping parts of the same data agree where the data
-decide and differ where they do not, and a pool of their noisy runs spreads accordingly. Each member may carry a
-residual network (`residual`); whether the network predicts blocks that its member has not seen decides if it stays.
+One fit is overconfident about the data it was fitted to. Fits to overlapping parts of the same data agree where the
+data decide and differ where they do not, and a pool of their noisy runs spreads accordingly. Each member may carry a
+residual network (`residual`); it stays only if it predicts blocks that its member was not fitted to.
 """
 
 from __future__ import annotations

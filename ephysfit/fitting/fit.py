@@ -54,7 +54,7 @@ def fit(
         voltage (``Likelihood(voltage=Voltage())``).
     prior : Prior or sequence of Prior, optional
         Of the population the cell comes from (`ephysfit.population_prior`): where the fit also begins, and what it is
-        drawn to, for as much as the cell's own data leave open. Of several that of the neuron is taken.
+        drawn to as far as the cell's own data leave it open. Of several, the one of the neuron is used.
     dt : float, optional
         Step in ms; by default the largest multiple of the recorded step up to 0.5 ms (`default_step`). Recordings of
         other steps can be simulated and scored: their currents are averaged over the steps of the fit.
@@ -62,9 +62,9 @@ def fit(
         Seed of everything random.
     effort : {"fast", "best"} or Ensemble
         "best": also an ensemble of fits, each to four fifths of the training data, whose noisy runs are pooled; those
-        of AIGIF and of neurons nested in it carry a small network on their log hazard, if that predicts what its member
-        has not seen (`ephysfit.fitting.ensemble`). It predicts better and takes three times as long. `Fit.neuron` is
-        the same as with "fast", and what is exported. An `Ensemble` gives settings of one's own.
+        of AIGIF and of neurons nested in it carry a small network on their log hazard, if that predicts data that its
+        member was not fitted to (`ephysfit.fitting.ensemble`). It predicts better and takes three times as long.
+        `Fit.neuron` is the same as with "fast", and what is exported. An `Ensemble` gives settings of one's own.
     undriven : bool
         Fit also where the current cannot explain the spikes: it never changes, or the voltage does not follow it.
     progress : callable
@@ -77,8 +77,8 @@ def fit(
     Raises
     ------
     FitError
-        If the recording holds nothing to fit, or its current did not drive the cell. A fit that ends badly is a value:
-        see `Fit.status`, `Fit.warnings`.
+        If the recording holds nothing to fit, or its current did not drive the cell. A fit that ends badly is returned
+        all the same: see `Fit.status` and `Fit.warnings`.
     """
     if recording.planned:
         raise FitError(
@@ -95,7 +95,7 @@ def fit(
     if len(kind.inputs) > 1:
         raise FitError(
             f"{kind.__name__} has {len(kind.inputs)} inputs ({', '.join(kind.inputs)}) and a recording holds one, the "
-            "injected current; fit a neuron of one input"
+            "injected current; fit a neuron with one input"
         )
     chain = default_stages(kind, likelihood) if stages is None else tuple(stages)
     check_priors(priors, kind)
@@ -142,7 +142,7 @@ def select(
     """
     kinds = tuple(among) or candidates()
     for kind in kinds if likelihood is not None else ():
-        default_stages(kind, likelihood)  # refuses what it could not keep to
+        default_stages(kind, likelihood)  # refuses settings that it could not honour
     step = dt or default_step(recording)
     check_priors(priors, *kinds)
     problems = [Problem(recording, k, step, seed=seed, progress=progress, priors=tuple(priors)) for k in kinds]

@@ -70,7 +70,7 @@ class Fit:
     history : tuple of Estimate
         One entry per stage.
     warnings : tuple of str
-        Sentences: parameters on a bound, too few spikes, and their like.
+        Sentences: parameters on a bound, too few spikes, and the like.
     provenance : Provenance
         Version, seed, stages with their settings, data hash, date.
     reports : Reports
@@ -142,7 +142,7 @@ class Fit:
 
     @property
     def voltage(self) -> VoltageReport | None:
-        """What the fit says of the recorded voltage, where that was fitted too."""
+        """The report on the recorded voltage, where that was fitted too."""
         return None if self.likelihood is None else self.likelihood.voltage
 
     @property
@@ -302,12 +302,13 @@ class Fit:
         label : str, optional
             Which fit of an NWB file; the last one unless given.
         trust : bool
-            Run the file in which the fit says its neuron is declared, if its content is the very one of the fit.
+            Run the file in which the fit says its neuron is declared, if its content is unchanged since the fit.
 
         Raises
         ------
         FitError
-            If there is no such file, it is no saved fit, or its neuron is a user's own and neither given nor trusted.
+            If there is no such file, it is not a saved fit, or its neuron is a user's own and neither given nor
+            trusted.
         """
         path = Path(path)
         try:
@@ -338,7 +339,7 @@ class Fit:
         Raises
         ------
         FitError
-            If they are no fit, or its neuron is a user's own and neither given nor trusted.
+            If they are not a fit, or its neuron is a user's own and neither given nor trusted.
 
         Examples
         --------

@@ -36,7 +36,7 @@ def list_warnings(problem: Problem, neuron: Neuron, history: Sequence[Estimate])
     tops = [top for e in history if (top := e.reports.of(LikelihoodReport)) is not None]
     out += [said for said in [voltage_warning(tops[-1].voltage if tops else None)] if said]
     modelled = any(top.drift for top in tops)
-    # a hazard that is no guide to the fit foretells no number of spikes to compare with
+    # a hazard that is no guide to the fit predicts no number of spikes to compare with
     if not problem.neuron.searched:
         duration = problem.dt * float(sum(m.sum() for m in problem.counted))
         parts = count_spikes_in_parts(problem, neuron)
@@ -48,20 +48,20 @@ def list_warnings(problem: Problem, neuron: Neuron, history: Sequence[Estimate])
 
 
 def warn_of_data(problem: Problem) -> list[str]:
-    """What of the training data cannot be fitted as it stands: a constant current, spikes that share a step, units."""
+    """What in the training data cannot be fitted as it stands: a constant current, spikes that share a step, units."""
     sweeps, out = problem.recording.sweeps, []
     if all(np.ptp(s.current) == 0 for s in sweeps) and len({float(s.current[0]) for s in sweeps}) == 1:
         out.append(
-            f"the training current is constant ({float(sweeps[0].current[0]):g} pA): it does not tell how the cell "
-            "answers a current that varies"
+            f"the training current is constant ({float(sweeps[0].current[0]):g} pA): it does not show how the cell "
+            "responds to a current that varies"
         )
     steps = [find_spike_steps(s.valid_spikes, problem.dt, s.dt) for s in sweeps]
     shared = sum(len(k) - len(np.unique(k)) for k in steps)
     if shared:
         out.append(
-            f"{shared} of {sum(map(len, steps))} training spikes lie in a step of {problem.dt:g} ms that holds another "
-            "and count once with it: is a spike there twice, or is a smaller dt needed?"
+            f"{shared} of {sum(map(len, steps))} training spikes share a step of {problem.dt:g} ms with another "
+            "and count as one with it: is a spike listed twice, or is a smaller dt needed?"
         )
     told = {f"sweep {s.name!r}: {f}": None for s in sweeps for f in list_findings(s) if f not in s.warnings}
     first = list(told)[:1]
-    return out + [f + (f" (and so of {len(told) - 1} more sweeps)" if len(told) > 1 else "") for f in first]
+    return out + [f + (f" (likewise {len(told) - 1} more sweeps)" if len(told) > 1 else "") for f in first]

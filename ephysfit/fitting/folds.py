@@ -1,4 +1,4 @@
-"""Folds of the training data: which blocks, or which whole sweeps, a fit does not see."""
+"""Folds of the training data: which blocks, or which whole sweeps, a fit leaves out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ephysfit.fitting.stage import Problem
 
 @dataclass(frozen=True, eq=False)
 class Fold(Problem):
-    """A problem that holds out one block of its data in so many.
+    """A problem that holds out one of every `folds` blocks of its data.
 
     Blocks are counted on from sweep to sweep, so that of short sweeps whole ones are held out.
 

@@ -1,4 +1,4 @@
-"""Format 1 of saved fits, and the details of then: one dictionary of all that stages had to say."""
+"""Format 1 of saved fits, whose details were one dictionary of everything that stages reported."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def population_prior(fits: Iterable[Fit]) -> Prior:
 
 
 def population_priors(fits: Iterable[Fit]) -> tuple[Prior, ...]:
-    """A prior for every neuron that enough fits are of.
+    """A prior for every neuron that has enough fits.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stage_reports import SpikeCounts
 from ephysfit.neuron.declare import Neuron
 
-#: noisy runs a sweep
+#: noisy runs per sweep
 RUNS = 20
 
 

@@ -48,7 +48,7 @@ class Prior:
     centre : ndarray, (parameter,)
         The typical cell, each parameter on its axis (its logarithm, where it counts in ratios).
     covariance : ndarray, (parameter, parameter)
-        Of a cell that has not been seen yet.
+        Of a cell that has not been recorded yet.
     cells : int
         Fits it was made of.
     """
@@ -67,7 +67,7 @@ class Prior:
         return neuron.__name__ == self.model and set(self.names) <= set(declared(neuron))
 
     def cell(self, base: Neuron) -> Neuron:
-        """The typical cell, inside the bounds; what the prior does not speak of is as in `base`."""
+        """The typical cell, inside the bounds; what the prior does not cover is as in `base`."""
         free = FreeParameters.of(type(base), self.names)
         return as_floats(free.to_neuron(free.inside(torch.from_numpy(self.centre)), base))
 
@@ -77,7 +77,7 @@ class Prior:
         return dict(zip(self.names, np.sqrt(np.diag(self.covariance)).tolist(), strict=True))
 
     def precision(self, names: Sequence[str]) -> Array:
-        """Inverse covariance of some parameters, whatever the others are; 0 for those it does not speak of."""
+        """Inverse covariance of some parameters, whatever the others are; 0 for those it does not cover."""
         known = [k for k, n in enumerate(names) if n in self.names]
         where = [self.names.index(names[k]) for k in known]
         out = np.zeros((len(names), len(names)))

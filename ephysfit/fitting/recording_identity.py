@@ -19,8 +19,8 @@ ORIGIN = 0.1234567
 def hash_recording(recording: Recording) -> str:
     """SHA-256 of what a fit depends on: currents, steps, and spike times to a thousandth of a millisecond.
 
-    Detected times are the outcome of linear algebra, which differs in the last bits between numbers of threads and
-    between processors; a recording is the same recording there.
+    Detected times are the outcome of linear algebra, whose last bits depend on the number of threads and the processor;
+    the hash does not.
 
     Examples
     --------
@@ -38,12 +38,12 @@ def matches_recording(known: str, recording: Recording) -> bool:
 
 
 def list_cell_names(cell: str, file: str) -> tuple[str, ...]:
-    """What the cell of a fit is called: by its own name, and by the file that it was fitted to."""
+    """Names of a fit's cell: its own, and that of the file that it was fitted to."""
     return cell, *list_file_stems(file)
 
 
 def _hash_exact_times(recording: Recording) -> str:
-    """The hash that fits had first: of the bits of spike times."""
+    """The hash of early fits, which is of the bits of spike times."""
     return _hash_with_times(recording, lambda train: np.ascontiguousarray(train, dtype=np.float64).tobytes())
 
 

@@ -2,7 +2,7 @@
 
 The neuron is fitted first and stays as it is. The recorded spikes are replayed through it, and the network, which reads
 its states, is trained to raise the likelihood of those same spikes: with the states given this is an ordinary
-regression. What comes out is a neuron like any other (`ResidualAIGIF`), with the network among its equations.
+regression. The result is a neuron like any other (`ResidualAIGIF`), with the network among its equations.
 """
 
 from __future__ import annotations

@@ -108,10 +108,12 @@ def parse_fit(text: str, name: str) -> SavedFit:
     Raises
     ------
     FitError
-        If it is no saved fit: what is wrong, where, and what was found there.
+        If it is not a saved fit: what is wrong, where, and what was found there.
     """
     if len(text) > LARGEST:
-        raise FitError(f"{name}: {len(text) / 1e6:.0f} MB is no saved fit (at most {LARGEST / 1e6:.0f} MB)")
+        raise FitError(
+            f"{name}: {len(text) / 1e6:.0f} MB is too large for a saved fit (at most {LARGEST / 1e6:.0f} MB)"
+        )
     try:
         found = json.loads(text, object_pairs_hook=_refuse_duplicate_keys, parse_constant=_refuse_constant)
     except RecursionError:
@@ -127,7 +129,7 @@ def check_fit(found: Any, name: str) -> SavedFit:
     Raises
     ------
     FitError
-        If they are no saved fit, or of a later format than this version knows.
+        If they are not a saved fit, or of a later format than this version knows.
     """
     if isinstance(found, Mapping) and isinstance(found.get("fit"), Mapping):
         found = found["fit"]
@@ -187,12 +189,12 @@ def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     out = dict(pairs)
     if len(out) < len(pairs):
         twice = next(k for k, _ in pairs if sum(k == other for other, _ in pairs) > 1)
-        raise ValueError(f"{_shorten(repr(twice))} stands in it twice")
+        raise ValueError(f"{_shorten(repr(twice))} occurs in it twice")
     return out
 
 
 def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _shorten(text: str, most: int = 80) -> str:
@@ -204,7 +206,7 @@ def find_neuron_class(saved: SavedFit, name: str, trust: bool) -> type[Neuron]:
     """The class of a saved fit's neuron.
 
     A name of the catalogue is looked up. A neuron of a user's own is in a file, and to read that file is to run it:
-    that takes the caller's word (`trust`), and the file must be the very one of the fit, by its hash.
+    that needs the caller's consent (`trust`), and the file's hash must be that of the fit.
 
     Raises
     ------

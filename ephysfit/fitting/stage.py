@@ -209,7 +209,7 @@ class Problem:
         return start_from_measurements(self)
 
     def rng(self, *salt: int) -> np.random.Generator:
-        """A generator that depends on the seed and on who asks."""
+        """A generator that depends on the seed and on the caller."""
         return np.random.default_rng([self.seed, *salt])
 
 
@@ -238,16 +238,16 @@ class Need(StrEnum):
 class Stage:
     """A way to a better estimate: a frozen record of settings, called as ``stage(problem, estimate)``.
 
-    A subclass declares its `name` and its `needs`, and improves an estimate in `improve`. Calling a stage does the
-    rest alike for all: it refuses where a need is not met, times, names the estimate, and falls back to the one before
-    where `improve` left the finite numbers.
+    A subclass declares its `name` and its `needs`, and improves an estimate in `improve`. Calling a stage does the rest
+    in the same way for all: it refuses where a need is not met, times, names the estimate, and falls back to the one
+    before where `improve` left the range of finite numbers.
 
     Attributes
     ----------
     name : str
         In histories and progress. "" for a stage made of stages: the estimate keeps the name of the one it came from.
     needs : tuple of Need
-        What there must be for `improve` to be called, what a neuron may lack before what the data may lack.
+        What `improve` needs to be called; what a neuron may lack comes before what the data may lack.
 
     Examples
     --------

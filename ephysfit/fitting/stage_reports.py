@@ -171,7 +171,7 @@ class Reports(Mapping[str, Report]):
         Raises
         ------
         pydantic.ValidationError
-            If a record of a known kind is not as it must be.
+            If a record of a known kind does not have the form of its kind.
         """
         return cls(
             *(_KINDS[k].from_dict(v) if k in _KINDS else UnknownReport(k, v) for k, v in found.items())
@@ -204,7 +204,7 @@ class PriorReport:
     strength : float
         Weight of the declared prior per recorded spike.
     centre : mapping
-        The cell it draws to, by scalar parameter.
+        The cell it pulls towards, by scalar parameter.
     names : tuple of str
         Parameters that were moved.
     cells : int, optional
@@ -222,7 +222,7 @@ class PriorReport:
 
 @dataclass(frozen=True)
 class VoltageReport:
-    """What a fit of the recorded voltage too says of it.
+    """What a fit that includes the recorded voltage reports about it.
 
     Attributes
     ----------
@@ -233,7 +233,7 @@ class VoltageReport:
     samples : int
         Samples away from spikes.
     independent : float
-        As how many independent samples these count.
+        The number of independent samples that these are worth.
     log_likelihood : float
         Of the voltage, at weight 1, so that fits of slightly different weights compare.
     rms : float
@@ -274,7 +274,7 @@ class Quadratic:
 
 @dataclass(frozen=True)
 class LikelihoodReport(Report):
-    """What a maximum of the likelihood says.
+    """What a maximum-likelihood stage reports.
 
     Attributes
     ----------
@@ -449,8 +449,8 @@ class EnsembleReport(Report):
     block_ms : float
         Length of a block, ms; block k belongs to fold k modulo the number of folds.
     held_out : tuple of float
-        Negative log-likelihood per spike of each member's neuron on its own fold, nats, the rate kept to what a
-        single bin can mean (`ephysfit.fitting.ensemble.bounded_loss`).
+        Negative log-likelihood per spike of each member's neuron on its own fold, nats, with the rate kept between two
+        bounds (`ephysfit.fitting.ensemble.bounded_loss`).
     held_out_residual : tuple of float
         The same with the residual network; empty where none was fitted.
     uninformed : tuple of float
@@ -482,7 +482,7 @@ class EnsembleReport(Report):
         loss = f"{np.mean(self.held_out):.2f}"
         said = (
             f"an ensemble of {self.folds} fits, each without 1/{self.folds} of the training data; on the part that it "
-            f"has not seen, a fit loses {loss} nats per spike"
+            f"was not fitted to, a fit loses {loss} nats per spike"
         )
         if not self.held_out_residual:
             return said
@@ -562,7 +562,7 @@ class OpenDirection:
     parts : mapping
         Its direction, the largest part 1.
     errors : float or None
-        Standard error along it in prior widths, by the spikes alone; None where they say nothing at all.
+        Standard error along it in prior widths, by the spikes alone; None where they carry no information at all.
     """
 
     text: StrictStr
@@ -584,7 +584,7 @@ class IntervalsReport(Report):
         Low and high end by scalar parameter; None where a bound came first.
     derived : tuple of Derived
     standard_errors : mapping
-        By scalar parameter, the uncertainty of the refractory period counted in.
+        By scalar parameter, including the uncertainty of the refractory period.
     scale : str
         What is open of the mV scale; "" where it is fixed.
     held : tuple of str
@@ -618,7 +618,7 @@ class IntervalsReport(Report):
     block_ms: Known | None = None
 
 
-#: spikes of all sweeps that a fit may fire for one of the cell, and that the cell may fire for one of the fit
+#: largest ratio of the spikes of fit and cell over all sweeps, either way round, of a fit that still counts as found
 FACTOR = 1.5
 #: a count is wrong only beyond this many standard deviations of a Poisson count
 LARGE = 3.0
@@ -632,7 +632,7 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class SpikeCounts(Report):
-    """Spikes a training sweep, of the cell and of the fit's free runs, over the samples that count.
+    """Spikes per training sweep, of the cell and of the fit's free runs, over the samples that count.
 
     Attributes
     ----------

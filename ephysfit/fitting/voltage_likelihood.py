@@ -16,7 +16,7 @@ from ephysfit.neuron.declare import Neuron, has_potential
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Noise, Replay, ReplaySweep
 
-#: what the errors of the voltage are taken for
+#: models of the errors of the voltage
 NOISES = ("thinned", "ar")
 #: share of the voltage's variance under which what a fit says in mV is a compromise
 EXPLAINED = 0.9
@@ -30,11 +30,11 @@ LONGEST = 0.995
 class Voltage:
     """How the recorded voltage enters the likelihood.
 
-    The replay gives the neuron's potential after the recorded spikes. What the recording differs from it by, away from
-    spikes, is taken for Gaussian noise. Neighbouring samples err alike: with a correlation r of neighbours, n samples
-    weigh as n (1 - r) / (1 + r) independent ones, so that a minute's 600,000 samples count as the hundreds to thousands
-    they are and do not drown the spikes. Size and memory of the noise are estimated with the neuron, in turns. Samples
-    are `every` ms apart, because closer ones bring white noise of the amplifier and cost time, and no more than that.
+    The replay gives the neuron's potential after the recorded spikes. The difference of the recording from it, away
+    from spikes, is modelled as Gaussian noise. Errors of neighbouring samples are correlated: with a correlation r, n
+    samples weigh as n (1 - r) / (1 + r) independent ones, so that a minute's 600,000 samples count as the hundreds to
+    thousands they are and do not drown the spikes. Size and memory of the noise are estimated with the neuron, in
+    turns. Samples are `every` ms apart, because closer ones add only white noise of the amplifier and computing time.
 
     Parameters
     ----------
@@ -47,8 +47,9 @@ class Voltage:
         potential can follow.
     noise : {"thinned", "ar"}
         "thinned": as above. "ar": the likelihood of errors that forget exponentially (what a leaky membrane makes of
-        white current noise). It is the sharper one for a neuron that is right. A real cell's potential is missed by mV
-        for long, and then it trusts the changes from one sample to the next, and lets go of levels and spikes.
+        white current noise). It is the sharper one for a neuron that is right. A model misses a real cell's potential
+        by mV for long stretches; "ar" then trusts the changes from one sample to the next, and gives up levels and
+        spikes.
 
     References
     ----------
@@ -81,7 +82,7 @@ class Voltage:
 
 
 def require_potential(neuron: type[Neuron]) -> None:
-    """Refuse a neuron that a recorded voltage tells nothing.
+    """Refuse a neuron whose fit cannot use a recorded voltage.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def require_potential(neuron: type[Neuron]) -> None:
     """
     if not has_potential(neuron):
         raise FitError(
-            f"{neuron.__name__} has no membrane potential in mV, so a recorded voltage tells its fit nothing; leave "
+            f"{neuron.__name__} has no membrane potential in mV, so its fit cannot use a recorded voltage; leave "
             "the voltage out, or take a neuron that has one, such as GIF, AGIF, IGIF or ALIF"
         )
 
@@ -155,12 +156,12 @@ def _find_samples_away_from_spikes(sweep: Sweep, how: Voltage, dt: float, n: int
 def estimate_voltage_noise(
     free: FreeParameters, cell: Neuron, dt: float, sweeps: Sequence[ReplaySweep], how: Voltage
 ) -> Noise:
-    """Size and memory of what the recorded voltage differs from a cell's by.
+    """Size and memory of the difference between the recorded voltage and that of a cell.
 
     Raises
     ------
     FitError
-        If too few samples are watched to tell.
+        If too few samples count to estimate them.
     """
     before, after, every = _neighbouring_errors(free, cell, dt, sweeps, how)
     if len(every) < FEWEST:
@@ -169,7 +170,7 @@ def estimate_voltage_noise(
             f"voltage needs {FEWEST}: fit the spikes alone, or give Voltage(before=..., after=...) that leave more"
         )
     if how.noise == "thinned":
-        middle = float(np.mean(every))  # a level that is wrong is no memory, and will be fitted
+        middle = float(np.mean(every))  # a wrong level is not memory, and will be fitted
         alike = _lag_correlation(before - middle, after - middle)
         return Noise(0.0, float(np.sqrt(np.mean(every**2))), how.weight * (1 - alike) / (1 + alike))
     keep = _lag_correlation(before, after)

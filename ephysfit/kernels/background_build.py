@@ -1,7 +1,7 @@
-"""Kernels compiled ahead, in processes of their own: numba holds one lock a process, so threads would stand in line.
+"""Kernels compiled ahead, in processes of their own: numba holds one lock per process, so threads would queue.
 
-A build is started with the orders of kernels that are not on disk yet; whoever asks for one of them meanwhile waits for
-it (`wait_for_build`) instead of compiling it a second time. What a worker could not compile is compiled by who asks.
+A build starts with the orders for kernels that are not on disk yet; a caller that needs one of them meanwhile waits for
+it (`wait_for_build`) instead of compiling it a second time. What a worker could not compile, the caller compiles.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOCK = Lock()
 
 
 def _forget_builds() -> None:
-    """In a forked child nobody follows the parent's workers: it must not wait for them."""
+    """Forget all builds in a forked child, which does not follow its parent's workers and must not wait for them."""
     global _LOCK
     _LOCK = Lock()
     _UNDER_WAY.clear()
@@ -58,16 +58,16 @@ class Order:
 
     @property
     def cost(self) -> int:
-        """Compile time grows with the text."""
+        """Relative compile time, which grows with the length of the text."""
         try:
             return self.path.stat().st_size
-        except OSError:  # nowhere to keep it: a worker will not find it either, and who asks compiles
+        except OSError:  # nowhere to keep it: a worker will not find it either, and the caller compiles
             return 0
 
 
 @dataclass(frozen=True, eq=False)
 class Build:
-    """Workers at their orders."""
+    """Orders that workers are compiling."""
 
     orders: tuple[Order, ...] = ()
     events: tuple[Event, ...] = field(default=())
@@ -78,7 +78,7 @@ class Build:
         return sum(e.is_set() for e in self.events)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until all are compiled; whether they are."""
+        """Wait until all are compiled; return whether they are."""
         return all(e.wait(seconds) for e in self.events)
 
 
@@ -108,7 +108,7 @@ def wait_for_build(path: Path) -> None:
 
 
 def _split_among_workers(orders: list[Order], workers: int) -> list[list[Order]]:
-    """In the order they will be asked for, each to who has least to do."""
+    """Deal out the orders in the sequence of their use, each to the worker with the least to do."""
     shares: list[list[Order]] = [[] for _ in range(min(workers, len(orders)))]
     for order in orders:
         min(shares, key=lambda s: sum(o.cost for o in s)).append(order)

@@ -1,6 +1,6 @@
 """Compiles kernels of generated modules into the cache on disk: ``python -m ephysfit.kernels.compile_worker ORDERS``.
 
-Knows neither torch nor sympy, so that it begins within half a second; `background_build` starts it.
+Imports neither torch nor sympy, so that it starts within half a second; `background_build` starts it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def compile_one(path: Path, function: str, types: str) -> None:
 
 
 def main(orders: str) -> None:
-    """Compile in order; a line per kernel, whether it went well or not: who asks for it will see."""
+    """Compile in order; print a line per kernel, even if it failed: the caller that needs it will compile it itself."""
     for path, function, types in json.loads(orders):
         try:
             compile_one(Path(path), function, types)

@@ -124,7 +124,7 @@ class Printer:
 
 
 def _lateness(e: sympy.Expr) -> int:
-    """What hangs on the previous step comes last in a sum, so that the chain from step to step is short."""
+    """Put what depends on the previous step last in a sum, so that the chain from step to step is short."""
     first = {s.name[0] for s in e.free_symbols}
     return 2 * bool(first & {"x", "l"}) + bool(first & {"y"})
 

@@ -58,7 +58,7 @@ def kernel(neuron: type[Neuron], name: str, variant: Variant) -> Any:
 
 @cache
 def sizes(neuron: type[Neuron], variant: Variant) -> tuple[int, int]:
-    """Of an information's kernel: numbers of a row of derivatives, and of all rows it keeps."""
+    """Sizes of an information kernel's memory: numbers in a row of derivatives, and in all rows it keeps."""
     made = module("information", source(neuron, "information", variant))
     return made.WIDTH, made.WORK
 

@@ -14,12 +14,12 @@ from ephysfit.kernels.background_build import wait_for_build
 
 
 def store_source(name: str, source: str) -> Path:
-    """The file of generated source, under a name that holds the hash of its content; it need not have come about."""
+    """The file of generated source, under a name that holds the hash of its content; it may not exist."""
     file = f"ephysfit_kernel_{name}_{hashlib.sha256(source.encode()).hexdigest()[:20]}.py"
     for folder in disk_cache.list_folders(disk_cache.KERNELS):
         if _whole(folder / file):
             return folder / file
-    disk_cache.find_stored(disk_cache.KERNELS, file)  # says it, if what is there is damaged
+    disk_cache.find_stored(disk_cache.KERNELS, file)  # warns if the file is damaged
     kept = disk_cache.store(disk_cache.KERNELS, file, source.encode())
     return kept or Path(disk_cache.KERNELS) / file
 
@@ -39,7 +39,7 @@ def load(path: Path, source: str | None = None) -> ModuleType:
     Parameters
     ----------
     path : Path
-        As `store_source` gave it.
+        As `store_source` returned it.
     source : str, optional
         What is in it; read there unless given.
 

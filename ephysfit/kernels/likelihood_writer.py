@@ -88,7 +88,7 @@ class LikelihoodSlots:
         return []
 
     def observe(self) -> list[str]:
-        """Add a watched sample of the voltage: the part of its error that the one before does not foretell.
+        """Add a watched sample of the voltage: the part of its error that the sample before does not predict.
 
         ``watch`` is 1 for the first sample of a stretch, which is drawn from the noise's own distribution, 2 for one
         that follows another.
@@ -122,7 +122,7 @@ class LikelihoodSlots:
 
 
 class InformationSlots(LikelihoodSlots):
-    """The same with gradient and Fisher information: beside the values a row of derivatives of each goes along.
+    """The same with gradient and Fisher information: each value carries a row of derivatives along.
 
     ``work`` holds the rows that last (of states entering a step), then what coefficients do to each quantity in this
     step (``direct`` of a `Row`), then, with a voltage, the potential's row at the sample before. A bin adds its row of
@@ -182,6 +182,7 @@ class InformationSlots(LikelihoodSlots):
 
     def apply_chain_rule(self, rows: tuple[Row, ...]) -> tuple[list[Definition], list[str]]:
         """Factors of the chain rule, and the lines of a loop that puts rows together with them."""
+        # a factor holds for all columns, so it is computed once, before the loop; most are 1 or -1 and need no product
         factors, loop = [], []
         for m, row in enumerate(rows):
             place = self.place.get(row.target)
@@ -248,7 +249,8 @@ class InformationSlots(LikelihoodSlots):
         ]
 
     def multiply(self) -> list[str]:
-        """When there may be no room for what another step adds, or no other step: one place, compiled once."""
+        """Multiply where another step may not fit or there is none: one place, so that it is compiled once."""
+        # a step adds two rows at most: that of its spikes and that of its voltage
         return [
             "if gathered + 2 > block.shape[1] or t == current.shape[0] - 1:",
             "    for l in range(LANES):",
@@ -257,7 +259,7 @@ class InformationSlots(LikelihoodSlots):
         ]
 
     def compare_voltage(self) -> list[str]:
-        """The potential's row where it has one; its error hangs on the potential alone, so drift adds nothing."""
+        """The potential's row where it has one; its error depends on the potential alone, so drift adds nothing."""
         row = self.place.get(symbol(f"x{self.p.potential}"))
         if row is None:
             return []

@@ -36,7 +36,7 @@ def write_reverse(w: SlotWriter) -> str:
 
 
 class ReverseSlots:
-    """What is particular to the way back: derivatives ``l`` of the states, gains ``g`` of coefficients."""
+    """What only the backward run needs: derivatives ``l`` of the states, gains ``g`` of coefficients."""
 
     def __init__(self, w: SlotWriter) -> None:
         self.w, self.p, self.v = w, w.p, w.v
@@ -48,12 +48,12 @@ class ReverseSlots:
         self.carried = [f"l{k}" for k in self.states] + (["pull"] if w.v.source == "trace" else [])
 
     def zero(self) -> list[str]:
-        """Derivatives with respect to the states after the last step: none, or those of a later stretch."""
+        """Derivatives with respect to the states after the last step: zero, or those of a later stretch."""
         start = "load(later, {} * rows + row)" if self.v.resume else "zero"
         return [f"{l} = {start.format(k)}" for k, l in enumerate(self.carried)]
 
     def earlier(self) -> list[str]:
-        """At the beginning of a row; what begins at rest goes on to the coefficients of the rest."""
+        """Store the derivatives at a row's beginning; those of a row that begins at rest also reach the rest values."""
         out = [f"store(earlier, {k} * rows + row, {l})" for k, l in enumerate(self.carried)]
         return out + ([f"l{k} = l{k} * load(first, row)" for k in self.states] if self.v.resume else [])
 
@@ -73,7 +73,11 @@ class ReverseSlots:
         return f"(q * STATES + {k}) * LANES"
 
     def gather(self) -> list[str]:
-        """Gains of the coefficients at the beginning of a segment."""
+        """Set the gains of the coefficients to zero at the beginning of a segment.
+
+        Within a segment they are summed in the kernel's own precision, in registers; `flush` adds each segment's to a
+        float64 sum, because a float32 sum over a whole run would lose digits.
+        """
         return [f"g{k} = zero" for k in self.gained]
 
     def add_gains(self, gains: list[tuple[int, sympy.Expr]]) -> list[tuple[sympy.Symbol, sympy.Expr]]:

@@ -1,7 +1,7 @@
 """What each kernel is called with, declared once: its text, its types, its scratch memory and its calls follow from it.
 
-The first two arguments are the tiles a call runs, so that threads can share a run; those marked `scratch` come last
-and are made anew for every call, so that no two threads write into one.
+The first two arguments are the tiles a call runs, so that threads can share a run; those marked `scratch` come last and
+are allocated for every call, so that no two threads write into the same memory.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _SOURCES = (
 )
 #: a segment of a tile's currents and events, step by step
 _SEGMENT = (_memory("drive", "F", "segment*inputs*lanes"), _memory("marks", "F", "segment*lanes"))
-#: one value a lane, and where each lane's row begins
+#: one value per lane, and where each lane's row begins
 _LANES = (_memory("line", "F", "lanes"), _memory("starts", "q", "lanes"))
 _CHECKPOINTS = (Argument("kept", "F", ("parts*slots*rows",)), Argument("woken", "i", ("parts*rows",)))
 

@@ -203,6 +203,7 @@ def pow2(context: Any, x: Any) -> Any:
         single = x.element == types.float32
         integer = ir.VectorType(ir.IntType(32 if single else 64), x.lanes)
         constant = lambda k: ir.Constant(integer, [k] * x.lanes)  # noqa: E731
+        # the exponent's bits hold n plus a bias, and stand above the 23 or 52 bits of the mantissa, which is 0 here
         n = b.add(b.fptosi(a[0], integer), constant(127 if single else 1023))
         return b.bitcast(b.shl(n, constant(23 if single else 52)), _llvm(x))
 
@@ -217,6 +218,7 @@ def _cast(b: Any, value: Any, to: ir.VectorType) -> Any:
 
 def _transposed(b: Any, rows: list[Any]) -> list[Any]:
     """A square of vectors transposed in registers, swapping ever smaller blocks across the diagonal."""
+    # n log2 n shuffles of whole registers; copying value by value would take n^2 loads and as many stores
     n = len(rows)
     half = n // 2
     while half:

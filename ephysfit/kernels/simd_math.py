@@ -42,8 +42,11 @@ def _exponentials(v: SimpleNamespace) -> dict[str, Any]:
     def exp(x: Value) -> Value:
         m = splat(magic)
         x = where(x < splat(low), splat(low), where(x > splat(high), splat(high), x))
+        # x = n ln 2 + r with n whole and r small, so that a short polynomial is enough for e^r. ln 2 has two parts, the
+        # first of so few bits that n times it is exact: as one number, it would put n times its rounding error into r
         n = fma(x, splat(per_ln2), m) - m
         r = fma(-n, splat(ln2_low), fma(-n, splat(ln2_high), x))
+        # 2^n in two factors: at either end of the range it is no normal number, but each half is
         first = fma(n, splat(half), m) - m
         return polynomial(r, ex) * pow2(first) * pow2(n - first)
 
@@ -53,12 +56,14 @@ def _exponentials(v: SimpleNamespace) -> dict[str, Any]:
 
     @njit
     def softplus(x: Value) -> Value:
+        # max(x, 0) + log(1 + z) with z = e^-|x| at most 1, so nothing overflows; log(1 + z) = 2 artanh(z / (2 + z))
         z = exp(-v_abs(x))
         s = z / (splat(two) + z)
         return where(x > splat(zero), x, splat(zero)) + splat(two) * s * polynomial(s * s, at)
 
     @njit
     def phi1(x: Value) -> Value:
+        # all lanes compute both forms, so each gets an argument that it can take: the quotient never sees 0
         near = v_abs(x) < splat(one)
         safe = where(near, splat(one), x)
         return where(near, polynomial(where(near, x, splat(zero)), ph), (exp(safe) - splat(one)) / safe)
@@ -72,6 +77,7 @@ def _exponentials(v: SimpleNamespace) -> dict[str, Any]:
 
     @njit
     def tanh(x: Value) -> Value:
+        # tanh x = (e^2x - 1) / (e^2x + 1), with e^2x - 1 = 2x phi1(2x), which keeps its digits near 0
         z = where(x > splat(top), splat(top), where(x < splat(-top), splat(-top), x)) * splat(two)
         grown = z * phi1(z)
         return grown / (grown + splat(two))

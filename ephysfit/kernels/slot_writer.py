@@ -90,6 +90,7 @@ class SlotWriter:
         return ["s = both(u >= zero, no(held))"]
 
     def _forced(self) -> list[str]:
+        # marks are counts: a recorded train may hold two spikes in a step, which jumps once
         return [f"s = {self.dense('marks', 'q')} > half"]
 
     def hazard(self) -> sympy.Expr:
@@ -118,6 +119,7 @@ class SlotWriter:
 
     def spike(self) -> list[str]:
         """The jump of the lanes that spike, and the end of their refractory period."""
+        # all jumps are computed before a state is overwritten, because each reads the states before the jump
         changed = [(k, f"y{k} = where(s, j{k}, y{k})") for k, j in enumerate(self.p.jump) if j != self.p.y[k]]
         lines = ["wake = where(s, splati(np.int32(t + 1)) + nref, wake)", *self.printer.program(self.p.jumps())]
         lines += [line for _, line in changed]
@@ -169,11 +171,11 @@ class SlotWriter:
         return [f"e = fma(e, kappa, -{self.dense('marks', 'q')})"] if self.v.trace else []
 
     def add_lanes(self, vector: str, to: str) -> list[str]:
-        """Add a vector's lanes to float64 sums."""
+        """Add a vector's lanes to float64 sums, which keep the digits that float32 would lose over a long run."""
         return [f"store(line, 0, {vector})", "for l in range(LANES):", f"    {to} += line[l]"]
 
     def scatter_lanes(self, vector: str, place: str) -> list[str]:
-        """Put a vector's lanes (`place` says where, by lane ``l``) into memory of which they are no neighbours."""
+        """Put a vector's lanes (`place` says where, by lane ``l``) into memory in which they are not adjacent."""
         if self.v.lanes == 1:
             return [f"{place.format(l=0)} = {vector}"]
         return [f"store(line, 0, {vector})", "for l in range(LANES):", f"    {place.format(l='l')} = line[l]"]

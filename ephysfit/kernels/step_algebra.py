@@ -23,8 +23,8 @@ HELD, SPIKE, SLOPE, SOURCE, AT_MARGIN, U, RATE, WEIGHT = (
 )
 
 
-#: a shared sum of at least so many coefficients gets a row of derivatives of its own: what a filter bank puts out and
-#: every gate reads then costs one row, not one a reader
+#: a shared sum of at least so many coefficients gets a row of derivatives of its own: the output of a filter bank,
+#: which every gate reads, then costs one row, not one per reader
 WIDE = 4
 
 
@@ -150,6 +150,8 @@ class Pieces:
         gains = [AT_MARGIN * sympy.diff(self.margin, c) for c in self.c]
         drives = [sympy.Integer(0)] * self.inputs
         out: list[Definition] = []
+        # from the last state to the first: a flow reads the new values of the states before it, whose derivatives must
+        # hold what it adds to them before they go back over their own flows
         for k in reversed(range(d)):
             a, free, held = (symbol(f"{p}{k}") for p in ("a", "af", "ah"))
             out.append((a, after[k]))
@@ -243,7 +245,7 @@ class Row:
 class Rows:
     """Forward mode by rows: where `Tangents` spells out every derivative, a kernel loops over the columns of rows.
 
-    The spikes are given, so nothing goes through the margin's sign and no surrogate is needed; what is asked is the
+    The spikes are given, so nothing goes through the margin's sign and no surrogate is needed; what is wanted is the
     derivative of ``rate``, here the log hazard.
 
     Attributes
@@ -315,6 +317,7 @@ def _rows(p: Pieces, moving: tuple[int, ...]) -> Rows:
 
 def _live(p: Pieces, quantities: dict[sympy.Symbol, _Quantity], moving: set[sympy.Symbol]) -> set[sympy.Symbol]:
     """Quantities, and states entering a step, whose value depends on a moving coefficient."""
+    # a state may be reached by way of another one in an earlier step, so the search goes on until it finds nothing new
     live: set[sympy.Symbol] = set()
     while True:
         reached = live | moving
@@ -335,7 +338,7 @@ def _shared(expressions: list[sympy.Expr], coefs: set[sympy.Symbol]) -> tuple[li
     for name, e in found:
         e = e.xreplace(narrow)
         if len(e.free_symbols & coefs) < WIDE:
-            narrow[name] = e
+            narrow[name] = e  # put back where it is read: its row would cost more than it saves
         else:
             wide.append((name, e))
     out = [e.xreplace(narrow) for e in reduced]

@@ -175,7 +175,7 @@ $head
             $input
             held = splati(np.int32(wake)) > splati(np.int32(t))
             $step
-            # what drift adds is one number a step; a loop over its components here took a seventh of a LIF's time
+            # what drift adds is one number per step; a loop over its components here took a seventh of a LIF's time
             if drifts > 0:
                 rate = rate + splat(F(shift[t]))
             # e^12 spikes per ms are as certain as any, and their exponential still fits a float32

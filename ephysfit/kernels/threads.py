@@ -21,7 +21,7 @@ def count() -> int:
     if asked:
         if not asked.strip().isdecimal() or int(asked) < 1:
             raise SimulationError(
-                f"EPHYSFIT_THREADS={asked}: a whole number of threads, 1 or more, wanted; or unset it"
+                f"EPHYSFIT_THREADS={asked} must be a whole number of threads, 1 or more; correct it or unset it"
             )
         return int(asked)
     return count_cores()

@@ -48,6 +48,7 @@ def mark(
     for q in range(n * lanes):
         scratch[q] = 0
     for l in range(lanes):
+        # steps are sorted, so the first event of the segment is found by bisection, whatever came before it
         low, high = begin[rows[row + l]], begin[rows[row + l] + 1]
         end = high
         while low < high:

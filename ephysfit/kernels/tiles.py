@@ -14,7 +14,7 @@ in 2 tiles of 4 lanes; time goes to the right, in *segments* at whose beginnings
                   |o . . . . . . .    |o . . . . . . .    |o . . .     lane 3: row 3
         tile 1    |o . . . . . . .    |o . . . . . . .    |o . . .     lane 0: row 4
                   |o . . . . . . .    |o . . . . . . .    |o . . .     lane 1: row 5
-                  |(row 5 again: padding, whose results nobody reads)  lanes 2 and 3
+                  |(row 5 again: padding, whose results are discarded)  lanes 2 and 3
 
     o: a checkpoint, where states are kept; a column of dots in a tile: one step, one instruction for all its lanes
 
@@ -37,10 +37,10 @@ from numba.core.errors import NumbaError
 from ephysfit.errors import SimulationError
 from ephysfit.kernels.kernel_files import module
 
-#: bytes of a tile: two AVX2 registers a value, or two of AVX-512 where the machine has them
+#: bytes of a tile: two AVX2 registers per value, or two of AVX-512 where the machine has them
 NARROW, WIDE = 64, 128
 
-#: a kernel in small, kept on disk like the others: whether this numba takes our vector types
+#: a minimal kernel, kept on disk like the others, that shows whether this numba takes our vector types
 PROBE = """
 from ephysfit.compiling import compiled
 from ephysfit.kernels.simd import floats
@@ -65,7 +65,7 @@ def _wide() -> bool:
 def vectors_work() -> bool:
     """Whether this numba takes our vector types; if not, kernels run row by row, several times slower.
 
-    ``EPHYSFIT_VECTORS=0`` answers no.
+    ``EPHYSFIT_VECTORS=0`` turns them off.
     """
     if os.environ.get("EPHYSFIT_VECTORS") == "0":
         return False
@@ -184,7 +184,7 @@ def arrange(
     shapes : sequence of (cell, trial)
         Leading axes of every source; axes of length 1 broadcast.
     together : int
-        The first `together` sources are what a shared tile has one of.
+        A shared tile reads one entry of each of the first `together` sources.
     element : str
         ``"float32"`` or ``"float64"``.
     lanes : int, optional
@@ -206,6 +206,7 @@ def arrange(
 
 
 def _tile(rows: np.ndarray, keys: Sequence[np.ndarray], lanes: int) -> tuple[np.ndarray, np.ndarray, bool]:
+    # rows that read the same entries of all shared sources get one number; sorting by it puts them side by side
     key = np.zeros(rows.size, np.int64)
     for k in keys:
         key = key * (int(k.max()) + 1) + k
@@ -213,6 +214,7 @@ def _tile(rows: np.ndarray, keys: Sequence[np.ndarray], lanes: int) -> tuple[np.
     groups = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
     padded = sum(-(-g.size // lanes) for g in groups)
     plain = -(-rows.size // lanes)
+    # a tile of one group reads its current once, unless filling up many small groups costs more than that saves
     if padded <= 1.5 * plain:
         parts = [_pad(g, lanes) for g in groups]
         return np.concatenate([p for p, _ in parts]), np.concatenate([r for _, r in parts]), True
@@ -221,6 +223,7 @@ def _tile(rows: np.ndarray, keys: Sequence[np.ndarray], lanes: int) -> tuple[np.
 
 
 def _pad(rows: np.ndarray, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+    # a padding lane repeats the last row: its values are valid, so it needs no branch, and its results are dropped
     missing = -rows.size % lanes
     real = np.ones(rows.size + missing, bool)
     real[rows.size :] = False

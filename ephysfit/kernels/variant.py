@@ -1,4 +1,4 @@
-"""What a kernel can be asked to do."""
+"""The variants of a kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Variant:
-    """What a kernel is asked to do; each variant is compiled on its own, when first used.
+    """What a kernel computes, in which precision and width; each variant is compiled on its own, when first used.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The catalogue: one family of neurons a file. Nothing outside this folder knows a neuron by name."""
+"""The catalogue: one family of neurons per file. Nothing outside this folder knows a neuron by name."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _CATALOGUE: tuple[type[Neuron], ...] = (
 )  # fmt: skip
 
 
-#: neurons that saved fits may hold but nobody fits by name
+#: neurons that saved fits may hold but that are not fitted by name
 _SAVED_ONLY: tuple[type[Neuron], ...] = (ResidualAIGIF, UnboundedAIGIF, UnboundedBankIGIF, UnboundedBankGIF)
 
 

@@ -23,9 +23,9 @@ class AdEx(Neuron):
     A spike is registered at ``V_peak``; it sets :math:`V` to ``V_reset``, where it stays for ``t_ref``, and raises
     :math:`w` by ``b``. The published exponential has no upper end; sodium current has, and ``rise`` (:math:`r`, the
     largest dV/dt, read off any recorded spike) is where: far above 1000 mV/ms it is the published model. Beyond the
-    cut-off, which only replayed or noisy runs see, V stops a few slope factors above ``V_peak`` and :math:`w` no
+    cut-off, which only replayed or noisy runs reach, V stops a few slope factors above ``V_peak`` and :math:`w` no
     longer follows. The hazard at ``V_peak`` is ours; the published neuron is deterministic. ``V_peak`` far above
-    ``V_T`` costs nothing in a simulation but leaves a likelihood fit little to hold on to: -20 to 0 mV is good.
+    ``V_T`` costs nothing in a simulation but leaves a likelihood fit little to go by: -20 to 0 mV works well.
 
     References
     ----------
@@ -36,7 +36,7 @@ class AdEx(Neuron):
     biology = "Sodium activation gives a soft, sharp threshold; a slow current adapts to voltage and to spikes."
     searched = (
         "once begun the upstroke reaches the cut-off within a step, so that the hazard is all or nothing and the "
-        "likelihood a needle that no ascent finds"
+        "likelihood a peak too narrow for any ascent to find"
     )
 
     C = CAPACITANCE
@@ -53,7 +53,7 @@ class AdEx(Neuron):
     t_ref = REFRACTORY
     delta = Parameter("mV", 0.5, 20.0, "softness of the cut-off: the rate grows e-fold over it", start=4.0)
 
-    # w first: it listens to the potential before the upstroke of the same step
+    # w first: it reads the potential before the upstroke of the same step
     w = State("pA", doc="adaptation current")
     V = State("mV", rest="E_L", doc="membrane potential")
 

@@ -1,4 +1,4 @@
-"""Adaptation current: one slow current that listens to voltage and to spikes."""
+"""Adaptation current: one slow current driven by voltage and by spikes."""
 
 from __future__ import annotations
 

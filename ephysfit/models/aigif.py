@@ -7,7 +7,7 @@ from typing import Any
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.functions import exp, sigmoid, softplus
 
-#: time constants (ms) of the banks: what a membrane with dendrites filters with, and how long a spike is felt
+#: time constants (ms) of the banks: what a membrane with dendrites filters with, and how long a spike has an effect
 CURRENT_TIMES = (1.0, 2.5, 5.0, 10.0, 20.0, 45.0, 100.0, 250.0)
 SPIKE_TIMES = (4.0, 10.0, 30.0, 80.0, 200.0, 600.0, 1500.0)
 
@@ -28,8 +28,8 @@ class AIGIFBanks(Neuron):
 
     A spike raises every :math:`H_j` by 1. Spikes alone do not fix the mV scale, so :math:`\Delta` is pinned to
     1 mV: potentials count in units of the softness of the threshold, zero at the mean current of the training data.
-    Far below threshold the rate is :math:`e^{u/\Delta}` per ms; it saturates at one per ms, the more so since
-    a rate without a ceiling lets single bins of a held-out stimulus outweigh all others (docs/terms.md).
+    Far below threshold the rate is :math:`e^{u/\Delta}` per ms; it saturates at one per ms, because a rate without a
+    ceiling lets single bins of a held-out stimulus outweigh all others (docs/terms.md).
 
     References
     ----------
@@ -141,7 +141,7 @@ def _declare_unbounded() -> type[Neuron]:
 
 
 _UnboundedBanks = _declare_unbounded()
-#: what fits of version 0.2 are read as: they were made with this rate, and run as they did then
+#: what fits of version 0.2 are read as: they were made with this rate, and keep running with it
 UnboundedAIGIF = _UnboundedBanks.pin("UnboundedAIGIF", "", **AIGIF.pinned)
 UnboundedBankIGIF = UnboundedAIGIF.pin("UnboundedBankIGIF", "", **_NO_A)
 UnboundedBankGIF = UnboundedAIGIF.pin("UnboundedBankGIF", "", **_NO_A, **_NO_Y, eta=(0.0,) * 7)

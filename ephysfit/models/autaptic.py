@@ -153,7 +153,7 @@ _SPATIAL_DOC = r"""Integrate-and-fire neuron coupled to the recorded spikes of s
         C \dot V = -g\, (1 + \kappa_b) (V - E_L) + (1 + \kappa_g) I + \textstyle\sum_k J_k y_k, \qquad
         \dot y_k = -y_k / \tau_s + s_k(t)
 
-    where :math:`\kappa_b` listens to :math:`W_b y + \sum_k W_k y_k`. Between cells that are not connected the
+    where :math:`\kappa_b` depends on :math:`W_b y + \sum_k W_k y_k`. Between cells that are not connected the
     couplings mean nothing: compare with shifted partner trains before reading them.
 
     References

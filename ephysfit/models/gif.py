@@ -12,7 +12,7 @@ from ephysfit.models.common import CAPACITANCE, LEAK, REFRACTORY, RESET, REST, S
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.functions import exp, sigmoid, softplus
 
-#: time constants of the two filters, ms: a factor of about 4 apart, so that no two look alike to the data
+#: time constants of the two filters, ms: a factor of about 4 apart, so that data can tell any two apart
 SCALES = (3.0, 12.0, 50.0, 200.0, 800.0)
 _N = len(SCALES)
 
@@ -33,10 +33,10 @@ _GAMMA_STATE = State("mV", doc="spike-triggered threshold by time constant", siz
 
 
 class _Filtered:
-    """Equations that all of this family share; a neuron is final, so they stand beside it and not above it."""
+    """Equations that the whole family shares; a neuron is final, so they are a mixin and not a base neuron."""
 
     def outward(self: Any, x: Any) -> Any:
-        """Current out of the cell beside the leak."""
+        """Outward current in addition to the leak."""
         return x.eta_t.sum()
 
     def flow(self: Any, x: Any, I: Any) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class FreeAGIF(_Filtered, Neuron):
     """
 
     reference = "Harkin et al. 2023 (aGIF)"
-    biology = "Adds an A-type potassium current, which inactivates in depolarisation and delays spikes."
+    biology = "Adds an A-type potassium current, which inactivates with depolarisation and delays spikes."
 
     C = CAPACITANCE
     g = LEAK
@@ -191,8 +191,8 @@ class FreeIGIF(_Filtered, Neuron):
         \tau_\theta \dot\theta_V = k_a \ln\left(1 + e^{(V - V_i)/k_i}\right) - \theta_V, \qquad
         \text{margin } V - \theta - \theta_V - \textstyle\sum_j \gamma_j
 
-    Below ``V_i`` the threshold stays, above it it rises ``k_a / k_i`` mV per mV. Slow depolarisation is followed and
-    forgiven, fast depolarisation fires. `IGIF` fixes the filters' time constants.
+    Below ``V_i`` the threshold stays put; above, it rises by ``k_a / k_i`` mV per mV. It keeps up with slow
+    depolarisation, so that only fast depolarisation fires the cell. `IGIF` fixes the filters' time constants.
 
     References
     ----------
@@ -239,7 +239,7 @@ IGIF = FreeIGIF.pin(
         \tau_\theta \dot\theta_V = k_a \ln\left(1 + e^{(V - V_i)/k_i}\right) - \theta_V, \qquad
         \text{margin } V - \theta - \theta_V - \textstyle\sum_j \gamma_j
 
-    Below ``V_i`` the threshold stays, above it it rises ``k_a / k_i`` mV per mV.
+    Below ``V_i`` the threshold stays put; above, it rises by ``k_a / k_i`` mV per mV.
 
     References
     ----------

@@ -18,7 +18,7 @@ class Izhikevich(Neuron):
         C \dot V = k (V - V_r)(V - V_t) - u + I, \qquad \dot u = a \left( b (V - V_r) - u \right)
 
     A spike is registered at ``V_peak``; it sets :math:`V` to ``c`` and raises :math:`u` by ``d``. Above ``V_peak``,
-    which only replayed or noisy runs see, the parabola goes over into a constant and a restoring current, so that
+    which only replayed or noisy runs reach, the parabola passes into a constant and a restoring current, so that
     nothing diverges. **Caveats:** the quadratic upstroke is slower than that of cells, and ``V_t`` is not a threshold
     but the unstable point without adaptation. The hazard at ``V_peak`` is ours.
 
@@ -44,7 +44,7 @@ class Izhikevich(Neuron):
     t_ref = REFRACTORY
     delta = Parameter("mV", 0.5, 20.0, "softness of the cut-off: the rate grows e-fold over it", start=5.0)
 
-    # u first: it listens to the potential before the upstroke of the same step
+    # u first: it reads the potential before the upstroke of the same step
     u = State("pA", doc="recovery current")
     V = State("mV", rest="V_r", doc="membrane potential")
 
@@ -74,7 +74,7 @@ Izhikevich2003 = Izhikevich.pin(
 
     It is `Izhikevich` with ``k = 0.04 C`` per ms and mV and the two roots of the parabola tied to each other; ``V_r``
     stands for the published ``b`` (``b = 0.04 V_r + 5 + 140 / V_r`` per ms: 0.2 at -70 mV, 0.25 at -64.2 mV). ``C``
-    is the scale of its current; with 1 pF the published numbers hold as they stand, with 100 pF times 100.
+    sets the scale of its current: at 1 pF the published numbers hold as they stand, at 100 pF times 100.
     """,
     k=lambda p: 0.04 * p.C,
     V_t=lambda p: -125.0 - p.V_r,

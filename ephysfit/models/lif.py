@@ -56,7 +56,7 @@ class SoftLIF(Neuron):
 
     The potential is a sum of filtered current and filtered spikes, so it equals a membrane that is never reset under a
     threshold that rises by ``D`` at each spike and relaxes with the membrane's own time constant (Huang et al. 2024).
-    While refractory it goes on integrating and only spikes are barred, which keeps that equality.
+    While refractory it keeps integrating and only spikes are barred, which preserves that equality.
 
     References
     ----------

@@ -38,7 +38,7 @@ def from_file(spec: str) -> type[Neuron]:
     path_text, wanted = split_spec(spec)
     path = expand_home(path_text)
     if not path.is_file():
-        raise NeuronError(f"{path_text!r} is no file; give a neuron's file and class as my_file.py:Mine")
+        raise NeuronError(f"{path_text!r} is not a file; give a neuron's file and class as my_file.py:Mine")
     module = _run(path)
     declared = {k: v for k, v in vars(module).items() if _own(v, module)}
     if not declared:
@@ -53,13 +53,13 @@ def from_file(spec: str) -> type[Neuron]:
 
 
 def _read(neuron: type[Neuron], path: Path) -> None:
-    """Refuse equations that cannot be read, before a fit falls over them."""
+    """Refuse equations that cannot be read, before a fit fails on them."""
     try:
         plan(neuron)
         check_units(neuron)
     except BREAKS as error:
         where = f"{path.name}{_line(error, path)}, {neuron.__name__}"
-        raise NeuronError(f"{where}: {explain_error(error)}; ephysfit.check_neuron names all that is wrong") from error
+        raise NeuronError(f"{where}: {explain_error(error)}; ephysfit.check_neuron lists all errors") from error
 
 
 def _line(error: BaseException, path: Path) -> str:

@@ -10,7 +10,7 @@ from ephysfit.neuron.functions import exp
 
 
 class MATV(Neuron):
-    r"""Adaptive-threshold neuron whose threshold also listens to the change of voltage.
+    r"""Adaptive-threshold neuron whose threshold also depends on the rate of change of the voltage.
 
     .. math::
         C \dot V &= -g (V - E_L) + I, \qquad \tau_j \dot H_j = -H_j \\
@@ -35,7 +35,7 @@ class MATV(Neuron):
     theta = THRESHOLD
     alpha = Parameter("mV", -20.0, 200.0, "rise of the threshold's parts at a spike", start=(15.0, 2.0), size=2)
     tau_H = Parameter("ms", 2.0, 2000.0, "time constants of the threshold's parts", start=(10.0, 200.0), size=2)
-    beta = Parameter("1/ms", -1.0, 1.0, "sensitivity of the threshold to the change of voltage", start=-0.05)
+    beta = Parameter("1/ms", -1.0, 1.0, "sensitivity of the threshold to changes of the voltage", start=-0.05)
     tau_V = Parameter("ms", 0.5, 100.0, "time constant of that sensitivity", start=5.0)
     t_ref = Parameter("ms", 0.0, 20.0, "time in which spikes are barred", start=2.0, smooth=False)
     delta = SOFTNESS

@@ -36,8 +36,8 @@ class Rung:
     ----------
     simple, rich : type[Neuron]
     pins : mapping
-        Parameters of `rich` and the values at which it is `simple`. Some only stand still because the term they
-        shape is off (a time constant of nothing).
+        Parameters of `rich` and the values at which it is `simple`. Some are fixed only because the term they shape is
+        off (the time constant of a term that is zero).
     """
 
     simple: type[Neuron]
@@ -46,7 +46,7 @@ class Rung:
 
     @property
     def freedoms(self) -> int:
-        """How many numbers `rich` has more than `simple`: degrees of freedom of a likelihood-ratio test."""
+        """How many more numbers `rich` has than `simple`: degrees of freedom of a likelihood-ratio test."""
         return len(list(flat_names(self.rich.parameters))) - len(list(flat_names(self.simple.parameters)))
 
     def model(self) -> type[Neuron]:

@@ -1,6 +1,6 @@
 """Relative refractoriness that accumulates: every spike pushes the next one back (SPikE-SSM: Zhong et al. 2024).
 
-The seed's refractory trace R jumps by 1 at a spike and decays. It can be read as part of the threshold (one
+The published refractory trace R jumps by 1 at a spike and decays. It can be read as part of the threshold (one
 exponential in the margin) or as a current into the membrane (low-passed by it); both are here.
 """
 
@@ -46,7 +46,7 @@ class RefractoryLIF(_Traced, Neuron):
         C \dot V = -g (V - E_L) + I, \qquad \tau_R \dot R = -R, \qquad \text{spike when } V \ge \theta + U R
 
     A spike takes ``D`` from :math:`V` and adds 1 to :math:`R`, which accumulates over a burst. The published numbers
-    (0.1 and 0.9 per step) are properties of that step and not imported. The paper leaves open whether the trace
+    (0.1 and 0.9 per step) belong to that step and are not used here. The paper leaves open whether the trace
     decays before it first acts; here it does, which only scales ``U`` by ``exp(-dt / tau_R)``.
 
     References
@@ -81,7 +81,7 @@ class RefractoryCurrentLIF(_Traced, Neuron):
     .. math::
         C \dot V = -g (V - E_L) - J R + I, \qquad \tau_R \dot R = -R
 
-    A spike takes ``D`` from :math:`V` and adds 1 to :math:`R`; the push reaches the threshold low-passed by the
+    A spike takes ``D`` from :math:`V` and adds 1 to :math:`R`; its effect reaches the threshold low-passed by the
     membrane (a double exponential), as an after-hyperpolarising current does.
 
     References

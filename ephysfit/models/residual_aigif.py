@@ -14,7 +14,7 @@ UNITS = 12
 LIMIT = 3.0
 #: margin below which the network is switched off, mV: no data show there what it should do
 SILENT = -8.0
-#: thresholds (mV) and time constants (ms) of the filters that hear the rectified potential
+#: thresholds (mV) and time constants (ms) of the filters of the rectified potential
 RECTIFIED_AT = (-4.0, -1.0, 2.0)
 RECTIFIED_TIMES = (3.0, 10.0, 30.0, 100.0, 400.0)
 #: time constant of the trace of the last spike alone, ms
@@ -37,7 +37,7 @@ With :math:`u` the margin and :math:`v_0` the drive of AIGIF,
 
 where :math:`f` holds the states of AIGIF, its margin, the filters :math:`P` of the rectified drive and the trace
 :math:`Z`, which a spike sets to 1. The network moves the log rate by 3 at most, and not at all where the rate is
-negligible. It is no mechanism: the parameters of AIGIF are fitted first and stay what they are, and `Fit` keeps
+negligible. It is not a mechanism: the parameters of AIGIF are fitted first and stay as they are, and `Fit` keeps
 them beside it.
 
 References
@@ -100,7 +100,7 @@ def _margin(self: Any, x: Any) -> Any:
 
 
 def _declare(name: str, units: int) -> Any:
-    """AIGIF with a network of so many units."""
+    """AIGIF with a network of `units` units."""
     body: dict[str, Any] = {
         **AIGIFBanks.parameters,
         "tau_P": Parameter("ms", 0.5, 5000.0, "time constants of the rectified drive",

@@ -76,7 +76,7 @@ class ResonantLIF(Neuron):
 
     whose poles are :math:`-1/\tau \pm i \omega` for every phase. A spike sets :math:`V` to ``V_reset``, where it stays
     for ``t_ref``, and raises :math:`w` by ``b``. The phase frees the two time constants that the published form
-    keeps equal: with it every underdamped `AdLIF` is written exactly. Overdamped cells, which most weakly resonant
+    keeps equal: with it every underdamped `AdLIF` can be written exactly. Overdamped cells, which most weakly resonant
     ones are, are out of reach: use `AdLIF` for them.
 
     References

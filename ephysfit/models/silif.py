@@ -1,8 +1,8 @@
 """Adaptive neurons parametrised by rates, as state-space models are (SiLIF and C-SiLIF: Fabre et al. 2025).
 
-The seed's contribution is the parametrisation: log-rates that keep every pole stable. Here rates are declared with
+The paper's contribution is the parametrisation: log-rates that keep every pole stable. Here rates are declared with
 positive bounds, so fits move their logarithm and cannot drift to the integrators and dead clamps of the released
-networks. The seed's learnable step is left out: (step, rates) -> (c step, rates / c) changes no spike (tested).
+networks. Its learnable step is left out: (step, rates) -> (c step, rates / c) changes no spike (tested).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ephysfit.neuron.functions import exp
 
 
 class SiLIF(Neuron):
-    r"""Adaptive neuron with subthreshold and spike-triggered adaptation, written by rates, soft reset.
+    r"""Adaptive neuron with subthreshold and spike-triggered adaptation, written in rates, with a soft reset.
 
     .. math::
         \dot V = -\lambda_u \left( V - E_L - R (I - w) \right), \qquad
@@ -36,7 +36,7 @@ class SiLIF(Neuron):
     """
 
     reference = "Fabre et al. 2025, SiLIF (arXiv 2506.06374); Bittar & Garner 2022"
-    biology = "One slow current that listens to voltage (M- or h-like) and to spikes (after-hyperpolarisation)."
+    biology = "One slow current driven by voltage (M- or h-like) and by spikes (after-hyperpolarisation)."
     hold = ()
 
     lambda_u = Parameter("1/ms", 0.005, 1.0, "membrane rate, 1 / time constant", start=0.05)

@@ -1,4 +1,4 @@
-"""At which frequency a cell answers best: from a neuron's parameters, and from a recording."""
+"""The frequency at which a cell responds best: from a neuron's parameters, and from a recording."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def impedance(neuron: Neuron, f_hz: Any, current: float = 0.0) -> Any:
     Raises
     ------
     NeuronError
-        If the instance holds several cells, has no state ``V``, or settles nowhere at that current.
+        If the instance holds several cells, has no state ``V``, or has no steady state at that current.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def measured_impedance(
 def measured_resonance(
     current: Any, voltage: Any, dt: float, low_hz: float = 0.5, high_hz: float = 50.0, bands: int = 24
 ) -> Resonance:
-    """Resonance of a recorded cell from a chirp or noise below threshold; arguments as `measured_impedance`.
+    """Resonance of a recorded cell from a chirp or noise below threshold; arguments as for `measured_impedance`.
 
     The peak is refined by a parabola through the best band and its neighbours on a logarithmic axis.
     """
@@ -157,7 +157,7 @@ def _refuse_unusable(i: _Floats, v: _Floats, dt: float, low_hz: float, high_hz: 
         raise RecordingError("current or voltage holds NaN; pass a stretch without gaps")
     seconds = len(i) * dt / 1e3
     if seconds * low_hz < 2:
-        raise RecordingError(f"{seconds:.3g} s hold no two periods of low_hz = {low_hz} Hz; raise low_hz")
+        raise RecordingError(f"{seconds:.3g} s do not hold two periods of low_hz = {low_hz} Hz; raise low_hz")
     if not 0 < low_hz < high_hz < 500.0 / dt:
         raise RecordingError(f"band {low_hz}-{high_hz} Hz must rise and end below half the sampling rate")
 
@@ -182,6 +182,6 @@ def _linearised(neuron: Neuron, current: float) -> tuple[_Floats, _Floats, int]:
     rest = [float(eq.rest[n].subs(put)) for n in eq.states]
     settled = root(lambda y: np.ravel(move(y, current)), rest, jac=lambda y: slope(y, current))
     if not settled.success:
-        raise NeuronError(f"{cls.__name__} settles nowhere at {current} pA; take a smaller holding current")
+        raise NeuronError(f"{cls.__name__} has no steady state at {current} pA; use a smaller holding current")
     a = np.asarray(slope(settled.x, current), dtype=np.float64)
     return a, np.ravel(np.asarray(drive(settled.x, current), dtype=np.float64)), eq.states.index("V")

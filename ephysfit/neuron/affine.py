@@ -73,7 +73,7 @@ def refractory_steps(neuron: Neuron, dt: float) -> Tensor:
 
 
 def tensors(neuron: Neuron) -> Neuron:
-    """The same cell(s) with every parameter a float64 tensor over the axis `cell`."""
+    """The same cell(s) with every parameter as a float64 tensor over the axis `cell`."""
     cells = cellwise(neuron)
 
     def one(v: Any) -> Tensor:
@@ -89,8 +89,8 @@ def matrices(neuron: Neuron) -> dict[str, Tensor]:
     Returns
     -------
     dict
-        ``flow`` (cell, d, d+1+K), ``jump`` (cell, d, d+1), ``margin`` (cell, d+1), ``rest`` (cell, d); the column
-        behind the d states is the constant, then come the K inputs.
+        ``flow`` (cell, d, d+1+K), ``jump`` (cell, d, d+1), ``margin`` (cell, d+1), ``rest`` (cell, d); the column after
+        the d states is the constant; those of the K inputs follow.
     """
     cell, p = tensors(neuron), plan(type(neuron))
     cells, d = cellwise(cell), len(p.states)
@@ -162,9 +162,9 @@ def _exact(flow: Tensor, dt: float) -> tuple[Tensor, Tensor]:
 class _Exponential(torch.autograd.Function):
     """The matrix exponential, with a derivative that keeps its digits whatever the size of the incoming gradient.
 
-    Backward it is the exponential of a block matrix that holds the gradient. torch's own scales that block to norm 1
-    as a whole and squares it back, so a gradient of 1e6, as a likelihood of thousands of bins has, costs half the
-    digits (4e-8 measured); here each matrix's gradient is taken at size 1.
+    Its backward pass is the exponential of a block matrix that holds the gradient. torch's own scales that block to
+    norm 1 as a whole and squares it back, so a gradient of 1e6, as a likelihood of thousands of bins has, costs half
+    the digits (4e-8 measured); here each matrix's gradient is taken at size 1.
     """
 
     generate_vmap_rule = True

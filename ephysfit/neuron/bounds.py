@@ -1,7 +1,7 @@
-"""Values no cell can have are refused, values no fit would give are told: where an instance meets its declared bounds.
+"""Checks of an instance against its declared bounds: impossible values are refused, unusual ones cause a warning.
 
-A constructor takes what it is given: the equations are read with symbols and dimensions too, and published neurons
-have units of their own. What runs a cell asks here first.
+A constructor accepts any value, because the equations are also read with symbols and dimensions, and published neurons
+have units of their own. What runs a cell checks it here first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ephysfit.neuron.declare import Neuron, Parameter, flat_names, flatten
 
 
 def impossible(cell: Neuron) -> tuple[str, ...]:
-    """Sentences on values that are not finite, or of a sign that the declared bounds leave no room for in any unit.
+    """Describe the values that are not finite, or whose sign the declared bounds rule out in any unit.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def impossible(cell: Neuron) -> tuple[str, ...]:
 
 
 def outside(cell: Neuron) -> tuple[str, ...]:
-    """Sentences on values outside their declared bounds.
+    """Describe the values outside their declared bounds.
 
     Examples
     --------
@@ -47,12 +47,12 @@ def outside(cell: Neuron) -> tuple[str, ...]:
 
 
 def _rounding(bound: float) -> float:
-    """What a value that a fit put on this bound may be off by."""
+    """By how much rounding may move a value that a fit put on this bound."""
     return 1e-9 * abs(bound)
 
 
 def admit(cell: Neuron) -> None:
-    """Let a cell be run: refuse the impossible, warn of what is merely outside its bounds.
+    """Check a cell before a run: refuse impossible values, warn of those that are merely outside their bounds.
 
     Raises
     ------
@@ -61,14 +61,14 @@ def admit(cell: Neuron) -> None:
     """
     wrong = impossible(cell)
     if wrong:
-        raise NeuronError("; ".join(wrong) + "; put it right with .replace(...)")
+        raise NeuronError("; ".join(wrong) + "; correct it with .replace(...)")
     beyond = outside(cell)
     if beyond:
-        warnings.warn("; ".join(beyond) + "; it runs, but no fit would give it", UserWarning, stacklevel=3)
+        warnings.warn("; ".join(beyond) + "; the cell runs, but no fit would return it", UserWarning, stacklevel=3)
 
 
 def admit_start(cell: Neuron) -> None:
-    """Let a fit begin at a cell: bounds are what a fit moves within, so a start outside them is refused.
+    """Check a cell that a fit starts from: a fit moves within the bounds, so a start outside them is refused.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def admit_start(cell: Neuron) -> None:
     """
     beyond = outside(cell)
     if beyond:
-        raise NeuronError("a fit cannot begin there: " + "; ".join(beyond) + "; put it inside with .replace(...)")
+        raise NeuronError("a fit cannot start there: " + "; ".join(beyond) + "; move it inside with .replace(...)")
 
 
 def _values(cell: Neuron) -> Iterator[tuple[str, Parameter, float]]:

@@ -19,8 +19,8 @@ def remembered_on_disk(read: Callable[..., Any]) -> Callable[..., Any]:
     Parameters
     ----------
     read : callable
-        Depends on nothing but the declaration and its further arguments, which print alike in every process; gives
-        what JSON holds (tuples come back as tuples).
+        Depends on nothing but the declaration and its further arguments, which must print alike in every process;
+        returns what JSON can hold (tuples come back as tuples).
     """
 
     @cache
@@ -40,7 +40,7 @@ def remembered_on_disk(read: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _name(what: str, neuron: type[Neuron], words: tuple[Any, ...]) -> str:
-    """Of its file; empty where the declaration has no hash."""
+    """The name of the file on disk; empty where the declaration has no hash."""
     key = fingerprint_of(neuron)
     if key is None:
         return ""
@@ -49,7 +49,7 @@ def _name(what: str, neuron: type[Neuron], words: tuple[Any, ...]) -> str:
 
 
 def _as_from_disk(value: Any) -> Any:
-    """As it will come back from disk."""
+    """The value as it will come back from disk."""
     return _tuples(json.loads(json.dumps(value)))
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong when equations written by hand are read, in words."""
+"""Explanations of what goes wrong when equations written by hand are read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def explain_error(error: Exception) -> str:
 
 
 def refuse_undeclared(neuron: type[Neuron], equation: str, given: Any) -> None:
-    """Refuse what `flow` or `jump` returns if it is no dict of declared states.
+    """Refuse what `flow` or `jump` returns unless it is a dict of declared states.
 
     Raises
     ------
@@ -41,4 +41,6 @@ def refuse_undeclared(neuron: type[Neuron], equation: str, given: Any) -> None:
         raise NeuronError(f"{equation} returns {type(given).__name__}; it must return a dict of states")
     for name in given:
         if name not in neuron.states:
-            raise NeuronError(f"{equation} returns {name!r}, which is no declared state; {near(name, neuron.states)}")
+            raise NeuronError(
+                f"{equation} returns {name!r}, which is not a declared state; {near(name, neuron.states)}"
+            )

@@ -19,9 +19,9 @@ from ephysfit.neuron.functions import Bank, elements
 from ephysfit.neuron.roles import CONVENTIONS, PLACE_NAMES, PLACES, STATE_CONVENTIONS, Role
 from ephysfit.units import find_dimension
 
-#: width of a prior where none is declared, as a part of the distance between the bounds
+#: width of a prior where none is declared, as a fraction of the distance between the bounds
 WIDTH = 0.3
-#: a value below this has no logarithm that a float holds
+#: a value below this has no logarithm that a float can hold
 SMALLEST = 1e-300
 
 
@@ -44,20 +44,21 @@ class Parameter:
     log : bool, optional
         Whether equal ratios count as equal steps; by default for positive bounds that span a factor of 8 or more.
     smooth : bool
-        False for what a spike train depends on in jumps (``t_ref``): left to derivative-free search.
+        False for a parameter on which a spike train depends in jumps (``t_ref``); derivative-free search fits it.
     width : float, optional
         Scale of the prior about `start`, in the parameter's unit (in e-folds if it counts in ratios); 0.3 of the
         distance between the bounds unless given.
     measured : str
-        For what is read off the recording and not fitted: ``"current mean"`` or ``"current std"`` of the training
-        data (pA), which set the operating point of a neuron with a standardised input.
+        For a parameter that is read off the recording and not fitted: ``"current mean"`` or ``"current std"`` of the
+        training data (pA), which set the operating point of a neuron with a standardised input.
     early : bool
-        Whether a cold likelihood fit moves it first: the parameters in which the log rate is (nearly) linear.
+        Whether a cold likelihood fit moves it first, as it should a parameter in which the log rate is (nearly) linear.
     role : Role, optional
         What it stands for; by default by its letter, where that is the usual one (`roles.CONVENTIONS`).
     place : bool, optional
-        For one in mV without a role: whether it is a place on the axis of potentials, which moves with its origin (a
-        reversal potential), not a distance on it. By default where its name begins with ``E_`` or ``V_``.
+        For a parameter in mV without a role: whether it is a position on the axis of potentials, which moves with the
+        axis's origin (a reversal potential), and not a distance along it. By default where its name begins with ``E_``
+        or ``V_``.
     """
 
     unit: str
@@ -178,9 +179,9 @@ class Neuron:
     ``hazard(self, u)``
         optional: spike rate (1/ms) of the stochastic neuron at margin ``u``.
 
-    ``hold`` names the states that stay put for the refractory period after a spike; the membrane potential unless
-    declared. Equations return only what changes and hold no ``if`` on state. A neuron is final: pin its parameters or
-    write a new one.
+    ``hold`` names the states that stay put for the refractory period after a spike; by default the membrane potential.
+    Equations return only what changes and hold no ``if`` on state. A neuron is final: pin its parameters or write a new
+    one.
 
     Examples
     --------
@@ -194,7 +195,7 @@ class Neuron:
     reference: ClassVar[str] = ""
     #: what its terms stand for in the cell, in a sentence or two (shown by `ephysfit models`)
     biology: ClassVar[str] = ""
-    #: why the rest values are no fixed point without input, for a neuron where they are not (read by `check_neuron`)
+    #: why the rest values are not a fixed point without input, for a neuron where they are not (read by `check_neuron`)
     drifts: ClassVar[str] = ""
     parameters: ClassVar[Mapping[str, Parameter]] = {}
     states: ClassVar[Mapping[str, State]] = {}

@@ -69,7 +69,7 @@ class Dimension:
         return Dimension((a * n, b * n, c * n), f"{self.what}^{n}")
 
     def through(self, function: str) -> Dimension:
-        """What a function makes of it: all but sqrt need a pure number."""
+        """The dimension of a function of this term; every function but sqrt needs a pure number."""
         if function == "sqrt":
             a, b, c = self.powers
             return Dimension((a // 2, b // 2, c // 2), f"sqrt({self.what})")
@@ -118,7 +118,7 @@ def _check_flow(neuron: type[Neuron], states: dict[str, Dimension], flow: dict[s
         want = _add_powers(states[n].powers, (1, 0, 0), -1)
         if isinstance(rate, Dimension) and rate.powers != want:
             raise UnitsError(
-                f"{neuron.__name__}.flow: d{n}/dt has unit {name_dimension(rate.powers)}, it must be "
+                f"{neuron.__name__}.flow: d{n}/dt has unit {name_dimension(rate.powers)}; it must be "
                 f"{name_dimension(want)}"
             )
 
@@ -127,11 +127,11 @@ def _check_jump(neuron: type[Neuron], states: dict[str, Dimension], jump: dict[s
     for n, new in flatten({k: neuron.states[k] for k in jump}, jump).items():
         if isinstance(new, Dimension) and new.powers != states[n].powers:
             raise UnitsError(
-                f"{neuron.__name__}.jump: {n} becomes {name_dimension(new.powers)}, it is in "
+                f"{neuron.__name__}.jump: {n} becomes {name_dimension(new.powers)}, but it is in "
                 f"{name_dimension(states[n].powers)}"
             )
 
 
 def _require_unit(value: Any, unit: str, where: str) -> None:
     if isinstance(value, Dimension) and value.powers != find_dimension(unit):
-        raise UnitsError(f"{where} has unit {name_dimension(value.powers)}, it must be {unit}")
+        raise UnitsError(f"{where} has unit {name_dimension(value.powers)}; it must be {unit}")

@@ -98,11 +98,11 @@ def _modules(path: Path) -> list[Path]:
 
 
 def _describe(value: Any, visited: dict[int, int]) -> Iterator[str]:
-    """Words that say a value."""
+    """Words that identify a value."""
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes, range, type(Ellipsis))):
         yield f"{type(value).__name__} {value!r}"
         return
-    if isinstance(value, (type, FunctionType)):  # what may lead back to itself, and is never made anew
+    if isinstance(value, (type, FunctionType)):  # these may lead back to themselves, and are never created anew
         if id(value) in visited:
             yield f"again {visited[id(value)]}"
             return
@@ -174,7 +174,7 @@ def _describe_function(value: FunctionType, visited: dict[int, int]) -> Iterator
 
 
 def _describe_global(value: Any, names: list[str], visited: dict[int, int]) -> Iterator[str]:
-    """Of a module only what the code may take from it."""
+    """Describe only what the code may take from a module."""
     if not isinstance(value, ModuleType) or _is_versioned(value.__name__):
         yield from _describe(value, visited)
         return
@@ -216,7 +216,7 @@ _DESCRIBERS: tuple[tuple[Any, Callable[[Any, dict[int, int]], Iterator[str]]], .
 
 
 def _is_versioned(module: str | None) -> bool:
-    """Modules whose content a version tells: installed packages, Python's own, and those `library` hashes."""
+    """Whether a version identifies a module's content: installed packages, Python's own, and those `library` hashes."""
     return _version_of(module or "") is not None
 
 
@@ -240,7 +240,7 @@ def _is_hashed(module: str) -> bool:
 
 
 def _name_of_foreign(value: Any) -> str:
-    """A thing of a known package, by name and version."""
+    """Describe an object of a known package by name and version."""
     module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
     if isinstance(value, BuiltinFunctionType) and module is None:
         module = "builtins"

@@ -25,7 +25,7 @@ _TENSOR: Mapping[str, Callable[..., Any]] = {
 
 
 def formula(arguments: list[sympy.Symbol], expressions: Any) -> str:
-    """Python text of a function of the arguments that gives an expression, or a list of them."""
+    """Python text of a function of the arguments that returns an expression, or a list of them."""
     # only a formula that is not on disk yet needs sympy, whose import takes half a second
     import sympy
 

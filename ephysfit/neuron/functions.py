@@ -1,6 +1,6 @@
 """The functions an equation may use, each right for every reading: numbers, tensors, symbols, dimensions and banks.
 
-Arithmetic needs nothing special; `exp`, `softplus` and their kin ask their argument what it is. Symbols keep
+Arithmetic needs nothing special; `exp`, `softplus` and the like dispatch on the type of their argument. Symbols keep
 `softplus`, `sigmoid` and `phi1` as functions of their own, so that printed kernels use forms that neither
 overflow nor lose digits.
 """
@@ -30,7 +30,7 @@ class Bank(tuple[Any, ...]):
     def _elementwise(self, other: Any, op: Callable[[Any, Any], Any]) -> Bank:
         if isinstance(other, Bank):
             if len(other) != len(self):
-                raise ValueError(f"banks of {len(self)} and {len(other)} elements meet; they must be of one length")
+                raise ValueError(f"banks of {len(self)} and {len(other)} elements do not combine; give them one length")
             return Bank(op(a, b) for a, b in zip(self, other, strict=True))
         return Bank(op(a, other) for a in self)
 

@@ -31,7 +31,7 @@ class Plan:
     values : str
         Formula (`evaluate.of_tensors`) of the gathered coefficients, of the parameters and the time step.
     places : tuple of (matrix, row, column)
-        Of an affine neuron: where its continuous matrices are not zero.
+        For an affine neuron: where its continuous matrices are not zero.
     matrices : str
         Formula of the entries at `places`, of the parameters; empty if the neuron is not affine.
     """

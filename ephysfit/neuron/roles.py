@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """A meaning that code outside the equations needs; the value says it in words.
+    """A meaning that code outside the equations needs; the value describes it.
 
     A parameter or state declares it: ``C_m = Parameter("pF", ..., role=Role.CAPACITANCE)``. Where nothing is declared,
     the letter most papers use (`CONVENTIONS`) gives it, if the unit fits.
@@ -49,5 +49,5 @@ CONVENTIONS = {
 }
 #: parameters of these roles are places on the mV axis and move with its origin; the others are distances on it
 PLACES = frozenset({Role.REST, Role.THRESHOLD, Role.RESET})
-#: beginnings of names that say the same of a parameter in mV that declares neither a role nor a place
+#: beginnings of names that mark a position on that axis where a parameter in mV declares neither a role nor a place
 PLACE_NAMES = ("E_", "V_")

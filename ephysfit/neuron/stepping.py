@@ -172,7 +172,7 @@ def _affine_step(eq: Equations) -> tuple[Entries, Rule, Rule]:
     alike = [i for i, n in enumerate(eq.states) if i not in listens and n not in eq.held]
     count = len(entries)
     held = [*build("held", "held_drive", eq.held)]
-    for i in alike:  # what does not listen to a held state steps alike: one coefficient, not two
+    for i in alike:  # what no held state drives steps alike: one coefficient, not two
         held[i] = advance[i]
     kept = {str(v) for _, e in held for v in e.free_symbols}
     return tuple(entries[:count] + [e for e in entries[count:] if e[0] in kept]), advance, tuple(held)

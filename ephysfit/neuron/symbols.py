@@ -48,7 +48,7 @@ def symbolic_instance(neuron: type[Neuron]) -> Neuron:
 
 @cache
 def equations(neuron: type[Neuron]) -> Equations:
-    """All equations of a neuron as sympy; states that nothing moves stand at their rest, those nothing reads are gone.
+    """All equations of a neuron as sympy; states that nothing moves are set to rest, unread ones dropped.
 
     Only *pinned* values can remove a state: a free parameter that happens to be 0 never does.
     """
@@ -57,9 +57,9 @@ def equations(neuron: type[Neuron]) -> Equations:
 
 @cache
 def named_equations(neuron: type[Neuron]) -> Equations:
-    """The same equations of the same states with pinned values as symbols too, but for those of 0.
+    """The same equations of the same states, with pinned values as symbols too, except those that are 0.
 
-    Every term then keeps its dimension, as a simulator that checks units wants it.
+    Every term then keeps its dimension, as simulators that check units require.
     """
     cell, named = symbolic_instance(neuron), list(flat_names(neuron.parameters))
     for name, value in neuron.pinned.items():

@@ -1,7 +1,8 @@
 r"""One gradient for every neuron: once the spikes are known, the run backward is a linear recurrence.
 
 With :math:`y` the state after a step's flow, :math:`u(y)` its margin, :math:`j(y)` the jump, :math:`s` the spike and
-:math:`\sigma'` the surrogate window, the derivative :math:`\ell` of the loss by the state goes back over a step as
+:math:`\sigma'` the surrogate window, the derivative :math:`\ell` of the loss with respect to the state goes back over a
+step as
 
 .. math::
     \mu = \sigma'(u) \left[\partial_s L + \ell^\top (j(y) - y)\right], \qquad
@@ -9,8 +10,8 @@ With :math:`y` the state after a step's flow, :math:`u(y)` its margin, :math:`j(
 
 with :math:`F, J` the Jacobians of flow and jump by sympy (the term in :math:`\ell` of :math:`\mu` is the reset in the
 graph; ``detach`` leaves it out, which is the gradient published by Taylor, King & Harper 2023). Forward runs keep the
-state every 128 steps; the reverse kernel runs each stretch again, so memory does not grow with time times states. What
-comes out is the derivative by the step's coefficients, which torch takes back to physical parameters.
+state every 128 steps; the reverse kernel runs each stretch again, so memory does not grow with time times states. The
+result is the derivative with respect to the step's coefficients, which torch takes back to physical parameters.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def run(
 
 
 def margins(neuron: Neuron, current: Tensor, dt: float, forced: Any, *, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Margins (mV) of a neuron that replays recorded spikes, with a gradient: the likelihood's ingredient.
+    """Margins (mV) of a neuron that replays recorded spikes, with a gradient: what a likelihood is made of.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ def van_rossum_loss(
 def escape_loss(
     neuron: Neuron, current: Tensor, forced: Any, dt: float, *, dtype: torch.dtype = torch.float64
 ) -> Tensor:
-    r"""Negative log-likelihood of recorded spikes under escape noise, inside the kernel: rows by candidates at once.
+    r"""Negative log-likelihood of recorded spikes under escape noise, inside the kernel, for all rows at once.
 
     The recorded spikes run through the neuron; a bin that holds a spike counts :math:`-\log(1 - e^{-r})`, any other
     :math:`r` = hazard times dt, and none counts while refractory: `replay.Replay.value` for many cells and trials.
@@ -191,7 +192,7 @@ def replayed(
     """Sum of `asked` over given spikes, with the gradient that these spikes' surrogates have: for noisy runs.
 
     A noisy run is drawn first, by `compiled.run` with thresholds; its spikes are then replayed here, so that the states
-    are those of the run, and `asked` is the derivative of any loss by each spike.
+    are those of the run, and `asked` is the derivative of any loss with respect to each spike.
 
     Parameters
     ----------
@@ -220,7 +221,7 @@ def _problem(coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, dtype: t
 def _back(
     ctx: Any, problem: Problem, result: KernelResult, weight: np.ndarray | float, **how: Any
 ) -> tuple[Tensor, Tensor | None, None, None, None]:
-    """Gradients by coefficients and current; `weight` (cell, trial) multiplies rows after the kernel."""
+    """Gradients with respect to coefficients and current; `weight` (cell, trial) multiplies rows after the kernel."""
     wanted = ctx.needs_input_grad[1]
     per_row, driven = problem.reverse(result, drive=wanted, **how)
     by_cell = (per_row * weight).sum(-1)

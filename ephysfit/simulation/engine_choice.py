@@ -11,7 +11,7 @@ from ephysfit.neuron.plan import plan
 
 #: blocks that `blocks` runs in half the time a process takes to load the first compiled kernel (0.2 ms against 0.6 s)
 FEW = 1_500
-#: loaded with the first kernel
+#: this module is loaded with the first kernel
 _KERNELS = "ephysfit.kernels.simd"
 
 
@@ -34,9 +34,9 @@ def choose(
     leap : int
         Steps that `blocks` takes at once: the refractory period and one.
     device : str
-        Where the current lies: "cpu", or what torch calls it.
+        Device that holds the current: "cpu", or torch's name for it.
     plain : bool
-        Whether a run of the neuron's own spikes and states is all that is asked: no noise, no sharpening, no margins.
+        Whether only the neuron's own spikes and states are wanted: no noise, no sharpening, no margins.
 
     Returns
     -------
@@ -65,11 +65,11 @@ def _off_the_cpu(neuron: type[Neuron], plain: bool) -> str:
 
 
 def _loaded() -> bool:
-    """Whether this process has kernels at hand: then they win at any size (0.5 ms a call, 1-5 ns a step)."""
+    """Whether this process has loaded kernels: then they win at any size (0.5 ms per call, 1-5 ns per step)."""
     return _KERNELS in sys.modules
 
 
 def device_of(stimulus: object) -> str:
-    """Where a stimulus lies: of tensors their device, else the CPU."""
+    """Device that holds a stimulus: that of tensors, else the CPU."""
     first = stimulus[0] if isinstance(stimulus, (list, tuple)) and len(stimulus) else stimulus
     return str(getattr(first, "device", "cpu")) if not isinstance(first, np.ndarray) else "cpu"

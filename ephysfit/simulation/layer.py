@@ -1,4 +1,4 @@
-"""Any neuron as a torch layer: populations of fitted cells, and the seeds' network blocks, from one declaration."""
+"""Any neuron as a torch layer: populations of fitted cells, and the papers' network blocks, from one declaration."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ Values = dict[str, float]
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """What a plain run gives: spike steps, states after each step (time,) by flat name, margins before the jump."""
+    """The result of a plain run: spike steps, states after each step (time,) by flat name, margins before the jump."""
 
     spikes: tuple[int, ...]
     states: dict[str, npt.NDArray[np.float64]]

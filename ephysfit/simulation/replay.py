@@ -7,7 +7,7 @@ r = hazard dt holds no spike with probability exp(-r), so the log-likelihood of 
 
 bins within the refractory period left out (Paninski 2004, Network 15, 243-262; the bin form is exact for a rate that
 is constant over the bin). Where a neuron has a membrane potential in mV, the recorded voltage away from spikes can be
-added: what it differs from the replayed potential by is taken for Gaussian noise that forgets exponentially (AR(1)).
+added: its difference from the replayed potential is modelled as Gaussian noise with exponential memory (AR(1)).
 """
 
 from __future__ import annotations

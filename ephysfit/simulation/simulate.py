@@ -1,4 +1,4 @@
-"""simulate(): run a neuron on a stimulus with the engine that suits, and say which spikes came out."""
+"""simulate(): run a neuron on a stimulus with the engine that suits, and return its spikes."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ class Simulation:
     readout : str
         What the trains are: "noisy runs", "threshold run", "causal run" or "consensus".
     traces : mapping of str to tuple of ndarray
-        Saved states of the first run, one array a stimulus.
+        Saved states of the first run, one array per stimulus.
     companions : mapping of str to Simulation
         Other readouts of the same model on the same stimuli.
     notes : tuple of str
-        Sentences on how the stimuli were prepared, where that is worth one.
+        Sentences on how the stimuli were prepared, where that matters.
     cells : tuple of str
-        What the simulated cell is called, by a fit: its own name, and those of the files that it was fitted to.
+        Names of the simulated cell, set by a fit: its own name, and those of the files that it was fitted to.
     """
 
     spike_times: tuple[tuple[Train, ...], ...]
@@ -116,7 +116,7 @@ def drives(stimulus: Any, dt: float, recorded_dt: float | None = None) -> tuple[
 
 
 def _drive(current: npt.NDArray[np.float64], have: float, want: float, name: str) -> Drive:
-    """A current in steps of `want` ms; what is lost by steps that do not divide each other is said."""
+    """A current in steps of `want` ms, with a note where the steps do not divide each other."""
     stepped = average_over_steps(current, have, want)
     if not len(stepped):
         raise SimulationError(
@@ -161,8 +161,8 @@ def simulate(
         (beta, offset): use the hazard at beta (margin - offset), offset in mV, instead of at the margin. Of several
         with noise="integrated", each gives a run.
     engine : str
-        One of `ENGINES`; "auto" takes kernels on a CPU, but for the first short runs of a process, and where the
-        stimulus is a tensor on another device a torch engine there.
+        One of `ENGINES`; "auto" takes kernels on a CPU, except for the first short runs of a process; where the
+        stimulus is a tensor on another device, it takes a torch engine there.
     save : sequence of str
         States to keep of the first run.
     seed : int
@@ -231,7 +231,7 @@ def simulate(
 
 
 def _settings(sharpen: Any, noise: str) -> Settings:
-    """(beta, offset) a row, checked."""
+    """(beta, offset) per row, checked."""
     rows = np.atleast_2d(np.asarray(sharpen, dtype=np.float64))
     if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] != 2 or not np.isfinite(rows).all():
         raise SimulationError(

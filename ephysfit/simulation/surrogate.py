@@ -21,7 +21,7 @@ WINDOWS: dict[str, Callable[[Tensor], Tensor]] = {
     "triangle": lambda z: (1 - z.abs()).clamp(min=0),
     "box": lambda z: 0.5 * (z.abs() <= 1).to(z.dtype),
     "fast_sigmoid": lambda z: 0.5 / (1 + z.abs()) ** 2,
-    # hazard exp(z) times the probability to have survived it while the margin rose: the density of the crossing
+    # hazard exp(z) times the probability of having survived it while the margin rose: the density of the crossing
     "survival": lambda z: (z - z.clamp(max=80).exp()).exp(),
 }
 

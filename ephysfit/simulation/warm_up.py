@@ -18,7 +18,7 @@ from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.plan import plan
 from ephysfit.simulation import replay
 
-#: what kernels can be asked for, and what for
+#: purposes that kernels can be compiled for, and what each needs
 PURPOSES = {
     "fit": "maximum likelihood and noisy runs",
     "simulation": "runs without noise",
@@ -65,12 +65,12 @@ def start(*neurons: type[Neuron], purposes: Iterable[str] = ("fit",)) -> Build:
 
 
 def start_noisy_runs(neuron: type[Neuron]) -> Build:
-    """Compile in the background what noisy runs of a neuron need that is never fitted by its likelihood."""
+    """Compile in the background what noisy runs need, for a neuron that is never fitted by its likelihood."""
     return build([_forward(neuron, "drawn")])
 
 
 def start_replay(neuron: type[Neuron]) -> Build:
-    """Compile in the background what a replay of recorded spikes needs that saves all states and the margin."""
+    """Compile in the background what a replay of recorded spikes needs when it saves all states and the margin."""
     return build([_forward(neuron, "forced", rows=1, save=(*range(len(plan(neuron).states)), -1))])
 
 
@@ -79,7 +79,7 @@ def warm_up(
     purposes: Iterable[str] = tuple(PURPOSES),
     progress: Callable[[int, int], Any] = lambda done, of: None,
 ) -> float:
-    """Compile all kernels that the first fit, simulation and gradient of these neurons need; seconds it took.
+    """Compile all kernels that the first fit, simulation and gradient of these neurons need; return the time taken, s.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def warm_up(
     purposes : iterable of str
         Of `PURPOSES`.
     progress : callable
-        Told (kernels ready, kernels).
+        Called with the numbers of kernels that are ready and that are needed.
 
     Examples
     --------

@@ -158,7 +158,7 @@ def test_whatever_stands_anywhere_is_a_fit_or_a_sentence(saved, tmp_path, data):
 @pytest.mark.parametrize(
     ("text", "says"),
     [("[" * 100_000, "nested too deep|is not a fit"), ('{"a":' * 50_000 + "1" + "}" * 50_000, "nested too deep"),
-     ('{"model": 1, "model": 2}', "stands in it twice"), ('{"dt_ms": NaN}', "NaN is no number of JSON"),
+     ('{"model": 1, "model": 2}', "occurs in it twice"), ('{"dt_ms": NaN}', "NaN is not a JSON number"),
      ('{"format": 99}', "format 99 by a later ephysfit"), ("3", "holds a int"), ("", "is not a fit")],
 )  # fmt: skip
 def test_odd_files_are_refused_in_a_sentence(text, says, tmp_path):

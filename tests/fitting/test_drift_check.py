@@ -89,7 +89,7 @@ def test_sentences_name_the_size_and_only_ways_that_work():
         other = warn_of_drift(fell, sweeps=sweeps, duration=duration)
         assert "--drift" not in other
         assert f"--recent {duration / 2e3:.0f}" in other
-    assert "takes this in" in warn_of_drift(fell, modelled=True)
+    assert "allows for this" in warn_of_drift(fell, modelled=True)
     rose = draw(rng, np.full(24, 50.0), even, 2.0, noise=True, per=200.0)
     assert "times as much in the last quarter of the training data as in the first" in warn_of_drift(rose)
 

@@ -200,7 +200,7 @@ def test_auto_keeps_the_neuron_that_made_the_data():
 @pytest.mark.parametrize(
     ("spikes", "current", "says"),
     [
-        ([100.3, 100.5, 300.3, 300.6, 500.0, 700.0, 900.0], 1.0, "2 of 7 training spikes lie in a step"),
+        ([100.3, 100.5, 300.3, 300.6, 500.0, 700.0, 900.0], 1.0, "2 of 7 training spikes share a step"),
         ([100.0, 300.0, 500.0, 700.0, 900.0, 1100.0], 0.0, "training current is constant"),
         ([100.0, 300.0, 500.0, 700.0, 900.0, 1100.0], 1e-12, "these look like nA"),
         ([100.0, 300.0, 500.0, 700.0, 900.0, 1100.0], 1e6, "no pipette passes that"),

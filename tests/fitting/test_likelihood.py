@@ -189,7 +189,7 @@ def test_an_information_that_overflows_ends_the_ascent_and_not_the_fit():
 @pytest.mark.parametrize("name", ["AdEx", "EIF", "Izhikevich", "Izhikevich2003"])
 def test_a_neuron_whose_likelihood_is_no_guide_is_searched(name):
     kind = find(name)
-    assert "needle" in kind.searched
+    assert "too narrow" in kind.searched
     assert [type(s).__name__ for s in default_stages(kind)] == ["Passive", "Search", "Softness"]
 
 

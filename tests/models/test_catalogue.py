@@ -168,7 +168,7 @@ def test_find_reads_a_users_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "name", "match"),
     [
-        (None, "gone.py:Mine", "is no file"),
+        (None, "gone.py:Mine", "is not a file"),
         (MINE, "a.py:Mind", "did you mean Mine"),
         (MINE, "b.py", "say which: b.py:Mine"),
         ("x = 1\n", "c.py:Mine", "declares no neuron"),
@@ -182,7 +182,7 @@ def test_find_reads_a_users_file(tmp_path):
         (MINE.replace("x.V - 0", "x.U - 0"), "k.py:Mine", "k.py, line 14, Mine: AttributeError: .* no attribute 'U'"),
         (MINE.replace("I / self.C", "I * self.C"), "l.py:Mine", "l.py, Mine: .*mV/ms"),
         (MINE.replace("return x.V - 0 * x.V", "return x.V if x.V > 0 else -x.V"), "m.py:Mine", "line 14.*branches"),
-        (MINE.replace('{"V": 0 * x.V}', '{"W": 0 * x.V}'), "n.py:Mine", "jump returns 'W', which is no .* Known: V"),
+        (MINE.replace('{"V": 0 * x.V}', '{"W": 0 * x.V}'), "n.py:Mine", "jump returns 'W', which is not .* Known: V"),
         (MINE.replace('return {"V": 0 * x.V}', "pass"), "o.py:Mine", "jump returns NoneType"),
         (MINE.replace("def margin", "def marginal"), "p.py:Mine", "Mine writes no margin"),
     ],

@@ -70,7 +70,7 @@ def test_exponential_neuron_is_linearised_where_it_settles():
     low, high = (abs(impedance(EIF.start(), [0.0], current)[0]) for current in (0.0, 70.0))
     assert low == pytest.approx(0.2, rel=0.01)
     assert high > 1.2 * low
-    with pytest.raises(NeuronError, match="settles nowhere"):
+    with pytest.raises(NeuronError, match="has no steady state"):
         impedance(EIF.start(), [0.0], current=2000.0)
 
 

@@ -1,4 +1,4 @@
-"""Values no cell can have are refused where a cell is run; values no fit would give are told."""
+"""Values no cell can have are refused where a cell is run; values outside their bounds cause a warning."""
 
 import math
 import warnings
@@ -49,7 +49,7 @@ def test_an_element_of_a_bank_is_named():
 
 
 def test_a_cell_outside_its_bounds_runs_and_says_so():
-    with pytest.warns(UserWarning, match=r"LIF\.C = 5000 pF lies above its bounds .*no fit would give it"):
+    with pytest.warns(UserWarning, match=r"LIF\.C = 5000 pF lies above its bounds .*no fit would return it"):
         done = simulate(LIF.start().replace(C=5000.0), CURRENT, dt=0.1)
     assert done.rate_hz == 0.0
 
@@ -66,7 +66,7 @@ def test_published_units_still_run():
 
 def test_a_fit_does_not_begin_outside_the_bounds():
     data = recording(LIF.start(), duration=3000.0, repeats=0, dt=0.5, rate=20.0)
-    with pytest.raises(NeuronError, match=r"a fit cannot begin there: LIF\.C = 5000 pF lies above its bounds"):
+    with pytest.raises(NeuronError, match=r"a fit cannot start there: LIF\.C = 5000 pF lies above its bounds"):
         run_stages(Problem(data, LIF, 0.5), (), start=LIF.start().replace(C=5000.0))
 
 

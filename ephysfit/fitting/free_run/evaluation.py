@@ -41,7 +41,8 @@ class FreeRunEvaluation:
         return [m & ~h for m, h in zip(p.counted, p.held_out, strict=True)]
 
     def training_losses(self, z: Array, draw: int = 0) -> Array:
-        """Loss of each candidate on the training blocks, in the noise number `draw`; `z` is (candidate, parameter)."""
+        """Loss of each candidate on the training blocks, under draw `draw` of the noise; `z` is (candidate,
+        parameter)."""
         return self._blocks_losses(z, draw, [self.training_masks])[0]
 
     def training_and_validation_losses(self, z: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Free runs of cells on the training sweeps: each begins where the cell sat, as a likelihood and a simulation do."""
+"""Free runs of cells on the training sweeps: each begins at the cell's level, as likelihoods and simulations do."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 
-#: in free coordinates: the unit along a direction that the likelihood does not know, along a parameter that moves in
-#: steps, and along any where there is no likelihood to ask
+#: in free coordinates: the unit along a direction that the likelihood does not determine, along a parameter that moves
+#: in steps, and along any where there is no likelihood
 UNKNOWN, UNSMOOTH, PLAIN = 0.5, 0.3, 0.2
 
 

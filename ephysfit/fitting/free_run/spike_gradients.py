@@ -86,9 +86,9 @@ def compute_step_credits(field: RunField, begin: Integers, at: Integers, length:
     begin, at
         Run r spiked in steps ``at[begin[r]:begin[r + 1]]``.
     length
-        Integers after which a spike's effect is lost in noise.
+        Steps after which a spike's effect is lost in noise.
     nref
-        Integers after a spike in which none can fall.
+        Steps after a spike in which none can fall.
     """
     return _sum_credit(field, begin, at, max(length, 1), nref)
 
@@ -109,9 +109,9 @@ def compute_spike_slopes(
     begin, at
         Run r spiked in steps ``at[begin[r]:begin[r + 1]]``.
     recorded
-        Integers of the recorded spikes.
+        Steps of the recorded spikes.
     use
-        Integers that count, (time,).
+        Steps that count, (time,).
     wide
         Windows are taken this many times as wide: coarse first, then fine.
     """

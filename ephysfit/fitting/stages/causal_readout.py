@@ -112,9 +112,9 @@ def cut_stretches(problem: Problem, longest: float) -> list[Array]:
 def measure_agreement(
     runs: Sequence[Sequence[Train]], own: Sequence[Train], durations: Sequence[float], window: float
 ) -> float:
-    """Coincidence of one train a sweep with the runs of that sweep, less what it miscounts.
+    """Coincidence of one train per sweep with the runs of that sweep, less its miscount.
 
-    Coincidence alone does not hold the rate: in a tonic response to a step spikes drift out of phase, and a train of
+    Coincidence alone does not fix the rate: in a tonic response to a step spikes drift out of phase, and a train of
     any rate coincides as well as another. So the miscount, summed over sweeps and relative to the spikes of all runs,
     is taken off.
 
@@ -143,7 +143,7 @@ def blur_over_offsets(table: Array) -> Array:
 def pooled_gamma(
     runs: Sequence[Sequence[Train]], own: Sequence[Train], durations: Sequence[float], window: float
 ) -> float:
-    """Γ of one train a sweep against the runs of that sweep, with coincidences, chance and spikes summed over sweeps.
+    """Γ of one train per sweep against the runs of that sweep, with coincidences, chance and spikes summed over sweeps.
 
     -1 where it is undefined: no spike anywhere, or a train so fast that its windows cover all time.
     """

@@ -35,13 +35,13 @@ from ephysfit.simulation.replay import Information, Noise, Replay, ReplaySweep
 LONGEST = 1.0
 #: a gain in nats so small that a shortened step is worth a second try
 SLIGHT = 1.0
-#: shortest uninterrupted training data in which a drift is looked for unasked, ms
+#: shortest uninterrupted training data in which ``drift=None`` looks for a drift, ms
 STEADY = 20000.0
-#: standard errors from which a drift that nobody asked for is kept
+#: standard errors from which a drift that ``drift=None`` found is kept
 EVIDENT = 2.0
-#: most turns of neuron and voltage noise, and the change of either measure of the noise under which they stop
+#: most rounds of neuron and voltage noise, and the change of either measure of the noise under which they stop
 TURNS, SETTLED = 6, 0.02
-#: correlation of two estimates above which they are named as not told apart
+#: correlation of two estimates above which they are named as indistinguishable
 ALIKE = 0.97
 
 
@@ -217,14 +217,16 @@ class Likelihood(Stage):
         Pieces of a slow drift of the log rate over the training data, zero at its end: what is fitted is then the
         cell as it was last. 0 for none. None: one where the training data are a single sweep of 20 s or more (in a
         series of steps order and amplitude are confounded), kept if it is two standard errors from 0. A neuron
-        that fits badly takes its own misfit for a drift, so none is modelled unasked; a fit says where a cell drifts.
+        that fits badly takes its own misfit for a drift, so none is modelled by default; a fit warns where a cell
+        drifts.
     recent : float or None
         Half-life of the data's weight, ms: a spike or silence so long before the end of the training data counts half
         as much in the likelihood. For cells that change; costs precision where they do not. None: all count alike.
     spread : float
         Of random starts, in prior widths.
     held_out : bool
-        Leave the validation blocks out of the likelihood, so that `Estimate.validation` is that of data never fitted.
+        Leave the validation blocks out of the likelihood, so that `Estimate.validation` is that of data that were not
+        fitted.
     voltage : Voltage, optional
         Also fit the recorded voltage away from spikes. Spikes alone leave the mV scale open; with the voltage
         capacitance, conductances and potentials have values. Losses remain those of the spikes.
@@ -347,7 +349,7 @@ class _LikelihoodClimb:
         return replace(kept, cells=known.cells, precision=pack_symmetric(known.precision(self.everything)))
 
     def report_voltage(self, cell: Neuron) -> VoltageReport | None:
-        """What the fit says of the voltage, where that was fitted too."""
+        """The report on the voltage, where that was fitted too."""
         if self.noise is None or self.stage.voltage is None:
             return None
         free = FreeParameters.of(self.problem.neuron, self.everything)
@@ -367,7 +369,7 @@ class _LikelihoodClimb:
         return there, found
 
     def _climb_with_drift(self, cell: Neuron) -> tuple[Neuron, Ascent]:
-        """An ascent to the top, with the drift; without it where nobody asked for one and the data show none."""
+        """An ascent to the top, with the drift; without it where ``drift=None`` and the data show none."""
         there, found = self(cell, self.everything, self.stage.steps, self.pieces)
         if not self.pieces or self.stage.drift is not None:
             return there, found
@@ -406,7 +408,7 @@ class _LikelihoodClimb:
 
 
 def drift_ramps(steps: int, pieces: int) -> Array | None:
-    """Ramps that end at 0, one a piece of the sweep, (time, piece): their weights are the changes over each piece."""
+    """Ramps that end at 0, one per piece of the sweep, (time, piece): their weights are the changes over each piece."""
     if not pieces:
         return None
     place = np.linspace(0.0, pieces, steps)[:, None]
@@ -418,7 +420,7 @@ def weight_by_recency(sweeps: Sequence[ReplaySweep], half_life: float | None, dt
     if half_life is None:
         return list(sweeps)
     out: list[ReplaySweep] = []
-    after = 0.0  # ms of counted data behind a sweep
+    after = 0.0  # ms of counted data after a sweep
     for s in reversed(sweeps):
         left = after + dt * (np.cumsum(s.use[::-1])[::-1] - s.use)
         out.append(replace(s, use=s.use * 0.5 ** (left / half_life)))
@@ -445,5 +447,5 @@ def standard_errors_of(
 
 
 def _select_parameters(cell: Neuron, values: Any) -> dict[str, Any]:
-    """Of an alternative start, what this neuron has free."""
+    """The part of an alternative start that is free in this neuron."""
     return {k: v for k, v in values.items() if k in type(cell).parameters}

@@ -26,7 +26,7 @@ class Refractory(Stage):
     """Fit the likelihood at each refractory period the intervals allow, and keep the best.
 
     From the estimate the period goes up and down in whole steps for as long as the likelihood may still gain, each fit
-    starting from its neighbour's. Standard errors then take in that the period is uncertain: they are those of the
+    starting from its neighbour's. Standard errors then include the uncertainty of the period: they are those of the
     mixture of the fits, weighted by likelihood.
 
     Parameters
@@ -34,7 +34,7 @@ class Refractory(Stage):
     likelihood : Likelihood
         How each is fitted.
     longest : float
-        No period is longer, ms, nor as long as the shortest recorded interval.
+        Upper limit of the period, ms; it also stays below the shortest recorded interval.
     fall : float
         A direction is given up when the log-likelihood has fallen so far (nats) below the best found before. Negative:
         already when it has not gained as much, which finds the best period but no profile to take errors from.
@@ -101,7 +101,7 @@ def _likelihood_report(found: Estimate) -> LikelihoodReport:
 
 
 def compute_losses_in_nats(problem: Problem, found: dict[int, Estimate]) -> dict[int, float]:
-    """Negative log-likelihoods in nats, that of the voltage counted in where it was fitted, all with one weight."""
+    """Negative log-likelihoods in nats, including that of the voltage where it was fitted, all with one weight."""
     seen = [_likelihood_report(e).voltage for e in found.values()]
     weight = seen[0].weight if seen[0] else 0.0
     return {
@@ -137,8 +137,8 @@ class LengthenRefractory(Stage):
     """Lengthen the refractory period of a neuron that holds nothing meanwhile, for as long as that gains.
 
     Such a neuron is only barred from spiking, so at the same parameters a longer period always gains what the bins it
-    adds had cost; it takes as many steps as gain `gain` each, and no interval was ever shorter. What was made up for
-    a period too short is then fitted once more.
+    adds had cost; it is lengthened by as many steps as gain `gain` each and contradict no interval. Parameters that
+    made up for too short a period are then fitted once more.
 
     Parameters
     ----------

@@ -36,11 +36,11 @@ class Search(Stage):
     evaluations : int
         Candidates in all.
     population : int
-        Candidates a generation.
+        Candidates per generation.
     sigma : float
         First step size, in the units of `whiten`.
     runs : int
-        Noisy runs a candidate.
+        Noisy runs per candidate.
     loss : Loss, optional
         `KernelScore` of noisy runs and `Coincidence` of the threshold run unless given.
     names : tuple of str
@@ -94,7 +94,7 @@ class Search(Stage):
         return conclude_estimate(estimate, free, found if kept else None, report, Status.CONVERGED, *runs)
 
     def _default_names(self, neuron: type[Neuron]) -> list[str] | None:
-        """What is searched unless named: all, but for the softness where runs are noise-free and do not know it."""
+        """What is searched unless named: all but the softness, on which noise-free runs do not depend."""
         if self.noisy or not neuron.stochastic():
             return None
         return [n for n, p in neuron.parameters.items() if not p.measured and n != neuron.name_of(Role.SOFTNESS)]
@@ -120,7 +120,7 @@ def evolve_by_cma(
     except ImportError:
         return _evolve_by_scipy(losses, start, sigma, population, evaluations, problem, stage)
     options: dict[str, Any] = {"popsize": population, "maxfevals": evaluations, "seed": problem.seed + 1, "verbose": -9}
-    if noisy:  # losses that never stand still, but for candidates that are all silent: neither is an end
+    if noisy:  # noisy losses never settle, except where all candidates are silent: neither is an end
         options |= {"tolfun": 0.0, "tolfunhist": 0.0, "tolx": 0.0, "tolflatfitness": evaluations}
     else:
         options["tolfun"] = 1e-4

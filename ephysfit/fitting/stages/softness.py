@@ -31,7 +31,7 @@ class Softness(Stage):
     values : int
         Of the grid, geometric between the bounds.
     runs : int
-        Noisy runs a value; all values share their draws.
+        Noisy runs per value; all values share their draws.
     loss : KernelScore
     """
 

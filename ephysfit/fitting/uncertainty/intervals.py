@@ -31,7 +31,7 @@ from ephysfit.neuron.declare import Neuron, unflatten
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 
-#: how intervals are come by
+#: ways to compute intervals
 METHODS = ("fisher", "profile", "bootstrap")
 #: largest logarithm of an interval's end over its middle
 FARTHEST = 10.0
@@ -145,14 +145,14 @@ def _separate_preferred_peak(tops: tuple[Peak, ...]) -> tuple[tuple[Peak, ...], 
 
 
 def _choose_names(surface: Surface, names: Sequence[str] | None) -> tuple[str, ...]:
-    """Flat names to give intervals: those asked for, or all that are not held."""
+    """Flat names to give intervals: those requested, or all that are not held."""
     asked = surface.free.names if names is None else FreeParameters.of(surface.problem.neuron, names).names
     return tuple(n for n in asked if n in surface.free.names and n not in surface.held)
 
 
 @dataclass(frozen=True)
 class _IntervalMethod:
-    """One way to come by intervals, and its settings."""
+    """One way to compute intervals, and its settings."""
 
     how: str
     level: float

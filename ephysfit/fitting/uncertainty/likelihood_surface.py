@@ -261,7 +261,7 @@ class Surface:
         return np.array([n in self.held for n in self.free.names] + [False] * len(self.drift))
 
     def climb(self, target: Posterior, q: torch.Tensor, steps: int = 60, fixed: Mask | None = None) -> Ascent:
-        """To the top from `q`, with the blind directions held and, if said, more."""
+        """Climb to the top from `q`, with the blind directions held and, if given, further coordinates."""
         where = self.fixed if fixed is None else self.fixed | fixed
         return ascend(HeldPosterior(target, where), q, steps=steps, tolerance=CLOSE)  # type: ignore[arg-type]
 

@@ -1,1 +1,1 @@
-"""Engines: many ways to run a declared neuron, one meaning."""
+"""Engines: many ways to run a declared neuron, all with the same result."""

@@ -106,7 +106,7 @@ def _checked(start: Start | None, op: Operators, cells: int, trials: int) -> Sta
 
 
 def refuse_in_graph(detach: bool, surrogate: Surrogate | None, engine: str) -> None:
-    """Raise SimulationError when a gradient through the reset is asked of an engine that has none."""
+    """Raise SimulationError when a gradient through the reset is requested from an engine without one."""
     if surrogate is not None and not detach:
         raise SimulationError(
             f"engine {engine!r} keeps the reset out of the graph (detach=True), because with the reset in the graph "
@@ -115,7 +115,7 @@ def refuse_in_graph(detach: bool, surrogate: Surrogate | None, engine: str) -> N
 
 
 def compute_run_end(neuron: Neuron, dt: float, spikes: Tensor, states: Tensor, start: Start | None = None) -> Start:
-    """Where a run ended, to go on from there: the last state and the refractory steps left.
+    """The end of a run as the start of the next: the last state and the refractory steps left.
 
     Parameters
     ----------
@@ -146,12 +146,12 @@ def compute_powers(matrix: Tensor, count: int) -> Tensor:
 
 
 def multiply_per_row(matrix: Tensor, x: Tensor) -> Tensor:
-    """One matrix a row times one vector a row: (..., D, D), (..., D) -> (..., D)."""
+    """One matrix per row times one vector per row: (..., D, D), (..., D) -> (..., D)."""
     return (matrix * x[..., None, :]).sum(-1)
 
 
 def multiply_per_cell(matrix: Tensor, x: Tensor) -> Tensor:
-    """One matrix a cell times many vectors: (cell, i, j), (cell, ..., j) -> (cell, ..., i)."""
+    """One matrix per cell times many vectors: (cell, i, j), (cell, ..., j) -> (cell, ..., i)."""
     flat = x.reshape(x.shape[0], -1, x.shape[-1])
     return (flat @ matrix.transpose(1, 2)).reshape(*x.shape[:-1], matrix.shape[1])
 
@@ -250,7 +250,7 @@ class Tables:
     ----------
     free, held : Tensor, (cell, length + 1, D, D)
     look : Tensor, (cell, length + 1, D)
-        Margin after so many free steps.
+        Margin after each number of free steps.
     cell : Tensor of int64, (row,)
         Which cell a row belongs to.
     """
@@ -329,7 +329,7 @@ def advance_to_crossing(
 
 
 def drive_all_blocks(op: Operators, blocks: Tensor) -> list[DrivenBlock]:
-    """The driven states of every block, one `DrivenBlock` a block, rows flattened."""
+    """The driven states of every block, one `DrivenBlock` per block, rows flattened."""
     driven_freely = drive_from_zero(op.free, compute_drive(op.drive, blocks))
     margin = multiply_per_cell(op.margin.detach()[:, None], driven_freely[:, :, :, 1:].detach())[..., 0].flatten(0, 1)
     free = driven_freely.flatten(0, 1)

@@ -1,4 +1,4 @@
-"""Seed 000: whole blocks at once, because a refractory neuron spikes at most once in a block.
+"""Whole blocks at once, because a refractory neuron spikes at most once in a block (Taylor, King & Harper 2023).
 
 Within ``n_ref + 1`` steps a neuron can spike at most once, so up to the first crossing a block is a linear map of the
 state that enters it and of its input: margins of the whole block follow without a loop, the first one at or above 0
@@ -56,8 +56,8 @@ def blocks(
         Must stay True with a surrogate: autograd is right with the reset out of the graph, and is then the gradient of
         `sequential(..., detach=True)`. With the reset in the graph every step has its own Jacobian: see `adjoint`.
     start : Start, optional
-        Where to begin; rest unless given. `affine_blocks.compute_run_end` gives the end of a run as the start of the
-        next.
+        State at the start; rest unless given. `affine_blocks.compute_run_end` gives the end of a run as the start of
+        the next.
 
     Returns
     -------

@@ -36,7 +36,7 @@ class Run:
     final : ndarray, (cell, trial, state)
         State after the last step.
     traces : mapping of name to ndarray, (cell, trial, time)
-        States after each step, jump included, and ``"margin"`` (mV, before the jump), as asked for.
+        States after each step, jump included, and ``"margin"`` (mV, before the jump), as requested by `save`.
     """
 
     shape: tuple[int, int]
@@ -166,7 +166,7 @@ class Problem(KernelCall):
         dense: Any,
         drive: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Derivatives of a kept run: by the coefficients (coefficient, cell, trial), by the current per lane.
+        """Derivatives of a kept run with respect to coefficients (coefficient, cell, trial) and current (by lane).
 
         `dense` is dL/ds or dL/du, (cell, trial, time), for those sources.
         """

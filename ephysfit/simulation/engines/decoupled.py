@@ -1,8 +1,8 @@
-"""Seed 002: the reset decoupled from the input.
+"""The reset decoupled from the input (Huang et al. 2024).
 
 The no-reset potential is one filter of the whole record (FFT, padded to twice the length, or scan); what remains in
-time order is a moving threshold that only spikes push, a few numbers a step and no autograd graph. A neuron without
-jumps (the parallel resonate-and-fire neuron of the seed) needs no time order at all: the filter alone.
+time order is a moving threshold that only spikes raise, a few numbers per step and no autograd graph. A neuron without
+jumps (the paper's parallel resonate-and-fire neuron) needs no time order at all: the filter alone.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _decide(setup: Setup, potential: Tensor) -> Tensor:
 
 @compiled()
 def moving_threshold(potential, step, margin, jump, n_ref, hold, fired):  # type: ignore[no-untyped-def]
-    """The scan: the part of the state that past spikes own, and the threshold it moves; writes `fired`, (row, time)."""
+    """The scan: the part of the state due to past spikes, and the threshold it moves; writes `fired`, (row, time)."""
     rows, steps = potential.shape
     d = jump.shape[1]
     for r in range(rows):

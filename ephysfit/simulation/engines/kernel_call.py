@@ -21,7 +21,7 @@ from ephysfit.neuron.declare import Neuron, cellwise
 from ephysfit.neuron.plan import plan
 from ephysfit.simulation.surrogate import Surrogate
 
-#: sharpness and offset (mV) of a noise-free readout, one for all rows or one a trial
+#: sharpness and offset (mV) of a noise-free readout, one for all rows or one per trial
 Sharpen = tuple[float, float] | tuple[np.ndarray, np.ndarray]
 
 #: steps between checkpoints
@@ -113,7 +113,7 @@ class KernelCall:
         )
 
     def numbers(self, sharpen: Sharpen | None = None, tau: float = np.inf, width: float = 1.0) -> np.ndarray:
-        """What kernels read: dt, decay of the van Rossum trace, surrogate width; with noise beta, offset a lane."""
+        """What kernels read: dt, decay of the van Rossum trace, surrogate width; with noise beta, offset per lane."""
         common = [self.dt, np.exp(-self.dt / tau), width]
         if sharpen is None or self.spikes != "drawn":
             return np.array(common)
@@ -176,9 +176,10 @@ class KernelCall:
         first: np.ndarray | None = None,
         steps: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The reverse kernel: gradients (coefficient, lane), by current (lane, input, time), by the first state.
+        """The reverse kernel: gradients with respect to coefficients, current and the states a row begins with.
 
-        `later` holds the derivatives by the states after the last step; lanes with ``first`` 1 begin at rest.
+        They are (coefficient, lane), (lane, input, time) and (state, lane). `later` holds the derivatives with respect
+        to the states after the last step; lanes with ``first`` 1 begin at rest.
         """
         trace, rows, inputs = tau is not None, self.refractory.size, self.current.shape[1]
         variant = self.variant(
@@ -266,7 +267,7 @@ class KernelResult:
         return raster(self.begin, self.at, steps).reshape(layout.cells, layout.trials, steps)
 
     def refuse_bad_input(self) -> None:
-        """A state that is not finite at the end: name the current if it is the cause."""
+        """Refuse a state that is not finite at the end, and name the current if it is the cause."""
         if np.isfinite(self.final).all():
             return
         bad = np.argwhere(~np.isfinite(self.problem.current))

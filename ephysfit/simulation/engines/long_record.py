@@ -1,10 +1,10 @@
 """One long record over the lanes of a tile: stretches run side by side and are repeated until their seams agree.
 
-A neuron forgets: after a few time constants (at once, where a spike resets everything) its state no longer tells what
-it began from. So stretches of a record start from states found by a short run before them, all lanes at once; where the
-end of a stretch is not the start of the next, the run is repeated from the corrected starts. When all seams agree the
-run is that of one row after the other, whatever the neuron; after as many passes as there are stretches they must. The
-reverse pass does the same with derivatives, which also fade.
+A neuron forgets: after a few time constants (at once, where a spike resets everything) its state no longer depends on
+where it began. So stretches of a record start from states found by a short run before them, all lanes at once; where
+the end of a stretch is not the start of the next, the run is repeated from the corrected starts. When all seams agree
+the run is that of one row after the other, whatever the neuron; after as many passes as there are stretches they must.
+The reverse pass does the same with derivatives, which also fade.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 WARM = 65_536
 #: slowest time constants after which a guess is as good as the precision
 SPANS = {"float32": 14.0, "float64": 36.0}
-#: and what a spike takes more that the first difference had moved: without, half of all records of 600,000 steps needed
-#: a second pass, with it one in 40 (ALIF, 39 cells and currents)
+#: further time constants for a spike that the first difference had moved: without them half of all records of 600,000
+#: steps needed a second pass, with them one in 40 (ALIF, 39 cells and currents)
 MOVED = 6.0
 #: shortest stretch worth it, in steps and in guesses
 SHORTEST, PART = 1_024, 0.36
@@ -50,9 +50,9 @@ def _count_lanes(problem: KernelCall) -> int:
 
 
 def warm_steps(problem: KernelCall, more: float = 0.0) -> int:
-    """Steps after which a run no longer tells what it began from: by the slowest state that decays on its own.
+    """Steps after which a run no longer depends on where it began, by the slowest state that decays on its own.
 
-    Only how often stretches are repeated hangs on it, never what comes out; `more` is in time constants.
+    It decides only how often stretches are repeated, never the result; `more` is in time constants.
     """
     return min(WARM, int((SPANS[problem.element] + more) * longest_memory(problem)) + problem.segment)
 
@@ -66,7 +66,7 @@ def longest_memory(problem: KernelCall) -> float:
 
 @cache
 def _decay_and_rest(neuron: type[Neuron]) -> tuple[Callable, Callable]:
-    """From coefficients: what each state that decays on its own loses in a step; the states at rest."""
+    """Functions of the coefficients: what each state that decays on its own loses in a step; the states at rest."""
     lost, rest = _formulas(neuron)
     return of_numbers(lost), of_numbers(rest)
 
@@ -168,7 +168,7 @@ def _compute_starts(rest: np.ndarray, result: KernelResult, length: int) -> tupl
 
 
 def _starts_agree(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], span: float) -> bool:
-    """To a fraction of what rounding does to a state that remembers so many steps: half a unit in each of them."""
+    """Whether starts agree to a fraction of what rounding does to a state over `span` steps: half a unit each."""
     near = np.abs(a[0] - b[0]) <= min(max(8.0, span / 8), 256.0) * np.finfo(a[0].dtype).eps * (1 + np.abs(b[0]))
     return bool((near | ~np.isfinite(b[0])).all() and (a[1] == b[1]).all())
 
@@ -221,6 +221,6 @@ def reverse(result: KernelResult, *, dense: Any, drive: bool, **how: Any) -> tup
 
 def _gradients_agree(a: np.ndarray, b: np.ndarray) -> bool:
     if not np.isfinite(b).all():
-        return True  # a gradient that overflowed stays so; more passes do not mend it
+        return True  # a gradient that overflowed stays so; more passes do not repair it
     size = np.abs(b).max(1, keepdims=True)
     return bool((np.abs(a - b) <= 64 * np.finfo(a.dtype).eps * size).all())

@@ -1,11 +1,12 @@
-"""Seed 001: parallel max-min boundary compression, exact.
+"""Parallel max-min boundary compression, exact (Zhong et al. 2024).
 
 Two bounds on the spike train are kept: the spikes that are certain, and the spikes that are still possible. What all
 possible spikes could do to the margin brackets it, and wherever the bracket lies on one side of the threshold the step
 is settled. Silences are settled first and the upper train rebuilt before spikes are settled (Gauss-Seidel order): one
 pass then settles everything up to and including the next spike, so that ``n + 1`` passes suffice for n spikes in a
 row (kernels of one sign). Kernels of both signs use interval arithmetic: the rising part of a kernel meets one bound,
-the falling part the other; exact too, without that bound on passes. A pass is two filters of the whole record.
+the falling part the other; it is exact too, but without that limit on the number of passes. A pass is two filters of
+the whole record.
 """
 
 from __future__ import annotations

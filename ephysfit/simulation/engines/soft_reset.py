@@ -35,7 +35,7 @@ GROWTH = 1e-9
 
 
 def soft_jumps(neuron: type[Neuron]) -> str:
-    """Why a neuron's reset is not soft, in words; empty where every jump adds a constant.
+    """Why a neuron's reset is not soft, as a phrase; empty where every jump adds a constant.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def set_up_soft(neuron: Neuron, current: Tensor, dt: float, engine: str, start: 
     growth = float(torch.linalg.eigvals(setup.op.free[:, :-1, :-1].detach()).abs().max())
     if growth > 1 + GROWTH:
         raise SimulationError(
-            f"{name} without spikes grows by a factor {growth:.6g} a step; the no-reset potential that engine "
+            f"{name} without spikes grows by a factor {growth:.6g} per step; the no-reset potential that engine "
             f"{engine!r} starts from would leave the range of floats; {way_out}"
         )
     return setup

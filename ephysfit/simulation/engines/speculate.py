@@ -1,9 +1,9 @@
-"""Speculation to the next spike: a chunk is run as if nothing happened, up to where it does.
+"""Speculation to the next spike: a chunk is run as if it held no spike, and kept up to the first one.
 
-Each row stands at its own place. A pass looks at the rest of the row's chunk as if there were no spike, takes it if
-that was true, and otherwise goes to the first crossing, jumps, and starts the next pass there. Passes of a row: chunks
-plus spikes. Only the linear motion between spikes is used, so hard resets, refractoriness and kernels of any sign are
-exact, as in `blocks`, which is the case of chunks that can hold one spike.
+Each row is at its own place in time. A pass computes the rest of the row's chunk as if there were no spike, accepts it
+if that was true, and otherwise goes to the first crossing, jumps, and starts the next pass there. A row takes as many
+passes as it has chunks and spikes. Only the linear motion between spikes is used, so hard resets, refractoriness and
+kernels of any sign are exact, as in `blocks`, which is the case of chunks that can hold one spike.
 """
 
 from __future__ import annotations
