@@ -4,7 +4,7 @@
     python benchmarks/prediction.py --write     # run nothing, put the table into docs/terms.md
 
 Five folds of interleaved 2-s blocks of the training noise; no test file is opened. Held out: negative log-likelihood
-per spike, nats, the rate kept between 1e-4 and 5 per ms, so that no single bin decides. Own steps: the spikes of noisy runs
+per spike, nats, the rate kept between 1e-4 and 5 per ms, so that no single bin decides. Own steps: spikes of noisy runs
 on the cell's current steps over those the cell fired there, for the fit to all of the noise; steps are another protocol
 that no fit here has seen.
 
