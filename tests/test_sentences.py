@@ -17,7 +17,9 @@ from ephysfit.cli.commands import VERBS, load_verb
 ROOT = Path(__file__).parents[1]
 #: the page of the published algorithms numbers them, with their papers
 NUMBERED = "docs/seeds.md"
-DOCS = sorted(p for p in (ROOT / "docs").rglob("*.md") if not {"_build", "api", "notebooks"} & set(p.parts))
+#: what `make docs` makes of other files
+MADE = {"_build", "api", "notebooks", "changelog.md"}
+DOCS = sorted(p for p in (ROOT / "docs").rglob("*.md") if not MADE & set(p.parts))
 
 #: what reads as translated, personifies a program, or names no source, and what to write instead
 BANNED = {

@@ -44,7 +44,7 @@ def traces(path):
 @pytest.mark.parametrize("path", REAL)
 class TestReal:
     def test_samples_equal_their_bytes(self, path):
-        recording, data = load(path), path.read_bytes()
+        recording, data = load(path, block="keep"), path.read_bytes()
         records = list(traces(path))
         assert len(recording) == len(records) in (3, 50)
         for k, (sweep, (_, trace)) in enumerate(zip(recording, records, strict=True)):
@@ -60,11 +60,11 @@ class TestReal:
         """Another parser of the same bytes."""
         pyheka = pytest.importorskip("pyheka")
         with pyheka.Bundle(str(path)) as bundle:
-            for k, sweep in enumerate(load(path)):
+            for k, sweep in enumerate(load(path, block="keep")):
                 np.testing.assert_allclose(sweep.voltage, 1e3 * np.asarray(bundle.data[0, 0, k, 0]), rtol=1e-12)
 
     def test_command_is_holding_plus_step(self, path):
-        recording = load(path)
+        recording = load(path, block="keep")
         numbers = [struct.unpack_from("<i", sweep, 44)[0] for sweep, _ in traces(path)]
         assert numbers[:2] in ([1, 21], [1, 2])
         # the amplifier's own state, in a third tree, holds the holding current too, in A
@@ -82,7 +82,7 @@ class TestReal:
 
     def test_cell_follows_its_current(self, path):
         """Steps and voltage belong together: charging begins at the edges, resistances are those of a cell."""
-        recording = load(path)
+        recording = load(path, block="keep")
         steps = np.array([s.current[5000] - s.current[0] for s in recording])
         moved = np.array([np.median(s.voltage[5000:17_500]) - s.voltage[:2500].mean() for s in recording])
         resistance = np.polyfit(steps, moved, 1)[0] * 1e3
@@ -99,14 +99,14 @@ class TestReal:
 
     def test_the_piece_is_of_it(self, path):
         """The sweeps that were cut out have the currents and voltages of those numbers."""
-        by_level = {round(sweep.current[5000]): sweep for sweep in load(path)}
-        for ours in load(piece("steps_heka")):
+        by_level = {round(sweep.current[5000]): sweep for sweep in load(path, block="keep")}
+        for ours in load(piece("steps_heka"), block="keep"):
             theirs = by_level[round(ours.current[5000])]
             np.testing.assert_array_equal(ours.voltage, theirs.voltage)
             np.testing.assert_array_equal(ours.current, theirs.current)
 
     def test_facts(self, path):
-        recording = load(path)
+        recording = load(path, block="keep")
         assert recording[0].dt == 0.04
         assert [s.name for s in recording][:2] == ["Sweep_1_1_1", "Sweep_1_1_2"]
         assert recording[0].start == 0
@@ -117,7 +117,11 @@ class TestReal:
         assert recording.facts["clamp"].startswith("current clamp")
         assert recording.facts["current"] == "the command, rebuilt from the stimulus tree"
         assert recording.warnings == ()
-        assert [w for s in recording for w in s.warnings] == []
+        blocked = {s.name for s in recording if any("depolarisation block" in w for w in s.warnings)}
+        assert sum(len(s.warnings) for s in recording) == len(blocked)
+        refused = load(path).rejected
+        assert {r.name for r in refused} == blocked
+        assert {len(recording): len(blocked)} in ({50: 20}, {3: 1})  # its largest steps silence the cell at -33 mV
         listed = contents(path)
         assert [h.name for h in listed] == [s.name for s in recording]
         assert {(h.duration_ms, h.dt_ms, h.refused) for h in listed} == {(1000.0, 0.04, "")}
