@@ -25,16 +25,16 @@ import json
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 import ephysfit as ef
-from ephysfit.arrays import Train
 from ephysfit.data.recording import Recording
 from ephysfit.errors import EphysfitError
 from ephysfit.files import write_text
+from ephysfit.metrics.step_answers import Answer, find_steps, interpolate_answer
 from ephysfit.metrics.trains import mean_defined
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,50 +46,6 @@ MODELS = ("auto", "AIGIF", "IGIF", "GLIF4", "ALIF", "AdEx")
 RUNS = 50
 #: amplitudes within this, pA, are one
 SAME = 2.0
-
-
-@dataclass(frozen=True)
-class Step:
-    """The step of a sweep: its amplitude (pA) and where it begins and ends (ms)."""
-
-    amplitude: float
-    begin: float
-    end: float
-
-
-def find_steps(recording: Recording) -> list[Step]:
-    """The step of every sweep: the longest stretch of time in which the currents of the sweeps differ.
-
-    A test pulse or a prepulse is the same in all sweeps, so that it is not taken for the step.
-    """
-    k = max(round(1.0 / recording.sweeps[0].dt), 1)
-    n = min(s.steps for s in recording.sweeps) // k
-    coarse = np.array([np.median(s.current[: n * k].reshape(n, k), axis=1) for s in recording.sweeps])
-    spread = np.ptp(coarse, axis=0)
-    differs = spread > max(0.2 * float(spread.max()), 2.0)
-    edges = np.flatnonzero(np.diff(np.r_[0, differs.astype(int), 0]))
-    first, last = max(zip(edges[::2], edges[1::2], strict=True), key=lambda span: span[1] - span[0])
-    ms = k * recording.sweeps[0].dt
-    return [Step(float(np.median(row[first:last])), first * ms, last * ms) for row in coarse]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """How one sweep is answered: spikes, latency (ms; NaN for none), and log2 of last over first interval (NaN)."""
-
-    count: float
-    latency: float
-    adaptation: float
-
-    @classmethod
-    def of(cls, train: Train, step: Step) -> Answer:
-        gaps = np.diff(train)
-        after = train[train >= step.begin]
-        return cls(
-            float(len(train)),
-            float(after[0] - step.begin) if len(after) else np.nan,
-            float(np.log2(gaps[-1] / gaps[0])) if len(gaps) >= 2 else np.nan,
-        )
 
 
 def recordings(names: set[str]) -> Iterator[tuple[str, Recording]]:
@@ -113,7 +69,7 @@ def recordings(names: set[str]) -> Iterator[tuple[str, Recording]]:
 
 def held_out(recording: Recording) -> tuple[list[int], list[int]]:
     """Positions that train and that test: every third inner amplitude at which the cell fires is held out."""
-    steps = find_steps(recording)
+    steps = find_steps(recording.sweeps)
     levels = np.array(sorted({round(s.amplitude / SAME) * SAME for s in steps}))
     level = np.array([int(np.argmin(np.abs(levels - s.amplitude))) for s in steps])
     counts = np.array([len(s.spike_times) for s in recording.sweeps])
@@ -124,27 +80,16 @@ def held_out(recording: Recording) -> tuple[list[int], list[int]]:
 
 
 def interpolated(recording: Recording, train: list[int], at: int) -> Answer:
-    """Count and latency on a straight line between the neighbouring amplitudes that trained."""
-    steps = find_steps(recording)
-    answers = [Answer.of(s.spike_times, p) for s, p in zip(recording.sweeps, steps, strict=True)]
-    order = sorted(train, key=lambda k: steps[k].amplitude)
-    x = np.array([steps[k].amplitude for k in order])
-
-    def read(values: np.ndarray) -> float:
-        known = np.isfinite(values)
-        return float(np.interp(steps[at].amplitude, x[known], values[known])) if known.sum() > 1 else np.nan
-
-    return Answer(
-        read(np.array([answers[k].count for k in order])),
-        read(np.array([answers[k].latency for k in order])),
-        read(np.array([answers[k].adaptation for k in order])),
-    )
+    """The answer on a straight line between the neighbouring amplitudes that trained."""
+    steps = find_steps(recording.sweeps)
+    answers = [Answer.of(recording.sweeps[k].spike_times, steps[k]) for k in train]
+    return interpolate_answer([steps[k] for k in train], answers, steps[at].amplitude)
 
 
 def measure(recording: Recording, model: str) -> dict[str, object]:
     """One row: a default fit and its errors on the held-out amplitudes."""
     train, test = held_out(recording)
-    steps = find_steps(recording)
+    steps = find_steps(recording.sweeps)
     cpu = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

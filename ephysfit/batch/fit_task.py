@@ -59,7 +59,9 @@ def attempt_task(task: Task, store: Store | None = None) -> dict[str, Any]:
 
 def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
     s = task.settings
-    recording = load(list(task.cell.files), **task.cell.options)
+    recording = load(
+        list(task.cell.files), **{"train": task.cell.train or None, "test": task.cell.test or None, **task.cell.options}
+    )
     try:
         train, test = divide_sweeps(recording, task.cell.train or None, task.cell.test or None)
     except SelectionError as error:

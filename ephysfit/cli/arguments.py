@@ -190,10 +190,22 @@ def make_load_options(spikes: str, sweeps: str | None, options: Sequence[str] | 
 
 
 def open_recording(
-    files: Sequence[Path], spikes: str, sweeps: str | None, options: Sequence[str] | None
+    files: Sequence[Path],
+    spikes: str,
+    sweeps: str | None,
+    options: Sequence[str] | None,
+    train: str | None = None,
+    test: str | None = None,
 ) -> ef.Recording:
-    """Load the files of one cell as a recording."""
-    return ef.load(list(files), **make_load_options(spikes, sweeps, options))
+    """Load the files of one cell as a recording; no rule judges what is to train by what is to test."""
+    return ef.load(list(files), train=train, test=test, **make_load_options(spikes, sweeps, options))
+
+
+def find_fit_sides(fit: ef.Fit, train: str | None, test: str | None) -> tuple[str | None, str | None]:
+    """Find how the sweeps were divided: as the options say, or as the fit was made."""
+    if train is not None or test is not None:
+        return train, test
+    return fit.provenance.split.get("train"), fit.provenance.split.get("test")
 
 
 def find_model(name: str) -> str:

@@ -17,12 +17,13 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.files import to_json, write_text
 from ephysfit.fitting.chain import choose_shared_step
+from ephysfit.fitting.drift_check import can_model_drift
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.population_prior import population_priors
 from ephysfit.fitting.prior import Prior
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Status
 from ephysfit.fitting.stage_reports import VoltageReport
-from ephysfit.fitting.stages.likelihood import Likelihood
+from ephysfit.fitting.stages.likelihood import STEADY, Likelihood
 from ephysfit.fitting.voltage_likelihood import Voltage
 from ephysfit.reports.evidence import Evidence
 from ephysfit.reports.report import write_report as write_report
@@ -104,6 +105,23 @@ def make_likelihood(voltage: bool, drift: str, recent: float | None) -> Likeliho
         recent=None if recent is None else 1e3 * recent,
         voltage=Voltage() if voltage else None,
     )
+
+
+def describe_unmodelled_drift(train: Recording, drift: str) -> str:
+    """Describe what a drift as requested leaves out of these training sweeps; empty if it is modelled."""
+    several = f"{len(train)} sweep{'s' * (len(train) != 1)} of {train.duration / 1e3:g} s together"
+    later = "--recent S gives the later sweeps more weight"
+    if drift == "auto" and not can_model_drift(len(train), train.duration):
+        return (
+            f"--drift auto models no drift here: it needs one training sweep of {STEADY / 1e3:g} s or more, and these "
+            f"are {several}, in which order and amplitude may go together; {later}"
+        )
+    if drift not in ("auto", "0") and len(train) > 1:
+        return (
+            f"--drift {drift}: these are {several}, and the pieces begin anew with every sweep, so that a change from "
+            f"sweep to sweep is not modelled; {later}"
+        )
+    return ""
 
 
 def make_priors(paths: list[Path], cell: str, model: str) -> tuple[Prior, ...]:

@@ -38,8 +38,10 @@ def print_scores(evidence: Evidence) -> None:
     print_paragraph(write_headline(evidence).sentence)
     readouts = tuple(evidence.scores)
     rows = [_make_row(line, readouts) for line in make_score_lines(evidence.scores)]
-    print_table(rows, right=(*readouts, "cell's own", "best"))
+    print_table(rows, right=(*readouts, "no model", "cell's own", "best"))
     first = next(iter(evidence.scores.values()))
+    if any(row["no model"] for row in rows):
+        print_line("no model: what spikes at random at the recorded rate reach, or a line between neighbouring steps.")
     print_line(f"± standard error over repeats. Scored {_describe_scored(first.scored)}: {first.skipped}.")
     for warning in _list_warnings(evidence):
         print_paragraph(warning, "! ")
@@ -51,11 +53,13 @@ def _make_row(line: ScoreLine, readouts: tuple[str, ...]) -> dict[str, str]:
         return {
             "score": score,
             **dict.fromkeys(readouts, ""),
+            "no model": "",
             "cell's own": _format_value(next(iter(line.cells.values()))),
         }
     values = {name: _format_value(line.cells[name]) if name in line.cells else "" for name in readouts}
     tops = {f"{r.ceiling:.3f}": None for r in line.cells.values() if not isnan(r.ceiling)}
-    return {"score": score, **values, "cell's own": " / ".join(tops), "best": f"{line.best:g}"}
+    return {"score": score, **values, "no model": line.without_model, "cell's own": " / ".join(tops),
+            "best": f"{line.best:g}"}  # fmt: skip
 
 
 def _format_value(row: Row) -> str:
@@ -71,4 +75,4 @@ def _describe_scored(scored: tuple[tuple[float, float], ...]) -> str:
 
 def _list_warnings(evidence: Evidence) -> Iterator[str]:
     """List the warnings of the fit and of the scores, each once."""
-    yield from dict.fromkeys([*evidence.fit.warnings, *(w for s in evidence.scores.values() for w in s.warnings)])
+    yield from dict.fromkeys([*evidence.fit_warnings, *(w for s in evidence.scores.values() for w in s.warnings)])

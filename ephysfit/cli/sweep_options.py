@@ -52,6 +52,16 @@ def select_unseen_sweeps(recording: Recording, fit: ef.Fit, train: str | None, t
     )
 
 
+def find_training_sweeps(recording: Recording, held: Recording, fit: ef.Fit) -> Recording | None:
+    """The sweeps of a recording beside those held out, if they are what the fit was fitted to; otherwise None."""
+    names = {s.name for s in held.sweeps}
+    chosen = [k for k, s in enumerate(recording.sweeps) if s.name not in names and s.name in fit.provenance.sweeps]
+    if not chosen:
+        return None
+    found = recording.select(indices=chosen)
+    return found if matches_recording(fit.provenance.data_sha256, found) else None
+
+
 def select_training_sweeps(recording: Recording, fit: ef.Fit, train: str | None, test: str | None) -> Recording:
     """Select the sweeps that trained a saved fit, as the options say or from its provenance."""
     if train is None and test is None and matches_recording(fit.provenance.data_sha256, recording):

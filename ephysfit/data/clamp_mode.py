@@ -13,6 +13,7 @@ import numpy as np
 
 from ephysfit.arrays import Trace
 from ephysfit.data.recording import Recording, Rejected, Sweep
+from ephysfit.data.sides import Sides
 
 #: name of the fact that states what was clamped, and how that is known
 CLAMP = "clamp"
@@ -52,13 +53,15 @@ class Steps:
     exact: bool
 
 
-def drop_voltage_clamp(recording: Recording) -> Recording:
+def drop_voltage_clamp(recording: Recording, sides: Sides | None = None) -> Recording:
     """Reject the sweeps that look like voltage clamp, if the format does not record what was clamped.
 
     Parameters
     ----------
     recording
         The recording as read from its file.
+    sides
+        Sweeps that train and that test; a flat training sweep is not judged by a test sweep.
 
     Raises
     ------
@@ -67,7 +70,10 @@ def drop_voltage_clamp(recording: Recording) -> Recording:
     """
     if CLAMP in recording.facts or all(sweep.voltage is None for sweep in recording.sweeps):
         return recording
-    found = find_voltage_clamp(recording.sweeps)
+    found: dict[int, str] = {}
+    for side in (sides or Sides(tuple(range(len(recording))))).both:
+        judged = find_voltage_clamp(tuple(recording.sweeps[k] for k in side))
+        found |= {side[k]: said for k, said in judged.items()}
     kept = tuple(sweep for k, sweep in enumerate(recording.sweeps) if k not in found)
     rejected = tuple(Rejected(recording.sweeps[k].name, said) for k, said in found.items())
     facts = {**recording.facts, CLAMP: "current clamp judged by the traces; the file does not record the mode"}

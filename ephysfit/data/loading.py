@@ -33,6 +33,9 @@ def load(
     leak: str = "replace",
     padding: str = "cut",
     clamp: str | None = None,
+    block: str = "refuse",
+    train: str | None = None,
+    test: str | None = None,
     allow_links: bool | None = None,
     timeout: float | None = None,
     isolate: bool = False,
@@ -69,6 +72,13 @@ def load(
         ``"current"`` takes the recording as current clamp, whatever the file or the traces suggest. By default the mode
         is read from the file, or inferred from the traces if the format does not record it, and voltage clamp is
         refused.
+    block
+        ``"refuse"`` leaves out sweeps with depolarisation block, which most models cannot show and which would bend a
+        fit; ``"keep"`` takes them, with a warning.
+    train, test
+        Sweeps that are to train and to test, as ``--train`` and ``--test`` name them. Rules that look at several sweeps
+        together (leaks, test pulses) never judge a training sweep by a test sweep. By default the sides are those of
+        `Recording.split`; give these where you divide otherwise. All sweeps are loaded in any case.
     allow_links
         Whether an HDF5 file may take samples from files outside its folder, by external links, external storage or
         virtual datasets; they are refused by default (``EPHYSFIT_ALLOW_LINKS=1`` allows them everywhere).
@@ -101,7 +111,19 @@ def load(
     """
     if in_memory.is_neo_object(path):
         found, sources = in_memory.load_neo(path, Choice(sweeps, stimulus, kind), reader_options), None
-        request = Request(Choice(), spikes, junction_potential, test_pulse, leak, {}, padding, clamp)
+        request = Request(
+            Choice(),
+            spikes,
+            junction_potential,
+            test_pulse,
+            leak,
+            {},
+            padding,
+            clamp,
+            block=block,
+            train=train,
+            test=test,
+        )
         return preprocess.prepare_recording(found, request, sources)
     request = Request(
         Choice(sweeps, stimulus, kind),
@@ -113,6 +135,9 @@ def load(
         padding,
         clamp,
         access.choose_access(allow_links, timeout),
+        block,
+        train,
+        test,
     )
     sources = _list_paths(path)
     if isolate:

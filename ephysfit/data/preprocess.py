@@ -12,6 +12,7 @@ from ephysfit.arrays import Trace
 from ephysfit.data import seal_pulses, stimulus_kinds
 from ephysfit.data.assemble import Choice
 from ephysfit.data.clamp_mode import drop_voltage_clamp
+from ephysfit.data.depolarisation_block import refuse_blocked, warn_of_blocks
 from ephysfit.data.leaks import Leak, find_leaks, find_spike_samples, find_step_levels
 from ephysfit.data.padding import remove_padding
 from ephysfit.data.quality import check_recording
@@ -19,6 +20,7 @@ from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.data.registry import find_reader, read_file
 from ephysfit.data.request import Request
 from ephysfit.data.rules import Removed
+from ephysfit.data.sides import Sides, cut_to_training_part, find_sides
 from ephysfit.data.source import File
 from ephysfit.errors import RecordingError
 
@@ -42,13 +44,16 @@ def prepare_recording(found: Recording, request: Request, file: File | None) -> 
     if request.padding == "cut":
         recording = remove_padding(recording)
     if request.clamp is None:
-        recording = drop_voltage_clamp(recording)
+        recording = drop_voltage_clamp(recording, find_sides(recording, request.train, request.test))
     recording = add_spikes(recording, request.spikes, bool((request.options or {}).get("planned")))
-    leaks = find_leaks(recording.sweeps)
+    leaks = _find_leaks_by_side(recording, find_sides(recording, request.train, request.test))
     if leaks and request.leak != "keep":
         recording, leaks = _replace_leaks(recording, leaks, request, file), {}
     if request.test_pulse == "mask":
-        recording = seal_pulses.mask_test_pulses(recording)
+        sides = find_sides(recording, request.train, request.test)
+        recording = seal_pulses.mask_test_pulses(recording, sides)
+    handle = refuse_blocked if request.block == "refuse" else warn_of_blocks
+    recording = handle(recording, find_sides(recording, request.train, request.test))
     recording = _subtract_junction_potential(recording, request.junction_potential)
     asked = {
         "spikes": request.spikes if isinstance(request.spikes, str) else dict(request.spikes),
@@ -56,9 +61,19 @@ def prepare_recording(found: Recording, request: Request, file: File | None) -> 
         "leak": request.leak,
         "padding": request.padding,
         "clamp": request.clamp,
+        "block": request.block,
         "junction_potential_mV": request.junction_potential,
     }
     return check_recording(replace(recording, loaded={**recording.loaded, **asked}), leaks)
+
+
+def _find_leaks_by_side(recording: Recording, sides: Sides) -> dict[int, Leak]:
+    """Find the leaking sweeps of each side by itself; of sweeps whose end is the test, by what comes before it."""
+    found: dict[int, Leak] = {}
+    for side in sides.both:
+        judged = find_leaks(cut_to_training_part([recording.sweeps[k] for k in side], sides))
+        found |= {side[k]: leak for k, leak in judged.items()}
+    return dict(sorted(found.items()))
 
 
 def _select_kind(recording: Recording, kind: str | None) -> Recording:

@@ -16,6 +16,7 @@ HOW = ("auto", "detect", "given")
 PULSES = ("mask", "keep")
 LEAKS = ("replace", "step", "keep")
 PADDING = ("cut", "keep")
+BLOCKS = ("refuse", "keep")
 CLAMPS = (None, "current")
 #: liquid junction potentials are a few mV to some 20 mV of either sign
 LARGEST_JUNCTION = 40.0
@@ -29,10 +30,12 @@ class Request:
     ----------
     choice
         Sweeps to read.
-    spikes, junction_potential, test_pulse, leak, padding, clamp
+    spikes, junction_potential, test_pulse, leak, padding, clamp, block
         As for `load`.
     options
         Options of the reader.
+    train, test
+        Sweeps that are to train and to test, as `load` takes them.
     reach
         Permission to follow links, and timeout of servers.
     """
@@ -46,6 +49,9 @@ class Request:
     padding: str = "cut"
     clamp: str | None = None
     reach: access.Access = field(default_factory=access.Access)
+    block: str = "refuse"
+    train: str | None = None
+    test: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -53,6 +59,7 @@ class Request:
             ("test_pulse", self.test_pulse, PULSES),
             ("leak", self.leak, LEAKS),
             ("padding", self.padding, PADDING),
+            ("block", self.block, BLOCKS),
         ):
             if not (name == "spikes" and isinstance(value, Mapping)) and value not in known:
                 raise RecordingError(f"{name}={value!r}; {near(str(value), known)}")

@@ -137,6 +137,17 @@ RULES = MappingProxyType(
             "1 of 960 made recordings accused: 20 stimuli, 4 neurons, steps of 0.1 to 1 ms (benchmarks/leaks.py); none "
             "of the real ones",
         ),
+        "depolarisation block": Rule(
+            "refuses",
+            "a step at which the cell fires a burst and then stays depolarised and silent",
+            "spikes, then silence to the end of the step of 50 ms and four times the longest interval, with the "
+            "voltage 5 mV above where two or more of them started; or at most half the spikes of a smaller step that "
+            "has 10 and fired on, the first and the second no later than there, and any voltage not 3 mV below where "
+            "those started",
+            'block="keep"',
+            "0 of 138 real steps, with their voltage and without (ephysfit.data.depolarisation_block); strong "
+            "adaptation, phasic cells and recordings that end are kept (tests/data/test_depolarisation_block.py)",
+        ),
         "not driven": Rule(
             "refuses",
             "to fit a recording whose current says nothing (it loads, with a warning)",
@@ -199,9 +210,19 @@ RULES = MappingProxyType(
         "dead repeats": Rule(
             "warns",
             "repeats of a stimulus without spikes, at a score",
-            "at most 5 % of the spikes of the middle repeat, which holds 16 or more",
+            "at most 5 % of the spikes of the middle repeat, which holds 16 or more; or 8 or more, where chance leaves "
+            "so many repeats silent in fewer than 4 of 1000 cells that fire in bursts",
             "leave the repeats out: select(), --sweeps, --test",
-            "none of 4200 sets of Poisson, model and bursting repeats (tests/metrics/test_stationarity.py)",
+            "none of 2880 sets of Poisson repeats, 27 of 2880 of bursts of three, 2 to 30 repeats at 0.1 to 20 Hz "
+            "(tests/metrics/test_stationarity.py)",
+        ),
+        "weak repeats": Rule(
+            "warns",
+            "repeats of a stimulus with far fewer spikes than the others, at a score",
+            "at most half of the middle repeat, and 3.5 standard deviations of the others below it, of counts of Fano "
+            "factor 3 at least; five repeats or more",
+            "leave the repeats out: select(), --sweeps, --test",
+            "none of 5760 sets, as above",
         ),
         "drift over repeats": Rule(
             "warns",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ephysfit.data.recording import Recording, Sweep
+from ephysfit.data.sides import Sides
 
 #: a test pulse ends this early in a sweep, ms
 EARLY = 400.0
@@ -33,16 +34,23 @@ class Pulse:
     amplitude: float
 
 
-def mask_test_pulses(recording: Recording) -> Recording:
+def mask_test_pulses(recording: Recording, sides: Sides | None = None) -> Recording:
     """Mark the test pulses at the beginning of the sweeps as not valid.
+
+    Sweeps that train decide by themselves which pulse is one; those that test, by that pulse and by their own.
 
     A pulse is a test pulse if nearly all sweeps begin with the same one, it does not make the cell spike, and other
     stimuli follow it. Pulses that the file marks itself are left alone.
     """
-    pulse = find_shared_pulse(recording.sweeps)
-    if pulse is None:
-        return recording
-    return replace(recording, sweeps=tuple(_mask_pulse(sweep, pulse) for sweep in recording.sweeps))
+    sides = sides or Sides(tuple(range(len(recording))))
+    sweeps = list(recording.sweeps)
+    trained = find_shared_pulse([sweeps[k] for k in sides.train])
+    tested = find_shared_pulse([sweeps[k] for k in sides.test])
+    for side, pulses in ((sides.train, (trained,)), (sides.test, (trained, tested))):
+        for k in side:
+            for pulse in filter(None, dict.fromkeys(pulses)):
+                sweeps[k] = _mask_pulse(sweeps[k], pulse)
+    return replace(recording, sweeps=tuple(sweeps))
 
 
 def find_shared_pulse(sweeps: Sequence[Sweep]) -> Pulse | None:

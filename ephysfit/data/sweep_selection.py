@@ -49,7 +49,7 @@ def divide_sweeps(
     [4, 2]
     """
     test = None if test == "repeats" else test
-    part = _parse_part(test)
+    part = parse_part(test)
     if train is None:
         if test is None or part is not None:
             return recording.split() if part is None else recording.split(part)
@@ -90,6 +90,8 @@ def find_sweeps(recording: Recording, text: str, side: str = "") -> list[int]:
     chosen: set[int] = set()
     for word in filter(None, (w.strip() for w in text.split(","))):
         found = _find_word(recording, word)
+        if not found and any(r.name == word for r in recording.rejected):
+            continue  # named, and left out by a rule that says so
         if not found:
             raise SelectionError(f"no sweep {word!r}; {near(word, [s.name for s in recording.sweeps])}", side)
         chosen.update(found)
@@ -108,7 +110,7 @@ def _check_sides(recording: Recording, train: list[int], test: list[int]) -> tup
     return recording.select(indices=train), recording.select(indices=test)
 
 
-def _parse_part(text: str | None) -> float | None:
+def parse_part(text: str | None) -> float | None:
     """Parse a part of each sweep: a number with a decimal point, so that 1 is a position and 0.2 a part."""
     return float(text) if text and re.fullmatch(r"0?\.\d+", text.strip()) else None
 

@@ -37,9 +37,10 @@ def list_warnings(problem: Problem, neuron: Neuron, history: Sequence[Estimate])
     out += [said for said in [voltage_warning(tops[-1].voltage if tops else None)] if said]
     modelled = any(top.drift for top in tops)
     # a hazard that is no guide to the fit foretells no number of spikes to compare with
-    drifted = "" if problem.neuron.searched else warn_of_drift(count_spikes_in_parts(problem, neuron), modelled)
-    if drifted:
-        out.append(drifted)
+    if not problem.neuron.searched:
+        duration = problem.dt * float(sum(m.sum() for m in problem.counted))
+        parts = count_spikes_in_parts(problem, neuron)
+        out += filter(None, [warn_of_drift(parts, modelled, len(problem.counted), duration)])
     if problem.n_spikes < 100:
         out.append(f"only {problem.n_spikes} spikes in the training data; expect scores to vary between fits")
     out += [f"stage {e.stage}: {e.status.value}" for e in history if e.status in (Status.DIVERGED, Status.STEPS_USED)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ephysfit.deprecation import deprecated
-from ephysfit.metrics.coincidence import coincidence_factor, gamma, gamma_over_reliability, md_star
+from ephysfit.metrics.coincidence import chance_md_star, coincidence_factor, gamma, gamma_over_reliability, md_star
 from ephysfit.metrics.consensus import consensus
 from ephysfit.metrics.isi import cv, cv2, isi_distance, lv, rate_error, rate_hz
 from ephysfit.metrics.jackknife import Row
@@ -13,6 +13,7 @@ from ephysfit.metrics.metric import METRICS, Metric, metric
 from ephysfit.metrics.reliability import gamma_ceiling, leave_one_out, md_ceiling, md_reliability, reliability
 from ephysfit.metrics.score import score
 from ephysfit.metrics.score_result import Score
+from ephysfit.metrics.step_answers import Answer, Step, count_error, find_steps, interpolate_answer, latency_error
 from ephysfit.metrics.trains import cut
 from ephysfit.metrics.van_rossum import van_rossum, van_rossum_distance
 from ephysfit.metrics.variance import (
@@ -27,21 +28,28 @@ from ephysfit.metrics.vote import vote
 
 __all__ = [
     "METRICS",
+    "Answer",
     "Metric",
     "Row",
     "Score",
+    "Step",
+    "chance_md_star",
     "coincidence_factor",
     "consensus",
+    "count_error",
     "cut",
     "cv",
     "cv2",
     "etv",
     "explained_variance_of_runs",
     "explained_variance_ratio",
+    "find_steps",
     "gamma",
     "gamma_ceiling",
     "gamma_over_reliability",
+    "interpolate_answer",
     "isi_distance",
+    "latency_error",
     "leave_one_out",
     "lv",
     "md_ceiling",

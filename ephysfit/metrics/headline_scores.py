@@ -27,10 +27,28 @@ RATIO = HeadlineScore("gamma_over_R_4", "Γ/R, ±4 ms", NOISE_FREE)
 COINCIDENCE = HeadlineScore("gamma_4", "Γ, ±4 ms", NOISE_FREE)
 #: of noisy runs
 AGREEMENT = HeadlineScore("md_star_8", "Md*, ±8 ms", MANY)
+#: where the stimuli are steps that were not repeated, and spike times of one sweep are no guide
+COUNT = HeadlineScore("count_error", "spikes off, a step", MANY)
+LATENCY = HeadlineScore("latency_error", "ms off, first spike", MANY)
+#: where they are neither steps nor repeated
+RATE = HeadlineScore("rate_error", "rate error", MANY)
 
 
-def choose_headline(stochastic: bool) -> HeadlineScore:
-    """The score to quote first: that of noisy runs where there are any, otherwise that of the single run."""
+def choose_headline(stochastic: bool, repeated: bool = True, steps: bool = False) -> HeadlineScore:
+    """The score to quote first: that of noisy runs where there are any, otherwise that of the single run.
+
+    Parameters
+    ----------
+    stochastic : bool
+        Whether the runs are noisy.
+    repeated : bool
+        Whether any stimulus was repeated. Without repeats the spike times of one sweep cannot be told from its noise,
+        so that counts come first: of the steps, or the rate.
+    steps : bool
+        Whether there are lines of steps.
+    """
+    if not repeated:
+        return COUNT if steps else RATE
     return AGREEMENT if stochastic else RATIO
 
 

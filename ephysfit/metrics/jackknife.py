@@ -12,7 +12,13 @@ from ephysfit.arrays import Array, Float64
 from ephysfit.files import replace_nan
 from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.metric import METRICS
-from ephysfit.metrics.weights import jackknife_variance, leave_one_out_weights, ratio
+from ephysfit.metrics.weights import (
+    choose_pairs,
+    jackknife_variance,
+    leave_one_out_weights,
+    leave_two_out_weights,
+    ratio,
+)
 
 #: repeats from which a standard error over repeats means something
 MIN_REPEATS = 3
@@ -32,6 +38,9 @@ class Row:
     best : float, value of a perfect match
     n_repeats, n_runs : int, recorded repeats and model runs that entered
     note : str
+    baseline : float, what needs no model of the cell reaches on this line: trains at the recorded rate and unrelated to
+        the cell's for coincidences, a straight line between the neighbouring amplitudes that trained for answers to
+        steps; NaN where there is no such number
     """
 
     name: str
@@ -43,6 +52,7 @@ class Row:
     n_repeats: int
     n_runs: int
     note: str = ""
+    baseline: float = float("nan")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; NaN becomes None."""
@@ -80,12 +90,14 @@ class ScoredStimuli:
         if not any(used) or any(u and n < MIN_REPEATS for u, n in zip(used, sizes, strict=True)):
             return float("nan")
         weights = self.once
-        each = [
-            jackknife_variance(statistic([*weights[:k], leave_one_out_weights(n), *weights[k + 1 :]]))
-            for k, n in enumerate(sizes)
-            if used[k]
-        ]
-        return float(np.sqrt(sum(each)))
+        whole, total = float(statistic(weights)), 0.0
+        for k, n in enumerate(sizes):
+            if used[k]:
+                pairs = choose_pairs(n)
+                without = np.concatenate([leave_one_out_weights(n), leave_two_out_weights(n, pairs)])
+                values = statistic([*weights[:k], without, *weights[k + 1 :]])
+                total += jackknife_variance(values[:n], whole, values[n:], pairs)
+        return float(np.sqrt(total))
 
     def line(
         self,
@@ -95,23 +107,31 @@ class ScoredStimuli:
         of: Callable[[Any, Array], Array],
         ceiling: Callable[[Any, Array], Array] | float = float("nan"),
         note: str = "",
+        baseline: Callable[[Any, Array], Array] | None = None,
     ) -> Row:
-        """One row: the statistic `of(part, weights)` on every stimulus, its standard error and its ceiling."""
+        """One row: the statistic `of(part, weights)` on every stimulus, its standard error, ceiling and baseline.
+
+        Without `baseline` it is the chance level that the metric declares.
+        """
 
         def over(which: Callable[[Any, Array], Array], weights: list[Array]) -> Array:
             return self.over_stimuli([np.asarray(which(p, w)) for p, w in zip(parts, weights, strict=True)])
 
         defined = [not np.isnan(of(p, w)) for p, w in zip(parts, self.once, strict=True)]
         own = float(over(ceiling, self.once)) if callable(ceiling) else ceiling
+        declared = METRICS[metric].chance
+        value = float(over(of, self.once))
+        chance = float("nan") if declared is None or np.isnan(value) else declared
         error = self.error(lambda weights: over(of, weights), defined)
         used = [s for s, d in zip(self.stimuli, defined, strict=True) if d]
         return Row(
             name,
             metric,
-            float(over(of, self.once)),
+            value,
             error,
             own,
             METRICS[metric].best,
             *count_repeats_and_runs(used),
             note,
+            chance if baseline is None else float(over(baseline, self.once)),
         )

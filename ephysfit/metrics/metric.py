@@ -12,6 +12,7 @@ from ephysfit.errors import ScoreError, near
 from ephysfit.metrics.coincidence import gamma, gamma_over_reliability, md_star
 from ephysfit.metrics.isi import isi_distance, rate_error
 from ephysfit.metrics.reliability import gamma_ceiling, md_reliability, reliability
+from ephysfit.metrics.step_answers import count_error, latency_error
 from ephysfit.metrics.van_rossum import van_rossum
 from ephysfit.metrics.variance import etv, explained_variance_of_runs, explained_variance_ratio, psth_explained_variance
 from ephysfit.metrics.victor_purpura import victor_purpura
@@ -117,6 +118,11 @@ _ALL = (
            "Largest gap between the cumulative interval distributions.", isi_distance),
     Metric("rate_error", "1", 0.0, None, None, "",
            "Model rate minus recorded rate, over recorded rate.", rate_error),
+    Metric("count_error", "spikes", 0.0, None, False, "ephysfit",
+           "Spikes of a step, mean of the runs against the cell: absolute error, mean over the steps.", count_error),
+    Metric("latency_error", "ms", 0.0, None, False, "ephysfit",
+           "First spike of a step, mean of the runs against the cell: absolute error, median over the steps where both "
+           "fire.", latency_error, _declare_options(begin=0.0)),
 )  # fmt: skip
 
 #: every declared metric by name

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ephysfit.arrays import Array, Float64
-from ephysfit.metrics.coincidence import gamma_table, md_of, mean_weight, self_weight, weight_table
+from ephysfit.metrics.coincidence import count_by_chance, gamma_table, md_of, mean_weight, self_weight, weight_table
 from ephysfit.metrics.consensus import consensus
 from ephysfit.metrics.matching import Scored
 from ephysfit.metrics.reliability import leave_one_out, md_ceiling_of_consensus, own_gammas, take_higher
@@ -39,6 +39,7 @@ class Coincidences:
     gamma_top : (repeat,) array, Γ of each repeat with the consensus of the others; empty for one repeat
     md_top : float, Md* of those consensus trains, or of single repeats where that is higher (`md_ceiling`)
     gamma_consensus : (repeat,) array, Γ of each repeat with the consensus of the runs; empty when not asked for
+    by_chance : (float, float), coincident pairs of a repeat with Poisson trains of its rate, and of those trains
     """
 
     gamma_dm: Float64[Array, " repeat"]
@@ -49,15 +50,19 @@ class Coincidences:
     gamma_top: Float64[Array, " _"]
     md_top: float
     gamma_consensus: Float64[Array, " _"]
+    by_chance: tuple[float, float]
 
     @classmethod
-    def of(cls, stimulus: Scored, window: float, with_consensus: bool) -> Coincidences:
+    def of(cls, stimulus: Scored, window: float, with_consensus: bool, noisy: bool = True) -> Coincidences:
         """Count the coincidences of one stimulus within ±`window` ms."""
         data, runs, duration = stimulus.data, stimulus.runs, stimulus.duration
         others = leave_one_out(data, duration, window=window)
         best = [consensus(runs, duration, window)] if with_consensus else []
         count_dd = weight_table(data, data, window)
+        count = float(np.mean([t.size for t in data]))
+        n_dm, _, n_mm = count_by_chance(count, duration, window, noisy, np.nan)
         return cls(
+            by_chance=(n_dm, n_mm),
             gamma_dm=_mean_over_runs(gamma_table(data, runs, duration, window)),
             gamma_dd=gamma_table(data, data, duration, window),
             count_dm=mean_weight(data, runs, window),
@@ -89,6 +94,10 @@ class Coincidences:
     def md_star(self, weights: Float64[Array, "... repeat"]) -> Float64[Array, "..."]:
         """Md*, Kistler window, unbiased."""
         return md_of(mean_over(self.count_dm, weights), mean_over_pairs(self.count_dd, weights), self.count_mm)
+
+    def chance_md_star(self, weights: Float64[Array, "... repeat"]) -> Float64[Array, "..."]:
+        """Md* of Poisson trains at the recorded rate."""
+        return md_of(self.by_chance[0], mean_over_pairs(self.count_dd, weights), self.by_chance[1])
 
     def top(self, weights: Float64[Array, "... repeat"]) -> Float64[Array, "..."]:
         """Γ that a single train reaches: the consensus of the other repeats, or one of them (`gamma_ceiling`)."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from ephysfit.arrays import Array
 from ephysfit.data.holding_current import SKIP, SKIP_PART
+from ephysfit.data.recording import Recording
 from ephysfit.errors import ScoreError
 from ephysfit.metrics.jackknife import ScoredStimuli
 from ephysfit.metrics.matching import Scored, group_by_stimulus, list_presented, match_runs
@@ -18,7 +19,8 @@ from ephysfit.metrics.score_rows import (
     compute_rates,
     compute_variance_row,
 )
-from ephysfit.metrics.score_warnings import are_identical, warn_of_data, warn_of_identity, warn_of_model
+from ephysfit.metrics.score_warnings import are_identical, warn_of_chance, warn_of_data, warn_of_identity, warn_of_model
+from ephysfit.metrics.step_rows import compute_step_rows
 from ephysfit.metrics.trains import check_positive
 
 
@@ -45,6 +47,7 @@ def score(
     sigmas: Sequence[float] = (10.0, 15.0),
     duration: float | Sequence[float] | None = None,
     stochastic: bool | None = None,
+    train: Recording | None = None,
 ) -> Score:
     """Score model runs against recorded repeats of the same stimuli.
 
@@ -60,6 +63,9 @@ def score(
     sigmas : smoothing of the explained variance, ms
     duration : float, or one per stimulus, ms; needed when `recorded` is trains
     stochastic : bool or None; None: as `simulated` declares; bare trains count as noisy if their runs differ
+    train : Recording or None
+        Sweeps that the model was fitted to, if it was. Counts and first spikes of steps are then shown beside a
+        straight line between their neighbouring amplitudes.
 
     Returns
     -------
@@ -90,6 +96,8 @@ def score(
     bench = ScoredStimuli(stimuli)
     rows = [row for w in wide for row in compute_coincidence_rows(bench, w, noisy)]
     rows += [*(compute_variance_row(bench, s) for s in smooth), *compute_distance_rows(bench), compute_rate_row(bench)]
+    if isinstance(recorded, Recording):
+        rows += compute_step_rows(stimuli, recorded, train)
     data_hz, model_hz = compute_rates(bench, bench.once)
     dt = float(getattr(simulated, "dt", None) or 0.0)
     return Score(
@@ -106,6 +114,7 @@ def score(
             *warn_of_identity(simulated, recorded),
             *notes,
             *warn_of_data(stimuli, rows, wide[0]),
+            *warn_of_chance(rows),
             *warn_of_model(stimuli, noisy, wide, dt),
         ),
         cell=str(getattr(recorded, "cell", "")),

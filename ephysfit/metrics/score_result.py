@@ -10,11 +10,11 @@ from typing import Any
 from ephysfit.data.readout import Readout
 from ephysfit.errors import ScoreError, near
 from ephysfit.files import replace_nan
-from ephysfit.metrics.headline_scores import choose_headline
+from ephysfit.metrics.headline_scores import COUNT, choose_headline
 from ephysfit.metrics.jackknife import Row
 
-HEAD = ("score", "value", "±se", "cell's own", "best", "")
-WIDTHS = (26, 8, 7, 11, 6, 0)
+HEAD = ("score", "value", "±se", "no model", "cell's own", "best", "")
+WIDTHS = (26, 8, 7, 9, 11, 6, 0)
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,21 @@ class Score:
 
     @property
     def headline(self) -> Row:
-        """The line to quote: Γ/R of a deterministic run, Md* of noisy runs, at the first window."""
-        return self.row(_metric_stem(choose_headline(self.stochastic).name))
+        """The line to quote: Γ/R of a deterministic run, Md* of noisy runs, at the first window.
+
+        Without repeats: the error of spike counts of steps, or of the rate.
+        """
+        return self.row(_metric_stem(choose_headline(self.stochastic, self.repeated, self.has_steps).name))
+
+    @property
+    def repeated(self) -> bool:
+        """Whether any stimulus was repeated, so that the cell's own reliability is known."""
+        return max(self.n_repeats) > 1
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether there are lines of counts and first spikes of steps."""
+        return any(r.name == COUNT.name for r in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -108,7 +121,8 @@ def _format_range(values: tuple[int, ...], thing: str) -> str:
 
 def _format_line(cells: tuple[str, ...]) -> str:
     first, *rest = (
-        f"{c:<{w}}" if k in (0, 5) else f"{c:>{w}}" for k, (c, w) in enumerate(zip(cells, WIDTHS, strict=True))
+        f"{c:<{w}}" if k in (0, len(WIDTHS) - 1) else f"{c:>{w}}"
+        for k, (c, w) in enumerate(zip(cells, WIDTHS, strict=True))
     )
     return "  ".join([first, *rest]).rstrip()
 
@@ -116,7 +130,8 @@ def _format_line(cells: tuple[str, ...]) -> str:
 def _format_row(row: Row) -> str:
     error = "" if isnan(row.error) else _format_number(row.error)
     own = "" if isnan(row.ceiling) else _format_number(row.ceiling)
-    return _format_line((row.name, _format_number(row.value), error, own, f"{row.best:g}", row.note))
+    free = "" if isnan(row.baseline) else _format_number(row.baseline)
+    return _format_line((row.name, _format_number(row.value), error, free, own, f"{row.best:g}", row.note))
 
 
 def _format_title(score: Score) -> str:

@@ -21,19 +21,19 @@ TAU, COST = 10.0, 0.1
 def compute_coincidence_rows(bench: ScoredStimuli, window: float, stochastic: bool) -> list[Row]:
     """Lines of R, Γ, Γ/R and Md* within ±`window` ms."""
     consensus = stochastic and min(len(s.runs) for s in bench.stimuli) >= MIN_RUNS
-    parts = [Coincidences.of(s, window, consensus) for s in bench.stimuli]
+    parts = [Coincidences.of(s, window, consensus, stochastic) for s in bench.stimuli]
     w, C = f"{window:g}", Coincidences
     if not stochastic:
         timing = [
             bench.line(f"gamma_{w}", "gamma", parts, C.gamma, C.top),
             bench.line(f"gamma_over_R_{w}", "gamma_over_R", parts, C.gamma_over_R, C.top_over_R),
-            bench.line(f"md_star_{w}", "md_star", parts, C.md_star, lambda p, _: p.md_top),
+            bench.line(f"md_star_{w}", "md_star", parts, C.md_star, lambda p, _: p.md_top, baseline=C.chance_md_star),
         ]
     else:
         timing = [
             bench.line(f"gamma_runs_{w}", "gamma", parts, C.gamma, C.reliability),
             bench.line(f"gamma_over_R_runs_{w}", "gamma_over_R", parts, C.gamma_over_R, 1.0),
-            bench.line(f"md_star_{w}", "md_star", parts, C.md_star, 1.0),
+            bench.line(f"md_star_{w}", "md_star", parts, C.md_star, 1.0, baseline=C.chance_md_star),
         ]
     if consensus:
         note = "prediction that looks ahead"

@@ -22,6 +22,8 @@ COPIES = 5
 OFF = 2.0
 #: ms; no neuron spikes twice within this, and the part of all spikes from which that is no chance
 TWICE, OFTEN = 0.3, 0.05
+#: how far above chance an Md* must be to say something of spike times
+ABOVE = 0.03
 #: part of the time that windows cover from which Γ is ill-conditioned
 COVERED = 0.8
 
@@ -83,6 +85,16 @@ def warn_of_data(stimuli: Sequence[Scored], rows: Sequence[Row], window: float) 
         )
         if not wide and r.value < MIN_RELIABILITY:
             yield f"{r.name} = {r.value:.2f}: the cell hardly repeats itself at this window; ratios to R are unstable"
+
+
+def warn_of_chance(rows: Sequence[Row]) -> Iterator[str]:
+    """Warn of an Md* that trains at the recorded rate reach too, with spikes anywhere."""
+    for r in rows:
+        if r.metric == "md_star" and r.value - r.baseline < max(2 * np.nan_to_num(r.error), ABOVE):
+            yield (
+                f"{r.name} = {r.value:.2f}, and spikes at random at the recorded rate reach {r.baseline:.2f}: the "
+                "model has the rate of the cell at best, not its spike times"
+            )
 
 
 def warn_of_model(stimuli: Sequence[Scored], stochastic: bool, windows: Sequence[float], dt: float) -> Iterator[str]:

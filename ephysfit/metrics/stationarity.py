@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from math import factorial, prod
 
 import numpy as np
+from scipy.special import bdtrc
 
 from ephysfit.arrays import Array, Float64, Trains
 from ephysfit.metrics.coincidence import gamma_table
@@ -25,6 +26,13 @@ RARE, ORDERS = 0.004, 999
 CHANGE, LOSS = 0.2, 0.1
 #: orders from which drawing them says something; standard deviations of a trend in counts of this Fano factor
 DRAWABLE, FAR, FANO = 720, 3.0, 1.5
+#: a repeat is weak where it holds at most this part of the middle one, so many standard deviations below it, of so many
+#: repeats at least
+WEAK, APART, FEWEST = 0.5, 3.5, 5
+#: mean number of spikes of the other repeats from which silent ones are dead
+FEW = 8.0
+#: Fano factor of the counts of a cell that fires in bursts of three
+BURSTY = 3.0
 #: repeats of a stimulus whose agreement is looked at, spread over all
 MOST = 40
 
@@ -36,18 +44,44 @@ def warn_of_drift(stimuli: Sequence[Scored], window: float) -> Iterator[str]:
         dead = find_dead_repeats(stimulus.data)
         if dead:
             yield _describe_dead_repeats(stimulus, dead)
+        weak = find_weak_repeats(stimulus.data, dead)
+        if weak:
+            yield _describe_weak_repeats(stimulus, weak)
         alive.append([t for k, t in enumerate(stimulus.data) if k not in dead])
     sentences = [_describe_rate_drift(stimuli, alive), _describe_timing_drift(stimuli, alive, window)]
     yield from filter(None, sentences)
 
 
 def find_dead_repeats(trains: Trains) -> list[int]:
-    """Positions of the repeats that (nearly) lack spikes where the others hold many."""
+    """Positions of the repeats that (nearly) lack spikes where the others hold many.
+
+    Where the others hold few, they are dead if chance hardly leaves so many of them silent.
+    """
     sizes = np.array([t.size for t in trains])
     if len(sizes) < 2:
         return []
     middle = float(np.median(sizes)) if len(sizes) > 2 else float(sizes.max())
-    return np.flatnonzero(sizes <= DEAD * middle).tolist() if middle >= ENOUGH else []
+    found = np.flatnonzero(sizes <= DEAD * middle)
+    if not found.size or middle >= ENOUGH:
+        return found.tolist() if middle >= ENOUGH else []
+    rest = np.delete(sizes, found).astype(float)
+    if rest.size < 2 or rest.mean() < FEW or rest.min() < WEAK * np.median(rest):
+        return []  # silence is then the end of a spread of counts, not apart from it
+    fano = max(BURSTY, float(rest.var(ddof=1) / rest.mean()))
+    silent = fano ** (-rest.mean() / (fano - 1.0))  # of negative binomial counts with this mean and Fano factor
+    return found.tolist() if bdtrc(found.size - 1, len(sizes), silent) < RARE else []
+
+
+def find_weak_repeats(trains: Trains, dead: list[int]) -> list[int]:
+    """Positions of the repeats, beside the dead ones, with far fewer spikes than the others, in whatever order."""
+    alive = np.array([k for k in range(len(trains)) if k not in dead], dtype=int)
+    if len(alive) < FEWEST:
+        return []
+    sizes = np.array([trains[k].size for k in alive], float)
+    middle = float(np.median(sizes))
+    spread = max(np.sqrt(BURSTY * middle), 1.4826 * float(np.median(np.abs(sizes - middle))))
+    low = (sizes <= WEAK * middle) & (middle - sizes >= APART * spread) & (middle >= ENOUGH)
+    return alive[low].tolist()
 
 
 def _describe_dead_repeats(stimulus: Scored, dead: list[int]) -> str:
@@ -58,6 +92,15 @@ def _describe_dead_repeats(stimulus: Scored, dead: list[int]) -> str:
     return (
         f"{stimulus.name}: {len(dead)} of {len(stimulus.data)} repeats hold {held} where the others hold {rest:.0f} "
         f"(number {shown}): the cell was lost or silenced there, and R, ceilings and scores count them; leave them out"
+    )
+
+
+def _describe_weak_repeats(stimulus: Scored, weak: list[int]) -> str:
+    shown = ", ".join(f"number {k + 1}: {stimulus.data[k].size}" for k in weak[:8]) + (" ..." if len(weak) > 8 else "")
+    rest = np.median([t.size for k, t in enumerate(stimulus.data) if k not in weak])
+    return (
+        f"{stimulus.name}: {len(weak)} of {len(stimulus.data)} repeats hold far fewer spikes than the usual {rest:.0f} "
+        f"({shown}): the cell was not the same there, R is too low and scores relative to it too high; leave them out"
     )
 
 

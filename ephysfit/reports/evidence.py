@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -54,6 +55,17 @@ class Evidence:
     train: Recording | None
     readouts: Mapping[str, Simulation]
     scores: Mapping[str, Score]
+
+    @property
+    def fit_warnings(self) -> tuple[str, ...]:
+        """Warnings of the fit; on another recording than that of the fit they name whose they are.
+
+        A cell that drifted while it was fitted has not drifted on another day.
+        """
+        fitted = self.fit.provenance.recording
+        if not fitted or Path(self.test.source).name == fitted:
+            return tuple(self.fit.warnings)
+        return tuple(f"of the fit to {fitted}, not of this recording: {said}" for said in self.fit.warnings)
 
     @property
     def single(self) -> str:
@@ -208,4 +220,4 @@ def gather_evidence(
     done = fit.simulate(test, runs=runs, seed=seed, save=save)
     found = {done.readout: done, **{c.readout: c for c in done.companions.values()}}
     readouts = {name: found[name] for name in READOUTS if name in found}
-    return Evidence(fit, test, train, readouts, {n: score(r, test) for n, r in readouts.items()})
+    return Evidence(fit, test, train, readouts, {n: score(r, test, train=train) for n, r in readouts.items()})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isnan
 
 from ephysfit.data.readout import Readout
-from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, RATIO
+from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, COUNT, LATENCY, RATIO
 from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.score_result import Score
 from ephysfit.reports.evidence import Evidence
@@ -61,7 +61,9 @@ def _describe_repeats(evidence: Evidence) -> str:
 
 
 def _describe_placed_spikes(evidence: Evidence) -> str:
-    hits = evidence.overall
+    hits, many = evidence.overall, evidence.scores[evidence.many]
+    if not many.repeated and many.has_steps and many.n_spikes:
+        return f"fires at {many.rate_model_hz:.1f} Hz where the cell fires at {many.rate_data_hz:.1f} Hz."
     recorded, own = sum(len(m) for m in hits.predicted), len(hits.shared)
     if not recorded:
         return f"predicts {own} spikes, but the cell is silent."
@@ -88,8 +90,23 @@ def _explain_missing_ceiling(score: Score) -> str:
     )
 
 
+def _describe_steps(score: Score) -> str:
+    """How far counts and first spikes of steps are off, beside a line between the neighbouring amplitudes."""
+    count, first = score.row(COUNT.name), score.row(LATENCY.name)
+    line = "" if isnan(count.baseline) else f" (a line between neighbouring amplitudes: {count.baseline:.2g})"
+    text = f"Its spike count is off by {count.value:.2g} a step{line}"
+    if not isnan(first.value):
+        line = "" if isnan(first.baseline) else f" (the line: {first.baseline:.2g} ms)"
+        text += f", its first spike by {first.value:.2g} ms{line}"
+    worse = count.value > count.baseline
+    return f"{text}. " + ("A straight line does better. " if worse else "") + _explain_missing_ceiling(score)
+
+
 def _describe_agreement(evidence: Evidence) -> str:
     score = evidence.scores[evidence.single]
+    many = evidence.scores[evidence.many]
+    if not many.repeated and many.has_steps:
+        return _describe_steps(many)
     row = score.row(RATIO.name)
     if isnan(row.value):
         gamma = score.row(COINCIDENCE.name)
@@ -108,6 +125,10 @@ def _describe_agreement(evidence: Evidence) -> str:
 
 def _make_tiles(evidence: Evidence) -> list[Tile]:
     one, many = evidence.scores[evidence.single], evidence.scores[evidence.many]
+    rate = Tile(f"{one.rate_model_hz:.1f} / {one.rate_data_hz:.1f}", "rate in Hz", "model / cell")
+    if not many.repeated and many.has_steps:
+        rate = Tile(f"{many.rate_model_hz:.1f} / {many.rate_data_hz:.1f}", "rate in Hz", "model / cell")
+        return [rate, *(_make_step_tile(many.row(h.name), h.label) for h in (COUNT, LATENCY))]
     tiles = [_make_tile(one.row(RATIO.name), RATIO.label, "noise-free" if evidence.single != evidence.many else "")]
     if isnan(one[RATIO.name]):
         tiles = [_make_tile(one.row(COINCIDENCE.name), COINCIDENCE.label, "")]
@@ -117,11 +138,15 @@ def _make_tiles(evidence: Evidence) -> list[Tile]:
     hits = evidence.overall
     tiles.append(Tile(format_percent(hits.predicted_share), "spikes predicted", f"within ±{hits.window:g} ms"))
     tiles.append(Tile(format_percent(hits.extra_share), "extra spikes", "best 0 %"))
-    rate = f"{one.rate_model_hz:.1f} / {one.rate_data_hz:.1f}"
-    tiles.append(Tile(rate, "rate in Hz", "model / cell"))
-    return tiles
+    return [*tiles, rate] if many.repeated else [rate, *tiles]  # one sweep does not tell its spike times from noise
+
+
+def _make_step_tile(row: Row, name: str) -> Tile:
+    note = "best 0" if isnan(row.baseline) else f"a straight line {format_score(row.baseline, 1)}"
+    return Tile(format_score(row.value, 1), name, note)
 
 
 def _make_tile(row: Row, name: str, of: str) -> Tile:
     top = "ceiling unknown" if isnan(row.ceiling) else f"best {format_score(row.ceiling, 2)}"
-    return Tile(format_score(row.value, 2), name, f"{of}, {top}" if of else top)
+    free = f"at random {format_score(row.baseline, 2)}" if row.metric == "md_star" and not isnan(row.baseline) else ""
+    return Tile(format_score(row.value, 2), name, ", ".join(filter(None, [of, free, top])))

@@ -119,7 +119,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
 
 def _list_warnings(evidence: Evidence) -> list[str]:
     """List the warnings of the fit, the recording and the scores, each once."""
-    every = [*evidence.fit.warnings, *evidence.test.warnings]
+    every = [*evidence.fit_warnings, *evidence.test.warnings]
     for name in (evidence.single, evidence.many):
         every += evidence.scores[name].warnings
     return list(dict.fromkeys(every))

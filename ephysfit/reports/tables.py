@@ -19,7 +19,7 @@ from ephysfit.neuron.functions import Bank
 _SETTING = {
     "gamma": "±{} ms", "reliability": "±{} ms", "gamma_over_R": "±{} ms", "md_star": "±{} ms",
     "explained_variance_ratio": "σ = {} ms", "etv": "σ = {} ms", "van_rossum": "τ = {} ms",
-    "victor_purpura": "{} / ms",
+    "victor_purpura": "{} / ms", "latency_error": "ms",
 }  # fmt: skip
 _LABEL = {
     "reliability": "R, the cell with itself",
@@ -32,6 +32,8 @@ _LABEL = {
     "victor_purpura": "Victor–Purpura distance",
     "isi_distance": "interval distance (KS)",
     "rate_error": "rate error",
+    "count_error": "steps: spikes off",
+    "latency_error": "steps: first spike off",
 }
 
 
@@ -89,6 +91,12 @@ class ScoreLine:
     cells: Mapping[str, Row]
     best: float
     higher_is_better: bool | None
+
+    @property
+    def without_model(self) -> str:
+        """What needs no model reaches, as text: one number, or one of each kind of readout."""
+        known = {format_score(row.baseline): None for row in self.cells.values() if not isnan(row.baseline)}
+        return " / ".join(known)
 
 
 def make_score_lines(scores: Mapping[str, Score]) -> list[ScoreLine]:

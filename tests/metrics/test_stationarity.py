@@ -9,7 +9,7 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.provenance import Provenance
 from ephysfit.metrics import score
 from ephysfit.metrics.matching import Scored
-from ephysfit.metrics.stationarity import find_dead_repeats, warn_of_drift
+from ephysfit.metrics.stationarity import find_dead_repeats, find_weak_repeats, warn_of_drift
 from ephysfit.models.lif import LIF
 from ephysfit.simulation.simulate import simulate
 from ephysfit.synthetic import noise_current
@@ -150,3 +150,38 @@ class TestScore:
         found = score(simulate(cell, recording, dt=0.5), recording)
         assert any("sampled every 0.2 ms and simulated every 0.5 ms" in w for w in found.warnings)
         assert found["gamma_4"] > 0.8
+
+
+class TestRepeatsThatInflateAScore:
+    """A model that is the cell scores 1; lost repeats raise that, because R falls with the square of what is left."""
+
+    @staticmethod
+    def draw(seed, rate_hz, count=10):
+        rng = np.random.default_rng(seed)
+        template = np.sort(rng.uniform(0, T, int(rate_hz * T / 1e3)))
+        return rng, jittered(rng, template, count, 2.0, 0.85, T), jittered(rng, template, 100, 2.0, 0.85, T)
+
+    @pytest.mark.parametrize("rate_hz", [2, 5, 10])
+    def test_the_inflation_is_never_without_its_reason(self, rate_hz):
+        _, data, model = self.draw(rate_hz, rate_hz)
+        assert score(model, data, duration=T)["gamma_over_R_runs_4"] == pytest.approx(1.0, abs=0.1)
+        for lost in ((7, 8, 9), (2, 5, 7)):
+            left = [np.empty(0) if k in lost else t for k, t in enumerate(data)]
+            found = score(model, left, duration=T)
+            assert found["gamma_over_R_runs_4"] > 1.3
+            assert any("3 of 10 repeats hold no spike" in w for w in found.warnings)
+
+    def test_weak_repeats_in_any_order_are_numbered(self):
+        rng, data, model = self.draw(1, 10)
+        weak = [t[rng.random(t.size) < 0.2] if k in (2, 5, 7) else t for k, t in enumerate(data)]
+        found = score(model, weak, duration=T)
+        assert found["gamma_over_R_runs_4"] > 1.15
+        (said,) = [w for w in found.warnings if "far fewer spikes than the usual" in w]
+        assert "number 3:" in said
+        assert "number 8:" in said
+
+    def test_bursting_cells_are_hardly_accused(self):
+        rng = np.random.default_rng(5)
+        sets = [bursting(rng, n, hz) for n in (3, 6, 10) for hz in (0.5, 1, 1.5, 5, 20) for _ in range(30)]
+        assert sum(bool(find_dead_repeats(d)) for d in sets) <= 9
+        assert not any(find_weak_repeats(d, []) for d in sets)

@@ -123,7 +123,7 @@ def fit(
     from ephysfit.cli import fit_parts, scoring  # torch: once the usage is right
 
     chosen = arguments.find_model(model)
-    recording = arguments.open_recording(files, spikes, sweeps, option)
+    recording = arguments.open_recording(files, spikes, sweeps, option, train, test)
     with prepare_folder(output or Path(f"fit_{make_safe_name(recording.cell)}")) as folder:
         if aec is not None:
             recording = fit_parts.remove_electrode(recording, aec)
@@ -134,6 +134,8 @@ def fit(
         if dt is None:
             dt = fit_parts.find_common_step(fitted_on, held)
         priors = fit_parts.make_priors(prior, recording.cell, chosen) if prior else ()
+        if left_out := fit_parts.describe_unmodelled_drift(fitted_on, drift):
+            print_note(left_out)
         stage = fit_parts.make_likelihood(voltage, drift, recent)
         with show_progress() as listener:
             found = ef.fit(fitted_on, chosen, dt=dt, seed=seed, progress=listener, likelihood=stage, prior=priors,

@@ -80,7 +80,9 @@ def intervals(
     ephysfit intervals fit.json cell.nwb --how bootstrap --draws 500 --parameters C,g,tau_a
     """
     fitted = arguments.open_fit(fit, model, trust)
-    data = select_training_sweeps(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
+    sides = arguments.find_fit_sides(fitted, train, test)
+    recording = arguments.open_recording(files, spikes, sweeps, option, *sides)
+    data = select_training_sweeps(recording, fitted, train, test)
     names = [n.strip() for n in parameters.split(",")] if parameters else None
     found = compute_with_progress(fitted, data, how, level=level, names=names, draws=draws, block=block, seed=seed)
     found.save(fit)

@@ -108,6 +108,8 @@ def plot(
 
     within = parse_stretch(stretch)
     fitted = arguments.open_fit(fit, model, trust)
-    held = select_unseen_sweeps(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
+    sides = arguments.find_fit_sides(fitted, train, test)
+    recording = arguments.open_recording(files, spikes, sweeps, option, *sides)
+    held = select_unseen_sweeps(recording, fitted, train, test)
     evidence = scoring.run_and_score(fitted, held, None, runs=runs, seed=seed)
     print_line(f"written: {save_figure(draw_figure(evidence, kind, within), output)}")

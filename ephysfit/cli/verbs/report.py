@@ -42,5 +42,7 @@ def report(
     ephysfit report fit.json repeats.abf -o figure_2.html
     """
     fitted = arguments.open_fit(fit, model, trust)
-    held = select_unseen_sweeps(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
+    sides = arguments.find_fit_sides(fitted, train, test)
+    recording = arguments.open_recording(files, spikes, sweeps, option, *sides)
+    held = select_unseen_sweeps(recording, fitted, train, test)
     print_line(f"written: {ef.report(fitted, held, output or fit.with_name('report.html'))}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ephysfit.cli import arguments
 from ephysfit.cli.output import print_json
-from ephysfit.cli.sweep_options import select_unseen_sweeps
+from ephysfit.cli.sweep_options import find_training_sweeps, select_unseen_sweeps
 
 
 def score(
@@ -35,8 +35,10 @@ def score(
     from ephysfit.cli import scoring  # torch: once the usage is right
 
     fitted = arguments.open_fit(fit, model, trust)
-    held = select_unseen_sweeps(arguments.open_recording(files, spikes, sweeps, option), fitted, train, test)
-    evidence = scoring.run_and_score(fitted, held, None, runs=runs, seed=seed, dt=dt)
+    recording = arguments.open_recording(files, spikes, sweeps, option, *arguments.find_fit_sides(fitted, train, test))
+    held = select_unseen_sweeps(recording, fitted, train, test)
+    fitted_on = find_training_sweeps(recording, held, fitted)  # neighbours of held-out steps
+    evidence = scoring.run_and_score(fitted, held, fitted_on, runs=runs, seed=seed, dt=dt)
     if json:
         print_json(scoring.to_dict(evidence))
     else:

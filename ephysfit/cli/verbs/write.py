@@ -64,7 +64,9 @@ def write(
     from ephysfit.reports.export.nwb import write_nwb  # torch: once the usage is right
 
     fitted = arguments.open_fit(fit, model, trust)
-    held = select_unseen_sweeps(arguments.open_recording([file], spikes, sweeps, option), fitted, train, test)
+    sides = arguments.find_fit_sides(fitted, train, test)
+    recording = arguments.open_recording([file], spikes, sweeps, option, *sides)
+    held = select_unseen_sweeps(recording, fitted, train, test)
     written = write_nwb(fitted, file, held, label=label, runs=runs, seed=seed, out=output)
     print_line(
         f"written into {written}: {fitted.model} of {fitted.cell}, {runs} noisy runs of {len(held)} sweeps, and scores"
