@@ -21,6 +21,8 @@ OUTPUT = "Output"
 VERBS = {
     "info": "List the sweeps of a recording, their use for training and testing, and the reasons for unused sweeps.",
     "inspect": "Draw every sweep of a recording: current, voltage, detected spikes and their shapes, masked stretches.",
+    "describe": "Measure a cell: resting potential, input resistance, time constant, rheobase, threshold, spike shape, "
+    "f-I curve.",
     "fit": "Fit a model to the training sweeps, score it on the held-out sweeps and write a report.",
     "intervals": "Compute intervals of the parameters of a saved fit, and list what the data do not determine.",
     "simulate": "Run a fitted cell on the currents of a file, which needs no voltage and no spikes.",
