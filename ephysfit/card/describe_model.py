@@ -50,7 +50,7 @@ def describe_model(fit: Fit, recording: Recording) -> Card:
     Examples
     --------
     >>> import ephysfit as ef
-    >>> cell = ef.models.LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
+    >>> cell = ef.models.LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=0.2)
     >>> steps = [np.repeat([0.0, a, 0.0], [2000, 6000, 2000]) for a in (-20.0, 50.0, 150.0)]
     >>> recording = ef.Recording.of(steps, 0.1, spike_times=[[], [], []])
     >>> card = ef.describe_model(ef.Fit(cell, "cell", 0.1), recording)

@@ -105,7 +105,7 @@ def _measure_rates(sound: Sequence[Pulse], blocked: int) -> list[Measure]:
         why = f"no pulse makes spikes (the largest is {levels[-1][0]:.0f} pA)"
         return [Measure.missing(name, why) for name in ("fi_slope", "max_rate")]
     top = int(np.argmax(means))
-    note = f"; {blocked} pulses with depolarisation block left out" if blocked else ""
+    note = f"; {blocked} pulse{'s' * (blocked > 1)} with depolarisation block left out" if blocked else ""
     bound = (
         "; the largest amplitude played, so the cell may fire faster" if top == len(levels) - 1 and not blocked else ""
     )
@@ -114,9 +114,8 @@ def _measure_rates(sound: Sequence[Pulse], blocked: int) -> list[Measure]:
     )
     firing = [(a, rates) for a, rates in levels[: top + 1] if rates.mean() > 0]
     if len(firing) < AMPLITUDES:
-        why = (
-            f"{len(firing)} amplitude{'s' * (len(firing) > 1)} up to the largest rate fire; a slope needs {AMPLITUDES}"
-        )
+        few = "1 amplitude fires" if len(firing) == 1 else f"{len(firing)} amplitudes fire"
+        why = f"{few} up to the largest rate; a slope needs {AMPLITUDES}"
         return [Measure.missing("fi_slope", why), most]
     return [_measure_slope(firing, note), most]
 

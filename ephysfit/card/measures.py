@@ -243,8 +243,10 @@ def compute_ratio(cell: Measure, model: Measure) -> float | None:
 
     Examples
     --------
-    >>> compute_ratio(Measure("tau", 20.0), Measure("tau", 22.0)), compute_ratio(Measure("rest", -70.0), Measure("rest", -65.0))
-    (1.1, None)
+    >>> compute_ratio(Measure("tau", 20.0), Measure("tau", 22.0))
+    1.1
+    >>> compute_ratio(Measure("rest", -70.0), Measure("rest", -65.0)) is None
+    True
     """
     if cell.value is None or model.value is None or cell.name in POTENTIALS:
         return None

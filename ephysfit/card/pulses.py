@@ -1,4 +1,4 @@
-"""Pulses of constant current: where they begin and end, how large they are, and what the cell did before and in them."""
+"""Pulses of constant current: where they begin and end, how large they are, and the cell before and in them."""
 
 from __future__ import annotations
 

@@ -82,8 +82,10 @@ def measure_spikes(sweeps: Sequence[Sweep], pulses: Sequence[Pulse]) -> list[Mea
     chosen, how = choose_spikes(sweeps, pulses)
     if not chosen:
         return [Measure.missing(name, "no spikes") for name in NAMES]
-    shapes = {id(c.sweep): find_spikes(c.sweep.voltage, c.sweep.dt, current=c.sweep.current)
-              for c in chosen if c.sweep.voltage is not None}  # fmt: skip
+    voltages = {id(c.sweep): c.sweep for c in chosen}
+    shapes = {
+        key: find_spikes(s.voltage, s.dt, current=s.current) for key, s in voltages.items() if s.voltage is not None
+    }
     columns = np.array([_measure_one(c, shapes[id(c.sweep)]) for c in chosen], dtype=np.float64).T
     why = "the spikes given are not found in the voltage"
     unfinished = "no spike is followed by a trough before the next one or the end of the pulse"

@@ -268,7 +268,7 @@ def _solve(
 ) -> tuple[Float64[Array, " column"], float]:
     """Weights of the columns and the weighted sum of squares left."""
     x, y = _design(centre, widths, form, times), response * np.sqrt(widths)
-    found = np.linalg.lstsq(x, y, rcond=None)[0]
+    found: Float64[Array, " column"] = np.linalg.lstsq(x, y, rcond=None)[0].astype(np.float64)
     rest = y - x @ found
     return found, float(rest @ rest)
 
@@ -278,8 +278,8 @@ def _search(
 ) -> tuple[float, Form, tuple[float, ...]] | None:
     """Best times of a form: sum of squares left, form, times; None if none is a membrane's."""
     tried = np.geomspace(FASTEST, SLOWEST * length, TRIED).tolist()
-    pairs = [(a, b) for a in tried[::2] for b in tried[::2]]
-    candidates = [(t,) for t in tried] if form is Form.SINGLE else pairs
+    pairs: list[tuple[float, ...]] = [(a, b) for a in tried[::2] for b in tried[::2]]
+    candidates: list[tuple[float, ...]] = [(t,) for t in tried] if form is Form.SINGLE else pairs
     sound = []
     for times in candidates:
         if form is Form.DOUBLE and times[-1] < SAG_APART * times[0]:
