@@ -70,15 +70,17 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
             "ipfx rheobase_i (the smallest amplitude with a spike)"),
         "threshold": Definition(
             "threshold", "mV", "voltage where dV/dt passes a tenth of the spike's steepest rise, of the first spike "
-            "of each pulse", "Azouz & Gray 1999, J Neurosci 19:2209; ipfx threshold_v (a twentieth)"),
+            "at the five smallest amplitudes that fire",
+            "Azouz & Gray 1999, J Neurosci 19:2209; ipfx threshold_v (a twentieth)"),
         "spike_height": Definition("spike height", "mV", "peak - threshold", "eFEL AP_amplitude"),
         "spike_width": Definition(
             "spike width", "ms", "width half-way from threshold to peak", "eFEL AP_duration_half_width"),
         "ahp_depth": Definition(
-            "after-hyperpolarisation depth", "mV", "threshold - lowest voltage before the next spike, within 200 ms",
+            "AHP depth", "mV", "depth of the after-hyperpolarisation: threshold - lowest voltage before the next "
+            "spike, within 200 ms",
             "eFEL fast_AHP"),
         "ahp_time": Definition(
-            "after-hyperpolarisation time", "ms", "peak to lowest voltage before the next spike",
+            "AHP time", "ms", "peak to lowest voltage before the next spike",
             "eFEL AHP_time_from_peak"),
         "first_spike_latency": Definition(
             "first-spike latency", "ms", "beginning of the pulse to the onset of its first spike, at the smallest "
@@ -88,16 +90,16 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
             "ipfx fi_fit_slope"),
         "max_rate": Definition(
             "largest rate", "Hz", "largest mean over one amplitude of spikes over the length of the pulse",
-            "ipfx avg_rate"),
+            "ipfx avg_rate; eFEL mean_frequency (up to the last spike)"),
         "adaptation_index": Definition(
             "adaptation index", "", "mean of (ISI₂ - ISI₁) / (ISI₂ + ISI₁) over neighbouring intervals, of pulses of "
-            "4 spikes or more", "eFEL adaptation_index2; ipfx adapt"),
+            "4 spikes or more", "ipfx adapt; eFEL adaptation_index2 (from the second interval on)"),
         "isi_cv": Definition(
             "coefficient of variation", "", "standard deviation over mean of the intervals, of pulses of 4 spikes or "
             "more; of noise: of each sweep", "eFEL ISI_CV (without the first interval); ipfx isi_cv"),
         "drift": Definition(
             "drift of the baseline", "mV", "mean V₀ of the last third of the pulses minus that of the first; of "
-            "noise: of E_L in the last and the first third of the time", "ipfx stability of v_baseline"),
+            "noise: of E_L in the last and the first third of the time", "this project"),
     }
 )  # fmt: skip
 
@@ -260,7 +262,7 @@ POTENTIALS = frozenset({"rest", "holding_potential", "threshold", "drift", "adap
 
 
 def format_number(value: float) -> str:
-    """Format a number with three significant digits and without an exponent.
+    """Format a number with three significant digits, four decimals at most and no exponent.
 
     Examples
     --------
@@ -270,7 +272,7 @@ def format_number(value: float) -> str:
     if not value:
         return "0"
     digits = max(2 - int(np.floor(np.log10(abs(value)))), 0)
-    return f"{value:.{min(digits, 6)}f}"
+    return f"{value:.{min(digits, 4)}f}"
 
 
 def summarise(
