@@ -241,20 +241,27 @@ def _without_name(m: Measure) -> dict[str, Any]:
 
 
 def compute_ratio(cell: Measure, model: Measure) -> float | None:
-    """Compute model over cell; None where either is missing, or a ratio means nothing (potentials, a value near 0).
+    """Compute model over cell, as `divide_values` does.
 
     Examples
     --------
     >>> compute_ratio(Measure("tau", 20.0), Measure("tau", 22.0))
     1.1
-    >>> compute_ratio(Measure("rest", -70.0), Measure("rest", -65.0)) is None
-    True
     """
-    if cell.value is None or model.value is None or cell.name in POTENTIALS:
+    return divide_values(cell.name, cell.value, model.value)
+
+
+def divide_values(name: str, cell: float | None, model: float | None) -> float | None:
+    """Compute model over cell; None where either is missing, or a ratio means nothing (potentials, values about 0).
+
+    Examples
+    --------
+    >>> divide_values("tau", 20.0, 22.0), divide_values("rest", -70.0, -65.0), divide_values("tau", 20.0, None)
+    (1.1, None, None)
+    """
+    if cell is None or model is None or name in POTENTIALS or abs(cell) < 1e-9 or cell * model < 0:
         return None
-    if abs(cell.value) < 1e-9 or cell.value * model.value < 0:
-        return None
-    return round(model.value / cell.value, 12)
+    return round(model / cell, 12)
 
 
 #: potentials have no natural zero, and drift and adaptation lie about 0: these are compared by their difference

@@ -188,7 +188,7 @@ def choose_small(pulses: Sequence[Pulse]) -> tuple[list[Pulse], str]:
     """Choose the pulses that the passive membrane answers, with a reservation; or say why there are none."""
     if not any(p.sweep.voltage is not None for p in pulses):
         return [], "no voltage" if pulses else "no pulses of constant current"
-    quiet = [p for p in pulses if np.isfinite(p.baseline) and not len(p.spikes) and np.isfinite(_change(p))]
+    quiet = [p for p in pulses if np.isfinite(p.baseline) and not len(p.spikes) and _is_recorded(p)]
     if not quiet:
         return [], "no pulse without spikes in it and before it"
     moved = [_find_extreme_change(p) for p in quiet]
@@ -205,11 +205,12 @@ def choose_small(pulses: Sequence[Pulse]) -> tuple[list[Pulse], str]:
     return (down or small), note
 
 
-def _change(pulse: Pulse) -> float:
-    """Change of the voltage in the last fifth of a pulse, mV."""
-    assert pulse.sweep.voltage is not None
-    first, last = round((pulse.begin + STEADY * pulse.duration) / pulse.sweep.dt), round(pulse.end / pulse.sweep.dt)
-    return float(np.mean(pulse.sweep.voltage[first:last])) - pulse.baseline
+def _is_recorded(pulse: Pulse) -> bool:
+    """Whether all of the voltage in a pulse was recorded."""
+    sweep = pulse.sweep
+    assert sweep.voltage is not None
+    part = sweep.voltage[round(pulse.begin / sweep.dt) : round(pulse.end / sweep.dt)]
+    return bool(part.size and np.isfinite(part).all())
 
 
 def _find_extreme_change(pulse: Pulse, span: float = 10.0) -> float:
@@ -356,7 +357,7 @@ def measure_sag(pulses: Sequence[Pulse], least: float = 10.0, peak: float = 5.0)
     """
     if not any(p.sweep.voltage is not None for p in pulses):
         return Measure.missing("sag_ratio", "no voltage" if pulses else "no pulses of constant current")
-    down = [p for p in pulses if p.amplitude < 0 and np.isfinite(p.baseline) and not len(p.spikes)]
+    down = [p for p in pulses if p.amplitude < 0 and np.isfinite(p.baseline) and not len(p.spikes) and _is_recorded(p)]
     rows = [(p, *_find_trough(p, peak)) for p in down]
     deep = [(p, low, steady) for p, low, steady in rows if p.baseline - low >= least]
     if not deep:

@@ -36,7 +36,7 @@ VERBS = {
     "models": "List the neurons of the catalogue, or show one: parameters, bounds, equations, source.",
     "batch": "Fit many cells with one or several models, each in its own process; resume a stopped run.",
     "status": "Show the progress of a batch run: tasks done, failed, running and left.",
-    "collect": "Collect the results of a run in Parquet and CSV tables: fits, scores, parameters.",
+    "collect": "Collect the results of a run in Parquet and CSV tables: fits, scores, parameters, cards.",
     "query": "Query the tables of a run in SQL (DuckDB).",
     "summarize": "Write the report of a run: scores and parameters over cells, comparison of models, clusters, "
     "outliers, failures.",
