@@ -49,6 +49,17 @@ def test_json_is_what_python_gives(table: Path, capsys: pytest.CaptureFixture[st
     assert plain["measures"]["tau"]["value"] == pytest.approx(20.0, rel=0.03)
 
 
+def test_info_prints_the_card_too(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("describe", table)
+    alone = capsys.readouterr().out
+    run("info", table, "--card")
+    assert capsys.readouterr().out.endswith(alone)
+    run("info", table, "--card", "--json")
+    assert json.loads(capsys.readouterr().out)["card"] == ef.describe(ef.load(table)).to_dict()
+    run("info", table, "--json")
+    assert "card" not in json.loads(capsys.readouterr().out)
+
+
 def test_a_fit_stands_beside_the_cell(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cell = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-58.0, V_reset=-65.0, t_ref=2.0, delta=0.2)
     path = ef.Fit(cell, "steps", DT).save(tmp_path / "fit.json")

@@ -60,11 +60,16 @@ def describe(
     if json:
         print_json(card.to_dict() if beside is None else {"cell": card.to_dict(), "model": beside.to_dict()})
         return
-    cards = [card] if beside is None else [card, beside]
-    print_line(f"{card.cell} · {card.source}" + ("" if beside is None else f" · beside it {beside.source}"))
-    _print_columns(list_card_rows(card, beside))
+    print_card(card, beside, brief)
+
+
+def print_card(card: ef.Card, model: ef.Card | None = None, brief: bool = False) -> None:
+    """Print a card, with that of a model beside, in 80 columns; `brief` leaves out how values were measured."""
+    cards = [card] if model is None else [card, model]
+    print_line(f"{card.cell} · {card.source}" + ("" if model is None else f" · beside it {model.source}"))
+    _print_columns(list_card_rows(card, model))
     for one in cards:
-        whose = "" if beside is None else f" ({'cell' if one is card else 'model'})"
+        whose = "" if model is None else f" ({'cell' if one is card else 'model'})"
         if not brief:
             _print_grouped(f"How{whose}", [(m.label, m.how) for m in one if m.value is not None])
         _print_grouped(f"Missing{whose}", list_reasons(one))
