@@ -273,13 +273,14 @@ def format_number(value: float) -> str:
 
     Examples
     --------
-    >>> [format_number(v) for v in (-71.234, 0.01234, 1234.5, 0.0)]
+    >>> [format_number(v) for v in (-71.234, 0.01234, 1234.5, 1e-6)]
     ['-71.2', '0.0123', '1234', '0']
     """
     if not value:
         return "0"
     digits = max(2 - int(np.floor(np.log10(abs(value)))), 0)
-    return f"{value:.{min(digits, 4)}f}"
+    text = f"{value:.{min(digits, 4)}f}"
+    return text if float(text) else "0"
 
 
 def summarise(

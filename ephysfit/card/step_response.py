@@ -20,6 +20,8 @@ BINS = 90
 FASTEST, TRIED, SLOWEST = 0.3, 36, 0.6
 #: a second exponential must leave at most this part of the sum of squares, and be this part of the whole
 BETTER, NOTABLE = 0.7, 0.03
+#: and one is enough if it leaves only this part of the response's own sum of squares
+EXACT = 1e-5
 #: and what follows from both is known to this part of itself, from so many pulses
 LOOSE, FEWEST = 0.4, 3
 #: time constants of two exponentials are apart by this factor at least; those of membrane and sag by less
@@ -146,6 +148,8 @@ def _fit_means(means: Sequence[Array], centre: Array, widths: Array, length: flo
     """Fit the mean response, first of `means`, and those with a part left out: with two times if they are determined,
     else with one; none if no form is that of a membrane."""
     single, *double = (_search(means[0], centre, widths, form, length) for form in Form)
+    if single is not None and single[0] <= EXACT * float(widths @ means[0] ** 2):
+        double = []  # what one exponential leaves of a simulated membrane is rounding, or the trace of an earlier pulse
     better = [b for b in double if b is not None and (single is None or b[0] <= BETTER * single[0])]
     for best in [*sorted(better), *([] if single is None else [single])]:
         found = [_fit_response(m, centre, widths, best[1], best[2], length) for m in means]

@@ -21,6 +21,7 @@ def test_the_card_of_a_model_is_that_of_its_parameters() -> None:
     assert card["input_resistance"].value == pytest.approx(200.0, rel=0.01)
     assert card["tau"].value == pytest.approx(20.0, rel=0.02)
     assert card["capacitance"].value == pytest.approx(100.0, rel=0.02)
+    assert card["tau"].how.startswith("single exponential")
     assert card["rest"].value == pytest.approx(-70.0, abs=0.01)
     assert card["rheobase"].low == 90.0
     assert card["rheobase"].high == 120.0  # theta - E_L over R is 100 pA
