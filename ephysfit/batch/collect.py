@@ -1,4 +1,4 @@
-"""Collect the results of a run in tables (fits, scores, parameters), as Parquet and CSV, and query them in SQL."""
+"""Collect the results of a run in tables (fits, scores, parameters, cards), Parquet and CSV; query them in SQL."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ephysfit.batch.schema import TABLES, VERSION, Column
 from ephysfit.batch.store import Store
+from ephysfit.card.measures import divide_values
 from ephysfit.data.readout import Readout
 from ephysfit.errors import BatchError, needed
 from ephysfit.files import make_printable, replacing
@@ -92,6 +93,7 @@ def read_tables(folder: Folder) -> dict[str, DataFrame]:
         rows["fits"].append(_fit_row(r))
         rows["scores"] += _score_rows(r)
         rows["parameters"] += _parameter_rows(r)
+        rows["cards"] += _card_rows(r)
     return {name: _make_frame(TABLES[name], rows[name]) for name in TABLES}
 
 
@@ -124,7 +126,7 @@ def collect(folder: Folder, *, csv: bool = True) -> dict[str, Path]:
 
 
 def query(folder: Folder, sql: str) -> DataFrame:
-    """Query the tables ``fits``, ``scores`` and ``parameters`` of a run in SQL (DuckDB).
+    """Query the tables ``fits``, ``scores``, ``parameters`` and ``cards`` of a run in SQL (DuckDB).
 
     Parameters
     ----------
@@ -220,4 +222,17 @@ def _parameter_rows(r: Mapping[str, Any]) -> list[Row]:
         {"cell": r["cell"], "model": r["model"], "fitted": fit["model"], "name": n, "value": v,
          "unit": fit["units"].get(n), "standard_error": errors.get(n)}
         for n, v in fit.get("parameters", {}).items()
+    ]  # fmt: skip
+
+
+def _card_rows(r: Mapping[str, Any]) -> list[Row]:
+    """The measures of the cell with those of its model; none in a run of a version that measured no cells."""
+    cards = r.get("cards") or {}
+    models = cards.get("model", {}).get("measures", {})
+    return [
+        {"cell": r["cell"], "model": r["model"], "fitted": (r.get("fit") or {}).get("model"), "name": name,
+         **{k: m.get(k) for k in ("unit", "value", "low", "high", "sweeps", "how", "why_missing")},
+         "model_value": models.get(name, {}).get("value"),
+         "ratio": divide_values(name, m.get("value"), models.get(name, {}).get("value"))}
+        for name, m in cards.get("cell", {}).get("measures", {}).items()
     ]  # fmt: skip

@@ -82,7 +82,14 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
         "test_ms": test.duration, "repeats": max(len(x.sweeps) for x in test.stimuli()),
     }  # fmt: skip
     scores = {name: [row.to_dict() for row in score] for name, score in evidence.scores.items()}
-    return {"fit": found.to_dict(), "scores": scores, "sizes": sizes, **({"report_lost": lost} if lost else {})}
+    cards = dict(zip(("cell", "model"), (card.to_dict() for card in evidence.cards), strict=True))
+    return {
+        "fit": found.to_dict(),
+        "scores": scores,
+        "cards": cards,
+        "sizes": sizes,
+        **({"report_lost": lost} if lost else {}),
+    }
 
 
 def _try_report(evidence: Evidence, path: Path) -> str:

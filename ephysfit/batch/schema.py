@@ -74,4 +74,19 @@ PARAMETERS = (
     Column("unit", "text", "", "ms, mV, pA, pF, nS and products of them"),
     Column("standard_error", "number", "", "standard error, where the fit has one"),
 )
-TABLES = {"fits": FITS, "scores": SCORES, "parameters": PARAMETERS}
+CARDS = (
+    Column("cell", "text", "", "as in fits"),
+    Column("model", "text", "", "as in fits"),
+    Column("fitted", "text", "", "as in fits"),
+    Column("name", "text", "", "measure of the card, docs/card.md"),
+    Column("unit", "text", "", "of the values"),
+    Column("value", "number", "", "of the cell, from its training sweeps; empty where they do not hold it"),
+    Column("low", "number", "", "lower end of its 95 % interval"),
+    Column("high", "number", "", "upper end"),
+    Column("sweeps", "count", "", "pulses or sweeps it rests on"),
+    Column("how", "text", "", "how it was measured"),
+    Column("why_missing", "text", "", "why there is no value"),
+    Column("model_value", "number", "", "of the fitted neuron on the same sweeps, or on standard pulses"),
+    Column("ratio", "number", "", "model over cell; empty for potentials, which have no natural zero"),
+)
+TABLES = {"fits": FITS, "scores": SCORES, "parameters": PARAMETERS, "cards": CARDS}

@@ -21,6 +21,8 @@ OUTPUT = "Output"
 VERBS = {
     "info": "List the sweeps of a recording, their use for training and testing, and the reasons for unused sweeps.",
     "inspect": "Draw every sweep of a recording: current, voltage, detected spikes and their shapes, masked stretches.",
+    "describe": "Measure a cell: resting potential, input resistance, time constant, rheobase, threshold, spike shape, "
+    "f-I curve.",
     "fit": "Fit a model to the training sweeps, score it on the held-out sweeps and write a report.",
     "intervals": "Compute intervals of the parameters of a saved fit, and list what the data do not determine.",
     "simulate": "Run a fitted cell on the currents of a file, which needs no voltage and no spikes.",
@@ -34,7 +36,7 @@ VERBS = {
     "models": "List the neurons of the catalogue, or show one: parameters, bounds, equations, source.",
     "batch": "Fit many cells with one or several models, each in its own process; resume a stopped run.",
     "status": "Show the progress of a batch run: tasks done, failed, running and left.",
-    "collect": "Collect the results of a run in Parquet and CSV tables: fits, scores, parameters.",
+    "collect": "Collect the results of a run in Parquet and CSV tables: fits, scores, parameters, cards.",
     "query": "Query the tables of a run in SQL (DuckDB).",
     "summarize": "Write the report of a run: scores and parameters over cells, comparison of models, clusters, "
     "outliers, failures.",

@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ephysfit.arrays import Bool, Mask, Trace, Train, Trains
+from ephysfit.card.describe import describe
+from ephysfit.card.describe_model import describe_model
+from ephysfit.card.measures import Card
 from ephysfit.data.readout import Readout
 from ephysfit.data.recording import Recording
 from ephysfit.data.repeats import Stimulus
@@ -66,6 +69,12 @@ class Evidence:
         if not fitted or Path(self.test.source).name == fitted:
             return tuple(self.fit.warnings)
         return tuple(f"of the fit to {fitted}, not of this recording: {said}" for said in self.fit.warnings)
+
+    @cached_property
+    def cards(self) -> tuple[Card, Card]:
+        """Cards of the cell and of the model: on the training sweeps or, without them, on the test sweeps."""
+        recording = self.test if self.train is None else self.train
+        return describe(recording), describe_model(self.fit, recording)
 
     @property
     def single(self) -> str:

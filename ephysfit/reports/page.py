@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from ephysfit.files import replace_nan
 from ephysfit.fitting.uncertainty.criteria import compute_criteria
+from ephysfit.reports.card_rows import list_card_rows, list_reasons
 from ephysfit.reports.equations import find_live_states, margin_symbol, write_equations
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures import PLOTS
@@ -98,6 +99,8 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
         "derived": make_derived_lines(fit),
         "criteria": compute_criteria(fit),
         "open": describe_open_directions(fit),
+        "card_rows": list_card_rows(*evidence.cards),
+        "card_missing": list_reasons(evidence.cards[0]),
         "stages": make_stage_lines(fit),
         "provenance": make_provenance_lines(fit),
         "facts": {k: v for k, v in evidence.test.facts.items() if v},
@@ -142,6 +145,7 @@ def _to_embedded_json(evidence: Evidence) -> str:
     found: Mapping[str, Any] = {
         "fit": evidence.fit.to_dict(),
         "scores": {name: score.to_dict() for name, score in evidence.scores.items()},
+        "cards": dict(zip(("cell", "model"), (card.to_dict() for card in evidence.cards), strict=True)),
     }
     # "<" cannot end the script element early
     return json.dumps(replace_nan(found), allow_nan=False, default=str).replace("<", "\\u003c")

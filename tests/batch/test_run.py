@@ -22,6 +22,7 @@ from ephysfit.batch.status import read_status
 from ephysfit.batch.store import Store
 from ephysfit.batch.summary_page import read_population, write_page
 from ephysfit.batch.task import Settings, make_tasks
+from ephysfit.card.measures import DEFINITIONS
 from ephysfit.errors import BatchError
 from ephysfit.fitting.stage import Status
 
@@ -102,6 +103,11 @@ def test_tables_agree_and_answer_questions(done):
     assert best["cell"].tolist() == ["cell0", "cell1", "cell2"]
     units = query(folder, "select distinct unit from parameters where name = 'C'")
     assert units["unit"].tolist() == ["pF"]
+    cards = query(folder, "select * from cards where cell = 'cell0' and model = 'GIF'")
+    assert cards["name"].tolist() == list(DEFINITIONS)
+    assert (cards["value"].isna() == (cards["why_missing"] != "")).all()
+    varies = cards.set_index("name").loc["isi_cv"]
+    assert varies["ratio"] == pytest.approx(varies["model_value"] / varies["value"])
     with pytest.raises(BatchError, match="tables and their columns"):
         query(folder, "select nothing from nowhere")
     with pytest.raises(BatchError, match=r"disabled|not allowed|Permission"):

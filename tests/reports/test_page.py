@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 
 import ephysfit
+from ephysfit.card.describe import describe
+from ephysfit.card.describe_model import describe_model
+from ephysfit.card.measures import format_number
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.metrics.score import score
@@ -74,6 +77,17 @@ def test_numbers_on_the_page_are_those_of_the_fit(written: Path, fit: Fit) -> No
     for row in fit.parameters():
         assert any(format_parameter(row["value"]) in c for c in page.cells), row
     assert any("±1.2" in c for c in page.cells)
+
+
+def test_the_card_of_the_cell_stands_on_the_page(written: Path, fit: Fit, train_recording: Recording) -> None:
+    text, data = written.read_text(encoding="utf-8"), read(written).data()
+    found = describe(train_recording)["isi_cv"]
+    assert found.value is not None
+    assert f'<th scope="row">{found.label}</th><td class="num">{format_number(found.value)}</td>' in text
+    assert data["cards"]["cell"]["measures"]["isi_cv"]["value"] == pytest.approx(found.value)
+    own = describe_model(fit, train_recording)["isi_cv"].value
+    assert data["cards"]["model"]["measures"]["isi_cv"]["value"] == pytest.approx(own)
+    assert "rheobase (no pulses of constant current)" in text
 
 
 def test_text_of_others_is_escaped(written: Path) -> None:

@@ -16,7 +16,7 @@ Schema = Annotated[bool, typer.Option("--schema", help="Print the columns and th
 
 
 def collect(run: arguments.RunFolder, no_csv: NoCsv = False, schema: Schema = False) -> None:
-    """Collect the results of a run in Parquet and CSV tables: fits, scores, parameters.
+    """Collect the results of a run in Parquet and CSV tables: fits, scores, parameters, cards.
 
     Examples:
 

@@ -16,6 +16,7 @@ import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import NARROWEST, WIDTH, print_error, print_json, print_line, print_table
+from ephysfit.cli.verbs.describe import print_card
 from ephysfit.cli.verbs.inspect import draw_recording
 from ephysfit.data.info import Report
 from ephysfit.data.loading import survey
@@ -42,6 +43,11 @@ Headers = Annotated[
                  help="Read only the headers: no samples are read or downloaded."),
 ]  # fmt: skip
 Everything = Annotated[bool, typer.Option("--all", rich_help_panel=OUTPUT, help="Print every sweep of a long list.")]
+WithCard = Annotated[
+    bool,
+    typer.Option("--card", rich_help_panel=OUTPUT,
+                 help="Also print the card of the cell, as `ephysfit describe` does."),
+]  # fmt: skip
 Plot = Annotated[
     Path | None,
     typer.Option("--plot", "-p", metavar="FILE", dir_okay=False, show_default=False,
@@ -58,6 +64,7 @@ def info(
     sweeps: arguments.SweepsOption = None,
     option: arguments.ReaderOption = None,
     everything: Everything = False,
+    card: WithCard = False,
     plot: Plot = None,
     json: arguments.JsonOption = False,
 ) -> None:
@@ -69,6 +76,8 @@ def info(
 
     ephysfit info training.abf test.abf --together --plot cell.png
 
+    ephysfit info steps.abf --card
+
     ephysfit info cell.csv -O columns.current=I -O units.current=nA -O dt=0.05
 
     ephysfit info --headers https://host/cell.nwb
@@ -79,13 +88,18 @@ def info(
     groups = [files] if together else [[path] for path in files]
     found = [survey(list(g), **arguments.make_load_options(spikes, sweeps, option), isolate=True) for g in groups]
     reports = [report for report, _ in found]
+    cards = [ef.describe(recording) if card and recording else None for _, recording in found]
     if json:
-        print_json([r.to_dict() for r in reports] if len(reports) > 1 else reports[0].to_dict())
+        rows = [r.to_dict() | ({"card": c.to_dict()} if c else {}) for r, c in zip(reports, cards, strict=True)]
+        print_json(rows if len(rows) > 1 else rows[0])
     else:
         for k, report in enumerate(reports):
             if k:
                 print_line()
             _print_report(report, everything)
+            if (one := cards[k]) is not None:
+                print_line()
+                print_card(one)
     for report in reports:
         if report.problem:
             print_error(report.problem)

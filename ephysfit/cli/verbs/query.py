@@ -13,7 +13,7 @@ from ephysfit.cli.output import print_json, print_line, print_table
 Sql = Annotated[
     str,
     typer.Argument(
-        metavar="SQL", show_default=False, help="A select statement on the tables fits, scores and parameters."
+        metavar="SQL", show_default=False, help="A select statement on the tables fits, scores, parameters and cards."
     ),
 ]
 

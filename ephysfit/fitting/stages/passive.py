@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ephysfit.arrays import Array
+from ephysfit.data.membrane import AFTER, BEFORE, STEP, prepare_regression, regress_membrane
 from ephysfit.data.recording import Sweep
 from ephysfit.fitting.stage import Estimate, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import PassiveReport, Reports
@@ -37,9 +38,9 @@ class Passive(Stage):
     """
 
     name: ClassVar[str] = "passive"
-    step: float = 1.0
-    before: float = 3.0
-    after: float = 25.0
+    step: float = STEP
+    before: float = BEFORE
+    after: float = AFTER
     t_ref: bool = True
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
@@ -77,58 +78,22 @@ class Passive(Stage):
         }  # fmt: skip
 
     def _measure_membrane(self, problem: Problem, refractory: float) -> dict[Role, float]:
-        rows, change, onset, reset = [], [], [], []
+        rows, onset, reset = [], [], []
         for sweep in problem.recording.sweeps:
             if sweep.voltage is None:
                 continue
-            x, y = self._prepare_regression(sweep)
-            rows.append(x)
-            change.append(y)
+            rows.append(prepare_regression(sweep, self.step, self.before, self.after))
             # a sample before the spike's own, also where samples are coarse
             onset.append(_sample_voltage(sweep, sweep.spike_times - max(0.2, 1.2 * sweep.dt)))
             reset.append(_sample_voltage(sweep, sweep.spike_times + refractory))
-        found = _regress_membrane(np.concatenate(rows), np.concatenate(change), self.step)
+        membrane = regress_membrane(rows, self.step)
+        found = {} if membrane is None else {
+            Role.LEAK: membrane.conductance, Role.CAPACITANCE: membrane.capacitance, Role.REST: membrane.rest,
+        }  # fmt: skip
         theta = _median_or_default(np.concatenate(onset))
         found[Role.THRESHOLD] = theta
         found[Role.RESET] = min(_median_or_default(np.concatenate(reset)), theta - 2.0)
         return found
-
-    def _prepare_regression(self, sweep: Sweep) -> tuple[Array, Array]:
-        k = max(round(self.step / sweep.dt), 1)
-        n = sweep.steps // k
-        assert sweep.voltage is not None
-        voltage = sweep.voltage[: n * k].reshape(n, k).mean(1)
-        away = sweep.mask()[: n * k].reshape(n, k).all(1) & np.isfinite(voltage)
-        for t in sweep.spike_times:
-            away[max(int((t - self.before) / self.step), 0) : int((t + self.after) / self.step) + 1] = False
-        use = away[:-1] & away[1:]
-        design = np.column_stack([voltage[:-1], _mean_current_between(sweep.current, n, k), np.ones(n - 1)])[use]
-        return design, (voltage[1:] - voltage[:-1])[use]
-
-
-def _mean_current_between(current: Array, n: int, k: int) -> Array:
-    """Mean current that takes the mean voltage of a block of k samples to that of the next, (n - 1,).
-
-    A sample of voltage is taken after the step its sample of current drives, so what lies between a sample and the one
-    k later is the mean of the k currents that follow it; this is averaged over the block. Half the sum of both
-    blocks' means, the obvious choice, made C 13 % too small at steps of 0.5 ms.
-    """
-    total = np.cumsum(current[: n * k])
-    following = (total[k:] - total[:-k]) / k
-    return following.reshape(n - 1, k).mean(1)
-
-
-def _regress_membrane(design: Array, change: Array, step: float) -> dict[Role, float]:
-    """C, g, E_L of dV = -(1 - e) (V - E_L) + (1 - e) I / g, with e = exp(-step g / C); empty where it fails."""
-    if len(change) < 200:
-        return {}
-    (slope, gain, offset), *_ = np.linalg.lstsq(design, change, rcond=None)
-    if not (-0.95 < slope < -1e-4 and gain > 0):
-        return {}
-    decay = -float(slope)
-    g = decay / float(gain)
-    tau = -step / np.log1p(-decay)
-    return {Role.LEAK: g, Role.CAPACITANCE: float(tau) * g, Role.REST: float(offset) / decay}
 
 
 def _sample_voltage(sweep: Sweep, times: Any) -> Array:
