@@ -2,7 +2,7 @@
 
 >>> import ephysfit as ef
 >>> sorted(ef.__all__)[:4]
-['Fit', 'Neuron', 'Parameter', 'Prior']
+['Card', 'Fit', 'Measure', 'Neuron']
 
 The public names stand in ``__init__.pyi``, beside this file. They are imported on first use, so that
 ``import ephysfit`` stays light. Names of earlier versions are served with a warning (`ephysfit.deprecation`).
