@@ -19,7 +19,7 @@ from ephysfit.data.readout import Readout
 from ephysfit.files import replace_nan
 
 #: JSON knows no NaN: a number that is missing is null there
-Number = Annotated[float, BeforeValidator(lambda v: float("nan") if v is None else v), Field(strict=True)]
+Number = Annotated[float, Field(strict=True), BeforeValidator(lambda v: float("nan") if v is None else v)]
 Known = Annotated[float, Field(strict=True)]
 Count = Annotated[int, Field(strict=True)]
 Curve = tuple[Number, ...]
