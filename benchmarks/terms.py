@@ -29,6 +29,7 @@ import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import near
 from ephysfit.fitting.chain import one_thread
+from ephysfit.fitting.ensemble import bounded_loss
 from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation
 from ephysfit.fitting.free_run.losses import Coincidence
 from ephysfit.fitting.stage import Estimate, Problem
@@ -46,8 +47,6 @@ from accuracy import ROOT, _between, markdown, plain, store
 #: training files; only the training half of each recording is ever opened here
 CELLS = ("DRN158", "DRN162", "DRN163", "DRN164")
 FOLDS = 4
-#: rates that a held-out bin is scored with, spikes per ms: no less and no more
-FLOOR, CAP = 1e-4, 5.0
 #: noisy runs that are compared with the held-out spikes
 RUNS = 100
 
@@ -255,7 +254,7 @@ def value(problem: Fold, cell: Neuron) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, sweeps in (("train", problem.train), ("held_out", problem.validate)):
         out[name] = -replay.value(z, sweeps) / max(sum(s.n_spikes for s in sweeps), 1)
-    out["bounded"] = bounded(replay, z, problem.validate)
+    out["bounded"] = bounded_loss(cell, problem.validate, problem.dt)
     r = (free.place(cell) - free.place(problem.start())) / free.widths
     out["penalised"] = out["train"] + 0.5 * 1e-3 * float(r @ r)
     everything = FreeParameters.of(problem.neuron)
@@ -264,23 +263,6 @@ def value(problem: Fold, cell: Neuron) -> dict[str, Any]:
         train, held = evaluation.training_and_validation_losses(everything.to_vector(cell).numpy()[None])
         out[f"md_{window:.0f}"], out[f"md_{window:.0f}_train"] = 1 - float(held[0]), 1 - float(train[0])
     return out
-
-
-def bounded(replay: Replay, z: Any, sweeps: Sequence[Any]) -> float:
-    """Held-out loss with a floor and a cap of the rate, so that one surprise does not outweigh all else.
-
-    In free runs neither shows: a bin above the cap spikes anyway.
-    """
-    total, steps = 0.0, round(float(replay.base.t_ref) / replay.dt)
-    for s, (_, log_rate) in zip(sweeps, replay.rates(z, sweeps), strict=True):
-        r = (np.exp(np.minimum(log_rate, np.log(CAP))) + FLOOR) * replay.dt
-        spike = s.spikes.astype(bool) & s.use.astype(bool)
-        barred = np.zeros(len(r), dtype=bool)
-        for k in np.flatnonzero(s.spikes):
-            barred[k + 1 : k + 1 + steps] = True
-        silent = s.use.astype(bool) & ~s.spikes.astype(bool) & ~barred
-        total += float(r[silent].sum() - np.log(-np.expm1(-r[spike])).sum())
-    return total / max(sum(s.n_spikes for s in sweeps), 1)
 
 
 def run(results: Path, cells: Sequence[str], tries: Sequence[str], folds: Sequence[int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from ephysfit.cli.commands import OUTPUT
 from ephysfit.data.remote import is_remote
 from ephysfit.errors import near, nearest
 from ephysfit.files import expand_home, split_spec
+from ephysfit.fitting.effort import EFFORTS
 
 #: panels of the help that several commands share
 DATA, MODEL, FIT, NUMERICS = "Data", "Model", "Fit", "Numerics"
@@ -128,19 +129,22 @@ RunsOption = Annotated[
                  help="Noisy runs of a stochastic neuron."),
 ]  # fmt: skip
 SeedOption = Annotated[int, typer.Option("--seed", min=0, metavar="N", rich_help_panel=NUMERICS, help="Random seed.")]
-EFFORTS = ("fast", "best")
 
 
-def check_effort(text: str) -> str:
-    """Check the effort of a fit: fast or best."""
-    if text not in EFFORTS:
-        raise typer.BadParameter(f"{text!r}: give {' or '.join(EFFORTS)}")
-    return text
+def make_choice_check(*known: str) -> Callable[[str | None], str | None]:
+    """Make a check that a text is one of these, or not given."""
+
+    def check(text: str | None) -> str | None:
+        if text is None or text.lower() in known:
+            return text and text.lower()
+        raise typer.BadParameter(f"{text!r}; {near(text, known)}")
+
+    return check
 
 
 EffortOption = Annotated[
     str,
-    typer.Option("--effort", metavar="|".join(EFFORTS), callback=check_effort, rich_help_panel=FIT,
+    typer.Option("--effort", metavar="|".join(EFFORTS), callback=make_choice_check(*EFFORTS), rich_help_panel=FIT,
                  help="best: also an ensemble of fits with small residual networks, which predicts better and takes "
                       "three times as long; the neuron that is exported stays the same."),
 ]  # fmt: skip

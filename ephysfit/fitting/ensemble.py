@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ephysfit.arrays import Array, Mask, Train
+from ephysfit.errors import FitError
 from ephysfit.fitting.folds import Fold
 from ephysfit.fitting.members import simulate_members
 from ephysfit.fitting.residual import Residual, can_have_residual, compute_margin, find_barred_steps, replay_features
@@ -49,6 +50,14 @@ class Ensemble:
     block_ms: float = 2000.0
     residual: Residual | None = field(default_factory=Residual)
     vote: VoteReadout = field(default_factory=VoteReadout)
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise FitError(
+                f"Ensemble(folds={self.folds}): each member is fitted without its own fold; give 2 folds or more"
+            )
+        if not self.block_ms > 0:
+            raise FitError(f"Ensemble(block_ms={self.block_ms:g}): a block lasts longer than 0 ms")
 
     def fit(self, problem: Problem, plain: Neuron) -> tuple[tuple[Neuron, ...], Reports]:
         """Fit the members, each from the fit to all of the data.

@@ -9,6 +9,7 @@ from ephysfit.data import drive
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError, near
 from ephysfit.fitting.chain import default_stages, default_step, one_thread, run_stages
+from ephysfit.fitting.effort import EFFORTS
 from ephysfit.fitting.ensemble import Ensemble
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.model_selection import choose_neuron, name_progress
@@ -21,9 +22,6 @@ from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
 from ephysfit.models import candidates, find
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.warm_up import start as compile_ahead
-
-#: what `effort` may be, and what it means
-EFFORTS = {"fast": "one fit", "best": "an ensemble of fits with residual networks"}
 
 
 def fit(

@@ -111,6 +111,12 @@ def test_a_fit_is_reported_beside_a_constant_rate(problem, fitted):
     assert "2 fits" in str(report)
 
 
+@pytest.mark.parametrize(("settings", "words"), [({"folds": 1}, "folds=1"), ({"block_ms": 0.0}, "block_ms=0")])
+def test_settings_of_no_ensemble_are_refused(settings, words):
+    with pytest.raises(FitError, match=words):
+        Ensemble(**settings)
+
+
 def test_runs_of_members_are_pooled_in_turn(fitted):
     silent = fitted.replace(theta=50.0)
     done = simulate_members([fitted, silent], np.random.default_rng(0).normal(0, 60, 4000), dt=0.5, runs=7, seed=1)

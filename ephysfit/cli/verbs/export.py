@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,6 @@ import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import print_line, print_note
-from ephysfit.errors import near
 
 #: panel of the help
 SIMULATOR = "Simulator"
@@ -21,20 +19,9 @@ WAYS = ("causal", "noisy", "threshold")
 FORMS = ("auto", "equations", "steps")
 
 
-def make_choice_check(*known: str) -> Callable[[str | None], str | None]:
-    """Make a check that a text is one of these, or not given."""
-
-    def check(text: str | None) -> str | None:
-        if text is None or text.lower() in known:
-            return text and text.lower()
-        raise typer.BadParameter(f"{text!r}; {near(text, known)}")
-
-    return check
-
-
 To = Annotated[
     str,
-    typer.Option("--to", "-t", metavar="NAME", callback=make_choice_check(*NAMES), show_default=False,
+    typer.Option("--to", "-t", metavar="NAME", callback=arguments.make_choice_check(*NAMES), show_default=False,
                  rich_help_panel=SIMULATOR,
                  help="Target. nest: NESTML and a script; brian2: a script; neuroml: LEMS; nir: plain LIF only; "
                  "python: one file on numpy; json: numbers, units, equations."),
@@ -47,14 +34,15 @@ Output = Annotated[
 ]  # fmt: skip
 Spiking = Annotated[
     str | None,
-    typer.Option("--spiking", metavar="|".join(WAYS), callback=make_choice_check(*WAYS), show_default=False,
+    typer.Option("--spiking", metavar="|".join(WAYS), callback=arguments.make_choice_check(*WAYS), show_default=False,
                  rich_help_panel=SIMULATOR,
                  help="Condition for a spike. causal (default of a stochastic neuron): integrated hazard 1, "
                  "noise-free; noisy: with escape noise; threshold: the margin reaches 0."),
 ]  # fmt: skip
 Form = Annotated[
     str,
-    typer.Option("--form", metavar="|".join(FORMS), callback=make_choice_check(*FORMS), rich_help_panel=SIMULATOR,
+    typer.Option("--form", metavar="|".join(FORMS), callback=arguments.make_choice_check(*FORMS),
+                 rich_help_panel=SIMULATOR,
                  help="Form of a Brian2 script: differential equations, or the discrete step of the fit."),
 ]  # fmt: skip
 
