@@ -14,7 +14,7 @@ from ephysfit.card.spike_shape import measure_spikes
 from ephysfit.card.step_response import NAMES, measure_membrane, measure_sag
 from ephysfit.data.electrode import measure_bridge
 from ephysfit.data.membrane import Membrane, Rows, prepare_regression, regress_membrane
-from ephysfit.data.recording import Recording
+from ephysfit.data.recording import Recording, check_recording
 from ephysfit.data.stimulus_kinds import is_of_kind
 from ephysfit.data.sweep import Sweep
 from ephysfit.metrics.stationarity import means_of_outer_thirds
@@ -44,6 +44,11 @@ def describe(recording: Recording) -> Card:
     Card
         One `Measure` per entry of `ephysfit.card.measures.DEFINITIONS`.
 
+    Raises
+    ------
+    RecordingError
+        If it is given something else than a recording.
+
     Examples
     --------
     >>> import ephysfit as ef
@@ -54,6 +59,7 @@ def describe(recording: Recording) -> Card:
     >>> round(card["tau"].value, 1), round(card["capacitance"].value), card["threshold"].why_missing
     (20.0, 100, 'no spikes')
     """
+    check_recording(recording, "describe")
     pulses = find_pulses(recording.sweeps)
     found = [
         *measure_potentials(recording.sweeps, pulses),

@@ -379,6 +379,15 @@ class Recording:
         return self._with_sweeps(sweeps)
 
 
+def check_recording(given: Any, verb: str) -> None:
+    """Raise a RecordingError if what a function is given (`verb` names it) is no recording."""
+    if not isinstance(given, Recording):
+        raise RecordingError(
+            f"{verb}() takes a Recording, not a {type(given).__name__}: ephysfit.load(FILE) reads one, "
+            "Recording.of(current, dt, voltage) makes one of arrays in pA, ms and mV"
+        )
+
+
 def _detect_in_sweep(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
     if sweep.voltage is None:
         has = "it is a planned current" if sweep.spike_source == "none" else "it has given spike times only"

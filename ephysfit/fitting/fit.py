@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ephysfit.data import drive
-from ephysfit.data.recording import Recording
+from ephysfit.data.recording import Recording, check_recording
 from ephysfit.errors import FitError, near
 from ephysfit.fitting.chain import default_stages, default_step, one_thread, run_stages
 from ephysfit.fitting.effort import EFFORTS
@@ -78,6 +78,7 @@ def fit(
         If the recording holds nothing to fit, or its current did not drive the cell. A fit that ends badly is returned
         all the same: see `Fit.status` and `Fit.warnings`.
     """
+    check_recording(recording, "fit")
     if recording.planned:
         raise FitError(
             f"{recording.cell}: sweep {recording.planned[0]!r} is a planned current that has not been recorded yet: "
