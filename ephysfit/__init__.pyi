@@ -12,7 +12,7 @@ from ephysfit.data.recording import Sweep as Sweep
 from ephysfit.data.trials import Trials as Trials
 from ephysfit.data.electrode import compensate_electrode as compensate_electrode
 from ephysfit.card.describe import describe as describe
-from ephysfit.card.describe_model import describe_model as describe_model
+from ephysfit.reports.model_card import describe_model as describe_model
 from ephysfit.card.measures import Card as Card
 from ephysfit.card.measures import Measure as Measure
 

@@ -70,7 +70,7 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
     step, step_note = (s.dt, "") if s.dt else choose_shared_step(train, test)
     if step_note:
         sys.stdout.write(f"{task.cell.name}: {step_note}\n")  # the log of the task
-    found = fit(train, task.model, prior=priors, dt=step, seed=s.seed, effort=s.effort)
+    found = fit(train, task.model, prior=priors, dt=step, seed=s.seed, effort=s.effort, objective=s.objective)
     if found.status is Status.TOO_FEW_SPIKES:  # start values must not be scored as if they were a fit
         raise BatchError(f"{task.cell.name}: {found.status.value} (recorded: {train.n_spikes})")
     split = {"train": task.cell.train or None, "test": task.cell.test}

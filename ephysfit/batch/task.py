@@ -34,6 +34,8 @@ class Settings:
         File of population priors (`ephysfit.fitting.prior.save_priors`); empty for none.
     effort : str
         Of the fits: "fast" or "best".
+    objective : str or None
+        Of the fits: "physiology", "prediction", or None for the default of `ephysfit.fit`.
     """
 
     dt: float | None = None
@@ -42,6 +44,7 @@ class Settings:
     reports: bool = False
     prior: str = ""
     effort: str = "fast"
+    objective: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ephysfit.data.remote import is_remote
 from ephysfit.errors import near, nearest
 from ephysfit.files import expand_home, split_spec
 from ephysfit.fitting.effort import EFFORTS
+from ephysfit.fitting.objective import OBJECTIVES
 
 #: panels of the help that several commands share
 DATA, MODEL, FIT, NUMERICS = "Data", "Model", "Fit", "Numerics"
@@ -147,6 +148,13 @@ EffortOption = Annotated[
     typer.Option("--effort", metavar="|".join(EFFORTS), callback=make_choice_check(*EFFORTS), rich_help_panel=FIT,
                  help="best: also an ensemble of fits with small residual networks, which predicts better and takes "
                       "three times as long; the neuron that is exported stays the same."),
+]  # fmt: skip
+ObjectiveOption = Annotated[
+    str | None,
+    typer.Option("--objective", metavar="|".join(OBJECTIVES), callback=make_choice_check(*OBJECTIVES),
+                 show_default=False, rich_help_panel=FIT,
+                 help="physiology: hold rest, input resistance and time constant at what the voltage shows, as fits of "
+                      "neurons with a membrane do unless told otherwise. prediction: fit them to the spikes."),
 ]  # fmt: skip
 StepOption = Annotated[
     float | None,

@@ -35,6 +35,7 @@ from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import (
     CausalRun,
     EnsembleReport,
+    HeldMembrane,
     IntervalsReport,
     LikelihoodReport,
     R,
@@ -146,6 +147,11 @@ class Fit:
         return None if self.likelihood is None else self.likelihood.voltage
 
     @property
+    def membrane(self) -> HeldMembrane | None:
+        """The membrane that the fit held, or why it held none; None for a neuron without one."""
+        return self.report(HeldMembrane)
+
+    @property
     def counts(self) -> SpikeCounts | None:
         """Spikes per training sweep, of the cell and of the fit's free runs."""
         return self.report(SpikeCounts)
@@ -230,7 +236,8 @@ class Fit:
     def parameters(self) -> list[dict[str, Any]]:
         """One row per scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound.
 
-        Once there are intervals, ``interval`` is a parameter's and ``estimate`` the top of the likelihood inside it.
+        A membrane that was held is not "fitted", and its interval is that of its measurement. Once there are intervals,
+        ``interval`` is a parameter's and ``estimate`` the top of the likelihood inside it.
         """
         cls = type(self.neuron)
         on = dict(FreeParameters.of(cls).on_bound(self.neuron))
@@ -239,10 +246,12 @@ class Fit:
         errors = ends.standard_errors if ends else top.standard_errors if top else {}
         interval = {n: list(pair) for n, pair in ends.parameters.items()} if ends else {}
         estimates = (ends.estimates if ends else None) or {}
+        held = self.membrane.values if self.membrane else {}
+        interval |= {n: list(pair) for n, pair in (self.membrane.intervals if self.membrane else {}).items()}
         return [
             {"name": n, "value": values[n], "unit": p.unit, "low": p.low, "high": p.high, "meaning": p.doc,
              "at_bound": on.get(n, ""), "standard_error": errors.get(n), "interval": interval.get(n),
-             "estimate": estimates.get(n), "fitted": not p.measured}
+             "estimate": estimates.get(n), "fitted": not p.measured and n not in held}
             for n, p in declared(cls).items()
         ]  # fmt: skip
 

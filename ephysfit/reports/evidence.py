@@ -11,7 +11,6 @@ import numpy as np
 
 from ephysfit.arrays import Bool, Mask, Trace, Train, Trains
 from ephysfit.card.describe import describe
-from ephysfit.card.describe_model import describe_model
 from ephysfit.card.measures import Card
 from ephysfit.data.readout import Readout
 from ephysfit.data.recording import Recording
@@ -22,6 +21,7 @@ from ephysfit.metrics.score import score
 from ephysfit.metrics.score_result import Score
 from ephysfit.neuron.roles import Role
 from ephysfit.reports.agreement import WINDOW, Agreement, match_train
+from ephysfit.reports.model_card import describe_model
 from ephysfit.simulation.simulate import Simulation
 
 #: names of the readouts in reports, in the order in which they are shown

@@ -15,7 +15,6 @@ import pytest
 
 import ephysfit
 from ephysfit.card.describe import describe
-from ephysfit.card.describe_model import describe_model
 from ephysfit.card.measures import format_number
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit_result import Fit
@@ -23,6 +22,7 @@ from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
 from ephysfit.models.aigif import AIGIF
 from ephysfit.models.lif import LIF
+from ephysfit.reports.model_card import describe_model
 from ephysfit.reports.report import report
 from ephysfit.reports.tables import format_parameter, format_score
 from tests.reports.conftest import DT, BareQuadratic, by_hand, cell, recorded

@@ -119,6 +119,7 @@ def batch(
     part: Part = None,
     order: Order = None,
     effort: arguments.EffortOption = "fast",
+    objective: arguments.ObjectiveOption = None,
     runs: arguments.RunsOption = 200,
     dt: arguments.StepOption = None,
     seed: arguments.SeedOption = 0,
@@ -154,7 +155,7 @@ def batch(
         cells = find_cells(sources)
         models = expand_model_names([arguments.find_model(m) if m != "all" else m for m in model or ["auto"]])
         known = save_prior_of_run(prior, output, models) if prior is not None else ""
-        tasks = make_tasks(cells, models, Settings(dt, seed, runs, reports, known, effort))
+        tasks = make_tasks(cells, models, Settings(dt, seed, runs, reports, known, effort, objective))
         print_note(f"{len(cells)} cells, {len(tasks)} tasks; results go to {output}")
     if plan:
         if tasks is None:

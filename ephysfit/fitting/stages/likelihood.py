@@ -27,7 +27,7 @@ from ephysfit.fitting.voltage_likelihood import (
     summarize_voltage_fit,
 )
 from ephysfit.kernels.threads import count
-from ephysfit.neuron.declare import Neuron, scalar_values
+from ephysfit.neuron.declare import Neuron, flatten, scalar_values
 from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.simulation.replay import Information, Noise, Replay, ReplaySweep
 
@@ -256,7 +256,7 @@ class Likelihood(Stage):
         begun = self._climb_from_starts(climb, self._list_starts(problem, estimate.neuron))
         cell, _ = max(begun, key=lambda b: b[1].value)
         cell, found = climb.climb_to_top(cell)
-        free = FreeParameters.of(problem.neuron, climb.everything)
+        free = problem.free(climb.everything)
         bounds = free.on_bound(cell)
         spread, correlated = standard_errors_of(free, found)
         report = LikelihoodReport(
@@ -290,11 +290,16 @@ class Likelihood(Stage):
         ]
         rng = problem.rng(1)
         loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
-        free = FreeParameters.of(problem.neuron, loose or None, smooth_only=True)
+        free = problem.free(loose or None, smooth_only=True)
         draws = 0 if problem.neuron.alternatives else self.starts - 1
         if problem.prior is not None:
             known.append(problem.prior.cell(cell))
-        return known + [as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)) for _ in range(draws)]
+        known += [as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)) for _ in range(draws)]
+        if not (self.names or problem.held):
+            return known
+        # a start is another cell's or neuron's, and says nothing of what this climb does not move
+        moved = problem.free(self.names or None)
+        return [_take_from_start(moved, start, cell) for start in known]
 
     def _climb_from_starts(self, climb: _LikelihoodClimb, starts: list[Neuron]) -> list[tuple[Neuron, Ascent]]:
         """Short ascents of all starts, on the threads a run may use (kernels release the interpreter's lock)."""
@@ -317,13 +322,11 @@ class _LikelihoodClimb:
 
     def __init__(self, stage: Likelihood, problem: Problem, centre: Neuron) -> None:
         self.stage, self.problem = stage, problem
-        self.centre = centre if problem.prior is None else problem.prior.cell(centre)
-        self.everything = FreeParameters.of(problem.neuron, stage.names or None, smooth_only=True).names
+        self.centre = centre if problem.prior is None else problem.hold(problem.prior.cell(centre))
+        self.everything = problem.free(stage.names or None, smooth_only=True).names
         early = [n for n, p in problem.neuron.parameters.items() if p.early]
         self.early = (
-            tuple(n for n in FreeParameters.of(problem.neuron, early, smooth_only=True).names if n in self.everything)
-            if early
-            else ()
+            tuple(n for n in problem.free(early, smooth_only=True).names if n in self.everything) if early else ()
         )
         data = weight_by_recency(problem.train if stage.held_out else problem.everything, stage.recent, problem.dt)
         unasked = int(len(data) == 1 and data[0].use.sum() * problem.dt >= STEADY)
@@ -444,6 +447,12 @@ def standard_errors_of(
         {name: float(s) for name, s in zip(free.names, np.abs(slopes) * spread, strict=True)},
         tuple((free.names[i], free.names[j], float(correlation[i, j])) for i, j in pairs),
     )
+
+
+def _take_from_start(free: FreeParameters, start: Neuron, cell: Neuron) -> Neuron:
+    """`cell` with these parameters of a start."""
+    flat = flatten(start.parameters, start.values())
+    return free.put({n: flat[n] for n in free.names}, cell)
 
 
 def _select_parameters(cell: Neuron, values: Any) -> dict[str, Any]:
