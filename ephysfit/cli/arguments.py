@@ -153,8 +153,8 @@ ObjectiveOption = Annotated[
     str | None,
     typer.Option("--objective", metavar="|".join(OBJECTIVES), callback=make_choice_check(*OBJECTIVES),
                  show_default=False, rich_help_panel=FIT,
-                 help="physiology: hold rest, input resistance and time constant at what the voltage shows, as fits of "
-                      "neurons with a membrane do unless told otherwise. prediction: fit them to the spikes."),
+                 help="physiology: hold rest, input resistance and time constant at what the voltage shows, the "
+                      "default for neurons with a membrane (ALIF, IGIF ...). prediction: fit them to the spikes."),
 ]  # fmt: skip
 StepOption = Annotated[
     float | None,

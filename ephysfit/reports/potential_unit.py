@@ -100,6 +100,28 @@ def find_potential_unit(fit: Fit) -> PotentialUnit:
     return PotentialUnit()
 
 
+def describe_numbers_in_mv(fit: Fit) -> str:
+    """Describe what the mV of an exported cell are: those of the cell, or a scale that spikes leave open.
+
+    Examples
+    --------
+    >>> from ephysfit.models import AIGIF
+    >>> describe_numbers_in_mv(Fit(AIGIF.start(), "cell", 0.5))
+    'written as mV, but not those of the cell: 1 mV is 1 softness of the threshold (Δ)'
+    """
+    unit = find_potential_unit(fit)
+    if unit.name == SOFTNESS:
+        return f"written as mV, but not those of the cell: {unit.size:g} mV is 1 softness of the threshold (Δ)"
+    if unit.name == RHEOBASE:
+        return (
+            f"written as mV, but not those of the cell: spikes alone leave the scale open; {unit.size:.4g} mV is the "
+            "distance from rest to threshold (θ)"
+        )
+    if fit.membrane is not None and fit.membrane.values:
+        return f"mV of the cell; {fit.membrane}"
+    return "mV of the cell; the voltage was fitted too" if fit.voltage is not None else "mV as they were given"
+
+
 def has_own_scale(kind: type[Neuron]) -> bool:
     """Whether a neuron counts potentials in the softness of its threshold by declaration: it has no resting potential,
     and its softness is pinned.

@@ -15,6 +15,7 @@ from ephysfit.neuron.roles import Role
 from ephysfit.neuron.symbols import Equations, equations, named_equations
 from ephysfit.neuron.symbols import text as equation_text
 from ephysfit.reports.export.quoting import UnquotedText
+from ephysfit.reports.potential_unit import describe_numbers_in_mv
 
 #: conditions for a spike in an export: the readouts of `Fit.simulate` by a short name
 SPIKING = {
@@ -99,7 +100,7 @@ class ExportedCell:
 
     @property
     def about(self) -> dict[str, Any]:
-        """Header of every exported file: cell, model, source, spiking, equations."""
+        """Header of every exported file: cell, model, source, spiking, what potentials are, equations."""
         made = self.fit.provenance
         lines = {
             "cell": self.fit.cell,
@@ -109,6 +110,7 @@ class ExportedCell:
             "recording": made.recording,
             "reference": str(getattr(self.neuron, "reference", "") or ""),
             "spiking": f"{self.spiking}: {SPIKING[self.spiking]}",
+            "potentials": describe_numbers_in_mv(self.fit),
         }
         return {
             **{name: UnquotedText(text) for name, text in lines.items()},
