@@ -20,6 +20,7 @@ from ephysfit.errors import FitError
 from ephysfit.files import write_text
 from ephysfit.fitting.format_1 import DETAILS, as_details
 from ephysfit.fitting.members import simulate_members
+from ephysfit.fitting.potential_unit import RHEOBASE, SOFTNESS, PotentialUnit, find_potential_unit
 from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.recording_identity import list_cell_names
 from ephysfit.fitting.saved_fit import (
@@ -150,6 +151,31 @@ class Fit:
     def membrane(self) -> HeldMembrane | None:
         """The membrane that the fit held, or why it held none; None for a neuron without one."""
         return self.report(HeldMembrane)
+
+    @property
+    def potential_unit(self) -> PotentialUnit:
+        """The unit in which tables show potentials: mV where a voltage fixes the scale, else what spikes determine."""
+        held = self.membrane is not None and bool(self.membrane.values)
+        return find_potential_unit(self.neuron, held or self.voltage is not None or not self.history)
+
+    def describe_potentials(self) -> str:
+        """What the numbers in mV are: those of the cell, or a scale that spikes leave open.
+
+        Examples
+        --------
+        >>> from ephysfit.models import AIGIF
+        >>> Fit(AIGIF.start(), "cell", 0.5).describe_potentials()
+        'written as mV, but not those of the cell: 1 mV is 1 softness of the threshold (Δ)'
+        """
+        unit = self.potential_unit
+        if unit.name != "mV":
+            what = {SOFTNESS: "softness of the threshold (Δ)", RHEOBASE: "distance from rest to threshold (θ)"}[
+                unit.name
+            ]
+            return f"written as mV, but not those of the cell: {unit.size:.4g} mV is 1 {what}"
+        if self.membrane is not None and self.membrane.values:
+            return f"mV of the cell; {self.membrane}"
+        return "mV of the cell; the voltage was fitted too" if self.voltage is not None else "mV as they were given"
 
     @property
     def counts(self) -> SpikeCounts | None:

@@ -8,13 +8,13 @@ from math import isnan
 from typing import Any
 
 from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.potential_unit import PotentialUnit
 from ephysfit.fitting.stage_reports import OpenDirection
 from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.score_result import Score
 from ephysfit.neuron.declare import Parameter, flat_names
 from ephysfit.neuron.functions import Bank
-from ephysfit.reports.potential_unit import PotentialUnit, find_potential_unit
 
 #: template of the setting (window, smoothing) in the name of a score, by metric
 _SETTING = {
@@ -180,10 +180,10 @@ class ParameterLine:
 def make_parameter_lines(fit: Fit) -> list[ParameterLine]:
     """Make one line per declared parameter: fitted, then measured, then pinned ones.
 
-    Potentials, and what is per potential, are in the unit that the fit determines (`find_potential_unit`).
+    Potentials, and what is per potential, are in the unit that the fit determines (`Fit.potential_unit`).
     """
     cls = type(fit.neuron)
-    scale = find_potential_unit(fit)
+    scale = fit.potential_unit
     rows = {r["name"]: r for r in fit.parameters()}
     lines = []
     for name, p in cls.parameters.items():
@@ -272,7 +272,7 @@ def describe_open_directions(fit: Fit) -> list[str]:
     found = fit.intervals
     if found is None:
         return []
-    unit = find_potential_unit(fit).meaning
+    unit = fit.potential_unit.meaning
     lines = [s[0].upper() + s[1:] + "." for s in [unit, found.scale, *found.notes] if s]
     directions = [_describe_direction(d) for d in found.open]
     if directions:

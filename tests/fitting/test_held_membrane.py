@@ -14,11 +14,11 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.held_membrane import has_membrane, measure_held_membrane
+from ephysfit.fitting.potential_unit import PotentialUnit, find_potential_unit
 from ephysfit.fitting.stage import Estimate, Problem
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.models import AIGIF, ALIF, AdEx, BlockALIF, catalogue
 from ephysfit.neuron.roles import Role
-from ephysfit.reports.potential_unit import PotentialUnit, find_potential_unit
 from ephysfit.reports.tables import make_interval_rows, make_parameter_lines
 
 DATA = Path(__file__).parents[2] / "data" / "DRN164.nwb"
@@ -159,7 +159,7 @@ def test_tables_of_spikes_alone_show_no_mv():
 
 def test_intervals_in_a_table_hold_the_value_beside_them_in_any_unit():
     free = ef.intervals(fitted(objective="prediction"), steps(), "fisher")
-    unit = find_potential_unit(free)
+    unit = free.potential_unit
     top = free.intervals.estimates
     for line in make_parameter_lines(free):
         for v in line.values:
@@ -173,9 +173,7 @@ def test_intervals_in_a_table_hold_the_value_beside_them_in_any_unit():
 
 @pytest.mark.parametrize("name", sorted(catalogue()))
 def test_every_neuron_has_a_unit_of_potential(name):
-    unit = find_potential_unit(
-        Fit(catalogue()[name].start(), "cell", 0.5, history=(Estimate(catalogue()[name].start()),))
-    )
+    unit = find_potential_unit(catalogue()[name].start(), fixed=False)
     assert unit.name in ("mV", "θ", "Δ")
     assert unit.size > 0
     for p in catalogue()[name].parameters.values():

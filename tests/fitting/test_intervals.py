@@ -19,7 +19,6 @@ from ephysfit.fitting.uncertainty.intervals import intervals
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface, invert_information
 from ephysfit.fitting.uncertainty.profile import _find_end
 from ephysfit.models import AIGIF, ALIF
-from ephysfit.reports.potential_unit import find_potential_unit
 from ephysfit.reports.tables import format_parameter, make_interval_rows
 from ephysfit.synthetic import recording
 
@@ -148,7 +147,7 @@ def test_a_fit_that_was_moved_off_its_interval_shows_where_the_interval_lies():
     _, high = found.intervals.parameters["g"]
     moved = replace(found, neuron=found.neuron.replace(g=2 * high))
     (row,) = [r for r in make_interval_rows(moved, "interval") if r["parameter"] == "g"]
-    estimate = find_potential_unit(moved).convert(found.intervals.estimates["g"], "nS")
+    estimate = moved.potential_unit.convert(found.intervals.estimates["g"], "nS")
     assert row["unit"] == "pA/θ"
     assert row["interval"].endswith(f"about {format_parameter(estimate)}")
     (row,) = [r for r in make_interval_rows(found, "interval") if r["parameter"] == "g"]

@@ -23,7 +23,6 @@ from ephysfit.models import catalogue
 from ephysfit.models.aigif import AIGIF
 from ephysfit.models.lif import LIF
 from ephysfit.reports.model_card import describe_model
-from ephysfit.reports.potential_unit import find_potential_unit
 from ephysfit.reports.report import report
 from ephysfit.reports.tables import format_parameter, format_score
 from tests.reports.conftest import DT, BareQuadratic, by_hand, cell, recorded
@@ -75,7 +74,7 @@ def test_numbers_on_the_page_are_those_of_the_score(written: Path, fit: Fit, tes
 def test_numbers_on_the_page_are_those_of_the_fit(written: Path, fit: Fit) -> None:
     page = read(written)
     assert page.data()["fit"] == json.loads(json.dumps(fit.to_dict()))
-    unit, places = find_potential_unit(fit), type(fit.neuron).places()
+    unit, places = fit.potential_unit, type(fit.neuron).places()
     for row in fit.parameters():
         shown = unit.convert(row["value"], row["unit"], row["name"] in places)
         assert any(format_parameter(shown) in c for c in page.cells), row

@@ -15,7 +15,6 @@ from ephysfit.neuron.roles import Role
 from ephysfit.neuron.symbols import Equations, equations, named_equations
 from ephysfit.neuron.symbols import text as equation_text
 from ephysfit.reports.export.quoting import UnquotedText
-from ephysfit.reports.potential_unit import describe_numbers_in_mv
 
 #: conditions for a spike in an export: the readouts of `Fit.simulate` by a short name
 SPIKING = {
@@ -110,7 +109,7 @@ class ExportedCell:
             "recording": made.recording,
             "reference": str(getattr(self.neuron, "reference", "") or ""),
             "spiking": f"{self.spiking}: {SPIKING[self.spiking]}",
-            "potentials": describe_numbers_in_mv(self.fit),
+            "potentials": self.fit.describe_potentials(),
         }
         return {
             **{name: UnquotedText(text) for name, text in lines.items()},

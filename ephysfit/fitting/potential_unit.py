@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role
 from ephysfit.units import DIMENSIONS, find_dimension
@@ -77,20 +76,25 @@ def _raise(unit: str, power: int) -> str:
     return unit if power == 1 else f"{unit}^{power}"
 
 
-def find_potential_unit(fit: Fit) -> PotentialUnit:
-    """Find the unit in which the potentials of a fit are shown.
+def find_potential_unit(cell: Neuron, fixed: bool) -> PotentialUnit:
+    """Find the unit in which the potentials of a fitted cell are shown.
+
+    Parameters
+    ----------
+    cell : Neuron
+    fixed : bool
+        Whether a voltage fixed the scale, or nothing was fitted.
 
     Examples
     --------
-    >>> from ephysfit.models import AIGIF
-    >>> find_potential_unit(Fit(AIGIF.start(), "cell", 0.5)).name
-    'Δ'
+    >>> from ephysfit.models import AIGIF, ALIF
+    >>> find_potential_unit(AIGIF.start(), True).name, find_potential_unit(ALIF.start(), False).name
+    ('Δ', 'θ')
     """
-    cell, kind = fit.neuron, type(fit.neuron)
+    kind = type(cell)
     if has_own_scale(kind):
         return PotentialUnit(SOFTNESS, float(cell.value_of(Role.SOFTNESS)))
-    fixed = (fit.membrane is not None and fit.membrane.values) or fit.voltage is not None
-    if fixed or not fit.history or _has_fixed_potentials(kind):
+    if fixed or _has_fixed_potentials(kind):
         return PotentialUnit()
     rest, threshold, softness = (cell.value_of(role) for role in (Role.REST, Role.THRESHOLD, Role.SOFTNESS))
     if rest is not None and threshold is not None and threshold > rest:
@@ -98,28 +102,6 @@ def find_potential_unit(fit: Fit) -> PotentialUnit:
     if softness is not None:
         return PotentialUnit(SOFTNESS, float(softness), float(rest or 0.0))
     return PotentialUnit()
-
-
-def describe_numbers_in_mv(fit: Fit) -> str:
-    """Describe what the mV of an exported cell are: those of the cell, or a scale that spikes leave open.
-
-    Examples
-    --------
-    >>> from ephysfit.models import AIGIF
-    >>> describe_numbers_in_mv(Fit(AIGIF.start(), "cell", 0.5))
-    'written as mV, but not those of the cell: 1 mV is 1 softness of the threshold (Δ)'
-    """
-    unit = find_potential_unit(fit)
-    if unit.name == SOFTNESS:
-        return f"written as mV, but not those of the cell: {unit.size:g} mV is 1 softness of the threshold (Δ)"
-    if unit.name == RHEOBASE:
-        return (
-            f"written as mV, but not those of the cell: spikes alone leave the scale open; {unit.size:.4g} mV is the "
-            "distance from rest to threshold (θ)"
-        )
-    if fit.membrane is not None and fit.membrane.values:
-        return f"mV of the cell; {fit.membrane}"
-    return "mV of the cell; the voltage was fitted too" if fit.voltage is not None else "mV as they were given"
 
 
 def has_own_scale(kind: type[Neuron]) -> bool:
