@@ -37,6 +37,7 @@ from ephysfit.fitting.prior import Prior as Prior
 # Scores and reports
 from ephysfit.metrics.score import score as score
 from ephysfit.reports.report import report as report
+from ephysfit.reports.plotting import plot as plot
 from ephysfit.reports.export import export as export
 from ephysfit.explorer.serve import explore as explore
 from ephysfit.batch.fit_many import fit_many as fit_many

@@ -18,9 +18,9 @@ from ephysfit.data.readout import Readout
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.files import write_text
+from ephysfit.fitting.fit_table import make_fit_table
 from ephysfit.fitting.format_1 import DETAILS, as_details
 from ephysfit.fitting.members import simulate_members
-from ephysfit.fitting.potential_unit import RHEOBASE, SOFTNESS, PotentialUnit, find_potential_unit
 from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.recording_identity import list_cell_names
 from ephysfit.fitting.saved_fit import (
@@ -52,6 +52,7 @@ from ephysfit.metrics.vote import vote
 from ephysfit.models import loadable
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free_parameters import FreeParameters, declared
+from ephysfit.neuron.potential_unit import RHEOBASE, SOFTNESS, PotentialUnit, find_potential_unit
 from ephysfit.simulation.simulate import Simulation, simulate
 
 #: fewer runs than this hold no vote
@@ -211,6 +212,18 @@ class Fit:
         return (
             f"Fit({self.model} of {self.cell}, {self.seconds:.1f} s, {len(self.warnings)} warnings)\n  {self.neuron!r}"
         )
+
+    def _repr_html_(self) -> str:
+        """Status, parameters and warnings as a table, for notebooks."""
+        title = f"{self.model} of {self.cell}: {self.status.value} ({self.seconds:.1f} s)"
+        said = [] if self.membrane is None else [f"{self.membrane}."]
+        return make_fit_table(
+            title, self.parameters(), self.potential_unit, type(self.neuron).places(), [*said, *self.warnings]
+        )
+
+    def plot(self, kind: str = "overview", test: Recording | None = None, **options: Any) -> Any:
+        """Draw one figure of the fit on a recording; see `ephysfit.plot`."""
+        return ephysfit.plot(self, kind, test, **options)
 
     def simulate(
         self, stimulus: Any, *, runs: int = 200, dt: float | None = None, seed: int = 1, save: Sequence[str] = ()

@@ -8,13 +8,13 @@ from math import isnan
 from typing import Any
 
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.potential_unit import PotentialUnit
 from ephysfit.fitting.stage_reports import OpenDirection
 from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.score_result import Score
 from ephysfit.neuron.declare import Parameter, flat_names
 from ephysfit.neuron.functions import Bank
+from ephysfit.neuron.potential_unit import PotentialUnit
 
 #: template of the setting (window, smoothing) in the name of a score, by metric
 _SETTING = {

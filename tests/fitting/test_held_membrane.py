@@ -14,10 +14,10 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.held_membrane import has_membrane, measure_held_membrane
-from ephysfit.fitting.potential_unit import PotentialUnit, find_potential_unit
 from ephysfit.fitting.stage import Estimate, Problem
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.models import AIGIF, ALIF, AdEx, BlockALIF, catalogue
+from ephysfit.neuron.potential_unit import PotentialUnit, find_potential_unit
 from ephysfit.neuron.roles import Role
 from ephysfit.reports.tables import make_interval_rows, make_parameter_lines
 

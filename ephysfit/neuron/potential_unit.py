@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role
 from ephysfit.units import DIMENSIONS, find_dimension
 
@@ -76,7 +76,7 @@ def _raise(unit: str, power: int) -> str:
     return unit if power == 1 else f"{unit}^{power}"
 
 
-def find_potential_unit(cell: Neuron, fixed: bool) -> PotentialUnit:
+def find_potential_unit(cell: Any, fixed: bool) -> PotentialUnit:
     """Find the unit in which the potentials of a fitted cell are shown.
 
     Parameters
@@ -104,9 +104,9 @@ def find_potential_unit(cell: Neuron, fixed: bool) -> PotentialUnit:
     return PotentialUnit()
 
 
-def has_own_scale(kind: type[Neuron]) -> bool:
-    """Whether a neuron counts potentials in the softness of its threshold by declaration: it has no resting potential,
-    and its softness is pinned.
+def has_own_scale(kind: Any) -> bool:
+    """Whether a neuron (a class) counts potentials in the softness of its threshold: it has no resting potential, and
+    its softness is pinned.
 
     Examples
     --------
@@ -118,7 +118,19 @@ def has_own_scale(kind: type[Neuron]) -> bool:
     return kind.name_of(Role.REST) is None and softness is not None and softness in kind.pinned
 
 
-def _has_fixed_potentials(kind: type[Neuron]) -> bool:
+def name_unit(kind: Any, unit: str) -> str:
+    """A unit of a declaration as it is shown for a neuron (a class): Δ in the place of mV where it counts in Δ.
+
+    Examples
+    --------
+    >>> from ephysfit.models import AIGIF, ALIF
+    >>> name_unit(AIGIF, "1/mV"), name_unit(ALIF, "1/mV")
+    ('1/Δ', '1/mV')
+    """
+    return PotentialUnit(SOFTNESS).rename(unit) if has_own_scale(kind) else unit
+
+
+def _has_fixed_potentials(kind: Any) -> bool:
     """Whether a neuron has constants in mV other than its softness, which fix the scale whatever the spikes say."""
     owner, pinned = kind, dict(kind.pinned)
     while owner.base is not None:
