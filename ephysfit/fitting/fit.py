@@ -15,6 +15,7 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.held_membrane import has_membrane, measure_held_membrane
 from ephysfit.fitting.model_selection import choose_neuron, name_progress
 from ephysfit.fitting.prior import Prior, check_priors
+from ephysfit.fitting.progress_bar import show_progress_by_default
 from ephysfit.fitting.residual import can_have_residual, compile_residual
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, ignore_progress
 from ephysfit.fitting.stage_reports import HeldMembrane, Reports
@@ -37,7 +38,7 @@ def fit(
     objective: str | None = None,
     effort: str | Ensemble = "fast",
     undriven: bool = False,
-    progress: Progress = ignore_progress,
+    progress: Progress | bool | None = None,
 ) -> Fit:
     """Fit a neuron to the training recording of one cell.
 
@@ -74,8 +75,9 @@ def fit(
         `Fit.neuron` is the same as with "fast", and what is exported. An `Ensemble` gives settings of one's own.
     undriven : bool
         Fit also where the current cannot explain the spikes: it never changes, or the voltage does not follow it.
-    progress : callable
-        Called with the name of the stage and the fraction of it that is done.
+    progress : callable or bool, optional
+        Called with the name of the stage and the fraction of it that is done. By default a bar is drawn where stderr is
+        a terminal or this is a notebook; False draws none.
 
     Returns
     -------
@@ -87,6 +89,23 @@ def fit(
         If the recording holds nothing to fit, or its current did not drive the cell. A fit that ends badly is returned
         all the same: see `Fit.status` and `Fit.warnings`.
     """
+    with show_progress_by_default(progress) as listener:
+        return _fit(recording, model, stages, likelihood, prior, dt, seed, objective, effort, undriven, listener)
+
+
+def _fit(
+    recording: Recording,
+    model: str | type[Neuron],
+    stages: Sequence[Stage] | None,
+    likelihood: Likelihood | None,
+    prior: Prior | Sequence[Prior],
+    dt: float | None,
+    seed: int,
+    objective: str | None,
+    effort: str | Ensemble,
+    undriven: bool,
+    progress: Progress,
+) -> Fit:
     check_recording(recording, "fit")
     if recording.planned:
         raise FitError(
