@@ -156,6 +156,9 @@ ObjectiveOption = Annotated[
                  help="physiology: hold rest, input resistance and time constant at what the voltage shows, the "
                       "default for neurons with a membrane (ALIF, IGIF ...). prediction: fit them to the spikes."),
 ]  # fmt: skip
+FullOption = Annotated[
+    bool, typer.Option("--full", rich_help_panel=OUTPUT, help="Print the scores of all readouts, in a wide table.")
+]
 StepOption = Annotated[
     float | None,
     typer.Option("--dt", min=1e-4, max=10.0, metavar="MS", show_default=False, rich_help_panel=NUMERICS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
@@ -36,6 +36,13 @@ _LABEL = {
     "count_error": "steps: spikes off",
     "latency_error": "steps: first spike off",
 }
+
+
+#: labels of a narrow table
+_BRIEF = {
+    "reliability": "R, own", "gamma": "Γ", "gamma_over_R": "Γ/R", "explained_variance_ratio": "explained",
+    "etv": "explained", "van_rossum": "van Rossum", "victor_purpura": "Victor–P.", "isi_distance": "intervals (KS)",
+}  # fmt: skip
 
 
 def format_score(value: float | None, digits: int = 3) -> str:
@@ -94,10 +101,21 @@ class ScoreLine:
     higher_is_better: bool | None
 
     @property
-    def without_model(self) -> str:
+    def brief(self) -> str:
+        """Label and setting for a narrow table."""
+        return f"{_BRIEF.get(self.metric, self.label)} {self.setting}".strip()
+
+    def without_model(self, digits: int = 3) -> str:
         """What needs no model reaches, as text: one number, or one of each kind of readout."""
-        known = {format_score(row.baseline): None for row in self.cells.values() if not isnan(row.baseline)}
-        return " / ".join(known)
+        return _list_numbers((row.baseline for row in self.cells.values()), digits)
+
+    def ceiling(self, digits: int = 3) -> str:
+        """What the cell reaches with itself, as text: one number, or one of each kind of readout."""
+        return _list_numbers((row.ceiling for row in self.cells.values()), digits)
+
+
+def _list_numbers(values: Iterable[float], digits: int) -> str:
+    return " / ".join({format_score(v, digits): None for v in values if not isnan(v)})
 
 
 def make_score_lines(scores: Mapping[str, Score]) -> list[ScoreLine]:

@@ -97,6 +97,7 @@ def fit(
     seed: arguments.SeedOption = 0,
     output: Folder = None,
     no_report: NoReport = False,
+    full: arguments.FullOption = False,
     json: arguments.JsonOption = False,
 ) -> None:
     """Fit a model to the training sweeps, score it on the held-out sweeps and write a report.
@@ -159,12 +160,13 @@ def fit(
     after = f", chosen in {found.selection.seconds:.1f} s before" if found.selection else ""
     print_line(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
     if found.membrane:
-        print_paragraph(f"{found.membrane}.")
+        said = str(found.membrane)
+        print_paragraph(f"{said[0].upper()}{said[1:]}.")
     if found.voltage:
         print_paragraph(fit_parts.describe_voltage_fit(found.voltage))
     if found.selection:
         print_paragraph(f"{found.selection.why}.")
     if found.ensemble:
         print_paragraph(f"Ensemble in {found.ensemble.seconds:.1f} s: {found.ensemble}.")
-    scoring.print_scores(evidence)
+    scoring.print_scores(evidence, full)
     print_line("written: " + "  ".join(written.values()))
