@@ -103,7 +103,7 @@ class ScoreLine:
     @property
     def brief(self) -> str:
         """Label and setting for a narrow table."""
-        return f"{_BRIEF.get(self.metric, self.label)} {self.setting}".strip()
+        return f"{_BRIEF.get(self.metric, self.label)} {self.setting}".strip().replace(" = ", " ")
 
     def without_model(self, digits: int = 3) -> str:
         """What needs no model reaches, as text: one number, or one of each kind of readout."""
