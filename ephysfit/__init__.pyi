@@ -33,6 +33,7 @@ from ephysfit.fitting.fit_result import Fit as Fit
 from ephysfit.fitting.uncertainty.intervals import intervals as intervals
 from ephysfit.fitting.population_prior import population_prior as population_prior
 from ephysfit.fitting.prior import Prior as Prior
+from ephysfit.fitting.estimator import NeuronEstimator as NeuronEstimator
 
 # Scores and reports
 from ephysfit.metrics.score import score as score

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import ephysfit  # its public names, which load on use: figures lie above recordings
 from ephysfit.arrays import Array, Float64, Trace, Train
 from ephysfit.data import split, stimulus_kinds
+from ephysfit.data.exchange import make_neo_block, make_pynapple_objects
 from ephysfit.data.repeats import Stimulus, group_repeats
 from ephysfit.data.spikes import LEFT_OUT, search_spikes
 from ephysfit.data.sweep import Sweep, check_step
@@ -235,6 +236,14 @@ class Recording:
     def plot(self, **options: Any) -> Any:
         """Draw the sweeps: current, voltage, spikes and their shapes; see `ephysfit.plot`."""
         return ephysfit.plot(self, **options)
+
+    def to_neo(self) -> Any:
+        """The sweeps as a neo Block, a Segment each."""
+        return make_neo_block(self.cell, self.sweeps)
+
+    def to_pynapple(self) -> dict[str, Any]:
+        """The sweeps as pynapple objects, one after the other: current, voltage, spikes, epochs."""
+        return make_pynapple_objects(self.sweeps)
 
     def select(
         self,

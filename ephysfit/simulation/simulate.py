@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.arrays import Trace, Train
+from ephysfit.data.exchange import make_pynapple_trains
 from ephysfit.data.holding_current import make_run_up
 from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import average_over_steps, divides
@@ -92,6 +93,10 @@ class Simulation:
         head = ["stimulus", ">length (s)", ">runs", ">spikes a run", "first run"]
         others = [f"also: {', '.join(self.companions)}"] if self.companions else []
         return make_table(f"{self.readout}, {self.rate_hz:.2f} Hz", head, rows, [*others, *self.notes])
+
+    def to_pynapple(self, stimulus: int = 0) -> Any:
+        """The runs on one stimulus as a pynapple TsGroup."""
+        return make_pynapple_trains(dict(enumerate(self.spike_times[stimulus])), self.durations[stimulus])
 
     @property
     def rate_hz(self) -> float:
