@@ -16,6 +16,7 @@ from typing import Any
 from ephysfit.batch.job import BUSY, Job, Outcome
 from ephysfit.batch.store import CRASHED, DONE, FAILED, Store
 from ephysfit.batch.task import Task
+from ephysfit.batch.thumbnails import make_thumbnail
 from ephysfit.data.loading import load
 from ephysfit.data.sweep_selection import divide_sweeps
 from ephysfit.errors import BatchError, EphysfitError, SelectionError
@@ -88,6 +89,8 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
         "scores": scores,
         "cards": cards,
         "sizes": sizes,
+        "voltage_fitted": found.voltage is not None,
+        **_try_thumbnail(evidence),
         **({"report_lost": lost} if lost else {}),
     }
 
@@ -100,6 +103,15 @@ def _try_report(evidence: Evidence, path: Path) -> str:
         traceback.print_exc()
         return f"{type(e).__name__}: {e}"
     return ""
+
+
+def _try_thumbnail(evidence: Evidence) -> dict[str, Any]:
+    """The thumbnail of a fit, with its key; nothing if it cannot be made, because the fit is valid without it."""
+    try:
+        return {"thumbnail": make_thumbnail(evidence)}
+    except Exception:  # the log of the task names it
+        traceback.print_exc()
+        return {}
 
 
 @contextlib.contextmanager
