@@ -17,6 +17,7 @@ from ephysfit.batch.job import BUSY, Job, Outcome
 from ephysfit.batch.store import CRASHED, DONE, FAILED, Store
 from ephysfit.batch.task import Task
 from ephysfit.batch.thumbnails import make_thumbnail
+from ephysfit.data.electrode import Electrode, compensate_electrode, measure_electrode
 from ephysfit.data.loading import load
 from ephysfit.data.sweep_selection import divide_sweeps
 from ephysfit.errors import BatchError, EphysfitError, SelectionError
@@ -63,6 +64,8 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
     recording = load(
         list(task.cell.files), **{"train": task.cell.train or None, "test": task.cell.test or None, **task.cell.options}
     )
+    if task.cell.electrode is not None:
+        recording = compensate_electrode(recording, _measure_electrode(task))
     try:
         train, test = divide_sweeps(recording, task.cell.train or None, task.cell.test or None)
     except SelectionError as error:
@@ -93,6 +96,20 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
         **_try_thumbnail(evidence),
         **({"report_lost": lost} if lost else {}),
     }
+
+
+def _measure_electrode(task: Task) -> Electrode:
+    """Measure the electrode of a cell in its own file; what it is stands in the log of the task."""
+    assert task.cell.electrode is not None
+    try:
+        found = measure_electrode(load(task.cell.electrode))
+    except EphysfitError as error:
+        raise BatchError(
+            f"{task.cell.name}: the electrode cannot be measured ({error}); remove `electrode` from its cell in a "
+            "manifest to fit the voltage as recorded"
+        ) from error
+    sys.stdout.write(f"{task.cell.name}: electrode of {found.resistance:.1f} MOhm removed from the voltage\n")
+    return found
 
 
 def _try_report(evidence: Evidence, path: Path) -> str:

@@ -80,7 +80,13 @@ def write_page_data(rows: list[Row], folder: Path, page: Path) -> str:
         }
         for k, r in enumerate(shown)
     ]  # fmt: skip
-    content = {"columns": [asdict(c) for c in columns], "short": SHORT, "scaled_units": SCALED_UNITS, "reasons": list(reasons), "rows": cells}
+    content = {
+        "columns": [asdict(c) for c in columns],
+        "short": SHORT,
+        "scaled_units": SCALED_UNITS,
+        "reasons": list(reasons),
+        "rows": cells,
+    }
     # "<" cannot end the script element early
     return json.dumps(content, allow_nan=False, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
 

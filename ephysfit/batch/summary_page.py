@@ -1,4 +1,4 @@
-"""Write the page of a run: its cells to browse, models compared cell by cell, scores, parameters, clusters, outliers."""
+"""Write the page of a run: its cells to browse, models compared cell by cell, parameters, clusters, outliers."""
 
 from __future__ import annotations
 
