@@ -146,13 +146,19 @@ def _name_by_folder(groups: list[FileGroup], folder: Path) -> Iterator[tuple[Fil
 
 
 def _join_group(group: FileGroup, name: str) -> Cell:
-    """Make a cell of a group of files, those to train first."""
+    """Make a cell of a group of files, those to train first.
+
+    Where a name says that a file is to train, that file trains, and current steps beside it are for the card; they test
+    the model where no file says that it is to test.
+    """
     tests = group.of(FilePart.TEST) if len(group.recorded) > 1 else ()
+    trained = group.of(FilePart.TRAINING) if group.of(FilePart.STEPS) else ()
     files = (*(f for f in group.recorded if f not in tests), *tests)
     aec = group.of(FilePart.ELECTRODE)
     return Cell(
         name,
         tuple(f.resolve() for f in files),
+        train=",".join(f.stem for f in trained),
         test=",".join(f.stem for f in tests) or "repeats",
         electrode=aec[0].resolve() if aec else None,
     )

@@ -17,8 +17,9 @@ from ephysfit.batch.job import BUSY, Job, Outcome
 from ephysfit.batch.store import CRASHED, DONE, FAILED, Store
 from ephysfit.batch.task import Task
 from ephysfit.batch.thumbnails import make_thumbnail
-from ephysfit.data.electrode import Electrode, compensate_electrode, measure_electrode
+from ephysfit.data.electrode import compensate_electrode, measure_electrode
 from ephysfit.data.loading import load
+from ephysfit.data.recording import Recording
 from ephysfit.data.sweep_selection import divide_sweeps
 from ephysfit.errors import BatchError, EphysfitError, SelectionError
 from ephysfit.fitting.chain import choose_shared_step
@@ -65,7 +66,7 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
         list(task.cell.files), **{"train": task.cell.train or None, "test": task.cell.test or None, **task.cell.options}
     )
     if task.cell.electrode is not None:
-        recording = compensate_electrode(recording, _measure_electrode(task))
+        recording = _remove_electrode(recording, task)
     try:
         train, test = divide_sweeps(recording, task.cell.train or None, task.cell.test or None)
     except SelectionError as error:
@@ -80,6 +81,8 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
     split = {"train": task.cell.train or None, "test": task.cell.test}
     found = replace(found, cell=task.cell.name, provenance=replace(found.provenance, split=split))
     evidence = gather_evidence(found, test, train, runs=s.runs)
+    if task.cell.train:
+        evidence = replace(evidence, described=recording)
     lost = _try_report(evidence, store.path("reports", task, ".html")) if s.reports and store is not None else ""
     sizes = {
         "train_spikes": train.n_spikes, "test_spikes": test.n_spikes, "train_ms": train.duration,
@@ -98,18 +101,19 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
     }
 
 
-def _measure_electrode(task: Task) -> Electrode:
-    """Measure the electrode of a cell in its own file; what it is stands in the log of the task."""
+def _remove_electrode(recording: Recording, task: Task) -> Recording:
+    """Remove the electrode, which has a file of its own, from the voltage; the log of the task says how large it is."""
     assert task.cell.electrode is not None
     try:
         found = measure_electrode(load(task.cell.electrode))
+        compensated = compensate_electrode(recording, found)
     except EphysfitError as error:
         raise BatchError(
-            f"{task.cell.name}: the electrode cannot be measured ({error}); remove `electrode` from its cell in a "
-            "manifest to fit the voltage as recorded"
+            f"{task.cell.name}: the electrode cannot be removed ({error}); delete the line `electrode` of the cell in "
+            "the manifest to take the voltage as recorded"
         ) from error
     sys.stdout.write(f"{task.cell.name}: electrode of {found.resistance:.1f} MOhm removed from the voltage\n")
-    return found
+    return compensated
 
 
 def _try_report(evidence: Evidence, path: Path) -> str:

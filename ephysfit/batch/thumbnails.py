@@ -45,7 +45,8 @@ def make_thumbnail(evidence: Evidence) -> dict[str, Any]:
         None without a voltage), ``traces`` (whose, and `encode_trace`) and ``trains`` (whose, and `encode_train`). The
         model's potential is drawn only where it is on the cell's mV scale, that is, where the voltage was fitted too.
     """
-    for recording, role in ((evidence.test, "held out"), (evidence.train, "training")):
+    sides = ((evidence.test, "held out"), (evidence.train, "training"), (evidence.described, "not used by the fit"))
+    for recording, role in sides:
         chosen = [] if recording is None else choose_pulses(recording)
         if len(chosen) > 1:
             return _draw_steps(evidence, chosen, role)

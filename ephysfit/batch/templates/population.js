@@ -22,6 +22,7 @@
     const digits = Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(Math.abs(value)))));
     return value.toFixed(digits).replace("-", "−");
   }
+  const label = (t) => String(+t.toPrecision(4)).replace("-", "−"); // of a tick
   const withUnit = (c) => (c.unit ? `${c.label}, ${c.unit}` : c.label);
   const reason = (row, k) => (k in row.missing ? reasons[row.missing[k]] : "not measured");
   function cell(row, k, more = "") {
@@ -130,7 +131,7 @@
 
   function heading(name, label, doc, number) {
     const sorted = state.sort === name ? (state.order === "down" ? "descending" : "ascending") : "none";
-    const mark = sorted === "none" ? "" : sorted === "descending" ? " ▾" : " ▴";
+    const mark = sorted === "none" ? "" : `<span aria-hidden="true">${sorted === "descending" ? " ▾" : " ▴"}</span>`;
     return `<th scope="col" aria-sort="${sorted}"${number ? ' class="num"' : ""}><button type="button" data-sort="${name}" title="${escape(doc)}">${escape(label)}${mark}</button></th>`;
   }
   function tableRow(n) {
@@ -204,8 +205,8 @@
     const place = (v, a, b, log) => (log ? Math.log(v / a) / Math.log(b / a) : (v - a) / (b - a));
     const px = (v) => left + (width - left - 10) * place(v, x0, x1, state.logX), py = (v) => height - bottom - (height - bottom - 8) * place(v, y0, y1, state.logY);
     let out = "";
-    for (const t of ticks(x0, x1, state.logX)) out += `<path class="grid" d="M${px(t)} 8V${height - bottom}"/><text x="${px(t)}" y="${height - bottom + 16}" text-anchor="middle">${show(t)}</text>`;
-    for (const t of ticks(y0, y1, state.logY)) out += `<path class="grid" d="M${left} ${py(t)}H${width - 10}"/><text x="${left - 6}" y="${py(t) + 4}" text-anchor="end">${show(t)}</text>`;
+    for (const t of ticks(x0, x1, state.logX)) out += `<path class="grid" d="M${px(t)} 8V${height - bottom}"/><text x="${px(t)}" y="${height - bottom + 16}" text-anchor="middle">${label(t)}</text>`;
+    for (const t of ticks(y0, y1, state.logY)) out += `<path class="grid" d="M${left} ${py(t)}H${width - 10}"/><text x="${left - 6}" y="${py(t) + 4}" text-anchor="end">${label(t)}</text>`;
     out += `<path class="axis" fill="none" d="M${left} 8V${height - bottom}H${width - 10}"/>`;
     out += `<text x="${(left + width) / 2}" y="${height - 6}" text-anchor="middle">${escape(withUnit(columns[i]))}</text>`;
     out += `<text transform="translate(13 ${(height - bottom) / 2}) rotate(-90)" text-anchor="middle">${escape(withUnit(columns[j]))}</text>`;

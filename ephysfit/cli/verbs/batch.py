@@ -205,7 +205,8 @@ def _write_plan(store: Store, tasks: Sequence[Task], own: bool) -> None:
 
 
 def _describe_files(cell: Cell) -> dict[str, str]:
-    row = {"cell": cell.name, "files": "\n".join(f.name for f in cell.files), "test": cell.test.replace(",", "\n")}
+    row = {"cell": cell.name, "files": "\n".join(f.name for f in cell.files)}
+    row |= {"train": cell.train.replace(",", "\n") or "all others", "test": cell.test.replace(",", "\n")}
     return row | {"electrode": "–" if cell.electrode is None else cell.electrode.name}
 
 
