@@ -60,7 +60,7 @@ show_sweeps(shown, title="the cell")
 # %% [markdown]
 # ## The card
 # Each value has its unit, a 95 % interval, the number of pulses or sweeps it rests on, and how it was measured. What a
-# protocol does not hold would be a dash with the reason. Formulas and sources: the documentation page "The card of a cell".
+# protocol does not hold would be a dash with the reason. Formulas and sources: "The card of a cell" in the docs.
 
 # %%
 card = ef.describe(recording)
@@ -86,7 +86,9 @@ voltage = ef.stages.Voltage()
 stages = (ef.stages.Passive(), ef.stages.Likelihood(voltage=voltage), ef.stages.CausalReadout())
 fit = ef.fit(train, "GIF", stages)
 print(f"{fit.model}: {fit.status.value}; {fit.seconds:.0f} s")
-print(f"voltage away from spikes: {fit.voltage.explained:.0%} of its variance explained, {fit.voltage.rms:.1f} mV rms left")
+print(
+    f"voltage between spikes: {fit.voltage.explained:.0%} of its variance explained, {fit.voltage.rms:.1f} mV rms left"
+)
 
 # %%
 show_sweeps(shown, simulate_sweeps(fit, shown), title="cell and noise-free run of its model (spikes: ticks)")
@@ -104,9 +106,9 @@ for measure in card:
         print(f"{measure.label:24s} {measure.value:9.3g} {other.value:9.3g} {measure.unit}")
 
 # %% [markdown]
-# A point neuron draws no spike, so height and width have no counterpart. The f-I curve is right; rest is right; the
-# membrane of this GIF is slower than the cell's and its rheobase lower. One leak has to serve the small deflections that
-# the card measures and the ramp to threshold, and in this cell (sag, a late first spike) these are not one membrane.
+# A point neuron draws no spike, so height and width have no counterpart. The f-I curve is right and so is the rest; the
+# membrane of this GIF is slower than the cell's and its rheobase lower. One leak has to serve the small deflections
+# that the card measures and the ramp to threshold; in this cell (sag, a late first spike) they are not one membrane.
 
 # %% [markdown]
 # ## Does it predict?
@@ -143,6 +145,6 @@ print("mean absolute error     " + " ".join(f"{e:6.2f}" for e in np.abs(counts[:
 # of one cell decide little; the documentation page on current steps has nine cells.
 
 # %% [markdown]
-# From here: `ef.report(fit, test, "cell.html", train=train)` writes all of it on one page; `ephysfit describe FILE --fit
-# fit.json` prints the two cards in a terminal; for many cells, `ephysfit batch cells/ -o run` and `ephysfit summarize run`
-# make a page of cards to browse.
+# From here: `ef.report(fit, test, "cell.html", train=train)` writes all of it on one page; `ephysfit describe FILE
+# --fit fit.json` prints the two cards in a terminal; for many cells, `ephysfit batch cells/ -o run` and
+# `ephysfit summarize run` make a page of cards to browse.

@@ -66,14 +66,14 @@ def render_cards(cell: Card, model: Card | None, label: str) -> str:
         "<tr>" + "".join(f"<td{_mark_number(k)}>{escape(text)}</td>" for k, text in enumerate(row)) + "</tr>"
         for row in rows
     )
-    notes = [*([] if model is None else model.warnings), *cell.warnings]
+    notes: list[str] = [*([] if model is None else model.warnings), *cell.warnings]
     title = f"Card of the cell and of {escape(label)}" if model is not None else "Card of the cell"
     if model is None:
         notes = [f"{label} has not been measured: press Card to see its values beside the cell's", *notes]
     return (
         f'<h2>{title}</h2><div class="scroll"><table class="compared"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div>"
-        + "".join(f'<p class="message">{escape(note)}.</p>' for note in notes)
+        + "".join(f'<p class="message">{escape(note[:1].upper() + note[1:])}.</p>' for note in notes)
         + (f'<p class="message">Missing of the cell: {escape("; ".join(sorted(missing)))}.</p>' if missing else "")
     )
 

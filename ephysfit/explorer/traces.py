@@ -123,6 +123,7 @@ class Traces:
             v = response.voltage
             self.mixed = recorded is None or (v is not None and share_scale(recorded[1], v))
             self.recorded.visible = not self.mixed
+            self.membrane.legend[0].items[0].visible = self.mixed and recorded is not None
         label = "membrane (mV)" if has_v else "to threshold (mV)"
         if self.membrane.yaxis[0].axis_label != label:
             self.membrane.yaxis[0].axis_label = label
