@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from ephysfit.batch.collect import list_headline_scores
@@ -34,6 +35,7 @@ class BrowsedColumn:
     doc: str
 
 
+@cache
 def list_browsed_columns() -> tuple[BrowsedColumn, ...]:
     """List the columns with numbers: scores, what was measured of the cell, and the same of its model.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from batch_cells import database
+from explorer_browser import needed, opened
 
 import ephysfit as ef
 from ephysfit.batch.browsing import list_browsed_columns
@@ -17,9 +17,6 @@ from ephysfit.batch.summary_page import write_page
 from ephysfit.batch.thumbnails import is_thumbnail
 from ephysfit.card.measures import DEFINITIONS
 from ephysfit.models import LIF
-
-sys.path.append(str(Path(__file__).parents[1] / "explorer"))
-from explorer_browser import needed, opened
 
 NEURON = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=0.5)
 HOSTILE = "</script><img src=x onerror=document.title='broken'>"

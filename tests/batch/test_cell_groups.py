@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+
 import pytest
+from batch_cells import ephysfit
+from places import piece
 
 from ephysfit.batch.cell_files import find_cells, find_cells_and_rest
+from ephysfit.batch.fit_task import attempt_task
 from ephysfit.batch.manifest import write_manifest
 from ephysfit.batch.store import Store
 from ephysfit.batch.task import Settings, make_tasks
@@ -108,3 +114,46 @@ def test_the_key_knows_the_electrode_by_its_content(tmp_path):
     (bare,) = make_tasks(find_cells(tmp_path), ["LIF"], Settings())
     assert "electrode" not in bare.cell.to_dict()
     assert bare.cell == type(bare.cell).from_dict(bare.cell.to_dict())
+
+
+def test_the_plan_prints_the_groups_and_goes_on_from_the_edited_manifest(tmp_path):
+    data = touch(tmp_path / "data", "a/c1_training.abf", "a/c1_test.abf", "a/c1_aec.abf", "b/c2.nwb", "lone_aec.abf")
+    run = tmp_path / "run"
+    planned = ephysfit("batch", data, "-m", "LIF", "-o", run, "--plan")
+    out, err = planned.communicate(timeout=120)
+    assert planned.returncode == 0
+    for word in ("c1_training.abf", "c1_test.abf", "c1_aec.abf", "cells.toml -m LIF"):
+        assert word in out
+    assert "of no cell, because they record the electrode alone: lone_aec.abf" in err
+    manifest = run / "cells.toml"
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text[: text.index("[[cell]]", text.index("[[cell]]") + 1)], encoding="utf-8")
+    again = ephysfit("batch", manifest, "-m", "LIF", "-o", run, "--plan")
+    again.communicate(timeout=120)
+    assert again.returncode == 0
+    assert [t.cell.name for t in Store(run).tasks()] == ["a"]
+
+
+def fit_pieces(folder, electrode):
+    """The result of a cell of real pieces: training, test and a file that is named as its electrode's."""
+    folder.mkdir()
+    for name, source in (("training", "noise_training"), ("test", "noise_test"), ("aec", electrode)):
+        shutil.copy(piece(source), folder / f"c1_{name}.abf")
+    (task,) = make_tasks(find_cells(folder), ["LIF"], Settings(runs=2))
+    return task, attempt_task(task)
+
+
+def test_the_voltage_across_the_electrode_is_removed(tmp_path, capsys):
+    task, removed = fit_pieces(tmp_path / "a", "electrode")
+    said = capsys.readouterr().out
+    resistance = float(said.split("electrode of ")[1].split(" MOhm")[0])
+    kept = attempt_task(replace(task, cell=replace(task.cell, electrode=None)))
+    left = [r["cards"]["cell"]["measures"]["access_resistance"]["value"] for r in (removed, kept)]
+    assert left[1] - left[0] == pytest.approx(resistance, abs=3.0)
+    assert (removed["status"], removed["sizes"]["repeats"]) == ("done", 3)
+
+
+def test_an_electrode_that_cannot_be_measured_says_what_to_change(tmp_path):
+    _, result = fit_pieces(tmp_path / "a", "steps_recorded")
+    assert result["status"] == "failed"
+    assert "delete the line `electrode` of the cell in the manifest" in result["reason"]

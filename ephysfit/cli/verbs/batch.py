@@ -181,6 +181,8 @@ def batch(
     how = executor_by_name(
         executor, output, workers=workers, timeout=timeout, memory=memory, address=address, **options
     )
+    if tasks is None and reports:
+        print_note("note: --reports is part of the plan; give the sources again with it to change the planned tasks")
     if tasks is None and order is None:
         check_own_neurons(Store(output).tasks(), model or ())
     with _stop_in_order(output):
@@ -201,7 +203,8 @@ def _write_plan(store: Store, tasks: Sequence[Task], own: bool) -> None:
     print_line(f"planned: {len(tasks)} tasks in {store.folder / 'run.json'}; run them with:")
     print_line(f"  ephysfit batch -o {store.folder}")
     print_line(f"files of one cell are joined by their names; to change that, edit {manifest} and run:")
-    print_line(f"  ephysfit batch {manifest} -o {store.folder}")
+    models = "".join(f" -m {m}" for m in dict.fromkeys(t.model for t in tasks) if m != "auto")
+    print_line(f"  ephysfit batch {manifest}{models} -o {store.folder}")
 
 
 def _describe_files(cell: Cell) -> dict[str, str]:
