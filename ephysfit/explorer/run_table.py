@@ -61,7 +61,8 @@ def make_run_table(fits: Sequence[tuple[int, SavedFit]], choose: Callable[[int, 
         frame, disabled=True, show_index=False, header_filters=filters, pagination="local", page_size=8,
         selectable=1, sizing_mode="stretch_width", layout="fit_data_table", theme="simple", margin=(0, 0, 10, 0),
         stylesheets=[read_template("tabulator.css")], text_align=dict.fromkeys(numeric, "right"),
-        widths={c: 118 if c in numeric else 150 for c in frame.columns}, frozen_columns=["cell"],
+        widths={c: int(np.clip(50 + 4 * len(c), 118, 210)) if c in numeric else 150 for c in frame.columns},
+        frozen_columns=["cell"],
         formatters={c: _format_column(frame[c]) for c in frame.select_dtypes("float")},
     )  # fmt: skip
 

@@ -221,3 +221,10 @@ def test_the_recorded_voltage_is_always_drawn_apart_where_scales_differ(offset, 
     assert len(traces.lines["apart"].data["x"])
     low, high = traces.recorded.y_range.start, traces.recorded.y_range.end
     assert low < np.min(traces.lines["apart"].data["y"]) < np.max(traces.lines["apart"].data["y"]) < high
+
+
+def test_a_family_of_steps_opens_on_the_first_that_makes_a_spike():
+    steps = [np.repeat([0.0, a, 0.0], [200, 800, 200]) for a in (-50.0, 50.0, 100.0, 150.0)]
+    family = ef.Recording.of(steps, 0.5, spike_times=[[], [], [300.0], [200.0, 400.0]], cell="steps")
+    found = list_stimuli(family, 0.5)
+    assert [float(s.current.sum() > 0) * s.recorded.spike_times[0].size for s in found] == [1, 2, 0, 0]
