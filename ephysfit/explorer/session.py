@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import EphysfitError, FitError
-from ephysfit.explorer.library import Cell, Library, SavedFit, make_fit
+from ephysfit.explorer.cell_cards import CellCards
+from ephysfit.explorer.fit_files import SavedFit
+from ephysfit.explorer.library import Cell, Library, make_fit
 from ephysfit.explorer.sliders import change_parameters, start_sharing_parameters
 from ephysfit.explorer.stimulus import Response, ShownStimulus, list_stimuli
 from ephysfit.fitting.chain import default_step
@@ -20,6 +22,8 @@ from ephysfit.models import catalogue, find
 from ephysfit.neuron.declare import Neuron
 
 Sharpen = tuple[float, float] | None
+#: end of the label of a neuron whose sliders were moved, beginning of that of a running fit
+BY_HAND, FITTING = ", by hand", "fitting"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +48,7 @@ class Session:
 
     Parameters
     ----------
-    library : Shelf
+    library : Library
     models : sequence of str
         Neurons in files of the user, ``my_file.py:Mine``, besides the catalogue.
     """
@@ -55,6 +59,7 @@ class Session:
         self.cell: Cell = library.cells[0]
         self.recording: Recording | None = None
         self.parts: tuple[Recording, Recording] | None = None
+        self.cards: CellCards | None = None
         self.stimuli: list[ShownStimulus] = []
         self.stimulus: ShownStimulus | None = None
         self.shown: list[ShownNeuron] = []
@@ -82,6 +87,7 @@ class Session:
         found = list_stimuli(recording, step or default_step(recording))
         self.cell, self.recording, self.stimuli, self.shown, self.compared = cell, recording, found, shown, []
         self.parts = _split_or_none(recording)
+        self.cards = CellCards(recording if self.parts is None else self.parts[0])
         self.stimulus = found[0]
         self.now = shown[0] if shown else ShownNeuron("start values", self._begin())
         if refused and not shown:
@@ -101,7 +107,7 @@ class Session:
         self.stimulus = self.stimuli[index]
 
     def choose_model(self, name: str) -> None:
-        """Choose another neuron at its start values; parameters that both neurons share keep their values."""
+        """Choose another neuron at its start values; what means the same in both keeps its value."""
         kind = self.models[name]
         if kind is not type(self.now.neuron):
             self.now = ShownNeuron(
@@ -115,9 +121,29 @@ class Session:
 
     def change_parameters(self, changes: Mapping[str, Any]) -> None:
         """Change some parameters by hand, by flat name."""
+        label = self.now.label if self.now.label.endswith(BY_HAND) else f"{self.now.label}{BY_HAND}"
+        self._replace_parameters(changes, label)
+
+    def follow_fit(self, values: Mapping[str, Any]) -> None:
+        """Show the values of a step of a running fit, by flat name."""
+        self._replace_parameters(values, f"{FITTING} {type(self.now.neuron).__name__} …")
+
+    def end_following(self) -> None:
+        """Name what is on the sliders after a fit was stopped: the best step that it had reached."""
+        if self.now.label.startswith(FITTING):
+            self.now = replace(self.now, label=f"{type(self.now.neuron).__name__} · stopped fit, its best step")
+
+    def _replace_parameters(self, changes: Mapping[str, Any], label: str) -> None:
         neuron = change_parameters(self.now.neuron, changes)
-        label = self.now.label if self.now.label.endswith("by hand") else f"{self.now.label}, by hand"
         self.now = ShownNeuron(label, neuron, self.now.sharpen, None, self.now.dt)
+
+    def keep_open_fit(self) -> bool:
+        """Keep the fit that is open for comparison, unless it is there or none is open; return whether it was added."""
+        fit = self.now.fit
+        if fit is None or any(k.fit is fit for k in self.compared):
+            return False
+        self.keep()
+        return True
 
     def add_fit(self, content: Mapping[str, Any]) -> None:
         """Add a fit that the worker has finished."""

@@ -57,14 +57,35 @@ def change_parameters(neuron: Neuron, changes: Mapping[str, Any]) -> Neuron:
 
 
 def start_sharing_parameters(neuron: Neuron, kind: type[Neuron]) -> Neuron:
-    """Start another neuron with the values of the parameters that both declare alike (name, unit, size)."""
-    shared = {
-        n: getattr(neuron, n)
-        for n, p in kind.parameters.items()
-        if (q := type(neuron).parameters.get(n)) is not None and (p.unit, p.size) == (q.unit, q.size)
-    }
+    """Start another neuron with the values of what means the same in both, whatever the letters.
+
+    Parameters mean the same if they have one `Role`; or, where neither has a role, if name, unit, size and declared
+    meaning are equal. Values beyond the bounds of the other neuron are left.
+
+    Examples
+    --------
+    >>> from ephysfit.models import GLIF4, LIF
+    >>> start_sharing_parameters(LIF.start().replace(C=77.0), GLIF4).C
+    77.0
+    """
+    shared = {}
+    for name, p in kind.parameters.items():
+        own = _find_same(type(neuron), kind, name)
+        if own is not None and (q := type(neuron).parameters[own]).size == p.size and q.unit == p.unit:
+            shared[name] = getattr(neuron, own)
     inside = {n: v for n, v in shared.items() if _lies_within(v, kind.parameters[n].low, kind.parameters[n].high)}
     return kind.start().replace(**inside)
+
+
+def _find_same(old: type[Neuron], new: type[Neuron], name: str) -> str | None:
+    """The parameter of one neuron that means what `name` means in another; None where it has none."""
+    role = next((r for r, n in new.roles.items() if n == name), None)
+    if role is not None:
+        return old.free_name_of(role)
+    same = old.parameters.get(name)
+    if same is None or same.doc != new.parameters[name].doc or name in old.roles.values():
+        return None
+    return name
 
 
 def _lies_within(value: Any, low: float, high: float) -> bool:

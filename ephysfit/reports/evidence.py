@@ -51,6 +51,8 @@ class Evidence:
         Runs on the stimuli of `test` by readout ("threshold run", or "causal run", "consensus", "noisy runs").
     scores : mapping of str to Score
         One per readout.
+    described : Recording or None
+        Sweeps that the cards rest on, if other than `train`: a cell's current steps need not train its model.
     """
 
     fit: Fit
@@ -58,6 +60,7 @@ class Evidence:
     train: Recording | None
     readouts: Mapping[str, Simulation]
     scores: Mapping[str, Score]
+    described: Recording | None = None
 
     @property
     def fit_warnings(self) -> tuple[str, ...]:
@@ -72,8 +75,8 @@ class Evidence:
 
     @cached_property
     def cards(self) -> tuple[Card, Card]:
-        """Cards of the cell and of the model: on the training sweeps or, without them, on the test sweeps."""
-        recording = self.test if self.train is None else self.train
+        """Cards of the cell and of the model: on `described`, else the training sweeps, else the test sweeps."""
+        recording = next(r for r in (self.described, self.train, self.test) if r is not None)
         return describe(recording), describe_model(self.fit, recording)
 
     @property
