@@ -95,7 +95,7 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
         "scores": scores,
         "cards": cards,
         "sizes": sizes,
-        "voltage_fitted": found.voltage is not None,
+        "potentials_in_mv": found.potential_unit.name == "mV",
         **_try_thumbnail(evidence),
         **({"report_lost": lost} if lost else {}),
     }

@@ -46,7 +46,7 @@ def make_page_row(result: Mapping[str, Any]) -> Row | None:
         "cell": str(result["cell"]), "model": str(result["model"]), "fitted": str(result["fit"]["model"]),
         "values": make_browsed_row(result), "missing": list_missing(result),
         "thumbnail": thumbnail if is_thumbnail(thumbnail) else None,
-        "unscaled": result.get("voltage_fitted") is False,
+        "unscaled": result.get("potentials_in_mv") is False,
     }  # fmt: skip
 
 

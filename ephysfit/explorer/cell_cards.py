@@ -7,7 +7,7 @@ from functools import cached_property
 from html import escape
 
 from ephysfit.card.describe import describe
-from ephysfit.card.describe_model import describe_model
+from ephysfit.reports.model_card import describe_model
 from ephysfit.card.measures import Card
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit_result import Fit
