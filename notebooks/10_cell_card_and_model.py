@@ -24,8 +24,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import ephysfit as ef
-from ephysfit.reports.model_card import simulate_sweeps
 from ephysfit.card.pulses import find_pulses
+from ephysfit.reports.model_card import simulate_sweeps
 
 data = next(p / "data" for p in [Path.cwd(), *Path.cwd().parents] if (p / "data" / "18713001.abf").exists())
 recording = ef.load(data / "18713001.abf")

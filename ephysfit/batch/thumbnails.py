@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ephysfit.arrays import Trace, Train
-from ephysfit.reports.model_card import simulate_sweeps
 from ephysfit.card.pulses import Pulse, find_pulses
 from ephysfit.data.recording import Recording
 from ephysfit.reports.evidence import Evidence
+from ephysfit.reports.model_card import simulate_sweeps
 
 #: columns of a trace; each has the lowest and the highest sample of its time
 COLUMNS = 120
@@ -116,7 +116,9 @@ def _draw_stimulus(evidence: Evidence) -> dict[str, Any]:
 def _assemble(evidence: Evidence, kind: str, caption: str, shown: Sequence[_Shown]) -> dict[str, Any]:
     """Encode potentials on one scale, and the trains below them."""
     cell = [s for s in shown if s.whose == CELL and s.voltage is not None]
-    model = [s for s in shown if s.whose == MODEL and s.voltage is not None and evidence.fit.potential_unit.name == "mV"]
+    model = [
+        s for s in shown if s.whose == MODEL and s.voltage is not None and evidence.fit.potential_unit.name == "mV"
+    ]
     # repeats of one noise cover each other: the first stands for all
     drawn = [(s.whose, s.cut_voltage()) for s in (*(cell[:1] if kind == "noise" else cell), *model)]
     known = np.concatenate([np.empty(0), *(v[np.isfinite(v)] for _, v in drawn)])

@@ -7,12 +7,12 @@ from functools import cached_property
 from html import escape
 
 from ephysfit.card.describe import describe
-from ephysfit.reports.model_card import describe_model
 from ephysfit.card.measures import Card
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.neuron.declare import Neuron
 from ephysfit.reports.card_rows import list_card_rows, list_reasons
+from ephysfit.reports.model_card import describe_model
 
 #: columns of `list_card_rows` that hold numbers
 NUMBERS = (1, 4, 5, 6)
