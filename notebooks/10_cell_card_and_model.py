@@ -77,10 +77,10 @@ for name in ("input_resistance", "access_resistance", "tau", "rheobase"):
 
 # %% [markdown]
 # ## A model with a membrane
-# `split` holds out every third amplitude at which the cell fires. Spikes alone fix no mV, so that a neuron fitted to them
-# may end with a membrane that no physiologist believes. A neuron with a membrane is therefore fitted for physiology
-# where the recording shows one: rest, input resistance and time constant are those of the small pulses, held, and
-# everything else is fitted to the spikes. `objective="prediction"` fits the membrane too.
+# `split` holds out every third amplitude at which the cell fires. Spikes alone fix no mV, so that a neuron fitted to
+# them may end with a membrane that no physiologist believes. A neuron with a membrane is therefore fitted for
+# physiology where the recording shows one: rest, input resistance and time constant are those of the small pulses,
+# held, and everything else is fitted to the spikes. `objective="prediction"` fits the membrane too.
 
 # %%
 train, test = recording.split()
@@ -104,8 +104,8 @@ for measure in card:
         print(f"{measure.label:24s} {measure.value:9.3g} {other.value:9.3g} {measure.unit}")
 
 # %% [markdown]
-# A point neuron draws no spike, so height and width have no counterpart. Rest, input resistance and time constant are the
-# cell's because they were held; rheobase, latency and f-I curve are what the fit made of the spikes.
+# A point neuron draws no spike, so height and width have no counterpart. Rest, input resistance and time constant are
+# the cell's because they were held; rheobase, latency and f-I curve are what the fit made of the spikes.
 
 # %% [markdown]
 # ## Does it predict?
