@@ -17,10 +17,9 @@ from ephysfit.explorer.background import Background
 from ephysfit.explorer.cell_cards import render_cards
 from ephysfit.explorer.run_table import make_run_table
 from ephysfit.explorer.session import Session
-from ephysfit.explorer.sliders import describe_sliders
+from ephysfit.explorer.sliders import describe_sliders, show_values
 from ephysfit.explorer.traces import Convergence, Traces
 from ephysfit.explorer.widgets import ParameterSliders, read_template
-from ephysfit.neuron.declare import scalar_values
 
 #: most models kept for comparison in the raster
 DRAWN = 3
@@ -198,7 +197,7 @@ class Page:
         self._set(self.shown, options=options, value=at)
         self._set(self.model, value=type(session.now.neuron).__name__)
         self.fit.label = f"Fit {type(session.now.neuron).__name__}"
-        self.sliders.spec = describe_sliders(session.now.neuron)
+        self.sliders.spec = describe_sliders(session.now.neuron, session.scale)
         self.traces.choose_panels_again()
 
     def _show_new_stimulus(self) -> None:
@@ -225,7 +224,7 @@ class Page:
             if k is not session.now
         }
         with pn.io.hold():  # one message for all that changed, so that the browser paints once
-            self.traces.show_response(session.stimulus, response, compared)
+            self.traces.show_response(session.stimulus, response, compared, session.scale)
             self.tiles.object = comparison.render_tiles(response.numbers)
             self._show_message(comparison.describe_session(session))
             self._update_card()
@@ -357,5 +356,5 @@ class Page:
         best = line["loss"] is not None and self.convergence.add(line["stage"], line["loss"])
         if best and line.get("model") == type(self.session.now.neuron).__name__ and line.get("values"):
             self.session.follow_fit(line["values"])
-            self.sliders.values = scalar_values(self.session.now.neuron)
+            self.sliders.values = show_values(self.session.now.neuron, self.session.scale)
             self._show()

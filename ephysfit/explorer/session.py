@@ -20,6 +20,7 @@ from ephysfit.fitting.stage import Problem, measure_operating_point
 from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.models import catalogue, find
 from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.potential_unit import PotentialUnit, find_potential_unit
 
 Sharpen = tuple[float, float] | None
 #: end of the label of a neuron whose sliders were moved, beginning of that of a running fit
@@ -36,6 +37,7 @@ class ShownNeuron:
     fit: Fit | None = None
     dt: float | None = None
     saved: SavedFit | None = None
+    scale: PotentialUnit | None = None
 
     @classmethod
     def of(cls, label: str, fit: Fit, saved: SavedFit | None = None) -> ShownNeuron:
@@ -119,23 +121,30 @@ class Session:
         """Choose one of the fits or of the models kept for comparison."""
         self.now = self.shown[index]
 
+    @property
+    def scale(self) -> PotentialUnit:
+        """Unit in which the sliders show potentials: that of the fit from which the neuron began."""
+        if self.now.fit is not None:
+            return self.now.fit.potential_unit
+        return self.now.scale or find_potential_unit(self.now.neuron, fixed=True)
+
     def change_parameters(self, changes: Mapping[str, Any]) -> None:
-        """Change some parameters by hand, by flat name."""
+        """Change some parameters by hand, by flat name, in the unit of the sliders."""
         label = self.now.label if self.now.label.endswith(BY_HAND) else f"{self.now.label}{BY_HAND}"
-        self._replace_parameters(changes, label)
+        self._replace_parameters(changes, label, self.scale)
 
     def follow_fit(self, values: Mapping[str, Any]) -> None:
         """Show the values of a step of a running fit, by flat name."""
-        self._replace_parameters(values, f"{FITTING} {type(self.now.neuron).__name__} …")
+        self._replace_parameters(values, f"{FITTING} {type(self.now.neuron).__name__} …", PotentialUnit())
 
     def end_following(self) -> None:
         """Name what is on the sliders after a fit was stopped: the best step that it had reached."""
         if self.now.label.startswith(FITTING):
             self.now = replace(self.now, label=f"{type(self.now.neuron).__name__} · stopped fit, its best step")
 
-    def _replace_parameters(self, changes: Mapping[str, Any], label: str) -> None:
-        neuron = change_parameters(self.now.neuron, changes)
-        self.now = ShownNeuron(label, neuron, self.now.sharpen, None, self.now.dt)
+    def _replace_parameters(self, changes: Mapping[str, Any], label: str, given_in: PotentialUnit) -> None:
+        neuron = change_parameters(self.now.neuron, changes, given_in)
+        self.now = ShownNeuron(label, neuron, self.now.sharpen, None, self.now.dt, scale=self.scale)
 
     def keep_open_fit(self) -> bool:
         """Keep the fit that is open for comparison, unless it is there or none is open; return whether it was added."""
@@ -158,7 +167,7 @@ class Session:
         label = self.now.label
         while any(k.label == label for k in self.compared):
             label += " ′"
-        added = ShownNeuron(label, self.now.neuron, self.now.sharpen, self.now.fit, self.now.dt)
+        added = ShownNeuron(label, self.now.neuron, self.now.sharpen, self.now.fit, self.now.dt, scale=self.now.scale)
         self.compared.append(added)
         if all(s.neuron is not added.neuron for s in self.shown):
             self.shown.append(added)

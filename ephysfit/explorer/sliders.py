@@ -7,14 +7,19 @@ from typing import Any
 
 from ephysfit.neuron.declare import Neuron, flat_names, scalar_values, unflatten
 from ephysfit.neuron.functions import Bank
+from ephysfit.neuron.potential_unit import PotentialUnit
+
+MV = PotentialUnit()
 
 
-def describe_sliders(neuron: Neuron) -> list[dict[str, Any]]:
+def describe_sliders(neuron: Neuron, scale: PotentialUnit = MV) -> list[dict[str, Any]]:
     """Describe the sliders, one group per declared parameter with its scalars.
 
     Parameters
     ----------
     neuron : Neuron
+    scale : PotentialUnit
+        Unit of potential in which values and bounds are given.
 
     Returns
     -------
@@ -27,19 +32,37 @@ def describe_sliders(neuron: Neuron) -> list[dict[str, Any]]:
     >>> g["name"], g["unit"], g["log"], [k["name"] for k in g["sliders"]]
     ('C', 'pF', True, ['C'])
     """
-    values = scalar_values(neuron)
-    out = []
+    values = show_values(neuron, scale)
+    places, out = type(neuron).places(), []
     for name, p in type(neuron).parameters.items():
+        low, high = (scale.convert(end, p.unit, name in places) for end in (p.low, p.high))
         sliders = [{"name": flat, "value": values[flat]} for flat in flat_names({name: p})]
         out.append(
-            {"name": name, "unit": p.unit, "low": p.low, "high": p.high, "log": p.logarithmic, "doc": p.doc,
+            {"name": name, "unit": scale.rename(p.unit), "low": low, "high": high, "log": p.logarithmic, "doc": p.doc,
              "measured": bool(p.measured), "sliders": sliders}
         )  # fmt: skip
     return out
 
 
-def change_parameters(neuron: Neuron, changes: Mapping[str, Any]) -> Neuron:
+def show_values(neuron: Neuron, scale: PotentialUnit = MV) -> dict[str, float]:
+    """Scalar values of a neuron by flat name, as sliders show them."""
+    values, places = scalar_values(neuron), type(neuron).places()
+    return {
+        flat: scale.convert(values[flat], p.unit, name in places)
+        for name, p in type(neuron).parameters.items()
+        for flat in flat_names({name: p})
+    }
+
+
+def change_parameters(neuron: Neuron, changes: Mapping[str, Any], scale: PotentialUnit = MV) -> Neuron:
     """Change some scalars by flat name; values beyond a bound are set to it.
+
+    Parameters
+    ----------
+    neuron : Neuron
+    changes : mapping
+    scale : PotentialUnit
+        Unit of potential in which the changes are given.
 
     Examples
     --------
@@ -52,7 +75,8 @@ def change_parameters(neuron: Neuron, changes: Mapping[str, Any]) -> Neuron:
     for name, p in kind.parameters.items():
         for flat in flat_names({name: p}):
             if isinstance(changes.get(flat), int | float) and changes[flat] == changes[flat]:
-                values[flat] = min(max(float(changes[flat]), p.low), p.high)
+                changed = scale.restore(float(changes[flat]), p.unit, name in kind.places())
+                values[flat] = min(max(changed, p.low), p.high)
     return kind(**unflatten(kind.parameters, values))
 
 

@@ -13,7 +13,9 @@ from bokeh.models import ColumnDataSource, Range1d
 
 from ephysfit.arrays import Train
 from ephysfit.data.readout import Readout
+from ephysfit.explorer.sliders import MV
 from ephysfit.explorer.stimulus import Response, ShownStimulus
+from ephysfit.neuron.potential_unit import PotentialUnit
 from ephysfit.reports import bokeh_panels
 from ephysfit.reports.figures.style import (
     CONSENSUS,
@@ -108,23 +110,27 @@ class Traces:
         self.current.y_range.update(start=low - pad, end=high + pad)
         self.drawn, self.frame, self.kind = {}, None, None
 
-    def show_response(self, stimulus: ShownStimulus, response: Response, compared: Mapping[str, Train]) -> None:
-        """Show a response, and the trains of the models kept for comparison."""
+    def show_response(
+        self, stimulus: ShownStimulus, response: Response, compared: Mapping[str, Train], scale: PotentialUnit = MV
+    ) -> None:
+        """Show a response, its potentials in a unit, and the trains of the models kept for comparison."""
         self._place(stimulus, response, compared)
         times = np.arange(len(response.margin)) * stimulus.dt / 1e3
         has_v = response.voltage is not None
-        self.full["voltage"] = (times, response.voltage if response.voltage is not None else response.margin)
+        place = lambda v: (v - scale.origin) / scale.size  # noqa: E731
+        v = response.voltage
+        self.full["voltage"] = (times, response.margin / scale.size if v is None else place(v))
         self.full["threshold"] = (
-            (times, response.threshold) if response.threshold is not None else (times[[0, -1]], np.zeros(2))
+            (times, place(response.threshold)) if response.threshold is not None else (times[[0, -1]], np.zeros(2))
         )
         if self.kind is not type(response.neuron):  # panels do not come and go while a slider moves
             self.kind = type(response.neuron)
             recorded = self.full.get("recorded")
-            v = response.voltage
-            self.mixed = recorded is None or (v is not None and share_scale(recorded[1], v))
+            alike = v is not None and scale.name == "mV" and recorded is not None and share_scale(recorded[1], v)
+            self.mixed = recorded is None or alike
             self.recorded.visible = not self.mixed
             self.membrane.legend[0].items[0].visible = self.mixed and recorded is not None
-        label = "membrane (mV)" if has_v else "to threshold (mV)"
+        label = f"membrane ({scale.name})" if has_v else f"to threshold ({scale.name})"
         if self.membrane.yaxis[0].axis_label != label:
             self.membrane.yaxis[0].axis_label = label
         self.redraw()

@@ -71,6 +71,20 @@ class PotentialUnit:
             return value
         return float((value - self.origin if place else value) / self.size ** find_dimension(unit)[1])
 
+    def restore(self, value: float, unit: str, place: bool = False) -> float:
+        """The value that `convert` was given.
+
+        Examples
+        --------
+        >>> unit = PotentialUnit("θ", 20.0, -65.0)
+        >>> unit.restore(unit.convert(-55.0, "mV", place=True), "mV", place=True)
+        -55.0
+        """
+        if self.name == "mV":
+            return value
+        stretched = value * self.size ** find_dimension(unit)[1]
+        return float(stretched + self.origin if place else stretched)
+
 
 def _raise(unit: str, power: int) -> str:
     return unit if power == 1 else f"{unit}^{power}"

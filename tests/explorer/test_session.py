@@ -13,6 +13,7 @@ from ephysfit.explorer.sliders import change_parameters, describe_sliders, start
 from ephysfit.explorer.stimulus import LONGEST, list_stimuli
 from ephysfit.models import catalogue, find
 from ephysfit.neuron.declare import Neuron, Parameter, State
+from ephysfit.neuron.potential_unit import PotentialUnit
 from ephysfit.neuron.roles import Role
 from ephysfit.reports.agreement import match_train
 
@@ -228,3 +229,15 @@ def test_a_family_of_steps_opens_on_the_first_that_makes_a_spike():
     family = ef.Recording.of(steps, 0.5, spike_times=[[], [], [300.0], [200.0, 400.0]], cell="steps")
     found = list_stimuli(family, 0.5)
     assert [float(s.current.sum() > 0) * s.recorded.spike_times[0].size for s in found] == [1, 2, 0, 0]
+
+
+def test_sliders_of_spikes_alone_count_in_distances_to_threshold_and_set_what_they_show():
+    scale = PotentialUnit("θ", 20.0, -65.0)
+    cell = truth()
+    groups = {g["name"]: g for g in describe_sliders(cell, scale)}
+    assert groups["g"]["unit"] == "pA/θ"
+    assert groups["theta"]["sliders"][0]["value"] == pytest.approx((cell.theta + 65.0) / 20.0)
+    changed = change_parameters(cell, {"theta": groups["theta"]["sliders"][0]["value"] + 0.1, "g": 100.0}, scale)
+    assert changed.theta == pytest.approx(cell.theta + 2.0)
+    assert changed.g == pytest.approx(5.0)
+    assert changed.C == cell.C
