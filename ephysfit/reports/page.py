@@ -18,6 +18,8 @@ from ephysfit.reports.equations import find_live_states, margin_symbol, write_eq
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures import PLOTS
 from ephysfit.reports.headline import write_headline
+from ephysfit.reports.rescaling import describe_rescaling
+from ephysfit.reports.step_table import make_step_lines
 from ephysfit.reports.svg import render_inline_svg
 from ephysfit.reports.tables import (
     describe_open_directions,
@@ -31,6 +33,7 @@ from ephysfit.reports.tables import (
     make_score_lines,
     make_stage_lines,
 )
+from ephysfit.reports.verdict import write_answers
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -90,6 +93,7 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
     return {
         "fit": fit,
         "head": write_headline(evidence),
+        "answers": write_answers(evidence),
         "evidence": evidence,
         "warnings": _list_warnings(evidence),
         "readouts": {name: READOUTS[name] for name in evidence.scores},
@@ -112,8 +116,13 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
             Markup(text) for name, text in _FUNCTIONS.items() if any(f"<mi>{name}</mi>" in m for _, m in lines)
         ],
         "figures": {
-            n: (PLOTS[n].caption_of(f), Markup(render_inline_svg(f, n))) for n, f in drawn.items() if f is not None
+            n: (PLOTS[n].caption_of(f), Markup(render_inline_svg(f, n)))
+            for n, f in drawn.items()
+            if not isinstance(f, str)
         },
+        "reasons": {n: why for n, why in drawn.items() if isinstance(why, str)},
+        "goodness": describe_rescaling(evidence.rescaled),
+        "step_lines": make_step_lines(evidence),
         "citations": list_citations(evidence),
         "unit_text": format_unit,
         "signed": lambda v: f"{v:g}".replace("-", "−"),

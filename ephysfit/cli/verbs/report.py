@@ -11,7 +11,7 @@ import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import print_line
-from ephysfit.cli.sweep_options import select_unseen_sweeps
+from ephysfit.cli.sweep_options import find_training_sweeps, select_unseen_sweeps
 
 Page = Annotated[
     Path | None,
@@ -45,4 +45,5 @@ def report(
     sides = arguments.find_fit_sides(fitted, train, test)
     recording = arguments.open_recording(files, spikes, sweeps, option, *sides)
     held = select_unseen_sweeps(recording, fitted, train, test)
-    print_line(f"written: {ef.report(fitted, held, output or fit.with_name('report.html'))}")
+    known = find_training_sweeps(recording, held, fitted)
+    print_line(f"written: {ef.report(fitted, held, output or fit.with_name('report.html'), train=known)}")
