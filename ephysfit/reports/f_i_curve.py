@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ephysfit.arrays import Array, Float64, Train
+from ephysfit.arrays import Array, Bool, Float64, Mask, Train
 from ephysfit.card.firing import choose_usual
 from ephysfit.card.pulses import Pulse, find_pulses
 from ephysfit.data.depolarisation_block import find_blocks
@@ -100,7 +100,7 @@ class MeasuredRates:
     rate: Float64[Array, " step"]
     first: Float64[Array, " step"]
     steady: Float64[Array, " step"]
-    held_out: Array
+    held_out: Bool[Mask, " step"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,9 +215,9 @@ def _measure_current(recording: Recording) -> tuple[float, float]:
 
 def _measure_cell(steps: Sequence[tuple[Pulse, bool]]) -> MeasuredRates:
     found = [Firing.of(p.spikes - p.begin, p.duration) for p, _ in steps]
-    columns = np.array([(p.holding + p.amplitude, f.rate, f.first, f.steady)
+    current, rate, first, steady = np.array([(p.holding + p.amplitude, f.rate, f.first, f.steady)
                         for (p, _), f in zip(steps, found, strict=True)]).reshape(-1, 4).T  # fmt: skip
-    return MeasuredRates(*columns, np.array([held_out for _, held_out in steps], dtype=bool))
+    return MeasuredRates(current, rate, first, steady, np.array([held_out for _, held_out in steps], dtype=bool))
 
 
 def _find_limits(cell: MeasuredRates, protocol: Protocol, recording: Recording) -> tuple[float, float]:

@@ -142,8 +142,8 @@ def name_subterms(expressions: Sequence[Any], taken: Sequence[str]) -> tuple[lis
 def _find_shared_sums(expressions: Sequence[sympy.Expr]) -> tuple[sympy.Expr, ...]:
     """The largest group of two or more indexed sums that are added in several expressions."""
     groups = [frozenset(_list_sums(a)) for e in expressions for a in e.atoms(sympy.Add)]
-    found = [a & b for k, a in enumerate(groups) for b in groups[:k] if len(a & b) > 1]
-    return tuple(sorted(max(found, key=len), key=str)) if found else ()
+    found: list[frozenset[Any]] = [a & b for k, a in enumerate(groups) for b in groups[:k] if len(a & b) > 1]
+    return tuple(sorted(max(found, key=lambda group: len(group)), key=str)) if found else ()
 
 
 def _list_sums(e: sympy.Add) -> Iterator[sympy.Expr]:

@@ -53,24 +53,34 @@ def render_page(evidence: Evidence) -> str:
     -----
     The page also holds its numbers as JSON (``<script type="application/json" id="ephysfit-data">``).
     """
+    safe = {k: Markup(v) for k, v in _collect_markup(evidence).items()}
+    return make_environment().get_template("report.html.j2").render(**_collect_content(evidence), **safe)
+
+
+def make_environment() -> Environment:
+    """Make the environment in which the pages of reports are rendered."""
     env = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     env.filters.update(number=format_score, amount=format_parameter, percent=format_percent, plain=_name_to_html)
-    safe = {k: Markup(v) for k, v in _collect_markup(evidence).items()}
-    return env.get_template("report.html.j2").render(**_collect_content(evidence), **safe)
+    return env
+
+
+def read_style() -> str:
+    """Read the style sheet of the pages of reports."""
+    return (_TEMPLATES / "report.css").read_text(encoding="utf-8")
 
 
 def _collect_markup(evidence: Evidence) -> dict[str, str]:
     """Collect the parts of the page that are markup and must not be escaped."""
     script, div = _make_viewer(evidence)
     return {
-        "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        "style": read_style(),
         "paint": (_TEMPLATES / "paint.js").read_text(encoding="utf-8") if script else "",
         "viewer_script": script,
         "viewer": div,
-        "data": _to_embedded_json(evidence),
+        "data": to_embedded_json(collect_data(evidence)),
     }
 
 
@@ -150,12 +160,17 @@ def list_citations(evidence: Evidence) -> list[tuple[str, str]]:
     return [*out, ("data", data)] if data else out
 
 
-def _to_embedded_json(evidence: Evidence) -> str:
-    found: Mapping[str, Any] = {
+def collect_data(evidence: Evidence) -> dict[str, Any]:
+    """Collect the numbers of a page as plain values: fit, scores, cards."""
+    return {
         "fit": evidence.fit.to_dict(),
         "scores": {name: score.to_dict() for name, score in evidence.scores.items()},
         "cards": dict(zip(("cell", "model"), (card.to_dict() for card in evidence.cards), strict=True)),
     }
+
+
+def to_embedded_json(found: Mapping[str, Any]) -> str:
+    """Write plain values as JSON that may stand in a script element."""
     # "<" cannot end the script element early
     return json.dumps(replace_nan(found), allow_nan=False, default=str).replace("<", "\\u003c")
 

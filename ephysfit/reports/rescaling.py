@@ -57,7 +57,7 @@ def describe_rescaling(found: Mapping[str, RescaledIntervals]) -> str:
     >>> uniform = (np.arange(100) + 0.5) / 100
     >>> print(describe_rescaling({"test": RescaledIntervals(uniform**2, 0.25, 0.136)}))
     On the test sweeps the model's probability of a spike is not right at every moment (time-rescaling test failed: \
-the distance is 0.25, and 0.14 is the limit): it expects fewer spikes than there are, at the times they come.
+the distance is 0.25, and 0.14 is the limit): it expects fewer spikes than there are.
     """
     return " ".join(_describe_side(name, test) for name, test in found.items())
 
@@ -80,7 +80,7 @@ def _describe_deviation(quantiles: Float64[Array, " interval"]) -> str:
     n = len(quantiles)
     above = quantiles - (np.arange(n) + 0.5) / n
     if abs(above.mean()) > 0.5 * np.abs(above).mean():
-        return f"it expects {'more' if above.mean() > 0 else 'fewer'} spikes than there are, at the times they come"
+        return f"it expects {'more' if above.mean() > 0 else 'fewer'} spikes than there are"
     regular = float(above[: n // 2].mean()) > 0
     return f"the cell's intervals are {'more regular' if regular else 'more variable'} than it expects"
 

@@ -50,22 +50,28 @@ def _judge_spike_times(evidence: Evidence) -> str:
         return "Spike times cannot be judged: the cell does not repeat itself beyond chance."
     share = row.value if isnan(row.ceiling) else row.value / row.ceiling
     reached = f"it reaches {format_percent(share)} of what one train could"
+    rate = _describe_rate_error(evidence)
+    off = f" Its mean rate is {rate}." if rate else ""
     if share >= GOOD:
-        return f"Yes, to predict when the cell fires in current like that of the test: {reached}."
+        return f"Yes, to predict when the cell fires in current like that of the test: {reached}.{off}"
     if share >= FAIR:
-        return f"With care: its rates and most of its spikes are those of the cell, single spikes often not; {reached}."
-    return f"Not for spike times: {reached}. {_judge_rate(evidence)}"
+        return f"With care: the pattern of its spikes is that of the cell, single spikes often not; {reached}.{off}"
+    return f"Not for spike times: {reached}.{off or ' Its mean rate is that of the cell.'}"
+
+
+def _describe_rate_error(evidence: Evidence) -> str:
+    """By how much the mean rate is off; empty where it is right."""
+    score = evidence.scores[evidence.many]
+    error = score.rate_model_hz / score.rate_data_hz - 1.0
+    return "" if abs(error) <= RATE else f"{format_percent(abs(error))} too {'high' if error > 0 else 'low'}"
 
 
 def _judge_rate(evidence: Evidence) -> str:
-    score = evidence.scores[evidence.many]
-    error = score.rate_model_hz / score.rate_data_hz - 1.0
-    off = f"it is {format_percent(abs(error))} too {'high' if error > 0 else 'low'}"
-    if abs(error) <= RATE:
-        verdict = f"Its mean rate is that of the cell within {format_percent(abs(error))}."
-    else:
-        verdict = f"Nor can its mean rate be trusted: {off}." if score.repeated else f"Not for rates: {off}."
-    return verdict if score.repeated else f"{verdict} Spike times cannot be judged without repeats of a stimulus."
+    off = _describe_rate_error(evidence)
+    verdict = f"Not for rates: they are {off}." if off else "For rates, yes: its mean rate is that of the cell."
+    if evidence.scores[evidence.many].repeated:
+        return verdict
+    return f"{verdict} Spike times cannot be judged without repeats of a stimulus."
 
 
 def _judge_steps(evidence: Evidence) -> str:

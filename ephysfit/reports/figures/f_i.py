@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.f_i_curve import BAND, FICurve
+from ephysfit.reports.f_i_curve import BAND, FICurve, MeasuredRates
 from ephysfit.reports.figures.style import (
     CONSENSUS,
     CURRENT,
@@ -37,7 +37,7 @@ def draw_f_i(evidence: Evidence) -> Figure:
     draw_rates(left, found)
     draw_first_and_steady(right, found)
     for ax in (left, right):
-        _set_limits(ax, found)
+        set_limits(ax, found)
     if found.note:
         left.set_xlabel(f"{left.get_xlabel()}\n{found.note}")
     return fig
@@ -51,9 +51,7 @@ def draw_rates(ax: Axes, found: FICurve) -> None:
         ax.fill_between(m.current, m.low, m.high, color=MODEL, alpha=0.2, lw=0,
                         label=f"{100 * BAND:.0f} % of {m.runs} noisy runs")  # fmt: skip
     ax.plot(m.current, m.rate, color=MODEL, lw=1.6, label="model, mean" if m.runs > 1 else "model")
-    for chosen, fill, label in ((~cell.held_out, "none", "cell, fitted"), (cell.held_out, INK, "cell, held out")):
-        if chosen.any():
-            ax.plot(cell.current[chosen], cell.rate[chosen], ls="", marker="o", ms=4.5, mec=INK, mfc=fill, label=label)
+    draw_measured(ax, cell)
     p = found.protocol
     set_title(ax, f"Steps of {p.length / 1e3:.3g} s from {format_current(p.holding)}")
     ax.set_ylabel("spikes over the step (Hz)")
@@ -61,6 +59,13 @@ def draw_rates(ax: Axes, found: FICurve) -> None:
         ax.text(0.5, 0.5, "the model fires at none of these currents", transform=ax.transAxes, ha="center", color=MUTED,
                 fontsize=8.5)  # fmt: skip
     add_legend(ax, loc="upper left")
+
+
+def draw_measured(ax: Axes, cell: MeasuredRates) -> None:
+    """Draw the measured steps of a cell, filled where the fit has not used them."""
+    for chosen, fill, label in ((~cell.held_out, "none", "cell, fitted"), (cell.held_out, INK, "cell, held out")):
+        if chosen.any():
+            ax.plot(cell.current[chosen], cell.rate[chosen], ls="", marker="o", ms=4.5, mec=INK, mfc=fill, label=label)
 
 
 def draw_first_and_steady(ax: Axes, found: FICurve) -> None:
@@ -95,7 +100,8 @@ def _find_axis_limits(found: FICurve) -> tuple[float, float]:
     return float(every.min()) - room, float(every.max()) + room
 
 
-def _set_limits(ax: Axes, found: FICurve) -> None:
+def set_limits(ax: Axes, found: FICurve) -> None:
+    """Set the limits and the label of the axes of an f-I curve."""
     ax.set_xlim(*_find_axis_limits(found))
     top = ax.get_ylim()[1]
     ax.set_ylim(0, max(1.15 * top, 1.0))

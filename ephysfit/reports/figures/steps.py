@@ -39,11 +39,12 @@ def draw_steps(evidence: Evidence) -> Figure | str:
         return explain_missing_steps(evidence)
     fig = make_figure(9.6, 3.1)
     for ax, (name, *_) in zip(make_axes(fig, 1, 3), QUANTITIES, strict=True):
-        _draw_quantity(ax, lines, name)
+        draw_quantity(ax, lines, name)
     return fig
 
 
-def _draw_quantity(ax: Axes, lines: Sequence[StepLine], name: str) -> None:
+def draw_quantity(ax: Axes, lines: Sequence[StepLine], name: str) -> None:
+    """Draw one quantity by amplitude: "count", "latency" or "adaptation"."""
     x = np.array([line.amplitude for line in lines])
     cell, model, spread, straight = (
         _read([getattr(line, kind) for line in lines], name) for kind in ("cell", "model", "spread", "line")
