@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from ephysfit.card.measures import format_number
 from ephysfit.metrics.score_result import Score
-from ephysfit.reports.comparison import Comparison, describe_ranking, list_differences
 from ephysfit.reports.figures.comparison_figures import draw_f_i_curves, draw_side_by_side
+from ephysfit.reports.fit_comparison import Comparison, describe_ranking, list_differences
 from ephysfit.reports.page import collect_data, make_environment, read_style, to_embedded_json
 from ephysfit.reports.rescaling import describe_rescaling
 from ephysfit.reports.svg import render_inline_svg

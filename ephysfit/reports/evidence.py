@@ -97,7 +97,7 @@ class Evidence:
         return sorted(compare_steps(scored, self.test, self.train), key=lambda c: c.step.amplitude)
 
     @property
-    def is_stepped(self) -> bool:
+    def plays_steps(self) -> bool:
         """Whether what was held out is current steps, so that counts and first spikes say more than coincidences."""
         return self.scores[self.many].has_steps and not self.fluctuates
 

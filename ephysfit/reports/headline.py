@@ -64,7 +64,7 @@ def _describe_repeats(evidence: Evidence) -> str:
 
 def _describe_placed_spikes(evidence: Evidence) -> str:
     hits, many = evidence.overall, evidence.scores[evidence.many]
-    if evidence.short_pulses is not None or (evidence.is_stepped and many.n_spikes):
+    if evidence.short_pulses is not None or (evidence.plays_steps and many.n_spikes):
         return f"fires at {many.rate_model_hz:.1f} Hz where the cell fires at {many.rate_data_hz:.1f} Hz."
     recorded, own = sum(len(m) for m in hits.predicted), len(hits.shared)
     if not recorded:
@@ -120,7 +120,7 @@ def describe_agreement(evidence: Evidence) -> str:
     many = evidence.scores[evidence.many]
     if evidence.short_pulses is not None:
         return _describe_pulses(evidence.short_pulses)
-    if evidence.is_stepped:
+    if evidence.plays_steps:
         return _describe_steps(many)
     row = score.row(RATIO.name)
     if isnan(row.value):
@@ -148,7 +148,7 @@ def _make_tiles(evidence: Evidence) -> list[Tile]:
             Tile(format_percent(p.false_alarms), "false alarms", f"of {p.silent} pulses without one"),
             rate,
         ]
-    if evidence.is_stepped:
+    if evidence.plays_steps:
         return [rate, *(_make_step_tile(many.row(h.name), h.label) for h in (COUNT, LATENCY))]
     tiles = [_make_tile(one.row(RATIO.name), RATIO.label, "noise-free" if evidence.single != evidence.many else "")]
     if isnan(one[RATIO.name]):

@@ -142,8 +142,11 @@ def name_subterms(expressions: Sequence[Any], taken: Sequence[str]) -> tuple[lis
 def _find_shared_sums(expressions: Sequence[sympy.Expr]) -> tuple[sympy.Expr, ...]:
     """The largest group of two or more indexed sums that are added in several expressions."""
     groups = [frozenset(_list_sums(a)) for e in expressions for a in e.atoms(sympy.Add)]
-    found: list[frozenset[Any]] = [a & b for k, a in enumerate(groups) for b in groups[:k] if len(a & b) > 1]
-    return tuple(sorted(max(found, key=lambda group: len(group)), key=str)) if found else ()
+    found: list[list[Any]] = [list(a & b) for k, a in enumerate(groups) for b in groups[:k] if len(a & b) > 1]
+    if not found:
+        return ()
+    largest = max(found, key=len)
+    return tuple(sorted(largest, key=str))
 
 
 def _list_sums(e: sympy.Add) -> Iterator[sympy.Expr]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -35,15 +35,25 @@ from ephysfit.reports.tables import (
 )
 from ephysfit.reports.verdict import write_answers
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def render_page(evidence: Evidence) -> str:
+def draw_figures(evidence: Evidence) -> dict[str, Figure | str]:
+    """Draw the figures of the page by name; a sentence in place of one that has nothing to show."""
+    return {name: plot.draw(evidence) for name, plot in PLOTS.items() if name != "bounds"}
+
+
+def render_page(evidence: Evidence, figures: Mapping[str, Figure | str] | None = None) -> str:
     """Render the report as HTML text.
 
     Parameters
     ----------
     evidence : Evidence
+    figures : mapping of str to Figure or str, optional
+        From `draw_figures`, where they are drawn already.
 
     Returns
     -------
@@ -54,7 +64,11 @@ def render_page(evidence: Evidence) -> str:
     The page also holds its numbers as JSON (``<script type="application/json" id="ephysfit-data">``).
     """
     safe = {k: Markup(v) for k, v in _collect_markup(evidence).items()}
-    return make_environment().get_template("report.html.j2").render(**_collect_content(evidence), **safe)
+    return (
+        make_environment()
+        .get_template("report.html.j2")
+        .render(**_collect_content(evidence, figures or draw_figures(evidence)), **safe)
+    )
 
 
 def make_environment() -> Environment:
@@ -95,11 +109,10 @@ def _make_viewer(evidence: Evidence) -> tuple[str, str]:
     return make_zoomable_view(evidence)
 
 
-def _collect_content(evidence: Evidence) -> dict[str, Any]:
+def _collect_content(evidence: Evidence, drawn: Mapping[str, Figure | str]) -> dict[str, Any]:
     fit = evidence.fit
     kind = type(fit.neuron)
     lines = write_equations(kind)
-    drawn = {name: plot.draw(evidence) for name, plot in PLOTS.items() if name != "bounds"}
     return {
         "fit": fit,
         "head": write_headline(evidence),

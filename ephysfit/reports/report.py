@@ -9,12 +9,11 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import ScoreError
 from ephysfit.files import replacing, write_text
 from ephysfit.fitting.fit_result import Fit
-from ephysfit.reports.comparison import Comparison, compare_fits
 from ephysfit.reports.comparison_page import render_comparison
 from ephysfit.reports.evidence import Evidence, gather_evidence
-from ephysfit.reports.figures import draw_overview
-from ephysfit.reports.page import render_page
-from ephysfit.reports.summary import save_summary
+from ephysfit.reports.fit_comparison import Comparison, compare_fits
+from ephysfit.reports.one_page import save_summary
+from ephysfit.reports.page import draw_figures, render_page
 
 #: ending of the summary on one page
 PDF = ".pdf"
@@ -78,9 +77,12 @@ def report(
 def write_report(evidence: Evidence, path: str | Path) -> Path:
     """Write page and figure of gathered evidence, and return the file of the page."""
     path = _add_suffix(path)
-    write_text(path, render_page(evidence))
+    figures = draw_figures(evidence)
+    overview = figures["overview"]
+    assert not isinstance(overview, str)
+    write_text(path, render_page(evidence, figures))
     with replacing(path.with_suffix(".png")) as beside:
-        draw_overview(evidence).savefig(beside, dpi=160, facecolor="white")
+        overview.savefig(beside, dpi=160, facecolor="white")
     return path
 
 

@@ -39,7 +39,7 @@ def _judge(evidence: Evidence) -> str:
         return "No: it stays silent where the cell fires."
     if evidence.short_pulses is not None:
         return _judge_pulses(evidence)
-    if evidence.is_stepped:
+    if evidence.plays_steps:
         return _judge_steps(evidence)
     return _judge_spike_times(evidence) if many.repeated else _judge_rate(evidence)
 

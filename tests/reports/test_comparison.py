@@ -14,11 +14,11 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stage_reports import CausalRun
 from ephysfit.metrics.coincidence import gamma_over_reliability
 from ephysfit.models.alif import ALIF
-from ephysfit.reports.comparison import Comparison, compare_fits, describe_ranking, list_differences
 from ephysfit.reports.comparison_page import render_comparison
 from ephysfit.reports.evidence import gather_evidence
+from ephysfit.reports.fit_comparison import Comparison, compare_fits, describe_ranking, list_differences
+from ephysfit.reports.one_page import draw_summary
 from ephysfit.reports.report import report
-from ephysfit.reports.summary import draw_summary
 from tests.reports.conftest import by_hand, cell
 from tests.reports.page_reading import Page
 

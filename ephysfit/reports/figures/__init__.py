@@ -14,7 +14,7 @@ from ephysfit.reports.figures.goodness import draw_bounds, draw_goodness
 from ephysfit.reports.figures.misses import draw_misses
 from ephysfit.reports.figures.prediction import draw_all_stimuli, draw_overview
 from ephysfit.reports.figures.rates import draw_intervals, draw_precision
-from ephysfit.reports.figures.step_traces import draw_step_traces
+from ephysfit.reports.figures.step_voltages import draw_step_traces
 from ephysfit.reports.figures.steps import draw_steps
 from ephysfit.reports.figures.style import make_axes, make_figure
 from ephysfit.reports.figures.waveforms import draw_spikes

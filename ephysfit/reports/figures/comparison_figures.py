@@ -8,7 +8,6 @@ import numpy as np
 
 from ephysfit.metrics.trains import cut
 from ephysfit.metrics.variance import mean_rate
-from ephysfit.reports.comparison import Comparison
 from ephysfit.reports.figures.f_i import draw_measured, set_limits
 from ephysfit.reports.figures.prediction import draw_stimulus
 from ephysfit.reports.figures.rates import SIGMA
@@ -30,6 +29,7 @@ from ephysfit.reports.figures.style import (
     make_figure,
     set_title,
 )
+from ephysfit.reports.fit_comparison import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

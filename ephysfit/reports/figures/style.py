@@ -40,6 +40,14 @@ def make_figure(width: float, height: float, **options: Any) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", **options)
 
 
+def fix_layout(fig: Figure) -> None:
+    """Lay a figure out once and for all: saving it would draw all of it one time more to do so."""
+    engine = fig.get_layout_engine()
+    if engine is not None:
+        engine.execute(fig)
+        fig.set_layout_engine("none")
+
+
 def make_axes(fig: Figure, *shape: Any, **options: Any) -> Any:
     """Make the axes of a figure in the common style; arguments as of `Figure.subplots`."""
     made = fig.subplots(*shape, **options)

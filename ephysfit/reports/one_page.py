@@ -121,7 +121,7 @@ def _draw_prediction(fig: Figure, evidence: Evidence, top: float, bottom: float)
 def _draw_statistics(fig: Figure, evidence: Evidence, top: float, bottom: float) -> None:
     grid = fig.add_gridspec(1, 2, left=LEFT + 0.055, right=RIGHT, top=top, bottom=bottom, wspace=0.28)
     left, right = (style_axes(fig.add_subplot(grid[k])) for k in range(2))
-    if evidence.is_stepped:
+    if evidence.plays_steps:
         draw_quantity(left, make_step_lines(evidence), "count")
     else:
         draw_precision(left, evidence)

@@ -47,8 +47,8 @@ class Comparison:
     @property
     def headline(self) -> HeadlineScore:
         """The score that decides: Γ/R of one causal train on repeated noise, counts of steps, otherwise the rate."""
-        repeated = self.first.scores[self.first.many].repeated and not self.first.is_stepped
-        return choose_headline(False, repeated, self.first.is_stepped)
+        repeated = self.first.scores[self.first.many].repeated and not self.first.plays_steps
+        return choose_headline(False, repeated, self.first.plays_steps)
 
     @cached_property
     def values(self) -> tuple[float, ...]:
@@ -90,8 +90,8 @@ def _jackknife_ratio(best: Evidence, second: Evidence) -> tuple[float, float]:
     data = cut(list(best.repeats), start, stop)
     trains = [cut([e.prediction], start, stop) for e in (best, second)]
 
-    def measure(kept: Sequence[np.ndarray]) -> float:
-        one, other = (ratio(kept, train, stop - start) for train in trains)
+    def measure(repeats: Sequence[np.ndarray]) -> float:
+        one, other = (ratio(repeats, train, stop - start) for train in trains)
         return one - other
 
     n = len(data)
