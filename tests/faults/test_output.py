@@ -75,7 +75,7 @@ def test_a_place_that_takes_no_files_is_said_before_the_fit(cell, place, capsys)
 def test_a_report_that_fails_does_not_take_the_fit_with_it(cell, tmp_path, monkeypatch, capsys):
     import ephysfit.reports.report as report
 
-    def broken(evidence):
+    def broken(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(report, "render_page", broken)
