@@ -11,7 +11,7 @@ from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.score_result import Score
 from ephysfit.metrics.short_pulses import PulseRates
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.tables import format_percent, format_score
+from ephysfit.reports.tables import format_parameter, format_percent, format_score
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,15 @@ def _describe_pulses(found: PulseRates) -> str:
 def _describe_steps(score: Score) -> str:
     """How far counts and first spikes of steps are off, beside a line between the neighbouring amplitudes."""
     count, first = score.row(COUNT.name), score.row(LATENCY.name)
-    line = "" if isnan(count.baseline) else f" (a line between neighbouring amplitudes: {count.baseline:.2g})"
-    text = f"Its spike count is off by {count.value:.2g} a step{line}"
+    line = (
+        ""
+        if isnan(count.baseline)
+        else f" (a line between neighbouring amplitudes: {format_parameter(count.baseline, 2)})"
+    )
+    text = f"Its spike count is off by {format_parameter(count.value, 2)} a step{line}"
     if not isnan(first.value):
-        line = "" if isnan(first.baseline) else f" (the line: {first.baseline:.2g} ms)"
-        text += f", its first spike by {first.value:.2g} ms{line}"
+        line = "" if isnan(first.baseline) else f" (the line: {format_parameter(first.baseline, 2)} ms)"
+        text += f", its first spike by {format_parameter(first.value, 2)} ms{line}"
     worse = count.value > count.baseline
     ceiling = "" if score.repeated else _explain_missing_ceiling(score)
     return f"{text}. {'A straight line does better. ' if worse else ''}{ceiling}".strip()

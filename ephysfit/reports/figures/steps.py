@@ -64,6 +64,7 @@ def draw_quantity(ax: Axes, lines: Sequence[StepLine], name: str) -> None:
     elif name != "adaptation":
         ax.set_ylim(bottom=0)
     if name == "count":
+        ax.set_ylim(top=1.35 * ax.get_ylim()[1])  # room for the legend
         add_legend(ax, loc="upper left")
 
 
