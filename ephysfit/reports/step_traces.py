@@ -36,7 +36,7 @@ class StepTrace:
         The stretch that is shown.
     dt : float
         Step of the model, ms.
-    potential : (time,) array or None, in the unit of the fit (`Fit.potential_unit`); None for a neuron without a membrane potential
+    potential : (time,) array or None, in `Fit.potential_unit`; None for a neuron without a membrane potential
     margin : (time,) array, in the same unit, distance to threshold
     spikes : (spike,) array, ms, of the model
     """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ephysfit.data.recording import Recording
-from ephysfit.fitting.stage_reports import CausalRun
+from ephysfit.fitting.stage_reports import CausalRun, HeldMembrane, Reports
 from ephysfit.metrics.short_pulses import compare_pulses, find_short_pulses
 from ephysfit.models.lif import LIF
 from ephysfit.reports.evidence import Evidence, gather_evidence
@@ -153,12 +155,10 @@ def test_what_is_missing_says_why() -> None:
 def test_recorded_and_model_voltage_share_an_axis_only_in_the_same_units(stepped: Evidence) -> None:
     apart = PLOTS["traces"].draw(stepped)
     assert len(apart.axes) == 6
-    assert apart.axes[3].get_ylabel() == "model (mV, scale held)"
-
-    class Shared(Evidence):
-        shares_units = True
-
-    joined = PLOTS["traces"].draw(Shared(**{k: getattr(stepped, k) for k in stepped.__dataclass_fields__}))
+    assert apart.axes[3].get_ylabel() == "model (θ above rest)"
+    held = Reports(HeldMembrane("physiology", values={"C": cell().C}))
+    fit = replace(stepped.fit, reports=stepped.fit.reports | held)
+    joined = PLOTS["traces"].draw(replace(stepped, fit=fit))
     assert len(joined.axes) == 3
     assert joined.axes[0].get_ylabel() == "membrane (mV)"
 
@@ -167,4 +167,4 @@ def test_threshold_of_the_integrator_is_its_constant(stepped: Evidence) -> None:
     traces = compute_step_traces(stepped)
     assert len(traces) == 3
     for trace in traces:
-        np.testing.assert_allclose(trace.threshold, cell().theta, atol=1e-6)
+        np.testing.assert_allclose(trace.threshold, 1.0, atol=1e-6)  # in distances from rest to threshold
