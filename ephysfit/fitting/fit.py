@@ -17,7 +17,7 @@ from ephysfit.fitting.model_selection import choose_neuron, name_progress
 from ephysfit.fitting.prior import Prior, check_priors
 from ephysfit.fitting.progress_bar import show_progress_by_default
 from ephysfit.fitting.residual import can_have_residual, compile_residual
-from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, ignore_progress
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, ignore_progress
 from ephysfit.fitting.stage_reports import HeldMembrane, Reports
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
@@ -134,8 +134,22 @@ def _fit(
         with one_thread():
             problem = add_starts_from_simpler_fits(problem)
     ensemble = find_ensemble(effort, kind)
-    fitted = run_stages(problem, chain, source=model if isinstance(model, str) and ":" in model else "")
+    source = model if isinstance(model, str) and ":" in model else ""
+    fitted = run_stages(problem, chain, source=source)
+    if objective is None and problem.held and fitted.status is Status.MISSES:
+        problem, fitted = _give_up_membrane(problem, fitted, chain, source)
     return add_members(problem, fitted, ensemble)
+
+
+def _give_up_membrane(problem: Problem, held: Fit, chain: Sequence[Stage], source: str) -> tuple[Problem, Fit]:
+    """A fit with the membrane fitted too, if a neuron does not fire as the cell with the one that was measured."""
+    why = (
+        f"with the measured membrane {problem.neuron.__name__} does not fire as its training data do; "
+        "objective='physiology' (--objective physiology) holds it all the same"
+    )
+    freed = replace(problem, membrane=HeldMembrane("prediction", why_not=why))
+    found = run_stages(freed, chain, source=source)
+    return (problem, held) if found.status is Status.MISSES else (freed, found)
 
 
 def select(

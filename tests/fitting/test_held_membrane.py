@@ -14,7 +14,7 @@ from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.held_membrane import has_membrane, measure_held_membrane
-from ephysfit.fitting.stage import Estimate, Problem
+from ephysfit.fitting.stage import Estimate, Problem, Status
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.models import AIGIF, ALIF, AdEx, BlockALIF, catalogue
 from ephysfit.neuron.potential_unit import PotentialUnit, find_potential_unit
@@ -187,3 +187,18 @@ def test_units_are_consistent():
     assert unit.convert(100.0, "pF") / unit.convert(5.0, "nS") == pytest.approx(20.0)  # ms
     assert unit.rename("1/mV") == "1/Δ"
     assert AdEx.name_of(Role.VOLTAGE_ADAPTATION) == "a"
+
+
+def test_a_membrane_with_which_the_neuron_does_not_fire_as_the_cell_is_given_up_and_that_is_said(monkeypatch):
+    """Ten gigaohms cannot be made up for: held on request, given up by default."""
+    known = measure_held_membrane(steps(), ALIF)
+    wrong = replace(known, values={**known.values, "g": 0.1, "C": 5.0, "E_L": -30.0})
+    monkeypatch.setattr("ephysfit.fitting.fit.measure_held_membrane", lambda *_: wrong)
+    chain = (ef.stages.Passive(), ef.stages.Likelihood())
+    monkeypatch.setattr("ephysfit.fitting.fit.default_stages", lambda *_: chain)
+    held = ef.fit(steps(), "ALIF", objective="physiology")
+    assert held.status is Status.MISSES
+    assert held.neuron.g == 0.1
+    freed = ef.fit(steps(), "ALIF")
+    assert freed.status is not Status.MISSES
+    assert "with the measured membrane ALIF does not fire" in freed.membrane.why_not
