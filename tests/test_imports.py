@@ -152,7 +152,8 @@ class TestCircles:
 
 #: imported inside functions because not every installation has them: the extras with what they bring, users of Unix
 OPTIONAL = {
-    "IPython", "bokeh", "cma", "dask_jobqueue", "distributed", "duckdb", "efel", "grp", "igor2", "nir", "nixio", "panel",
+    "IPython", "bokeh", "cma", "dask_jobqueue", "distributed", "duckdb", "efel", "grp", "igor2", "nir", "nixio",
+    "panel",
     "pebble",
     "pwd", "pyabf", "pyarrow", "requests", "sklearn", "submitit", "tornado", "urllib3",
 }  # fmt: skip
