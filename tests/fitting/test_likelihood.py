@@ -9,10 +9,11 @@ from fitting_cells import DT, KNOWN, begun, known, problem, spikes_only, steps
 
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError
+from ephysfit.fitting.ascent import Posterior, ascend
 from ephysfit.fitting.chain import default_stages
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import LikelihoodReport
-from ephysfit.fitting.stages.likelihood import Likelihood, Posterior, ascend, drift_ramps, weight_by_recency
+from ephysfit.fitting.stages.likelihood import Likelihood, drift_ramps, weight_by_recency
 from ephysfit.models import AIGIF, ALIF, LIF, find
 from ephysfit.neuron.declare import scalar_values
 from ephysfit.neuron.free_parameters import FreeParameters

@@ -1,15 +1,10 @@
-"""Maximum likelihood with the recorded spikes replayed: smooth, exact, second order.
-
-Fisher scoring with Levenberg's damping: the expected information replaces the Hessian, so each step is a damped
-weighted least-squares step, and the prior is a quadratic pull towards the declared starts.
-"""
+"""Maximum likelihood with the recorded spikes replayed, from several starts (`ephysfit.fitting.ascent` climbs)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,9 +12,10 @@ import torch
 
 from ephysfit.arrays import Array
 from ephysfit.errors import FitError
-from ephysfit.fitting.prior import expand_log_likelihood, pack_symmetric
+from ephysfit.fitting.ascent import Ascent, Posterior, ascend
+from ephysfit.fitting.prior import pack_symmetric
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
-from ephysfit.fitting.stage_reports import LikelihoodReport, PriorReport, Quadratic, Reports, VoltageReport
+from ephysfit.fitting.stage_reports import LikelihoodReport, PriorReport, Reports, VoltageReport
 from ephysfit.fitting.voltage_likelihood import (
     Voltage,
     estimate_voltage_noise,
@@ -29,12 +25,8 @@ from ephysfit.fitting.voltage_likelihood import (
 from ephysfit.kernels.threads import count
 from ephysfit.neuron.declare import Neuron, scalar_values
 from ephysfit.neuron.free_parameters import FreeParameters, as_floats
-from ephysfit.simulation.replay import Information, Noise, Replay, ReplaySweep
+from ephysfit.simulation.replay import Noise, Replay, ReplaySweep
 
-#: longest step of one free coordinate: a factor of e in the odds of where it lies between its bounds
-LONGEST = 1.0
-#: a gain in nats so small that a shortened step is worth a second try
-SLIGHT = 1.0
 #: shortest uninterrupted training data in which ``drift=None`` looks for a drift, ms
 STEADY = 20000.0
 #: standard errors from which a drift that ``drift=None`` found is kept
@@ -43,151 +35,6 @@ EVIDENT = 2.0
 TURNS, SETTLED = 6, 0.02
 #: correlation of two estimates above which they are named as indistinguishable
 ALIKE = 0.97
-
-
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """Log-likelihood plus log-prior of free coordinates (and drift weights behind them), over some sweeps.
-
-    The prior is normal about `centre` with the declared widths, weighted by ``strength`` per recorded spike: light
-    enough to lose against the data, heavy enough to settle what the data leave open. Where a population is known its
-    inverse covariance stands in (`precision`, on the parameters' axes), as it is. Drift weights are normal about 0.
-    """
-
-    replay: Replay
-    sweeps: list[ReplaySweep]
-    strength: float
-    centre: torch.Tensor
-    drift: int = 0
-    drift_width: float = 0.5
-    precision: Array | None = None
-
-    @property
-    def weight(self) -> float:
-        """Weight of the declared prior: its strength times the number of recorded spikes."""
-        return self.strength * max(sum(s.n_spikes for s in self.sweeps), 1)
-
-    def append_zero_drift(self, z: torch.Tensor) -> torch.Tensor:
-        """`z` with drift weights of zero behind it."""
-        return torch.cat([z, z.new_zeros(self.drift)])
-
-    def split_coordinates(self, q: torch.Tensor) -> tuple[torch.Tensor, Array]:
-        """Free coordinates and drift weights."""
-        n = len(self.replay.free.names)
-        return q[:n], q[n:].numpy()
-
-    def _distance_from_centre(self, z: torch.Tensor) -> torch.Tensor:
-        return self.replay.free.axis(z) - self.centre
-
-    @cached_property
-    def _prior_curvature(self) -> Array:
-        """Curvature of the prior on the axes."""
-        return np.diag(self.weight / self.replay.free.widths.numpy() ** 2) if self.precision is None else self.precision
-
-    def _prior_gradient_and_curvature(self, q: torch.Tensor) -> tuple[Array, Array]:
-        """Gradient of the log-prior (negative) and its curvature."""
-        z, d = self.split_coordinates(q)
-        off, slopes, n = self._distance_from_centre(z).numpy(), self.replay.free.axis_slopes(z).numpy(), len(z)
-        pull = np.r_[(self._prior_curvature @ off) * slopes, d / self.drift_width**2]
-        curvature = np.diag(np.r_[np.zeros(n), np.full(len(d), self.drift_width**-2)])
-        curvature[:n, :n] = self._prior_curvature * np.outer(slopes, slopes)
-        return pull, curvature
-
-    def _penalty(self, q: torch.Tensor) -> float:
-        z, d = self.split_coordinates(q)
-        off = self._distance_from_centre(z).numpy()
-        return 0.5 * float(off @ self._prior_curvature @ off) + 0.5 * float(d @ d) / self.drift_width**2
-
-    def value(self, q: torch.Tensor) -> float:
-        z, d = self.split_coordinates(q)
-        total = self.replay.value(z, self.sweeps, d) - self._penalty(q)
-        return total if np.isfinite(total) else -np.inf
-
-    def information(self, q: torch.Tensor) -> Information:
-        z, d = self.split_coordinates(q)
-        pull, curvature = self._prior_gradient_and_curvature(q)
-        found = self.replay.information(z, self.sweeps, d)
-        value = found.value - self._penalty(q)
-        return Information(value, found.gradient - pull, found.fisher + curvature)
-
-    def expand_data_likelihood(self, q: torch.Tensor, at: Information) -> Quadratic:
-        """The log-likelihood of the data alone about the place where a climb ended."""
-        pull, curvature = self._prior_gradient_and_curvature(q)
-        z, _ = self.split_coordinates(q)
-        n = len(z)
-        return expand_log_likelihood(self.replay.free, z, (at.gradient + pull)[:n], (at.fisher - curvature)[:n, :n])
-
-
-@dataclass(frozen=True)
-class Ascent:
-    """Where an ascent ended, and the posterior it climbed."""
-
-    z: torch.Tensor
-    value: float
-    status: Status
-    values: tuple[float, ...]
-    information: Information
-    target: Any
-
-
-def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, report: Any = None) -> Ascent:
-    """Damped Fisher scoring from `z`; `tolerance` is the gain in nats under which it stops."""
-    damping, here = 1e-2, target.information(z)
-    values, small, status = [here.value], 0, Status.STEPS_USED
-    if not _is_usable(here):
-        return Ascent(z, -np.inf, Status.DIVERGED, (-np.inf,), _zero_information(here), target)
-    for k in range(steps):
-        if report is not None:
-            report(k / steps, z, here.value)
-        moved, damping = _find_gaining_step(target, z, here, damping)
-        if moved is None:
-            status = Status.CONVERGED
-            break
-        there = target.information(moved)
-        if not _is_usable(there):
-            break
-        small = small + 1 if there.value - here.value < tolerance else 0
-        z, here = moved, there
-        values.append(here.value)
-        if small >= 3:
-            status = Status.CONVERGED
-            break
-    return Ascent(z, here.value, status, tuple(values), here, target)
-
-
-def _is_usable(at: Information) -> bool:
-    """Whether a step can be made from here: of an upstroke far from the data the slopes overflow."""
-    return bool(np.isfinite(at.value) and np.isfinite(at.gradient).all() and np.isfinite(at.fisher).all())
-
-
-def _zero_information(at: Information) -> Information:
-    return Information(-np.inf, np.zeros_like(at.gradient), np.zeros_like(at.fisher))
-
-
-def _find_gaining_step(
-    target: Posterior, z: torch.Tensor, here: Information, damping: float
-) -> tuple[torch.Tensor | None, float]:
-    """The first damped step that gains, and the damping for the next one; None where none does."""
-    for _ in range(14):
-        whole = _solve_scoring_step(here, damping)
-        trial = z + torch.from_numpy(whole / max(1.0, float(np.abs(whole).max()) / LONGEST))
-        gain = target.value(trial) - here.value
-        if gain < max(SLIGHT, 0.02 * abs(here.value)) and np.abs(whole).max() > LONGEST:
-            # one parameter that hardly matters may hold up all others: let each go as far as it may by itself
-            apart = z + torch.from_numpy(np.clip(whole, -LONGEST, LONGEST))
-            further = target.value(apart) - here.value
-            trial, gain = (apart, further) if further > gain else (trial, gain)
-        if gain > 0:
-            return trial, max(damping / 6, 1e-7)
-        damping *= 5
-    return None, damping
-
-
-def _solve_scoring_step(at: Information, damping: float) -> Array:
-    """The damped step of Fisher scoring, in the scale of each parameter's own information."""
-    scale = np.sqrt(np.maximum(np.diag(at.fisher), 1e-12))
-    scaled = at.fisher / np.outer(scale, scale) + damping * np.eye(len(scale))
-    return np.linalg.lstsq(scaled, at.gradient / scale, rcond=1e-12)[0] / scale
 
 
 @dataclass(frozen=True)
@@ -391,7 +238,7 @@ class _LikelihoodClimb:
             self.problem.report_progress(self.stage.name, fraction, -value / self.n_spikes, here)
 
         start = target.append_zero_drift(free.to_vector(cell))
-        found = ascend(target, start, steps=steps, tolerance=self.stage.tolerance, report=report)
+        found = ascend(target, start, steps=steps, tolerance=self.stage.tolerance, bounded=len(names), report=report)
         return as_floats(free.to_neuron(target.split_coordinates(found.z)[0], cell)), found
 
     def compute_losses(self, cell: Neuron, found: Ascent) -> dict[str, float]:
