@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -33,6 +34,16 @@ STEADY = 20000.0
 EVIDENT = 2.0
 #: most rounds of neuron and voltage noise, and the change of either measure of the noise under which they stop
 TURNS, SETTLED = 6, 0.02
+#: first looks at starts take one part in so many of the data, where that holds so many spikes
+PART, ENOUGH = 3, 60
+#: random draws whose likelihood is computed for one that is climbed from
+DRAWN = 3
+#: draws that go on to all of the data
+FURTHER = 2
+#: data, ms, to which a neuron that declares where its fits begin affords one draw: more where they are shorter
+AFFORDED = 40_000.0
+#: how many climb to the top; a neuron that declares where its fits begin climbs from one place
+FINALISTS = 2
 #: correlation of two estimates above which they are named as indistinguishable
 ALIKE = 0.97
 
@@ -41,17 +52,19 @@ ALIKE = 0.97
 class Likelihood(Stage):
     """Fit by maximum likelihood with the recorded spikes replayed, from several starts.
 
-    Every start climbs a little: first the parameters in which the log rate is near linear, then all. The start that
-    got highest climbs to the top. Starts are the estimate it was given, the neuron's declared `alternatives`, the
-    fits of simpler neurons that the problem brings (`Problem.extra_starts`), then random draws about the estimate.
+    Every start climbs a little: first the parameters in which the log rate is near linear, then all. The two that got
+    highest climb to the top (one, where the neuron declares `alternatives`). Starts are the estimate it was given, the
+    declared alternatives, the fits of simpler neurons that the problem brings (`Problem.extra_starts`), then random
+    draws about the estimate: of three times as many the most likely, climbed from on a part of the data first.
 
     Parameters
     ----------
     steps : int
         Most Fisher-scoring steps of the last ascent.
     starts : int
-        1: the estimate alone. Else all known places; a neuron that declares no alternatives also tries ``starts - 1``
-        random draws.
+        1: the estimate alone. Else all known places, and draws.
+    draws : int
+        Random draws to climb from; fewer where a neuron declares alternatives and the data are long.
     first, trial : int
         Steps of each start: of the near-linear parameters, then of all.
     prior : float
@@ -70,7 +83,7 @@ class Likelihood(Stage):
         Half-life of the data's weight, ms: a spike or silence so long before the end of the training data counts half
         as much in the likelihood. For cells that change; costs precision where they do not. None: all count alike.
     spread : float
-        Of random starts, in prior widths.
+        Of random starts, in prior widths; every second one is drawn twice as far.
     held_out : bool
         Leave the validation blocks out of the likelihood, so that `Estimate.validation` is that of data that were not
         fitted.
@@ -83,6 +96,7 @@ class Likelihood(Stage):
     needs: ClassVar[tuple[Need, ...]] = (Need.HAZARD, Need.SPIKES)
     steps: int = 120
     starts: int = 3
+    draws: int = 4
     first: int = 6
     trial: int = 8
     prior: float = 1e-3
@@ -101,8 +115,9 @@ class Likelihood(Stage):
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         climb = _LikelihoodClimb(self, problem, estimate.neuron)
         begun = self._climb_from_starts(climb, self._list_starts(problem, estimate.neuron))
-        cell, _ = max(begun, key=lambda b: b[1].value)
-        cell, found = climb.climb_to_top(cell)
+        last = 1 if problem.neuron.alternatives else FINALISTS
+        ended = [climb.climb_to_top(cell) for cell, _ in _rank(begun)[:last]]
+        cell, found = max(ended, key=lambda e: e[1].value)
         free = FreeParameters.of(problem.neuron, climb.everything)
         bounds = free.on_bound(cell)
         spread, correlated = standard_errors_of(free, found)
@@ -135,28 +150,43 @@ class Likelihood(Stage):
             *(cell.replace(**_select_parameters(cell, a)) for a in problem.neuron.alternatives),
             *problem.extra_starts,
         ]
-        rng = problem.rng(1)
-        loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
-        free = FreeParameters.of(problem.neuron, loose or None, smooth_only=True)
-        draws = 0 if problem.neuron.alternatives else self.starts - 1
         if problem.prior is not None:
             known.append(problem.prior.cell(cell))
-        return known + [as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)) for _ in range(draws)]
+        return known
+
+    def _draw_starts(self, climb: _LikelihoodClimb, cell: Neuron) -> list[Neuron]:
+        """The most likely of many random draws about the estimate, near and far in turn."""
+        problem, rng = climb.problem, climb.problem.rng(1)
+        loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
+        free = FreeParameters.of(problem.neuron, loose or None, smooth_only=True)
+        drawn = []
+        draws = self.draws
+        if problem.neuron.alternatives:
+            counted = problem.dt * sum(float((s.use > 0).sum()) for s in problem.everything)
+            draws = min(draws, int(AFFORDED / counted))
+        for k in range(DRAWN * draws):
+            z = free.drawn(cell, self.spread * (1 + k % 2), rng)
+            drawn.append(as_floats(free.to_neuron(z, cell)))
+        return sorted(drawn, key=climb.value, reverse=True)[:draws]
 
     def _climb_from_starts(self, climb: _LikelihoodClimb, starts: list[Neuron]) -> list[tuple[Neuron, Ascent]]:
-        """Short ascents of all starts, on the threads a run may use (kernels release the interpreter's lock)."""
-
-        def short(cell: Neuron) -> tuple[Neuron, Ascent]:
-            if climb.early:
-                cell, _ = climb(cell, climb.early, self.first)
-            return climb(cell, climb.everything, self.trial)
-
-        if len(starts) == 1:
-            return [short(starts[0])]
+        """Short ascents of all starts; draws are first looked at on a part of the data."""
+        if self.starts == 1:
+            return [self._climb_a_little(climb, starts[0])]
+        part = climb.on_part()
         for names in filter(None, (climb.early, climb.everything)):
             climb(starts[0], names, 1)  # compiles the kernels once, before threads would each do it
+        drawn = self._draw_starts(part, starts[0])
         with ThreadPoolExecutor(count()) as pool:
-            return list(pool.map(short, starts))
+            # on the threads a run may use: kernels release the interpreter's lock
+            begun = list(pool.map(lambda cell: self._climb_a_little(climb, cell), starts))
+            looked = _rank(list(pool.map(lambda cell: self._climb_a_little(part, cell), drawn)))[:FURTHER]
+            return begun + list(pool.map(lambda b: climb(b[0], climb.everything, self.trial), looked))
+
+    def _climb_a_little(self, climb: _LikelihoodClimb, cell: Neuron) -> tuple[Neuron, Ascent]:
+        if climb.early and self.first:
+            cell, _ = climb(cell, climb.early, self.first)
+        return climb(cell, climb.everything, self.trial)
 
 
 class _LikelihoodClimb:
@@ -181,6 +211,26 @@ class _LikelihoodClimb:
             self.sweeps = select_voltage_samples(problem, self.sweeps, stage.voltage)
             self.noise = self._estimate_noise(centre)
         self.n_spikes = max(sum(t.n_spikes for t in data), 1)
+
+    def on_part(self) -> _LikelihoodClimb:
+        """The same ascents on a part of the data, where that holds enough spikes."""
+        out = copy(self)
+        out.sweeps = take_part(self.sweeps)
+        out.n_spikes = max(sum(t.n_spikes for t in out.sweeps), 1)
+        return out
+
+    def value(self, cell: Neuron) -> float:
+        """The log-posterior of a cell, nats."""
+        free, target = self._target(cell, self.everything)
+        return target.value(free.to_vector(cell))
+
+    def _target(self, cell: Neuron, names: tuple[str, ...], pieces: int = 0) -> tuple[FreeParameters, Posterior]:
+        free = FreeParameters.of(self.problem.neuron, names)
+        replay = Replay(free, cell, self.problem.dt, self.noise)
+        known = self.problem.prior
+        sure = None if known is None else known.precision(names)
+        place = free.place(self.centre)
+        return free, Posterior(replay, self.sweeps, self.stage.prior, place, pieces, precision=sure)
 
     def _estimate_noise(self, cell: Neuron) -> Noise:
         assert self.stage.voltage is not None
@@ -227,11 +277,7 @@ class _LikelihoodClimb:
         return self(there, self.everything, self.stage.steps)
 
     def __call__(self, cell: Neuron, names: tuple[str, ...], steps: int, pieces: int = 0) -> tuple[Neuron, Ascent]:
-        free = FreeParameters.of(self.problem.neuron, names)
-        replay = Replay(free, cell, self.problem.dt, self.noise)
-        known = self.problem.prior
-        sure = None if known is None else known.precision(names)
-        target = Posterior(replay, self.sweeps, self.stage.prior, free.place(self.centre), pieces, precision=sure)
+        free, target = self._target(cell, names, pieces)
 
         def report(fraction: float, z: torch.Tensor, value: float) -> None:
             here = lambda: as_floats(free.to_neuron(target.split_coordinates(z)[0], cell))  # noqa: E731
@@ -252,6 +298,24 @@ class _LikelihoodClimb:
             "train": -replay.value(z, self.sweeps, drift) / self.n_spikes,
             "validation": -replay.value(z, validate, drift) / count,
         }
+
+
+def take_part(sweeps: list[ReplaySweep]) -> list[ReplaySweep]:
+    """Part of the data for a first look: every `PART`-th sweep, or the beginning of a single one.
+
+    All of them where the part would hold fewer than `ENOUGH` spikes.
+    """
+    if len(sweeps) >= 2 * PART:
+        some = sweeps[PART // 2 :: PART]
+    else:
+        some = [_cut(s, len(s.spikes) // PART) for s in sweeps]
+    return some if sum(s.n_spikes for s in some) >= ENOUGH else sweeps
+
+
+def _cut(s: ReplaySweep, n: int) -> ReplaySweep:
+    """The first `n` samples of a sweep."""
+    first = lambda a: None if a is None else np.ascontiguousarray(a[:n])  # noqa: E731
+    return ReplaySweep(s.current[:n], s.spikes[:n], s.use[:n], first(s.slow), first(s.voltage), first(s.compared))
 
 
 def drift_ramps(steps: int, pieces: int) -> Array | None:
@@ -291,6 +355,11 @@ def standard_errors_of(
         {name: float(s) for name, s in zip(free.names, np.abs(slopes) * spread, strict=True)},
         tuple((free.names[i], free.names[j], float(correlation[i, j])) for i, j in pairs),
     )
+
+
+def _rank(begun: list[tuple[Neuron, Ascent]]) -> list[tuple[Neuron, Ascent]]:
+    """Ascents, the highest first."""
+    return sorted(begun, key=lambda b: b[1].value, reverse=True)
 
 
 def _select_parameters(cell: Neuron, values: Any) -> dict[str, Any]:
