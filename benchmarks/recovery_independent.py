@@ -75,11 +75,11 @@ SLIGHT = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What spikes determine of a neuron of many exchangeable weights: how its rate answers on the recorded stimulus.
+    """What spikes determine of a neuron of many exchangeable weights: how its rate answers on a recorded stimulus.
 
-    The recording is replayed as it is, with some spikes left out and with small pulses added. An answer is the rate with
-    over the rate without, each summed over all those places at one lag. Logarithms would ask for what no one can know:
-    whether a rate after a spike is a thousandth or a millionth.
+    The recording is replayed as it is, with some spikes left out and with small pulses added. An answer is the rate
+    with over the rate without, each summed over all those places at one lag. Logarithms would ask for what no one can
+    know: whether a rate after a spike is a thousandth or a millionth.
     """
 
     dt: float
@@ -260,6 +260,15 @@ def lines(results: Path) -> list[tuple[str, ...]]:
     return out
 
 
+def keep_rows(page: str, rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The rows, and those that the page has of neurons that were not run again, in the order of `NEURONS`."""
+    table = page.partition("<!-- independent -->")[2].partition("<!-- /independent -->")[0]
+    known = [tuple(c.strip() for c in line.strip("| ").split(" | ")) for line in table.strip().splitlines()[2:]]
+    run = {row[0] for row in rows}
+    every = [*rows, *(k for k in known if k[0] not in run)]
+    return sorted(every, key=lambda row: list(NEURONS).index(row[0]))
+
+
 def _summarize(name: str, reading: str, rows: list[dict[str, float]]) -> tuple[tuple[str, ...], list[bool]]:
     value, true, error = (np.array([r[k] for r in rows]) for k in ("value", "true", "error"))
     scale = np.maximum(np.abs(true), 1e-9)
@@ -295,8 +304,9 @@ def main() -> None:
     given = options.parse_args()
     if given.write:
         page = ROOT / "docs" / "recovery.md"
-        text = _between(page.read_text(encoding="utf-8"), "independent", markdown(HEAD, lines(given.results)))
-        page.write_text(text, encoding="utf-8")
+        before = page.read_text(encoding="utf-8")
+        kept = keep_rows(before, lines(given.results))
+        page.write_text(_between(before, "independent", markdown(HEAD, kept)), encoding="utf-8")
         return
     names = [n for n in given.neurons.split(",") if n] or list(NEURONS)
     for n in set(names) - set(NEURONS):

@@ -10,8 +10,8 @@ starts drawn about the same estimate, one prior width wide and alternately two. 
 period are the same for all. Each restart climbs as a start of the stage does; the best few then go to the top. The
 excess is how many nats the best restart ended above the default fit: up to 2 is as good as the same place.
 
-Cells are the first twenty seconds of every recorded noise and step series that is there, and one synthetic cell of each of
-seven neurons. A step series counts with as many sweeps, evenly spaced, as fit into that time.
+Cells are the first twenty seconds of every recorded noise and step series that is there, and one synthetic cell of each
+of seven neurons. A step series counts with as many sweeps, evenly spaced, as fit into that time.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ephysfit.arrays import Array
+from ephysfit.arrays import Array, Mask
 from ephysfit.fitting.prior import expand_log_likelihood
 from ephysfit.fitting.stage import Status
 from ephysfit.fitting.stage_reports import Quadratic
@@ -188,7 +188,7 @@ def _adapt_damping(damping: float, gain: float, step: Array, at: Information) ->
     return damping if gain < GOOD * promised else max(damping / 6, 1e-7)
 
 
-def _find_held(z: Array, gradient: Array, bounded: int) -> Array:
+def _find_held(z: Array, gradient: Array, bounded: int) -> Mask:
     """Which coordinates stand at their end and are drawn further out."""
     out = (np.abs(z) >= OUTMOST) & (gradient * z > 0)
     out[bounded:] = False
@@ -199,7 +199,7 @@ def _keep_inside(z: torch.Tensor, bounded: int) -> torch.Tensor:
     return torch.cat([z[:bounded].clamp(-OUTMOST, OUTMOST), z[bounded:]])
 
 
-def _solve_scoring_step(at: Information, damping: float, held: Array) -> Array:
+def _solve_scoring_step(at: Information, damping: float, held: Mask) -> Array:
     """The damped step of Fisher scoring, in the scale of each parameter's own information; 0 for what is held."""
     free = np.flatnonzero(~held)
     fisher, out = at.fisher[np.ix_(free, free)], np.zeros(len(held))

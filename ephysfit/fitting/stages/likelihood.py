@@ -305,10 +305,8 @@ def take_part(sweeps: list[ReplaySweep]) -> list[ReplaySweep]:
 
     All of them where the part would hold fewer than `ENOUGH` spikes.
     """
-    if len(sweeps) >= 2 * PART:
-        some = sweeps[PART // 2 :: PART]
-    else:
-        some = [_cut(s, len(s.spikes) // PART) for s in sweeps]
+    many = len(sweeps) >= 2 * PART
+    some = sweeps[PART // 2 :: PART] if many else [_cut(s, len(s.spikes) // PART) for s in sweeps]
     return some if sum(s.n_spikes for s in some) >= ENOUGH else sweeps
 
 
