@@ -182,7 +182,7 @@ def lines(results: Path, neurons: Sequence[str]) -> list[tuple[str, ...]]:
     by = {(r["cell"], r["neuron"]): high[r["cell"], r["neuron"]] - r["default"]
           for r in rows if "default" in r and (r["cell"], r["neuron"]) in high}  # fmt: skip
     out = []
-    for cell in dict.fromkeys(r["cell"] for r in rows):
+    for cell in dict.fromkeys(cell for cell, neuron in by if neuron in neurons):
         shown = [f"{max(by[cell, n], 0.0):.1f}" if (cell, n) in by else "–" for n in neurons]
         out.append((cell, *shown))
     good = []
