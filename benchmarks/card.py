@@ -1,7 +1,9 @@
-"""The card beside eFEL, on every recording of current steps at hand, and what the definitions are.
+"""The card beside eFEL and ipfx, on every recording of current steps at hand, and what the definitions are.
 
     python benchmarks/card.py                   # print the tables, some seconds
     python benchmarks/card.py --write           # put them into docs/card.md
+    python benchmarks/card.py --pulses FILE     # write the pulses for benchmarks/card_ipfx.py, which says how
+    python benchmarks/card.py --ipfx FILE       # the table of ipfx too, from what card_ipfx.py wrote
 
 eFEL (`pip install 'ephysfit[features]'`) measures each pulse that the card uses, with its own spikes (peaks above -20
 mV), its own threshold (dV/dt above 10 mV/ms) and its defaults, but for spikes outside the pulse, which are left out
@@ -12,9 +14,11 @@ same pulses stands beside ours. What the two define differently is named in docs
 from __future__ import annotations
 
 import argparse
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import efel
 import numpy as np
@@ -121,15 +125,68 @@ def compare() -> str:
     return "\n".join(rows)
 
 
+#: measure of the card: how ipfx calls it, and the pulses that it is read from
+IPFX = {
+    "holding_potential": ("v_baseline", "all"),
+    "input_resistance": ("input_resistance", "hyperpolarising"),
+    "tau": ("tau", "hyperpolarising"),
+    "sag_ratio": ("sag", "deepest"),
+    "threshold": ("threshold_v", "spikes"),
+    "spike_height": ("peak_v - threshold_v", "spikes"),
+    "spike_width": ("width", "spikes"),
+    "ahp_depth": ("threshold_v - trough_v", "spikes"),
+    "ahp_time": ("trough_t - peak_t", "spikes"),
+    "first_spike_latency": ("latency", "smallest"),
+    "max_rate": ("avg_rate", "fastest"),
+    "adaptation_index": ("adapt", "trains"),
+    "isi_cv": ("isi_cv", "trains"),
+}
+
+
+def write_pulses(path: Path) -> None:
+    """Write the pulses of every measure for ipfx: current, voltage and step, with an index in JSON."""
+    arrays: dict[str, Any] = {}
+    index = []
+    for k, (name, recording) in enumerate(recordings()):
+        groups = choose(recording)
+        groups["hyperpolarising"] = [p for p in groups["small"] if p.amplitude < 0]
+        for measure, (_, which) in IPFX.items():
+            pulses = []
+            for p in groups[which]:
+                if p.sweep.voltage is None:
+                    continue
+                key = f"r{k}_{p.position}"
+                arrays |= {f"{key}_v": np.float32(p.sweep.voltage), f"{key}_i": np.float32(p.sweep.current),
+                           f"{key}_dt": p.sweep.dt}  # fmt: skip
+                pulses.append({"key": key, "start": p.begin / 1e3, "end": p.end / 1e3, "holding": p.holding})
+            index.append({"recording": name, "measure": measure, "pulses": pulses})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, index=json.dumps(index), **arrays)
+
+
+def compare_with_ipfx(path: Path) -> str:
+    """Ours and ipfx's, a row per measure and a column per recording."""
+    theirs = json.loads(path.read_text(encoding="utf-8"))
+    found = list(recordings())
+    cards = {name: ef.describe(recording) for name, recording in found}
+    rows = [f"| measure (ipfx feature) | {' | '.join(cards)} |", f"|---|{'---:|' * len(cards)}"]
+    for measure, (feature, _) in IPFX.items():
+        cells = [f"{_show(card[measure].value)} · {_show(theirs[name][measure])}" for name, card in cards.items()]
+        d = DEFINITIONS[measure]
+        rows.append(f"| {d.label}{f', {d.unit}' if d.unit else ''} (`{feature}`) | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def _show(value: float | None) -> str:
     return "–" if value is None or not np.isfinite(value) else format_number(value)
 
 
 def list_definitions() -> str:
-    """Every measure: name in the JSON, unit, formula, source."""
-    rows = ["| measure | name | unit | formula | defined so by |", "|---|---|---|---|---|"]
+    """Every measure: name in the JSON, unit, formula, source, how its interval is made."""
+    rows = ["| measure | name | unit | formula | defined so by | 95 % interval |", "|---|---|---|---|---|---|"]
     rows += [
-        f"| {d.label} | `{name}` | {d.unit or '1'} | {d.formula} | {d.source} |" for name, d in DEFINITIONS.items()
+        f"| {d.label} | `{name}` | {d.unit or '1'} | {d.formula} | {d.source} | {d.interval} |"
+        for name, d in DEFINITIONS.items()
     ]
     return "\n".join(rows)
 
@@ -137,9 +194,17 @@ def list_definitions() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="put the tables into docs/card.md")
+    parser.add_argument("--pulses", type=Path, metavar="FILE", help="write the pulses for benchmarks/card_ipfx.py")
+    parser.add_argument("--ipfx", type=Path, metavar="FILE", help="what benchmarks/card_ipfx.py made of them")
+    given = parser.parse_args()
+    if given.pulses is not None:
+        write_pulses(given.pulses)
+        return
     tables = {"definitions": list_definitions(), "efel": compare()}
+    if given.ipfx is not None:
+        tables["ipfx"] = compare_with_ipfx(given.ipfx)
     print("\n\n".join(tables.values()))
-    if parser.parse_args().write:
+    if given.write:
         text = PAGE.read_text(encoding="utf-8")
         for name, table in tables.items():
             before, _, rest = text.partition(f"<!-- {name} -->")

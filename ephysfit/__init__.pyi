@@ -12,7 +12,7 @@ from ephysfit.data.recording import Sweep as Sweep
 from ephysfit.data.trials import Trials as Trials
 from ephysfit.data.electrode import compensate_electrode as compensate_electrode
 from ephysfit.card.describe import describe as describe
-from ephysfit.card.describe_model import describe_model as describe_model
+from ephysfit.reports.model_card import describe_model as describe_model
 from ephysfit.card.measures import Card as Card
 from ephysfit.card.measures import Measure as Measure
 
@@ -33,10 +33,12 @@ from ephysfit.fitting.fit_result import Fit as Fit
 from ephysfit.fitting.uncertainty.intervals import intervals as intervals
 from ephysfit.fitting.population_prior import population_prior as population_prior
 from ephysfit.fitting.prior import Prior as Prior
+from ephysfit.fitting.estimator import NeuronEstimator as NeuronEstimator
 
 # Scores and reports
 from ephysfit.metrics.score import score as score
 from ephysfit.reports.report import report as report
+from ephysfit.reports.plotting import plot as plot
 from ephysfit.reports.export import export as export
 from ephysfit.explorer.serve import explore as explore
 from ephysfit.batch.fit_many import fit_many as fit_many

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ephysfit.errors import NeuronError, NotAffineError, SimulationError, near
+from ephysfit.html_tables import make_table
 from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.bounds import impossible, outside
 from ephysfit.neuron.declaration_errors import BREAKS, explain_error, refuse_undeclared
@@ -63,6 +64,12 @@ class Report:
     @property
     def failures(self) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if f.passed is False)
+
+    def _repr_html_(self) -> str:
+        """One row a part, for notebooks."""
+        words = {True: "ok", False: "FAILED", None: "does not apply"}
+        title = f"{self.neuron} {'keeps' if self.passed else 'breaks'} the contract of neurons"
+        return make_table(title, ["part", "", ""], [[f.name, words[f.passed], f.detail] for f in self.findings])
 
     def __str__(self) -> str:
         words = {True: "ok", False: "FAILED", None: "-"}

@@ -108,7 +108,7 @@ def fitted(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
 def test_fit_prints_the_score_and_writes_what_it_says(fitted: Fitted) -> None:
     said = fitted.said
     assert said.code == 0, said.err
-    assert "Md*, ±4 ms" in said.out
+    assert "Md* ±4 ms" in said.out
     assert "train 1 sweep, 10 s" in said.err
     assert "test 5 sweeps, 25 s" in said.err
     assert "likelihood" in said.err
@@ -479,3 +479,16 @@ def test_settings_of_the_likelihood_reach_it(run: Run, files, tmp_path):
         s for s in json.loads((out / "fit.json").read_text())["provenance"]["stages"] if s["stage"] == "Likelihood"
     )
     assert (stage["drift"], stage["recent"]) == (1, 5000.0)
+
+
+def test_scores_fit_into_80_columns_without_breaking_a_line(run: Run, files: tuple[Path, Path], fitted: Fitted) -> None:
+    short = run("score", fitted.fit, *files, "--runs", 20)
+    lines = short.out.splitlines()
+    rule = next(k for k, line in enumerate(lines) if "────" in line)
+    rows = lines[rule - 1 : lines.index("", rule) if "" in lines[rule:] else None]
+    assert max(len(row.rstrip()) for row in rows if "±4 ms" in row or "────" in row) <= 80
+    assert max(map(len, lines)) <= 100  # sentences are wrapped
+    assert "--full shows all readouts" in short.out
+    full = run("score", fitted.fit, *files, "--runs", 20, "--full")
+    assert any("consensus" in line and "noisy runs" in line for line in full.out.splitlines())
+    assert "--full" not in full.out

@@ -7,18 +7,19 @@ import glob
 import os
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ephysfit.batch.cell_groups import FileGroup, FilePart, group_files
 from ephysfit.data.suffixes import SUFFIXES, is_collected, is_manifest, is_recording
 from ephysfit.errors import BatchError, near
 from ephysfit.files import expand_home
 
 #: columns of a manifest
-FIELDS = ("cell", "file", "train", "test", "model", "sweeps", "spikes")
+FIELDS = ("cell", "file", "train", "test", "model", "electrode", "sweeps", "spikes")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Cell:
         Model of this cell, which replaces the models of the batch; empty for none.
     options : mapping
         Keyword arguments of `ephysfit.load`.
+    electrode : Path or None
+        Recording of small noise by which the voltage across the electrode is removed (`compensate_electrode`).
     """
 
     name: str
@@ -46,19 +49,27 @@ class Cell:
     test: str = "repeats"
     model: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    electrode: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the cell as plain values for JSON."""
-        return {**vars(self), "files": [str(f) for f in self.files], "options": dict(self.options)}
+        """Return the cell as plain values for JSON; a cell without an electrode recording has no such key."""
+        plain = {**vars(self), "files": [str(f) for f in self.files], "options": dict(self.options)}
+        electrode = plain.pop("electrode")
+        return plain if electrode is None else plain | {"electrode": str(electrode)}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Cell:
         """Restore a cell from the values of `to_dict`."""
-        return cls(**{**saved, "files": tuple(Path(f) for f in saved["files"])})
+        electrode = saved.get("electrode")
+        return cls(**{**saved, "files": tuple(Path(f) for f in saved["files"]),
+                      "electrode": None if electrode is None else Path(electrode)})  # fmt: skip
 
 
 def find_cells(sources: str | PathLike[str] | Sequence[str | PathLike[str]]) -> tuple[Cell, ...]:
     """Find the cells of files, folders (searched recursively), patterns (``data/*.nwb``) and manifests.
+
+    Files that are one cell by their names (training, test, steps, electrode) are joined, see
+    `ephysfit.batch.cell_groups.group_files`. A file named as a recording of the electrode alone is no cell.
 
     A manifest is a ``.toml`` file with ``[[cell]]`` tables, or a ``.csv`` with a column ``file``; its columns are
     `FIELDS` and, after ``option.``, any option of `ephysfit.load`. Paths in it are relative to the folder of the
@@ -78,28 +89,79 @@ def find_cells(sources: str | PathLike[str] | Sequence[str | PathLike[str]]) -> 
     BatchError
         If a source does not exist or holds no recording, a manifest cannot be read, or two cells share a name.
     """
+    return find_cells_and_rest(sources)[0]
+
+
+def find_cells_and_rest(
+    sources: str | PathLike[str] | Sequence[str | PathLike[str]],
+) -> tuple[tuple[Cell, ...], tuple[Path, ...]]:
+    """Find the cells as `find_cells` does, and the files that are of no cell: lone recordings of an electrode."""
     given = [sources] if isinstance(sources, str | PathLike) else list(sources)
-    found: list[Cell] = []
-    for text in given:
-        found += _find_cells_of_source(str(text))
-    if not found:
+    if not given:
         raise BatchError("no source was given; give files, folders, patterns or a manifest")
-    return _check_names(found)
+    found: list[Cell] = []
+    files: list[Path] = []
+    groups: list[tuple[FileGroup, str]] = []
+    for text in given:
+        found += _find_cells_of_source(str(text), files, groups)
+    groups += [(group, group.name) for group in group_files(files)]
+    found += [_join_group(group, name) for group, name in groups if group.recorded]
+    if not found:
+        raise BatchError(
+            f"{', '.join(map(str, given))}: only recordings of an electrode, by their names; a cell needs a recording "
+            "with spikes. If a name misleads, name the file in a manifest"
+        )
+    rest = tuple(path for group, _ in groups if not group.recorded for path, _ in group.parts)
+    return _check_names(found), rest
 
 
-def _find_cells_of_source(text: str) -> list[Cell]:
+def _find_cells_of_source(text: str, files: list[Path], groups: list[tuple[FileGroup, str]]) -> list[Cell]:
+    """Cells of a manifest; the groups of a folder are added to `groups`, single recordings to `files`."""
     path = expand_home(text)
     if path.is_dir():
-        files = [p for p in _list_files_below(path) if is_recording(p)]
-        if not files:
+        inside = [p for p in _list_files_below(path) if is_recording(p)]
+        if not inside:
             raise BatchError(f"{path}: no recording in this folder (looked for {' '.join(SUFFIXES)}); name the files")
-        return [Cell("/".join(f.relative_to(path).with_suffix("").parts), (f.resolve(),)) for f in files]
+        groups += _name_by_folder(group_files(inside), path)
+        return []
     if path.is_file():
-        return _read_manifest(path) if is_manifest(path) else [Cell(path.stem, (path.resolve(),))]
+        if is_manifest(path):
+            return _read_manifest(path)
+        files.append(path)
+        return []
     matched = _match_pattern(str(path))
     if not matched:
         raise BatchError(f"{text}: no such file or folder, and no file matches it as a pattern")
-    return [cell for m in matched for cell in _find_cells_of_source(m)]
+    return [cell for m in matched for cell in _find_cells_of_source(m, files, groups)]
+
+
+def _name_by_folder(groups: list[FileGroup], folder: Path) -> Iterator[tuple[FileGroup, str]]:
+    """Groups below a folder with their names: where they lie in it; the folder itself if it holds nothing else."""
+    inside = Counter(group.parts[0][0].parent for group in groups)
+    for group in groups:
+        at = group.parts[0][0].parent
+        above = at.relative_to(folder).parts
+        whole = bool(above) and len(group.parts) > 1 and inside[at] == 1
+        yield group, "/".join(above if whole else (*above, group.name))
+
+
+def _join_group(group: FileGroup, name: str) -> Cell:
+    """Make a cell of a group of files, those to train first.
+
+    Where a name says that a file is to train, that file trains, and current steps beside it are for the card; they test
+    the model where no file says that it is to test.
+    """
+    tests = group.of(FilePart.TEST) if len(group.recorded) > 1 else ()
+    trained = group.of(FilePart.TRAINING) if group.of(FilePart.STEPS) else ()
+    files = (*(f for f in group.recorded if f not in tests), *tests)
+    aec = group.of(FilePart.ELECTRODE)
+    return Cell(
+        name,
+        tuple(f.resolve() for f in files),
+        train=",".join(f.stem for f in trained),
+        test=",".join(f.stem for f in tests) or "repeats",
+        electrode=aec[0].resolve() if aec else None,
+    )
 
 
 def _match_pattern(pattern: str) -> list[str]:
@@ -174,6 +236,7 @@ def _make_cell(path: Path, number: int, row: Mapping[str, Any]) -> Cell:
         _join_listed(row, "test") or "repeats",
         _join_listed(row, "model"),
         options,
+        (path.parent / str(row["electrode"]).strip()).resolve() if row.get("electrode") else None,
     )
 
 

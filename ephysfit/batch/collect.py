@@ -88,8 +88,13 @@ def read_tables(folder: Folder) -> dict[str, DataFrame]:
     BatchError
         If the folder is not that of a run.
     """
+    return make_tables(read_results(folder))
+
+
+def make_tables(results: Iterable[Mapping[str, Any]]) -> dict[str, DataFrame]:
+    """Make all tables of the results of tasks, as `read_results` yields them."""
     rows: dict[str, list[Row]] = {name: [] for name in TABLES}
-    for r in read_results(folder):
+    for r in results:
         rows["fits"].append(_fit_row(r))
         rows["scores"] += _score_rows(r)
         rows["parameters"] += _parameter_rows(r)
@@ -184,7 +189,7 @@ def _fit_row(r: Mapping[str, Any]) -> Row:
         **{k: r.get(k) for k in ("cell", "model", "status", "reason", "seconds", "cpu_seconds", "memory_mb", "finished",
                                  "host", "key")},
         **r.get("sizes", {}),
-        **_headline_columns(r.get("scores") or {}),
+        **list_headline_scores(r.get("scores") or {}),
         "fitted": fit.get("model"),
         "ended": fit.get("status"),
         "nll": fit.get("loss"),
@@ -197,7 +202,7 @@ def _fit_row(r: Mapping[str, Any]) -> Row:
     }  # fmt: skip
 
 
-def _headline_columns(scores: Mapping[str, Any]) -> Row:
+def list_headline_scores(scores: Mapping[str, Any]) -> Row:
     """Headline scores by column; ratios to a reliability below `MIN_RELIABILITY` are meaningless and left out."""
     out = {column: find_saved_value(scores, where, name) for column, (name, where) in _HEADLINES.items()}
     reliability = out["reliability_4"]

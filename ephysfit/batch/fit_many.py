@@ -37,6 +37,7 @@ def fit_many(
     reports: bool = False,
     prior: str | PathLike[str] | None = None,
     effort: str = "fast",
+    objective: str | None = None,
     progress: ProgressListener | None = None,
     **options: Any,
 ) -> DataFrame:
@@ -73,6 +74,8 @@ def fit_many(
         (`ephysfit.population_prior`).
     effort : {"fast", "best"}
         Of each fit (`ephysfit.fit`).
+    objective : {"physiology", "prediction"}, optional
+        Of each fit (`ephysfit.fit`).
     progress : callable, optional
         Called with a `RunProgress` when the run begins and after each task.
     **options
@@ -98,7 +101,7 @@ def fit_many(
         progress = options.pop("watch")
     models = expand_model_names(model)
     known = save_prior_of_run(prior, Path(folder), models) if prior is not None else ""
-    tasks = make_tasks(find_cells(sources), models, Settings(dt, seed, runs, reports, known, effort))
+    tasks = make_tasks(find_cells(sources), models, Settings(dt, seed, runs, reports, known, effort, objective))
     how = executor_by_name(executor, Path(folder), workers=workers, timeout=timeout, memory=memory, **options)
     run(Path(folder), tasks, executor=how, force=force, retry_failed=retry_failed, progress=progress)
     return fits(folder)

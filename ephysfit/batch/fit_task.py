@@ -16,7 +16,10 @@ from typing import Any
 from ephysfit.batch.job import BUSY, Job, Outcome
 from ephysfit.batch.store import CRASHED, DONE, FAILED, Store
 from ephysfit.batch.task import Task
+from ephysfit.batch.thumbnails import make_thumbnail
+from ephysfit.data.electrode import compensate_electrode, measure_electrode
 from ephysfit.data.loading import load
+from ephysfit.data.recording import Recording
 from ephysfit.data.sweep_selection import divide_sweeps
 from ephysfit.errors import BatchError, EphysfitError, SelectionError
 from ephysfit.fitting.chain import choose_shared_step
@@ -62,6 +65,8 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
     recording = load(
         list(task.cell.files), **{"train": task.cell.train or None, "test": task.cell.test or None, **task.cell.options}
     )
+    if task.cell.electrode is not None:
+        recording = _remove_electrode(recording, task)
     try:
         train, test = divide_sweeps(recording, task.cell.train or None, task.cell.test or None)
     except SelectionError as error:
@@ -70,12 +75,14 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
     step, step_note = (s.dt, "") if s.dt else choose_shared_step(train, test)
     if step_note:
         sys.stdout.write(f"{task.cell.name}: {step_note}\n")  # the log of the task
-    found = fit(train, task.model, prior=priors, dt=step, seed=s.seed, effort=s.effort)
+    found = fit(train, task.model, prior=priors, dt=step, seed=s.seed, effort=s.effort, objective=s.objective)
     if found.status is Status.TOO_FEW_SPIKES:  # start values must not be scored as if they were a fit
         raise BatchError(f"{task.cell.name}: {found.status.value} (recorded: {train.n_spikes})")
     split = {"train": task.cell.train or None, "test": task.cell.test}
     found = replace(found, cell=task.cell.name, provenance=replace(found.provenance, split=split))
     evidence = gather_evidence(found, test, train, runs=s.runs)
+    if task.cell.train:
+        evidence = replace(evidence, described=recording)
     lost = _try_report(evidence, store.path("reports", task, ".html")) if s.reports and store is not None else ""
     sizes = {
         "train_spikes": train.n_spikes, "test_spikes": test.n_spikes, "train_ms": train.duration,
@@ -88,8 +95,25 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
         "scores": scores,
         "cards": cards,
         "sizes": sizes,
+        "potentials_in_mv": found.potential_unit.name == "mV",
+        **_try_thumbnail(evidence),
         **({"report_lost": lost} if lost else {}),
     }
+
+
+def _remove_electrode(recording: Recording, task: Task) -> Recording:
+    """Remove the electrode, which has a file of its own, from the voltage; the log of the task says how large it is."""
+    assert task.cell.electrode is not None
+    try:
+        found = measure_electrode(load(task.cell.electrode))
+        compensated = compensate_electrode(recording, found)
+    except EphysfitError as error:
+        raise BatchError(
+            f"{task.cell.name}: the electrode cannot be removed ({error}); delete the line `electrode` of the cell in "
+            "the manifest to take the voltage as recorded"
+        ) from error
+    sys.stdout.write(f"{task.cell.name}: electrode of {found.resistance:.1f} MOhm removed from the voltage\n")
+    return compensated
 
 
 def _try_report(evidence: Evidence, path: Path) -> str:
@@ -100,6 +124,15 @@ def _try_report(evidence: Evidence, path: Path) -> str:
         traceback.print_exc()
         return f"{type(e).__name__}: {e}"
     return ""
+
+
+def _try_thumbnail(evidence: Evidence) -> dict[str, Any]:
+    """The thumbnail of a fit, with its key; nothing if it cannot be made, because the fit is valid without it."""
+    try:
+        return {"thumbnail": make_thumbnail(evidence)}
+    except Exception:  # the log of the task names it
+        traceback.print_exc()
+        return {}
 
 
 @contextlib.contextmanager

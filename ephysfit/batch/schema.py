@@ -80,7 +80,12 @@ CARDS = (
     Column("fitted", "text", "", "as in fits"),
     Column("name", "text", "", "measure of the card, docs/card.md"),
     Column("unit", "text", "", "of the values"),
-    Column("value", "number", "", "of the cell, from its training sweeps; empty where they do not hold it"),
+    Column(
+        "value",
+        "number",
+        "",
+        "of the cell, from its training sweeps, or from all sweeps where training files are named; or empty",
+    ),
     Column("low", "number", "", "lower end of its 95 % interval"),
     Column("high", "number", "", "upper end"),
     Column("sweeps", "count", "", "pulses or sweeps it rests on"),

@@ -2,6 +2,7 @@
 
 ::
 
+    RUN/cells.toml                its cells, to be edited, if it was planned with --plan
     RUN/run.json                  the plan: every task with its settings
     RUN/results/CELL/MODEL.json   the result of a task: the fit and its scores, or the reason why there is none
     RUN/logs/CELL/MODEL.log       its output and warnings
@@ -60,12 +61,23 @@ class Store:
         """Return the path of the log of a task."""
         return self.path("logs", task, ".log")
 
-    def plan(self, tasks: Sequence[Task]) -> None:
-        """Add tasks to the plan of the folder; tasks it holds already are replaced."""
+    def plan(self, tasks: Sequence[Task], *, whole: bool = False) -> None:
+        """Add tasks to the plan of the folder; tasks it holds already are replaced.
+
+        Parameters
+        ----------
+        tasks : sequence of Task
+        whole : bool
+            Whether these are all cells of the run, as its own manifest lists them: planned tasks of other cells go,
+            unless they have a result.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".plan.lock").open("a") as f:  # two runs that begin at once must both add their tasks
             lock(f, wait=True)
             known = {(t.cell.name, t.slug): t for t in (self.tasks() if self.planned else ())}
+            if whole:
+                listed = {t.cell.name for t in tasks}
+                known = {k: t for k, t in known.items() if t.cell.name in listed or self.result_path(t).exists()}
             known |= {(t.cell.name, t.slug): t for t in tasks}
             write_json(self.folder / "run.json", {"schema": SCHEMA, "tasks": [t.to_dict() for t in known.values()]})
 

@@ -1,9 +1,9 @@
-"""Write the page of a run: scores and parameters over cells, models compared cell by cell, clusters, outliers."""
+"""Write the page of a run: its cells to browse, models compared cell by cell, parameters, clusters, outliers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from os import PathLike
-from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ephysfit.batch.clusters import find_outliers, group_cells
-from ephysfit.batch.collect import Folder, read_tables
+from ephysfit.batch.collect import Folder, make_tables, read_results
+from ephysfit.batch.page_rows import MOST, Row, make_page_row, write_page_data
 from ephysfit.batch.run_figures import draw_figures
 from ephysfit.batch.store import DONE
 from ephysfit.batch.summary import Population
 from ephysfit.deprecation import deprecated
 from ephysfit.errors import BatchError
-from ephysfit.files import split_spec, write_text
+from ephysfit.files import write_text
 from ephysfit.reports.svg import render_inline_svg
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _STYLE = Path(__file__).parents[1] / "reports" / "templates" / "report.css"
-#: most rows of a table on the page
+_SCRIPT = _TEMPLATES / "population.js"
+#: most failures on the page
 SHOWN = 200
 
 
@@ -47,14 +49,27 @@ def read_population(folder: Folder) -> Population:
     BatchError
         If the folder is not that of a run, or no task has ended.
     """
-    all_of = read_tables(folder)
+    return _read_run(folder)[0]
+
+
+def _read_run(folder: Folder) -> tuple[Population, list[Row]]:
+    """Read every result once, for the tables and for the rows of the page."""
+    rows: list[Row] = []
+
+    def collect_rows() -> Iterator[Row]:
+        for result in read_results(folder):
+            row = make_page_row(result)
+            if row is not None:
+                rows.append(row)
+            yield result
+
+    all_of = make_tables(collect_rows())
     fits, parameters = all_of["fits"], all_of["parameters"]
     if fits.empty:
         raise BatchError(f"{folder}: no task has ended yet; `ephysfit status {folder}` shows the progress of the run")
     groupings = {name: g for name, part in parameters.groupby("fitted") if (g := group_cells(part)) is not None}
-    return Population(
-        Path(folder), fits, parameters, groupings, find_outliers(fits[fits["status"] == DONE], parameters)
-    )
+    odd = find_outliers(fits[fits["status"] == DONE], parameters)
+    return Population(Path(folder), fits, parameters, groupings, odd), rows
 
 
 def write_page(folder: Folder, path: str | PathLike[str] | None = None) -> Path:
@@ -73,7 +88,7 @@ def write_page(folder: Folder, path: str | PathLike[str] | None = None) -> Path:
     Path
         File of the page.
     """
-    found = read_population(folder)
+    found, rows = _read_run(folder)
     page = Path(path) if path is not None else found.folder / "population.html"
     env = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -83,21 +98,26 @@ def write_page(folder: Folder, path: str | PathLike[str] | None = None) -> Path:
     drawn = [(title, caption, Markup(render_inline_svg(fig, f"p{k}"))) for k, (title, caption, fig) in
              enumerate(draw_figures(found))]  # fmt: skip
     text = env.get_template("population.html.j2").render(
-        style=Markup(_STYLE.read_text(encoding="utf-8")), run=found.folder.resolve().name, pictures=drawn,
-        shown=SHOWN, **_collect_content(found, page),
+        style=Markup(_read(_STYLE) + _read(_TEMPLATES / "population.css")), script=Markup(_read(_SCRIPT)),
+        run=found.folder.resolve().name, pictures=drawn, data=Markup(write_page_data(rows, found.folder, page)),
+        left_out=max(len(rows) - MOST, 0), reports=any(True for _ in (found.folder / "reports").glob("**/*.html")),
+        **_collect_content(found),
     )  # fmt: skip
     return write_text(page, text)
 
 
-def _collect_content(found: Population, page: Path) -> dict[str, Any]:
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _collect_content(found: Population) -> dict[str, Any]:
     done = found.done
     return {
         "total": len(found.fits),
         "done": len(done),
         "cells": done["cell"].nunique(),
         "models": [_summarize_model(done[done["model"] == m], m) for m in found.models],
-        "rows": [{**r, "page": _link_to_report(found.folder, page, r)} for r in _plain_records(done.head(SHOWN))],
-        "more": max(len(done) - SHOWN, 0),
+        "fitted": sorted(set(done["fitted"].dropna())),
         "failures": _plain_records(found.failed.head(SHOWN)),
         "odd": _plain_records(found.odd),
         "hours": float(done["cpu_seconds"].sum()) / 3600,
@@ -116,13 +136,6 @@ def _summarize_model(part: DataFrame, model: str) -> dict[str, Any]:
     middle = {c: float(part[c].median()) for c in columns}
     spread = {c: tuple(np.nanquantile(v, (0.25, 0.75))) if (v := part[c].dropna()).size else None for c in columns}
     return {"model": model, "cells": len(part), "median": middle, "quartiles": spread}
-
-
-def _link_to_report(folder: Path, page: Path, row: dict[str, Any]) -> str:
-    """Link to the report of a fit, relative to the page of the run; empty if there is none."""
-    slug = split_spec(row["model"])[1] if ".py" in row["model"] else row["model"]
-    own = folder / "reports" / f"{row['cell']}/{slug}.html"
-    return relpath(own, page.parent) if own.is_file() else ""
 
 
 def _format_number(value: Any, digits: int = 2) -> str:

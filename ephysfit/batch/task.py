@@ -34,6 +34,8 @@ class Settings:
         File of population priors (`ephysfit.fitting.prior.save_priors`); empty for none.
     effort : str
         Of the fits: "fast" or "best".
+    objective : str or None
+        Of the fits: "physiology", "prediction", or None for the default of `ephysfit.fit`.
     """
 
     dt: float | None = None
@@ -42,6 +44,7 @@ class Settings:
     reports: bool = False
     prior: str = ""
     effort: str = "fast"
+    objective: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,14 @@ class Task:
         """
         what = {
             "version": ephysfit.__version__,
-            "cell": {k: v for k, v in self.cell.to_dict().items() if k != "files"},
+            "cell": {k: v for k, v in self.cell.to_dict().items() if k not in ("files", "electrode")},
             "files": [_hash_file(f) for f in self.cell.files],
             "model": self.model,
             "source": _hash_file(Path(split_spec(self.model)[0])) if ".py" in self.model else "",
             "settings": {k: v for k, v in vars(self.settings).items() if k not in ("reports", "prior")},
         }
+        if self.cell.electrode is not None:
+            what["electrode"] = _hash_file(self.cell.electrode)
         if self.settings.prior:
             what["prior"] = _hash_file(Path(self.settings.prior))
         return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()

@@ -17,6 +17,11 @@ from ephysfit.errors import EphysfitError, near
 CONFIDENCE = 0.95
 
 
+#: how intervals are made: of a mean over pulses or sweeps, and of a fit
+STUDENT = "Student's, of the mean over pulses"
+JACKKNIFE = "jackknife over pulses; of noise: over tenths of its time"
+
+
 @dataclass(frozen=True)
 class Definition:
     """What a measure is.
@@ -27,12 +32,14 @@ class Definition:
     unit : str
     formula : str, how it follows from current, voltage and spikes
     source : str, where it is defined so
+    interval : str, how the 95 % interval is made
     """
 
     label: str
     unit: str
     formula: str
     source: str
+    interval: str = STUDENT
 
 
 #: every measure of a card, in its order
@@ -40,34 +47,37 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
     {
         "rest": Definition(
             "resting potential", "mV", "V₀ - R I₀, where V₀ is the median voltage before the pulses and I₀ the current "
-            "there; between spikes of noise: E_L of the regression", "eFEL voltage_base; ipfx v_baseline (both: V₀)"),
+            "there; between spikes of noise: E_L of the regression", "eFEL voltage_base; ipfx v_baseline (both: V₀)",
+            "those of V₀ and of R I₀, added in squares; of noise: jackknife over tenths of its time"),
         "holding_potential": Definition(
             "potential before pulses", "mV", "V₀: median voltage of up to 500 ms before a pulse, mean over pulses",
-            "eFEL voltage_base"),
+            "eFEL voltage_base", "Student's, of the mean over sweeps"),
         "input_resistance": Definition(
             "input resistance", "MOhm", "asymptote of the fitted exponentials over the amplitude of the pulse, without "
             "the jump at its beginning (electrode) and without a slow component of opposite sign (sag)",
-            "Golowasch et al. 2009, J Neurophysiol 102:2161"),
+            "Golowasch et al. 2009, J Neurophysiol 102:2161", JACKKNIFE),
         "steady_resistance": Definition(
             "steady resistance", "MOhm", "mean change of the voltage in the last fifth of the pulse, over its "
-            "amplitude, without the jump", "eFEL ohmic_input_resistance_vb_ssse (with the jump)"),
+            "amplitude, without the jump", "eFEL ohmic_input_resistance_vb_ssse (with the jump)", JACKKNIFE),
         "tau": Definition(
             "membrane time constant", "ms", "slowest fitted exponential of the sign of the pulse; between spikes of "
-            "noise: C / g of the regression", "Rall 1969, Biophys J 9:1483; Badel et al. 2008, J Neurophysiol 99:656"),
+            "noise: C / g of the regression", "Rall 1969, Biophys J 9:1483; Badel et al. 2008, J Neurophysiol 99:656",
+            JACKKNIFE),
         "capacitance": Definition(
             "capacitance", "pF", "τ / R₀, where R₀ is the part of the resistance that charges with τ",
-            "Golowasch et al. 2009, J Neurophysiol 102:2161"),
+            "Golowasch et al. 2009, J Neurophysiol 102:2161", JACKKNIFE),
         "access_resistance": Definition(
             "access resistance left", "MOhm", "jump of the voltage at the beginning of a pulse, extrapolated from the "
             "fitted exponentials, over the amplitude; of noise: response to the last ms beyond the membrane's",
-            "ephysfit.data.electrode.measure_bridge"),
+            "ephysfit.data.electrode.measure_bridge",
+            "jackknife over pulses; of noise: Student's, over its blocks"),
         "sag_ratio": Definition(
             "sag ratio", "", "(V_min - V_steady) / (V_min - V₀) of the hyperpolarising pulse that comes nearest to "
             "-100 mV; V_min: mean of 5 ms about the minimum", "ipfx sag; eFEL sag_ratio1"),
         "rheobase": Definition(
             "rheobase", "pA", "amplitude of the pulse, above the current before it, at which half of the pulses make a "
             "spike, on a straight line between neighbouring amplitudes; interval: those amplitudes",
-            "ipfx rheobase_i (the smallest amplitude with a spike)"),
+            "ipfx rheobase_i (the smallest amplitude with a spike)", "the neighbouring amplitudes"),
         "threshold": Definition(
             "threshold", "mV", "voltage where dV/dt passes a tenth of the spike's steepest rise, of the first spike "
             "at the five smallest amplitudes that fire",
@@ -87,10 +97,11 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
             "amplitude that fires", "ipfx latency; eFEL time_to_first_spike (to the peak)"),
         "fi_slope": Definition(
             "f-I slope", "Hz/pA", "slope of the line through the rates of the pulses that fire, up to the largest rate",
-            "ipfx fi_fit_slope"),
+            "ipfx fi_fit_slope", "Student's, of the slope of the line"),
         "max_rate": Definition(
             "largest rate", "Hz", "largest mean over one amplitude of spikes over the length of the pulse",
-            "ipfx avg_rate; eFEL mean_frequency (up to the last spike)"),
+            "ipfx avg_rate; eFEL mean_frequency (up to the last spike)",
+            "Student's, of the mean over the pulses of that amplitude"),
         "adaptation_index": Definition(
             "adaptation index", "", "mean of (ISI₂ - ISI₁) / (ISI₂ + ISI₁) over neighbouring intervals, of pulses of "
             "4 spikes or more", "ipfx adapt; eFEL adaptation_index2 (from the second interval on)"),
@@ -99,7 +110,8 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
             "more; of noise: of each sweep", "eFEL ISI_CV (without the first interval); ipfx isi_cv"),
         "drift": Definition(
             "drift of the baseline", "mV", "mean V₀ of the last third of the pulses minus that of the first; of "
-            "noise: of E_L in the last and the first third of the time", "this project"),
+            "noise: of E_L in the last and the first third of the time", "this project",
+            "Student's, of the difference of two means; none for noise"),
     }
 )  # fmt: skip
 

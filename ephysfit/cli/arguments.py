@@ -15,6 +15,7 @@ from ephysfit.data.remote import is_remote
 from ephysfit.errors import near, nearest
 from ephysfit.files import expand_home, split_spec
 from ephysfit.fitting.effort import EFFORTS
+from ephysfit.fitting.objective import OBJECTIVES
 
 #: panels of the help that several commands share
 DATA, MODEL, FIT, NUMERICS = "Data", "Model", "Fit", "Numerics"
@@ -148,6 +149,16 @@ EffortOption = Annotated[
                  help="best: also an ensemble of fits with small residual networks, which predicts better and takes "
                       "three times as long; the neuron that is exported stays the same."),
 ]  # fmt: skip
+ObjectiveOption = Annotated[
+    str | None,
+    typer.Option("--objective", metavar="|".join(OBJECTIVES), callback=make_choice_check(*OBJECTIVES),
+                 show_default=False, rich_help_panel=FIT,
+                 help="physiology: hold rest, input resistance and time constant at what the voltage shows, the "
+                      "default for neurons with a membrane (ALIF, IGIF ...). prediction: fit them to the spikes."),
+]  # fmt: skip
+FullOption = Annotated[
+    bool, typer.Option("--full", rich_help_panel=OUTPUT, help="Print the scores of all readouts, in a wide table.")
+]
 StepOption = Annotated[
     float | None,
     typer.Option("--dt", min=1e-4, max=10.0, metavar="MS", show_default=False, rich_help_panel=NUMERICS,

@@ -7,8 +7,7 @@ from dataclasses import replace
 from math import isnan
 from typing import Any
 
-from ephysfit.cli.output import print_line, print_paragraph, print_table
-from ephysfit.data.readout import Readout
+from ephysfit.cli.output import print_paragraph, print_table
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.metrics.jackknife import Row
@@ -34,40 +33,53 @@ def to_dict(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def print_scores(evidence: Evidence) -> None:
-    """Print the headline, the table of scores and the warnings."""
+def print_scores(evidence: Evidence, full: bool = False) -> None:
+    """Print the headline, the table of scores and the warnings.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    full : bool
+        All readouts with three digits, in a table of up to 130 columns; else the noise-free run that is quoted and the
+        noisy runs, which fit into 80.
+    """
     print_paragraph(write_headline(evidence).sentence)
-    # the table is wide: beside the vote, which is quoted, the sharpened run stands in scores.json and the report only
-    readouts = tuple(r for r in evidence.scores if r != Readout.CAUSAL or evidence.single == Readout.CAUSAL)
-    rows = [_make_row(line, readouts) for line in make_score_lines(evidence.scores)]
+    chosen = (evidence.single, evidence.many)
+    readouts = tuple(r for r in evidence.scores if full or r in chosen)
+    digits = 3 if full else 2
+    rows = [_make_row(line, readouts, digits) for line in make_score_lines(evidence.scores)]
+    if not full:
+        rows = [{k: v for k, v in row.items() if k != "best"} for row in rows]
     print_table(rows, right=(*readouts, "no model", "cell's own", "best"))
     first = next(iter(evidence.scores.values()))
     if any(row["no model"] for row in rows):
-        print_line("no model: what spikes at random at the recorded rate reach, or a line between neighbouring steps.")
-    print_line(f"± standard error over repeats. Scored {_describe_scored(first.scored)}: {first.skipped}.")
+        print_paragraph(
+            "no model: what spikes at random at the recorded rate reach, or a line between neighbouring steps. Two "
+            "values are those of single trains and of noisy runs."
+        )
+    if not full and len(readouts) < len(evidence.scores):
+        print_paragraph("--full shows all readouts: " + ", ".join(evidence.scores) + ".")
+    print_paragraph(f"± standard error over repeats. Scored {_describe_scored(first.scored)}: {first.skipped}.")
     for warning in _list_warnings(evidence):
         print_paragraph(warning, "! ")
 
 
-def _make_row(line: ScoreLine, readouts: tuple[str, ...]) -> dict[str, str]:
-    score = f"{line.label}, {line.setting}".rstrip(", ")
+def _make_row(line: ScoreLine, readouts: tuple[str, ...], digits: int) -> dict[str, str]:
+    write = lambda row: _format_value(row, digits)  # noqa: E731
+    score = line.brief if digits < 3 else f"{line.label}, {line.setting}".rstrip(", ")
     if line.metric == "reliability":
-        return {
-            "score": score,
-            **dict.fromkeys(readouts, ""),
-            "no model": "",
-            "cell's own": _format_value(next(iter(line.cells.values()))),
-        }
-    values = {name: _format_value(line.cells[name]) if name in line.cells else "" for name in readouts}
-    tops = {f"{r.ceiling:.3f}": None for r in line.cells.values() if not isnan(r.ceiling)}
-    return {"score": score, **values, "no model": line.without_model, "cell's own": " / ".join(tops),
+        own = write(next(iter(line.cells.values())))
+        return {"score": score, **dict.fromkeys(readouts, ""), "no model": "", "cell's own": own}
+    values = {name: write(line.cells[name]) if name in line.cells else "" for name in readouts}
+    return {"score": score, **values, "no model": line.without_model(digits), "cell's own": line.ceiling(digits),
             "best": f"{line.best:g}"}  # fmt: skip
 
 
-def _format_value(row: Row) -> str:
+def _format_value(row: Row, digits: int) -> str:
     if isnan(row.value):
         return "–"
-    return f"{row.value:.3f}" if isnan(row.error) else f"{row.value:.3f} ± {row.error:.3f}"
+    value = f"{row.value:.{digits}f}"
+    return value if isnan(row.error) else f"{value} ± {row.error:.{digits}f}"
 
 
 def _describe_scored(scored: tuple[tuple[float, float], ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import typer
 
@@ -50,6 +50,31 @@ def select_unseen_sweeps(recording: Recording, fit: ef.Fit, train: str | None, t
         f"{recording.source}: holds sweeps named as the training sweeps of this fit, but with other samples or "
         "spikes; select the test sweeps with --test SWEEPS"
     )
+
+
+def select_commonly_unseen(
+    recording: Recording, fits: Sequence[ef.Fit], train: str | None, test: str | None
+) -> Recording:
+    """Select the sweeps that none of the fits has used.
+
+    Raises
+    ------
+    ScoreError
+        If there is no such sweep.
+    """
+    unseen = [select_unseen_sweeps(recording, fit, train, test) for fit in fits]
+    if len(unseen) == 1:
+        return unseen[0]
+    # a sweep of which a part trained is unseen in the rest: the same rest for all, or it is not compared
+    parts = [{(s.name, s.valid, s.steps) for s in held.sweeps} for held in unseen]
+    common = set.intersection(*parts)
+    kept = [k for k, s in enumerate(unseen[0].sweeps) if (s.name, s.valid, s.steps) in common]
+    if not kept:
+        raise ScoreError(
+            f"{recording.source}: holds no sweep that none of the {len(fits)} fits has used, so that nothing compares "
+            "them; fit them with the same --test, or give a recording of further sweeps"
+        )
+    return unseen[0].select(indices=kept)
 
 
 def find_training_sweeps(recording: Recording, held: Recording, fit: ef.Fit) -> Recording | None:

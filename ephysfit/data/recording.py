@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import ephysfit  # its public names, which load on use: figures lie above recordings
 from ephysfit.arrays import Array, Float64, Trace, Train
 from ephysfit.data import split, stimulus_kinds
+from ephysfit.data.exchange import make_neo_block, make_pynapple_objects
 from ephysfit.data.repeats import Stimulus, group_repeats
 from ephysfit.data.spikes import LEFT_OUT, search_spikes
 from ephysfit.data.sweep import Sweep, check_step
+from ephysfit.data.sweep_table import make_sweep_table
 from ephysfit.data.time_axis import orient_arrays
 from ephysfit.errors import RecordingError, StimulusError, near, some
 
@@ -225,9 +228,26 @@ class Recording:
     def _with_sweeps(self, sweeps: Sequence[Sweep]) -> Recording:
         return replace(self, sweeps=tuple(sweeps))
 
+    def _repr_html_(self) -> str:
+        """The sweeps as a table, for notebooks."""
+        refused = [f"{len(self.rejected)} sweeps are not used; ephysfit.info says why"] if self.rejected else []
+        return make_sweep_table(f"{self.cell} · {self.source}", self.sweeps, [*refused, *self.warnings])
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the sweeps: current, voltage, spikes and their shapes; see `ephysfit.plot`."""
+        return ephysfit.plot(self, **options)
+
+    def to_neo(self) -> Any:
+        """The sweeps as a neo Block, a Segment each."""
+        return make_neo_block(self.cell, self.sweeps)
+
+    def to_pynapple(self) -> dict[str, Any]:
+        """The sweeps as pynapple objects, one after the other: current, voltage, spikes, epochs."""
+        return make_pynapple_objects(self.sweeps)
+
     def select(
         self,
-        stimulus: str | None = None,
+        stimulus: str | Sequence[str] | None = None,
         names: Sequence[str] | str | None = None,
         indices: Sequence[int] | int | None = None,
         kind: str | None = None,
@@ -237,7 +257,7 @@ class Recording:
         Parameters
         ----------
         stimulus
-            Text in the stimulus name, any case.
+            Text in the stimulus name, any case; a list is taken for `names`.
         kind
             Kind of the stimulus, by its name or else its waveform: ``"noise"``, ``"step"``, ``"long_square"`` ...;
             see `Sweep.kind`.
@@ -256,7 +276,11 @@ class Recording:
         >>> recording = Recording.of(np.ones((4, 500)), 0.1, spike_times=[[20.0]] * 4)
         >>> [sweep.name for sweep in recording.select(indices=[0, -1])]
         ['0', '3']
+        >>> [sweep.name for sweep in recording.select(["1", "2"])]
+        ['1', '2']
         """
+        if stimulus is not None and not isinstance(stimulus, str):
+            names, stimulus = [*stimulus, *([names] if isinstance(names, str) else names or ())], None
         picked = list(self.sweeps)
         if indices is not None:
             picked = [self._find_sweep(k) for k in np.atleast_1d(np.asarray(indices))]

@@ -14,11 +14,12 @@ import panel as pn
 from ephysfit.errors import EphysfitError
 from ephysfit.explorer import comparison
 from ephysfit.explorer.background import Background
+from ephysfit.explorer.cell_cards import render_cards
+from ephysfit.explorer.run_table import make_run_table
 from ephysfit.explorer.session import Session
-from ephysfit.explorer.sliders import describe_sliders
+from ephysfit.explorer.sliders import describe_sliders, show_values
 from ephysfit.explorer.traces import Convergence, Traces
 from ephysfit.explorer.widgets import ParameterSliders, read_template
-from ephysfit.neuron.declare import scalar_values
 
 #: most models kept for comparison in the raster
 DRAWN = 3
@@ -40,7 +41,7 @@ class Page:
         self.span_due = False
         for end in ("start", "end"):
             self.traces.span.on_change(end, self._span_moved)
-        self._guarded(self._open_cell)(0)
+        self._open_first()
 
     # widgets
 
@@ -56,6 +57,7 @@ class Page:
         self.auto = pn.widgets.Button(label="Fit auto", **small)
         self.stop = pn.widgets.Button(label="Stop", visible=False, **small)
         self.keep = pn.widgets.Button(label="Keep", **small)
+        self.card = pn.widgets.Button(label="Card", **small)
         self.save = pn.widgets.FileDownload(
             callback=self._file, filename="fit.json", label="Save", color="default", **small
         )
@@ -63,7 +65,7 @@ class Page:
                             (self.model, self._open_model), (self.shown, self._open_shown)):  # fmt: skip
             widget.param.watch(self._changed(act), "value")
         for button, press in ((self.fit, self._fit), (self.auto, self._fit_auto), (self.stop, self._stop),
-                              (self.keep, self._keep)):  # fmt: skip
+                              (self.keep, self._keep), (self.card, self._measure_card)):  # fmt: skip
             button.on_click(partial(self._pressed, press))
 
     def _make_panes(self) -> None:
@@ -73,23 +75,26 @@ class Page:
         self.tiles = pn.pane.HTML("", **part)
         self.compared = pn.pane.HTML("", visible=False, **part)
         self.progress = pn.pane.HTML("", visible=False, **part)
+        self.cards = pn.pane.HTML("", visible=False, **part)
+        skipped = self.session.library.skipped
+        self.skipped = pn.pane.HTML(comparison.render_skipped(skipped), visible=bool(skipped), **part)
         stretch: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": (6, 0)}
         self.view = pn.pane.Bokeh(self.traces.layout(), **stretch)
         self.curve = pn.Column(pn.pane.Bokeh(self.convergence.plot, **stretch), visible=False, **stretch)
         fits = self.session.library.fits
-        self.run = comparison.make_run_table(fits, self._jump) if len(fits) > 1 else None
+        self.run = make_run_table(fits, self._jump) if len(fits) > 1 else None
 
     def side(self) -> Any:
         """Return the column of controls."""
         row = partial(pn.Row, sizing_mode="stretch_width", margin=0)
         return pn.Column(
             self.cell, self.stimulus_choice, self.model, self.shown, row(self.fit, self.auto, self.stop), self.progress,
-            row(self.keep, self.save), self.sliders, sizing_mode="stretch_width", margin=0,
+            row(self.keep, self.card, self.save), self.sliders, sizing_mode="stretch_width", margin=0,
         )  # fmt: skip
 
     def main(self) -> Any:
         """Return the column of plots and scores."""
-        parts = [self.run, self.message, self.tiles, self.view, self.curve, self.compared]
+        parts = [self.run, self.skipped, self.message, self.tiles, self.view, self.curve, self.compared, self.cards]
         return pn.Column(*(p for p in parts if p is not None), sizing_mode="stretch_width", margin=0)
 
     def template(self) -> Any:
@@ -135,8 +140,24 @@ class Page:
         finally:
             self.quiet = False
 
+    def _open_first(self) -> None:
+        """Open the first cell that can be opened, and name those before it that cannot."""
+        refused = []
+        for index, cell in enumerate(self.session.library.cells):
+            try:
+                self._open_cell(index)
+            except EphysfitError as error:
+                refused.append((cell.name, str(error)))
+            else:
+                break
+        if refused:
+            self.skipped.object += comparison.render_skipped(refused)
+            self.skipped.visible = True
+            if len(refused) == len(self.session.library.cells):
+                self._show_message(escape(refused[0][1]), bad=True)
+
     def _open_cell(self, index: int) -> None:
-        self._stop()
+        self._end_fit()
         try:
             self.session.choose_cell(index)
         finally:
@@ -176,7 +197,8 @@ class Page:
         self._set(self.shown, options=options, value=at)
         self._set(self.model, value=type(session.now.neuron).__name__)
         self.fit.label = f"Fit {type(session.now.neuron).__name__}"
-        self.sliders.spec = describe_sliders(session.now.neuron)
+        self.sliders.spec = describe_sliders(session.now.neuron, session.scale)
+        self.traces.choose_panels_again()
 
     def _show_new_stimulus(self) -> None:
         assert self.session.stimulus is not None
@@ -202,9 +224,10 @@ class Page:
             if k is not session.now
         }
         with pn.io.hold():  # one message for all that changed, so that the browser paints once
-            self.traces.show_response(session.stimulus, response, compared)
+            self.traces.show_response(session.stimulus, response, compared, session.scale)
             self.tiles.object = comparison.render_tiles(response.numbers)
             self._show_message(comparison.describe_session(session))
+            self._update_card()
 
     def _span_moved(self, attr: str, old: Any, new: Any) -> None:
         """Redraw the visible stretch at full resolution, once after a series of zooms or moves."""
@@ -233,6 +256,27 @@ class Page:
         self.compared.object = comparison.render_comparison(rows, session.stimulus.name if session.stimulus else "")
         self.compared.visible = bool(rows)
 
+    def _measure_card(self) -> None:
+        """Show the card of the cell and of the neuron on the sliders; hide it where it shows both already."""
+        cards, now = self.session.cards, self.session.now
+        if cards is None:
+            return
+        if self.cards.visible and cards.knows(now.neuron):
+            self.cards.visible = False
+            return
+        cards.measure_model(now.neuron, self.session.as_fit)
+        self.cards.visible = True
+        self._update_card()
+
+    def _update_card(self) -> None:
+        """Redraw the card where it is shown: a fit is measured, sliders that move wait for the button."""
+        cards, now = self.session.cards, self.session.now
+        if not self.cards.visible or cards is None:
+            return
+        measured = now.fit is not None or cards.knows(now.neuron)
+        model = cards.measure_model(now.neuron, self.session.as_fit) if measured else None
+        self.cards.object = render_cards(cards.cell, model, now.label)
+
     def _file(self) -> io.StringIO:
         fit = self.session.as_fit()
         self.save.filename = f"{fit.cell}_{fit.model}.json".replace("/", "_")
@@ -258,8 +302,10 @@ class Page:
         self._start("auto")
 
     def _start(self, model: str) -> None:
-        self._stop()
+        self._end_fit()
         training, stimulus = self.session.training, self.session.stimulus
+        if self.session.keep_open_fit():  # the fit to beat stays in sight
+            self._compare()
         self.convergence.clear()
         self.curve.visible = self.progress.visible = self.stop.visible = True
         self.progress.object = comparison.render_progress("starting", 0.0)
@@ -273,6 +319,13 @@ class Page:
         self.sliders.repaint += 1
 
     def _stop(self) -> None:
+        """Stop the running fit; the best step that it had reached stays on the sliders."""
+        self._end_fit()
+        self.session.end_following()
+        self._set_sliders()
+        self._show()
+
+    def _end_fit(self) -> None:
         if self.job is not None and self.job.running:
             self.job.stop()
         self.job = None
@@ -286,7 +339,7 @@ class Page:
             self._stop()
             self._show_message(f"the fit could not be made: {escape(str(line['error']))}", bad=True)
         elif "fit" in line:
-            self._stop()
+            self._end_fit()
             self.session.add_fit(line["fit"])
             self._list_stimuli(self.stimulus_choice.value or 0)
             self.session.keep()
@@ -302,6 +355,6 @@ class Page:
         """Show a step of the fit: a point of its curve, and its neuron on the sliders and in the plots."""
         best = line["loss"] is not None and self.convergence.add(line["stage"], line["loss"])
         if best and line.get("model") == type(self.session.now.neuron).__name__ and line.get("values"):
-            self.session.change_parameters(line["values"])
-            self.sliders.values = scalar_values(self.session.now.neuron)
+            self.session.follow_fit(line["values"])
+            self.sliders.values = show_values(self.session.now.neuron, self.session.scale)
             self._show()

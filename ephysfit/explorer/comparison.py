@@ -1,19 +1,13 @@
-"""Render the numbers of the page: tiles, the sentence above the plots, the comparison of models, the table of a run."""
+"""Render the numbers of the page: tiles, the sentence above the plots, the comparison of models."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from math import isnan
-from typing import Any
-
-import pandas as pd
-import panel as pn
 
 from ephysfit.data.readout import Readout
-from ephysfit.explorer.library import SavedFit
-from ephysfit.explorer.session import Session
-from ephysfit.explorer.widgets import read_template
+from ephysfit.explorer.session import FITTING, Session
 from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, RATIO
 from ephysfit.neuron.declare import Neuron
 from ephysfit.reports.tables import format_percent, format_score
@@ -56,11 +50,23 @@ def describe_session(session: Session) -> str:
     role = session.role(stimulus)
     remark = {"held out": "not used by the fit", "training": "<b>used by the fit</b>",
             "partly training": "<b>partly used by the fit</b>"}.get(role, "")  # fmt: skip
+    if session.now.label.startswith(FITTING):
+        remark += f"{'; ' if remark else ''}the best step so far"
     return (
         f"<b>{escape(session.now.label)}</b> on <b>{escape(stimulus.name)}</b>"
         + (f" ({remark})" if remark else "")
         + f". Scored {start:g} to {stop:g} s."
     )
+
+
+def render_skipped(skipped: Sequence[tuple[str, str]]) -> str:
+    """Render the files that could not be read, each with the reason."""
+    if not skipped:
+        return ""
+    lines = "".join(f"<li><b>{escape(name)}</b>: {escape(why)}</li>" for name, why in skipped)
+    many = f"{len(skipped)} files" if len(skipped) > 1 else "1 file"
+    head = f"{many} skipped, because {'they' if len(skipped) > 1 else 'it'} cannot be read"
+    return f'<details class="message"><summary>{head}</summary><ul>{lines}</ul></details>'
 
 
 def render_progress(stage: str, fraction: float) -> str:
@@ -94,44 +100,3 @@ def _find_best(values: Sequence[float], more: bool | None) -> int:
     if len(known) < 2:
         return -1
     return (max if more else min)(known, key=lambda k: values[k])
-
-
-def make_run_table(fits: Sequence[tuple[int, SavedFit]], choose: Callable[[int, SavedFit], None]) -> Any:
-    """Make a table of saved fits with a filter per column; a click on a row opens its cell."""
-    rows = [_make_run_row(saved) for _, saved in fits]
-    frame = pd.DataFrame(rows).dropna(axis=1, how="all")
-    numeric = [c for c in frame.columns if frame[c].dtype.kind in "fi"]
-    filters = {
-        c: {"type": "number", "func": ">=", "placeholder": "at least"} if c in numeric
-        else {"type": "input", "func": "like", "placeholder": "filter"}
-        for c in frame.columns
-    }  # fmt: skip
-    table = pn.widgets.Tabulator(
-        frame, disabled=True, show_index=False, header_filters=filters, pagination="local", page_size=8,
-        selectable=1, sizing_mode="stretch_width", layout="fit_data_table", theme="simple", margin=(0, 0, 10, 0),
-        stylesheets=[read_template("tabulator.css")], text_align=dict.fromkeys(numeric, "right"),
-        widths={c: 104 if c in numeric else 150 for c in frame.columns},
-        formatters={c: {"type": "money", "precision": 2, "thousand": ""} for c in frame.select_dtypes("float")},
-    )  # fmt: skip
-
-    def clicked(event: Any) -> None:
-        index, saved = fits[event.row]
-        choose(index, saved)
-
-    table.on_click(clicked)
-    return table
-
-
-def _make_run_row(saved: SavedFit) -> dict[str, Any]:
-    """Make the row of a fit in the table of a run."""
-    content, scores = saved.content, saved.scores
-    return {
-        "cell": saved.cell,
-        "model": saved.model,
-        "status": saved.status or str(content.get("status", "")).lower().replace("_", " "),
-        "Γ/R ±4": scores.get(RATIO.name, float("nan")),
-        "Md* ±8": scores.get(AGREEMENT.name, float("nan")),
-        "loss": float(content["loss"]) if content.get("loss") is not None else float("nan"),
-        "seconds": float(content.get("seconds") or 0.0),
-        "warnings": len(content.get("warnings", ())),
-    }

@@ -5,7 +5,6 @@ The page selects by position in the library and never by a path, so that no requ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from ephysfit.data.loading import load
 from ephysfit.data.suffixes import SUFFIXES, is_collected, is_recording
-from ephysfit.errors import FitError, RecordingError
+from ephysfit.errors import EphysfitError, FitError, RecordingError
+from ephysfit.explorer.fit_files import SavedFit, read_saved_fits, refuse_file
 from ephysfit.files import expand_home, split_spec
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.models import find
@@ -27,50 +27,6 @@ if TYPE_CHECKING:
 
 #: largest depth to which folders are searched
 DEPTH = 4
-#: largest size of a fit's file, bytes; larger JSON files are not read
-LARGEST = 20_000_000
-
-
-@dataclass(frozen=True)
-class SavedFit:
-    """A saved fit: the content of its file, and its path (None: in memory).
-
-    Attributes
-    ----------
-    content : mapping
-        As of `Fit.to_dict`; for a batch task without a fit, only cell and model.
-    scores : mapping of str to float
-    files : tuple of str
-        Names of the files of the cell, where a batch run records them.
-    options : mapping
-        Options of loading in that run.
-    status, reason : str
-        Status of a batch task, and the reason why it has no fit.
-    """
-
-    content: Mapping[str, Any]
-    path: Path | None = None
-    scores: Mapping[str, float] = field(default_factory=dict)
-    fit: Fit | None = None
-    files: tuple[str, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    status: str = ""
-    reason: str = ""
-
-    @property
-    def cell(self) -> str:
-        """Name of the cell."""
-        return str(self.content.get("cell", "?"))
-
-    @property
-    def model(self) -> str:
-        """Name of the model."""
-        return str(self.content.get("model", "?"))
-
-    @property
-    def recording(self) -> str:
-        """Name of the file of the training data; "" where it is not recorded."""
-        return str(self.content.get("provenance", {}).get("recording", ""))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +55,19 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """All cells that the page may show, and the paths that were given."""
+    """All cells that the page may show, the paths that were given, and what could not be read below them.
+
+    Attributes
+    ----------
+    cells : tuple of Cell
+    roots : tuple of Path
+    skipped : tuple of (str, str)
+        Files in given folders that cannot be read, each with the reason.
+    """
 
     cells: tuple[Cell, ...]
     roots: tuple[Path, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, *things: Any) -> Library:
@@ -117,13 +82,13 @@ class Library:
         cells = [Cell(r.cell, memory=r) for r in recordings]
         saved = [SavedFit(f.to_dict(), fit=f) for f in fits]
         named: list[Path] = []
+        skipped: list[tuple[str, str]] = []
         for path in paths:
             if path.is_dir():
-                inside = list(_list_files(path))
-                cells += [Cell(p.stem, (p,)) for p in inside if is_recording(p)]
-                saved += [s for p in inside if p.suffix == ".json" for s in read_saved_fits(p)]
+                for p in _list_files(path, skipped):
+                    _sort_file(p, cells, saved, skipped)
             elif path.suffix == ".json":
-                saved += read_saved_fits(path) or _refuse_file(path)
+                saved += read_saved_fits(path) or refuse_file(path)
             else:
                 named.append(path)
         if named:
@@ -131,10 +96,10 @@ class Library:
         if not cells and not saved:
             where = ", ".join(str(p) for p in paths)
             raise RecordingError(
-                f"{where}: no recording ({', '.join(SUFFIXES[:6])} ...) and no fit.json in it; give the files of a "
-                "cell, a fit with its recording, or a folder of them"
+                f"{where}: {_list_skipped(skipped)}no recording ({', '.join(SUFFIXES[:6])} ...) and no fit.json in it; "
+                "give the files of a cell, a fit with its recording, or a folder of them"
             )
-        return cls(tuple(_assign_fits(cells, saved)), tuple(p.resolve() for p in paths))
+        return cls(tuple(_assign_fits(cells, saved)), tuple(p.resolve() for p in paths), tuple(skipped))
 
     @property
     def fits(self) -> list[tuple[int, SavedFit]]:
@@ -195,12 +160,34 @@ def _sort_sources(things: Sequence[Any]) -> tuple[list[Path], list[Recording], l
     return paths, recordings, fits
 
 
-def _list_files(folder: Path) -> Iterator[Path]:
+def _sort_file(path: Path, cells: list[Cell], saved: list[SavedFit], skipped: list[tuple[str, str]]) -> None:
+    """Sort a file of a folder into recordings and fits; one that cannot be read is skipped, with the reason."""
+    try:
+        if path.suffix == ".json":
+            saved += read_saved_fits(path)
+        elif is_recording(path):
+            cells.append(Cell(path.stem, (path,)))
+    except OSError as error:
+        skipped.append((path.name, str(error.strerror)))
+    except EphysfitError as error:
+        skipped.append((path.name, str(error)))
+
+
+def _list_skipped(skipped: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"{name} was skipped ({why}); " for name, why in skipped)
+
+
+def _list_files(folder: Path, skipped: list[tuple[str, str]]) -> Iterator[Path]:
     """List the files below a folder in order of name, without hidden files and links that lead out of it."""
     root = folder.resolve()
 
     def walk(at: Path, depth: int) -> Iterator[Path]:
-        for path in sorted(at.iterdir()):
+        try:
+            inside = sorted(at.iterdir())
+        except OSError as error:
+            skipped.append((at.name, str(error.strerror)))
+            return
+        for path in inside:
             real = path.resolve()
             if path.name.startswith(".") or root not in real.parents or is_collected(path):
                 continue
@@ -212,55 +199,9 @@ def _list_files(folder: Path) -> Iterator[Path]:
     yield from walk(folder, 0)
 
 
-def read_saved_fits(path: Path) -> list[SavedFit]:
-    """Read the fits in a JSON file: one of `Fit.save` (with the scores beside it), or that of a batch task."""
-    if path.stat().st_size > LARGEST:
-        return []
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    if not isinstance(content, Mapping):
-        return []
-    if "task" in content and "status" in content:
-        return [_read_task_fit(content, path)]
-    if isinstance(content.get("parameters"), Mapping) and "model" in content:
-        return [SavedFit(content, path, read_scores(path.with_name("scores.json")))]
-    return []
-
-
-def _read_task_fit(content: Mapping[str, Any], path: Path) -> SavedFit:
-    """Read the result of a batch task: a fit with scores, or the reason why there is none."""
-    cell = content["task"].get("cell", {})
-    rows = [row for score in (content.get("scores") or {}).values() for row in score]
-    return SavedFit(
-        content.get("fit") or {"cell": content.get("cell"), "model": content.get("model")},
-        path,
-        {row["name"]: float(row["value"]) for row in rows if row.get("value") is not None},
-        files=tuple(Path(f).name for f in cell.get("files", ())),
-        options=cell.get("options", {}),
-        status=str(content["status"]),
-        reason="" if content.get("fit") else str(content.get("reason") or "no fit"),
-    )
-
-
 def make_fit(content: Mapping[str, Any], neuron: type[Neuron] | None = None) -> Fit:
     """Make a fit from the content of its file; `neuron` is its class where that is not in the catalogue."""
     return Fit.from_dict(content, neuron)
-
-
-def _refuse_file(path: Path) -> list[SavedFit]:
-    raise FitError(f"{path} is not a fit saved by ephysfit; save one with fit.save() or `ephysfit fit -o`")
-
-
-def read_scores(path: Path) -> dict[str, float]:
-    """Read the scores that `ephysfit fit` wrote, by name; empty where there are none."""
-    try:
-        readouts = json.loads(path.read_text(encoding="utf-8"))["readouts"]
-        rows = [row for score in readouts.values() for row in score["rows"]]
-        return {row["name"]: float(row["value"]) for row in rows if row["value"] is not None}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
 
 
 def _assign_fits(cells: list[Cell], saved: list[SavedFit]) -> Iterator[Cell]:

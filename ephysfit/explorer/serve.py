@@ -140,7 +140,7 @@ def _start_server(library: Library, models: tuple[str, ...], port: int, name: st
 
     def make() -> Any:
         page = Page(Session(library, models), name)
-        pn.state.on_session_destroyed(lambda _: page._stop())
+        pn.state.on_session_destroyed(lambda _: page._end_fit())
         return page.template()
 
     return Server(make, port)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import EphysfitError, FitError
-from ephysfit.explorer.library import Cell, Library, SavedFit, make_fit
+from ephysfit.explorer.cell_cards import CellCards
+from ephysfit.explorer.fit_files import SavedFit
+from ephysfit.explorer.library import Cell, Library, make_fit
 from ephysfit.explorer.sliders import change_parameters, start_sharing_parameters
 from ephysfit.explorer.stimulus import Response, ShownStimulus, list_stimuli
 from ephysfit.fitting.chain import default_step
@@ -18,8 +20,11 @@ from ephysfit.fitting.stage import Problem, measure_operating_point
 from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.models import catalogue, find
 from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.potential_unit import PotentialUnit, find_potential_unit
 
 Sharpen = tuple[float, float] | None
+#: end of the label of a neuron whose sliders were moved, beginning of that of a running fit
+BY_HAND, FITTING = ", by hand", "fitting"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +37,7 @@ class ShownNeuron:
     fit: Fit | None = None
     dt: float | None = None
     saved: SavedFit | None = None
+    scale: PotentialUnit | None = None
 
     @classmethod
     def of(cls, label: str, fit: Fit, saved: SavedFit | None = None) -> ShownNeuron:
@@ -44,7 +50,7 @@ class Session:
 
     Parameters
     ----------
-    library : Shelf
+    library : Library
     models : sequence of str
         Neurons in files of the user, ``my_file.py:Mine``, besides the catalogue.
     """
@@ -55,6 +61,7 @@ class Session:
         self.cell: Cell = library.cells[0]
         self.recording: Recording | None = None
         self.parts: tuple[Recording, Recording] | None = None
+        self.cards: CellCards | None = None
         self.stimuli: list[ShownStimulus] = []
         self.stimulus: ShownStimulus | None = None
         self.shown: list[ShownNeuron] = []
@@ -82,6 +89,7 @@ class Session:
         found = list_stimuli(recording, step or default_step(recording))
         self.cell, self.recording, self.stimuli, self.shown, self.compared = cell, recording, found, shown, []
         self.parts = _split_or_none(recording)
+        self.cards = CellCards(recording if self.parts is None else self.parts[0])
         self.stimulus = found[0]
         self.now = shown[0] if shown else ShownNeuron("start values", self._begin())
         if refused and not shown:
@@ -101,7 +109,7 @@ class Session:
         self.stimulus = self.stimuli[index]
 
     def choose_model(self, name: str) -> None:
-        """Choose another neuron at its start values; parameters that both neurons share keep their values."""
+        """Choose another neuron at its start values; what means the same in both keeps its value."""
         kind = self.models[name]
         if kind is not type(self.now.neuron):
             self.now = ShownNeuron(
@@ -113,11 +121,38 @@ class Session:
         """Choose one of the fits or of the models kept for comparison."""
         self.now = self.shown[index]
 
+    @property
+    def scale(self) -> PotentialUnit:
+        """Unit in which the sliders show potentials: that of the fit from which the neuron began."""
+        if self.now.fit is not None:
+            return self.now.fit.potential_unit
+        return self.now.scale or find_potential_unit(self.now.neuron, fixed=True)
+
     def change_parameters(self, changes: Mapping[str, Any]) -> None:
-        """Change some parameters by hand, by flat name."""
-        neuron = change_parameters(self.now.neuron, changes)
-        label = self.now.label if self.now.label.endswith("by hand") else f"{self.now.label}, by hand"
-        self.now = ShownNeuron(label, neuron, self.now.sharpen, None, self.now.dt)
+        """Change some parameters by hand, by flat name, in the unit of the sliders."""
+        label = self.now.label if self.now.label.endswith(BY_HAND) else f"{self.now.label}{BY_HAND}"
+        self._replace_parameters(changes, label, self.scale)
+
+    def follow_fit(self, values: Mapping[str, Any]) -> None:
+        """Show the values of a step of a running fit, by flat name."""
+        self._replace_parameters(values, f"{FITTING} {type(self.now.neuron).__name__} …", PotentialUnit())
+
+    def end_following(self) -> None:
+        """Name what is on the sliders after a fit was stopped: the best step that it had reached."""
+        if self.now.label.startswith(FITTING):
+            self.now = replace(self.now, label=f"{type(self.now.neuron).__name__} · stopped fit, its best step")
+
+    def _replace_parameters(self, changes: Mapping[str, Any], label: str, given_in: PotentialUnit) -> None:
+        neuron = change_parameters(self.now.neuron, changes, given_in)
+        self.now = ShownNeuron(label, neuron, self.now.sharpen, None, self.now.dt, scale=self.scale)
+
+    def keep_open_fit(self) -> bool:
+        """Keep the fit that is open for comparison, unless it is there or none is open; return whether it was added."""
+        fit = self.now.fit
+        if fit is None or any(k.fit is fit for k in self.compared):
+            return False
+        self.keep()
+        return True
 
     def add_fit(self, content: Mapping[str, Any]) -> None:
         """Add a fit that the worker has finished."""
@@ -132,7 +167,7 @@ class Session:
         label = self.now.label
         while any(k.label == label for k in self.compared):
             label += " ′"
-        added = ShownNeuron(label, self.now.neuron, self.now.sharpen, self.now.fit, self.now.dt)
+        added = ShownNeuron(label, self.now.neuron, self.now.sharpen, self.now.fit, self.now.dt, scale=self.now.scale)
         self.compared.append(added)
         if all(s.neuron is not added.neuron for s in self.shown):
             self.shown.append(added)

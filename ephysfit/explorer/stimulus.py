@@ -169,9 +169,9 @@ def compute_threshold(
 
 
 def list_stimuli(recording: Recording, dt: float) -> list[ShownStimulus]:
-    """List the stimuli of a recording, long ones in parts of a minute, those with most repeats first."""
+    """List the stimuli of a recording, long ones in parts of a minute: most repeats first, without any spike last."""
     found = [part for stimulus in recording.stimuli() for part in _split_into_parts(recording, stimulus, dt)]
-    return sorted(found, key=lambda s: -s.recorded.repeats)
+    return sorted(found, key=lambda s: (-s.recorded.repeats, not any(len(t) for t in s.recorded.spike_times)))
 
 
 def _split_into_parts(recording: Recording, stimulus: Stimulus, dt: float) -> list[ShownStimulus]:

@@ -1,4 +1,4 @@
-"""The plots of the page: raster, membrane and current on one time axis, and the loss of a running fit.
+"""The plots of the page: raster, membrane, recorded voltage, current on one time axis, and the loss of a running fit.
 
 Every mark carries the name of its colour as a tag, which the page uses for its light and dark schemes.
 """
@@ -13,7 +13,9 @@ from bokeh.models import ColumnDataSource, Range1d
 
 from ephysfit.arrays import Train
 from ephysfit.data.readout import Readout
+from ephysfit.explorer.sliders import MV
 from ephysfit.explorer.stimulus import Response, ShownStimulus
+from ephysfit.neuron.potential_unit import PotentialUnit
 from ephysfit.reports import bokeh_panels
 from ephysfit.reports.figures.style import (
     CONSENSUS,
@@ -41,15 +43,16 @@ class Traces:
         self.span = Range1d(start=0.0, end=FIRST, bounds=(0.0, FIRST))
         names = ("hit", "missed", "noisy", "model", "extra", "compared")
         self.ticks = {name: ColumnDataSource({"x": [], "low": [], "high": []}) for name in names}
-        lines = ("recorded", "voltage", "threshold", "current")
+        lines = ("recorded", "apart", "voltage", "threshold", "current")
         self.lines = {name: ColumnDataSource({"x": [], "y": []}) for name in lines}
         self.raster, self.membrane, self.current = self._raster(), self._membrane(), self._current()
+        self.recorded = self._recorded()
         self.full: dict[str, tuple[Sampled, Sampled]] = {}
         self.drawn: dict[str, tuple[float, float, float]] = {}
 
     def layout(self) -> Any:
         """Return the plots, stacked."""
-        return bokeh_panels.stack_panels([self.raster, self.membrane, self.current])
+        return bokeh_panels.stack_panels([self.raster, self.recorded, self.membrane, self.current])
 
     def _raster(self) -> Any:
         p = make_panel(self.span, "", 200, y_range=Range1d(start=10, end=-1))
@@ -79,6 +82,13 @@ class Traces:
         bokeh_panels.place_legend(p)
         return p
 
+    def _recorded(self) -> Any:
+        """The recorded voltage in a panel of its own, for a model whose potential is on another scale."""
+        p = make_panel(self.span, "recorded (mV)", 170, y_range=Range1d(start=-100.0, end=50.0))
+        draw_line(p, self.lines["apart"], INK)
+        p.xaxis.visible = p.visible = False
+        return p
+
     def _current(self) -> Any:
         p = make_panel(self.span, "current (pA)", 140, y_range=Range1d(start=-1.0, end=1.0))
         draw_line(p, self.lines["current"], CURRENT)
@@ -98,33 +108,49 @@ class Traces:
         low, high = float(current.min()), float(current.max())
         pad = 0.06 * (high - low) + 0.5
         self.current.y_range.update(start=low - pad, end=high + pad)
-        self.drawn, self.frame = {}, None
+        self.drawn, self.frame, self.kind = {}, None, None
 
-    def show_response(self, stimulus: ShownStimulus, response: Response, compared: Mapping[str, Train]) -> None:
-        """Show a response, and the trains of the models kept for comparison."""
+    def show_response(
+        self, stimulus: ShownStimulus, response: Response, compared: Mapping[str, Train], scale: PotentialUnit = MV
+    ) -> None:
+        """Show a response, its potentials in a unit, and the trains of the models kept for comparison."""
         self._place(stimulus, response, compared)
         times = np.arange(len(response.margin)) * stimulus.dt / 1e3
         has_v = response.voltage is not None
-        self.full["voltage"] = (times, response.voltage if response.voltage is not None else response.margin)
+        place = lambda v: (v - scale.origin) / scale.size  # noqa: E731
+        v = response.voltage
+        self.full["voltage"] = (times, response.margin / scale.size if v is None else place(v))
         self.full["threshold"] = (
-            (times, response.threshold) if response.threshold is not None else (times[[0, -1]], np.zeros(2))
+            (times, place(response.threshold)) if response.threshold is not None else (times[[0, -1]], np.zeros(2))
         )
-        self.mixed = has_v or "recorded" not in self.full
-        label = "membrane (mV)" if has_v else "to threshold (mV)"
+        if self.kind is not type(response.neuron):  # panels do not come and go while a slider moves
+            self.kind = type(response.neuron)
+            recorded = self.full.get("recorded")
+            alike = v is not None and scale.name == "mV" and recorded is not None and share_scale(recorded[1], v)
+            self.mixed = recorded is None or alike
+            self.recorded.visible = not self.mixed
+            self.membrane.legend[0].items[0].visible = self.mixed and recorded is not None
+        label = f"membrane ({scale.name})" if has_v else f"to threshold ({scale.name})"
         if self.membrane.yaxis[0].axis_label != label:
             self.membrane.yaxis[0].axis_label = label
         self.redraw()
+
+    def choose_panels_again(self) -> None:
+        """Decide at the next response whether recorded and model voltage share a panel."""
+        self.kind = None
 
     def redraw(self) -> None:
         """Redraw the visible stretch at full resolution."""
         start, end = self.visible
         margin = 0.25 * (end - start)
         for name, source in self.lines.items():
-            if name not in self.full or (name == "recorded" and not self.mixed):
+            trace = "recorded" if name == "apart" else name
+            if trace not in self.full or (name == "recorded" and not self.mixed) or (name == "apart" and self.mixed):
                 if len(source.data["x"]):
                     source.data = {"x": [], "y": []}
-            elif name in ("recorded", "current"):
-                self._fill_once(name, (start, end, margin))
+                    self.drawn.pop(name, None)
+            elif trace in ("recorded", "current"):
+                self._fill_once(name, trace, (start, end, margin))
             else:
                 source.data = self._cut_visible(name, start - margin, end + margin)
         for name, trains in self.trains.items():
@@ -138,14 +164,18 @@ class Traces:
         return float(span.start), float(span.end)
 
     mixed = True
+    kind: type | None = None
     trains: Mapping[str, list[tuple[Train, float]]] = {}
 
-    def _fill_once(self, name: str, where: tuple[float, float, float]) -> None:
+    def _fill_once(self, name: str, trace: str, where: tuple[float, float, float]) -> None:
         """Send a trace that does not depend on the parameters, only after a zoom."""
         if self.drawn.get(name) != where:
             self.drawn[name] = where
             start, end, margin = where
-            self.lines[name].data = self._cut_visible(name, start - margin, end + margin)
+            self.lines[name].data = self._cut_visible(trace, start - margin, end + margin)
+            if name == "apart":
+                low, high = _find_limits([self.lines[name]], start, end)
+                self.recorded.y_range.update(start=low, end=high)
 
     def _cut_visible(self, name: str, start: float, end: float) -> dict[str, Any]:
         x, y = self.full[name]
@@ -155,18 +185,11 @@ class Traces:
 
     def _fit_range(self, start: float, end: float) -> None:
         """Fit the axis of the membrane to the visible data; while sliders move it only widens."""
-        names = [n for n in ("recorded", "voltage", "threshold") if len(self.lines[n].data["y"])]
-        shown = [(np.asarray(self.lines[n].data["x"]), np.asarray(self.lines[n].data["y"])) for n in names]
-        values = np.concatenate([np.empty(0), *(y[(x >= start) & (x <= end)] for x, y in shown)])
-        values = values[np.isfinite(values)]
-        if not values.size:
-            return
-        low, high = float(values.min()), float(values.max())
-        pad = 0.06 * (high - low) + 0.5
+        low, high = _find_limits([self.lines[n] for n in ("recorded", "voltage", "threshold")], start, end)
         if self.frame != (start, end, self.mixed):
-            self.frame, self.limits = (start, end, self.mixed), (low - pad, high + pad)
+            self.frame, self.limits = (start, end, self.mixed), (low, high)
         elif low < self.limits[0] or high > self.limits[1]:
-            self.limits = (min(low - pad, self.limits[0]), max(high + pad, self.limits[1]))
+            self.limits = (min(low, self.limits[0]), max(high, self.limits[1]))
         else:
             return
         self.membrane.y_range.update(start=self.limits[0], end=self.limits[1])
@@ -205,6 +228,35 @@ class Traces:
             self.raster.yaxis[0].ticker = list(labels)
             self.raster.yaxis[0].major_label_overrides = labels
             self.raster.height = height
+
+
+def _find_limits(sources: Sequence[ColumnDataSource], start: float, end: float) -> tuple[float, float]:
+    """Limits of an axis that holds what is visible of some lines, with a margin; a default where nothing is."""
+    shown = [(np.asarray(s.data["x"]), np.asarray(s.data["y"])) for s in sources]
+    values = np.concatenate([np.empty(0), *(y[(x >= start) & (x <= end)] for x, y in shown)])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return -100.0, 50.0
+    low, high = float(values.min()), float(values.max())
+    pad = 0.06 * (high - low) + 0.5
+    return low - pad, high + pad
+
+
+def share_scale(recorded: Sampled, model: Sampled) -> bool:
+    """Whether two potentials can be read on one axis: at least half of the narrower range lies in the other.
+
+    Ranges hold the middle 90 %, so that spikes, which a point neuron does not draw, do not count.
+
+    Examples
+    --------
+    >>> cell = np.linspace(-80.0, -50.0, 100)
+    >>> share_scale(cell, cell + 5.0), share_scale(cell, 0.1 * cell)
+    (True, False)
+    """
+    if not (np.isfinite(recorded).any() and np.isfinite(model).any()):
+        return False
+    (a, b), (c, d) = (np.nanquantile(v, (0.05, 0.95)) for v in (recorded, model))
+    return bool(min(b, d) - max(a, c) >= 0.5 * min(b - a, d - c))
 
 
 class Convergence:

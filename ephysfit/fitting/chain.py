@@ -152,19 +152,21 @@ def run_stages(problem: Problem, stages: Sequence[Stage], start: Neuron | None =
     history: list[Estimate] = []
     if any(isinstance(s, Likelihood) for s in stages):
         searched = any(isinstance(s, Search) for s in stages)
-        compile_ahead(problem.neuron, purposes=("fit", "search") if searched else ("fit",))
+        purposes = ("fit", "search") if searched else ("fit",)
+        compile_ahead(problem.neuron, purposes=purposes, held=tuple(problem.held))
     with one_thread():
         for stage in stages:
             found = stage(problem, estimate)
             history.append(found)
             estimate = found.with_(reports=estimate.reports | found.reports)
     neuron = as_floats(estimate.neuron)
-    reports, missed = Reports(), tuple[str, ...]()
+    reports = Reports() if problem.membrane is None else Reports(problem.membrane)
+    missed: tuple[str, ...] = ()
     if history and problem.n_spikes >= MINIMUM_SPIKES:
         causal = estimate.reports.of(CausalRun) or CausalRun((1.0, 0.0))
         with one_thread():
             counts = count_spikes(problem, neuron, causal.sharpen)
-        reports, missed = Reports(counts), counts.warnings()
+        reports, missed = reports | Reports(counts), counts.warnings()
         last = max((k for k, e in enumerate(history) if e.status is not Status.NOT_NEEDED), default=-1)
         if counts.failed and history[last].status in (Status.CONVERGED, Status.AT_BOUND):
             history[last] = history[last].with_(status=Status.MISSES)

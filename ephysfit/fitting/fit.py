@@ -12,11 +12,13 @@ from ephysfit.fitting.chain import default_stages, default_step, one_thread, run
 from ephysfit.fitting.effort import EFFORTS
 from ephysfit.fitting.ensemble import Ensemble
 from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.held_membrane import has_membrane, measure_held_membrane
 from ephysfit.fitting.model_selection import choose_neuron, name_progress
 from ephysfit.fitting.prior import Prior, check_priors
+from ephysfit.fitting.progress_bar import show_progress_by_default
 from ephysfit.fitting.residual import can_have_residual, compile_residual
-from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, ignore_progress
-from ephysfit.fitting.stage_reports import Reports
+from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, ignore_progress
+from ephysfit.fitting.stage_reports import HeldMembrane, Reports
 from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
 from ephysfit.models import candidates, find
@@ -33,9 +35,10 @@ def fit(
     prior: Prior | Sequence[Prior] = (),
     dt: float | None = None,
     seed: int = 0,
+    objective: str | None = None,
     effort: str | Ensemble = "fast",
     undriven: bool = False,
-    progress: Progress = ignore_progress,
+    progress: Progress | bool | None = None,
 ) -> Fit:
     """Fit a neuron to the training recording of one cell.
 
@@ -58,6 +61,13 @@ def fit(
         other steps can be simulated and scored: their currents are averaged over the steps of the fit.
     seed : int
         Seed of everything random.
+    objective : {"physiology", "prediction"}, optional
+        "physiology": the passive membrane (resting potential, input resistance, time constant) is what the recorded
+        voltage shows, small pulses first, and is held while everything else is fitted to the spikes. It is what a
+        neuron with a membrane is fitted for unless the recording does not show one, `stages` are given, or the voltage
+        is fitted too. "prediction": every parameter is fitted to the spikes, which predicts better where the neuron
+        lacks currents that the cell has, at the price of a membrane that is not the cell's (docs/physiology.md). What
+        was held is in the report `HeldMembrane` of the fit.
     effort : {"fast", "best"} or Ensemble
         "best": also an ensemble of fits, each to four fifths of the training data, whose noisy runs are pooled; those
         of AIGIF and of neurons nested in it carry a small network on their log hazard, if that predicts data that its
@@ -65,8 +75,9 @@ def fit(
         `Fit.neuron` is the same as with "fast", and what is exported. An `Ensemble` gives settings of one's own.
     undriven : bool
         Fit also where the current cannot explain the spikes: it never changes, or the voltage does not follow it.
-    progress : callable
-        Called with the name of the stage and the fraction of it that is done.
+    progress : callable or bool, optional
+        Called with the name of the stage and the fraction of it that is done. By default a bar is drawn where stderr is
+        a terminal or this is a notebook; False draws none.
 
     Returns
     -------
@@ -78,6 +89,23 @@ def fit(
         If the recording holds nothing to fit, or its current did not drive the cell. A fit that ends badly is returned
         all the same: see `Fit.status` and `Fit.warnings`.
     """
+    with show_progress_by_default(progress) as listener:
+        return _fit(recording, model, stages, likelihood, prior, dt, seed, objective, effort, undriven, listener)
+
+
+def _fit(
+    recording: Recording,
+    model: str | type[Neuron],
+    stages: Sequence[Stage] | None,
+    likelihood: Likelihood | None,
+    prior: Prior | Sequence[Prior],
+    dt: float | None,
+    seed: int,
+    objective: str | None,
+    effort: str | Ensemble,
+    undriven: bool,
+    progress: Progress,
+) -> Fit:
     check_recording(recording, "fit")
     if recording.planned:
         raise FitError(
@@ -89,7 +117,7 @@ def fit(
     priors = (prior,) if isinstance(prior, Prior) else tuple(prior)
     if isinstance(model, str) and model == "auto":
         return select(recording, stages=stages, likelihood=likelihood, priors=priors, dt=dt, seed=seed,
-                      effort=effort, progress=progress)  # fmt: skip
+                      objective=objective, effort=effort, progress=progress)  # fmt: skip
     kind = find(model) if isinstance(model, str) else model
     if len(kind.inputs) > 1:
         raise FitError(
@@ -98,13 +126,30 @@ def fit(
         )
     chain = default_stages(kind, likelihood) if stages is None else tuple(stages)
     check_priors(priors, kind)
-    problem = Problem(recording, kind, dt or default_step(recording), seed=seed, progress=progress, priors=priors)
+    membrane = find_held_membrane(recording, kind, objective, stages, likelihood)
+    problem = Problem(
+        recording, kind, dt or default_step(recording), seed=seed, progress=progress, priors=priors, membrane=membrane
+    )
     if stages is None:
         with one_thread():
             problem = add_starts_from_simpler_fits(problem)
     ensemble = find_ensemble(effort, kind)
-    fitted = run_stages(problem, chain, source=model if isinstance(model, str) and ":" in model else "")
+    source = model if isinstance(model, str) and ":" in model else ""
+    fitted = run_stages(problem, chain, source=source)
+    if objective is None and problem.held and fitted.status is Status.MISSES:
+        problem, fitted = _give_up_membrane(problem, fitted, chain, source)
     return add_members(problem, fitted, ensemble)
+
+
+def _give_up_membrane(problem: Problem, held: Fit, chain: Sequence[Stage], source: str) -> tuple[Problem, Fit]:
+    """A fit with the membrane fitted too, if a neuron does not fire as the cell with the one that was measured."""
+    why = (
+        f"with the measured membrane {problem.neuron.__name__} does not fire as its training data do; "
+        "objective='physiology' (--objective physiology) holds it all the same"
+    )
+    freed = replace(problem, membrane=HeldMembrane("prediction", why_not=why))
+    found = run_stages(freed, chain, source=source)
+    return (problem, held) if found.status is Status.MISSES else (freed, found)
 
 
 def select(
@@ -116,6 +161,7 @@ def select(
     priors: Sequence[Prior] = (),
     dt: float | None = None,
     seed: int = 0,
+    objective: str | None = None,
     effort: str | Ensemble = "fast",
     progress: Progress = ignore_progress,
 ) -> Fit:
@@ -131,6 +177,8 @@ def select(
         Settings of the winner's likelihood stage, as in `fit`; candidates are compared without them.
     priors : sequence of Prior
         Of populations; each candidate takes its own.
+    objective : {"physiology", "prediction"}, optional
+        As in `fit`, for each candidate.
     effort : {"fast", "best"} or Ensemble
         As in `fit`, for the winner.
 
@@ -144,10 +192,15 @@ def select(
         default_stages(kind, likelihood)  # refuses settings that it could not honour
     step = dt or default_step(recording)
     check_priors(priors, *kinds)
-    problems = [Problem(recording, k, step, seed=seed, progress=progress, priors=tuple(priors)) for k in kinds]
+    membranes = [find_held_membrane(recording, k, objective, stages, likelihood) for k in kinds]
+    problems = [
+        Problem(recording, k, step, seed=seed, progress=progress, priors=tuple(priors), membrane=held)
+        for k, held in zip(kinds, membranes, strict=True)
+    ]
     if problems[0].n_spikes < MINIMUM_SPIKES:
         return run_stages(problems[0], stages or default_stages(kinds[0]))
-    compile_ahead(*kinds)
+    for problem in problems:
+        compile_ahead(problem.neuron, held=tuple(problem.held))
     for kind in kinds:
         find_ensemble(effort, kind)
     with one_thread():
@@ -156,6 +209,31 @@ def select(
     fitted = _refit_winner(winner, choice.estimate, stages, likelihood)
     fitted = replace(fitted, reports=fitted.reports | Reports(choice.report))
     return add_members(winner, fitted, find_ensemble(effort, winner.neuron))
+
+
+def find_held_membrane(
+    recording: Recording,
+    kind: type[Neuron],
+    objective: str | None,
+    stages: Sequence[Stage] | None,
+    likelihood: Likelihood | None,
+) -> HeldMembrane | None:
+    """The membrane that a fit holds; None for a neuron without one, stages of one's own, or a voltage fitted too.
+
+    Raises
+    ------
+    FitError
+        If the objective is unknown or cannot be had (`measure_held_membrane`), or a voltage is fitted as well.
+    """
+    joint = likelihood is not None and likelihood.voltage is not None
+    if objective is None and (joint or stages is not None or not has_membrane(kind)):
+        return None
+    if joint and objective == "physiology":
+        raise FitError(
+            "objective='physiology' holds the membrane that the voltage shows, and Likelihood(voltage=...) (--voltage "
+            "on the shell) fits it; give one of the two"
+        )
+    return measure_held_membrane(recording, kind, objective)
 
 
 def find_ensemble(effort: str | Ensemble, kind: type[Neuron]) -> Ensemble | None:

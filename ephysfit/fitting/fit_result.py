@@ -18,6 +18,7 @@ from ephysfit.data.readout import Readout
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.files import write_text
+from ephysfit.fitting.fit_table import make_fit_table
 from ephysfit.fitting.format_1 import DETAILS, as_details
 from ephysfit.fitting.members import simulate_members
 from ephysfit.fitting.provenance import Provenance
@@ -35,6 +36,7 @@ from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import (
     CausalRun,
     EnsembleReport,
+    HeldMembrane,
     IntervalsReport,
     LikelihoodReport,
     R,
@@ -50,6 +52,7 @@ from ephysfit.metrics.vote import vote
 from ephysfit.models import loadable
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
 from ephysfit.neuron.free_parameters import FreeParameters, declared
+from ephysfit.neuron.potential_unit import RHEOBASE, SOFTNESS, PotentialUnit, find_potential_unit
 from ephysfit.simulation.simulate import Simulation, simulate
 
 #: fewer runs than this hold no vote
@@ -146,6 +149,36 @@ class Fit:
         return None if self.likelihood is None else self.likelihood.voltage
 
     @property
+    def membrane(self) -> HeldMembrane | None:
+        """The membrane that the fit held, or why it held none; None for a neuron without one."""
+        return self.report(HeldMembrane)
+
+    @property
+    def potential_unit(self) -> PotentialUnit:
+        """The unit in which tables show potentials: mV where a voltage fixes the scale, else what spikes determine."""
+        held = self.membrane is not None and bool(self.membrane.values)
+        return find_potential_unit(self.neuron, held or self.voltage is not None or not self.history)
+
+    def describe_potentials(self) -> str:
+        """What the numbers in mV are: those of the cell, or a scale that spikes leave open.
+
+        Examples
+        --------
+        >>> from ephysfit.models import AIGIF
+        >>> Fit(AIGIF.start(), "cell", 0.5).describe_potentials()
+        'written as mV, but not those of the cell: 1 mV is 1 softness of the threshold (Δ)'
+        """
+        unit = self.potential_unit
+        if unit.name != "mV":
+            what = {SOFTNESS: "softness of the threshold (Δ)", RHEOBASE: "distance from rest to threshold (θ)"}[
+                unit.name
+            ]
+            return f"written as mV, but not those of the cell: {unit.size:.4g} mV is 1 {what}"
+        if self.membrane is not None and self.membrane.values:
+            return f"mV of the cell; {self.membrane}"
+        return "mV of the cell; the voltage was fitted too" if self.voltage is not None else "mV as they were given"
+
+    @property
     def counts(self) -> SpikeCounts | None:
         """Spikes per training sweep, of the cell and of the fit's free runs."""
         return self.report(SpikeCounts)
@@ -179,6 +212,18 @@ class Fit:
         return (
             f"Fit({self.model} of {self.cell}, {self.seconds:.1f} s, {len(self.warnings)} warnings)\n  {self.neuron!r}"
         )
+
+    def _repr_html_(self) -> str:
+        """Status, parameters and warnings as a table, for notebooks."""
+        title = f"{self.model} of {self.cell}: {self.status.value} ({self.seconds:.1f} s)"
+        said = [] if self.membrane is None else [f"{self.membrane}."]
+        return make_fit_table(
+            title, self.parameters(), self.potential_unit, type(self.neuron).places(), [*said, *self.warnings]
+        )
+
+    def plot(self, kind: str = "overview", test: Recording | None = None, **options: Any) -> Any:
+        """Draw one figure of the fit on a recording; see `ephysfit.plot`."""
+        return ephysfit.plot(self, kind, test, **options)
 
     def simulate(
         self, stimulus: Any, *, runs: int = 200, dt: float | None = None, seed: int = 1, save: Sequence[str] = ()
@@ -230,7 +275,8 @@ class Fit:
     def parameters(self) -> list[dict[str, Any]]:
         """One row per scalar parameter: name, value, unit, bounds, meaning, and whether it sits on a bound.
 
-        Once there are intervals, ``interval`` is a parameter's and ``estimate`` the top of the likelihood inside it.
+        A membrane that was held is not "fitted", and its interval is that of its measurement. Once there are intervals,
+        ``interval`` is a parameter's and ``estimate`` the top of the likelihood inside it.
         """
         cls = type(self.neuron)
         on = dict(FreeParameters.of(cls).on_bound(self.neuron))
@@ -239,10 +285,12 @@ class Fit:
         errors = ends.standard_errors if ends else top.standard_errors if top else {}
         interval = {n: list(pair) for n, pair in ends.parameters.items()} if ends else {}
         estimates = (ends.estimates if ends else None) or {}
+        held = self.membrane.values if self.membrane else {}
+        interval |= {n: list(pair) for n, pair in (self.membrane.intervals if self.membrane else {}).items()}
         return [
             {"name": n, "value": values[n], "unit": p.unit, "low": p.low, "high": p.high, "meaning": p.doc,
              "at_bound": on.get(n, ""), "standard_error": errors.get(n), "interval": interval.get(n),
-             "estimate": estimates.get(n), "fitted": not p.measured}
+             "estimate": estimates.get(n), "fitted": not p.measured and n not in held}
             for n, p in declared(cls).items()
         ]  # fmt: skip
 

@@ -31,6 +31,7 @@ def list_warnings(problem: Problem, neuron: Neuron, history: Sequence[Estimate])
         found = f"only {problem.n_spikes} spike{'s' * (problem.n_spikes != 1)}"
         out.append(f"{found} in the training data; nothing was fitted, the parameters are start values")
         return out
+    out += filter(None, [warn_of_held_membrane(problem, neuron)])
     if problem.neuron.name_of(Role.POTENTIAL) is not None:
         out += [told for told in [measure_bridge(problem.recording).warning()] if told]
     tops = [top for e in history if (top := e.reports.of(LikelihoodReport)) is not None]
@@ -45,6 +46,20 @@ def list_warnings(problem: Problem, neuron: Neuron, history: Sequence[Estimate])
         out.append(f"only {problem.n_spikes} spikes in the training data; expect scores to vary between fits")
     out += [f"stage {e.stage}: {e.status.value}" for e in history if e.status in (Status.DIVERGED, Status.STEPS_USED)]
     return out
+
+
+def warn_of_held_membrane(problem: Problem, neuron: Neuron) -> str:
+    """A sentence where a held membrane drives other parameters to their bounds; else ""."""
+    telling = {problem.neuron.free_name_of(role) for role in (Role.THRESHOLD, Role.SOFTNESS, Role.RESET)}
+    at_bound = [name for name, _ in problem.free().on_bound(neuron) if name in telling]
+    if not problem.held or not at_bound:
+        return ""
+    return (
+        f"with the measured membrane {problem.neuron.__name__} fires as the cell only with {', '.join(at_bound)} on a "
+        "bound: it lacks currents that this cell has between rest and threshold. A neuron whose threshold follows the "
+        "potential may do better (`ephysfit models` names them); objective='prediction' (--objective prediction) fits "
+        "the membrane to the spikes too"
+    )
 
 
 def warn_of_data(problem: Problem) -> list[str]:

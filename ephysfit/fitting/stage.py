@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -18,8 +18,9 @@ from ephysfit.data.recording import Recording
 from ephysfit.data.trials import Trials
 from ephysfit.errors import FitError
 from ephysfit.fitting.prior import Prior
-from ephysfit.fitting.stage_reports import Reports
+from ephysfit.fitting.stage_reports import HeldMembrane, Reports
 from ephysfit.neuron.declare import Neuron, scalar_values
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation.replay import ReplaySweep
 
@@ -100,6 +101,8 @@ class Problem:
         Places where a fit may begin beside the declared ones: fits of simpler neurons, lifted (`fitting.warm_starts`).
     priors : tuple of Prior
         Of populations, by neuron; the one of this neuron takes the place of the declared starts and widths.
+    membrane : HeldMembrane, optional
+        What no stage moves.
     """
 
     recording: Recording
@@ -112,6 +115,22 @@ class Problem:
     progress: Progress = ignore_progress
     extra_starts: tuple[Neuron, ...] = ()
     priors: tuple[Prior, ...] = ()
+    membrane: HeldMembrane | None = None
+
+    @property
+    def held(self) -> dict[str, float]:
+        """Parameters of this neuron that no stage moves, with their values."""
+        known = {} if self.membrane is None else self.membrane.values
+        return {n: v for n, v in known.items() if n in self.neuron.parameters}
+
+    def free(self, names: Sequence[str] | None = None, *, smooth_only: bool = False) -> FreeParameters:
+        """Coordinates of the named parameters, or of all that are not measured, without those that are held."""
+        asked = FreeParameters.of(self.neuron, names, smooth_only=smooth_only)
+        return FreeParameters(self.neuron, tuple(n for n in asked.names if n not in self.held))
+
+    def hold(self, cell: Neuron) -> Neuron:
+        """A cell of this neuron with what is held put in."""
+        return cell.replace(**self.held)
 
     @property
     def prior(self) -> Prior | None:
@@ -295,7 +314,7 @@ class Stage:
 
 def start_from_measurements(problem: Problem) -> Neuron:
     """The start of a fit: declared starts, `measured` parameters read off the training current."""
-    return problem.neuron.start().replace(**measure_operating_point(problem))
+    return problem.hold(problem.neuron.start().replace(**measure_operating_point(problem)))
 
 
 def measure_operating_point(problem: Problem) -> dict[str, float]:

@@ -196,6 +196,44 @@ class PassiveReport(Report):
 
 
 @dataclass(frozen=True)
+class HeldMembrane(Report):
+    """The membrane that a fit holds, as the recorded voltage shows it (`ephysfit.fitting.held_membrane`).
+
+    Attributes
+    ----------
+    objective : str
+        "physiology" where a membrane is held, else "prediction".
+    values : mapping
+        What is held, by parameter; empty for nothing.
+    measures : mapping
+        What it follows from, in the names and units of the card of a cell.
+    intervals : mapping
+        95 % intervals of the parameters; None or missing where one pulse gave the value.
+    how : str
+        How it was measured.
+    why_not : str
+        Why nothing is held; "" where something is.
+    """
+
+    kind: ClassVar[str] = "held membrane"
+    objective: StrictStr
+    values: Mapping[StrictStr, Known] = field(default_factory=dict)
+    measures: Mapping[StrictStr, Known] = field(default_factory=dict)
+    intervals: Mapping[StrictStr, Ends] = field(default_factory=dict)
+    how: StrictStr = ""
+    why_not: StrictStr = ""
+
+    def __str__(self) -> str:
+        if not self.values:
+            return f"every parameter was fitted to the spikes: {self.why_not}"
+        m = self.measures
+        return (
+            f"membrane held at what the voltage shows ({self.how}): rest {m['rest']:.1f} mV, input resistance "
+            f"{m['input_resistance']:.0f} MOhm, time constant {m['tau']:.1f} ms"
+        )
+
+
+@dataclass(frozen=True)
 class PriorReport:
     """The prior of a likelihood.
 

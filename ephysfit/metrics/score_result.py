@@ -10,6 +10,7 @@ from typing import Any
 from ephysfit.data.readout import Readout
 from ephysfit.errors import ScoreError, near
 from ephysfit.files import replace_nan
+from ephysfit.html_tables import make_table
 from ephysfit.metrics.headline_scores import COUNT, choose_headline
 from ephysfit.metrics.jackknife import Row
 
@@ -98,6 +99,24 @@ class Score:
 
     def __str__(self) -> str:
         return format_score(self)
+
+    def _repr_html_(self) -> str:
+        """The lines as a table, for notebooks."""
+        head = ["score", ">value", ">± s.e.", ">no model", ">cell's own", ">best", ""]
+        blank = lambda v: "" if isnan(v) else _format_number(v)  # noqa: E731
+        rows = [
+            [
+                r.name,
+                _format_number(r.value),
+                blank(r.error),
+                blank(r.baseline),
+                blank(r.ceiling),
+                f"{r.best:g}",
+                r.note,
+            ]
+            for r in self.rows
+        ]
+        return make_table(f"{_format_title(self)}; {_format_window(self)}", head, rows, self.warnings)
 
 
 def _metric_stem(name: str) -> str:

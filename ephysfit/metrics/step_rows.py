@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ephysfit.arrays import Train
 from ephysfit.data.recording import Recording
 from ephysfit.data.sweep import Sweep
 from ephysfit.errors import ScoreError
@@ -28,8 +30,34 @@ from ephysfit.metrics.trains import cut, mean_defined
 SAME_LENGTH = 0.05
 
 
-def compute_step_rows(stimuli: Sequence[Scored], recorded: Recording, train: Recording | None) -> list[Row]:
-    """Lines of count and first spike of the steps among the stimuli; none where no step is found.
+@dataclass(frozen=True, eq=False)
+class ComparedStep:
+    """A step among the scored stimuli: repeats and runs, and what a straight line between training sweeps says.
+
+    Attributes
+    ----------
+    scored : Scored
+    step : Step
+        In ms from the start of the scored stretch; it may begin before it.
+    line : Answer
+        NaN throughout where fewer than two training sweeps are known.
+    trained : int
+        Training sweeps of this protocol.
+    """
+
+    scored: Scored
+    step: Step
+    line: Answer
+    trained: int
+
+    def describe(self, train: Train) -> Answer:
+        """The answer of one train; without a latency where the step begins before the scored stretch."""
+        found = Answer.of(train, self.step)
+        return found if self.step.begin >= 0 else replace(found, latency=np.nan)
+
+
+def compare_steps(stimuli: Sequence[Scored], recorded: Recording, train: Recording | None) -> list[ComparedStep]:
+    """Compare the steps among the stimuli with a line between those that trained; none where no step is found.
 
     Parameters
     ----------
@@ -47,20 +75,33 @@ def compute_step_rows(stimuli: Sequence[Scored], recorded: Recording, train: Rec
         steps = find_steps([*(sweep for _, sweep in played), *known])
     except ScoreError:  # one amplitude alone
         return []
-    scored = [one for one, _ in played]
     mine, theirs = steps[: len(played)], steps[len(played) :]
-    # where a step begins before the scored stretch, its first spike may lie there too: then it has no latency
-    begins = [step.begin - one.start for one, step in zip(scored, mine, strict=True)]
-    lines = [_interpolate(one, step, known, theirs) for one, step in zip(scored, mine, strict=True)]
-    counts = [count_error(s.data, s.runs, s.duration) for s in scored]
-    firsts = [latency_error(s.data, s.runs, s.duration, begin=b) for s, b in zip(scored, begins, strict=True) if b >= 0]
-    count_line = [abs(a.count - float(np.mean([t.size for t in s.data]))) for a, s in zip(lines, scored, strict=True)]
-    first_line = [
-        abs(a.latency - mean_defined([find_latency(t, b) for t in s.data]))
-        for a, s, b in zip(lines, scored, begins, strict=True)
-        if b >= 0
+    return [
+        ComparedStep(one, _shift(step, -one.start), _interpolate(one, step, known, theirs), len(known))
+        for (one, _), step in zip(played, mine, strict=True)
     ]
-    note = f"{len(scored)} step{'s' * (len(scored) > 1)}" + ("; no model: a line between steps" if known else "")
+
+
+def _shift(step: Step, by: float) -> Step:
+    return Step(step.amplitude, step.begin + by, step.end + by)
+
+
+def compute_step_rows(stimuli: Sequence[Scored], recorded: Recording, train: Recording | None) -> list[Row]:
+    """Lines of count and first spike of the steps among the stimuli (see `compare_steps`)."""
+    found = compare_steps(stimuli, recorded, train)
+    if not found:
+        return []
+    scored = [c.scored for c in found]
+    # where a step begins before the scored stretch, its first spike may lie there too: then it has no latency
+    timed = [c for c in found if c.step.begin >= 0]
+    counts = [count_error(s.data, s.runs, s.duration) for s in scored]
+    firsts = [latency_error(c.scored.data, c.scored.runs, c.scored.duration, begin=c.step.begin) for c in timed]
+    count_line = [abs(c.line.count - float(np.mean([t.size for t in c.scored.data]))) for c in found]
+    first_line = [
+        abs(c.line.latency - mean_defined([find_latency(t, c.step.begin) for t in c.scored.data])) for c in timed
+    ]
+    note = f"{len(scored)} step{'s' * (len(scored) > 1)}"
+    note += "; no model: a line between steps" if found[0].trained else ""
     return [
         _make_row("count_error", mean_defined(counts), mean_defined(count_line), scored, note),
         _make_row("latency_error", _take_median(firsts), _take_median(first_line), scored, note),
@@ -74,7 +115,7 @@ def _is_same_protocol(sweep: Sweep, like: Sweep) -> bool:
 def _interpolate(one: Scored, step: Step, train: Sequence[Sweep], steps: Sequence[Step]) -> Answer:
     """What a line between the training sweeps says of a step, in the stretch that is scored."""
     trains = cut([s.spike_times for s in train], one.start, one.stop) if train else []
-    shifted = [Step(s.amplitude, s.begin - one.start, s.end - one.start) for s in steps]
+    shifted = [_shift(s, -one.start) for s in steps]
     answers = [Answer.of(t, s) for t, s in zip(trains, shifted, strict=True)]
     return interpolate_answer(shifted, answers, step.amplitude)
 

@@ -15,7 +15,9 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from ephysfit.errors import NeuronError, near
+from ephysfit.neuron.class_table import ShownInNotebooks, make_neuron_table
 from ephysfit.neuron.functions import Bank, elements
+from ephysfit.neuron.potential_unit import name_unit
 from ephysfit.neuron.roles import CONVENTIONS, PLACE_NAMES, PLACES, STATE_CONVENTIONS, Role
 from ephysfit.units import find_dimension
 
@@ -165,6 +167,14 @@ class Input:
 Tie = Callable[[Any], Any]
 
 
+def _make_html(shown: type[Neuron] | Neuron) -> str:
+    """A class with its starts and bounds, or a cell with its values, for notebooks."""
+    kind = shown if isinstance(shown, type) else type(shown)
+    values = None if isinstance(shown, type) else shown.values()
+    unit = lambda text: name_unit(kind, text)  # noqa: E731
+    return make_neuron_table(kind.__name__, kind.__doc__ or "", kind.parameters, kind.states, values, unit)
+
+
 class Neuron:
     """Base of all neurons. A subclass declares parameters and states and writes the equations.
 
@@ -245,7 +255,10 @@ class Neuron:
                 raise NeuronError(f"{where}; {near(name, cls.parameters)}")
         missing = [n for n in cls.parameters if n not in values]
         if missing:
-            raise NeuronError(f"{cls.__name__} needs {', '.join(missing)} ({', '.join(cls.parameters)} in all)")
+            raise NeuronError(
+                f"{cls.__name__} needs {', '.join(missing)} ({', '.join(cls.parameters)} in all); "
+                f"{cls.__name__}.start() has the declared start of each"
+            )
         for name, parameter in cls.parameters.items():
             object.__setattr__(self, name, _shaped(cls, name, parameter, values[name]))
         for name, value in sorted(cls.pinned.items(), key=lambda item: callable(item[1])):  # ties read the numbers
@@ -257,6 +270,8 @@ class Neuron:
     def __repr__(self) -> str:
         inside = ", ".join(f"{n}={_short(getattr(self, n))}" for n in self.parameters)
         return f"{type(self).__name__}({inside})"
+
+    _repr_html_ = ShownInNotebooks(_make_html)
 
     def values(self) -> dict[str, Any]:
         """The free parameters of this instance by name."""

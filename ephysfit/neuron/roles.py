@@ -25,6 +25,7 @@ class Role(StrEnum):
     RESET = "potential after a spike"
     REFRACTORY = "absolute refractory period"
     SOFTNESS = "softness of the threshold"
+    VOLTAGE_ADAPTATION = "coupling of the adaptation current to the voltage"
 
     @property
     def unit(self) -> str:
@@ -32,7 +33,7 @@ class Role(StrEnum):
         return _UNITS.get(self, "mV")
 
 
-_UNITS = {Role.CAPACITANCE: "pF", Role.LEAK: "nS", Role.REFRACTORY: "ms"}
+_UNITS = {Role.CAPACITANCE: "pF", Role.LEAK: "nS", Role.REFRACTORY: "ms", Role.VOLTAGE_ADAPTATION: "nS"}
 
 #: states that have a role by their letter where none is declared
 STATE_CONVENTIONS = {"V": Role.POTENTIAL}
@@ -46,6 +47,7 @@ CONVENTIONS = {
     "V_reset": Role.RESET,
     "t_ref": Role.REFRACTORY,
     "delta": Role.SOFTNESS,
+    "a": Role.VOLTAGE_ADAPTATION,
 }
 #: parameters of these roles are places on the mV axis and move with its origin; the others are distances on it
 PLACES = frozenset({Role.REST, Role.THRESHOLD, Role.RESET})

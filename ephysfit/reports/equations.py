@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import sympy
-from sympy.printing.mathml import mathml
 
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.functions import Bank
 from ephysfit.neuron.symbols import MARGIN, equations, symbol
+from ephysfit.reports.mathml import name_subterms, split_denominator, to_mathml
 
 _INDEX = sympy.Symbol("i", integer=True)
 
@@ -113,28 +113,24 @@ def write_equations(neuron: type[Neuron]) -> list[tuple[str, str]]:
         for n, s in neuron.states.items()
         if n not in shown
     }
-    put = lambda e: _drop_empty_sums(sympy.sympify(e).subs(drop)) if drop else sympy.sympify(e)  # noqa: E731
+    put = lambda e: _drop_empty_sums(sympy.sympify(_general_element(e)).subs(drop))  # noqa: E731
     flow, jump = cell.flow(x, *(symbol(n) for n in neuron.inputs)), cell.jump(x)
-    lines = [
-        ("between spikes", _derivative_to_mathml(n, put(_general_element(flow[n]))))
-        for n in shown
-        if put(_general_element(flow.get(n, 0))) != 0
-    ]
-    lines.append(("spike", _relation_to_mathml(_to_mathml(put(cell.margin(x))), "<mo>≥</mo>", "<mn>0</mn>")))
-    moved = [n for n in shown if n in jump and put(_general_element(jump[n])) != symbol(_state_symbol_name(x, n))]
+    rates = {n: rate for n in shown if (rate := put(flow.get(n, 0))) != 0}
+    moved = {n: after for n in shown if n in jump and (after := put(jump[n])) != symbol(_state_symbol_name(x, n))}
+    taken = (*neuron.states, *neuron.parameters, *neuron.pinned, *neuron.inputs, distance)
+    short, named = name_subterms([*rates.values(), put(cell.margin(x)), *moved.values()], taken)
+    margin = short[len(rates)]
+    lines = [("between spikes", _derivative_to_mathml(n, e)) for n, e in zip(rates, short, strict=False)]
+    lines += [("where", _relate(to_mathml(name), "=", to_mathml(e))) for name, e in named]
+    lines.append(("spike", _relate(to_mathml(margin), "≥", "<mn>0</mn>")))
     lines += [
-        (
-            "at a spike",
-            _relation_to_mathml(
-                _to_mathml(symbol(_state_symbol_name(x, n))), "<mo>→</mo>", _to_mathml(put(_general_element(jump[n])))
-            ),
-        )
-        for n in moved
+        ("at a spike", _relate(to_mathml(symbol(_state_symbol_name(x, n))), "→", to_mathml(e)))
+        for n, e in zip(moved, short[len(rates) + 1 :], strict=True)
     ]
     if live.hazard is not None:
         noise = sympy.sympify(cell.hazard(MARGIN)).subs(MARGIN, sympy.Symbol(distance, real=True))
         rate = f"<mi>λ</mi><mo>(</mo><mi>{distance}</mi><mo>)</mo>"
-        lines.append(("noise", _relation_to_mathml(rate, "<mo>=</mo>", _to_mathml(noise))))
+        lines.append(("noise", _relate(rate, "=", to_mathml(noise))))
     return lines
 
 
@@ -154,36 +150,19 @@ def _rest_expression(cell: Neuron, rest: float | str) -> Any:
     return _general_element(getattr(cell, rest)) if isinstance(rest, str) else sympy.nsimplify(rest)
 
 
-def _round_constant(value: float) -> sympy.Expr:
-    """Round a constant for display: four digits, integers without a decimal point."""
-    return sympy.Integer(int(value)) if value.is_integer() else sympy.Float(float(f"{value:.4g}"), 4)
-
-
-def _to_mathml(e: Any) -> str:
-    e = sympy.sympify(e)
-    e = e.xreplace({f: _round_constant(float(f)) for f in e.atoms(sympy.Float)})
-    text = mathml(e, printer="presentation", fold_short_frac=False, mul_symbol=None)
-    named = {"softplus": "softplus", "sigmoid": "σ"}
-    for name, shown in named.items():
-        text = text.replace(f"<mi>{name}</mi>", f"<mi>{shown}</mi>")
-    return (
-        text.replace("&InvisibleTimes;", "&#x2062;")
-        .replace("&ExponentialE;", "e")
-        .replace("<mo> </mo>", "")
-        .replace("<mo>-</mo>", "<mo>−</mo>")
-        .replace("<mn>-", "<mn>−")
-    )
-
-
 def _derivative_to_mathml(name: str, e: Any) -> str:
-    bank = "" if not _indexed_name(e, name) else "_i"
-    top = f"<mrow><mi>d</mi>{_to_mathml(symbol(name + bank))}</mrow>"
-    return _relation_to_mathml(f"<mfrac>{top}<mrow><mi>d</mi><mi>t</mi></mrow></mfrac>", "<mo>=</mo>", _to_mathml(e))
+    """A derivative, multiplied by what its expression is divided by: τ dx/dt = ... reads easier than a fraction."""
+    bank = "_i" if _indexed_name(e, name) else ""
+    below, rest = split_denominator(e)
+    factor = "" if below == 1 else to_mathml(below)
+    top = f"<mrow><mi>d</mi>{to_mathml(symbol(name + bank))}</mrow>"
+    left = f"{factor}<mfrac>{top}<mrow><mi>d</mi><mi>t</mi></mrow></mfrac>"
+    return _relate(left, "=", to_mathml(rest))
 
 
 def _indexed_name(e: Any, name: str) -> bool:
     return symbol(f"{name}_i") in sympy.sympify(e).free_symbols
 
 
-def _relation_to_mathml(left: str, relation: str, right: str) -> str:
-    return f'<math display="block"><mrow>{left}{relation}{right}</mrow></math>'
+def _relate(left: str, relation: str, right: str) -> str:
+    return f'<math display="block"><mrow>{left}<mo>{relation}</mo>{right}</mrow></math>'

@@ -9,8 +9,9 @@ from ephysfit.data.readout import Readout
 from ephysfit.metrics.headline_scores import AGREEMENT, COINCIDENCE, COUNT, LATENCY, RATIO
 from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.score_result import Score
+from ephysfit.metrics.short_pulses import PulseRates
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.tables import format_percent, format_score
+from ephysfit.reports.tables import format_parameter, format_percent, format_score
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,12 @@ def write_headline(evidence: Evidence) -> Headline:
     stochastic neuron, otherwise its threshold run.
     """
     fit = evidence.fit
-    sentence = f"{_describe_test_data(evidence)} {_describe_agreement(evidence)}"
+    sentence = f"{describe_test_data(evidence)} {describe_agreement(evidence)}"
     return Headline(f"{fit.cell}: {fit.model}", sentence, tuple(_make_tiles(evidence)))
 
 
-def _describe_test_data(evidence: Evidence) -> str:
+def describe_test_data(evidence: Evidence) -> str:
+    """Describe what the model was tested on, and how many of the spikes it places, or at which rate it fires."""
     spans = evidence.scores[evidence.single].scored
     seconds = sum(b - a for a, b in spans) / 1e3
     stimuli = "one stimulus" if len(spans) == 1 else f"{len(spans)} stimuli"
@@ -62,7 +64,7 @@ def _describe_repeats(evidence: Evidence) -> str:
 
 def _describe_placed_spikes(evidence: Evidence) -> str:
     hits, many = evidence.overall, evidence.scores[evidence.many]
-    if not many.repeated and many.has_steps and many.n_spikes:
+    if evidence.short_pulses is not None or (evidence.plays_steps and many.n_spikes):
         return f"fires at {many.rate_model_hz:.1f} Hz where the cell fires at {many.rate_data_hz:.1f} Hz."
     recorded, own = sum(len(m) for m in hits.predicted), len(hits.shared)
     if not recorded:
@@ -90,22 +92,39 @@ def _explain_missing_ceiling(score: Score) -> str:
     )
 
 
+def _describe_pulses(found: PulseRates) -> str:
+    """How often the model answers the pulses that the cell answers, and the others."""
+    hits = f"It fires at {format_percent(found.hits)} of the {found.answered} short pulses at which the cell fires"
+    alarms = f"at {format_percent(found.false_alarms)} of the {found.silent} at which it does not"
+    if not found.answered:
+        return f"The cell fires at none of the {found.silent} short pulses; the model does {alarms}."
+    return f"{hits} (hit rate), and {alarms} (false alarms)." if found.silent else f"{hits} (hit rate), which are all."
+
+
 def _describe_steps(score: Score) -> str:
     """How far counts and first spikes of steps are off, beside a line between the neighbouring amplitudes."""
     count, first = score.row(COUNT.name), score.row(LATENCY.name)
-    line = "" if isnan(count.baseline) else f" (a line between neighbouring amplitudes: {count.baseline:.2g})"
-    text = f"Its spike count is off by {count.value:.2g} a step{line}"
+    line = (
+        ""
+        if isnan(count.baseline)
+        else f" (a line between neighbouring amplitudes: {format_parameter(count.baseline, 2)})"
+    )
+    text = f"Its spike count is off by {format_parameter(count.value, 2)} a step{line}"
     if not isnan(first.value):
-        line = "" if isnan(first.baseline) else f" (the line: {first.baseline:.2g} ms)"
-        text += f", its first spike by {first.value:.2g} ms{line}"
+        line = "" if isnan(first.baseline) else f" (the line: {format_parameter(first.baseline, 2)} ms)"
+        text += f", its first spike by {format_parameter(first.value, 2)} ms{line}"
     worse = count.value > count.baseline
-    return f"{text}. " + ("A straight line does better. " if worse else "") + _explain_missing_ceiling(score)
+    ceiling = "" if score.repeated else _explain_missing_ceiling(score)
+    return f"{text}. {'A straight line does better. ' if worse else ''}{ceiling}".strip()
 
 
-def _describe_agreement(evidence: Evidence) -> str:
+def describe_agreement(evidence: Evidence) -> str:
+    """Describe the score that suits the protocol: Γ/R of repeated noise, counts of steps, hits of short pulses."""
     score = evidence.scores[evidence.single]
     many = evidence.scores[evidence.many]
-    if not many.repeated and many.has_steps:
+    if evidence.short_pulses is not None:
+        return _describe_pulses(evidence.short_pulses)
+    if evidence.plays_steps:
         return _describe_steps(many)
     row = score.row(RATIO.name)
     if isnan(row.value):
@@ -119,14 +138,21 @@ def _describe_agreement(evidence: Evidence) -> str:
     top = "" if isnan(row.ceiling) else f"; the best that one train could reach is {format_score(row.ceiling, 2)}"
     return (
         f"Beyond chance, it agrees with the cell {format_score(row.value, 2)} times as well as the cell's own repeats "
-        f"agree with each other (Γ/R){top}."
+        f"agree with each other (Γ/R; spikes at random: 0){top}."
     )
 
 
 def _make_tiles(evidence: Evidence) -> list[Tile]:
     one, many = evidence.scores[evidence.single], evidence.scores[evidence.many]
     rate = Tile(f"{many.rate_model_hz:.1f} / {many.rate_data_hz:.1f}", "rate in Hz", "model / cell")
-    if not many.repeated and many.has_steps:
+    if evidence.short_pulses is not None:
+        p = evidence.short_pulses
+        return [
+            Tile(format_percent(p.hits), "hit rate", f"of {p.answered} pulses with a spike"),
+            Tile(format_percent(p.false_alarms), "false alarms", f"of {p.silent} pulses without one"),
+            rate,
+        ]
+    if evidence.plays_steps:
         return [rate, *(_make_step_tile(many.row(h.name), h.label) for h in (COUNT, LATENCY))]
     tiles = [_make_tile(one.row(RATIO.name), RATIO.label, "noise-free" if evidence.single != evidence.many else "")]
     if isnan(one[RATIO.name]):

@@ -106,31 +106,36 @@ def _first_runs(runs: Trains) -> list[Train]:
 
 
 def _make_membrane_panels(evidence: Evidence, span: Any) -> list[Any]:
-    """Draw the recorded and the model's voltage, in one panel where the model has a membrane potential."""
-    sweep, v, u = evidence.stimulus.sweeps[0], evidence.membrane(), evidence.trace("margin")
-    dt = evidence.readouts[evidence.single].dt
-    panels = []
-    if sweep.voltage is not None:
-        known = np.isfinite(sweep.voltage)
-        label = "membrane (mV)" if v is not None else "recorded (mV)"
-        first, last = (int(t / sweep.dt) for t in evidence.stretch)
-        p = make_panel(span, label, 190, y_range=_find_axis_range(sweep.voltage[known], sweep.voltage[first:last]))
-        _draw_thinned_line(p, sweep.times[known], sweep.voltage[known], INK, legend_label="recorded, repeat 1")
-        panels.append(p)
+    """Draw the recorded and the model's voltage, in one panel where they are in the same mV."""
+    panels = [p for p in (_make_recorded_panel(evidence, span),) if p is not None]
+    v, u = evidence.membrane(), evidence.trace("margin")
     if v is not None and u is not None:
-        p = panels[0] if panels else make_panel(span, "membrane (mV)", 190)
-        times = np.arange(len(v)) * dt
+        p = panels[0] if panels and evidence.shares_units else make_panel(span, evidence.model_axis, 190)
+        times = np.arange(len(v)) * evidence.noise_free_run.dt
         _draw_thinned_line(p, times, v, MODEL, legend_label="model")
         _draw_thinned_line(p, times, evidence.threshold(), MODEL, line_dash="dotted", legend_label="its threshold")
-        panels = [p]
+        panels = list(dict.fromkeys([*panels, p]))
     elif u is not None:
         times, u = evidence.distance()
-        p = make_panel(span, "to threshold (mV)", 150, y_range=_find_axis_range(np.append(u, 0.0)))
+        p = make_panel(span, evidence.model_axis, 150, y_range=_find_axis_range(np.append(u, 0.0)))
         _draw_thinned_line(p, times, u, MODEL, legend_label="model: distance to threshold")
         panels.append(p)
     for p in panels:
         place_legend(p)
     return panels
+
+
+def _make_recorded_panel(evidence: Evidence, span: Any) -> Any:
+    """Draw the recorded voltage of the first repeat; None where there is none."""
+    sweep = evidence.stimulus.sweeps[0]
+    if sweep.voltage is None:
+        return None
+    known = np.isfinite(sweep.voltage)
+    label = evidence.model_axis if evidence.shares_units else "recorded (mV)"
+    first, last = (int(t / sweep.dt) for t in evidence.stretch)
+    p = make_panel(span, label, 190, y_range=_find_axis_range(sweep.voltage[known], sweep.voltage[first:last]))
+    _draw_thinned_line(p, sweep.times[known], sweep.voltage[known], INK, legend_label="recorded, repeat 1")
+    return p
 
 
 def _find_axis_range(values: Trace, shown: Trace | None = None) -> tuple[float, float]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,6 +18,8 @@ from ephysfit.reports.equations import find_live_states, margin_symbol, write_eq
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures import PLOTS
 from ephysfit.reports.headline import write_headline
+from ephysfit.reports.rescaling import describe_rescaling
+from ephysfit.reports.step_table import make_step_lines
 from ephysfit.reports.svg import render_inline_svg
 from ephysfit.reports.tables import (
     describe_open_directions,
@@ -31,16 +33,27 @@ from ephysfit.reports.tables import (
     make_score_lines,
     make_stage_lines,
 )
+from ephysfit.reports.verdict import write_answers
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def render_page(evidence: Evidence) -> str:
+def draw_figures(evidence: Evidence) -> dict[str, Figure | str]:
+    """Draw the figures of the page by name; a sentence in place of one that has nothing to show."""
+    return {name: plot.draw(evidence) for name, plot in PLOTS.items() if name != "bounds"}
+
+
+def render_page(evidence: Evidence, figures: Mapping[str, Figure | str] | None = None) -> str:
     """Render the report as HTML text.
 
     Parameters
     ----------
     evidence : Evidence
+    figures : mapping of str to Figure or str, optional
+        From `draw_figures`, where they are drawn already.
 
     Returns
     -------
@@ -50,24 +63,38 @@ def render_page(evidence: Evidence) -> str:
     -----
     The page also holds its numbers as JSON (``<script type="application/json" id="ephysfit-data">``).
     """
+    safe = {k: Markup(v) for k, v in _collect_markup(evidence).items()}
+    return (
+        make_environment()
+        .get_template("report.html.j2")
+        .render(**_collect_content(evidence, figures or draw_figures(evidence)), **safe)
+    )
+
+
+def make_environment() -> Environment:
+    """Make the environment in which the pages of reports are rendered."""
     env = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     env.filters.update(number=format_score, amount=format_parameter, percent=format_percent, plain=_name_to_html)
-    safe = {k: Markup(v) for k, v in _collect_markup(evidence).items()}
-    return env.get_template("report.html.j2").render(**_collect_content(evidence), **safe)
+    return env
+
+
+def read_style() -> str:
+    """Read the style sheet of the pages of reports."""
+    return (_TEMPLATES / "report.css").read_text(encoding="utf-8")
 
 
 def _collect_markup(evidence: Evidence) -> dict[str, str]:
     """Collect the parts of the page that are markup and must not be escaped."""
     script, div = _make_viewer(evidence)
     return {
-        "style": (_TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        "style": read_style(),
         "paint": (_TEMPLATES / "paint.js").read_text(encoding="utf-8") if script else "",
         "viewer_script": script,
         "viewer": div,
-        "data": _to_embedded_json(evidence),
+        "data": to_embedded_json(collect_data(evidence)),
     }
 
 
@@ -82,14 +109,14 @@ def _make_viewer(evidence: Evidence) -> tuple[str, str]:
     return make_zoomable_view(evidence)
 
 
-def _collect_content(evidence: Evidence) -> dict[str, Any]:
+def _collect_content(evidence: Evidence, drawn: Mapping[str, Figure | str]) -> dict[str, Any]:
     fit = evidence.fit
     kind = type(fit.neuron)
     lines = write_equations(kind)
-    drawn = {name: plot.draw(evidence) for name, plot in PLOTS.items() if name != "bounds"}
     return {
         "fit": fit,
         "head": write_headline(evidence),
+        "answers": write_answers(evidence),
         "evidence": evidence,
         "warnings": _list_warnings(evidence),
         "readouts": {name: READOUTS[name] for name in evidence.scores},
@@ -112,8 +139,13 @@ def _collect_content(evidence: Evidence) -> dict[str, Any]:
             Markup(text) for name, text in _FUNCTIONS.items() if any(f"<mi>{name}</mi>" in m for _, m in lines)
         ],
         "figures": {
-            n: (PLOTS[n].caption_of(f), Markup(render_inline_svg(f, n))) for n, f in drawn.items() if f is not None
+            n: (PLOTS[n].caption_of(f), Markup(render_inline_svg(f, n)))
+            for n, f in drawn.items()
+            if not isinstance(f, str)
         },
+        "reasons": {n: why for n, why in drawn.items() if isinstance(why, str)},
+        "goodness": describe_rescaling(evidence.rescaled),
+        "step_lines": make_step_lines(evidence),
         "citations": list_citations(evidence),
         "unit_text": format_unit,
         "signed": lambda v: f"{v:g}".replace("-", "−"),
@@ -141,12 +173,17 @@ def list_citations(evidence: Evidence) -> list[tuple[str, str]]:
     return [*out, ("data", data)] if data else out
 
 
-def _to_embedded_json(evidence: Evidence) -> str:
-    found: Mapping[str, Any] = {
+def collect_data(evidence: Evidence) -> dict[str, Any]:
+    """Collect the numbers of a page as plain values: fit, scores, cards."""
+    return {
         "fit": evidence.fit.to_dict(),
         "scores": {name: score.to_dict() for name, score in evidence.scores.items()},
         "cards": dict(zip(("cell", "model"), (card.to_dict() for card in evidence.cards), strict=True)),
     }
+
+
+def to_embedded_json(found: Mapping[str, Any]) -> str:
+    """Write plain values as JSON that may stand in a script element."""
     # "<" cannot end the script element early
     return json.dumps(replace_nan(found), allow_nan=False, default=str).replace("<", "\\u003c")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 
@@ -41,6 +42,47 @@ class RescaledIntervals:
     def within(self) -> bool:
         """Whether the distance lies within the 95 % limit."""
         return self.distance <= self.band
+
+
+def describe_rescaling(found: Mapping[str, RescaledIntervals]) -> str:
+    """Describe the tests of a hazard in words: whether it is right from moment to moment, and how it is off.
+
+    Parameters
+    ----------
+    found : mapping of str to RescaledIntervals
+        By name of the sweeps, "test" and "training".
+
+    Examples
+    --------
+    >>> uniform = (np.arange(100) + 0.5) / 100
+    >>> print(describe_rescaling({"test": RescaledIntervals(uniform**2, 0.25, 0.136)}))
+    On the test sweeps the model's probability of a spike is not right at every moment (time-rescaling test failed: \
+the distance is 0.25, and 0.14 is the limit): it expects fewer spikes than there are.
+    """
+    return " ".join(_describe_side(name, test) for name, test in found.items())
+
+
+def _describe_side(name: str, test: RescaledIntervals) -> str:
+    numbers = f"the distance is {test.distance:.2f}, and {test.band:.2f} is the limit"
+    if test.within:
+        return (
+            f"On the {name} sweeps the model's probability of a spike is right from moment to moment, as far as "
+            f"{len(test.quantiles)} intervals tell (time-rescaling test passed: {numbers})."
+        )
+    return (
+        f"On the {name} sweeps the model's probability of a spike is not right at every moment (time-rescaling test "
+        f"failed: {numbers}): {_describe_deviation(test.quantiles)}."
+    )
+
+
+def _describe_deviation(quantiles: Float64[Array, " interval"]) -> str:
+    """In words, how rescaled intervals deviate from uniform: by their mean or, where that is right, their spread."""
+    n = len(quantiles)
+    above = quantiles - (np.arange(n) + 0.5) / n
+    if abs(above.mean()) > 0.5 * np.abs(above).mean():
+        return f"it expects {'more' if above.mean() > 0 else 'fewer'} spikes than there are"
+    regular = float(above[: n // 2].mean()) > 0
+    return f"the cell's intervals are {'more regular' if regular else 'more variable'} than it expects"
 
 
 def rescale_time(fit: Fit, recording: Recording, *, skip: float = 500.0, seed: int = 0) -> RescaledIntervals | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib import rc_context
 
-from ephysfit.reports.figures.style import NAMES
+from ephysfit.reports.figures.style import NAMES, fix_layout
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,6 +37,7 @@ def render_inline_svg(fig: Figure, name: str) -> str:
     Colours of `figures.style` become CSS variables (``var(--ink)``); element ids that nothing refers to are dropped.
     """
     out = StringIO()
+    fix_layout(fig)
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}):
         fig.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = out.getvalue()

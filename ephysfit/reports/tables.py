@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
@@ -14,6 +14,7 @@ from ephysfit.metrics.metric import METRICS
 from ephysfit.metrics.score_result import Score
 from ephysfit.neuron.declare import Parameter, flat_names
 from ephysfit.neuron.functions import Bank
+from ephysfit.neuron.potential_unit import PotentialUnit
 
 #: template of the setting (window, smoothing) in the name of a score, by metric
 _SETTING = {
@@ -35,6 +36,13 @@ _LABEL = {
     "count_error": "steps: spikes off",
     "latency_error": "steps: first spike off",
 }
+
+
+#: labels of a narrow table
+_BRIEF = {
+    "reliability": "R, own", "gamma": "Γ", "gamma_over_R": "Γ/R", "explained_variance_ratio": "explained",
+    "etv": "explained", "van_rossum": "van Rossum", "victor_purpura": "Victor–P.", "isi_distance": "intervals (KS)",
+}  # fmt: skip
 
 
 def format_score(value: float | None, digits: int = 3) -> str:
@@ -93,10 +101,21 @@ class ScoreLine:
     higher_is_better: bool | None
 
     @property
-    def without_model(self) -> str:
+    def brief(self) -> str:
+        """Label and setting for a narrow table."""
+        return f"{_BRIEF.get(self.metric, self.label)} {self.setting}".strip().replace(" = ", " ")
+
+    def without_model(self, digits: int = 3) -> str:
         """What needs no model reaches, as text: one number, or one of each kind of readout."""
-        known = {format_score(row.baseline): None for row in self.cells.values() if not isnan(row.baseline)}
-        return " / ".join(known)
+        return _list_numbers((row.baseline for row in self.cells.values()), digits)
+
+    def ceiling(self, digits: int = 3) -> str:
+        """What the cell reaches with itself, as text: one number, or one of each kind of readout."""
+        return _list_numbers((row.ceiling for row in self.cells.values()), digits)
+
+
+def _list_numbers(values: Iterable[float], digits: int) -> str:
+    return " / ".join({format_score(v, digits): None for v in values if not isnan(v)})
 
 
 def make_score_lines(scores: Mapping[str, Score]) -> list[ScoreLine]:
@@ -177,32 +196,45 @@ class ParameterLine:
 
 
 def make_parameter_lines(fit: Fit) -> list[ParameterLine]:
-    """Make one line per declared parameter: fitted, then measured, then pinned ones."""
+    """Make one line per declared parameter: fitted, then measured, then pinned ones.
+
+    Potentials, and what is per potential, are in the unit that the fit determines (`Fit.potential_unit`).
+    """
     cls = type(fit.neuron)
+    scale = fit.potential_unit
     rows = {r["name"]: r for r in fit.parameters()}
     lines = []
     for name, p in cls.parameters.items():
-        values = tuple(_make_fitted_number(p, rows[flat]) for flat in flat_names({name: p}))
-        kind = "measured" if p.measured else "fitted"
-        lines.append(ParameterLine(name, p.unit, p.doc, p.low, p.high, p.logarithmic, kind, values))
+        place = name in cls.places()
+        values = tuple(_make_fitted_number(p, rows[flat], scale, place) for flat in flat_names({name: p}))
+        kind = "fitted" if rows[values[0].name]["fitted"] else "measured"
+        lines.append(_make_line(name, p, kind, values, scale, place))
     lines.sort(key=lambda line: line.kind != "fitted")
-    return lines + [line for name in cls.pinned if (line := _make_pinned_line(fit, name))]
+    return lines + [line for name in cls.pinned if (line := _make_pinned_line(fit, name, scale))]
 
 
-def _make_fitted_number(p: Parameter, row: Mapping[str, Any]) -> FittedNumber:
+def _make_line(
+    name: str, p: Parameter, kind: str, values: tuple[FittedNumber, ...], scale: PotentialUnit, place: bool
+) -> ParameterLine:
+    low, high = (scale.convert(v, p.unit, place) for v in (p.low, p.high))
+    return ParameterLine(name, scale.rename(p.unit), p.doc, low, high, p.logarithmic, kind, values)
+
+
+def _make_fitted_number(p: Parameter, row: Mapping[str, Any], scale: PotentialUnit, place: bool) -> FittedNumber:
+    value, error = scale.convert(row["value"], p.unit, place), row["standard_error"]
+    error = None if error is None else scale.convert(error, p.unit)
     ends = row.get("interval")
     if ends is None:
-        return FittedNumber(row["name"], row["value"], row["standard_error"], row["at_bound"], p.fraction(row["value"]))
+        return FittedNumber(row["name"], value, error, row["at_bound"], p.fraction(row["value"]))
     low, high = ends
     span = (0.0 if low is None else p.fraction(low), 1.0 if high is None else p.fraction(high))
-    text = format_interval(low, high)
+    text = format_interval(*(None if v is None else scale.convert(v, p.unit, place) for v in ends))
     estimate = row.get("estimate")
     outside = (low is not None and row["value"] < low) or (high is not None and row["value"] > high)
     if estimate is not None and outside and not row["at_bound"]:
-        text += f" about {format_parameter(estimate)}"  # a later stage moved the fit off the top of the likelihood
-    return FittedNumber(
-        row["name"], row["value"], row["standard_error"], row["at_bound"], p.fraction(row["value"]), text, span
-    )
+        # a later stage moved the fit off the top of the likelihood
+        text += f" about {format_parameter(scale.convert(estimate, p.unit, place))}"
+    return FittedNumber(row["name"], value, error, row["at_bound"], p.fraction(row["value"]), text, span)
 
 
 def format_interval(low: float | None, high: float | None) -> str:
@@ -258,7 +290,8 @@ def describe_open_directions(fit: Fit) -> list[str]:
     found = fit.intervals
     if found is None:
         return []
-    lines = [s[0].upper() + s[1:] + "." for s in [found.scale, *found.notes] if s]
+    unit = fit.potential_unit.meaning
+    lines = [s[0].upper() + s[1:] + "." for s in [unit, found.scale, *found.notes] if s]
     directions = [_describe_direction(d) for d in found.open]
     if directions:
         lines.append(
@@ -273,7 +306,7 @@ def _describe_direction(found: OpenDirection) -> str:
     return f"{found.text} (known {known})"
 
 
-def _make_pinned_line(fit: Fit, name: str) -> ParameterLine | None:
+def _make_pinned_line(fit: Fit, name: str, scale: PotentialUnit) -> ParameterLine | None:
     """Make the line of a pinned parameter from its declaration in the model from which it was pinned."""
     owner: Any = type(fit.neuron)
     while owner is not None and name not in owner.parameters:
@@ -282,10 +315,12 @@ def _make_pinned_line(fit: Fit, name: str) -> ParameterLine | None:
         return None
     p, held = owner.parameters[name], getattr(fit.neuron, name)
     numbers = [float(v) for v in held] if isinstance(held, Bank) else [float(held)]
+    place = name in owner.places()
     values = tuple(
-        FittedNumber(f, v, None, "", p.fraction(v)) for f, v in zip(flat_names({name: p}), numbers, strict=True)
+        FittedNumber(f, scale.convert(v, p.unit, place), None, "", p.fraction(v))
+        for f, v in zip(flat_names({name: p}), numbers, strict=True)
     )
-    return ParameterLine(name, p.unit, p.doc, p.low, p.high, p.logarithmic, "fixed", values)
+    return _make_line(name, p, "fixed", values, scale, place)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,12 @@ import numpy.typing as npt
 import torch
 
 from ephysfit.arrays import Trace, Train
+from ephysfit.data.exchange import make_pynapple_trains
 from ephysfit.data.holding_current import make_run_up
 from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import average_over_steps, divides
 from ephysfit.errors import SimulationError, near
+from ephysfit.html_tables import make_sparkline, make_table
 from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.bounds import admit
 from ephysfit.neuron.declare import Neuron
@@ -79,6 +81,22 @@ class Simulation:
     def __repr__(self) -> str:
         runs = len(self.spike_times[0]) if self.spike_times else 0
         return f"Simulation({len(self.spike_times)} stimuli, {runs} runs each, {self.readout}, {self.rate_hz:.2f} Hz)"
+
+    def _repr_html_(self) -> str:
+        """Stimuli with their spikes as a table, for notebooks."""
+        rows = []
+        names = self.names or tuple(str(k) for k in range(len(self.spike_times)))
+        for name, runs, length in zip(names, self.spike_times, self.durations, strict=True):
+            counts = np.array([len(t) for t in runs])
+            drawn = make_sparkline([], [t / length for t in runs[0]]) if runs else ""
+            rows.append([name, f"{length / 1e3:g}", str(len(runs)), f"{counts.mean():.1f} ± {counts.std():.1f}", drawn])
+        head = ["stimulus", ">length (s)", ">runs", ">spikes a run", "first run"]
+        others = [f"also: {', '.join(self.companions)}"] if self.companions else []
+        return make_table(f"{self.readout}, {self.rate_hz:.2f} Hz", head, rows, [*others, *self.notes])
+
+    def to_pynapple(self, stimulus: int = 0) -> Any:
+        """The runs on one stimulus as a pynapple TsGroup."""
+        return make_pynapple_trains(dict(enumerate(self.spike_times[stimulus])), self.durations[stimulus])
 
     @property
     def rate_hz(self) -> float:

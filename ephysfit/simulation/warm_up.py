@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,9 @@ PURPOSES = {
 }
 
 
-def orders(neuron: type[Neuron], purposes: Iterable[str] = ("fit", "simulation")) -> list[Order]:
+def orders(
+    neuron: type[Neuron], purposes: Iterable[str] = ("fit", "simulation"), held: Sequence[str] = ()
+) -> list[Order]:
     """Kernels that a purpose needs.
 
     Parameters
@@ -35,6 +37,8 @@ def orders(neuron: type[Neuron], purposes: Iterable[str] = ("fit", "simulation")
     neuron : type of Neuron
     purposes : iterable of str
         Of `PURPOSES`.
+    held : sequence of str
+        Parameters (flat names) that the fit does not move.
 
     Examples
     --------
@@ -42,16 +46,21 @@ def orders(neuron: type[Neuron], purposes: Iterable[str] = ("fit", "simulation")
     >>> [o.function for o in orders(LIF, ["simulation"])]
     ['forward']
     """
-    made = {"fit": _fit, "simulation": _simulation, "search": _search, "gradient": _gradient}
+    made: dict[str, Callable[[type[Neuron]], list[Order]]] = {
+        "fit": _fit,
+        "simulation": _simulation,
+        "search": _search,
+        "gradient": _gradient,
+    }
     out: list[Order] = []
     for purpose in purposes:
         if purpose not in made:
             raise SimulationError(f"purpose {purpose!r} is unknown; {near(purpose, made)}")
-        out += made[purpose](neuron)
+        out += _fit(neuron, held) if purpose == "fit" else made[purpose](neuron)
     return out
 
 
-def start(*neurons: type[Neuron], purposes: Iterable[str] = ("fit",)) -> Build:
+def start(*neurons: type[Neuron], purposes: Iterable[str] = ("fit",), held: Sequence[str] = ()) -> Build:
     """Compile in the background what is not on disk; returns at once.
 
     Parameters
@@ -59,9 +68,11 @@ def start(*neurons: type[Neuron], purposes: Iterable[str] = ("fit",)) -> Build:
     *neurons : type of Neuron
     purposes : iterable of str
         Of `PURPOSES`.
+    held : sequence of str
+        Parameters (flat names) that the fit does not move.
     """
     asked = tuple(purposes)
-    return build(o for n in neurons for o in orders(n, asked))
+    return build(o for n in neurons for o in orders(n, asked, held))
 
 
 def start_noisy_runs(neuron: type[Neuron]) -> Build:
@@ -109,12 +120,13 @@ def _forward(neuron: type[Neuron], spikes: str, element: str = "float64", rows: 
     return order(neuron, "forward", Variant(element=element, lanes=lanes, shared=True, spikes=spikes, **options))
 
 
-def _fit(neuron: type[Neuron]) -> list[Order]:
+def _fit(neuron: type[Neuron], held: Sequence[str] = ()) -> list[Order]:
     if not neuron.stochastic():
         return [_forward(neuron, "own")]
     early = FreeParameters.of(neuron, [n for n, p in neuron.parameters.items() if p.early], smooth_only=True).names
     every = FreeParameters.of(neuron, smooth_only=True).names
-    groups = [g for g in dict.fromkeys([tuple(n for n in early if n in every), every]) if g]
+    moved = [tuple(n for n in names if n not in held) for names in ([n for n in early if n in every], every)]
+    groups = [g for g in dict.fromkeys(moved) if g]
     return [*replay.orders(neuron, groups), _forward(neuron, "drawn")]
 
 

@@ -8,6 +8,7 @@ from explorer_cells import fit, recording, run_folder, write_csv
 
 import ephysfit as ef
 from ephysfit.errors import EphysfitError, FitError, RecordingError
+from ephysfit.explorer.fit_files import read_saved_fits
 from ephysfit.explorer.library import Library
 
 
@@ -105,3 +106,40 @@ def test_a_run_of_a_batch_is_read_with_what_failed_in_it(tmp_path):
     assert [c.files[0].name for c in library.cells if c.fits] == ["bad.csv", "good.npz"]
     with pytest.raises(FitError, match="bad, LIF: failed"):
         library.open(ended["bad"])
+
+
+def test_what_cannot_be_read_in_a_folder_is_skipped_and_named(tmp_path):
+    run_folder(tmp_path)
+    write_csv(tmp_path / "known.csv", recording())
+    (tmp_path / "half.json").write_text('{"model": "LIF", "param')
+    (tmp_path / "other.json").write_text('{"anything": 1}')
+    library = Library.of(tmp_path)
+    assert [c.name for c in library.cells] == ["known"]
+    assert [name for name, _ in library.skipped] == ["half.json"]
+    assert "cut short" in library.skipped[0][1]
+
+
+def test_a_folder_with_nothing_but_a_broken_file_names_it(tmp_path):
+    (tmp_path / "half.json").write_text("{")
+    with pytest.raises(RecordingError, match=r"half\.json was skipped"):
+        Library.of(tmp_path)
+
+
+def test_the_score_of_a_fit_is_that_of_its_noise_free_run_as_on_the_tile(tmp_path):
+    """Noisy runs and the consensus have a value of that name too, and stand later in the file."""
+    content = {
+        "task": {"cell": {"files": []}}, "status": "done", "cell": "known", "model": "LIF", "fit": fit().to_dict(),
+        "scores": {
+            readout: [{"name": "gamma_over_R_4", "value": value}]
+            for readout, value in (("causal run", 0.8), ("consensus", 0.9), ("noisy runs", 0.5))
+        },
+        "cards": {"cell": {"measures": {"tau": {"value": 20.0}}}, "model": {"measures": {"tau": {"value": 22.0}}}},
+    }  # fmt: skip
+    path = tmp_path / "LIF.json"
+    path.write_text(json.dumps(content))
+    (saved,) = read_saved_fits(path)
+    assert saved.scores == {"gamma_over_R_4": 0.8, "consensus_over_R_4": 0.9}
+    frame = pytest.importorskip("ephysfit.explorer.run_table").make_run_frame([saved])
+    assert frame.loc[0, "membrane time constant, ms"] == 20.0
+    assert frame.loc[0, "membrane time constant of the model, ms"] == 22.0
+    assert "capacitance, pF" not in frame.columns

@@ -75,7 +75,7 @@ def test_a_place_that_takes_no_files_is_said_before_the_fit(cell, place, capsys)
 def test_a_report_that_fails_does_not_take_the_fit_with_it(cell, tmp_path, monkeypatch, capsys):
     import ephysfit.reports.report as report
 
-    def broken(evidence):
+    def broken(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(report, "render_page", broken)
@@ -92,7 +92,7 @@ def test_a_batch_keeps_the_fit_whose_page_breaks(cell, tmp_path, monkeypatch):
     from ephysfit.batch.store import Store
     from ephysfit.batch.task import Settings, make_tasks
 
-    monkeypatch.setattr("ephysfit.reports.report.render_page", lambda evidence: 1 / 0)
+    monkeypatch.setattr("ephysfit.reports.report.render_page", lambda *_: 1 / 0)
     (task,) = make_tasks(find_cells([cell]), ["ALIF"], Settings(None, 0, 20, True, ""))
     found = fit_task.attempt_task(task, Store(tmp_path))
     assert found["status"] == "done"

@@ -38,7 +38,8 @@ def test_the_scale_of_spikes_alone_is_found_out_held_and_told():
     assert surface.held == ("E_L", "theta")
     sentence = describe_scale(surface)
     assert "shifted and stretched" in sentence
-    assert "convention" in sentence
+    assert "E_L and theta are held" in sentence
+    assert "mV" not in sentence.replace("fix no mV", "")  # numbers in mV would read as measurements
     found = sure("fisher")
     assert {"E_L", "theta"}.isdisjoint(found.intervals.parameters)
     rows = {r["name"]: r for r in found.parameters()}
@@ -146,7 +147,9 @@ def test_a_fit_that_was_moved_off_its_interval_shows_where_the_interval_lies():
     _, high = found.intervals.parameters["g"]
     moved = replace(found, neuron=found.neuron.replace(g=2 * high))
     (row,) = [r for r in make_interval_rows(moved, "interval") if r["parameter"] == "g"]
-    assert row["interval"].endswith(f"about {format_parameter(found.intervals.estimates['g'])}")
+    estimate = moved.potential_unit.convert(found.intervals.estimates["g"], "nS")
+    assert row["unit"] == "pA/θ"
+    assert row["interval"].endswith(f"about {format_parameter(estimate)}")
     (row,) = [r for r in make_interval_rows(found, "interval") if r["parameter"] == "g"]
     assert "about" not in row["interval"]
 

@@ -95,7 +95,7 @@ def test_intervals_name_what_they_are_of(twins, data):
     assert [d.name for d in mine.derived][:2] == ["c_m/g_leak", "g_leak (v_th - v_rest)"]
     for one, other in zip(mine.derived, known.derived, strict=True):
         assert (one.value, one.standard_error) == pytest.approx((other.value, other.standard_error), rel=1e-3)
-    assert "v_rest at -6" in mine.scale
+    assert "v_rest and v_th are held" in mine.scale
 
 
 def test_page_and_exports_know_the_membrane(twins, data, tmp_path):

@@ -15,7 +15,6 @@ import pytest
 
 import ephysfit
 from ephysfit.card.describe import describe
-from ephysfit.card.describe_model import describe_model
 from ephysfit.card.measures import format_number
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit_result import Fit
@@ -23,6 +22,7 @@ from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
 from ephysfit.models.aigif import AIGIF
 from ephysfit.models.lif import LIF
+from ephysfit.reports.model_card import describe_model
 from ephysfit.reports.report import report
 from ephysfit.reports.tables import format_parameter, format_score
 from tests.reports.conftest import DT, BareQuadratic, by_hand, cell, recorded
@@ -74,9 +74,11 @@ def test_numbers_on_the_page_are_those_of_the_score(written: Path, fit: Fit, tes
 def test_numbers_on_the_page_are_those_of_the_fit(written: Path, fit: Fit) -> None:
     page = read(written)
     assert page.data()["fit"] == json.loads(json.dumps(fit.to_dict()))
+    unit, places = fit.potential_unit, type(fit.neuron).places()
     for row in fit.parameters():
-        assert any(format_parameter(row["value"]) in c for c in page.cells), row
-    assert any("±1.2" in c for c in page.cells)
+        shown = unit.convert(row["value"], row["unit"], row["name"] in places)
+        assert any(format_parameter(shown) in c for c in page.cells), row
+    assert any(f"±{format_parameter(unit.convert(1.25, 'pF'), 2)}" in c for c in page.cells)
 
 
 def test_the_card_of_the_cell_stands_on_the_page(written: Path, fit: Fit, train_recording: Recording) -> None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from ephysfit.data.recording import Recording
-from ephysfit.fitting.fit_result import Fit
-from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.models.alif import ALIF
 from ephysfit.models.lif import LIF
-from ephysfit.reports.probes import compute_responses, compute_step_rates, measure_step_rates
-from tests.reports.conftest import BareQuadratic, cell, recorded
+from ephysfit.reports.probes import compute_responses
+from tests.reports.conftest import BareQuadratic
 
 QUIET = {"C": 100.0, "g": 5.0, "E_L": -70.0, "theta": -50.0, "V_reset": -65.0, "t_ref": 2.0, "delta": 2.0}
 
@@ -49,31 +45,3 @@ def test_a_neuron_without_hazard_is_probed_too() -> None:
     found = compute_responses(BareQuadratic.start(), 0.1, mean=0.0, sd=20.0)
     assert found is not None
     assert found.pulse["membrane"].max() > 0
-
-
-def test_f_i_curve_of_a_deterministic_integrator() -> None:
-    neuron = LIF(**{**QUIET, "delta": 0.1})
-    fit = Fit(neuron, "c", 0.1, reports=Reports(CausalRun((40.0, 0.0))))
-    found = compute_step_rates(fit, 60.0, 200.0, count=5)
-    drive = found.current / 5.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        exact = np.where(drive > 20.0, 1e3 / (2.0 + 20.0 * np.log((drive - 5.0) / (drive - 20.0))), 0.0)
-    np.testing.assert_allclose(found.rate_hz, exact, atol=1.5)
-
-
-def _steps() -> Recording:
-    levels = np.array([-20.0, 40.0, 80.0])
-    current = np.zeros((3, 4000))
-    current[:, 1000:3000] = levels[:, None]
-    trains = [[], [600.0, 1200.0], np.arange(505.0, 1500.0, 20.0)]
-    return Recording.of(current, 0.5, spike_times=trains)
-
-
-def test_recorded_steps_are_found_with_their_steady_rates() -> None:
-    found = measure_step_rates([_steps()])
-    at = {round(i): r for i, r in zip(found.current, found.rate_hz, strict=True) if i != 0}
-    assert at == pytest.approx({-20: 0.0, 40: 2.0, 80: 50.0})
-
-
-def test_noise_holds_no_steps() -> None:
-    assert not measure_step_rates([recorded(cell(), 5.0, 1, seed=5)]).current.size

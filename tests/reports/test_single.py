@@ -24,7 +24,7 @@ def test_help_names_every_kind_and_format():
     assert verb.FORMATS == FORMATS
 
 
-@pytest.mark.parametrize("kind", [k for k in KINDS if k != "stimuli"])
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("stimuli", "steps", "traces")])
 def test_every_kind_draws(evidence, kind, tmp_path):
     path = save_figure(draw_figure(evidence, kind), tmp_path / "deep" / f"{kind}.svg")
     assert len(re.findall(r"<path", path.read_text())) > 2
@@ -33,6 +33,12 @@ def test_every_kind_draws(evidence, kind, tmp_path):
 def test_one_stimulus_has_no_figure_of_all_stimuli(evidence):
     with pytest.raises(ScoreError, match="nothing to show as 'stimuli'"):
         draw_figure(evidence, "stimuli")
+
+
+@pytest.mark.parametrize("kind", ["steps", "traces"])
+def test_noise_has_no_figures_of_steps_and_says_why(evidence, kind):
+    with pytest.raises(ScoreError, match="no current steps"):
+        draw_figure(evidence, kind)
 
 
 def test_a_stretch_bounds_the_time_axis(evidence):

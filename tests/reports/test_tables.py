@@ -106,4 +106,7 @@ def test_distance_to_threshold_leaves_out_refractory_steps(evidence: Evidence) -
 
 
 def test_threshold_is_that_of_the_declaration_at_every_step(evidence: Evidence) -> None:
-    np.testing.assert_allclose(evidence.threshold(), evidence.fit.neuron.theta, atol=1e-9)
+    unit = evidence.unit  # of spikes alone: the distance from rest to threshold is 1
+    expected = unit.convert(evidence.fit.neuron.theta, "mV", place=True)
+    np.testing.assert_allclose(evidence.threshold(), expected, atol=1e-9)
+    assert (unit.name, expected) == ("θ", 1.0)

@@ -21,9 +21,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ephysfit.batch.cell_files import find_cells
+from ephysfit.batch.cell_files import Cell, find_cells_and_rest
 from ephysfit.batch.executors import make_executor as executor_by_name
 from ephysfit.batch.fit_many import expand_model_names, save_prior_of_run
+from ephysfit.batch.manifest import write_manifest
 from ephysfit.batch.run import ProgressListener, RunProgress, run
 from ephysfit.batch.store import Store
 from ephysfit.batch.task import Settings, Task, make_tasks
@@ -33,6 +34,8 @@ from ephysfit.cli.output import print_line, print_note, print_table
 from ephysfit.errors import BatchError
 from ephysfit.files import split_spec
 
+#: file of a run that lists its cells, written by --plan
+MANIFEST = "cells.toml"
 #: panels of the help
 TASKS, MACHINES = "Tasks", "Machines"
 #: exit codes of a run that was stopped, as shells know them: by Ctrl-C, by SIGTERM
@@ -100,7 +103,12 @@ Part = Annotated[
 ]  # fmt: skip
 Order = Annotated[Path | None, typer.Option("--order", hidden=True, help="File of tasks that another run has written.")]
 PlanOnly = Annotated[
-    bool, typer.Option("--plan", rich_help_panel=TASKS, help="Write the plan of the run without running it.")
+    bool,
+    typer.Option(
+        "--plan",
+        rich_help_panel=TASKS,
+        help="Print the cells with their files and write the plan of the run, without running it.",
+    ),
 ]
 ExecutorOption = Annotated[
     list[str] | None,
@@ -119,6 +127,7 @@ def batch(
     part: Part = None,
     order: Order = None,
     effort: arguments.EffortOption = "fast",
+    objective: arguments.ObjectiveOption = None,
     runs: arguments.RunsOption = 200,
     dt: arguments.StepOption = None,
     seed: arguments.SeedOption = 0,
@@ -143,6 +152,8 @@ def batch(
 
     ephysfit batch "dandi/sub-*/*.nwb" --model AIGIF --model ALIF --timeout 600 -o run
 
+    ephysfit batch cells/ -o run --plan
+
     ephysfit batch -o run --retry-failed
 
     ephysfit batch cells/ --model AIGIF --prior run -o again
@@ -151,21 +162,28 @@ def batch(
     """
     tasks = None
     if sources:
-        cells = find_cells(sources)
+        cells, rest = find_cells_and_rest(sources)
         models = expand_model_names([arguments.find_model(m) if m != "all" else m for m in model or ["auto"]])
         known = save_prior_of_run(prior, output, models) if prior is not None else ""
-        tasks = make_tasks(cells, models, Settings(dt, seed, runs, reports, known, effort))
+        tasks = make_tasks(cells, models, Settings(dt, seed, runs, reports, known, effort, objective))
         print_note(f"{len(cells)} cells, {len(tasks)} tasks; results go to {output}")
+        if rest:
+            print_note(f"of no cell, because they record the electrode alone: {', '.join(f.name for f in rest)}")
+    manifest = output / MANIFEST
+    own = sources is not None and [Path(s).resolve() for s in sources] == [manifest.resolve()]
     if plan:
         if tasks is None:
             raise typer.BadParameter("needs sources", param_hint="--plan")
-        Store(output).plan(tasks)
-        print_line(f"planned: {len(tasks)} tasks in {output / 'run.json'}; run them with: ephysfit batch -o {output}")
+        _write_plan(Store(output), tasks, own)
         return
+    if own and tasks is not None:
+        Store(output).plan(tasks, whole=True)
     options = arguments.parse_options(executor_option)
     how = executor_by_name(
         executor, output, workers=workers, timeout=timeout, memory=memory, address=address, **options
     )
+    if tasks is None and reports:
+        print_note("note: --reports is part of the plan; give the sources again with it to change the planned tasks")
     if tasks is None and order is None:
         check_own_neurons(Store(output).tasks(), model or ())
     with _stop_in_order(output):
@@ -173,6 +191,27 @@ def batch(
             again = {"force": force, "retry_failed": retry_failed}
             progress = run(output, tasks, executor=how, part=_parse_part(part), order=order, progress=listener, **again)
         _print_summary(progress, output)
+
+
+def _write_plan(store: Store, tasks: Sequence[Task], own: bool) -> None:
+    """Plan tasks, print the cells with their files, and write the manifest of the run."""
+    store.plan(tasks, whole=own)
+    cells = list({t.cell.name: t.cell for t in tasks}.values())
+    print_table([_describe_files(cell) for cell in cells])
+    manifest = store.folder / MANIFEST
+    planned = {t.cell.name: t.cell for t in store.tasks()}
+    write_manifest(planned.values(), manifest)
+    print_line(f"planned: {len(tasks)} tasks in {store.folder / 'run.json'}; run them with:")
+    print_line(f"  ephysfit batch -o {store.folder}")
+    print_line(f"files of one cell are joined by their names; to change that, edit {manifest} and run:")
+    models = "".join(f" -m {m}" for m in dict.fromkeys(t.model for t in tasks) if m != "auto")
+    print_line(f"  ephysfit batch {manifest}{models} -o {store.folder}")
+
+
+def _describe_files(cell: Cell) -> dict[str, str]:
+    row = {"cell": cell.name, "files": "\n".join(f.name for f in cell.files)}
+    row |= {"train": cell.train.replace(",", "\n") or "all others", "test": cell.test.replace(",", "\n")}
+    return row | {"electrode": "–" if cell.electrode is None else cell.electrode.name}
 
 
 def check_own_neurons(tasks: Sequence[Task], given: Sequence[str]) -> None:

@@ -90,12 +90,14 @@ def fit(
     recent: RecentOption = None,
     undriven: Undriven = False,
     effort: arguments.EffortOption = "fast",
+    objective: arguments.ObjectiveOption = None,
     intervals_by: IntervalsOption = "fisher",
     runs: arguments.RunsOption = 200,
     dt: arguments.StepOption = None,
     seed: arguments.SeedOption = 0,
     output: Folder = None,
     no_report: NoReport = False,
+    full: arguments.FullOption = False,
     json: arguments.JsonOption = False,
 ) -> None:
     """Fit a model to the training sweeps, score it on the held-out sweeps and write a report.
@@ -113,6 +115,8 @@ def fit(
     ephysfit fit training.abf test.abf --aec aec.abf --model GIF --intervals profile
 
     ephysfit fit training.abf test.abf --model GIF --voltage --aec aec.abf
+
+    ephysfit fit data/DRN164.nwb --model IGIF --objective prediction
 
     ephysfit fit data/DRN164.nwb --model AIGIF --effort best
 
@@ -139,7 +143,7 @@ def fit(
         stage = fit_parts.make_likelihood(voltage, drift, recent)
         with show_progress() as listener:
             found = ef.fit(fitted_on, chosen, dt=dt, seed=seed, progress=listener, likelihood=stage, prior=priors,
-                           effort=effort, undriven=undriven)  # fmt: skip
+                           objective=objective, effort=effort, undriven=undriven)  # fmt: skip
         fit_parts.check_fitted(found, recording)
         electrode = recording.facts.get("electrode_compensation", "")
         made = replace(found.provenance, split={"train": train, "test": test}, electrode=electrode)
@@ -155,11 +159,14 @@ def fit(
         return
     after = f", chosen in {found.selection.seconds:.1f} s before" if found.selection else ""
     print_line(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
+    if found.membrane:
+        said = str(found.membrane)
+        print_paragraph(f"{said[0].upper()}{said[1:]}.")
     if found.voltage:
         print_paragraph(fit_parts.describe_voltage_fit(found.voltage))
     if found.selection:
         print_paragraph(f"{found.selection.why}.")
     if found.ensemble:
         print_paragraph(f"Ensemble in {found.ensemble.seconds:.1f} s: {found.ensemble}.")
-    scoring.print_scores(evidence)
+    scoring.print_scores(evidence, full)
     print_line("written: " + "  ".join(written.values()))

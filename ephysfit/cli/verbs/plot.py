@@ -10,13 +10,13 @@ import typer
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import print_line
-from ephysfit.cli.sweep_options import select_unseen_sweeps
+from ephysfit.cli.sweep_options import find_training_sweeps, select_unseen_sweeps
 from ephysfit.errors import near
 
 #: names of `reports.figures.single.KINDS` (a test compares them), repeated so that help stays fast
 KINDS = (
-    "overview", "stimuli", "misses", "statistics", "responses", "fitting", "bounds", "raster", "psth", "membrane",
-    "current", "precision", "intervals", "f-i", "rescaling", "history",
+    "overview", "stimuli", "misses", "steps", "traces", "f-i", "statistics", "spikes", "responses", "fitting", "bounds",
+    "raster", "psth", "membrane", "current", "precision", "intervals", "rescaling", "history",
 )  # fmt: skip
 #: panel of the help
 FIGURE = "Figure"
@@ -111,5 +111,6 @@ def plot(
     sides = arguments.find_fit_sides(fitted, train, test)
     recording = arguments.open_recording(files, spikes, sweeps, option, *sides)
     held = select_unseen_sweeps(recording, fitted, train, test)
-    evidence = scoring.run_and_score(fitted, held, None, runs=runs, seed=seed)
+    train_sweeps = find_training_sweeps(recording, held, fitted)
+    evidence = scoring.run_and_score(fitted, held, train_sweeps, runs=runs, seed=seed)
     print_line(f"written: {save_figure(draw_figure(evidence, kind, within), output)}")

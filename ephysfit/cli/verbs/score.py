@@ -20,6 +20,7 @@ def score(
     runs: arguments.RunsOption = 200,
     dt: arguments.StepOption = None,
     seed: arguments.SeedOption = 1,
+    full: arguments.FullOption = False,
     json: arguments.JsonOption = False,
 ) -> None:
     """Score a saved fit on sweeps that were not used by the fit.
@@ -29,6 +30,8 @@ def score(
     Examples:
 
     ephysfit score fit_DRN164/fit.json data/DRN164.nwb
+
+    ephysfit score fit.json cell.nwb --full
 
     ephysfit score fit.json another_day.abf --json
     """
@@ -42,4 +45,4 @@ def score(
     if json:
         print_json(scoring.to_dict(evidence))
     else:
-        scoring.print_scores(evidence)
+        scoring.print_scores(evidence, full)

@@ -15,7 +15,6 @@ from ephysfit.fitting.free_run.surrogates import measure_drop_at_spike
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.compiled import run
 from ephysfit.simulation.surrogate import Surrogate
@@ -78,7 +77,7 @@ class _Descent:
 
     def __init__(self, stage: Gradient, problem: Problem, cell: Neuron) -> None:
         self.stage, self.problem, self.cell = stage, problem, cell
-        self.free = FreeParameters.of(problem.neuron, stage.names or None, smooth_only=True)
+        self.free = problem.free(stage.names or None, smooth_only=True)
         self.surrogate = Surrogate(width=stage.width or measure_drop_at_spike(problem, cell))
         self.parts = [self._cut_part(k) for k in range(len(problem.counted))]
 

@@ -24,7 +24,7 @@ from ephysfit.fitting.voltage_likelihood import (
     summarize_voltage_fit,
 )
 from ephysfit.kernels.threads import count
-from ephysfit.neuron.declare import Neuron, scalar_values
+from ephysfit.neuron.declare import Neuron, flatten, scalar_values
 from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.simulation.replay import Noise, Replay, ReplaySweep
 
@@ -118,7 +118,7 @@ class Likelihood(Stage):
         last = 1 if problem.neuron.alternatives else FINALISTS
         ended = [climb.climb_to_top(cell) for cell, _ in _rank(begun)[:last]]
         cell, found = max(ended, key=lambda e: e[1].value)
-        free = FreeParameters.of(problem.neuron, climb.everything)
+        free = problem.free(climb.everything)
         bounds = free.on_bound(cell)
         spread, correlated = standard_errors_of(free, found)
         report = LikelihoodReport(
@@ -152,13 +152,17 @@ class Likelihood(Stage):
         ]
         if problem.prior is not None:
             known.append(problem.prior.cell(cell))
-        return known
+        if not (self.names or problem.held):
+            return known
+        # a start is another cell's or neuron's, and says nothing of what this climb does not move
+        moved = problem.free(self.names or None)
+        return [_take_from_start(moved, start, cell) for start in known]
 
     def _draw_starts(self, climb: _LikelihoodClimb, cell: Neuron) -> list[Neuron]:
         """The most likely of many random draws about the estimate, near and far in turn."""
         problem, rng = climb.problem, climb.problem.rng(1)
         loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
-        free = FreeParameters.of(problem.neuron, loose or None, smooth_only=True)
+        free = problem.free(loose or None, smooth_only=True)
         drawn = []
         draws = self.draws
         if problem.neuron.alternatives:
@@ -194,13 +198,11 @@ class _LikelihoodClimb:
 
     def __init__(self, stage: Likelihood, problem: Problem, centre: Neuron) -> None:
         self.stage, self.problem = stage, problem
-        self.centre = centre if problem.prior is None else problem.prior.cell(centre)
-        self.everything = FreeParameters.of(problem.neuron, stage.names or None, smooth_only=True).names
+        self.centre = centre if problem.prior is None else problem.hold(problem.prior.cell(centre))
+        self.everything = problem.free(stage.names or None, smooth_only=True).names
         early = [n for n, p in problem.neuron.parameters.items() if p.early]
         self.early = (
-            tuple(n for n in FreeParameters.of(problem.neuron, early, smooth_only=True).names if n in self.everything)
-            if early
-            else ()
+            tuple(n for n in problem.free(early, smooth_only=True).names if n in self.everything) if early else ()
         )
         data = weight_by_recency(problem.train if stage.held_out else problem.everything, stage.recent, problem.dt)
         unasked = int(len(data) == 1 and data[0].use.sum() * problem.dt >= STEADY)
@@ -358,6 +360,12 @@ def standard_errors_of(
 def _rank(begun: list[tuple[Neuron, Ascent]]) -> list[tuple[Neuron, Ascent]]:
     """Ascents, the highest first."""
     return sorted(begun, key=lambda b: b[1].value, reverse=True)
+
+
+def _take_from_start(free: FreeParameters, start: Neuron, cell: Neuron) -> Neuron:
+    """`cell` with these parameters of a start."""
+    flat = flatten(start.parameters, start.values())
+    return free.put({n: flat[n] for n in free.names}, cell)
 
 
 def _select_parameters(cell: Neuron, values: Any) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from ephysfit.fitting.stage_reports import SearchReport
 from ephysfit.kernels.tiles import Lists
 from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.compiled import Run
@@ -101,7 +100,7 @@ class _Descent:
 
     def __init__(self, stage: NoisyGradient, problem: Problem, cell: Neuron) -> None:
         self.stage, self.problem, self.cell = stage, problem, cell
-        self.free = FreeParameters.of(problem.neuron, stage.names or None, smooth_only=True)
+        self.free = problem.free(stage.names or None, smooth_only=True)
         self.evaluation = FreeRunEvaluation(problem, self.free, cell, stage.loss, stage.runs)
         self.spikes = [s.numpy() for s in problem.trials.spikes[0]]
         if stage.slope == "survival":

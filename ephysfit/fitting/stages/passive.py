@@ -58,7 +58,7 @@ class Passive(Stage):
             if name is not None and np.isfinite(value):
                 kept[name] = float(np.clip(value, neuron.parameters[name].low, neuron.parameters[name].high))
         status = Status.CONVERGED if kept else Status.NOT_NEEDED
-        cell = estimate.neuron.replace(**kept)
+        cell = problem.hold(estimate.neuron.replace(**kept))
         return estimate.with_(neuron=cell, status=status, reports=Reports(PassiveReport(kept, voltage)))
 
     def _estimate_refractory_period(self, problem: Problem) -> float:

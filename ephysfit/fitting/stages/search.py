@@ -16,7 +16,6 @@ from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 
 Losses = Callable[[Array, int], Array]
@@ -67,7 +66,7 @@ class Search(Stage):
     whiten: bool = True
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
-        free = FreeParameters.of(problem.neuron, self.names or self._default_names(problem.neuron))
+        free = problem.free(self.names or self._default_names(problem.neuron))
         noisy = self.noisy and problem.neuron.stochastic()
         loss = self.loss or (KernelScore() if noisy else Coincidence())
         evaluation = FreeRunEvaluation(problem, free, estimate.neuron, loss, self.runs if noisy else 0)

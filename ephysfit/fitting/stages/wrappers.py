@@ -62,7 +62,7 @@ class MultiStart(Stage):
     spread: float = 0.5
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
-        free, rng = FreeParameters.of(problem.neuron, smooth_only=True), problem.rng(3)
+        free, rng = problem.free(smooth_only=True), problem.rng(3)
         cells = [estimate.neuron]
         for _ in range(self.starts - 1):
             cells.append(as_floats(free.to_neuron(free.drawn(estimate.neuron, self.spread, rng), estimate.neuron)))

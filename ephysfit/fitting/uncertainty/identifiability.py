@@ -65,19 +65,12 @@ def describe_scale(surface: Surface) -> str:
     held = list(surface.held)
     if not held:
         return ""
-    at = " and ".join(f"{n} at {getattr(surface.start, n):.4g} mV" for n in held)
     many = len(held) > 1
     moves = "shifted and stretched (conductances and capacitance with them)" if many else "shifted"
-    source = (
-        "this scale was read off the recorded voltage, which the likelihood does not use"
-        if surface.problem.neuron.name_of(Role.POTENTIAL)
-        and any(s.voltage is not None for s in surface.problem.recording)
-        else "this scale is a convention, not a measurement"
-    )
     return (
-        f"spikes alone fix no mV: all potentials can be {moves} without moving a spike. {at} "
-        f"{'are' if many else 'is'} held, and {source}; the intervals of the other parameters count in it. What the "
-        f"spikes do determine are time constants, the rheobase and ratios of potentials"
+        f"spikes alone fix no mV: all potentials can be {moves} without moving a spike. "
+        f"{' and '.join(held)} {'are' if many else 'is'} held, so that the intervals of the others have a meaning. "
+        f"What the spikes do determine are time constants, the rheobase and ratios of potentials"
     )
 
 

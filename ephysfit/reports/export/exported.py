@@ -99,7 +99,7 @@ class ExportedCell:
 
     @property
     def about(self) -> dict[str, Any]:
-        """Header of every exported file: cell, model, source, spiking, equations."""
+        """Header of every exported file: cell, model, source, spiking, what potentials are, equations."""
         made = self.fit.provenance
         lines = {
             "cell": self.fit.cell,
@@ -109,6 +109,7 @@ class ExportedCell:
             "recording": made.recording,
             "reference": str(getattr(self.neuron, "reference", "") or ""),
             "spiking": f"{self.spiking}: {SPIKING[self.spiking]}",
+            "potentials": self.fit.describe_potentials(),
         }
         return {
             **{name: UnquotedText(text) for name, text in lines.items()},

@@ -20,6 +20,7 @@ def write_json(cell: ExportedCell) -> str:
         "format": f"ephysfit cell {_FORMAT}",
         **{k: cell.about[k] for k in ("cell", "model", "version", "date", "recording", "reference")},
         "units": "ms, mV, pA, pF, nS throughout; rates per ms",
+        "potentials": cell.about["potentials"],
         "functions": {"softplus(x)": "log(1 + exp(x))", "sigmoid(x)": "1/(1 + exp(-x))"},
         "dt_ms": cell.dt,
         "refractory_ms": cell.t_ref,

@@ -8,17 +8,22 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.figures.current_response import draw_f_i_curve, draw_responses
+from ephysfit.reports.figures.current_response import draw_responses
+from ephysfit.reports.figures.f_i import draw_f_i
 from ephysfit.reports.figures.goodness import draw_bounds, draw_goodness
 from ephysfit.reports.figures.misses import draw_misses
 from ephysfit.reports.figures.prediction import draw_all_stimuli, draw_overview
 from ephysfit.reports.figures.rates import draw_intervals, draw_precision
+from ephysfit.reports.figures.step_voltages import draw_step_traces
+from ephysfit.reports.figures.steps import draw_steps
 from ephysfit.reports.figures.style import make_axes, make_figure
+from ephysfit.reports.figures.waveforms import draw_spikes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Drawer: TypeAlias = "Callable[[Evidence], Figure | None]"
+#: draws the figure, or says why there is nothing to show
+Drawer: TypeAlias = "Callable[[Evidence], Figure | str]"
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Plot:
     ----------
     name, title, caption : str
     draw : callable
-        Draws the figure; None where there is nothing to show.
+        Draws the figure; a sentence where there is nothing to show.
     panel_captions : (str, str) or None
         Captions of the left and the right panel, for a figure in which one of them may be missing.
     """
@@ -58,12 +63,11 @@ def _lower_first(text: str) -> str:
 
 
 def draw_statistics(evidence: Evidence) -> Figure:
-    """Draw precision, interspike intervals and the f-I curve side by side."""
+    """Draw precision and interspike intervals side by side."""
     fig = make_figure(9.6, 3.1)
-    left, middle, right = make_axes(fig, 1, 3)
+    left, right = make_axes(fig, 1, 2)
     draw_precision(left, evidence)
-    draw_intervals(middle, evidence)
-    draw_f_i_curve(right, evidence)
+    draw_intervals(right, evidence)
     return fig
 
 
@@ -81,10 +85,25 @@ _ALL = (
         "Rate of cell and model at ten levels of the current, smoothed over 10 ms, that have equal durations: "
         "where the curves part, the model fires too much or too little.",
         draw_misses),
-    Plot("statistics", "Precision, intervals, rates",
+    Plot("steps", "Current steps",
+         "Held-out steps: spikes, time of the first one, and log2 of the last over the first interval. The dash is a "
+         "straight line between the neighbouring amplitudes that trained: the answer that a model has to beat.",
+         draw_steps),
+    Plot("traces", "Voltage at three amplitudes",
+         "Recorded voltage and the model's noise-free run on the same current. A point neuron draws no spike: ticks "
+         "above mark when it fires. The dotted line is its threshold.", draw_step_traces),
+    Plot("f-i", "f–I curve",
+         "Left: spikes over the whole step. The line is the mean of the model's noisy runs, the band holds 90 % of "
+         "them; circles are measured steps of the cell, filled where the fit has not used them. Right: the reciprocal "
+         "of the first interval, and of the mean interval in the second half. Shaded: currents outside the range that "
+         "the fit has seen, where the model extrapolates.", draw_f_i),
+    Plot("statistics", "Precision and intervals",
          "Left: the coincidence factor Γ (chance subtracted) by window; where the model meets the black curve it "
-         "agrees with the cell as well as the cell with itself. Middle: distribution of interspike intervals. Right: "
-         "steady rate to constant current; outside the shaded range the model extrapolates.", draw_statistics),
+         "agrees with the cell as well as the cell with itself. Right: distribution of interspike intervals.",
+         draw_statistics),
+    Plot("spikes", "Spikes of the cell",
+         "Left: voltage averaged about the spikes of the test sweeps (band: ± 2 standard errors). Right: dV/dt against "
+         "V of single spikes; the threshold is where the slope passes a tenth of its maximum.", draw_spikes),
     Plot.of_two_panels("responses", "Responses of the neuron",
         "Change of the distance to threshold (and of the membrane) after a small pulse of current.",
         "Change after one spike; below 0 the next spike is less likely.",
@@ -92,7 +111,7 @@ _ALL = (
     Plot.of_two_panels("fitting", "Goodness of fit and history",
         "The hazard integrated between recorded spikes follows the diagonal if the model's spike probability is "
         "right at every moment; leaving the shaded band (95 %) means that it is not.",
-        "Loss by step.",
+        "Loss by step, a panel for each kind of loss.",
         draw_goodness),
     Plot("bounds", "Parameters between their bounds", "On the axis the fit used; red: on a bound.",
          lambda evidence: draw_bounds(evidence.fit)),
@@ -106,8 +125,12 @@ __all__ = [
     "Plot",
     "draw_all_stimuli",
     "draw_bounds",
+    "draw_f_i",
     "draw_goodness",
     "draw_overview",
     "draw_responses",
+    "draw_spikes",
     "draw_statistics",
+    "draw_step_traces",
+    "draw_steps",
 ]

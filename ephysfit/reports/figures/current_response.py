@@ -1,4 +1,4 @@
-"""Draw the responses of the fitted neuron to a pulse of current, to one spike and to steps of current."""
+"""Draw the responses of the fitted neuron to a pulse of current and to one spike."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from ephysfit.reports.figures.style import (
     INK,
     MODEL,
     MUTED,
-    READOUT,
     add_legend,
     make_axes,
     make_figure,
     set_title,
 )
-from ephysfit.reports.probes import compute_responses, compute_step_rates, measure_step_rates
+from ephysfit.reports.probes import compute_responses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,21 +33,24 @@ def _training_current_statistics(evidence: Evidence) -> tuple[float, float]:
     return float(current.mean()), float(current.std())
 
 
-def draw_responses(evidence: Evidence) -> Figure | None:
+def draw_responses(evidence: Evidence) -> Figure | str:
     """Draw the response to a small pulse of current, and the effect of one spike on membrane and threshold."""
     mean, sd = _training_current_statistics(evidence)
     found = compute_responses(evidence.fit.neuron, evidence.fit.dt, mean, max(sd, 1.0))
     if found is None:
-        return None
+        return "The neuron is below threshold at none of the holding currents that were tried."
     fig = make_figure(9.6, 2.7)
     left, right = make_axes(fig, 1, 2)
-    for name, values in found.pulse.items():
+    unit = evidence.unit
+    pulse, spike = ({name: y / unit.size for name, y in of.items()} for of in (found.pulse, found.spike))
+    for name, values in pulse.items():
         left.plot(found.times, values, color=_response_color(name), ls=_response_dash(name), lw=1.5, label=_LABEL[name])
     set_title(left, f"To a pulse of current (held at {found.holding:.0f} pA)")
-    left.set_ylabel("response (mV per pC)")
+    left.set_ylabel(f"response ({unit.name} per pC)")
     held = float(evidence.fit.neuron.refractory_ms)
-    _draw_after_spike(right, found.times, found.spike, held)
-    for ax, curves in ((left, found.pulse), (right, found.spike)):
+    _draw_after_spike(right, found.times, spike, held)
+    right.set_ylabel(f"change ({unit.name})")
+    for ax, curves in ((left, pulse), (right, spike)):
         ax.axhline(0, color=GRID, lw=0.8, zorder=0)
         ax.set_xlim(0, _find_settling_time(found.times, curves, held))
     left.set_xlabel("time after the pulse (ms)")
@@ -79,7 +81,6 @@ def _draw_after_spike(
         ax.plot(times, spike["membrane"], color=INK, ls="--", lw=1.5, label="membrane")
         ax.plot(times, spike["membrane"] - spike["margin"], color=CONSENSUS, ls=":", lw=1.8, label="threshold")
     set_title(ax, "After one spike")
-    ax.set_ylabel("change (mV)")
     add_legend(ax, loc="best")
 
 
@@ -93,29 +94,3 @@ def _find_settling_time(
         moving = np.flatnonzero(np.abs(y - y[-1]) > 0.02 * np.ptp(y))
         last = max(last, float(times[free][moving[-1]]) if moving.size else last)
     return min(last * 1.05, float(times[-1]))
-
-
-def draw_f_i_curve(ax: Axes, evidence: Evidence) -> None:
-    """Draw rate against constant current, of the fitted neuron and, where steps were recorded, of the cell."""
-    mean, sd = _training_current_statistics(evidence)
-    both = [evidence.test] if evidence.train is None else [evidence.train, evidence.test]
-    cell = measure_step_rates(both)
-    low, high = mean - 2 * max(sd, 5.0), mean + 4 * max(sd, 5.0)
-    if cell.current.size:
-        low, high = float(cell.current.min()), float(cell.current.max())
-    model = compute_step_rates(evidence.fit, low, high)
-    ax.axvspan(mean - 2 * sd, mean + 2 * sd, color=MUTED, alpha=0.12, lw=0, label="fitted on (mean ± 2 sd)")
-    ax.plot(model.current, model.rate_hz, color=READOUT[evidence.single], lw=1.5, marker="o", ms=2.5, label="model")
-    if cell.current.size:
-        ax.plot(cell.current, cell.rate_hz, color=INK, ls="", marker="o", ms=4, mfc="none", label="recorded steps")
-        ax.set_xlim(low - 0.03 * (high - low), high + 0.03 * (high - low))
-    ax.set_xlabel("constant current (pA)")
-    ax.set_ylabel("steady rate (Hz)")
-    ax.set_ylim(bottom=0)
-    if not np.any(model.rate_hz):
-        ax.text(0.5, 0.5, "the model fires at no\nconstant current", transform=ax.transAxes, ha="center", va="center",
-                color=MUTED, fontsize=8.5)  # fmt: skip
-        if not np.any(cell.rate_hz):
-            ax.set_ylim(0, 1)
-    set_title(ax, "f–I curve")
-    add_legend(ax, loc="upper left")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +23,6 @@ from ephysfit.reports.figures.style import (
     select_finite,
     set_title,
 )
-from ephysfit.reports.rescaling import rescale_time
 from ephysfit.reports.tables import format_unit, make_parameter_lines
 
 if TYPE_CHECKING:
@@ -31,56 +32,76 @@ if TYPE_CHECKING:
 
 def draw_time_rescaling(ax: Axes, evidence: Evidence) -> bool:
     """Draw quantiles of the hazard integrated between spikes against uniform ones; return whether there are any."""
-    sets = [("test", evidence.test, MODEL, "-")]
-    if evidence.train is not None:
-        sets.append(("training", evidence.train, MUTED, "--"))
-    drawn = False
-    for name, recording, color, dash in sets:
-        found = rescale_time(evidence.fit, recording)
-        if found is None:
-            continue
-        n = len(found.quantiles)
-        x = (np.arange(n) + 0.5) / n
-        label = f"{name}: KS {found.distance:.3f}, 95 % limit {found.band:.3f}"
-        ax.plot(x, found.quantiles, color=color, ls=dash, lw=1.5, label=label)
-        if not drawn:
-            ax.fill_between([0, 1], [-found.band, 1 - found.band], [found.band, 1 + found.band],
-                            color=MUTED, alpha=0.15, lw=0)  # fmt: skip
-        drawn = True
+    found = evidence.rescaled
+    for name, test in found.items():
+        n = len(test.quantiles)
+        color, dash = _SIDES[name]
+        label = f"{name}: {'passes' if test.within else 'fails'}, KS {test.distance:.3f} (limit {test.band:.3f})"
+        ax.plot((np.arange(n) + 0.5) / n, test.quantiles, color=color, ls=dash, lw=1.5, label=label)
+    for test in list(found.values())[:1]:
+        ax.fill_between([0, 1], [-test.band, 1 - test.band], [test.band, 1 + test.band], color=MUTED, alpha=0.15, lw=0)
     ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="uniform quantile", ylabel="integrated hazard, quantile")
     set_title(ax, "Time rescaling")
     add_legend(ax, loc="best", fontsize=7.5)
-    return drawn
+    return bool(found)
 
 
-def draw_loss(ax: Axes, fit: Fit) -> bool:
-    """Draw the loss by step of every stage that has a curve; return whether there is any."""
-    begin, drawn, stages = 0, [], []
+_SIDES = {"test": (MODEL, "-"), "training": (MUTED, "--")}
+
+
+@dataclass(frozen=True)
+class LossCurve:
+    """The loss of one stage, step by step: `parts` are the starts and the last ascent, or the one curve of a search."""
+
+    stage: str
+    parts: tuple[tuple[float | None, ...], ...]
+
+
+def list_losses(fit: Fit) -> dict[str, list[LossCurve]]:
+    """List the loss curves of the stages by what was lowered: stages of one loss share an axis."""
+    found: dict[str, list[LossCurve]] = {}
+    drawn = []
     for estimate in fit.history:
-        curves = [c for r in estimate.reports.values() for c in getattr(r, "curves", ())]
-        if not curves or curves in drawn:
-            continue
-        drawn.append(curves)
-        stages.append(estimate.stage)
-        for k, curve in enumerate(curves):
+        for report in estimate.reports.values():
+            parts = getattr(report, "curves", ())
+            if parts and parts not in drawn:
+                drawn.append(parts)
+                found.setdefault(_name_loss(fit, estimate.stage, report), []).append(LossCurve(estimate.stage, parts))
+    return found
+
+
+def _name_loss(fit: Fit, stage: str, report: object) -> str:
+    if stage in LIKELIHOODS:
+        return f"likelihood{' with voltage' if fit.voltage else ''}: nats per spike"
+    return _LOSSES.get(getattr(report, "loss", ""), f"loss of {stage}")
+
+
+_LOSSES = {
+    "KernelScore": "score of smoothed spike trains",
+    "Coincidence": "1 − coincidence",
+    "VanRossum": "van Rossum distance",
+}
+
+
+def draw_loss(ax: Axes, name: str, losses: Sequence[LossCurve]) -> None:
+    """Draw the curves of one loss by step."""
+    begin, k = 0, 0
+    for loss in losses:
+        for part, curve in enumerate(loss.parts):
             y = np.asarray(curve, dtype=float)
-            label = _label_part(estimate.stage, k, len(curves))
-            ax.plot(
-                begin + np.arange(len(y)), y, marker="o", ms=2.5, lw=1.3, color=(MODEL, INK, MUTED)[k % 3], label=label
-            )
-            begin += max(len(y) - 1, 0)
-    values = select_finite(v for c in drawn for part in c for v in part)
+            ax.plot(begin + np.arange(len(y)), y, marker="o", ms=2.5, lw=1.3, color=(MODEL, INK, MUTED)[k % 3],
+                    label=_label_part(loss.stage, part, len(loss.parts)))  # fmt: skip
+            begin, k = begin + max(len(y) - 1, 0), k + 1
+    values = select_finite(v for loss in losses for part in loss.parts for v in np.asarray(part, dtype=float))
     if values.size:
         low, high = values.min(), np.percentile(values, 75)
         if values.max() > high + 3 * (high - low) > low:
             ax.set_ylim(low - 0.05 * (high - low), high + 0.5 * (high - low))
     ax.set_xlabel("step")
-    what = "loss with voltage" if fit.voltage else "loss"
-    ax.set_ylabel(f"{what} (nats per spike)" if set(stages) <= set(LIKELIHOODS) else "loss")
+    ax.set_ylabel(name)
     set_title(ax, "Fit history")
     add_legend(ax, loc="best")
-    return bool(drawn)
 
 
 def _label_part(stage: str, k: int, n: int) -> str:
@@ -90,17 +111,34 @@ def _label_part(stage: str, k: int, n: int) -> str:
     return f"{stage}, part {k + 1}" if n <= 3 else f"{stage}, {n} parts" if k == 0 else "_"
 
 
-def draw_goodness(evidence: Evidence) -> Figure | None:
-    """Draw time rescaling beside the fit history; None where the fit has neither."""
-    fig = make_figure(9.6, 3.4)
-    left, right = make_axes(fig, 1, 2)
-    shown = draw_time_rescaling(left, evidence), draw_loss(right, evidence.fit)
-    for ax, has in zip((left, right), shown, strict=True):
-        if not has:
-            fig.delaxes(ax)
-    if not all(shown):
-        fig.set_size_inches(5.0, 3.4)
-    return fig if any(shown) else None
+def draw_history(evidence: Evidence) -> Figure | str:
+    """Draw the losses of a fit by step, one panel for each kind of loss."""
+    losses = list_losses(evidence.fit)
+    if not losses:
+        return "No stage of this fit has a loss curve."
+    fig = make_figure(4.2 + 2.7 * (len(losses) - 1), 3.4)
+    _draw_losses(list(make_axes(fig, 1, len(losses), squeeze=False)[0]), losses)
+    return fig
+
+
+def _draw_losses(axes: Sequence[Axes], losses: Mapping[str, Sequence[LossCurve]]) -> None:
+    for ax, (name, curves) in zip(axes, losses.items(), strict=True):
+        draw_loss(ax, name, curves)
+
+
+def draw_goodness(evidence: Evidence) -> Figure | str:
+    """Draw time rescaling beside the fit history, a panel for each kind of loss."""
+    losses = list_losses(evidence.fit)
+    first = 1 if evidence.rescaled else 0
+    panels = first + len(losses)
+    if not panels:
+        return f"{evidence.fit.model} has no hazard to test, or too few spikes for it, and no stage has a loss curve."
+    fig = make_figure(9.6 if panels > 1 else 5.0, 3.4)
+    axes = list(make_axes(fig, 1, panels, squeeze=False)[0])
+    if first:
+        draw_time_rescaling(axes[0], evidence)
+    _draw_losses(axes[first:], losses)
+    return fig
 
 
 def draw_bounds(fit: Fit) -> Figure:

@@ -20,6 +20,7 @@ from ephysfit.reports.figures.style import (
     set_title,
 )
 from ephysfit.reports.missed_spikes import (
+    FEWEST,
     RateCalibration,
     SpikeTriggeredCurrent,
     compute_rate_calibration,
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
 _COLOR = {"predicted": MODEL, "missed": MISSED, "invented": EXTRA}
 
 
-def draw_misses(evidence: Evidence) -> Figure | None:
-    """Draw the current around spikes beside recorded and predicted rates; None without either."""
+def draw_misses(evidence: Evidence) -> Figure | str:
+    """Draw the current around spikes beside recorded and predicted rates."""
+    if not evidence.fluctuates:
+        return "The current of the test sweeps does not fluctuate, so that a mean current around spikes says nothing."
     about, rates = compute_spike_triggered_currents(evidence), compute_rate_calibration(evidence)
     if not about and rates is None:
-        return None
+        return f"Fewer than {FEWEST} spikes are predicted, missed or invented, and less than a second is scored."
     fig = make_figure(9.6 if about and rates is not None else 5.0, 3.2)
     left, right = make_axes(fig, 1, 2)
     if about:

@@ -21,6 +21,7 @@ from ephysfit.reports.figures.style import (
     add_legend_above,
     draw_curve,
     draw_ticks,
+    format_current,
     label_seconds,
     make_axes,
     make_figure,
@@ -109,27 +110,26 @@ def draw_raster_legend(ax: Axes) -> None:
 
 
 def draw_membrane(ax: Axes, evidence: Evidence, start: float, stop: float) -> None:
-    """Draw the recorded voltage (first repeat) and the model's voltage and threshold, mV.
+    """Draw the model's voltage and threshold, mV, and on the same axis the recorded voltage, where the units are one.
 
     For a model without membrane potential, its distance to threshold is drawn.
     """
     sweep, v, u = evidence.stimulus.sweeps[0], evidence.membrane(), evidence.trace("margin")
-    dt = evidence.readouts[evidence.single].dt
-    if sweep.voltage is not None and v is not None:
+    run = evidence.noise_free_run
+    label = f"{evidence.fit.model}, {READOUTS[run.readout]}"
+    if sweep.voltage is not None and evidence.shares_units:
         _draw_trace(ax, sweep.voltage, sweep.dt, start, stop, INK, lw=0.7, label="recorded, repeat 1")
     if v is not None and u is not None:
-        _draw_trace(ax, v, dt, start, stop, MODEL, label=f"{evidence.fit.model}, {READOUTS[evidence.single]}")
-        _draw_trace(ax, evidence.threshold(), dt, start, stop, MODEL, lw=0.8, ls=":", label="its threshold")
-        ax.set_ylabel("membrane (mV)")
+        _draw_trace(ax, v, run.dt, start, stop, MODEL, label=label)
+        _draw_trace(ax, evidence.threshold(), run.dt, start, stop, MODEL, lw=0.8, ls=":", label="its threshold")
     elif u is not None:
         times, u = evidence.distance()
         inside = (times >= start) & (times < stop)
-        label = f"{evidence.fit.model}, {READOUTS[evidence.single]}"
         draw_curve(ax, times[inside], u[inside], MODEL, label=label)
         ax.axhline(0.0, color=MUTED, lw=0.8, ls=":")
         low = np.percentile(u, 2)
         ax.set_ylim(low - 0.1 * (u.max() - low), u.max() + 0.1 * (u.max() - low) + 1e-6)
-        ax.set_ylabel("to threshold (mV)")
+    ax.set_ylabel(evidence.model_axis)
     add_legend_above(ax)
 
 
@@ -151,7 +151,7 @@ def draw_overview(evidence: Evidence, stretch: tuple[float, float] | None = None
     """Draw stimulus, raster, membrane and rate of a stretch (ms; a typical one unless given)."""
     start, stop = stretch or evidence.stretch
     recorded = evidence.stimulus.sweeps[0].voltage is not None
-    own = recorded and evidence.membrane() is None
+    own = recorded and not evidence.shares_units
     draw = [draw_stimulus, draw_raster, *([draw_recorded_voltage] if own else []), draw_membrane, draw_psth]
     heights = [0.8, 2.6, *([1.1] if own else []), 1.2, 1.1]
     fig = make_figure(9.6, 1.15 * sum(heights))
@@ -165,11 +165,11 @@ def draw_overview(evidence: Evidence, stretch: tuple[float, float] | None = None
     return fig
 
 
-def draw_all_stimuli(evidence: Evidence) -> Figure | None:
-    """Draw a raster of every test stimulus (the first twelve); None where there is only one."""
+def draw_all_stimuli(evidence: Evidence) -> Figure | str:
+    """Draw a raster of every test stimulus (the first twelve)."""
     n = min(len(evidence.stimuli), MOST)
     if n < 2:
-        return None
+        return "There is one test stimulus."
     cols = 2 if n < 7 else 3
     rows = -(-n // cols)
     fig = make_figure(9.6, 0.4 + 1.5 * rows)
@@ -183,10 +183,6 @@ def draw_all_stimuli(evidence: Evidence) -> Figure | None:
         label_seconds(ax, 0.0, s.duration)
         if k + cols < n:
             ax.set_xlabel("")
-        set_title(
-            ax,
-            f"{k + 1}: {s.name or 'stimulus'} ({s.current.min():.0f} to {s.current.max():.0f} pA)".replace(
-                " (-", " (−"
-            ),
-        )
+        low, high = format_current(float(s.current.min())), format_current(float(s.current.max()))
+        set_title(ax, f"{k + 1}: {s.name or 'stimulus'} ({low.removesuffix(' pA')} to {high})")
     return fig

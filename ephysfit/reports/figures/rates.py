@@ -13,7 +13,15 @@ from ephysfit.metrics.reliability import reliability
 from ephysfit.metrics.trains import cut
 from ephysfit.metrics.variance import mean_rate, smooth_trains
 from ephysfit.reports.evidence import READOUTS, Evidence
-from ephysfit.reports.figures.style import INK, MUTED, READOUT, add_legend, add_legend_above, draw_curve, set_title
+from ephysfit.reports.figures.style import (
+    INK,
+    READOUT,
+    add_legend,
+    add_legend_above,
+    draw_curve,
+    draw_missing,
+    set_title,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +90,7 @@ def draw_intervals(ax: Axes, evidence: Evidence) -> None:
     ax.set_xlabel("interval (ms)")
     both = np.concatenate([data, model])
     if not both.size:
-        return _draw_empty(ax, "no two spikes in one train")
+        return draw_missing(ax, "no two spikes in one train")
     edges = np.geomspace(max(both.min(), 0.5) * 0.9, both.max() * 1.1, 40).tolist()
     if data.size:
         ax.hist(data, edges, weights=np.full(data.size, 1 / data.size), color=INK, alpha=0.25, label="recorded")
@@ -102,9 +110,3 @@ def _compute_intervals(trains: Trains) -> Trace:
 def _label_decades(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _draw_empty(ax: Axes, why: str) -> None:
-    ax.text(0.5, 0.5, why, ha="center", va="center", transform=ax.transAxes, color=MUTED, fontsize=9)
-    ax.set_xticks([])
-    ax.set_yticks([])

@@ -12,9 +12,8 @@ from matplotlib import rc_context
 from ephysfit.errors import ScoreError, near
 from ephysfit.files import replacing
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.figures import PLOTS
-from ephysfit.reports.figures.current_response import draw_f_i_curve
-from ephysfit.reports.figures.goodness import draw_loss, draw_time_rescaling
+from ephysfit.reports.figures import PLOTS, Drawer
+from ephysfit.reports.figures.goodness import draw_history, draw_time_rescaling
 from ephysfit.reports.figures.prediction import (
     draw_membrane,
     draw_overview,
@@ -49,15 +48,17 @@ _IN_TIME: Mapping[str, tuple[Callable[[Axes, Evidence, float, float], None], str
 _PANELS: Mapping[str, tuple[Callable[[Axes, Evidence], object], str]] = MappingProxyType({
     "precision": (draw_precision, "coincidence factor by window, beside the cell's own"),
     "intervals": (draw_intervals, "distribution of interspike intervals"),
-    "f-i": (draw_f_i_curve, "rate against constant current"),
     "rescaling": (draw_time_rescaling, "time-rescaling test of the hazard"),
-    "history": (lambda ax, evidence: draw_loss(ax, evidence.fit), "loss by step of the fit"),
+})  # fmt: skip
+
+_WHOLE: Mapping[str, tuple[Drawer, str]] = MappingProxyType({
+    "history": (draw_history, "loss by step of the fit"),
+    **{name: (plot.draw, plot.title.lower()) for name, plot in PLOTS.items()},
 })  # fmt: skip
 
 #: name of each kind of figure → short description
 KINDS: Mapping[str, str] = MappingProxyType(
-    {name: plot.title.lower() for name, plot in PLOTS.items()}
-    | {name: description for name, (_, description) in (*_IN_TIME.items(), *_PANELS.items())}
+    {name: description for name, (_, description) in (*_WHOLE.items(), *_IN_TIME.items(), *_PANELS.items())}
 )
 
 
@@ -81,19 +82,21 @@ def draw_figure(evidence: Evidence, kind: str, stretch: tuple[float, float] | No
     ScoreError
         If there is no such kind, or this fit has no data for it.
     """
-    made: Figure | None
+    made: Figure | str
     if kind == "overview":
         made = draw_overview(evidence, stretch)
     elif kind in _IN_TIME:
         made = _draw_in_time(evidence, kind, stretch or evidence.stretch)
     elif kind in _PANELS:
         made = _draw_panel(evidence, kind)
-    elif kind in PLOTS:
-        made = PLOTS[kind].draw(evidence)
+    elif kind in _WHOLE:
+        made = _WHOLE[kind][0](evidence)
     else:
         raise ScoreError(f"there is no figure {kind!r}; {near(kind, KINDS)}")
-    if made is None:
-        raise ScoreError(f"{evidence.fit.model} of {evidence.fit.cell} has nothing to show as {kind!r} ({KINDS[kind]})")
+    if isinstance(made, str):
+        raise ScoreError(
+            f"{evidence.fit.model} of {evidence.fit.cell} has nothing to show as {kind!r} ({KINDS[kind]}): {made}"
+        )
     return made
 
 
@@ -105,9 +108,10 @@ def _draw_in_time(evidence: Evidence, kind: str, stretch: tuple[float, float]) -
     return fig
 
 
-def _draw_panel(evidence: Evidence, kind: str) -> Figure | None:
+def _draw_panel(evidence: Evidence, kind: str) -> Figure | str:
     fig = make_figure(4.2, 3.4)
-    return None if _PANELS[kind][0](make_axes(fig), evidence) is False else fig
+    shown = _PANELS[kind][0](make_axes(fig), evidence) is not False
+    return fig if shown else "the neuron has no hazard, or there are too few intervals to test it."
 
 
 def save_figure(fig: Figure, path: str | Path) -> Path:

@@ -40,6 +40,14 @@ def make_figure(width: float, height: float, **options: Any) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", **options)
 
 
+def fix_layout(fig: Figure) -> None:
+    """Lay a figure out once and for all: saving it would draw all of it one time more to do so."""
+    engine = fig.get_layout_engine()
+    if engine is not None:
+        engine.execute(fig)
+        fig.set_layout_engine("none")
+
+
 def make_axes(fig: Figure, *shape: Any, **options: Any) -> Any:
     """Make the axes of a figure in the common style; arguments as of `Figure.subplots`."""
     made = fig.subplots(*shape, **options)
@@ -62,6 +70,17 @@ def style_axes(ax: Axes) -> Axes:
     return ax
 
 
+def format_current(current: float) -> str:
+    """Format a current in whole pA with a minus sign, for titles.
+
+    Examples
+    --------
+    >>> format_current(-0.2), format_current(-35.4)
+    ('0 pA', '−35 pA')
+    """
+    return f"{round(current)} pA".replace("-", "−")
+
+
 def set_title(ax: Axes, text: str) -> None:
     """Set a short title at the left."""
     ax.set_title(text, loc="left", fontsize=9.5, color=INK)
@@ -76,6 +95,13 @@ def add_legend(ax: Axes, **options: Any) -> None:
 def add_legend_above(ax: Axes, columns: int = 3) -> None:
     """Add a legend on one line above the right end of an axes, where it covers no data."""
     add_legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.1, columnspacing=1.2)
+
+
+def draw_missing(ax: Axes, why: str) -> None:
+    """Write in an empty axes why there is nothing to draw."""
+    ax.text(0.5, 0.5, why, ha="center", va="center", transform=ax.transAxes, color=MUTED, fontsize=9)
+    ax.set_xticks([])
+    ax.set_yticks([])
 
 
 def draw_ticks(ax: Axes, train: Train, row: float, color: str, *, height: float = 0.8, width: float = 1.0) -> None:

@@ -125,7 +125,8 @@ def _pad_inputs(current: Float64[Array, " time"], inputs: int) -> Float64[Array,
 
 
 def _warn_of_scale(fit: Fit) -> list[str]:
-    if fit.voltage is not None or type(fit.neuron).name_of(Role.POTENTIAL) is None:
+    held = fit.membrane is not None and fit.membrane.values
+    if held or fit.voltage is not None or type(fit.neuron).name_of(Role.POTENTIAL) is None:
         return []
     return [
         "the model was fitted to spikes, which fix no mV: its potentials, resistances and capacitance stand on a scale "
