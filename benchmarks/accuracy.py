@@ -90,7 +90,7 @@ def measure(cell: str, model: str, train: Recording, test: Recording) -> Row:
         stages = [f"{found.segments} segments of 1 s, {found.neuron!r}"]
     else:
         name, _, effort = model.partition(" ")
-        fit = ef.fit(train, name, seed=0, effort=effort or "fast")
+        fit = ef.fit(train, name, seed=0, objective="prediction", effort=effort or "fast")
         fitted = {"dt_ms": fit.dt, "train_nll": fit.loss, "status": fit.status.name, "warnings": list(fit.warnings)}
         runs_of = lambda: fit.simulate(test, runs=RUNS, seed=1)  # noqa: E731
         stages = [e.stage for e in fit.history]
