@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
 
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
 from ephysfit.fitting.stage import Progress, ignore_progress
 
 #: seconds between two updates of a notebook
@@ -55,10 +59,6 @@ def _draw_bar() -> Iterator[Progress]:
 
 @contextmanager
 def _draw_in_terminal() -> Iterator[Progress]:
-    from rich.console import Console  # only where a bar is drawn
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
     columns = (TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=1.0)
