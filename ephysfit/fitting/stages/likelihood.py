@@ -115,7 +115,7 @@ class Likelihood(Stage):
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         climb = _LikelihoodClimb(self, problem, estimate.neuron)
         begun = self._climb_from_starts(climb, self._list_starts(problem, estimate.neuron))
-        last = 1 if problem.neuron.alternatives else FINALISTS
+        last = 1 if problem.neuron.alternatives or not self.draws else FINALISTS
         ended = [climb.climb_to_top(cell) for cell, _ in _rank(begun)[:last]]
         cell, found = max(ended, key=lambda e: e[1].value)
         free = problem.free(climb.everything)
@@ -140,6 +140,7 @@ class Likelihood(Stage):
             status=Status.AT_BOUND if bounds and found.status is Status.CONVERGED else found.status,
             **climb.compute_losses(cell, found),
             reports=Reports(report),
+            others=tuple(other for other, _ in begun) if len(begun) > 1 else estimate.others,
         )
 
     def _list_starts(self, problem: Problem, cell: Neuron) -> list[Neuron]:
