@@ -89,11 +89,12 @@ class Search(Stage):
             self.name,
             noisy,
         )
-        found = start + moved @ axes
-        kept, train, held_out = judge.choose_best(np.stack([known[0], start, found]))
+        begun_elsewhere = [] if start is known[0] or np.array_equal(start, known[0]) else [start]
+        further = [*begun_elsewhere, start + moved @ axes]
+        kept, train, held_out = judge.choose_best(np.stack([known[0], *further]))
         report = SearchReport(type(loss).__name__, (tuple(curve),), train, held_out)
         runs = () if self.noisy else (CausalRun(None),)
-        return conclude_estimate(estimate, free, (None, start, found)[kept], report, Status.CONVERGED, *runs)
+        return conclude_estimate(estimate, free, (None, *further)[kept], report, Status.CONVERGED, *runs)
 
     def _default_names(self, neuron: type[Neuron]) -> list[str] | None:
         """What is searched unless named: all but the softness, on which noise-free runs do not depend."""
