@@ -33,11 +33,15 @@ WIDEST = 8.0
 BLOCK = 4096
 
 
+def _exponential(p: dict[str, Values], margin: Values) -> Values:
+    return np.asarray(np.exp(np.minimum(margin / p["delta"], np.log(MOST / FINE))))
+
+
 @dataclass(frozen=True)
 class Equations:
     """A neuron's equations on arrays: states (state, cell), parameters (cell,) or, of a bank, (part, cell).
 
-    `held` are the rows of states that stand still while the cell is refractory.
+    `held` are the rows of states that stand still while the cell is refractory; `hazard` is spikes per ms at a margin.
     """
 
     rest: Callable[[dict[str, Values]], list[Values]]
@@ -45,6 +49,7 @@ class Equations:
     margin: Callable[[dict[str, Values], Values], Values]
     jump: Callable[[dict[str, Values], Values], list[Values]]
     held: tuple[int, ...]
+    hazard: Callable[[dict[str, Values], Values], Values] = _exponential
 
 
 def simulate(neuron: str, cells: list[Cell], current: Values, dt: float, seed: int = 0) -> list[Values]:
@@ -89,7 +94,7 @@ def simulate(neuron: str, cells: list[Cell], current: Values, dt: float, seed: i
         middle = x + 0.5 * steps * np.array(eq.flow(p, x, drive))
         x = x + steps * np.array(eq.flow(p, middle, drive))
         after = eq.margin(p, x)
-        expected = free * np.exp(np.minimum(0.5 * (before + after) / p["delta"], np.log(MOST / FINE)))
+        expected = free * eq.hazard(p, 0.5 * (before + after))
         wait = np.maximum(wait - FINE, 0.0)
         spiked = next(draws) < -np.expm1(-expected)
         if spiked.any():
@@ -248,6 +253,7 @@ def _aigif() -> Equations:
         ),
         jump=lambda p, x: [*x[:8], *(x[8:15] + 1.0), *x[15:]],
         held=(),
+        hazard=lambda p, u: _sigmoid(u / p["delta"]),
     )
 
 

@@ -10,8 +10,9 @@ spikes a second, current sampled every 0.1 ms. Fits take the default step of 0.5
 the most likely parameters; AdEx, whose likelihood is no guide, a whole default fit. Intervals are those of
 `ephysfit.intervals`.
 
-Compared is what spikes determine whatever the mV scale. Of AIGIF no single parameter is determined, so its readings are
-functionals: gain and mean delay of the current's filter, and what a spike leaves at three lags.
+Compared is what spikes determine whatever the mV scale. Of AIGIF no single parameter is determined, nor a sum of its
+weights: after-spike potentials and what the threshold makes of them are exchanged for one another. Its readings are
+answers: by what its rate is multiplied after a spike and after a small pulse, on the recorded stimulus.
 """
 
 from __future__ import annotations
@@ -20,28 +21,31 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from independent_simulator import NEURONS, find_level, simulate
 
 import ephysfit as ef
+from ephysfit.arrays import Array
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import near
 from ephysfit.fitting.chain import choose_refractory_stage, run_stages
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stages import Likelihood, Passive
-from ephysfit.fitting.uncertainty.identifiability import compute_reading_gradient, find_readings
+from ephysfit.fitting.uncertainty.identifiability import find_readings
 from ephysfit.fitting.uncertainty.intervals import intervals
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface
 from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
 from ephysfit.models import catalogue
-from ephysfit.models.aigif import CURRENT_TIMES, SPIKE_TIMES
 from ephysfit.neuron.declare import Neuron, flatten
 from ephysfit.neuron.free_parameters import declared
+from ephysfit.simulation.replay import Replay, ReplaySweep
 from ephysfit.synthetic import draw, noise_current
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -61,20 +65,64 @@ DETERMINED = 0.5
 FREE_OF_SCALE = ("ms", "1/ms")
 #: quantile of a 95 % interval
 REACH = 1.959964
-Readings = Mapping[str, Callable[[Any], Any]]
+#: when AIGIF's answers to a spike and to a pulse are compared, ms after its beginning
+SPIKE_LAGS, PULSE_LAGS = (10.0, 50.0, 200.0), (5.0, 20.0, 40.0)
+#: a pulse: its length, ms, and height, standard deviations of the current; least time between two, and two spikes
+PULSE, PUSH, FARTHEST = 20.0, 0.1, 300.0
+#: step of a numerical derivative, free coordinates
+SLIGHT = 1e-4
 
 
-def _sum_filter(cell: Any, lag: float) -> Any:
-    """What a spike leaves of potential and threshold together, after `lag` ms, in units of the softness."""
-    return sum((e + g) * float(np.exp(-lag / t)) for e, g, t in zip(cell.eta, cell.gamma, SPIKE_TIMES, strict=True))
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What spikes determine of a neuron of many exchangeable weights: how its rate answers on a recorded stimulus.
+
+    The recording is replayed as it is, with some spikes left out and with small pulses added. An answer is the rate
+    with over the rate without, each summed over all those places at one lag. Logarithms would ask for what no one can
+    know: whether a rate after a spike is a thousandth or a millionth.
+    """
+
+    dt: float
+    sweep: ReplaySweep
+    without: ReplaySweep
+    pushed: ReplaySweep
+    places: Mapping[str, tuple[str, Array]]
+
+    @classmethod
+    def of(cls, sweep: ReplaySweep, dt: float) -> Answers:
+        """Of a recorded sweep."""
+        n, far = len(sweep.spikes), round(FARTHEST / dt)
+        counted = np.flatnonzero(sweep.use)
+        spikes = np.flatnonzero(sweep.spikes * sweep.use)
+        left = _spaced(spikes[spikes < n - far], far)
+        pulses = np.arange(counted[0], n - far, far)
+        without, current = sweep.spikes.copy(), sweep.current.copy()
+        without[left] = 0
+        for k in pulses:
+            current[k : k + round(PULSE / dt)] += PUSH * float(sweep.current.std())
+        asked = [("a spike", left, SPIKE_LAGS), ("a small pulse began", pulses, PULSE_LAGS)]
+        places = {f"rate {t:g} ms after {what}": (what, at + round(t / dt)) for what, at, lags in asked for t in lags}
+        return cls(dt, sweep, replace(sweep, spikes=without), replace(sweep, current=current), places)
+
+    def read(self, replay: Replay, z: torch.Tensor) -> Array:
+        """All answers of a neuron, in the order of `places`."""
+        base, bare, more = (np.exp(replay.rates(z, [s])[0][1]) for s in (self.sweep, self.without, self.pushed))
+        of = {"a spike": (base, bare), "a small pulse began": (more, base)}
+        return np.array([of[what][0][at].sum() / of[what][1][at].sum() for what, at in self.places.values()])
+
+    def slopes(self, replay: Replay, z: torch.Tensor) -> Array:
+        """Derivatives of all answers by the free coordinates, (answer, coordinate), by central differences."""
+        steps = torch.eye(len(z), dtype=z.dtype) * SLIGHT
+        return np.stack([(self.read(replay, z + e) - self.read(replay, z - e)) / (2 * SLIGHT) for e in steps], -1)
 
 
-#: of AIGIF, all at the operating point
-FUNCTIONALS: Readings = {
-    "gain sum(R)/I_s": lambda c: sum(c.R) / c.I_s,
-    "mean delay sum(R tau)/sum(R)": lambda c: sum(r * t for r, t in zip(c.R, CURRENT_TIMES, strict=True)) / sum(c.R),
-    **{f"after-spike sum at {lag:g} ms": lambda c, lag=lag: _sum_filter(c, lag) for lag in (10.0, 50.0, 200.0)},
-}
+def _spaced(places: Array, apart: int) -> Array:
+    """Every place that lies at least so far behind the last that was taken."""
+    out: list[int] = []
+    for k in places:
+        if not out or k - out[-1] >= apart:
+            out.append(int(k))
+    return np.array(out)
 
 
 def draw_cells(name: str, count: int) -> list[Neuron]:
@@ -129,7 +177,7 @@ def compare(cell: Neuron, data: Recording) -> dict[str, Any]:
     kind = type(cell)
     found = fit_cell(kind, data)
     fitted = time.process_time() - begin
-    rows = _compare_functionals(cell, found, data) if kind.__name__ == "AIGIF" else _compare_readings(cell, found, data)
+    rows = _compare_answers(cell, found, data) if kind.__name__ == "AIGIF" else _compare_readings(cell, found, data)
     return {
         "neuron": kind.__name__, "spikes": data.n_spikes, "cpu_seconds_fit": fitted,
         "cpu_seconds_intervals": time.process_time() - begin - fitted, "readings": rows,
@@ -160,16 +208,21 @@ def _compare_readings(cell: Neuron, found: Fit, data: Recording) -> dict[str, di
     return out
 
 
-def _compare_functionals(cell: Neuron, found: Fit, data: Recording) -> dict[str, dict[str, float]]:
+def _compare_answers(cell: Neuron, found: Fit, data: Recording) -> dict[str, dict[str, float]]:
     """Intervals by the delta method at the top of the likelihood."""
     surface = Surface.of(found, data)
-    top, out = surface.top(), {}
-    for name, read in FUNCTIONALS.items():
-        value, slope = compute_reading_gradient(surface, top.neuron, read)
-        error = float(np.sqrt(slope @ top.covariance @ slope))
-        out[name] = {"true": float(read(cell)), "value": value, "error": error,
-                     "low": value - REACH * error, "high": value + REACH * error}  # fmt: skip
-    return out
+    top, free = surface.top(), surface.free
+    z = top.q[: len(free.names)]
+    replay = Replay(free, top.neuron, found.dt)
+    answers = Answers.of(surface.sweeps[0], found.dt)
+    values, slopes = answers.read(replay, z), answers.slopes(replay, z)
+    truths = answers.read(Replay(free, cell, found.dt), free.to_vector(cell))
+    errors = np.sqrt(np.einsum("ai,ij,aj->a", slopes, top.covariance, slopes))
+    return {
+        name: {"true": float(t), "value": float(v), "error": float(e), "low": float(v - REACH * e),
+               "high": float(v + REACH * e)}
+        for name, t, v, e in zip(answers.places, truths, values, errors, strict=True)
+    }  # fmt: skip
 
 
 def run(results: Path, names: list[str], count: int) -> None:
@@ -207,6 +260,15 @@ def lines(results: Path) -> list[tuple[str, ...]]:
     return out
 
 
+def keep_rows(page: str, rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The rows, and those that the page has of neurons that were not run again, in the order of `NEURONS`."""
+    table = page.partition("<!-- independent -->")[2].partition("<!-- /independent -->")[0]
+    known = [tuple(c.strip() for c in line.strip("| ").split(" | ")) for line in table.strip().splitlines()[2:]]
+    run = {row[0] for row in rows}
+    every = [*rows, *(k for k in known if k[0] not in run)]
+    return sorted(every, key=lambda row: list(NEURONS).index(row[0]))
+
+
 def _summarize(name: str, reading: str, rows: list[dict[str, float]]) -> tuple[tuple[str, ...], list[bool]]:
     value, true, error = (np.array([r[k] for r in rows]) for k in ("value", "true", "error"))
     scale = np.maximum(np.abs(true), 1e-9)
@@ -242,8 +304,9 @@ def main() -> None:
     given = options.parse_args()
     if given.write:
         page = ROOT / "docs" / "recovery.md"
-        text = _between(page.read_text(encoding="utf-8"), "independent", markdown(HEAD, lines(given.results)))
-        page.write_text(text, encoding="utf-8")
+        before = page.read_text(encoding="utf-8")
+        kept = keep_rows(before, lines(given.results))
+        page.write_text(_between(before, "independent", markdown(HEAD, kept)), encoding="utf-8")
         return
     names = [n for n in given.neurons.split(",") if n] or list(NEURONS)
     for n in set(names) - set(NEURONS):

@@ -70,6 +70,8 @@ def default_stages(neuron: type[Neuron], likelihood: Likelihood | None = None) -
         require_potential(neuron)
         return (Passive(), stage, Refractory(replace(stage, starts=1, steps=30)), CausalReadout(), VoteReadout())
     few = len(FreeParameters.of(neuron).names) <= FEW
+    if few and likelihood is None:  # the search looks further than draws of the likelihood, for what is asked of it
+        stage = replace(stage, draws=0)
     period = [choose_refractory_stage(neuron, stage)] if neuron.free_name_of(Role.REFRACTORY) else []
     return (Passive(), stage, *period, *([Search()] if few else []), CausalReadout(), VoteReadout())
 

@@ -104,7 +104,7 @@ def name_progress(problem: Problem, note: str = "") -> Problem:
 def _fit_with_held_out(problem: Problem, by_steps: bool) -> tuple[Estimate, np.ndarray]:
     """An estimate from the training blocks, and the log-likelihood of each stretch of the held-out ones."""
     estimate = Passive()(problem, Estimate(problem.start()))
-    estimate = Likelihood(starts=2, held_out=True, drift=0)(problem, estimate)
+    estimate = Likelihood(starts=2, draws=0, held_out=True, drift=0)(problem, estimate)
     free = FreeParameters.of(problem.neuron, smooth_only=True)
     replay, z = Replay(free, estimate.neuron, problem.dt), free.to_vector(estimate.neuron)
     stretches = []

@@ -56,6 +56,9 @@ class Estimate:
     seconds : float
     reports : Reports
         What the stage found beside the neuron, and, on the way to the next stage, what those before it found.
+    others : tuple of Neuron
+        Further places that a stage reached; a later one may begin where they are better by its own measure. They are
+        not saved.
     """
 
     neuron: Neuron
@@ -65,6 +68,7 @@ class Estimate:
     validation: float = np.nan
     seconds: float = 0.0
     reports: Reports = field(default_factory=Reports)
+    others: tuple[Neuron, ...] = ()
 
     def with_(self, **changes: Any) -> Estimate:
         """A copy with some fields changed."""

@@ -67,5 +67,5 @@ def _fit_simpler(problem: Problem, known: dict[type[Neuron], Neuron]) -> Neuron:
     if kind not in known:
         begun = Passive()(problem, Estimate(problem.start()))
         ready = replace(problem, extra_starts=_lift_simpler_fits(problem, kind, known))
-        known[kind] = Likelihood(starts=1 + len(ready.extra_starts), steps=40)(ready, begun).neuron
+        known[kind] = Likelihood(starts=1 + len(ready.extra_starts), draws=0, steps=40)(ready, begun).neuron
     return known[kind]

@@ -9,10 +9,11 @@ from fitting_cells import DT, KNOWN, begun, known, problem, spikes_only, steps
 
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import FitError
+from ephysfit.fitting.ascent import OUTMOST, Posterior, ascend
 from ephysfit.fitting.chain import default_stages
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import LikelihoodReport
-from ephysfit.fitting.stages.likelihood import Likelihood, Posterior, ascend, drift_ramps, weight_by_recency
+from ephysfit.fitting.stages.likelihood import Likelihood, drift_ramps, take_part, weight_by_recency
 from ephysfit.models import AIGIF, ALIF, LIF, find
 from ephysfit.neuron.declare import scalar_values
 from ephysfit.neuron.free_parameters import FreeParameters
@@ -221,3 +222,40 @@ def test_a_fit_of_recent_data_is_of_the_cell_as_it_was_last():
 def test_a_half_life_is_a_time():
     with pytest.raises(FitError, match="a half-life is a time above 0 ms"):
         Likelihood(recent=0.0)
+
+
+class Hill:
+    """A quadratic whose top lies outside the bounds of its first coordinate."""
+
+    top = torch.tensor([30.0, 1.5, -20.0], dtype=torch.float64)
+    fisher = np.array([[2.0, 0.1, 0.3], [0.1, 1.0, 0.2], [0.3, 0.2, 1.0]])
+
+    def information(self, z):
+        off = (self.top - z).numpy()
+        return Information(-0.5 * float(off @ self.fisher @ off), self.fisher @ off, self.fisher)
+
+    def value(self, z):
+        return self.information(z).value
+
+
+def test_a_coordinate_that_is_drawn_out_stays_at_its_bound_and_the_others_reach_their_top():
+    found = ascend(Hill(), torch.zeros(3, dtype=torch.float64), steps=200, tolerance=1e-6, bounded=2)
+    z = found.z.numpy()
+    assert z[0] == OUTMOST
+    assert z[2] < -OUTMOST
+    # with the first one held, the best place of the others: a linear system of their own
+    rest = Hill.fisher[1:, 1:]
+    best = Hill.top.numpy()[1:] + np.linalg.solve(rest, Hill.fisher[1:, 0] * (30.0 - OUTMOST))
+    np.testing.assert_allclose(z[1:], best, atol=1e-2)  # the last has no bounds
+    assert found.status is Status.CONVERGED
+
+
+def test_part_of_the_data_is_part_of_each_protocol_and_enough_or_all():
+    p = problem(kind=ALIF)
+    (whole,) = p.everything
+    (part,) = take_part([whole])
+    assert len(part.spikes) == len(whole.spikes) // 3
+    assert part.current.shape[0] == part.use.shape[0] == len(part.spikes)
+    few = [replace(whole, spikes=np.zeros_like(whole.spikes))]
+    assert take_part(few) is few
+    assert len(take_part([whole] * 7)) == 2

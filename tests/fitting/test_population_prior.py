@@ -7,13 +7,14 @@ from fitting_cells import DT, KNOWN, known, spikes_only, steps
 
 import ephysfit as ef
 from ephysfit.errors import FitError
+from ephysfit.fitting.ascent import Posterior
 from ephysfit.fitting.chain import run_stages
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.population_prior import population_prior, population_priors
 from ephysfit.fitting.prior import Prior, load_priors, pack_symmetric, save_priors, unpack_symmetric
 from ephysfit.fitting.stage import Problem
 from ephysfit.fitting.stage_reports import LikelihoodReport, Quadratic, Reports
-from ephysfit.fitting.stages.likelihood import Likelihood, Posterior
+from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.stages.passive import Passive
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface
 from ephysfit.models import ALIF, LIF

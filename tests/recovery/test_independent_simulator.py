@@ -21,7 +21,7 @@ PASSIVE = {"C": 100.0, "g": 5.0, "E_L": -65.0, "theta": -60.0, "V_reset": -65.0,
 
 @pytest.mark.parametrize("name", list(fine.NEURONS))
 def test_its_equations_are_those_of_the_catalogue(name):
-    """Flow, margin and jump, written out a second time, agree at states that no one chose."""
+    """Flow, margin, jump and hazard, written out a second time, agree at states that no one chose."""
     kind, rng = catalogue()[name], np.random.default_rng(1)
     (cell,) = draw(kind, 1, seed=2)
     eq = fine.NEURONS[name]
@@ -39,6 +39,8 @@ def test_its_equations_are_those_of_the_catalogue(name):
         jumped = cell.jump(state)
         after = {**dict(zip(used, values, strict=True)), **flatten({k: kind.states[k] for k in jumped}, jumped)}
         assert np.ravel(eq.jump(p, x)) == pytest.approx([float(after[n]) for n in used], rel=1e-9, abs=1e-9)
+        for u in (-3.0, 1.5):
+            assert float(np.ravel(eq.hazard(p, np.array([u])))[0]) == pytest.approx(float(cell.hazard(u)), rel=1e-9)
         if name != "AdEx":  # its declared margin saturates far above the cut-off, the fine one need not
             assert float(np.ravel(eq.margin(p, x))[0]) == pytest.approx(float(cell.margin(state)), rel=1e-9, abs=1e-9)
 

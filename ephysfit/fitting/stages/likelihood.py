@@ -1,15 +1,11 @@
-"""Maximum likelihood with the recorded spikes replayed: smooth, exact, second order.
-
-Fisher scoring with Levenberg's damping: the expected information replaces the Hessian, so each step is a damped
-weighted least-squares step, and the prior is a quadratic pull towards the declared starts.
-"""
+"""Maximum likelihood with the recorded spikes replayed, from several starts (`ephysfit.fitting.ascent` climbs)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,9 +13,10 @@ import torch
 
 from ephysfit.arrays import Array
 from ephysfit.errors import FitError
-from ephysfit.fitting.prior import expand_log_likelihood, pack_symmetric
+from ephysfit.fitting.ascent import Ascent, Posterior, ascend
+from ephysfit.fitting.prior import pack_symmetric
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
-from ephysfit.fitting.stage_reports import LikelihoodReport, PriorReport, Quadratic, Reports, VoltageReport
+from ephysfit.fitting.stage_reports import LikelihoodReport, PriorReport, Reports, VoltageReport
 from ephysfit.fitting.voltage_likelihood import (
     Voltage,
     estimate_voltage_noise,
@@ -29,182 +26,45 @@ from ephysfit.fitting.voltage_likelihood import (
 from ephysfit.kernels.threads import count
 from ephysfit.neuron.declare import Neuron, flatten, scalar_values
 from ephysfit.neuron.free_parameters import FreeParameters, as_floats
-from ephysfit.simulation.replay import Information, Noise, Replay, ReplaySweep
+from ephysfit.simulation.replay import Noise, Replay, ReplaySweep
 
-#: longest step of one free coordinate: a factor of e in the odds of where it lies between its bounds
-LONGEST = 1.0
-#: a gain in nats so small that a shortened step is worth a second try
-SLIGHT = 1.0
 #: shortest uninterrupted training data in which ``drift=None`` looks for a drift, ms
 STEADY = 20000.0
 #: standard errors from which a drift that ``drift=None`` found is kept
 EVIDENT = 2.0
 #: most rounds of neuron and voltage noise, and the change of either measure of the noise under which they stop
 TURNS, SETTLED = 6, 0.02
+#: first looks at starts take one part in so many of the data, where that holds so many spikes
+PART, ENOUGH = 3, 60
+#: random draws whose likelihood is computed for one that is climbed from
+DRAWN = 3
+#: draws that go on to all of the data
+FURTHER = 2
+#: data, ms, to which a neuron that declares where its fits begin affords one draw: more where they are shorter
+AFFORDED = 40_000.0
+#: how many climb to the top; a neuron that declares where its fits begin climbs from one place
+FINALISTS = 2
 #: correlation of two estimates above which they are named as indistinguishable
 ALIKE = 0.97
-
-
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """Log-likelihood plus log-prior of free coordinates (and drift weights behind them), over some sweeps.
-
-    The prior is normal about `centre` with the declared widths, weighted by ``strength`` per recorded spike: light
-    enough to lose against the data, heavy enough to settle what the data leave open. Where a population is known its
-    inverse covariance stands in (`precision`, on the parameters' axes), as it is. Drift weights are normal about 0.
-    """
-
-    replay: Replay
-    sweeps: list[ReplaySweep]
-    strength: float
-    centre: torch.Tensor
-    drift: int = 0
-    drift_width: float = 0.5
-    precision: Array | None = None
-
-    @property
-    def weight(self) -> float:
-        """Weight of the declared prior: its strength times the number of recorded spikes."""
-        return self.strength * max(sum(s.n_spikes for s in self.sweeps), 1)
-
-    def append_zero_drift(self, z: torch.Tensor) -> torch.Tensor:
-        """`z` with drift weights of zero behind it."""
-        return torch.cat([z, z.new_zeros(self.drift)])
-
-    def split_coordinates(self, q: torch.Tensor) -> tuple[torch.Tensor, Array]:
-        """Free coordinates and drift weights."""
-        n = len(self.replay.free.names)
-        return q[:n], q[n:].numpy()
-
-    def _distance_from_centre(self, z: torch.Tensor) -> torch.Tensor:
-        return self.replay.free.axis(z) - self.centre
-
-    @cached_property
-    def _prior_curvature(self) -> Array:
-        """Curvature of the prior on the axes."""
-        return np.diag(self.weight / self.replay.free.widths.numpy() ** 2) if self.precision is None else self.precision
-
-    def _prior_gradient_and_curvature(self, q: torch.Tensor) -> tuple[Array, Array]:
-        """Gradient of the log-prior (negative) and its curvature."""
-        z, d = self.split_coordinates(q)
-        off, slopes, n = self._distance_from_centre(z).numpy(), self.replay.free.axis_slopes(z).numpy(), len(z)
-        pull = np.r_[(self._prior_curvature @ off) * slopes, d / self.drift_width**2]
-        curvature = np.diag(np.r_[np.zeros(n), np.full(len(d), self.drift_width**-2)])
-        curvature[:n, :n] = self._prior_curvature * np.outer(slopes, slopes)
-        return pull, curvature
-
-    def _penalty(self, q: torch.Tensor) -> float:
-        z, d = self.split_coordinates(q)
-        off = self._distance_from_centre(z).numpy()
-        return 0.5 * float(off @ self._prior_curvature @ off) + 0.5 * float(d @ d) / self.drift_width**2
-
-    def value(self, q: torch.Tensor) -> float:
-        z, d = self.split_coordinates(q)
-        total = self.replay.value(z, self.sweeps, d) - self._penalty(q)
-        return total if np.isfinite(total) else -np.inf
-
-    def information(self, q: torch.Tensor) -> Information:
-        z, d = self.split_coordinates(q)
-        pull, curvature = self._prior_gradient_and_curvature(q)
-        found = self.replay.information(z, self.sweeps, d)
-        value = found.value - self._penalty(q)
-        return Information(value, found.gradient - pull, found.fisher + curvature)
-
-    def expand_data_likelihood(self, q: torch.Tensor, at: Information) -> Quadratic:
-        """The log-likelihood of the data alone about the place where a climb ended."""
-        pull, curvature = self._prior_gradient_and_curvature(q)
-        z, _ = self.split_coordinates(q)
-        n = len(z)
-        return expand_log_likelihood(self.replay.free, z, (at.gradient + pull)[:n], (at.fisher - curvature)[:n, :n])
-
-
-@dataclass(frozen=True)
-class Ascent:
-    """Where an ascent ended, and the posterior it climbed."""
-
-    z: torch.Tensor
-    value: float
-    status: Status
-    values: tuple[float, ...]
-    information: Information
-    target: Any
-
-
-def ascend(target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, report: Any = None) -> Ascent:
-    """Damped Fisher scoring from `z`; `tolerance` is the gain in nats under which it stops."""
-    damping, here = 1e-2, target.information(z)
-    values, small, status = [here.value], 0, Status.STEPS_USED
-    if not _is_usable(here):
-        return Ascent(z, -np.inf, Status.DIVERGED, (-np.inf,), _zero_information(here), target)
-    for k in range(steps):
-        if report is not None:
-            report(k / steps, z, here.value)
-        moved, damping = _find_gaining_step(target, z, here, damping)
-        if moved is None:
-            status = Status.CONVERGED
-            break
-        there = target.information(moved)
-        if not _is_usable(there):
-            break
-        small = small + 1 if there.value - here.value < tolerance else 0
-        z, here = moved, there
-        values.append(here.value)
-        if small >= 3:
-            status = Status.CONVERGED
-            break
-    return Ascent(z, here.value, status, tuple(values), here, target)
-
-
-def _is_usable(at: Information) -> bool:
-    """Whether a step can be made from here: of an upstroke far from the data the slopes overflow."""
-    return bool(np.isfinite(at.value) and np.isfinite(at.gradient).all() and np.isfinite(at.fisher).all())
-
-
-def _zero_information(at: Information) -> Information:
-    return Information(-np.inf, np.zeros_like(at.gradient), np.zeros_like(at.fisher))
-
-
-def _find_gaining_step(
-    target: Posterior, z: torch.Tensor, here: Information, damping: float
-) -> tuple[torch.Tensor | None, float]:
-    """The first damped step that gains, and the damping for the next one; None where none does."""
-    for _ in range(14):
-        whole = _solve_scoring_step(here, damping)
-        trial = z + torch.from_numpy(whole / max(1.0, float(np.abs(whole).max()) / LONGEST))
-        gain = target.value(trial) - here.value
-        if gain < max(SLIGHT, 0.02 * abs(here.value)) and np.abs(whole).max() > LONGEST:
-            # one parameter that hardly matters may hold up all others: let each go as far as it may by itself
-            apart = z + torch.from_numpy(np.clip(whole, -LONGEST, LONGEST))
-            further = target.value(apart) - here.value
-            trial, gain = (apart, further) if further > gain else (trial, gain)
-        if gain > 0:
-            return trial, max(damping / 6, 1e-7)
-        damping *= 5
-    return None, damping
-
-
-def _solve_scoring_step(at: Information, damping: float) -> Array:
-    """The damped step of Fisher scoring, in the scale of each parameter's own information."""
-    scale = np.sqrt(np.maximum(np.diag(at.fisher), 1e-12))
-    scaled = at.fisher / np.outer(scale, scale) + damping * np.eye(len(scale))
-    return np.linalg.lstsq(scaled, at.gradient / scale, rcond=1e-12)[0] / scale
 
 
 @dataclass(frozen=True)
 class Likelihood(Stage):
     """Fit by maximum likelihood with the recorded spikes replayed, from several starts.
 
-    Every start climbs a little: first the parameters in which the log rate is near linear, then all. The start that
-    got highest climbs to the top. Starts are the estimate it was given, the neuron's declared `alternatives`, the
-    fits of simpler neurons that the problem brings (`Problem.extra_starts`), then random draws about the estimate.
+    Every start climbs a little: first the parameters in which the log rate is near linear, then all. The two that got
+    highest climb to the top (one, where the neuron declares `alternatives`). Starts are the estimate it was given, the
+    declared alternatives, the fits of simpler neurons that the problem brings (`Problem.extra_starts`), then random
+    draws about the estimate: of three times as many the most likely, climbed from on a part of the data first.
 
     Parameters
     ----------
     steps : int
         Most Fisher-scoring steps of the last ascent.
     starts : int
-        1: the estimate alone. Else all known places; a neuron that declares no alternatives also tries ``starts - 1``
-        random draws.
+        1: the estimate alone. Else all known places, and draws.
+    draws : int
+        Random draws to climb from; fewer where a neuron declares alternatives and the data are long.
     first, trial : int
         Steps of each start: of the near-linear parameters, then of all.
     prior : float
@@ -223,7 +83,7 @@ class Likelihood(Stage):
         Half-life of the data's weight, ms: a spike or silence so long before the end of the training data counts half
         as much in the likelihood. For cells that change; costs precision where they do not. None: all count alike.
     spread : float
-        Of random starts, in prior widths.
+        Of random starts, in prior widths; every second one is drawn twice as far.
     held_out : bool
         Leave the validation blocks out of the likelihood, so that `Estimate.validation` is that of data that were not
         fitted.
@@ -236,6 +96,7 @@ class Likelihood(Stage):
     needs: ClassVar[tuple[Need, ...]] = (Need.HAZARD, Need.SPIKES)
     steps: int = 120
     starts: int = 3
+    draws: int = 4
     first: int = 6
     trial: int = 8
     prior: float = 1e-3
@@ -254,8 +115,9 @@ class Likelihood(Stage):
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         climb = _LikelihoodClimb(self, problem, estimate.neuron)
         begun = self._climb_from_starts(climb, self._list_starts(problem, estimate.neuron))
-        cell, _ = max(begun, key=lambda b: b[1].value)
-        cell, found = climb.climb_to_top(cell)
+        last = 1 if problem.neuron.alternatives or not self.draws else FINALISTS
+        ended = [climb.climb_to_top(cell) for cell, _ in _rank(begun)[:last]]
+        cell, found = max(ended, key=lambda e: e[1].value)
         free = problem.free(climb.everything)
         bounds = free.on_bound(cell)
         spread, correlated = standard_errors_of(free, found)
@@ -278,6 +140,7 @@ class Likelihood(Stage):
             status=Status.AT_BOUND if bounds and found.status is Status.CONVERGED else found.status,
             **climb.compute_losses(cell, found),
             reports=Reports(report),
+            others=tuple(other for other, _ in begun) if len(begun) > 1 else estimate.others,
         )
 
     def _list_starts(self, problem: Problem, cell: Neuron) -> list[Neuron]:
@@ -288,33 +151,47 @@ class Likelihood(Stage):
             *(cell.replace(**_select_parameters(cell, a)) for a in problem.neuron.alternatives),
             *problem.extra_starts,
         ]
-        rng = problem.rng(1)
-        loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
-        free = problem.free(loose or None, smooth_only=True)
-        draws = 0 if problem.neuron.alternatives else self.starts - 1
         if problem.prior is not None:
             known.append(problem.prior.cell(cell))
-        known += [as_floats(free.to_neuron(free.drawn(cell, self.spread, rng), cell)) for _ in range(draws)]
         if not (self.names or problem.held):
             return known
         # a start is another cell's or neuron's, and says nothing of what this climb does not move
         moved = problem.free(self.names or None)
         return [_take_from_start(moved, start, cell) for start in known]
 
+    def _draw_starts(self, climb: _LikelihoodClimb, cell: Neuron) -> list[Neuron]:
+        """The most likely of many random draws about the estimate, near and far in turn."""
+        problem, rng = climb.problem, climb.problem.rng(1)
+        loose = [n for n, p in problem.neuron.parameters.items() if not (p.early or p.measured) and p.smooth]
+        free = problem.free(loose or None, smooth_only=True)
+        drawn = []
+        draws = self.draws
+        if problem.neuron.alternatives:
+            counted = problem.dt * sum(float((s.use > 0).sum()) for s in problem.everything)
+            draws = min(draws, int(AFFORDED / counted))
+        for k in range(DRAWN * draws):
+            z = free.drawn(cell, self.spread * (1 + k % 2), rng)
+            drawn.append(as_floats(free.to_neuron(z, cell)))
+        return sorted(drawn, key=climb.value, reverse=True)[:draws]
+
     def _climb_from_starts(self, climb: _LikelihoodClimb, starts: list[Neuron]) -> list[tuple[Neuron, Ascent]]:
-        """Short ascents of all starts, on the threads a run may use (kernels release the interpreter's lock)."""
-
-        def short(cell: Neuron) -> tuple[Neuron, Ascent]:
-            if climb.early:
-                cell, _ = climb(cell, climb.early, self.first)
-            return climb(cell, climb.everything, self.trial)
-
-        if len(starts) == 1:
-            return [short(starts[0])]
+        """Short ascents of all starts; draws are first looked at on a part of the data."""
+        if self.starts == 1:
+            return [self._climb_a_little(climb, starts[0])]
+        part = climb.on_part()
         for names in filter(None, (climb.early, climb.everything)):
             climb(starts[0], names, 1)  # compiles the kernels once, before threads would each do it
+        drawn = self._draw_starts(part, starts[0])
         with ThreadPoolExecutor(count()) as pool:
-            return list(pool.map(short, starts))
+            # on the threads a run may use: kernels release the interpreter's lock
+            begun = list(pool.map(lambda cell: self._climb_a_little(climb, cell), starts))
+            looked = _rank(list(pool.map(lambda cell: self._climb_a_little(part, cell), drawn)))[:FURTHER]
+            return begun + list(pool.map(lambda b: climb(b[0], climb.everything, self.trial), looked))
+
+    def _climb_a_little(self, climb: _LikelihoodClimb, cell: Neuron) -> tuple[Neuron, Ascent]:
+        if climb.early and self.first:
+            cell, _ = climb(cell, climb.early, self.first)
+        return climb(cell, climb.everything, self.trial)
 
 
 class _LikelihoodClimb:
@@ -337,6 +214,26 @@ class _LikelihoodClimb:
             self.sweeps = select_voltage_samples(problem, self.sweeps, stage.voltage)
             self.noise = self._estimate_noise(centre)
         self.n_spikes = max(sum(t.n_spikes for t in data), 1)
+
+    def on_part(self) -> _LikelihoodClimb:
+        """The same ascents on a part of the data, where that holds enough spikes."""
+        out = copy(self)
+        out.sweeps = take_part(self.sweeps)
+        out.n_spikes = max(sum(t.n_spikes for t in out.sweeps), 1)
+        return out
+
+    def value(self, cell: Neuron) -> float:
+        """The log-posterior of a cell, nats."""
+        free, target = self._target(cell, self.everything)
+        return target.value(free.to_vector(cell))
+
+    def _target(self, cell: Neuron, names: tuple[str, ...], pieces: int = 0) -> tuple[FreeParameters, Posterior]:
+        free = FreeParameters.of(self.problem.neuron, names)
+        replay = Replay(free, cell, self.problem.dt, self.noise)
+        known = self.problem.prior
+        sure = None if known is None else known.precision(names)
+        place = free.place(self.centre)
+        return free, Posterior(replay, self.sweeps, self.stage.prior, place, pieces, precision=sure)
 
     def _estimate_noise(self, cell: Neuron) -> Noise:
         assert self.stage.voltage is not None
@@ -383,18 +280,14 @@ class _LikelihoodClimb:
         return self(there, self.everything, self.stage.steps)
 
     def __call__(self, cell: Neuron, names: tuple[str, ...], steps: int, pieces: int = 0) -> tuple[Neuron, Ascent]:
-        free = FreeParameters.of(self.problem.neuron, names)
-        replay = Replay(free, cell, self.problem.dt, self.noise)
-        known = self.problem.prior
-        sure = None if known is None else known.precision(names)
-        target = Posterior(replay, self.sweeps, self.stage.prior, free.place(self.centre), pieces, precision=sure)
+        free, target = self._target(cell, names, pieces)
 
         def report(fraction: float, z: torch.Tensor, value: float) -> None:
             here = lambda: as_floats(free.to_neuron(target.split_coordinates(z)[0], cell))  # noqa: E731
             self.problem.report_progress(self.stage.name, fraction, -value / self.n_spikes, here)
 
         start = target.append_zero_drift(free.to_vector(cell))
-        found = ascend(target, start, steps=steps, tolerance=self.stage.tolerance, report=report)
+        found = ascend(target, start, steps=steps, tolerance=self.stage.tolerance, bounded=len(names), report=report)
         return as_floats(free.to_neuron(target.split_coordinates(found.z)[0], cell)), found
 
     def compute_losses(self, cell: Neuron, found: Ascent) -> dict[str, float]:
@@ -408,6 +301,22 @@ class _LikelihoodClimb:
             "train": -replay.value(z, self.sweeps, drift) / self.n_spikes,
             "validation": -replay.value(z, validate, drift) / count,
         }
+
+
+def take_part(sweeps: list[ReplaySweep]) -> list[ReplaySweep]:
+    """Part of the data for a first look: every `PART`-th sweep, or the beginning of a single one.
+
+    All of them where the part would hold fewer than `ENOUGH` spikes.
+    """
+    many = len(sweeps) >= 2 * PART
+    some = sweeps[PART // 2 :: PART] if many else [_cut(s, len(s.spikes) // PART) for s in sweeps]
+    return some if sum(s.n_spikes for s in some) >= ENOUGH else sweeps
+
+
+def _cut(s: ReplaySweep, n: int) -> ReplaySweep:
+    """The first `n` samples of a sweep."""
+    first = lambda a: None if a is None else np.ascontiguousarray(a[:n])  # noqa: E731
+    return ReplaySweep(s.current[:n], s.spikes[:n], s.use[:n], first(s.slow), first(s.voltage), first(s.compared))
 
 
 def drift_ramps(steps: int, pieces: int) -> Array | None:
@@ -447,6 +356,11 @@ def standard_errors_of(
         {name: float(s) for name, s in zip(free.names, np.abs(slopes) * spread, strict=True)},
         tuple((free.names[i], free.names[j], float(correlation[i, j])) for i, j in pairs),
     )
+
+
+def _rank(begun: list[tuple[Neuron, Ascent]]) -> list[tuple[Neuron, Ascent]]:
+    """Ascents, the highest first."""
+    return sorted(begun, key=lambda b: b[1].value, reverse=True)
 
 
 def _take_from_start(free: FreeParameters, start: Neuron, cell: Neuron) -> Neuron:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy.optimize
+import torch
 
 from ephysfit.arrays import Array
 from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation, conclude_estimate
@@ -16,6 +17,7 @@ from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
 from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.free_parameters import as_floats
 from ephysfit.neuron.roles import Role
 
 Losses = Callable[[Array, int], Array]
@@ -27,8 +29,10 @@ class Search(Stage):
 
     Candidates are the rows of one batch of the compiled engine. A stochastic neuron is judged on noisy runs: the
     candidates of one generation share their draws, the next has fresh ones, so that no candidate wins by the noise it
-    was dealt; what the search ends with is the mean of its last distribution. It is kept only if it beats the estimate
-    the stage was given over many further runs, on the training blocks and where the validation blocks count as much.
+    was dealt; what the search ends with is the mean of its last distribution. It begins where, of the places that the
+    stages before it reached, free runs are best: the most likely place need not be that. It is kept only if it beats
+    the estimate the stage was given over many further runs, on the training blocks and where the validation blocks
+    count as much.
 
     Parameters
     ----------
@@ -70,10 +74,11 @@ class Search(Stage):
         noisy = self.noisy and problem.neuron.stochastic()
         loss = self.loss or (KernelScore() if noisy else Coincidence())
         evaluation = FreeRunEvaluation(problem, free, estimate.neuron, loss, self.runs if noisy else 0)
-        start = free.to_vector(estimate.neuron).numpy()
-        axes = (
-            compute_likelihood_axes(problem, free, estimate.neuron) if noisy and self.whiten else parameter_axes(free)
-        )
+        known = np.stack([free.to_vector(c).numpy() for c in (estimate.neuron, *estimate.others)])
+        judge = replace(evaluation, runs=self.judged if noisy else 0)
+        start = known[int(np.argmin(np.nan_to_num(judge.training_losses(known), nan=np.inf)))] if noisy else known[0]
+        begun = as_floats(free.to_neuron(torch.from_numpy(start), estimate.neuron))
+        axes = compute_likelihood_axes(problem, free, begun) if noisy and self.whiten else parameter_axes(free)
         moved, curve = evolve_by_cma(
             lambda w, draw: evaluation.training_losses(start + w @ axes, draw),
             np.zeros_like(start),
@@ -84,13 +89,12 @@ class Search(Stage):
             self.name,
             noisy,
         )
-        found = start + moved @ axes
-        kept, train, held_out = replace(evaluation, runs=self.judged if noisy else 0).choose_best(
-            np.stack([start, found])
-        )
+        begun_elsewhere = [] if start is known[0] or np.array_equal(start, known[0]) else [start]
+        further = [*begun_elsewhere, start + moved @ axes]
+        kept, train, held_out = judge.choose_best(np.stack([known[0], *further]))
         report = SearchReport(type(loss).__name__, (tuple(curve),), train, held_out)
         runs = () if self.noisy else (CausalRun(None),)
-        return conclude_estimate(estimate, free, found if kept else None, report, Status.CONVERGED, *runs)
+        return conclude_estimate(estimate, free, (None, *further)[kept], report, Status.CONVERGED, *runs)
 
     def _default_names(self, neuron: type[Neuron]) -> list[str] | None:
         """What is searched unless named: all but the softness, on which noise-free runs do not depend."""

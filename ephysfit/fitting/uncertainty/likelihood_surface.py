@@ -14,12 +14,13 @@ from ephysfit.arrays import Array, Mask
 from ephysfit.data.holding_current import SKIP
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
+from ephysfit.fitting.ascent import Ascent, Posterior, ascend
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.prior import unpack_symmetric
 from ephysfit.fitting.recording_identity import matches_recording
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
 from ephysfit.fitting.stage_reports import LikelihoodReport
-from ephysfit.fitting.stages.likelihood import Ascent, Likelihood, Posterior, ascend, drift_ramps, weight_by_recency
+from ephysfit.fitting.stages.likelihood import Likelihood, drift_ramps, weight_by_recency
 from ephysfit.fitting.stages.refractory_period import find_longest_period
 from ephysfit.fitting.voltage_likelihood import Voltage, select_voltage_samples
 from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
@@ -263,7 +264,8 @@ class Surface:
     def climb(self, target: Posterior, q: torch.Tensor, steps: int = 60, fixed: Mask | None = None) -> Ascent:
         """Climb to the top from `q`, with the blind directions held and, if given, further coordinates."""
         where = self.fixed if fixed is None else self.fixed | fixed
-        return ascend(HeldPosterior(target, where), q, steps=steps, tolerance=CLOSE)  # type: ignore[arg-type]
+        held = HeldPosterior(target, where)
+        return ascend(held, q, steps=steps, tolerance=CLOSE, bounded=len(self.free.names))  # type: ignore[arg-type]
 
     def peak(self, base: Neuron, q: torch.Tensor) -> Peak:
         """The top with the refractory period of `base`."""
