@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,6 +14,9 @@ from ephysfit.cli.commands import OLD_VERBS, VERBS, LazyGroup
 from ephysfit.cli.output import print_error, replace_unprintable, shorten_warnings
 from ephysfit.errors import EphysfitError
 
+#: variables that say how many threads numerical libraries start, and are 1 here unless set: their matrices are tiny in
+#: this program, and threads that waited for each other doubled the CPU time of a report. Kernels share cores themselves
+LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 #: exit codes
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -69,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     SystemExit
         Always: 0 done, 1 the data or the fit failed, 2 usage.
     """
+    for variable in LIBRARY_THREADS:
+        os.environ.setdefault(variable, "1")
     replace_unprintable()
     shorten_warnings()
     try:

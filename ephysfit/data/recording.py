@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from itertools import takewhile
 from types import MappingProxyType
 from typing import Any
@@ -367,6 +368,10 @@ class Recording:
 
     def stimuli(self) -> tuple[Stimulus, ...]:
         """Group the sweeps that repeat one current up to noise, by first appearance; singles are groups of one."""
+        return self._stimuli
+
+    @cached_property
+    def _stimuli(self) -> tuple[Stimulus, ...]:
         return group_repeats(self.sweeps)
 
     def split(self, test: str | float | Sequence[str] = "repeats") -> tuple[Recording, Recording]:
