@@ -1,4 +1,4 @@
-"""The papers' neurons at the papers' step: cells made from published parameters, drawn as published, or read from files.
+"""The papers' neurons at the papers' step: cells from published parameters, drawn as published, or read from files.
 
 Physical neurons of the catalogue hold the input over a step and are integrated exactly; published updates add it at the
 end of a step, and in SiLIF the new ``w`` enters ``u`` at once. At a fine step both agree; at a network's coarse step

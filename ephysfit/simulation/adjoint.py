@@ -16,6 +16,8 @@ result is the derivative with respect to the step's coefficients, which torch ta
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from ephysfit.errors import SimulationError
 from ephysfit.kernels.tiles import Lists
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron
+from ephysfit.simulation.engines.affine_blocks import Start
 from ephysfit.simulation.engines.compiled import Problem
 from ephysfit.simulation.engines.kernel_call import KernelResult
 from ephysfit.simulation.surrogate import Surrogate
@@ -74,6 +77,47 @@ def run(
     """
     settings = (surrogate or Surrogate(), detach, dtype)
     return _Spikes.apply(coefficients(neuron, dt), torch.as_tensor(current), neuron, dt, settings)
+
+
+def run_from(
+    neuron: Neuron,
+    current: Tensor,
+    dt: float,
+    start: Start | None = None,
+    *,
+    surrogate: Surrogate | None = None,
+    detach: bool = False,
+    dtype: torch.dtype = torch.float64,
+) -> tuple[Tensor, Start]:
+    """As `run`, from a given state, and where the run ends: two halves are the whole, gradients included.
+
+    Parameters
+    ----------
+    neuron, current, dt, surrogate, detach, dtype
+        As in `run`; the axes of `current` are those of the run.
+    start : Start, optional
+        Rest unless given. Its states may carry a gradient.
+
+    Returns
+    -------
+    spikes : Tensor, (cell, trial, time)
+    end : Start
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> current = torch.full((1, 1, 1000), 150.0, dtype=torch.float64)
+    >>> first, end = run_from(LIF.start(), current[..., :300], 0.1)
+    >>> second, _ = run_from(LIF.start(), current[..., 300:], 0.1, end)
+    >>> bool((torch.cat([first, second], -1) == run(LIF.start(), current, 0.1)).all())
+    True
+    """
+    settings = (surrogate or Surrogate(), detach, dtype)
+    given = (None, None) if start is None else (start.states, start.hold)
+    spikes, states, hold = _Carried.apply(
+        coefficients(neuron, dt), torch.as_tensor(current), *given, neuron, dt, settings
+    )
+    return spikes, Start(states, hold)
 
 
 def margins(neuron: Neuron, current: Tensor, dt: float, forced: Any, *, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -222,8 +266,15 @@ def _back(
     ctx: Any, problem: Problem, result: KernelResult, weight: np.ndarray | float, **how: Any
 ) -> tuple[Tensor, Tensor | None, None, None, None]:
     """Gradients with respect to coefficients and current; `weight` (cell, trial) multiplies rows after the kernel."""
+    per_row, driven = problem.reverse(result, drive=ctx.needs_input_grad[1], **how)
+    return _collect(ctx, problem, per_row, driven, weight)
+
+
+def _collect(
+    ctx: Any, problem: Problem, per_row: np.ndarray, driven: np.ndarray, weight: np.ndarray | float
+) -> tuple[Tensor, Tensor | None, None, None, None]:
+    """What the reverse kernel gives by row and lane, in the shapes of coefficients and current."""
     wanted = ctx.needs_input_grad[1]
-    per_row, driven = problem.reverse(result, drive=wanted, **how)
     by_cell = (per_row * weight).sum(-1)
     cells = problem.coef_cells
     by_coef = torch.from_numpy(by_cell if cells > 1 else by_cell.sum(-1, keepdims=True)).T
@@ -233,6 +284,24 @@ def _back(
     full = torch.from_numpy(np.ascontiguousarray(rows.transpose(2, 3, 1, 0)))
     by_current = full.sum_to_size(*ctx.current_shape[:2], *full.shape[2:])
     return by_coef.contiguous(), by_current.reshape(ctx.current_shape).to(ctx.current_dtype), None, None, None
+
+
+def _first_derivative(backward: Callable) -> Callable:
+    """Refuse a second derivative: the kernels' gradient would enter it as a constant, without a word.
+
+    torch's ``once_differentiable`` refuses only where the incoming gradient depends on a parameter.
+    """
+
+    @wraps(backward)
+    def once(ctx: Any, *grads: Tensor) -> tuple:
+        if torch.is_grad_enabled():
+            raise SimulationError(
+                "create_graph=True: the compiled engine's adjoint gives first derivatives only; for second ones use "
+                "engine='sequential', the definition as torch operations"
+            )
+        return backward(ctx, *grads)  # type: ignore[no-any-return]
+
+    return once
 
 
 def _remember(ctx: Any, current: Tensor, *values: Any) -> None:
@@ -250,12 +319,59 @@ class _Spikes(torch.autograd.Function):
         return torch.from_numpy(result.raster()).to(dtype)
 
     @staticmethod
+    @_first_derivative
     def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
         problem, result, surrogate, detach = ctx.values
         dense = grad.contiguous().numpy()
         return _back(
             ctx, problem, result, 1.0, source="spikes", surrogate=surrogate, detach=detach, tau=None, dense=dense
         )
+
+
+class _Carried(torch.autograd.Function):
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, coefs: Tensor, current: Tensor, states: Tensor | None, hold: Tensor | None, neuron: Neuron,
+        dt: float, settings: tuple,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        surrogate, detach, dtype = settings
+        problem = _problem(coefs, current, neuron, dt, dtype)
+        start = None
+        if states is not None and hold is not None:
+            left = hold.numpy().reshape(-1)[problem.layout.row]
+            start = _by_lane(problem, states), left.astype(np.int32)
+        result = problem.run(keep=any(ctx.needs_input_grad), start=start)
+        result.refuse_bad_input()
+        ctx.first = np.full(problem.refractory.size, float(start is None), problem.element)
+        _remember(ctx, current, problem, result, surrogate, detach)
+        final = np.moveaxis(problem.layout.scatter(result.final[: problem.states]), 0, -1)
+        left = problem.layout.scatter(np.maximum(result.final_refractory_until - problem.steps, 0))
+        spikes, ends, held = torch.from_numpy(result.raster()).to(dtype), torch.tensor(final), torch.tensor(left)
+        held = held.to(torch.int64)
+        ctx.mark_non_differentiable(held)
+        return spikes, ends.to(torch.float64), held
+
+    @staticmethod
+    @_first_derivative
+    def backward(ctx: Any, grad: Tensor, by_end: Tensor, _: Tensor) -> tuple:  # type: ignore[override]
+        problem, result, surrogate, detach = ctx.values
+        wanted = ctx.needs_input_grad[1]
+        how = {"source": "spikes", "surrogate": surrogate, "detach": detach, "tau": None, "drive": wanted}
+        dense = np.ascontiguousarray(grad.numpy(), problem.element)
+        gradient, driven, earlier = problem.run_back(
+            result, dense=dense, later=_by_lane(problem, by_end), first=ctx.first, **how
+        )
+        by_coef, by_current = _collect(ctx, problem, problem.layout.scatter(gradient), driven, 1.0)[:2]
+        by_start = None
+        if ctx.needs_input_grad[2]:
+            by_start = torch.tensor(np.moveaxis(problem.layout.scatter(earlier), 0, -1)).to(torch.float64)
+        return by_coef, by_current, by_start, None, None, None, None
+
+
+def _by_lane(problem: Problem, states: Tensor) -> np.ndarray:
+    """(cell, trial, state) as the kernels keep it, (state, lane)."""
+    flat = states.detach().numpy().reshape(-1, problem.states).T
+    return np.ascontiguousarray(flat[:, problem.layout.row], problem.element)
 
 
 class _Margins(torch.autograd.Function):
@@ -270,6 +386,7 @@ class _Margins(torch.autograd.Function):
         return torch.from_numpy(np.ascontiguousarray(out))
 
     @staticmethod
+    @_first_derivative
     def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
         problem, result = ctx.values
         how = {"source": "margins", "surrogate": Surrogate(), "detach": True, "tau": None}
@@ -290,6 +407,7 @@ class _Replayed(torch.autograd.Function):
         return torch.from_numpy(by_row.reshape(lists.shape).sum(-1).astype(np.float64))
 
     @staticmethod
+    @_first_derivative
     def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
         problem, result, surrogate, detach, dense = ctx.values
         how = {"source": "spikes", "surrogate": surrogate, "detach": detach, "tau": None, "dense": dense}
@@ -308,6 +426,7 @@ class _VanRossum(torch.autograd.Function):
         return torch.from_numpy(problem.layout.scatter(result.loss).sum(-1) * unit)
 
     @staticmethod
+    @_first_derivative
     def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
         problem, result, tau, surrogate, detach, unit = ctx.values
         weight = grad.numpy()[:, None] * unit
@@ -327,6 +446,7 @@ class _Escape(torch.autograd.Function):
         return torch.from_numpy(-problem.layout.scatter(result.loss).sum(-1))
 
     @staticmethod
+    @_first_derivative
     def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
         problem, result = ctx.values
         how = {"source": "escape", "surrogate": Surrogate(), "detach": True, "tau": None, "dense": None}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ephysfit.errors import SimulationError
-from ephysfit.neuron.affine import Operators, operators, refuse_unless_affine
+from ephysfit.neuron.affine import Operators, operators, refractory_steps, refuse_unless_affine
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.surrogate import Surrogate
 
@@ -37,6 +37,10 @@ class Start:
 
     states: Tensor
     hold: Tensor
+
+    def detach(self) -> Start:
+        """The same place without its history, for gradients that are cut between pieces of a long record."""
+        return Start(self.states.detach(), self.hold)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +134,7 @@ def compute_run_end(neuron: Neuron, dt: float, spikes: Tensor, states: Tensor, s
     start : Start, optional
         Where that run began.
     """
-    n_ref = operators(neuron, dt).n_ref[:, None]
+    n_ref = refractory_steps(neuron, dt).to(spikes.device)[:, None]
     steps = spikes.shape[-1]
     fired = spikes.detach() > 0
     last = torch.where(fired.any(-1), steps - 1 - fired.flip(-1).to(torch.uint8).argmax(-1), -1)
