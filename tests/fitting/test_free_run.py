@@ -209,13 +209,13 @@ def test_gradient_lowers_its_loss(detach):
 
 def test_gradient_by_blocks_is_the_gradient_of_the_kernels():
     """Block-ALIF's own recipe in one stage: the block-parallel algorithm with the reset out of the graph."""
-    recording, found = known(4_000.0, noise="none"), []
+    recording, found = known(2_000.0, noise="none"), []
     for engine in ("compiled", "blocks"):
         stage = Gradient(steps=3, starts=2, detach=True, engine=engine, check=1)
         fitted = ef.fit(recording, "BlockALIF", stages=(stage,), dt=0.5)
-        report = fitted.reports.of(SearchReport)
+        report = fitted.history[-1].reports.of(SearchReport)
         found.append((scalar_values(fitted.neuron), report.curves[0], report.held_out))
-    assert found[0][1] != found[0][1][:1] * 3
+    assert len(set(found[0][1])) == 3
     assert found[1][0] == pytest.approx(found[0][0], rel=1e-6)
     assert found[1][1] == pytest.approx(found[0][1], rel=1e-6)
     assert found[1][2] == pytest.approx(found[0][2], rel=1e-6)

@@ -64,7 +64,7 @@ def test_every_line_refers_to_a_declared_metric(cell):
 
 
 def test_a_line_is_found_by_its_metric_where_it_is_the_only_one(cell):
-    scored = score(*cell)
+    scored = score(cell[1], cell[0], duration=6000.0)
     assert scored.row("etv") == scored.row("ev_ratio_15")
     with pytest.raises(ScoreError, match="no line 'ETV'"):
         scored["ETV"]

@@ -94,23 +94,23 @@ def measure_distance(spikes: torch.Tensor, recorded: torch.Tensor, dt: float, ta
 
     Parameters
     ----------
-    spikes, recorded : Tensor, (..., time)
+    spikes, recorded : Tensor, (cell, trial, time)
     dt, tau : float
         ms.
 
     Returns
     -------
-    Tensor, (...)
+    Tensor, (cell, trial)
 
     Examples
     --------
-    >>> lone = torch.zeros(1, 100_000, dtype=torch.float64)
-    >>> lone[0, 0] = 1
+    >>> lone = torch.zeros(1, 1, 100_000, dtype=torch.float64)
+    >>> lone[0, 0, 0] = 1
     >>> round(float(measure_distance(lone, 0 * lone, 0.1, 10.0)), 6)
     0.5
     """
     steps = torch.arange(spikes.shape[-1], dtype=spikes.dtype, device=spikes.device)
-    error = filter_causally(torch.exp(-dt / tau * steps), spikes - recorded)
+    error = filter_causally(torch.exp(-dt / tau * steps)[None], spikes - recorded)
     return -0.5 * expm1(-2 * dt / tau) * (error * error).sum(-1)
 
 
