@@ -280,8 +280,10 @@ def _collect(
     by_coef = torch.from_numpy(by_cell if cells > 1 else by_cell.sum(-1, keepdims=True)).T
     if not wanted:
         return by_coef.contiguous(), None, None, None, None
-    rows = problem.layout.scatter(driven.transpose(1, 2, 0)) * weight  # (input, time, cell, trial)
-    full = torch.from_numpy(np.ascontiguousarray(rows.transpose(2, 3, 1, 0)))
+    rows = problem.layout.scatter_traces(driven)  # (cell, trial, input, time)
+    if not isinstance(weight, float):
+        rows = rows * weight[..., None, None]
+    full = torch.from_numpy(np.require(rows, requirements="W")).movedim(2, 3)
     by_current = full.sum_to_size(*ctx.current_shape[:2], *full.shape[2:])
     return by_coef.contiguous(), by_current.reshape(ctx.current_shape).to(ctx.current_dtype), None, None, None
 
@@ -382,7 +384,7 @@ class _Margins(torch.autograd.Function):
         result = problem.forward(keep=any(ctx.needs_input_grad), save=(-1,))
         result.refuse_bad_input()
         _remember(ctx, current, problem, result)
-        out = np.moveaxis(problem.layout.scatter(result.saved[:, 0].T), 0, -1)
+        out = problem.layout.scatter_traces(result.saved[:, 0])
         return torch.from_numpy(np.ascontiguousarray(out))
 
     @staticmethod
