@@ -33,7 +33,7 @@ class NeuronLayer(nn.Module):
     """
 
     free_values: nn.Parameter
-    kept: Tensor
+    constant: Tensor
     recurrent: nn.Module | None
 
     def __init__(
@@ -62,8 +62,8 @@ class NeuronLayer(nn.Module):
         one = [base.replace(**unflatten(base.parameters, {k: v[i] for k, v in flat.items()})) for i in range(self.n)]
         self.free_values = nn.Parameter(torch.stack([free.to_vector(cell) for cell in one]))
         moved = torch.stack([free.is_moved(cell) for cell in one]) if fitted else torch.zeros(self.n, len(free.names))
-        self.register_buffer("kept", moved.bool())
-        self._warn_of_kept(flat)
+        self.register_buffer("constant", moved.bool())
+        self._warn_of_constants(flat)
         self.leap = int(refractory_steps(base, dt).min()) + 1
         self.recurrent = _lateral(recurrent, self.n)
 
@@ -73,7 +73,7 @@ class NeuronLayer(nn.Module):
         base = self.neuron_class(**unflatten(self.neuron_class.parameters, fixed))
         values = self.free.values(self.free_values.to(torch.float64))
         learnt = {
-            name: torch.where(self.kept[:, k], fixed[name].to(torch.float64), values[name])
+            name: torch.where(self.constant[:, k], fixed[name].to(torch.float64), values[name])
             for k, name in enumerate(self.free.names)
         }
         return self.free.put(learnt, base)
@@ -178,16 +178,16 @@ class NeuronLayer(nn.Module):
             )
         return {name: start if name == "end" else empty for name in self.returns}
 
-    def _warn_of_kept(self, flat: dict[str, Tensor]) -> None:
+    def _warn_of_constants(self, flat: dict[str, Tensor]) -> None:
         held = []
         for k, (name, p) in enumerate(zip(self.free.names, self.free.parameters, strict=True)):
-            if bool(self.kept[:, k].any()):
-                value = float(flat[name][self.kept[:, k]][0])
+            if bool(self.constant[:, k].any()):
+                value = float(flat[name][self.constant[:, k]][0])
                 held.append(f"{name} = {value:g} (bounds {p.low:g} to {p.high:g} {p.unit})")
         if held:
             warnings.warn(
                 f"{self.neuron_class.__name__}: {'; '.join(held)}: on a bound or beyond it in "
-                f"{int(self.kept.any(1).sum())} of {self.n} cells, so kept as given and not learnt there; move it "
+                f"{int(self.constant.any(1).sum())} of {self.n} cells, so kept as given and not learnt there; move it "
                 "inside with .replace(...), or name what to learn with learn=[...]",
                 UserWarning,
                 stacklevel=4,
@@ -204,7 +204,7 @@ class NeuronLayer(nn.Module):
         return self
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        state_dict.setdefault(f"{prefix}kept", torch.zeros_like(self.kept))  # files from before 0.2 have none
+        state_dict.setdefault(f"{prefix}constant", torch.zeros_like(self.constant))  # files from before 0.2 have none
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def extra_repr(self) -> str:
