@@ -130,40 +130,46 @@ def step_table(quick: bool) -> Table:
 # --- seed 000: the paper's electrophysiology figure -------------------------------------------------------------------
 
 
-def fit_etv(cell: str, dt: float, arp: float, stages: tuple | None) -> tuple[float, float, float]:
-    """Explained temporal variance (15 ms) on the test repeats, the cell's own, CPU seconds of the fit."""
+def fit_etv(cell: str, dt: float, arp: float, stages: tuple | None) -> tuple[float, float, float, bool]:
+    """Explained temporal variance (15 ms) on the test repeats, the cell's own, CPU seconds of the fit, whether it "
+    "moved."""
     train, test = ef.load(DATA / f"{cell}.nwb").split()
     kind = BlockALIF.pin("BlockALIFFixedPeriod", t_ref=arp)
     begin = time.process_time()
     fitted = ef.fit(train, kind, stages=stages, dt=dt)
     spent = time.process_time() - begin
     line = ef.score(fitted.simulate(test, runs=100), test).row("etv")
-    return line.value, line.ceiling, spent
+    moved = fitted.neuron.values() != kind.start().values()
+    return line.value, line.ceiling, spent, moved
 
 
 def etv_table(quick: bool) -> Table:
     """Block-ALIF on the shipped cells: explained variance by step and by refractory period."""
     settings = [(dt, 2.0) for dt in (0.1, 0.5, 1.0, 2.0, 4.0)] + [(0.5, arp) for arp in (1.0, 4.0, 8.0, 16.0)]
     settings = settings[1:2] + settings[-1:] if quick else settings
-    rows, likely, gradient, spent = [], [], [], []
-    detached = (Gradient(detach=True, steps=60, starts=4),)
+    rows, likely, gradient, spent, moved = [], [], [], [], []
+    detached = (Gradient(detach=True),)
     for dt, arp in settings:
         both = [[fit_etv(cell, dt, arp, stages) for cell in CELLS] for stages in (None, detached)]
         likely += [b[0] for b in both[0]]
         gradient += [b[0] for b in both[1]]
+        moved += [b[3] for b in both[1]]
         spent += [b[2] for b in both[0]]
         cells = [f"{own[0]:.2f} · {pub[0]:.2f}" for own, pub in zip(*both, strict=True)]
         rows.append((f"{dt:g}", f"{arp:g}", *cells))
-    ceilings = [fit_etv(cell, 1.0, 2.0, detached)[1] for cell in CELLS]
+    ceilings = [fit_etv(cell, 1.0, 2.0, (Gradient(steps=1, starts=1),))[1] for cell in CELLS]
+    still = len(moved) - sum(moved)
     says = (
         "Explained temporal variance (trains smoothed with 15 ms) of 100 noisy runs on the test repeats: the default "
         "likelihood fit · a descent of the threshold run's van Rossum distance with the published, detached gradient "
-        "(60 steps; by `engine='blocks'` it is the same, as a test shows). The cells' own repeats reach "
-        f"{' and '.join(f'{c:.2f}' for c in ceilings)}. Refractory period and step are fixed for each fit. Published, "
-        "on other cells: .80 at 0.1 ms, falling to .65 at 8 ms, and little change up to an ARP of 8 ms. Here the "
-        f"likelihood fit gives {min(likely):.2f} to {max(likely):.2f}, the published gradient {min(gradient):.2f} to "
-        f"{max(gradient):.2f}; a fit takes {min(spent):.0f} to {max(spent):.0f} s of CPU. The recordings are sampled "
-        "at 0.1 ms, so 0.05 ms, where the paper starts, is not tried."
+        "(200 steps of Adam, eight starts; by `engine='blocks'` it is the same descent, as a test shows). The cells' "
+        f"own repeats reach {' and '.join(f'{c:.2f}' for c in ceilings)}. Refractory period and step are fixed for "
+        "each fit. Published, on other cells: .80 at 0.1 ms, falling to .65 at 8 ms. Here the likelihood fit gives "
+        f"{min(likely):.2f} to {max(likely):.2f} and the descent {min(gradient):.2f} to {max(gradient):.2f}, at every "
+        f"step and period alike. In {still} of {len(moved)} fits the descent kept its declared start, because no step "
+        "did better on its validation part; that this start explains so much shows that at 15 ms the measure sees "
+        f"little beyond the rate. A likelihood fit takes {min(spent):.0f} to {max(spent):.0f} s of CPU. The "
+        "recordings are sampled at 0.1 ms, so the paper's 0.05 ms is not tried."
     )
     head = ("step, ms", "ARP, ms", *(f"{c}: likelihood · published gradient" for c in CELLS))
     return Table("Seed 000, Block-ALIF on recordings: step and refractory period", head, rows, says)
@@ -236,10 +242,12 @@ def stc_table(quick: bool) -> Table:
         train, test = ef.load(DATA / f"{cell}.nwb").split()
         for name, kind in forms.items():
             fitted = ef.fit(train, kind, dt=0.5)
-            runs = fitted.simulate(test, runs=40, save=("y",))
-            scored = ef.score(runs, test)
-            y = np.concatenate([np.ravel(t) for t in runs.traces["y"]])
-            leak = leak_factor(torch.from_numpy(float(fitted.neuron.W_b) * y)).numpy()
+            scored = ef.score(fitted.simulate(test, runs=40), test)
+            drive = np.zeros(1)
+            if "W_b" in kind.parameters:
+                traces = ef.simulate(fitted.neuron, test, dt=0.5, save=("y",)).traces["y"]
+                drive = float(fitted.neuron.W_b) * np.concatenate(traces)
+            leak = leak_factor(torch.from_numpy(drive)).numpy()
             low, high = np.quantile(leak, [0.05, 0.95])
             if name == "temporal and input gate":
                 gates.append((cell, low, high))
@@ -322,7 +330,7 @@ def digits_table(quick: bool) -> Table:
 
     images = torch.from_numpy(load_digits().images.reshape(-1, 64)).float() / 16
     labels = torch.from_numpy(load_digits().target)
-    epochs, seeds = (1, (0,)) if quick else (6, (0, 1, 2))
+    epochs, seeds = (1, (0,)) if quick else (3, (0, 1, 2))
     rows = []
     for name, make in _digit_layers().items():
         found = [_train_digits(make(seed), images, labels, epochs, seed) for seed in seeds]
