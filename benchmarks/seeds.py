@@ -2,7 +2,7 @@
 
     python benchmarks/seeds.py            # about ten minutes on one core
     python benchmarks/seeds.py --quick    # about one minute, shorter records
-    python benchmarks/seeds.py --write    # also docs/seeds.md
+    python benchmarks/seeds.py --write    # also docs/seeds.md; with --only, that section of it
 
 One core, float64. Times are CPU time of the calling thread, the best of a few runs. Every run is checked spike for
 spike against the definition (engine `sequential`) or the compiled engine in the same run.
@@ -291,7 +291,16 @@ def main() -> None:
             parts.append(str(make(options.quick)))
             print(parts[-1], flush=True)
     if options.write:
-        (Path(__file__).parent.parent / "docs" / "seeds.md").write_text("\n".join(parts))
+        page = Path(__file__).parent.parent / "docs" / "seeds.md"
+        page.write_text("\n".join(parts) if not options.only else replace_sections(page.read_text(), parts[1:]))
+
+
+def replace_sections(page: str, parts: list[str]) -> str:
+    """The page with these sections in the place of those of the same titles; new ones at the end."""
+    head, *sections = page.split("\n## ")
+    by_title = {s.partition("\n")[0]: s.strip() for s in sections}
+    by_title |= {p.removeprefix("## ").partition("\n")[0]: p.removeprefix("## ").strip() for p in parts}
+    return "\n\n## ".join([head.strip(), *by_title.values()]) + "\n"
 
 
 if __name__ == "__main__":

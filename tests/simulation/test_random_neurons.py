@@ -121,6 +121,7 @@ def step_of(a, c, b):
     return grown[:d, :d], grown[:d, d], grown[:d, d + 1 :]
 
 
+@np.errstate(over="ignore", invalid="ignore")  # an unstable neuron may leave the range of floats: not compared then
 def looped(case, held):
     """Spikes and margins (trial, time) by the definition, in numpy."""
     moves = np.array([[0.0 if i in held else 1.0] for i in range(len(case["m"]))])
