@@ -165,8 +165,8 @@ def etv_table(quick: bool) -> Table:
         "(200 steps of Adam, eight starts; by `engine='blocks'` it is the same descent, as a test shows). The cells' "
         f"own repeats reach {' and '.join(f'{c:.2f}' for c in ceilings)}. Refractory period and step are fixed for "
         "each fit. Published, on other cells: .80 at 0.1 ms, falling to .65 at 8 ms. Here the likelihood fit gives "
-        f"{min(likely):.2f} to {max(likely):.2f} and the descent {min(gradient):.2f} to {max(gradient):.2f}, at every "
-        f"step and period alike. In {still} of {len(moved)} fits the descent kept its declared start, because no step "
+        f"{min(likely):.2f} to {max(likely):.2f} and the descent {min(gradient):.2f} to {max(gradient):.2f}. "
+        f"In {still} of {len(moved)} fits the descent kept its declared start, because no step "
         "did better on its validation part; that this start explains so much shows that at 15 ms the measure sees "
         f"little beyond the rate. A likelihood fit takes {min(spent):.0f} to {max(spent):.0f} s of CPU. The "
         "recordings are sampled at 0.1 ms, so the paper's 0.05 ms is not tried."
@@ -356,7 +356,7 @@ def _digit_layers() -> dict[str, Callable[[int], tuple[nn.Module, float]]]:
         return lambda seed: (layer(kind, n, dt=2.0, spread=0.3, seed=seed, surrogate=wide, **options), 400.0)
 
     return {
-        "LIF": physical(LIF), "BlockALIF's neuron, ALIF": physical(ALIF),
+        "LIF": physical(LIF), "ALIF (Block-ALIF)": physical(ALIF),
         "ALIF, engine blocks": physical(ALIF, engine="blocks", detach=True),
         "ALIF, recurrent": physical(ALIF, recurrent=True), "RefractoryLIF (SPikE-SSM)": physical(RefractoryLIF),
         "PRF": physical(PRF), "SiLIF": physical(SiLIF), "CSiLIF": physical(CSiLIF), "STCLIF": physical(STCLIF),
