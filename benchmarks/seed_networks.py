@@ -400,7 +400,7 @@ def claims_table(quick: bool) -> Table:
         ("000", "more than 50 times faster", "CPU, against our linear loop", "in part",
          "less than that in few rows (table); no GPU at hand, and their baseline is quadratic in time"),
         ("000", "fits electrophysiology at any step and ARP", "two shipped cells", "in part",
-         "see the table; other cells, and the published gradient alone is weaker than a likelihood"),
+         "see the table: flat over both; other cells, and a measure that sees little beyond the rate"),
         ("000", "recurrent network, delay = ARP", "layer(recurrent=True)", "reproduced", "equal to a loop"),
         ("000", "N-MNIST, SHD accuracy", "nothing", "not", "data sets are not here"),
         ("001", "exact boundary compression", "engine pmbc against the definition", "reproduced", "bounds tighten"),
