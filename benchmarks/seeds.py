@@ -1,8 +1,8 @@
-"""What survives of each seed's headline claim on a CPU: one command, three tables.
+"""What survives of each seed's headline claim on a CPU: one command, a table for each.
 
-    python benchmarks/seeds.py            # about five minutes on one core
+    python benchmarks/seeds.py            # about ten minutes on one core
     python benchmarks/seeds.py --quick    # about one minute, shorter records
-    python benchmarks/seeds.py --write    # also docs/seeds.md
+    python benchmarks/seeds.py --write    # also docs/seeds.md; with --only, that section of it
 
 One core, float64. Times are CPU time of the calling thread, the best of a few runs. Every run is checked spike for
 spike against the definition (engine `sequential`) or the compiled engine in the same run.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from math import log
@@ -21,6 +22,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import seed_networks
 
 from ephysfit.models import ALIF, PRF, RefractoryLIF, SoftLIF
 from ephysfit.neuron.declare import Neuron
@@ -44,10 +49,10 @@ on a GPU, the high end at 80 to 100 refractory steps and records of 2048 steps, 
 is quadratic in time.
 
 What survives: exactly the same spikes, and for few rows a speed-up that grows with the refractory period in steps up
-to about 40. What does not: 50 times. At a physiological 1 to 2 ms it is 6 to 14 forward and 12 to 21 with the
-gradient, and with 256 rows, where the loop is no longer bound by the cost of calls, 2 and 4 to 5. On a CPU the compiled
-kernel, which simply steps, is far ahead of both. (Its backward column is the adjoint, whose gradient has the reset in
-the graph.)
+to about 40. What does not: 50 times. At a physiological 1 to 2 ms it is {few} forward and {few_train} with the
+gradient in 1 to 16 rows, and with 256 rows, where the loop is no longer bound by the cost of calls, {many} and
+{many_train}. On a CPU the compiled kernel, which simply steps, is far ahead of both. (Its backward column is the
+adjoint, whose gradient has the reset in the graph.) A GPU was not at hand.
 """,
     "pmbc": """
 RefractoryLIF, 4 rows, run until nothing is undecided, in Gauss-Seidel order, whose bound is spikes + 1. A pass filters
@@ -58,6 +63,8 @@ with length, as long as the noise leaves silent gaps: 2 to 3 under sparse white 
 What does not: with a physiological leak passes are as many as spikes, because the bound on what undecided
 spikes might have done is loose for tens of milliseconds; and so it is with the seed's own leak under dense white noise
 or steady drive. Speculation to the next spike then needs about as many passes, over chunks instead of whole records.
+In time, against our torch loop over the same rows, it is between {least} and {most} times as fast (last column;
+published: nearly two orders of magnitude at 8,000 steps on a GPU).
 """,
     "decoupled": """
 4 rows, steps of 0.1 ms, the reset detached in both. The loop is linear in time and was measured up to {measured} steps;
@@ -65,10 +72,13 @@ beyond, its time per step is carried on. Published: training 6.6 to 16.5 times f
 1k and 32k steps on a GPU.
 
 What survives: the speed-up, larger here and growing with length, and equality spike for spike, provided that the FFT is
-padded to twice the length, which the printed algorithm does not say (last column: rows that spike wrongly without).
+padded to twice the length, which the printed algorithm does not say and the released code does (last column: rows that
+spike wrongly without).
 The moving threshold, 72 % of the published forward pass, is 0 to 3 % of ours, because it is compiled. What does not:
 "parallel", since that scan is still in time order; and the gradient is the detached one, too large by about 1/dt. The
-compiled kernel with its adjoint, whose gradient is right, is faster than either.
+compiled kernel with its adjoint, whose gradient is right, is faster than either. Operations of the SD-TCM block for one
+token of D channels at inference, as printed: 5 D for its oscillators, against H^2 + 2 D H for a state-space layer of
+state size H (at D = H = 256: {ours:,} against {theirs:,}); linear maps cost the same in both and are not counted.
 """,
 }
 DT = 0.1
@@ -132,9 +142,18 @@ def block_table(quick: bool) -> str:
             )  # fmt: skip
     head = ("rows", "t_ref, ms (steps)", "rate, Hz", "blocks vs loop, forward", "forward + backward",
             "compiled vs blocks, forward", "forward + backward")  # fmt: skip
-    return table(
-        "Seed 000, Block-ALIF: blocks of the refractory period", head, rows, NOTES["blocks"].format(steps=steps),
-    )  # fmt: skip
+    usual = [r for r in rows if r[1].split()[0] in ("1", "2")]
+    few, many = [r for r in usual if r[0] != "256"], [r for r in usual if r[0] == "256"]
+    said = {"few": _range(few, 3), "few_train": _range(few, 4), "many": _range(many, 3), "many_train": _range(many, 4)}
+    says = NOTES["blocks"].format(steps=steps, **said)
+    return table("Seed 000, Block-ALIF: blocks of the refractory period", head, rows, says)
+
+
+def _range(rows: list[Row], column: int) -> str:
+    """The range of a column, as words."""
+    values = [float(r[column]) for r in rows]
+    low, high = f"{min(values):.0f}", f"{max(values):.0f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _adjoint(cell: Neuron, current: Tensor) -> None:
@@ -145,7 +164,7 @@ def _adjoint(cell: Neuron, current: Tensor) -> None:
 def pmbc_table(quick: bool) -> str:
     physiological = RefractoryLIF.start().replace(C=100.0, g=100.0 / 15.0, U=3.0, tau_R=15.0)
     seed = physiological.replace(C=100.0 / 15.0 * DT / log(10.0), tau_R=-DT / log(0.9), U=3.0)
-    lengths = (1000, 4000) if quick else (1000, 4000, 16000)
+    lengths = (1000, 4000) if quick else (1000, 4000, 16000, 32000)
     noises = [("3 ms", 3.0, 0.3, 0.6), ("3 ms", 3.0, 0.8, 0.6), ("3 ms", 3.0, 1.3, 0.6), ("30 ms", 30.0, 0.8, 0.6)]
     tonic = ("tonic", 0.0, 1.3, 0.0)
     cases = [
@@ -153,26 +172,33 @@ def pmbc_table(quick: bool) -> str:
         ("seed's, 0.1 per step", seed, [("white", 0.0, 0.3, 0.35), ("white", 0.0, 0.9, 0.6), *noises, tonic]),
     ]
     rows: list[Row] = []
+    against: list[float] = []
+    silent = {steps: noise(4, steps, 0.0, 0.0) for steps in lengths}
+    # what a torch loop takes depends on the number of steps, not on what happens in them
+    loop = {steps: seconds(lambda I=I: sequential(physiological, I, DT), 1) for steps, I in silent.items()}
     for what, cell, drives in cases:
         rheobase = float(cell.g * (cell.theta - cell.E_L))
         for band, tau, mean, std in drives:
             for steps in lengths:
                 current = noise(4, steps, mean * rheobase, std * rheobase, tau)
+                begin = time.thread_time()
                 count, fired = pmbc_passes(cell, current, DT)
+                taken = time.thread_time() - begin
                 assert np.array_equal(fired.numpy(), compiled.run(cell, current, DT).raster() > 0)
                 n = fired.sum(-1)
                 other = speculate_passes(cell, current, DT, chunk=1000)
+                against.append(loop[steps] / taken)
                 rows.append(
                     (
                         what, band, f"{mean:g} ± {std:g}", str(steps), f"{int(n.max())}", f"{int(count.max())}",
                         f"{float(count.max()) / max(float(n.max()), 1):.2f}", f"{int(other.max())}",
+                        f"{1e3 * taken:.0f}", f"{loop[steps] / taken:.1f}",
                     )
                 )  # fmt: skip
     head = ("leak", "noise", "drive / rheobase", "steps", "spikes (busiest row)", "passes", "passes per spike",
-            "speculate: passes (chunk 1000)")  # fmt: skip
-    return table(
-        "Seed 001, SPikE-SSM: passes of parallel max-min boundary compression", head, rows, NOTES["pmbc"],
-    )  # fmt: skip
+            "speculate: passes (chunk 1000)", "pmbc, ms", "vs loop, forward")  # fmt: skip
+    says = NOTES["pmbc"].format(least=f"{min(against):.1f}", most=f"{max(against):.0f}")
+    return table("Seed 001, SPikE-SSM: passes of parallel max-min boundary compression", head, rows, says)
 
 
 def decoupled_table(quick: bool) -> str:
@@ -204,7 +230,8 @@ def decoupled_table(quick: bool) -> str:
     head = ("neuron", "steps", "forward, ms", "of it the moving threshold", "vs loop, forward + backward",
             "compiled + adjoint vs decoupled", "rows wrong without padding")  # fmt: skip
     return table(
-        "Seed 002, PRF: the reset decoupled from the input", head, rows, NOTES["decoupled"].format(measured=measured),
+        "Seed 002, PRF: the reset decoupled from the input", head, rows, 
+        NOTES["decoupled"].format(measured=measured, ours=5 * 256, theirs=256**2 + 2 * 256 * 256),
     )  # fmt: skip
 
 
@@ -237,7 +264,11 @@ def _circular(cell: Neuron, current: Tensor, right: Tensor) -> str:
     return f"{int((fired != right[0].numpy().astype(bool)).any(-1).sum())} of {rows}"
 
 
-TABLES = {"blocks": block_table, "pmbc": pmbc_table, "decoupled": decoupled_table}
+TABLES: dict[str, Callable[[bool], object]] = {
+    "step": seed_networks.step_table, "blocks": block_table, "etv": seed_networks.etv_table, "pmbc": pmbc_table,
+    "decoupled": decoupled_table, "silif": seed_networks.silif_table, "stc": seed_networks.stc_table,
+    "cost": seed_networks.cost_table, "digits": seed_networks.digits_table, "claims": seed_networks.claims_table,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -257,10 +288,19 @@ def main() -> None:
     parts = [head]
     for name, make in TABLES.items():
         if not options.only or name in options.only:
-            parts.append(make(options.quick))
+            parts.append(str(make(options.quick)))
             print(parts[-1], flush=True)
     if options.write:
-        (Path(__file__).parent.parent / "docs" / "seeds.md").write_text("\n".join(parts))
+        page = Path(__file__).parent.parent / "docs" / "seeds.md"
+        page.write_text("\n".join(parts) if not options.only else replace_sections(page.read_text(), parts[1:]))
+
+
+def replace_sections(page: str, parts: list[str]) -> str:
+    """The page with these sections in the place of those of the same titles; new ones at the end."""
+    head, *sections = page.split("\n## ")
+    by_title = {s.partition("\n")[0]: s.strip() for s in sections}
+    by_title |= {p.removeprefix("## ").partition("\n")[0]: p.removeprefix("## ").strip() for p in parts}
+    return "\n\n## ".join([head.strip(), *by_title.values()]) + "\n"
 
 
 if __name__ == "__main__":

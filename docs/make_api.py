@@ -15,7 +15,13 @@ FOLDER = Path(__file__).parent / "api"
 GROUPS = {title: list(names) for title, names in ephysfit._PUBLIC.items() if title != "Modules"}
 MODULES = [f"{package}.{name}" for name, package in ephysfit._MODULES.items()]
 #: modules that are public by their full name alone
-MODULES += ["ephysfit.neuron.functions", "ephysfit.models.small_signal", "ephysfit.data.reader_tests"]
+MODULES += [
+    "ephysfit.neuron.functions",
+    "ephysfit.models.published",
+    "ephysfit.models.small_signal",
+    "ephysfit.simulation.stc_layer",
+    "ephysfit.data.reader_tests",
+]
 
 
 def index() -> str:

@@ -35,6 +35,8 @@ from ephysfit.simulation.surrogate import Surrogate
 #: levels of input that are tried to make a neuron spike, pA
 LEVELS = tuple(2.0**k for k in range(-5, 16))
 DT = 0.1
+#: a step at which states that grow by themselves have time to, ms
+COARSE = 1.0
 #: spikes in one run that make a test of engines worth something
 ENOUGH = 3
 #: how near to the threshold (mV) engines may differ by rounding
@@ -313,22 +315,30 @@ def _check_engines(neuron: type[Neuron]) -> str:
     if not (_count_spikes_by_level(neuron) >= ENOUGH).any() and neuron.stochastic():
         return _check_engines_with_noise(neuron)
     cell, current = neuron.start(), _draw_noise(neuron, _find_spiking_level(neuron), 3, 700, seed=1)
-    want, _, margins = sequential(cell, current, DT)
+    agreed, spikes = _compare_engines(cell, current, DT)
+    if is_affine(neuron):
+        _compare_engines(cell, current, COARSE)
+    return f"{', '.join(agreed)}: the {spikes} spikes of sequential"
+
+
+def _compare_engines(cell: Neuron, current: Tensor, dt: float) -> tuple[list[str], int]:
+    """Names of the engines that run this cell, each with the spikes of the definition, and how many those are."""
+    want, _, margins = sequential(cell, current, dt)
     agreed = []
     for name, engine in _list_engines():
         try:
-            got = engine(cell, current)
+            got = engine(cell, current, dt)
         except (SimulationError, NotAffineError):
             continue
         where = torch.nonzero(got != want)
         if len(where) and float(margins[tuple(where[0])].abs()) > TIE:
             cell_, trial, at = where[0].tolist()
             raise NeuronError(
-                f"engine {name!r} differs from 'sequential' first in trial {trial}, step {at} "
+                f"engine {name!r} differs from 'sequential' at dt = {dt:g} ms first in trial {trial}, step {at} "
                 f"(margin {float(margins[cell_, trial, at]):.3g} mV), {len(where)} of {want.numel()} steps in all"
             )
         agreed.append(name)
-    return f"{', '.join(agreed)}: the {int(want.sum())} spikes of sequential"
+    return agreed, int(want.sum())
 
 
 def _check_engines_with_noise(neuron: type[Neuron]) -> str:
@@ -342,12 +352,12 @@ def _check_engines_with_noise(neuron: type[Neuron]) -> str:
     return f"compiled: the {int(want.sum())} spikes of sequential with escape noise (none without it)"
 
 
-def _list_engines() -> Iterator[tuple[str, Callable[[Neuron, Tensor], Tensor]]]:
+def _list_engines() -> Iterator[tuple[str, Callable[[Neuron, Tensor, float], Tensor]]]:
     for name, engine in {"blocks": blocks, "speculate": speculate, "pmbc": pmbc, "decoupled": decoupled}.items():
-        yield name, lambda cell, current, engine=engine: engine(cell, current, DT)[0]  # type: ignore[misc]
+        yield name, lambda cell, current, dt, engine=engine: engine(cell, current, dt)[0]  # type: ignore[misc]
     yield (
         "compiled",
-        lambda cell, current: torch.from_numpy(compiled.run(cell, current, DT).raster()).to(current.dtype),
+        lambda cell, current, dt: torch.from_numpy(compiled.run(cell, current, dt).raster()).to(current.dtype),
     )
 
 

@@ -21,6 +21,7 @@ DIMENSIONS: dict[str, tuple[int, int, int]] = {
     "1/pA": (0, 0, -1),
     "mV/ms": (-1, 1, 0),
     "pA/ms": (-1, 0, 1),
+    "1/pF": (-1, 1, -1),
     "nS/ms": (-1, -1, 1),
     "ms*mV": (1, 1, 0),
     "pA/mV**2": (0, -2, 1),

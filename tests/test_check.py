@@ -126,7 +126,20 @@ def test_engines_that_differ_are_named(monkeypatch) -> None:
 
     honest = check.blocks
     monkeypatch.setattr(check, "blocks", lambda cell, *a, **k: honest(cell.replace(theta=cell.theta + 0.05), *a, **k))
-    assert "engine 'blocks' differs from 'sequential' first in trial" in said(broken(), "engines")["engines"]
+    assert (
+        "engine 'blocks' differs from 'sequential' at dt = 0.1 ms first in trial"
+        in said(broken(), "engines")["engines"]
+    )
+
+
+def test_engines_are_compared_at_a_step_at_which_unstable_states_grow(monkeypatch) -> None:
+    from ephysfit import check
+
+    steps = []
+    honest = check.blocks
+    monkeypatch.setattr(check, "blocks", lambda cell, current, dt: steps.append(dt) or honest(cell, current, dt))
+    assert not said(broken(), "engines")
+    assert steps == [check.DT, check.COARSE]
 
 
 @pytest.mark.slow

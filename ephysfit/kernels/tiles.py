@@ -27,7 +27,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -165,11 +165,23 @@ class Layout:
     def tiles(self) -> int:
         return self.row.size // self.lanes
 
+    @cached_property
+    def lane(self) -> np.ndarray | slice:
+        """The lane that runs each row; a slice where lanes are in the order of rows, so that nothing is copied."""
+        rows = self.cells * self.trials
+        if np.array_equal(self.row[:rows], np.arange(rows)) and self.real[:rows].all():
+            return slice(rows)
+        lane = np.empty(rows, np.int64)
+        lane[self.row[self.real]] = np.flatnonzero(self.real)
+        return lane
+
     def scatter(self, values: np.ndarray) -> np.ndarray:
         """Per lane to per row, (..., lane) -> (..., cell, trial)."""
-        out = np.empty((*values.shape[:-1], self.cells * self.trials), values.dtype)
-        out[..., self.row[self.real]] = values[..., self.real]
-        return out.reshape(*values.shape[:-1], self.cells, self.trials)
+        return values[..., self.lane].reshape(*values.shape[:-1], self.cells, self.trials)
+
+    def scatter_traces(self, values: np.ndarray) -> np.ndarray:
+        """The same where lanes come first, (lane, ...) -> (cell, trial, ...): long axes stay together in memory."""
+        return values[self.lane].reshape(self.cells, self.trials, *values.shape[1:])
 
 
 def arrange(
@@ -211,12 +223,12 @@ def _tile(rows: np.ndarray, keys: Sequence[np.ndarray], lanes: int) -> tuple[np.
     for k in keys:
         key = key * (int(k.max()) + 1) + k
     order = np.argsort(key, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
-    padded = sum(-(-g.size // lanes) for g in groups)
+    edges = np.flatnonzero(np.diff(key[order])) + 1
+    padded = int((-(-np.diff([0, *edges, rows.size]) // lanes)).sum())
     plain = -(-rows.size // lanes)
     # a tile of one group reads its current once, unless filling up many small groups costs more than that saves
     if padded <= 1.5 * plain:
-        parts = [_pad(g, lanes) for g in groups]
+        parts = [_pad(g, lanes) for g in np.split(order, edges)]
         return np.concatenate([p for p, _ in parts]), np.concatenate([r for _, r in parts]), True
     order, real = _pad(rows, lanes)
     return order, real, False

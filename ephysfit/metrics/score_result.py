@@ -51,7 +51,7 @@ class Score:
     cell: str = ""
 
     def row(self, name: str) -> Row:
-        """The line of that name; without a window, the first of that metric."""
+        """The line of that name; without a window, the first of that stem; else the one line of a metric ("etv")."""
         by_name = {r.name: r for r in self.rows}
         stems = {_metric_stem(r.name): r for r in reversed(self.rows)}
         if name in by_name or name in stems:
@@ -61,6 +61,9 @@ class Score:
                 f"{name!r} scores one deterministic run and these are noisy runs; use gamma_over_R_runs, or simulate "
                 f"without noise. {near(name, by_name)}"
             )
+        of_metric = [r for r in self.rows if r.metric == name]
+        if len(of_metric) == 1:
+            return of_metric[0]
         raise ScoreError(f"the score has no line {name!r}; {near(name, by_name)}")
 
     def __getitem__(self, name: str) -> float:

@@ -23,6 +23,7 @@ from ephysfit.models.gif import AGIF, GIF, IGIF, FreeAGIF, FreeGIF, FreeIGIF
 from ephysfit.models.glif import GLIF1, GLIF2, GLIF3, GLIF4, GLIF5
 from ephysfit.models.izhikevich import Izhikevich, Izhikevich2003
 from ephysfit.models.lif import LIF, SoftLIF
+from ephysfit.models.linear_step import PublishedCSiLIF, PublishedPRF, PublishedSiLIF
 from ephysfit.models.mat import MAT, MATV
 from ephysfit.models.nested import Rung, above, below, ladder, rung
 from ephysfit.models.refractory import RefractoryCurrentLIF, RefractoryLIF
@@ -48,7 +49,10 @@ _CATALOGUE: tuple[type[Neuron], ...] = (
 
 
 #: neurons that saved fits may hold but that are not fitted by name
-_SAVED_ONLY: tuple[type[Neuron], ...] = (ResidualAIGIF, UnboundedAIGIF, UnboundedBankIGIF, UnboundedBankGIF)
+_SAVED_ONLY: tuple[type[Neuron], ...] = (
+    ResidualAIGIF, UnboundedAIGIF, UnboundedBankIGIF, UnboundedBankGIF,
+    PublishedPRF, PublishedSiLIF, PublishedCSiLIF,
+)  # fmt: skip
 
 
 def catalogue() -> dict[str, type[Neuron]]:
@@ -63,12 +67,12 @@ def catalogue() -> dict[str, type[Neuron]]:
 
 
 def loadable() -> dict[str, type[Neuron]]:
-    """All neurons by name that a saved fit may hold: the catalogue, members of ensembles, forms of earlier versions.
+    """All neurons by name that a saved fit may hold: the catalogue, ensembles, earlier forms, published steps.
 
     Examples
     --------
-    >>> sorted(set(loadable()) - set(catalogue()))
-    ['ResidualAIGIF', 'UnboundedAIGIF', 'UnboundedBankGIF', 'UnboundedBankIGIF']
+    >>> sorted(set(loadable()) - set(catalogue()))  # doctest: +ELLIPSIS
+    ['PublishedCSiLIF', 'PublishedPRF', 'PublishedSiLIF', 'ResidualAIGIF', 'UnboundedAIGIF', ...]
     """
     return {**catalogue(), **{neuron.__name__: neuron for neuron in _SAVED_ONLY}}
 
@@ -105,11 +109,65 @@ def template_text() -> str:
 
 
 __all__ = [
-    "AGIF", "AIGIF", "ALIF", "BRF", "EIF", "GIF", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5", "IGIF", "LIF",
-    "LIFASC", "MAT", "MATV", "PRF", "STCLIF", "AdEx", "AdLIF", "AutapticLIF", "BankGIF", "BankIGIF", "BlockALIF",
-    "CSiLIF", "FreeAGIF", "FreeGIF", "FreeIGIF", "Izhikevich", "Izhikevich2003", "MultiALIF", "RefractoryCurrentLIF",
-    "RefractoryLIF", "ResetPRF", "Resonance", "ResonantLIF", "ResonateFire", "Rung", "SiLIF", "SoftLIF", "SpatialSTC",
-    "above", "below", "c_silif_start", "candidates", "catalogue", "find", "impedance", "ladder", "loadable",
-    "measured_impedance", "measured_resonance", "partner_input", "refuse_aliased", "resonance", "rung", "spatial_stc",
+    "AGIF",
+    "AIGIF",
+    "ALIF",
+    "BRF",
+    "EIF",
+    "GIF",
+    "GLIF1",
+    "GLIF2",
+    "GLIF3",
+    "GLIF4",
+    "GLIF5",
+    "IGIF",
+    "LIF",
+    "LIFASC",
+    "MAT",
+    "MATV",
+    "PRF",
+    "STCLIF",
+    "AdEx",
+    "AdLIF",
+    "AutapticLIF",
+    "BankGIF",
+    "BankIGIF",
+    "BlockALIF",
+    "CSiLIF",
+    "FreeAGIF",
+    "FreeGIF",
+    "FreeIGIF",
+    "Izhikevich",
+    "Izhikevich2003",
+    "MultiALIF",
+    "PublishedCSiLIF",
+    "PublishedPRF",
+    "PublishedSiLIF",
+    "RefractoryCurrentLIF",
+    "RefractoryLIF",
+    "ResetPRF",
+    "Resonance",
+    "ResonantLIF",
+    "ResonateFire",
+    "Rung",
+    "SiLIF",
+    "SoftLIF",
+    "SpatialSTC",
+    "above",
+    "below",
+    "c_silif_start",
+    "candidates",
+    "catalogue",
+    "find",
+    "impedance",
+    "ladder",
+    "loadable",
+    "measured_impedance",
+    "measured_resonance",
+    "partner_input",
+    "refuse_aliased",
+    "resonance",
+    "rung",
+    "spatial_stc",
     "template_text",
 ]  # fmt: skip

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ephysfit.models.common import CAPACITANCE, LEAK, REFRACTORY, RESET, REST, SOFTNESS, THRESHOLD
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.functions import exp
+
+_RISE = Parameter("mV", 0.0, 60.0, "rise of the threshold at a spike", start=5.0)
 
 
 class ALIF(Neuron):
@@ -30,7 +33,7 @@ class ALIF(Neuron):
     g = LEAK
     E_L = REST
     theta = THRESHOLD
-    d_theta = Parameter("mV", 0.0, 60.0, "rise of the threshold at a spike", start=5.0)
+    d_theta = _RISE
     tau_a = Parameter("ms", 2.0, 3000.0, "time constant of the threshold's relaxation", start=100.0)
     V_reset = RESET
     t_ref = REFRACTORY
@@ -52,13 +55,21 @@ class ALIF(Neuron):
         return exp(u / self.delta)
 
 
+#: mV to threshold that one unit of `BlockALIF` stands for: those between the declared starts of rest and threshold, and
+#: the most that bounds allow for
+_START, _MOST = 20.0, 80.0
+
 BlockALIF = ALIF.pin(
     "BlockALIF",
     """Block-ALIF as published (Taylor, King & Harper 2023): unit threshold above rest, hard reset to rest.
 
     With ``E_L = V_reset = 0`` and ``theta = 1`` potentials are in units of the distance to threshold (written mV
-    here); ``beta = exp(-dt g / C)`` and ``p = exp(-dt / tau_a)``.
+    here); ``beta = exp(-dt g / C)`` and ``p = exp(-dt / tau_a)``. So ``g`` is the rheobase in pA, and the bounds of
+    ``g`` and ``C`` are those of a cell whose threshold lies up to 80 mV above rest.
     """,
+    C=replace(CAPACITANCE, high=_MOST * CAPACITANCE.high, start=_START * CAPACITANCE.starts[0]),
+    g=replace(LEAK, high=_MOST * LEAK.high, start=_START * LEAK.starts[0]),
+    d_theta=replace(_RISE, high=_RISE.high / _START, start=_RISE.starts[0] / _START),
     E_L=0.0,
     V_reset=0.0,
     theta=1.0,

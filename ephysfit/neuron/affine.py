@@ -72,12 +72,18 @@ def refractory_steps(neuron: Neuron, dt: float) -> Tensor:
     return steps.to(torch.int64).reshape(-1).expand(cells).contiguous()
 
 
+def device_of(neuron: Neuron) -> torch.device:
+    """The device that holds a cell's parameters; the CPU where they are numbers."""
+    flat = flatten(neuron.parameters, neuron.values()).values()
+    return next((v.device for v in flat if isinstance(v, Tensor)), torch.device("cpu"))
+
+
 def tensors(neuron: Neuron) -> Neuron:
     """The same cell(s) with every parameter as a float64 tensor over the axis `cell`."""
-    cells = cellwise(neuron)
+    cells, where = cellwise(neuron), device_of(neuron)
 
     def one(v: Any) -> Tensor:
-        t = v if isinstance(v, Tensor) else torch.tensor(float(v), dtype=torch.float64)
+        t = v if isinstance(v, Tensor) else torch.tensor(float(v), dtype=torch.float64, device=where)
         return t.to(torch.float64).reshape(-1).expand(cells)
 
     return neuron.replace(**{k: v.map(one) if hasattr(v, "map") else one(v) for k, v in neuron.values().items()})
@@ -95,15 +101,16 @@ def matrices(neuron: Neuron) -> dict[str, Tensor]:
     cell, p = tensors(neuron), plan(type(neuron))
     cells, d = cellwise(cell), len(p.states)
     flat = flatten(cell.parameters, cell.values())
+    where = device_of(neuron)
     values = of_tensors(p.matrices)(*[flat[n] for n in p.parameters])
     shapes = {"flow": (d, d + 1 + len(p.inputs)), "jump": (d, d + 1), "margin": (1, d + 1), "rest": (d, d + 1)}
     out = {}
     for what, shape in shapes.items():
         mine = [(i * shape[1] + j, v) for (name, i, j), v in zip(p.places, values, strict=True) if name == what]
-        full = torch.zeros(cells, shape[0] * shape[1], dtype=torch.float64)
+        full = torch.zeros(cells, shape[0] * shape[1], dtype=torch.float64, device=where)
         if mine:
-            columns = torch.stack([_column(v, cells) for _, v in mine], -1)
-            full = full.index_copy(1, torch.tensor([k for k, _ in mine]), columns)
+            columns = torch.stack([_column(v, cells).to(where) for _, v in mine], -1)
+            full = full.index_copy(1, torch.tensor([k for k, _ in mine], device=where), columns)
         out[what] = full.reshape(cells, *shape)
     return out | {"margin": out["margin"][:, 0], "rest": out["rest"][..., d]}
 
@@ -131,7 +138,7 @@ def operators(neuron: Neuron, dt: float) -> Operators:
     m = matrices(neuron)
     p = plan(type(neuron))
     cells, d, _ = m["flow"].shape
-    mask = torch.tensor([n not in p.held for n in p.states], dtype=torch.float64)[:, None]
+    mask = torch.tensor([n not in p.held for n in p.states], dtype=torch.float64, device=m["flow"].device)[:, None]
     free, drive = _exact(m["flow"], dt)
     held, held_drive = _exact(m["flow"] * mask, dt) if p.held else (free, drive)
     one = m["flow"].new_zeros(cells, 1, d + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ephysfit.neuron.affine import operators, tensors
+from ephysfit.neuron.affine import device_of, operators, tensors
 from ephysfit.neuron.declare import Neuron, cellwise, flatten
 from ephysfit.neuron.formula import of_tensors
 from ephysfit.neuron.plan import plan
@@ -18,7 +18,7 @@ def coefficients(neuron: Neuron, dt: float) -> Tensor:
     """
     p = plan(type(neuron))
     cell = tensors(neuron)
-    cells = cellwise(cell)
+    cells, where = cellwise(cell), device_of(cell)
     columns = []
     if p.entries:
         op = operators(cell, dt)
@@ -27,7 +27,7 @@ def coefficients(neuron: Neuron, dt: float) -> Tensor:
             columns.append(getattr(op, operator)[:, i, j] - (1.0 if diagonal else 0.0))
     if p.gathered:
         flat = flatten(cell.parameters, cell.values())
-        step = torch.tensor(dt, dtype=torch.float64)
+        step = torch.tensor(dt, dtype=torch.float64, device=where)
         values = of_tensors(p.values)(*[flat[n] for n in p.parameters], step)
-        columns += [torch.as_tensor(v, dtype=torch.float64).reshape(-1).expand(cells) for v in values]
-    return torch.stack(columns, -1) if columns else torch.zeros(cells, 0, dtype=torch.float64)
+        columns += [torch.as_tensor(v, dtype=torch.float64, device=where).reshape(-1).expand(cells) for v in values]
+    return torch.stack(columns, -1) if columns else torch.zeros(cells, 0, dtype=torch.float64, device=where)

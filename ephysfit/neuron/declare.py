@@ -287,25 +287,33 @@ class Neuron:
         return cls(**{n: p.starts if p.size > 1 else p.starts[0] for n, p in cls.parameters.items()})
 
     @classmethod
-    def pin(cls, name: str, doc: str = "", **values: float | tuple[float, ...] | Tie) -> type[Self]:
+    def pin(cls, name: str, doc: str = "", **values: float | tuple[float, ...] | Tie | Parameter) -> type[Self]:
         """The same equations with some parameters fixed: a nested model, again a class.
 
         Parameters
         ----------
         name, doc : str
             Name and docstring of the new class.
-        **values : float, tuple or callable
+        **values : float, tuple, callable or Parameter
             A number (a tuple for a bank) fixes the parameter; a callable of the instance ties it to the others,
-            as in ``tau_w=lambda p: p.C / p.g``.
+            as in ``tau_w=lambda p: p.C / p.g``; a `Parameter` leaves it free within other bounds.
 
         Raises
         ------
         NeuronError
-            If a name is not a free parameter.
+            If a name is not a free parameter, or is declared again with another unit or size.
         """
-        for key in values:
+        for key, value in values.items():
             if key not in cls.parameters:
                 raise NeuronError(f"{cls.__name__} has no free parameter {key!r} to pin; {near(key, cls.parameters)}")
+            was = cls.parameters[key]
+            if isinstance(value, Parameter) and (value.unit, value.size) != (was.unit, was.size):
+                raise NeuronError(
+                    f"{name}.{key} is {value.size} in {value.unit}, but {cls.__name__}'s is {was.size} in {was.unit}; "
+                    "a pin changes bounds and start only"
+                )
+        bounds = {k: v for k, v in values.items() if isinstance(v, Parameter)}
+        fixed = {k: v for k, v in values.items() if not isinstance(v, Parameter)}
         inherited = ("reference", "biology", "hold", "alternatives", "searched", "roles")
         body = {
             "base": cls,
@@ -314,9 +322,9 @@ class Neuron:
             **{k: getattr(cls, k) for k in inherited},
         }
         new: type[Self] = type(name, (cls,), body)
-        new.parameters = {k: v for k, v in cls.parameters.items() if k not in values}
+        new.parameters = {k: bounds.get(k, v) for k, v in cls.parameters.items() if k not in fixed}
         new.states, new.inputs, new.State = cls.states, cls.inputs, cls.State
-        new.pinned = {**values, **cls.pinned}  # what is pinned later may be read by earlier ties: it comes first
+        new.pinned = {**fixed, **cls.pinned}  # what is pinned later may be read by earlier ties: it comes first
         return new
 
     @classmethod

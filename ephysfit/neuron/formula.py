@@ -16,11 +16,18 @@ from ephysfit.neuron.functions import _tensor_phi1
 if TYPE_CHECKING:
     import sympy
 
+
+def _tensor(x: Any) -> Tensor:
+    """A tensor as it is; a number, as pinned parameters leave behind, in full precision."""
+    return x if isinstance(x, Tensor) else torch.tensor(float(x), dtype=torch.float64)
+
+
 #: what a formula may call, for tensors
 _TENSOR: Mapping[str, Callable[..., Any]] = {
     "exp": torch.exp, "log": torch.log, "tanh": torch.tanh, "sqrt": torch.sqrt, "cos": torch.cos, "sin": torch.sin,
-    "sigmoid": torch.sigmoid, "softplus": lambda x: torch.nn.functional.softplus(x, threshold=36.0),
-    "phi1": lambda z: _tensor_phi1(torch.as_tensor(z)), "dphi1": lambda z: _tensor_dphi1(torch.as_tensor(z)),
+    "sigmoid": lambda x: torch.sigmoid(_tensor(x)),
+    "softplus": lambda x: torch.nn.functional.softplus(_tensor(x), threshold=36.0),
+    "phi1": lambda z: _tensor_phi1(_tensor(z)), "dphi1": lambda z: _tensor_dphi1(_tensor(z)),
 }  # fmt: skip
 
 

@@ -85,7 +85,7 @@ class FreeParameters:
 
     def axis(self, z: Tensor) -> Tensor:
         """Parameters on their (log) axis, from free coordinates (..., parameter)."""
-        low, high = self._range
+        low, high = (end.to(z.device) for end in self._range)
         return low + (high - low) * torch.sigmoid(z)
 
     def axis_slopes(self, z: Tensor) -> Tensor:
@@ -104,6 +104,14 @@ class FreeParameters:
         """Free coordinates (parameter,) of a one-cell instance; values on a bound are moved just inside."""
         return self.inside(self.place(neuron))
 
+    def is_moved(self, neuron: Neuron) -> Tensor:
+        """Which values of a one-cell instance `to_vector` moves off a bound or in from beyond it, (parameter,)."""
+        low, high = self._range
+        flat = flatten(neuron.parameters, neuron.values())
+        below = torch.tensor([float(flat[n]) < p.low for n, p in zip(self.names, self.parameters, strict=True)])
+        part = (self.place(neuron) - low) / (high - low)
+        return below | (part < _INSIDE) | (part > 1 - _INSIDE)
+
     def inside(self, place: Tensor) -> Tensor:
         """Free coordinates of places on the (log) axis; what is on a bound or beyond it is moved just inside."""
         low, high = self._range
@@ -117,7 +125,8 @@ class FreeParameters:
     def values(self, z: Tensor) -> dict[str, Tensor]:
         """Parameter values by flat name from free coordinates (..., parameter)."""
         y = self.axis(z)
-        x = torch.where(self._log, torch.exp(torch.where(self._log, y, 0.0)), y)
+        ratio = self._log.to(z.device)
+        x = torch.where(ratio, torch.exp(torch.where(ratio, y, 0.0)), y)
         return {n: x[..., i] for i, n in enumerate(self.names)}
 
     def slopes(self, z: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ from ephysfit.errors import SimulationError
 from ephysfit.kernels.tiles import Lists
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron
-from ephysfit.simulation.engines.compiled import Problem
-from ephysfit.simulation.engines.kernel_call import KernelResult
+from ephysfit.simulation.adjoint_nodes import Carried, Escape, Margins, Replayed, Spikes, VanRossum
+from ephysfit.simulation.engines.affine_blocks import Start
 from ephysfit.simulation.surrogate import Surrogate
 
 
@@ -73,7 +73,48 @@ def run(
     (4, True)
     """
     settings = (surrogate or Surrogate(), detach, dtype)
-    return _Spikes.apply(coefficients(neuron, dt), torch.as_tensor(current), neuron, dt, settings)
+    return Spikes.apply(coefficients(neuron, dt), torch.as_tensor(current), neuron, dt, settings)
+
+
+def run_from(
+    neuron: Neuron,
+    current: Tensor,
+    dt: float,
+    start: Start | None = None,
+    *,
+    surrogate: Surrogate | None = None,
+    detach: bool = False,
+    dtype: torch.dtype = torch.float64,
+) -> tuple[Tensor, Start]:
+    """As `run`, from a given state, and where the run ends: two halves are the whole, gradients included.
+
+    Parameters
+    ----------
+    neuron, current, dt, surrogate, detach, dtype
+        As in `run`; the axes of `current` are those of the run.
+    start : Start, optional
+        Rest unless given. Its states may carry a gradient.
+
+    Returns
+    -------
+    spikes : Tensor, (cell, trial, time)
+    end : Start
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> current = torch.full((1, 1, 1000), 150.0, dtype=torch.float64)
+    >>> first, end = run_from(LIF.start(), current[..., :300], 0.1)
+    >>> second, _ = run_from(LIF.start(), current[..., 300:], 0.1, end)
+    >>> bool((torch.cat([first, second], -1) == run(LIF.start(), current, 0.1)).all())
+    True
+    """
+    settings = (surrogate or Surrogate(), detach, dtype)
+    given = (None, None) if start is None else (start.states, start.hold)
+    spikes, states, hold = Carried.apply(
+        coefficients(neuron, dt), torch.as_tensor(current), *given, neuron, dt, settings
+    )
+    return spikes, Start(states, hold)
 
 
 def margins(neuron: Neuron, current: Tensor, dt: float, forced: Any, *, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -90,7 +131,7 @@ def margins(neuron: Neuron, current: Tensor, dt: float, forced: Any, *, dtype: t
     Tensor, (cell, trial, time)
         Before the jump of each step; defined also while refractory.
     """
-    return _Margins.apply(coefficients(neuron, dt), torch.as_tensor(current), neuron, dt, (forced, dtype))
+    return Margins.apply(coefficients(neuron, dt), torch.as_tensor(current), neuron, dt, (forced, dtype))
 
 
 def van_rossum_loss(
@@ -133,7 +174,7 @@ def van_rossum_loss(
     current = torch.as_tensor(current)
     lists = target_events if isinstance(target_events, Lists) else Lists.of(target_events, current.shape[2])
     settings = (lists, float(tau), surrogate or Surrogate(), detach, dtype)
-    return _VanRossum.apply(coefficients(neuron, dt), current, neuron, dt, settings)
+    return VanRossum.apply(coefficients(neuron, dt), current, neuron, dt, settings)
 
 
 def escape_loss(
@@ -175,7 +216,7 @@ def escape_loss(
     >>> bool(loss[0] < loss[1]), theta.grad.shape
     (True, torch.Size([2]))
     """
-    return _Escape.apply(coefficients(neuron, dt), torch.as_tensor(current), neuron, dt, (forced, dtype))
+    return Escape.apply(coefficients(neuron, dt), torch.as_tensor(current), neuron, dt, (forced, dtype))
 
 
 def replayed(
@@ -211,123 +252,4 @@ def replayed(
     current = torch.as_tensor(current)
     lists = forced if isinstance(forced, Lists) else Lists.of(forced, current.shape[2])
     settings = (lists, asked, surrogate or Surrogate(), detach, dtype)
-    return _Replayed.apply(coefficients(neuron, dt), current, neuron, dt, settings)
-
-
-def _problem(coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, dtype: torch.dtype, **what: Any) -> Problem:
-    return Problem.of(neuron, current, dt, dtype=dtype, coefs=coefs.detach().numpy(), **what)
-
-
-def _back(
-    ctx: Any, problem: Problem, result: KernelResult, weight: np.ndarray | float, **how: Any
-) -> tuple[Tensor, Tensor | None, None, None, None]:
-    """Gradients with respect to coefficients and current; `weight` (cell, trial) multiplies rows after the kernel."""
-    wanted = ctx.needs_input_grad[1]
-    per_row, driven = problem.reverse(result, drive=wanted, **how)
-    by_cell = (per_row * weight).sum(-1)
-    cells = problem.coef_cells
-    by_coef = torch.from_numpy(by_cell if cells > 1 else by_cell.sum(-1, keepdims=True)).T
-    if not wanted:
-        return by_coef.contiguous(), None, None, None, None
-    rows = problem.layout.scatter(driven.transpose(1, 2, 0)) * weight  # (input, time, cell, trial)
-    full = torch.from_numpy(np.ascontiguousarray(rows.transpose(2, 3, 1, 0)))
-    by_current = full.sum_to_size(*ctx.current_shape[:2], *full.shape[2:])
-    return by_coef.contiguous(), by_current.reshape(ctx.current_shape).to(ctx.current_dtype), None, None, None
-
-
-def _remember(ctx: Any, current: Tensor, *values: Any) -> None:
-    ctx.current_shape, ctx.current_dtype, ctx.values = current.shape, current.dtype, values
-
-
-class _Spikes(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
-        surrogate, detach, dtype = settings
-        problem = _problem(coefs, current, neuron, dt, dtype)
-        result = problem.forward(keep=any(ctx.needs_input_grad))
-        result.refuse_bad_input()
-        _remember(ctx, current, problem, result, surrogate, detach)
-        return torch.from_numpy(result.raster()).to(dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
-        problem, result, surrogate, detach = ctx.values
-        dense = grad.contiguous().numpy()
-        return _back(
-            ctx, problem, result, 1.0, source="spikes", surrogate=surrogate, detach=detach, tau=None, dense=dense
-        )
-
-
-class _Margins(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
-        forced, dtype = settings
-        problem = _problem(coefs, current, neuron, dt, dtype, forced=forced)
-        result = problem.forward(keep=any(ctx.needs_input_grad), save=(-1,))
-        result.refuse_bad_input()
-        _remember(ctx, current, problem, result)
-        out = np.moveaxis(problem.layout.scatter(result.saved[:, 0].T), 0, -1)
-        return torch.from_numpy(np.ascontiguousarray(out))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
-        problem, result = ctx.values
-        how = {"source": "margins", "surrogate": Surrogate(), "detach": True, "tau": None}
-        return _back(ctx, problem, result, 1.0, dense=grad.contiguous().numpy(), **how)
-
-
-class _Replayed(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
-        lists, asked, surrogate, detach, dtype = settings
-        problem = _problem(coefs, current, neuron, dt, dtype, forced=lists)
-        result = problem.forward(keep=any(ctx.needs_input_grad))
-        result.refuse_bad_input()
-        dense = np.ascontiguousarray(asked, problem.element)
-        _remember(ctx, current, problem, result, surrogate, detach, dense)
-        rows = np.repeat(np.arange(len(lists.begin) - 1), np.diff(lists.begin))
-        by_row = np.bincount(rows, dense.reshape(-1, dense.shape[-1])[rows, lists.at], len(lists.begin) - 1)
-        return torch.from_numpy(by_row.reshape(lists.shape).sum(-1).astype(np.float64))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
-        problem, result, surrogate, detach, dense = ctx.values
-        how = {"source": "spikes", "surrogate": surrogate, "detach": detach, "tau": None, "dense": dense}
-        return _back(ctx, problem, result, grad.numpy()[:, None], **how)
-
-
-class _VanRossum(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
-        lists, tau, surrogate, detach, dtype = settings
-        problem = _problem(coefs, current, neuron, dt, dtype, targets=lists)
-        result = problem.forward(keep=any(ctx.needs_input_grad), tau=tau)
-        result.refuse_bad_input()
-        unit = -0.5 * np.expm1(-2 * dt / tau)  # the integral over one step of a trace that decays from 1, over tau
-        _remember(ctx, current, problem, result, tau, surrogate, detach, unit)
-        return torch.from_numpy(problem.layout.scatter(result.loss).sum(-1) * unit)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
-        problem, result, tau, surrogate, detach, unit = ctx.values
-        weight = grad.numpy()[:, None] * unit
-        return _back(
-            ctx, problem, result, weight, source="trace", surrogate=surrogate, detach=detach, tau=tau, dense=None
-        )
-
-
-class _Escape(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, coefs: Tensor, current: Tensor, neuron: Neuron, dt: float, settings: tuple) -> Tensor:  # type: ignore[override]
-        forced, dtype = settings
-        problem = _problem(coefs, current, neuron, dt, dtype, forced=forced)
-        result = problem.forward(keep=any(ctx.needs_input_grad), escape=True)
-        result.refuse_bad_input()
-        _remember(ctx, current, problem, result)
-        return torch.from_numpy(-problem.layout.scatter(result.loss).sum(-1))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
-        problem, result = ctx.values
-        how = {"source": "escape", "surrogate": Surrogate(), "detach": True, "tau": None, "dense": None}
-        return _back(ctx, problem, result, -grad.numpy()[:, None], **how)
+    return Replayed.apply(coefficients(neuron, dt), current, neuron, dt, settings)

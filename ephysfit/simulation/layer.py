@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ephysfit.deprecation import deprecated
 from ephysfit.errors import SimulationError
-from ephysfit.neuron.affine import tensors
+from ephysfit.neuron.affine import refractory_steps, tensors
 from ephysfit.neuron.declare import Neuron, cellwise, flatten, unflatten
 from ephysfit.neuron.free_parameters import FreeParameters
-from ephysfit.simulation import adjoint
-from ephysfit.simulation.engines.sequential import sequential
+from ephysfit.neuron.plan import plan
+from ephysfit.simulation.engines.affine_blocks import Start
+from ephysfit.simulation.layer_engines import refuse_engine, refuse_returns, run_steps
 from ephysfit.simulation.surrogate import Surrogate
+
+#: what spikes of one refractory period and a step (batch, cell, time) send to the next one, pA
+Lateral = nn.Module | Tensor | bool
 
 
 class NeuronLayer(nn.Module):
     """Cells side by side: currents in, spikes out, physical parameters learnable within their bounds.
 
     Made by `layer`. The learnable numbers are free coordinates (cell, parameter), which map into the declared bounds,
-    so no optimiser step leaves them; `cells` reads the physical values.
+    so no optimiser step leaves them; `cells` reads the physical values. Everything runs in float64 (the kernels in
+    `dtype`), whatever the precision of input and output; parameters cast to half precision are kept in float32.
     """
 
     free_values: nn.Parameter
+    constant: Tensor
+    recurrent: nn.Module | None
 
     def __init__(
         self,
@@ -33,48 +44,218 @@ class NeuronLayer(nn.Module):
         surrogate: Surrogate,
         *,
         detach: bool = False,
-        compiled: bool = True,
+        engine: str = "compiled",
+        recurrent: Lateral = False,
+        returns: tuple[str, ...] = ("spikes",),
+        dtype: torch.dtype = torch.float64,
+        fitted: bool = True,
     ) -> None:
         super().__init__()
-        self.dt, self.surrogate, self.detach, self.compiled = float(dt), surrogate, detach, compiled
+        refuse_engine(type(base), engine, detach, surrogate)
+        refuse_returns(type(base), returns)
+        self.dt, self.surrogate, self.detach, self.engine = float(dt), surrogate, detach, engine
+        self.returns, self.dtype = returns, dtype
         self.neuron_class, self.free, self.n = type(base), free, cellwise(base)
         flat = flatten(base.parameters, tensors(base).values())
         for name, value in flat.items():
             self.register_buffer(f"fixed_{name}", value.detach().clone())
         one = [base.replace(**unflatten(base.parameters, {k: v[i] for k, v in flat.items()})) for i in range(self.n)]
         self.free_values = nn.Parameter(torch.stack([free.to_vector(cell) for cell in one]))
+        moved = torch.stack([free.is_moved(cell) for cell in one]) if fitted else torch.zeros(self.n, len(free.names))
+        self.register_buffer("constant", moved.bool())
+        self._warn_of_constants(flat)
+        self.leap = int(refractory_steps(base, dt).min()) + 1
+        self.recurrent = _lateral(recurrent, self.n)
 
     def cells(self) -> Neuron:
         """The cells as they stand, parameters over the axis `cell`, with gradients."""
-        fixed = {k.removeprefix("fixed_"): v for k, v in self.named_buffers()}
-        names = self.neuron_class.parameters
-        base = self.neuron_class(**unflatten(names, fixed))
-        return self.free.to_neuron(self.free_values, base)
+        fixed = {k.removeprefix("fixed_"): v for k, v in self.named_buffers() if k.startswith("fixed_")}
+        base = self.neuron_class(**unflatten(self.neuron_class.parameters, fixed))
+        values = self.free.values(self.free_values.to(torch.float64))
+        learnt = {
+            name: torch.where(self.constant[:, k], fixed[name].to(torch.float64), values[name])
+            for k, name in enumerate(self.free.names)
+        }
+        return self.free.put(learnt, base)
 
-    def forward(self, current: Tensor) -> Tensor:
-        """Spikes (batch, cell, time) of 0 and 1, for currents in pA (batch, cell, time) or (batch, cell, time, input).
+    def forward(self, current: Tensor, start: Start | None = None) -> Any:
+        """Run the cells.
+
+        Parameters
+        ----------
+        current : Tensor, (..., cell, time) or (..., cell, time, input)
+            pA; any batch axes, none as well; an axis `cell` of length 1 is the same for all.
+        start : Start, optional
+            Where to begin: the ``"end"`` of the run before. Rest unless given.
+
+        Returns
+        -------
+        Tensor, or a tuple in the order of `returns`
+            ``"spikes"`` of 0 and 1, ``"margin"`` (mV) and states, each (..., cell, time); ``"end"``, a `Start`.
 
         Raises
         ------
         SimulationError
-            If the axis `cell` is neither the layer's size nor 1, or the number of inputs is wrong.
+            If the axes do not fit the layer, or a transform of torch.func is at work.
         """
+        by_cell = self._arrange(current)
+        batch, steps = current.shape[: -3 if len(self.neuron_class.inputs) > 1 else -2], by_cell.shape[2]
+        if by_cell.shape[1] == 0 or steps == 0:
+            found = self._nothing(by_cell, start)
+        elif self.recurrent is None:
+            found = self._run(self.cells(), by_cell, start)
+        else:
+            found = self._run_recurrent(by_cell, start)
+        made = tuple(v if name == "end" else self._shape(v, batch, current) for name, v in found.items())
+        return made[0] if self.returns == ("spikes",) else made
+
+    def _arrange(self, current: Tensor) -> Tensor:
+        """The current as (cell, trial, time, input)."""
+        if _transformed(current):
+            raise SimulationError(
+                "layers run no transforms of torch.func (vmap, grad, jacrev): their kernels are opaque to them; use "
+                "batch axes instead of vmap and torch.autograd.grad instead of grad"
+            )
         inputs = len(self.neuron_class.inputs)
-        if current.dim() != (3 if inputs == 1 else 4) or current.shape[1] not in (1, self.n):
+        full = current[..., None] if inputs == 1 else current
+        if full.dim() < 3 or full.shape[-1] != inputs or full.shape[-3] not in (1, self.n):
             raise SimulationError(
                 f"current of shape {tuple(current.shape)}: this layer of {self.n} {self.neuron_class.__name__} takes "
-                f"(batch, {self.n}, time{'' if inputs == 1 else f', {inputs}'})"
+                f"(..., {self.n}, time{'' if inputs == 1 else f', {inputs}'}), with any batch axes before"
             )
-        by_cell = current.transpose(0, 1).to(torch.float64)
-        by_cell = by_cell.expand(self.n, *by_cell.shape[1:]).contiguous()
-        if self.compiled:
-            spikes = adjoint.run(self.cells(), by_cell, self.dt, surrogate=self.surrogate, detach=self.detach)
-        else:
-            spikes = sequential(self.cells(), by_cell, self.dt, surrogate=self.surrogate, detach=self.detach)[0]
-        return spikes.transpose(0, 1).to(current.dtype)
+        if not full.is_floating_point():
+            full = full.to(torch.get_default_dtype())
+        trials = full.shape[:-3].numel()
+        rows = full.reshape(trials, *full.shape[-3:]).transpose(0, 1)
+        wide = self.dtype if self.dtype == full.dtype else torch.float64
+        return rows.expand(self.n, *rows.shape[1:]).to(wide)
+
+    def _shape(self, value: Tensor, batch: torch.Size, like: Tensor) -> Tensor:
+        """(cell, trial, time) as the caller gave it."""
+        kind = like.dtype if like.is_floating_point() else torch.get_default_dtype()
+        return value.transpose(0, 1).reshape(*batch, self.n, value.shape[-1]).to(kind)
+
+    def _run(self, cells: Neuron, current: Tensor, start: Start | None, ends: bool = False) -> dict[str, Any]:
+        """One piece, by the names of `returns`."""
+        traces = bool({*self.returns} - {"spikes", "end"})
+        spikes, margins, states, end = run_steps(
+            self.engine, cells, current, self.dt, start, surrogate=self.surrogate, detach=self.detach,
+            dtype=self.dtype, traces=traces, ends=ends or "end" in self.returns,
+        )  # fmt: skip
+        known: dict[str, Any] = {"spikes": spikes, "margin": margins, "end": end}
+        if states is not None:
+            known.update(zip(plan(self.neuron_class).states, states.unbind(-1), strict=True))
+        return {**{name: known[name] for name in self.returns}, **({"end": end, "spikes": spikes} if ends else {})}
+
+    def _run_recurrent(self, current: Tensor, start: Start | None) -> dict[str, Any]:
+        """Pieces of a refractory period and a step: what a piece spikes is the next one's input, so each is exact."""
+        assert self.recurrent is not None
+        cells, found = self.cells(), []
+        sent = (
+            start.recent
+            if isinstance(start, LayerEnd)
+            else current.new_zeros(current.shape[1], self.n, self.leap, dtype=torch.float64)
+        )
+        for piece in current.split(self.leap, 2):
+            arriving = self.recurrent(sent)[..., : piece.shape[2]].transpose(0, 1)
+            driven = torch.cat([piece[..., :1] + arriving[..., None].to(piece.dtype), piece[..., 1:]], -1)
+            found.append(self._run(cells, driven, start, ends=True))
+            spikes, start = found[-1]["spikes"], found[-1]["end"]
+            passed_on = (spikes.detach() if self.detach else spikes).transpose(0, 1).to(torch.float64)
+            sent = torch.cat([sent, passed_on], -1)[..., -self.leap :]
+        assert start is not None
+        parts: dict[str, Any] = {"end": LayerEnd(start.states, start.hold, sent)}
+        return {n: parts[n] if n == "end" else torch.cat([f[n] for f in found], -1) for n in self.returns}
+
+    def _nothing(self, current: Tensor, start: Start | None) -> dict[str, Any]:
+        """What no step or no trial gives: empty traces, and the end is the start."""
+        empty = current[..., 0] * 0
+        if "end" not in self.returns:
+            return dict.fromkeys(self.returns, empty)
+        if start is None:
+            raise SimulationError(
+                "a run of no steps or no trials ends nowhere: give start=, or leave 'end' out of returns"
+            )
+        return {name: start if name == "end" else empty for name in self.returns}
+
+    def _warn_of_constants(self, flat: dict[str, Tensor]) -> None:
+        held = []
+        for k, (name, p) in enumerate(zip(self.free.names, self.free.parameters, strict=True)):
+            if bool(self.constant[:, k].any()):
+                value = float(flat[name][self.constant[:, k]][0])
+                held.append(f"{name} = {value:g} (bounds {p.low:g} to {p.high:g} {p.unit})")
+        if held:
+            warnings.warn(
+                f"{self.neuron_class.__name__}: {'; '.join(held)}: on a bound or beyond it in "
+                f"{int(self.constant.any(1).sum())} of {self.n} cells, so kept as given and not learnt there; move it "
+                "inside with .replace(...), or name what to learn with learn=[...]",
+                UserWarning,
+                stacklevel=4,
+            )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NeuronLayer:
+        """Casts and moves; half precision would move every spike, so numbers stay in float32 there."""
+
+        def careful(value: Tensor) -> Tensor:
+            cast = fn(value)
+            return value.to(cast.device, torch.float32) if cast.dtype in (torch.float16, torch.bfloat16) else cast
+
+        super()._apply(careful, recurse)
+        return self
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        state_dict.setdefault(f"{prefix}constant", torch.zeros_like(self.constant))  # files from before 0.2 have none
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def extra_repr(self) -> str:
-        return f"{self.neuron_class.__name__}, n={self.n}, dt={self.dt} ms, learns {', '.join(self.free.names)}"
+        learns = ", ".join(self.free.names) or "nothing"
+        return f"{self.neuron_class.__name__}, n={self.n}, dt={self.dt} ms, engine={self.engine!r}, learns {learns}"
+
+
+@dataclass(frozen=True, eq=False)
+class LayerEnd(Start):
+    """Where a recurrent layer ends: states, refractory steps left, and the spikes that are still under way.
+
+    Attributes
+    ----------
+    recent : Tensor, (batch, cell, step)
+        Spikes of the last refractory period and a step, which reach the cells in the next one.
+    """
+
+    recent: Tensor
+
+    def detach(self) -> LayerEnd:
+        return LayerEnd(self.states.detach(), self.hold, self.recent.detach())
+
+
+class _Weights(nn.Module):
+    """Current per spike from every cell to every cell, pA."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        return torch.einsum("ij,bjt->bit", self.weight.to(spikes.dtype), spikes)
+
+
+def _lateral(given: Lateral, n: int) -> nn.Module | None:
+    if isinstance(given, nn.Module):
+        return given
+    if isinstance(given, Tensor):
+        if tuple(given.shape) != (n, n):
+            raise SimulationError(
+                f"recurrent weights of shape {tuple(given.shape)}: {n} cells take ({n}, {n}), from column to row, in pA"
+            )
+        return _Weights(given.detach().clone().to(torch.float64))
+    return _Weights(torch.zeros(n, n, dtype=torch.float64)) if given else None
+
+
+def _transformed(value: Tensor) -> bool:
+    """Whether a transform of torch.func is at work; torch has no public way to ask."""
+    functorch = getattr(torch._C, "_functorch", None)
+    ask = getattr(functorch, "is_functorch_wrapped_tensor", None)
+    return bool(ask is not None and ask(value))
 
 
 def layer(
@@ -87,14 +268,19 @@ def layer(
     seed: int = 0,
     surrogate: Surrogate | None = None,
     detach: bool = False,
-    compiled: bool = True,
+    engine: str = "compiled",
+    recurrent: Lateral = False,
+    returns: Sequence[str] = ("spikes",),
+    dtype: torch.dtype = torch.float64,
+    compiled: bool | None = None,
 ) -> NeuronLayer:
     """A torch module of `n` cells of one neuron, with learnable physical parameters.
 
     Parameters
     ----------
     neuron : type[Neuron] or Neuron
-        A class (cells begin at its declared starts) or an instance: fitted cells, one or as many as it holds.
+        A class (cells begin at its declared starts, just inside the bounds) or an instance: fitted cells, one or as
+        many as it holds. Fitted values on a bound or beyond it are kept as they are, with a warning.
     n : int, optional
         How many cells; the number an instance holds unless given.
     dt : float
@@ -109,14 +295,25 @@ def layer(
     surrogate : Surrogate, optional
         Stand-in derivative of the spike.
     detach : bool
-        Keep the reset out of the graph.
-    compiled : bool
-        Run the compiled engine and its adjoint (CPU) or the plain torch loop.
+        Keep resets and recurrent spikes out of the graph, as "blocks", "pmbc" and "decoupled" must.
+    engine : {"compiled", "sequential", "blocks", "pmbc", "decoupled"}
+        Kernels and their adjoint (on a CPU; elsewhere the definition), the definition as a torch loop, or one of the
+        papers' parallel algorithms; all give the same spikes.
+    recurrent : bool, Tensor (cell, cell) or torch module
+        Connections from the layer to itself, with a delay of the refractory period and one step: weights in pA per
+        spike from column to row (True: zeros, to learn), or a module that turns spikes (batch, cell, time) into
+        currents (pA) of the same shape, as a group convolution over neighbours does.
+    returns : sequence of str
+        What a call gives: "spikes", "margin" (mV), names of states, "end" (the start of the next call).
+    dtype : torch.float64 or torch.float32
+        Precision of the kernels.
+    compiled : bool, optional
+        Former name of ``engine``: True was "compiled", False "sequential".
 
     Raises
     ------
     SimulationError
-        If a class comes without `n`, or `n` does not fit the cells of an instance.
+        If a class comes without `n`, `n` does not fit the cells of an instance, or a name is unknown.
 
     Examples
     --------
@@ -128,10 +325,21 @@ def layer(
     >>> spikes.sum().backward()
     >>> tuple(cells.free_values.grad.shape)
     (3, 2)
+    >>> halves = layer(LIF, 3, dt=0.5, returns=("V", "end"), engine="blocks", detach=True)
+    >>> potential, end = halves(torch.full((3, 100), 250.0))
+    >>> potential, end = halves(torch.full((3, 100), 250.0), end)
+    >>> tuple(potential.shape)
+    (3, 100)
     """
+    if compiled is not None:
+        engine = "compiled" if compiled else "sequential"
+        deprecated("layer(compiled=...)", f"layer(engine={engine!r})", "0.3.0")
     base = _population(neuron, n)
     free = FreeParameters.of(type(base), learn, smooth_only=True)
-    made = NeuronLayer(base, free, dt, surrogate or Surrogate(), detach=detach, compiled=compiled)
+    made = NeuronLayer(
+        base, free, dt, surrogate or Surrogate(), detach=detach, engine=engine, recurrent=recurrent,
+        returns=tuple(returns), dtype=dtype, fitted=isinstance(neuron, Neuron),
+    )  # fmt: skip
     if spread:
         draw = torch.Generator().manual_seed(seed)
         with torch.no_grad():

@@ -8,7 +8,9 @@ import pytest
 import torch
 from fitting_cells import KNOWN, Plain, altered, begun, known, problem, spikes_only, steps
 
+import ephysfit as ef
 from ephysfit.data.recording import Recording
+from ephysfit.errors import SimulationError
 from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation
 from ephysfit.fitting.free_run.losses import Coincidence, Gamma, KernelScore, VanRossum, select_spikes_in
 from ephysfit.fitting.stage import Estimate, Status
@@ -203,6 +205,27 @@ def test_gradient_lowers_its_loss(detach):
     assert min(after.reports.of(SearchReport).curves[0]) < 0.8 * after.reports.of(SearchReport).curves[0][0]
     assert min(after.reports.of(SearchReport).held_out) < after.reports.of(SearchReport).held_out[0]
     assert all(np.isfinite(v) for v in scalar_values(after.neuron).values())
+
+
+def test_gradient_by_blocks_is_the_gradient_of_the_kernels():
+    """Block-ALIF's own recipe in one stage: the block-parallel algorithm with the reset out of the graph."""
+    recording, found = known(2_000.0, noise="none"), []
+    for engine in ("compiled", "blocks"):
+        stage = Gradient(steps=3, starts=2, detach=True, engine=engine, check=1)
+        fitted = ef.fit(recording, "BlockALIF", stages=(stage,), dt=0.5)
+        report = fitted.history[-1].reports.of(SearchReport)
+        found.append((scalar_values(fitted.neuron), report.curves[0], report.held_out))
+    assert len(set(found[0][1])) == 3
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-6)
+    assert found[1][1] == pytest.approx(found[0][1], rel=1e-6)
+    assert found[1][2] == pytest.approx(found[0][2], rel=1e-6)
+
+
+def test_gradient_by_blocks_says_what_it_needs():
+    p = problem(known(2_000.0, noise="none"), ALIF)
+    for stage, said in ((Gradient(engine="blocks"), "detach=True"), (Gradient(engine="block"), "did you mean blocks")):
+        with pytest.raises(SimulationError, match=said):
+            stage(p, Estimate(KNOWN))
 
 
 def test_gradient_keeps_the_estimate_that_validates_better():

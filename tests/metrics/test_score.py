@@ -63,6 +63,13 @@ def test_every_line_refers_to_a_declared_metric(cell):
         assert all(r.best == METRICS[r.metric].best for r in s)
 
 
+def test_a_line_is_found_by_its_metric_where_it_is_the_only_one(cell):
+    scored = score(cell[1], cell[0], duration=6000.0)
+    assert scored.row("etv") == scored.row("ev_ratio_15")
+    with pytest.raises(ScoreError, match="no line 'ETV'"):
+        scored["ETV"]
+
+
 def test_noisy_and_deterministic_gamma_never_share_a_name(cell):
     data, runs, template = cell
     noisy, single = score(runs, data, duration=6000.0), score([template], data, duration=6000.0)

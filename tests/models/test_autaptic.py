@@ -118,3 +118,13 @@ def test_several_partners_have_inputs_and_couplings_of_their_own():
     assert {"J_2", "W_3"} <= set(three.parameters)
     unconnected = three.pin("Masked", J_2=0.0, W_2=0.0)
     assert "y_2" not in __import__("ephysfit.neuron.symbols", fromlist=["equations"]).equations(unconnected).states
+
+
+def test_a_gate_that_is_pinned_away_leaves_the_leak():
+    """softplus of a constant is a number, not a tensor."""
+    without = STCLIF.pin("STCLIFWithoutLeakGate", W_b=0.0)
+    whole = STCLIF.start().replace(W_b=0.0)
+    values = {k: v for k, v in whole.values().items() if k != "W_b"}
+    a, b = (run(c, np.full(2000, 250.0), 0.1)[0] for c in (whole, without(**values)))
+    assert a.sum() > 3
+    assert (a == b).all()

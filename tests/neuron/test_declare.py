@@ -64,6 +64,13 @@ def test_missing_unknown_and_pinned_parameters_are_named() -> None:
         LIF.pin("Small", C=50.0).start().replace(C=60.0)
 
 
+def test_a_pin_may_give_other_bounds_but_no_other_unit() -> None:
+    wide = LIF.pin("Wide", g=Parameter("nS", 0.1, 9000.0, "leak", start=900.0))
+    assert (wide.start().g, wide.parameters["g"].high, LIF.parameters["g"].high) == (900.0, 9000.0, 200.0)
+    with pytest.raises(NeuronError, match=r"Wide\.g is 1 in pA, but LIF's is 1 in nS"):
+        LIF.pin("Wide", g=Parameter("pA", 0.1, 9000.0))
+
+
 def test_an_instance_is_frozen() -> None:
     with pytest.raises(NeuronError, match=r"use \.replace\(C="):
         LIF.start().C = 5.0

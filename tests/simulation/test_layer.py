@@ -19,9 +19,9 @@ def currents(batch, cells, steps, seed=0):
     )
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_spikes_are_those_of_the_definition(compiled):
-    made = layer(ALIF, 3, dt=0.5, spread=0.3, compiled=compiled)
+@pytest.mark.parametrize("engine", ["compiled", "sequential"])
+def test_spikes_are_those_of_the_definition(engine):
+    made = layer(ALIF, 3, dt=0.5, spread=0.3, engine=engine)
     drive = currents(2, 3, 400)
     spikes = made(drive)
     with torch.no_grad():
@@ -34,8 +34,8 @@ def test_compiled_and_plain_gradients_agree():
     drive = currents(2, 2, 300)
     weights = torch.linspace(0, 1, 300, dtype=torch.float64)
     grads = []
-    for compiled in (True, False):
-        made = layer(ALIF, 2, dt=0.5, spread=0.3, compiled=compiled, surrogate=Surrogate(10.0))
+    for engine in ("compiled", "sequential"):
+        made = layer(ALIF, 2, dt=0.5, spread=0.3, engine=engine, surrogate=Surrogate(10.0))
         inside = drive.clone().requires_grad_()
         (made(inside) * weights).sum().backward()
         grads.append((made.free_values.grad, inside.grad))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import twin_neurons as neurons
@@ -55,3 +56,11 @@ def test_refusals() -> None:
         speculate(neurons.Exponential.start(), current(1, 50), DT)
     with pytest.raises(SimulationError, match=r"adjoint\.run or engine='blocks'"):
         speculate(LIF.start(), current(1, 50), DT, surrogate=Surrogate())
+
+
+def test_a_held_map_that_grows_is_not_looked_past_its_digits() -> None:
+    drawn = torch.from_numpy(np.random.default_rng(0).normal(0, 3, 600))[None, None]
+    for cell in (neurons.Dendrite.start(), neurons.Dendrite.start().replace(t_ref=0.0)):
+        want = sequential(cell, drawn, 1.0)[0]
+        assert want.sum() > 20
+        assert torch.equal(speculate(cell, drawn, 1.0)[0], want)

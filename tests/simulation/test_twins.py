@@ -50,7 +50,7 @@ if find_spec("ephysfit.simulation.engines.compiled"):
 
 PAIRS = [pytest.param(e, n, id=f"{name}-{n.__name__}") for name, (e, many) in ENGINES.items() for n in many]
 #: rheobase-like scale of input, pA, where the declared start is not in ordinary units
-SCALE = {BlockALIF: 0.08}
+SCALE = {BlockALIF: 1.6}
 VALUES = {BlockALIF: {"d_theta": 0.3}}
 cache: dict = {}
 

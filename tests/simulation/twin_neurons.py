@@ -200,3 +200,28 @@ class Exponential(Neuron):
 
 
 SOFT = (SoftLIF, SoftALIF, SoftResonator)
+
+
+class Dendrite(Neuron):
+    """A state that grows by itself and takes the input, also while V is held: every look-ahead loses its digits."""
+
+    theta = Parameter("mV", 0.0, 50.0, "threshold", start=2.0)
+    k = Parameter("1/ms", 0.0, 5.0, "growth", start=0.2)
+    r = Parameter("1/ms", 0.0, 5.0, "exchange with the soma", start=1.0)
+    g = Parameter("mV/ms", 0.0, 5.0, "gain", start=1.0)
+    s = Parameter("1/pA", 0.0, 5.0, "unit of the input", start=1.0)
+    t_ref = Parameter("ms", 0.0, 20.0, "absolute refractory period", start=2.0, smooth=False)
+    V = State("mV")
+    d = State("mV")
+
+    def flow(self, x, I):
+        return {
+            "V": -1.2 * self.r * x.V - self.r * x.d,
+            "d": self.r * x.V + self.k * x.d + self.g * self.s * I,
+        }
+
+    def margin(self, x):
+        return x.V - self.theta
+
+    def jump(self, x):
+        return {"V": 0 * x.V, "d": 0 * x.d}

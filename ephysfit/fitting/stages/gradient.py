@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import expm1
 from typing import ClassVar
 
 import numpy as np
 import torch
 
 from ephysfit.arrays import Array, Integers, Mask
+from ephysfit.errors import SimulationError, near
 from ephysfit.fitting.free_run.evaluation import SILENT, conclude_estimate
 from ephysfit.fitting.free_run.losses import VanRossum, select_spikes_in
 from ephysfit.fitting.free_run.surrogates import measure_drop_at_spike
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
-from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.affine import refuse_unless_affine
+from ephysfit.neuron.declare import Neuron, cellwise
 from ephysfit.simulation import adjoint
+from ephysfit.simulation.engines.affine_blocks import refuse_in_graph
+from ephysfit.simulation.engines.blocks import blocks
 from ephysfit.simulation.engines.compiled import run
+from ephysfit.simulation.engines.soft_reset import causal as filter_causally
 from ephysfit.simulation.surrogate import Surrogate
+
+ENGINES = ("compiled", "blocks")
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,9 @@ class Gradient(Stage):
         First and last time constant of the distance, ms.
     detach : bool
         Keep the reset out of the graph, as the gradient of Taylor, King & Harper (2023) does.
+    engine : {"compiled", "blocks"}
+        Kernels and their adjoint, or the paper's block-parallel algorithm (with ``detach=True``): the same descent, by
+        another way. On a CPU the kernels are much faster; blocks keep a record of every step in memory.
     width : float
         Half width of the surrogate, mV; 0 to measure the drop of the margin at a spike.
     check : int
@@ -58,18 +69,49 @@ class Gradient(Stage):
     spread: float = 0.15
     taus: tuple[float, float] = (60.0, 10.0)
     detach: bool = False
+    engine: str = "compiled"
     width: float = 0.0
     check: int = 10
     names: tuple[str, ...] = ()
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
+        if self.engine not in ENGINES:
+            raise SimulationError(f"the gradient stage has no engine {self.engine!r}; {near(self.engine, ENGINES)}")
         descent = _Descent(self, problem, estimate.neuron)
+        if self.engine == "blocks":
+            refuse_unless_affine(type(estimate.neuron), self.engine)
+            refuse_in_graph(self.detach, descent.surrogate, self.engine)
         z, curve, held_out = descent.descend()
         report = SearchReport(
             curves=(tuple(curve),), held_out=tuple(held_out), surrogate_width=float(descent.surrogate.width)
         )
         end = None if z is None else z.numpy()
         return conclude_estimate(estimate, descent.free, end, report, Status.STEPS_USED, CausalRun(None))
+
+
+def measure_distance(spikes: torch.Tensor, recorded: torch.Tensor, dt: float, tau: float) -> torch.Tensor:
+    """Squared van Rossum distance of rasters, as `adjoint.van_rossum_loss` defines it, with gradients.
+
+    Parameters
+    ----------
+    spikes, recorded : Tensor, (cell, trial, time)
+    dt, tau : float
+        ms.
+
+    Returns
+    -------
+    Tensor, (cell, trial)
+
+    Examples
+    --------
+    >>> lone = torch.zeros(1, 1, 100_000, dtype=torch.float64)
+    >>> lone[0, 0, 0] = 1
+    >>> round(float(measure_distance(lone, 0 * lone, 0.1, 10.0)), 6)
+    0.5
+    """
+    steps = torch.arange(spikes.shape[-1], dtype=spikes.dtype, device=spikes.device)
+    error = filter_causally(torch.exp(-dt / tau * steps)[None], spikes - recorded)
+    return -0.5 * expm1(-2 * dt / tau) * (error * error).sum(-1)
 
 
 class _Descent:
@@ -128,12 +170,22 @@ class _Descent:
         first, last = self.stage.taus
         tau = first * (last / first) ** done
         neuron = self.free.to_neuron(z, self.cell)
-        losses = [
-            adjoint.van_rossum_loss(neuron, current, events, self.problem.dt, tau, self.surrogate, self.stage.detach)
-            for current, events, _ in self.parts
-        ]
+        losses = [self._compute_distance(neuron, current, events, tau) for current, events, _ in self.parts]
         total = torch.stack(losses).sum(0)
         return total / max(sum(len(e[0][0]) for _, e, _ in self.parts), 1)
+
+    def _compute_distance(
+        self, neuron: Neuron, current: torch.Tensor, events: list[list[Integers]], tau: float
+    ) -> torch.Tensor:
+        """Squared van Rossum distance of each start in one sweep, (start,)."""
+        dt, surrogate = self.problem.dt, self.surrogate
+        if self.stage.engine == "compiled":
+            return adjoint.van_rossum_loss(neuron, current, events, dt, tau, surrogate, self.stage.detach)
+        rows = cellwise(neuron)
+        spikes = blocks(neuron, current.expand(rows, *current.shape[1:]), dt, surrogate=surrogate)[0]
+        recorded = torch.zeros_like(current)
+        recorded[..., events[0][0]] = 1.0
+        return measure_distance(spikes, recorded, dt, tau).sum(-1)
 
     def validate(self, z: torch.Tensor) -> Array:
         """Relative van Rossum distance of each start on the validation part."""

@@ -9,14 +9,18 @@ rounding a membrane convolution to 10 bits shifts spikes.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from math import isfinite, log
 
 import torch
 from torch import Tensor
 
 from ephysfit.errors import SimulationError
-from ephysfit.neuron.affine import Operators, operators, refuse_unless_affine
+from ephysfit.neuron.affine import Operators, operators, refractory_steps, refuse_unless_affine
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.surrogate import Surrogate
+
+#: by how much a state may grow in one look-ahead: as many digits are lost when the driven part is taken off again
+MOST_GROWTH = 1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +37,10 @@ class Start:
 
     states: Tensor
     hold: Tensor
+
+    def detach(self) -> Start:
+        """The same place without its history, for gradients that are cut between pieces of a long record."""
+        return Start(self.states.detach(), self.hold)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +134,33 @@ def compute_run_end(neuron: Neuron, dt: float, spikes: Tensor, states: Tensor, s
     start : Start, optional
         Where that run began.
     """
-    n_ref = operators(neuron, dt).n_ref[:, None]
+    n_ref = refractory_steps(neuron, dt).to(spikes.device)[:, None]
     steps = spikes.shape[-1]
     fired = spikes.detach() > 0
     last = torch.where(fired.any(-1), steps - 1 - fired.flip(-1).to(torch.uint8).argmax(-1), -1)
     before = torch.zeros_like(last) if start is None else (start.hold - steps).clamp(min=0)
     hold = torch.where(last >= 0, (n_ref - (steps - 1 - last)).clamp(min=0), before)
     return Start(states[..., -1, :], hold)
+
+
+def limit_look_ahead(op: Operators, steps: int) -> int:
+    """At most `steps`, and no further than the free or the held step grows by `MOST_GROWTH`.
+
+    A look-ahead adds the state that the input drives from zero to what is left of the state before. Where either
+    map grows by itself both are huge and nearly opposite, and their sum has lost its digits: a neuron with a state that
+    grows while its potential is held would spike at wrong times without a word.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> from ephysfit.neuron.affine import operators
+    >>> limit_look_ahead(operators(LIF.start(), 0.1), 256)
+    256
+    """
+    growth = max(float(torch.linalg.eigvals(m.detach()).abs().max()) for m in (op.free, op.held))
+    if not isfinite(growth) or growth <= 1.0:
+        return steps
+    return max(1, min(steps, int(log(MOST_GROWTH) / log(growth))))
 
 
 def compute_powers(matrix: Tensor, count: int) -> Tensor:

@@ -22,6 +22,7 @@ from ephysfit.simulation.engines.affine_blocks import (
     cut_into_blocks,
     drive_all_blocks,
     join_blocks,
+    limit_look_ahead,
     multiply_per_row,
     refuse_in_graph,
     set_up,
@@ -93,7 +94,7 @@ def blocks(
     refuse_in_graph(detach, surrogate, "blocks")
     setup = set_up(neuron, current, dt, "blocks", start)
     steps = setup.current.shape[2]
-    length = min(int(setup.op.n_ref.min()) + 1, steps)
+    length = limit_look_ahead(setup.op, min(int(setup.op.n_ref.min()) + 1, steps))
     pieces = cut_into_blocks(setup.current, length)
     starts, holds, first = _leap(setup, pieces, length)
     fired = torch.arange(length, device=first.device) == first[..., None]

@@ -126,7 +126,7 @@ def run(
     saved = tuple(-1 if name == "margin" else names.index(name) for name in save)
     result = problem.forward(save=saved, sharpen=sharpen)
     result.refuse_bad_input()
-    traces = {n: np.moveaxis(problem.layout.scatter(result.saved[:, k].T), 0, -1) for k, n in enumerate(save)}
+    traces = {n: problem.layout.scatter_traces(result.saved[:, k]) for k, n in enumerate(save)}
     return Run(
         shape=(problem.layout.cells, problem.layout.trials),
         steps=problem.steps,

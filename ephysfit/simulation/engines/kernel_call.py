@@ -245,20 +245,15 @@ class KernelResult:
     final_refractory_until: np.ndarray
     parts: tuple[KernelResult, KernelResult] | None = None
 
-    def _by_row(self) -> np.ndarray:
-        layout = self.problem.layout
-        lane = np.empty(layout.cells * layout.trials, np.int64)
-        lane[layout.row[layout.real]] = np.flatnonzero(layout.real)
-        return lane
-
     @property
     def begin(self) -> np.ndarray:
-        return np.concatenate([[0], np.cumsum(self.lane_counts[self._by_row()])])
+        """Where each row's events begin in `at`."""
+        return np.concatenate([[0], np.cumsum(self.lane_counts[self.problem.layout.lane])])
 
     @property
     def at(self) -> np.ndarray:
-        lane = self._by_row()
-        inside = np.arange(self.lane_events.shape[1]) < self.lane_counts[lane, None]
+        lane = self.problem.layout.lane
+        inside = np.arange(self.lane_events.shape[1]) < self.lane_counts[lane][:, None]
         return self.lane_events[lane][inside].astype(np.int64)
 
     def raster(self) -> np.ndarray:

@@ -16,6 +16,7 @@ from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.formula import torch_function
 from ephysfit.neuron.stepping import newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
+from ephysfit.simulation.engines.affine_blocks import Start
 from ephysfit.simulation.surrogate import Surrogate
 
 
@@ -70,6 +71,7 @@ def sequential(
     thresholds: Tensor | None = None,
     surrogate: Surrogate | None = None,
     detach: bool = False,
+    start: Start | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run one or many cells, step by step.
 
@@ -90,6 +92,8 @@ def sequential(
         Stand-in derivative of the spike for autograd; none needed without gradients.
     detach : bool
         Keep the reset out of the graph (the gradient of Taylor, King & Harper 2023) instead of in it.
+    start : Start, optional
+        Where to begin; rest unless given.
 
     Returns
     -------
@@ -109,9 +113,9 @@ def sequential(
     cells, trials, steps, inputs = current.shape
     shape = (cells, trials)
     full = lambda v: torch.as_tensor(v, dtype=torch.float64, device=where).expand(shape)  # noqa: E731
-    x = [full(r) for r in m.rest(*coefs)]
+    x = [full(r) for r in (m.rest(*coefs) if start is None else start.states.unbind(-1))]
     n_ref = refractory_steps(neuron, dt).to(where)[:, None].expand(shape)
-    hold = torch.zeros(shape, dtype=torch.int64, device=where)
+    hold = torch.zeros(shape, dtype=torch.int64, device=where) if start is None else start.hold
     drawn = _Drawn(None if thresholds is None else thresholds.to(where), shape, where)
     spikes, states, margins = [], [], []
     for n in range(steps):

@@ -22,6 +22,7 @@ from ephysfit.simulation.engines.affine_blocks import (
     cut_into_blocks,
     drive_all_blocks,
     join_blocks,
+    limit_look_ahead,
     multiply_per_row,
     set_up,
     unroll,
@@ -53,7 +54,8 @@ def speculate(
     start : Start, optional
         Where to begin; rest unless given.
     chunk : int
-        Steps looked ahead at most; about the steps between two spikes is a good choice.
+        Steps looked ahead at most; about the steps between two spikes is a good choice. Neurons that grow by
+        themselves are looked ahead no further than their digits last (`affine_blocks.limit_look_ahead`).
 
     Returns
     -------
@@ -72,7 +74,7 @@ def speculate(
     with torch.no_grad():
         setup = set_up(neuron, current, dt, "speculate", start)
         steps = setup.current.shape[2]
-        pieces = cut_into_blocks(setup.current, max(1, min(int(chunk), steps)))
+        pieces = _cut(setup, chunk)
         fired, starts, holds, _ = _chase(setup, pieces)
         states, margins, _ = unroll(setup.op, pieces, fired, starts, holds)
     return join_blocks(fired, steps).to(torch.float64), join_blocks(states, steps), join_blocks(margins, steps)
@@ -82,7 +84,13 @@ def passes(neuron: Neuron, current: Tensor, dt: float, *, chunk: int = 256) -> T
     """How many passes each row took, (cell, trial)."""
     with torch.no_grad():
         setup = set_up(neuron, current, dt, "speculate")
-        return _chase(setup, cut_into_blocks(setup.current, max(1, min(int(chunk), setup.current.shape[2]))))[3]
+        return _chase(setup, _cut(setup, chunk))[3]
+
+
+def _cut(setup: Setup, chunk: int) -> Tensor:
+    """The current in chunks, shorter than asked where the neuron grows by itself."""
+    longest = max(1, min(int(chunk), setup.current.shape[2]))
+    return cut_into_blocks(setup.current, limit_look_ahead(setup.op, longest))
 
 
 def _chase(setup: Setup, pieces: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
