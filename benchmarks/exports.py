@@ -20,13 +20,17 @@ import numpy as np
 
 from ephysfit.errors import ExportError
 from ephysfit.fitting.fit_result import Fit
+from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.models import catalogue
 from ephysfit.reports.export import export
+from ephysfit.reports.export.population import REFUSED, export_population
 from ephysfit.simulation.simulate import simulate
 
 ROOT = Path(__file__).parents[1]
 #: one of every build: linear, banks, products of states, functions, two inputs, upstroke; a hard LIF for NIR
 SOME = ("LIF", "ALIF", "GLIF5", "BRF", "STCLIF", "SpatialSTC", "AdEx", "AIGIF")
+#: neurons of which a population of so many cells is exported: by equations, by equations with banks, by steps
+CROWDS, CROWD = ("LIF", "GLIF5", "AdEx"), 50
 #: step of the test (ms); jLEMS integrates by Euler's rule, so both sides take a finer one there
 DT, FINE = 0.1, 0.002
 #: how far spikes may part (ms): one step of the test; with Euler's rule one step of a usual fit
@@ -84,7 +88,34 @@ def write(folder: Path, names: list[str]) -> None:
             np.savez(folder / f"{key}.npz", pieces=pieces, current=current, own=own)
             plan.append({"name": name, "to": to, "main": files[0].name, "key": key, "dt": dt, "piece": PIECE})
         print(f"{name:18s}" + "  ".join(p["to"] for p in plan if p["name"] == name and "main" in p), flush=True)
+    plan += [item for name in CROWDS for item in write_crowd(folder, name)]
     (folder / "plan.json").write_text(json.dumps(plan, indent=1))
+
+
+def write_crowd(folder: Path, name: str) -> list[dict]:
+    """A population of cells of their own membrane, refractory period and sharpened hazard, in one script and table."""
+    rng, fits = np.random.default_rng(1), []
+    for k in range(CROWD):
+        start = catalogue()[name].start()
+        C, g = start.C * rng.uniform(0.7, 1.4), start.g * rng.uniform(0.7, 1.4)
+        readout = CausalRun((rng.uniform(0.8, 2.0), rng.uniform(-1.0, 1.0)))
+        cell = start.replace(C=C, g=g, t_ref=float(rng.integers(0, 6)))
+        fits.append(Fit(cell, f"cell {k}", DT, reports=Reports(readout)))
+    pieces, current = drive_of(fits[0], "causal")
+    runs = [simulate(f.neuron, current, dt=DT, **f.noise_free).spike_times[0][0] for f in fits]
+    own = np.concatenate([k * LENGTH + train for k, train in enumerate(runs)])  # one cell after the other
+    row, items = f"{CROWD} cells of {name}", []
+    for to in TARGETS:
+        if to in REFUSED:
+            items.append({"name": row, "to": to, "refused": REFUSED[to]})
+            continue
+        key = f"{name}_crowd_{to}"
+        (main,) = export_population(fits, to, folder / key)
+        np.savez(folder / f"{key}.npz", pieces=pieces, current=current, own=own)
+        items.append({"name": row, "to": to, "main": str(main.relative_to(folder)), "key": key, "dt": DT, "piece": PIECE,
+                      "cells": [f.cell for f in fits]})  # fmt: skip
+    print(f"{row:18s}" + "  ".join(i["to"] for i in items if "main" in i), flush=True)
+    return items
 
 
 def verdict(folder: Path, item: dict) -> tuple[str, bool]:

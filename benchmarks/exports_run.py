@@ -20,7 +20,16 @@ import numpy as np
 
 
 def run_python(folder: Path, item: dict, given: dict) -> list[float]:
-    return runpy.run_path(str(folder / item["main"]))["simulate"](given["current"]).tolist()
+    simulate = runpy.run_path(str(folder / item["main"]))["simulate"]
+    if "cells" in item:
+        return join([simulate(given["current"], name) for name in item["cells"]], item, given)
+    return simulate(given["current"]).tolist()
+
+
+def join(trains: list[np.ndarray], item: dict, given: dict) -> list[float]:
+    """Trains of the cells of a population as one, one cell after the other."""
+    length = len(given["current"]) * item["dt"]
+    return np.concatenate([k * length + np.asarray(train) for k, train in enumerate(trains)]).tolist()
 
 
 def run_brian2(folder: Path, item: dict, given: dict) -> list[float]:
@@ -28,7 +37,8 @@ def run_brian2(folder: Path, item: dict, given: dict) -> list[float]:
 
     brian2.prefs.codegen.target = "numpy"
     brian2.BrianLogger.log_level_error()
-    return runpy.run_path(str(folder / item["main"]))["simulate"](given["current"])[0].tolist()
+    found = runpy.run_path(str(folder / item["main"]))["simulate"](given["current"])
+    return join([found[name] for name in item["cells"]], item, given) if "cells" in item else found[0].tolist()
 
 
 def run_nest(folder: Path, item: dict, given: dict) -> list[float]:
