@@ -160,7 +160,7 @@ def run_nest_aeif(p: dict[str, Any], current: np.ndarray, h: float, pieces: int 
     small = h / pieces
     peak = p["V_peak"] if p["Delta_T"] > 0 else p["V_th"]
     for n, I in enumerate(current):
-        for _ in range(pieces):
+        for k in range(pieces):
             seen = p["V_reset"] if refractory else min(V, p["V_peak"])
             upstroke = (
                 p["g_L"] * p["Delta_T"] * math.exp((seen - p["V_th"]) / p["Delta_T"]) if p["Delta_T"] > 0 else 0.0
@@ -168,7 +168,8 @@ def run_nest_aeif(p: dict[str, Any], current: np.ndarray, h: float, pieces: int 
             flow = 0.0 if refractory else (-p["g_L"] * (seen - p["E_L"]) + upstroke - w + I) / p["C_m"]
             w += small * (p["a"] * (seen - p["E_L"]) - w) / p["tau_w"]
             V += small * flow
-            if not refractory and peak <= V:
+            reached = peak <= V and (p["Delta_T"] > 0 or k == pieces - 1)  # without upstroke NEST takes one step of h
+            if reached and not refractory:
                 V, w = p["V_reset"], w + p["b"]
                 spikes.append(n)
                 refractory = round(p["t_ref"] / h) + 1 if p["t_ref"] else 0

@@ -47,7 +47,7 @@ def import_model(
     model : str, optional
         Model of NEST, where the values do not name it: one of ``ephysfit.fitting.model_import.nest.MODELS``.
     dt : float, optional
-        Step of the simulator, ms; that of the file, else NEST's (0.1 ms; 0.01 ms for aeif neurons).
+        Step of the simulator, ms; that of the file, else NEST's (0.1 ms; 0.01 ms for aeif neurons with an upstroke).
     cell : str, optional
         Name of the cell; that of the file unless given.
 

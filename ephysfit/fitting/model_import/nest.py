@@ -22,7 +22,7 @@ from ephysfit.neuron.declare import Neuron
 
 #: resolution of NEST's kernel unless a script sets another, ms
 RESOLUTION = 0.1
-#: step of neurons that NEST integrates adaptively within its own, ms
+#: step of neurons with an upstroke, which NEST integrates adaptively within its own, ms
 FINE = 0.01
 #: largest rate of rise of an upstroke that has none in NEST, mV/ms
 STEEP = 1e4
@@ -66,7 +66,8 @@ def read_nest(values: Mapping[str, Any], model: str | None, dt: float | None) ->
     model : str, optional
         One of `MODELS`; by default the value of ``"model"``.
     dt : float, optional
-        Resolution of the kernel, ms; 0.1 ms unless given, and 0.01 ms for aeif neurons, which NEST integrates finely.
+        Resolution of the kernel, ms; 0.1 ms unless given, and 0.01 ms for an upstroke (aeif), which NEST integrates
+        finely.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def read_nest(values: Mapping[str, Any], model: str | None, dt: float | None) ->
             raise NeuronError(f'the dictionary does not name its model of NEST: add "model", or say model=...; {known}')
         raise NeuronError(f"model {name!r} of NEST is none that one of our neurons is; {near(name, MODELS)} {known}")
     given = Given(values, f"{name} of NEST", MODELS[name].defaults)
-    dt = dt or (FINE if name.startswith("aeif") else RESOLUTION)
+    dt = dt or (FINE if name.startswith("aeif") and given.values.get("Delta_T") != 0 else RESOLUTION)
     neuron = MODELS[name].convert(given, dt)
     given.require(
         "I_e", 0.0, "our neurons have no current of their own; set it to 0 and add it to the injected current"
