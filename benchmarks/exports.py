@@ -115,12 +115,11 @@ def write_imported(folder: Path, k: int) -> dict:
     pieces = MEMBRANES[model] * (1.0 + 0.4 * noise)
     own = np.rint(spikes(fit, stepped(pieces[:, None], fit.dt), "threshold", fit.dt) / DT - 0.5) + 0.5
     np.savez(folder / f"{key}.npz", pieces=pieces, current=stepped(pieces[:, None], DT), own=own * DT)
-    flags = [n for n, v in given.items() if v is True]
-    near = model.startswith("aeif")
-    return {
-        "name": " with ".join([model, ", ".join(flags)][: 1 + bool(flags)]) + f" as {fit.model}", "to": "nest", "main": "", "native": model,
-        "key": key, "values": values, "dt": DT, "allowed": 2 * DT if near else DT,
-    }  # fmt: skip
+    flags = ", ".join(n for n, v in given.items() if v is True)
+    name = f"{model}{' with ' if flags else ''}{flags} as {fit.model}"
+    allowed = 4 * DT if model.startswith("aeif") else DT  # an upstroke ends within a step, NEST's refractory period not
+    return {"name": name, "to": "nest", "main": "", "native": model, "key": key, "values": values, "dt": DT,
+            "allowed": allowed}  # fmt: skip
 
 
 def write_crowd(folder: Path, name: str) -> list[dict]:
