@@ -21,7 +21,7 @@ import numpy as np
 from ephysfit.errors import ExportError
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.model_import import import_model
-from ephysfit.fitting.model_import.nest import MODELS
+from ephysfit.fitting.model_import.nest_neurons import MODELS
 from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.models import catalogue
 from ephysfit.reports.export import export

@@ -22,7 +22,7 @@ from published_rules import (
 
 import ephysfit as ef
 from ephysfit.errors import NeuronError
-from ephysfit.fitting.model_import.nest import MODELS
+from ephysfit.fitting.model_import.nest_neurons import MODELS
 
 #: published models of the Allen Cell Types Database, one of each level
 ALLEN = sorted((Path(__file__).parents[1] / "data" / "models").glob("glif*.json"))

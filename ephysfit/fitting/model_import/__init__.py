@@ -16,7 +16,7 @@ from ephysfit.fitting.model_import.allen import is_allen, read_allen
 from ephysfit.fitting.model_import.converted import Converted
 from ephysfit.fitting.model_import.gif_toolbox import is_gif_toolbox, read_gif_toolbox
 from ephysfit.fitting.model_import.given import make_plain
-from ephysfit.fitting.model_import.nest import is_nest, read_nest
+from ephysfit.fitting.model_import.nest_neurons import is_nest, read_nest
 from ephysfit.fitting.provenance import Provenance
 from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.neuron.bounds import impossible, outside
@@ -45,7 +45,7 @@ def import_model(
         parameters of NEST as ``neuron.get()`` returns them, or attributes of a ``GIF`` of the GIF toolbox (the object
         itself, too).
     model : str, optional
-        Model of NEST, where the values do not name it: one of ``ephysfit.fitting.model_import.nest.MODELS``.
+        Model of NEST, where the values do not name it: one of ``ephysfit.fitting.model_import.nest_neurons.MODELS``.
     dt : float, optional
         Step of the simulator, ms; that of the file, else NEST's (0.1 ms; 0.01 ms for aeif neurons with an upstroke).
     cell : str, optional

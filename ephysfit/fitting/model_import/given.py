@@ -1,4 +1,4 @@
-"""The values of another program's model: each is taken by name, and what nobody took is refused."""
+"""The values of another program's model: each is taken by name, and what is left over is refused."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Given:
         return [name for name in names if name in self.values]
 
     def finish(self) -> None:
-        """Refuse what nobody took."""
+        """Refuse what is left over."""
         for name in self.values:
             if name not in self.taken:
                 raise NeuronError(
