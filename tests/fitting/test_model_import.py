@@ -19,8 +19,10 @@ from published_rules import (
     run_nest_iaf,
     run_nest_mat,
 )
+from typer.testing import CliRunner
 
 import ephysfit as ef
+from ephysfit.cli.app import app
 from ephysfit.errors import NeuronError
 from ephysfit.fitting.model_import.nest_neurons import MODELS
 
@@ -218,3 +220,14 @@ def test_an_imported_model_is_saved_read_and_simulated_as_a_fit(tmp_path: Path) 
     (causal,) = done.companions["causal"].spike_times[0]
     np.testing.assert_array_equal(np.rint(causal / fit.dt - 0.5), run_ours(fit, current))
     assert done.spike_times[0][0].size == pytest.approx(causal.size, abs=3)
+
+
+def test_the_command_writes_a_fit_and_says_what_it_converted(tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app, ["import-model", str(ALLEN[3]), "--cell", "mouse", "-o", str(tmp_path / "cell.json")]
+    )
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "GLIF4 of the AllenSDK → GLIF4, step 0.05 ms" in said
+    assert "with the 38.9341 pF of the file" in said
+    assert ef.Fit.load(tmp_path / "cell.json").cell == "mouse"
