@@ -20,7 +20,16 @@ import numpy as np
 
 
 def run_python(folder: Path, item: dict, given: dict) -> list[float]:
-    return runpy.run_path(str(folder / item["main"]))["simulate"](given["current"]).tolist()
+    simulate = runpy.run_path(str(folder / item["main"]))["simulate"]
+    if "cells" in item:
+        return join([simulate(given["current"], name) for name in item["cells"]], item, given)
+    return simulate(given["current"]).tolist()
+
+
+def join(trains: list[np.ndarray], item: dict, given: dict) -> list[float]:
+    """Trains of the cells of a population as one, one cell after the other."""
+    length = len(given["current"]) * item["dt"]
+    return np.concatenate([k * length + np.asarray(train) for k, train in enumerate(trains)]).tolist()
 
 
 def run_brian2(folder: Path, item: dict, given: dict) -> list[float]:
@@ -28,11 +37,32 @@ def run_brian2(folder: Path, item: dict, given: dict) -> list[float]:
 
     brian2.prefs.codegen.target = "numpy"
     brian2.BrianLogger.log_level_error()
-    return runpy.run_path(str(folder / item["main"]))["simulate"](given["current"])[0].tolist()
+    found = runpy.run_path(str(folder / item["main"]))["simulate"](given["current"])
+    return join([found[name] for name in item["cells"]], item, given) if "cells" in item else found[0].tolist()
+
+
+def run_native(item: dict, given: dict) -> list[float]:
+    """A neuron of NEST itself, whose values ephysfit has imported; its own models need no module."""
+    import nest
+
+    nest.ResetKernel()
+    nest.resolution = item["dt"]
+    neuron, recorder = nest.Create(item["native"], params=item["values"]), nest.Create("spike_recorder")
+    times = np.round((np.arange(len(given["current"])) + 1) * item["dt"], 6)
+    source = nest.Create(
+        "step_current_generator", params={"amplitude_times": times, "amplitude_values": given["current"]}
+    )
+    nest.Connect(source, neuron, syn_spec={"delay": item["dt"]})
+    nest.Connect(neuron, recorder)
+    nest.Simulate((len(given["current"]) + 2) * item["dt"])
+    # a value of the generator is felt two steps later, and NEST names a step by its end
+    return ((np.rint(recorder.events["times"] / item["dt"]) - 3 + 0.5) * item["dt"]).tolist()
 
 
 def run_nest(folder: Path, item: dict, given: dict) -> list[float]:
     """In a process of its own: NEST does not forget models; built before, all in one go."""
+    if "native" in item:
+        return run_native(item, given)
     script = folder / (Path(item["main"]).stem + "_nest.py")
     code = (
         "import runpy, sys, json, numpy as np\n"
@@ -133,7 +163,7 @@ def main() -> None:
             os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
             os.execv(sys.executable, [sys.executable, *sys.argv])
         mend_nest_config()
-        build_nest(folder, [p for p in plan if p["to"] == "nest"])
+        build_nest(folder, [p for p in plan if p["to"] == "nest" and "native" not in p])
     runners = {"python": run_python, "brian2": run_brian2, "neuroml": run_neuroml, "nir": run_nir, "nest": run_nest}
     for item in plan:
         if item["to"] not in wanted:

@@ -34,6 +34,7 @@ from ephysfit.fitting.uncertainty.intervals import intervals as intervals
 from ephysfit.fitting.population_prior import population_prior as population_prior
 from ephysfit.fitting.prior import Prior as Prior
 from ephysfit.fitting.estimator import NeuronEstimator as NeuronEstimator
+from ephysfit.fitting.model_import import import_model as import_model
 
 # Scores and reports
 from ephysfit.metrics.score import score as score

@@ -32,6 +32,7 @@ VERBS = {
     "explore": "Explore recording and model on an interactive page: sliders for the parameters, live spikes and "
     "scores, fits, comparison.",
     "export": "Export a fitted cell to another simulator: NEST, Brian2, NeuroML, NIR, plain Python, JSON.",
+    "import-model": "Import a model of another program: Allen GLIF, NEST, GIF toolbox.",
     "write": "Append a fit, its predicted spikes and its scores to an NWB file.",
     "models": "List the neurons of the catalogue, or show one: parameters, bounds, equations, source.",
     "batch": "Fit many cells with one or several models, each in its own process; resume a stopped run.",

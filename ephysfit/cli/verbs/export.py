@@ -1,16 +1,19 @@
-"""`ephysfit export`: a fitted cell for another simulator."""
+"""`ephysfit export`: a fitted cell, or all cells of a batch run, for another simulator."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import ephysfit as ef
+from ephysfit.batch.collect import saved_fits
+from ephysfit.batch.store import Store
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import print_line, print_note
+from ephysfit.reports.export.population import export_population
 
 #: panel of the help
 SIMULATOR = "Simulator"
@@ -19,6 +22,12 @@ WAYS = ("causal", "noisy", "threshold")
 FORMS = ("auto", "equations", "steps")
 
 
+FitOrRun = Annotated[
+    Path,
+    typer.Argument(metavar="FIT", exists=True, show_default=False,
+                   help="A fit.json that `ephysfit fit` wrote, or the folder of a batch run: one model and a table of "
+                   "parameters for each neuron class (brian2, python)."),
+]  # fmt: skip
 To = Annotated[
     str,
     typer.Option("--to", "-t", metavar="NAME", callback=arguments.make_choice_check(*NAMES), show_default=False,
@@ -28,9 +37,10 @@ To = Annotated[
 ]  # fmt: skip
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", dir_okay=False, show_default=False,
+    typer.Option("--output", "-o", metavar="PATH", show_default=False,
                  rich_help_panel=OUTPUT,
-                 help="The main file; companion files are written beside it. Default: MODEL_CELL.* beside the fit."),
+                 help="The main file; companion files are written beside it. Default: MODEL_CELL.* beside the fit. "
+                 "Of a run: a folder; default: RUN/export/NAME."),
 ]  # fmt: skip
 Spiking = Annotated[
     str | None,
@@ -48,7 +58,7 @@ Form = Annotated[
 
 
 def export(
-    fit: arguments.FitFile,
+    fit: FitOrRun,
     to: To,
     spiking: Spiking = None,
     form: Form = "auto",
@@ -68,7 +78,14 @@ def export(
     ephysfit export fit.json --to nest --dt 0.1 -o models/cell_42.nestml
 
     ephysfit export fit.json --to nir --spiking threshold
+
+    ephysfit export run --to brian2 -o population
     """
+    if fit.is_dir():
+        _export_run(fit, to, output, model, spiking=spiking, dt=dt, form=form)
+        return
+    if output is not None and output.is_dir():
+        raise typer.BadParameter(f"{output} is a folder; name a file", param_hint="--output")
     fitted = arguments.open_fit(fit, model, trust)
     if fitted.members:
         print_note(
@@ -78,3 +95,13 @@ def export(
     name = "".join(c if c.isalnum() else "_" for c in f"{fitted.model}_{fitted.cell}")
     path = output or fit.with_name(name + ("_brian2" if to == "brian2" else ""))  # `export` adds the format's ending
     print_line("written: " + "  ".join(str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)))
+
+
+def _export_run(run: Path, to: str, output: Path | None, model: str | None, **options: Any) -> None:
+    """Export the fits of a batch run as populations."""
+    if not Store(run).planned:
+        raise typer.BadParameter(f"{run} is a folder without run.json; give a fit.json or the folder of a batch run")
+    own = [arguments.read_user_neuron(model)] if model else []
+    made = export_population(saved_fits(run, own), to, output or run / "export" / to, **options)
+    for path, count in made.items():
+        print_line(f"written: {path}  ({count} {'cell' if count == 1 else 'cells'}), {path.with_suffix('.csv').name}")

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import sympy
 
 from ephysfit.errors import ExportError, near
 from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.symbols import MARGIN, Equations, symbol
-from ephysfit.reports.export.discrete import DiscreteStep, make_discrete_step, order_assignments, sharpened_margin
-from ephysfit.reports.export.exported import ExportedCell, select_constants
+from ephysfit.reports.export.discrete import (
+    OFFSET,
+    SLOPE,
+    DiscreteStep,
+    make_discrete_step,
+    order_assignments,
+    sharpened_margin,
+)
+from ephysfit.reports.export.exported import Constant, ExportedCell, describe_population
 from ephysfit.reports.export.mathtext import BRIAN2
 from ephysfit.reports.export.templates import fill_template
 
@@ -37,38 +47,57 @@ def write_brian2(cell: ExportedCell, form: str = "auto") -> str:
     ExportError
         If `form` is unknown.
     """
+    return _write_equations(cell) if choose_form(cell, form) == "equations" else _write_steps(cell)
+
+
+def choose_form(cell: ExportedCell, form: str) -> str:
+    """The form of a script, "equations" or "steps"."""
     if form not in FORMS:
         raise ExportError(f"form {form!r} is unknown; {near(form, FORMS)}")
-    if form == "auto":
-        form = "equations" if is_affine(cell.neuron) else "steps"
-    return _write_equations(cell) if form == "equations" else _write_steps(cell)
+    return form if form != "auto" else "equations" if is_affine(cell.neuron) else "steps"
 
 
 def _write_equations(cell: ExportedCell) -> str:
+    values = _read_equations(cell, cell.sharpen != (1.0, 0.0))  # a number of mV in a hazard would have no unit
+    constants = values.pop("constants")
+    listed = [(BRIAN2.name_of(c.name), c, _unit_factor(c.unit)) for c in constants]
+    return fill_template(
+        "brian2.py.j2", **values, about=cell.about, t_ref=cell.t_ref, parameters=[], coefs={}, constants=listed
+    )
+
+
+def _read_equations(cell: ExportedCell, named: bool) -> dict[str, Any]:
+    """The parts of a script of differential equations with units, and the constants that they read."""
     eq, name, text = cell.equations, BRIAN2.name_of, BRIAN2.text
     jump = order_assignments([(n, e) for n, e in eq.jump.items() if e != symbol(n)])
-    hazard = None if eq.hazard is None else eq.hazard.xreplace({MARGIN: sharpened_margin(cell)})
+    hazard = None if cell.spiking == "threshold" or eq.hazard is None else eq.hazard
+    if hazard is not None:
+        hazard = hazard.xreplace({MARGIN: sharpened_margin(cell, named)})
     every = [*eq.flow.values(), eq.margin, *(e for _, e in jump), *map(sympy.sympify, eq.rest.values())]
     read = {s.name for e in [*every, *([] if hazard is None else [hazard])] for s in e.free_symbols}
-    return fill_template(
-        "brian2.py.j2",
-        about=cell.about,
-        dt=cell.dt,
-        t_ref=cell.t_ref,
-        constants=[(name(c.name), c, _unit_factor(c.unit)) for c in select_constants(cell, read).values()],
-        inputs=_input_lines(cell),
-        states=[(name(n), text(eq.flow[n]), _dimension_name(cell.units[n]), cell.meanings[n], n in eq.held)
-                for n in eq.states],
-        rest=[(name(n), _state_value(cell, n, eq.rest[n])) for n in eq.states],
-        margin=text(eq.margin),
-        rate=None if hazard is None or cell.spiking == "threshold" else text(hazard).replace("margin_mV", "margin"),
-        sharpened=cell.sharpen != (1.0, 0.0),
-        jump=[(name(n), _state_value(cell, n, e)) for n, e in jump],
-        noisy=cell.spiking == "noisy",
-        method="exact" if _has_uncoupled_states(eq) else "rk4",
-        step=None,
-        coefs={},
-    )  # fmt: skip
+    return {
+        "dt": cell.dt,
+        "constants": [c for c in (*cell.constants, *list_sharpening(cell)) if c.name in read],
+        "inputs": _input_lines(cell),
+        "states": [(name(n), text(eq.flow[n]), _dimension_name(cell.units[n]), cell.meanings[n], n in eq.held)
+                   for n in eq.states],
+        "rest": [(name(n), _state_value(cell, n, eq.rest[n])) for n in eq.states],
+        "margin": text(eq.margin),
+        "rate": None if hazard is None else text(hazard).replace("margin_mV", "margin"),
+        "jump": [(name(n), _state_value(cell, n, e)) for n, e in jump],
+        "noisy": cell.spiking == "noisy",
+        "method": "exact" if _has_uncoupled_states(eq) else "rk4",
+        "step": None,
+    }  # fmt: skip
+
+
+def list_sharpening(cell: ExportedCell) -> list[Constant]:
+    """Slope and offset of the sharpened hazard as constants."""
+    slope, offset = cell.sharpen
+    return [
+        Constant(SLOPE.name, slope, "1", "slope of the hazard in the causal run", None),
+        Constant(OFFSET.name, offset, "mV", "its offset", None),
+    ]
 
 
 def _has_uncoupled_states(eq: Equations) -> bool:
@@ -80,25 +109,69 @@ def _has_uncoupled_states(eq: Equations) -> bool:
 
 
 def _write_steps(cell: ExportedCell) -> str:
-    d, name, text = make_discrete_step(cell), BRIAN2.name_of, BRIAN2.text
+    d = make_discrete_step(cell)
+    coefs = {BRIAN2.name_of(n): v for n, v in d.coefs.items()}
     return fill_template(
-        "brian2.py.j2",
-        about=cell.about,
-        dt=cell.dt,
-        t_ref=cell.t_ref,
+        "brian2.py.j2", **_read_steps(cell, d), about=cell.about, t_ref=cell.t_ref, parameters=[], coefs=coefs,
         constants=[],
-        inputs=_input_lines(cell),
-        states=[(name(n), "", "1", cell.meanings[n], False) for n in d.step.states],
-        rest=[(name(n), text(e)) for n, e in d.rest.items()],
-        margin=text(d.margin),
-        rate=None if d.rate is None or cell.spiking == "threshold" else text(d.rate).replace("margin_mV", "margin"),
-        sharpened=False,
-        jump=[(name(n), text(e)) for n, e in d.jump],
-        noisy=cell.spiking == "noisy",
-        method=None,
-        step=_step_lines(d),
-        coefs={name(n): v for n, v in d.coefs.items()},
-    )
+    )  # fmt: skip
+
+
+def _read_steps(cell: ExportedCell, d: DiscreteStep) -> dict[str, Any]:
+    """The parts of a script of discrete steps as plain numbers."""
+    name, text = BRIAN2.name_of, BRIAN2.text
+    return {
+        "dt": cell.dt,
+        "inputs": _input_lines(cell),
+        "states": [(name(n), "", "1", cell.meanings[n], False) for n in d.step.states],
+        "rest": [(name(n), text(e)) for n, e in d.rest.items()],
+        "margin": text(d.margin),
+        "rate": None if d.rate is None or cell.spiking == "threshold" else text(d.rate).replace("margin_mV", "margin"),
+        "jump": [(name(n), text(e)) for n, e in d.jump],
+        "noisy": cell.spiking == "noisy",
+        "method": None,
+        "step": _step_lines(d),
+    }
+
+
+def write_brian2_population(cells: Sequence[ExportedCell], form: str = "auto") -> tuple[str, dict[str, list[float]]]:
+    """Write a Brian2 script for cells of one neuron, spiking and step, and the columns of the CSV file that it reads.
+
+    Returns
+    -------
+    str
+        The script: equations, and a loader of the file beside.
+    dict of str to list of float
+        Values by column, one for each cell, in ms, mV, pA, pF, nS.
+    """
+    first = cells[0]
+    steps = choose_form(first, form) == "steps"
+    columns = {BRIAN2.name_of(c.name): [cell.values[c.name] for cell in cells] for c in first.constants}
+    if steps:
+        each = [make_discrete_step(cell, named=True) for cell in cells]
+        values = _read_steps(first, each[0])
+        coefs = {BRIAN2.name_of(n): [d.coefs[n] for d in each] for n in each[0].coefs}
+        columns |= coefs
+        listed = [(n, "", "1", "") for n in coefs]
+        if values["rate"]:
+            listed += [(c.name, "", "1", c.meaning) for c in list_sharpening(first)]
+    else:
+        values = _read_equations(first, named=True)
+        listed = [
+            (BRIAN2.name_of(c.name), _unit_factor(c.unit), _dimension_name(c.unit), c.meaning)
+            for c in values.pop("constants")
+        ]
+    for k, constant in enumerate(list_sharpening(first)):
+        columns[constant.name] = [cell.sharpen[k] for cell in cells]
+    columns["refractory_ms"] = [cell.refractory_steps * cell.dt for cell in cells]
+    parameters = [("refractory_ms", "*ms", "second", ""), ("held", "", "second", "refractory, as Brian2 counts it")]
+    listed = [*listed, parameters[0]]
+    script = fill_template(
+        "brian2_population.py.j2", **values, about=describe_population(cells), count=len(cells),
+        columns=[(n, factor) for n, factor, _, _ in listed],
+        parameters=[(n, dimension, meaning) for n, _, dimension, meaning in [*listed, parameters[1]]],
+    )  # fmt: skip
+    return script, columns
 
 
 def _step_lines(d: DiscreteStep) -> list[tuple[str, str]]:

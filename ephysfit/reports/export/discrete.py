@@ -13,6 +13,8 @@ from ephysfit.reports.export.exported import ExportedCell
 
 #: symbol of the margin in exported programs
 U = symbol("margin_mV")
+#: symbols of the slope and offset of a sharpened hazard, where they are named constants
+SLOPE, OFFSET = symbol("sharpen_slope"), symbol("sharpen_offset")
 
 Assignment = tuple[str, sympy.Expr]
 
@@ -46,15 +48,15 @@ class DiscreteStep:
     rest: dict[str, sympy.Expr]
 
 
-def make_discrete_step(cell: ExportedCell) -> DiscreteStep:
-    """Make the discrete step of a fitted cell."""
+def make_discrete_step(cell: ExportedCell, named: bool = False) -> DiscreteStep:
+    """Make the discrete step of a fitted cell; `named` as of `sharpened_margin`."""
     s = step(cell.neuron)
     values = coefficients(cell.fit.neuron, cell.dt)[0].tolist()
-    named = {newest(n): symbol(name_after_step(n)) for n in s.states}
-    free, held = ([(name_after_step(n), e.xreplace(named)) for n, e in rule] for rule in (s.advance, s.advance_held))
+    after = {newest(n): symbol(name_after_step(n)) for n in s.states}
+    free, held = ([(name_after_step(n), e.xreplace(after)) for n, e in rule] for rule in (s.advance, s.advance_held))
     margin, jump = sympy.sympify(s.margin), order_assignments(list(s.jump))
     rest = dict(zip(s.states, map(sympy.sympify, s.rest), strict=True))
-    rate = None if s.hazard is None else sympy.sympify(s.hazard).xreplace({MARGIN: sharpened_margin(cell)})
+    rate = None if s.hazard is None else sympy.sympify(s.hazard).xreplace({MARGIN: sharpened_margin(cell, named)})
     every = [*(e for _, e in (*free, *held, *jump)), margin, *rest.values(), *([] if rate is None else [rate])]
     read = {a.name for e in every for a in sympy.sympify(e).free_symbols}
     return DiscreteStep(
@@ -74,8 +76,14 @@ def name_after_step(state: str) -> str:
     return f"{state}_next"
 
 
-def sharpened_margin(cell: ExportedCell) -> sympy.Expr:
-    """Return the argument of the hazard: the margin, sharpened for the causal run."""
+def sharpened_margin(cell: ExportedCell, named: bool = False) -> sympy.Expr:
+    """Return the argument of the hazard: the margin, sharpened for the causal run.
+
+    Slope and offset are numbers, or the constants `SLOPE` and `OFFSET` where they are `named`: in a script with units,
+    and where every cell of a population has its own.
+    """
+    if named:
+        return SLOPE * (U - OFFSET)
     beta, offset = cell.sharpen
     return U if (beta, offset) == (1.0, 0.0) else sympy.Float(beta) * (U - sympy.Float(offset))
 

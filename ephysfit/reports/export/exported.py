@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,6 +146,19 @@ def read_fit(fit: Fit, spiking: str | None = None) -> ExportedCell:
         chosen = "threshold"
     sharpen = fit.sharpen if chosen == "causal" and fit.sharpen is not None else (1.0, 0.0)
     return ExportedCell(fit, chosen, sharpen, tuple(_list_constants(fit.neuron)), named_equations(kind))
+
+
+def describe_population(cells: Sequence[ExportedCell]) -> dict[str, Any]:
+    """Header of a file of several cells: what `ExportedCell.about` says of one."""
+    potentials = list(dict.fromkeys(cell.about["potentials"] for cell in cells))
+    said = potentials[0] if len(potentials) == 1 else "not the same for all cells; see their fits"
+    return {
+        **cells[0].about,
+        "cell": f"{len(cells)} cells",
+        "recording": "",
+        "date": "",
+        "potentials": UnquotedText(said),
+    }
 
 
 def _list_constants(neuron: Neuron) -> list[Constant]:

@@ -13,8 +13,10 @@ from ephysfit.reports.export.mathtext import PYTHON
 from ephysfit.reports.export.templates import fill_template
 
 
-def write_python(cell: ExportedCell) -> str:
+def write_python(cell: ExportedCell, population: int = 0) -> str:
     """Write a Python file with the parameters of the cell, its step, and a function ``simulate``.
+
+    With a `population` of so many cells, the parameters are read from the CSV file beside (`population.write_table`).
 
     The file computes matrix entries and other coefficients from the parameters and the step, so that both can be
     changed in it.
@@ -35,6 +37,7 @@ def write_python(cell: ExportedCell) -> str:
     return fill_template(
         "python.py.j2",
         about=cell.about,
+        population=population,
         constants=[(name(c.name), c) for c in select_constants(cell, read).values()],
         dt=cell.dt,
         sharpen=cell.sharpen,
