@@ -63,7 +63,7 @@ def export(
 
     Examples:
 
-    ephysfit export fit_DRN164/fit.json --to brian2
+    ephysfit export fit_DRN164_auto --to brian2
 
     ephysfit export fit.json --to nest --dt 0.1 -o models/cell_42.nestml
 
