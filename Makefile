@@ -93,4 +93,4 @@ lowest:  ## the lowest versions that pyproject.toml declares, in an environment 
 	build/lowest/venv/bin/python tests/lowest.py build/lowest/work
 
 clean:  ## remove what was made, the environment too
-	rm -rf .venv .venv-exports demo build dist docs/_build docs/api docs/notebooks docs/changelog.md
+	rm -rf .venv .venv-exports demo build dist docs/_build docs/api docs/notebooks docs/changelog.md docs/commands.md docs/_static/behaviour

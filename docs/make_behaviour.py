@@ -1,7 +1,7 @@
 """Draw how each neuron of the catalogue answers a step and noise: ``python docs/make_behaviour.py``.
 
-The pictures lie in docs/_static/behaviour and are made when the site is built; `insert` puts them onto the models' pages.
-Each neuron runs at its declared starts. The step is half as large again as the smallest one that makes it spike, and
+The pictures lie in docs/_static/behaviour and are made with the site; `insert` puts them onto the models' pages. Each
+neuron runs at its declared starts. The step is half as large again as the smallest one that makes it spike, and
 the noise, the same for all, is scaled to that.
 """
 

@@ -1,0 +1,88 @@
+"""Make docs/gallery.md and its pictures, every kind of figure: ``python docs/make_gallery.py``.
+
+The noise figures are of the default AIGIF fit of DRN164 (data/), those of steps of an AdLIF fit of 18713001. A test
+fails when the page lacks a kind.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+import ephysfit as ef
+from ephysfit.reports.evidence import Evidence, gather_evidence
+from ephysfit.reports.figures.single import KINDS, draw_figure
+
+HERE = Path(__file__).resolve().parent
+DATA = HERE.parent / "data"
+PICTURES = HERE / "pictures" / "gallery"
+PAGE = HERE / "gallery.md"
+#: kinds that need several stimuli or steps
+OF_STEPS = ("stimuli", "f-i")
+#: pixels per inch, and colours of a picture, which keep it below 60 kB
+DPI, COLOURS = 75, 48
+HEAD = """# Gallery
+
+Every kind of figure, each drawn by one line. In Python `fit.plot(KIND, test)` or `ef.plot(fit, KIND, test)` returns a
+matplotlib figure; `path="figure.pdf"` writes it too. In the shell:
+
+```sh
+ephysfit plot fit_DRN164_AIGIF data/DRN164.nwb --kind raster --from 1000-3000 -o figure_2a.pdf
+```
+
+The cell is DRN164 with its default AIGIF fit, on noise that the fit has not seen; figures of steps are of 18713001 with
+AdLIF. Both recordings are shipped in `data/`, and `python docs/make_gallery.py` makes this page again.
+"""
+TAIL = """## Of a recording
+
+`recording.plot()` or `ephysfit inspect FILE`: every sweep with its current, voltage, spikes and their shapes.
+
+![Sweeps of the recording 18713001](pictures/gallery/sweeps.png)
+
+## Pages
+
+`ef.report(fit, test, "cell.html")` and `ephysfit report` write one page with all of it
+([picture](pictures/report.png)); `ef.explore(...)` and `ephysfit explore` open the interactive page
+([guide](howto/explore.md)).
+"""
+
+
+def write_page() -> str:
+    """The text of the page."""
+    parts = [HEAD]
+    for kind, description in KINDS.items():
+        sentence = description[0].upper() + description[1:]
+        parts.append(f"## {kind}\n\n{sentence}.\n\n![{sentence}](pictures/gallery/{kind}.png)\n")
+    return "\n".join([*parts, TAIL])
+
+
+def save(figure: Figure, name: str) -> None:
+    """Write a small picture of few colours."""
+    path = PICTURES / f"{name}.png"
+    figure.savefig(path, dpi=DPI, facecolor="white")
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def gather(file: str, model: str) -> tuple[Evidence, ef.Recording]:
+    """A fit of a shipped recording on its held-out sweeps, and the recording."""
+    recording = ef.load(DATA / file)
+    train, test = recording.split()
+    return gather_evidence(ef.fit(train, model), test, train), recording
+
+
+def main() -> None:
+    """Draw all kinds and write the page."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    noise, _ = gather("DRN164.nwb", "AIGIF")
+    steps, recording = gather("18713001.abf", "AdLIF")
+    for kind in KINDS:
+        save(draw_figure(steps if kind in OF_STEPS else noise, kind), kind)
+    save(ef.plot(recording), "sweeps")
+    PAGE.write_text(write_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
