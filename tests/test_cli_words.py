@@ -98,7 +98,7 @@ def test_a_current_that_is_not_in_the_file_is_given_as_a_file(
         ("give columns= and units=", "give -O columns.current=NAME and -O units.current=pA"),
         ("allow more with timeout= (-O timeout=60)", "allow more with -O timeout=VALUE (-O timeout=60)"),
         ("why; undriven=True (--undriven on the shell) fits it", "why; --undriven fits it"),
-        ("Likelihood(recent=30000), on the command line --recent 30, gives", "--recent 30, gives"),
+        ("Likelihood(recent=30000), on the command line --recent 30, gives", "--recent 30 gives"),
         ("R=0.3 and g=5 are as they were", "R=0.3 and g=5 are as they were"),
     ],
 )

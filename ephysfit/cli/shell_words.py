@@ -20,7 +20,7 @@ _EXAMPLES = {
 _OPTION = re.compile(r'(?<![\w(.\-])(?<!-O )([a-z_]+)=("[^"]*"|\'[^\']*\'|[\w+.-]*\w)?')
 #: a call of Python with its option of the shell beside it: the option is what a shell needs
 _BOTH = (
-    (re.compile(r"[\w.]+\([^()]*\), on the (?:command line|shell) (?=--)"), ""),
+    (re.compile(r"[\w.]+\([^()]*\), on the (?:command line|shell) (--[\w-]+ [\w.:]*\w),?"), r"\1"),
     (re.compile(r"\b\w+=\w+ \((--[\w-]+) on the shell\)"), r"\1"),
     (re.compile(r"(--[\w-]+) \(\w+=\w+\)"), r"\1"),
     (re.compile(r" \(in Python: [^()]*\)"), ""),
@@ -46,7 +46,7 @@ def translate_hints(text: str) -> str:
     >>> translate_hints('2 electrodes: give electrode=, or block="keep"')
     '2 electrodes: give -O electrode=NAME, or -O block=keep'
     >>> translate_hints("Likelihood(drift=None), on the command line --drift auto, fits the end")
-    '--drift auto, fits the end'
+    '--drift auto fits the end'
     """
     for pattern, words in _BOTH:
         text = pattern.sub(words, text)

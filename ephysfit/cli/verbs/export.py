@@ -10,7 +10,7 @@ import typer
 import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import print_line, print_note
+from ephysfit.cli.output import print_files, print_note
 
 #: panel of the help
 SIMULATOR = "Simulator"
@@ -77,4 +77,4 @@ def export(
         )
     name = "".join(c if c.isalnum() else "_" for c in f"{fitted.model}_{fitted.cell}")
     path = output or fit.with_name(name + ("_brian2" if to == "brian2" else ""))  # `export` adds the format's ending
-    print_line("written: " + "  ".join(str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)))
+    print_files([str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)])

@@ -11,7 +11,7 @@ import typer
 import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import print_json, print_line, print_note, print_paragraph, show_progress
+from ephysfit.cli.output import print_files, print_json, print_line, print_note, print_paragraph, show_progress
 from ephysfit.cli.sweep_options import split_recording
 from ephysfit.cli.verbs import intervals
 from ephysfit.files import make_safe_name, prepare_folder, split_spec
@@ -183,4 +183,4 @@ def fit(
     if found.ensemble:
         print_paragraph(f"Ensemble in {found.ensemble.seconds:.1f} s: {found.ensemble}.")
     scoring.print_scores(evidence, full)
-    print_line("written: " + "  ".join(written.values()))
+    print_files(list(written.values()))
