@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
 import ephysfit as ef
 from ephysfit.reports.evidence import Evidence, gather_evidence
 from ephysfit.reports.figures.single import KINDS, draw_figure
+from ephysfit.reports.figures.style import NAMES
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parent / "data"
@@ -21,8 +24,8 @@ PICTURES = HERE / "pictures" / "gallery"
 PAGE = HERE / "gallery.md"
 #: kinds that need several stimuli or steps
 OF_STEPS = ("stimuli", "f-i")
-#: pixels per inch, and colours of a picture, which keep it below 60 kB
-DPI, COLOURS = 75, 48
+#: pixels per inch, and shades of each colour of the figures towards white: a small palette keeps pictures below 60 kB
+DPI, SHADES = 75, 20
 HEAD = """# Gallery
 
 Every kind of figure, each drawn by one line. In Python `fit.plot(KIND, test)` or `ef.plot(fit, KIND, test)` returns a
@@ -63,7 +66,18 @@ def save(figure: Figure, name: str) -> None:
     path = PICTURES / f"{name}.png"
     figure.savefig(path, dpi=DPI, facecolor="white")
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        small = picture.convert("RGB").quantize(palette=make_palette(), dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
+
+
+def make_palette() -> Image.Image:
+    """The colours of the figures in shades; a palette found by counting pixels would drop the rare ones."""
+    colours = 255 * np.array([to_rgb(colour) for colour in NAMES])
+    share = np.linspace(1.0, 0.12, SHADES)[:, None, None]  # paler ones would be taken for white
+    shades = np.vstack([(share * colours + (1 - share) * 255).reshape(-1, 3), np.full((1, 3), 255.0)])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(shades.round().astype(np.uint8).tobytes())
+    return palette
 
 
 def gather(file: str, model: str) -> tuple[Evidence, ef.Recording]:
