@@ -26,6 +26,8 @@ PAGE = HERE / "gallery.md"
 OF_STEPS = ("stimuli", "f-i")
 #: pixels per inch, and shades of each colour of the figures towards white: a small palette keeps pictures below 60 kB
 DPI, SHADES = 75, 20
+#: paler shades would be taken for the white of the page
+PALEST = 240
 HEAD = """# Gallery
 
 Every kind of figure, each drawn by one line. In Python `fit.plot(KIND, test)` or `ef.plot(fit, KIND, test)` returns a
@@ -73,8 +75,9 @@ def save(figure: Figure, name: str) -> None:
 def make_palette() -> Image.Image:
     """The colours of the figures in shades; a palette found by counting pixels would drop the rare ones."""
     colours = 255 * np.array([to_rgb(colour) for colour in NAMES])
-    share = np.linspace(1.0, 0.12, SHADES)[:, None, None]  # paler ones would be taken for white
-    shades = np.vstack([(share * colours + (1 - share) * 255).reshape(-1, 3), np.full((1, 3), 255.0)])
+    share = np.linspace(1.0, 0.0, SHADES, endpoint=False)[:, None, None]
+    shades = (share * colours + (1 - share) * 255).reshape(-1, 3)
+    shades = np.vstack([shades[shades.min(axis=1) < PALEST], np.full((1, 3), 255.0)])
     palette = Image.new("P", (1, 1))
     palette.putpalette(shades.round().astype(np.uint8).tobytes())
     return palette
