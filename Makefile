@@ -2,7 +2,7 @@
 #   make demo   the environment, then the main job on a shipped recording
 #   make test   the environment, then the tests
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow shapes lint docs browser notebooks executed exports wheel lowest clean
+.PHONY: help demo test slow shapes lint docs browser notebooks executed exports wheel lowest release-check clean
 
 CANDIDATES := python3.11 python3 python3.12 python3.13 python
 PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
@@ -13,7 +13,7 @@ MODEL ?= auto
 WORKERS ?= 2
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/'
 
 CONSTRAINTS ?= constraints.txt
 
@@ -92,5 +92,8 @@ lowest:  ## the lowest versions that pyproject.toml declares, in an environment 
 	  '.[report,store,batch,search,abf,igor,nix,export]'
 	build/lowest/venv/bin/python tests/lowest.py build/lowest/work
 
+release-check: $(READY)  ## fit again what texts and notebooks quote; a number that differs from what stands there fails
+	$(BIN)/python benchmarks/release_check.py
+
 clean:  ## remove what was made, the environment too
-	rm -rf .venv .venv-exports demo build dist docs/_build docs/api docs/notebooks docs/changelog.md
+	rm -rf .venv .venv-exports demo build dist docs/_build docs/api docs/notebooks docs/changelog.md docs/commands.md docs/_static/behaviour

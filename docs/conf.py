@@ -11,6 +11,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import make_api  # noqa: E402
+import make_behaviour  # noqa: E402
+import make_commands  # noqa: E402
 import make_models  # noqa: E402
 
 from ephysfit import __version__  # noqa: E402
@@ -42,12 +44,14 @@ html_theme_options: dict[str, Any] = {
     "secondary_sidebar_items": ["page-toc"],
     "navigation_with_keys": False,
 }
-html_sidebars = {"faq": [], "peers": [], "index": [], "changelog": []}
+html_sidebars = {page: [] for page in ("faq", "peers", "index", "changelog", "commands", "gallery", "citing")}
 
 
 def made(_: Any) -> None:
-    """Pages that are made: of models, of the public names; the notebooks, which lie beside this folder."""
+    """Pages that are made: of models, of the verbs, of the public names; the notebooks, from beside this folder."""
     make_models.main()
+    make_behaviour.main()
+    make_commands.main()
     make_api.main()
     copies = HERE / "notebooks"
     shutil.rmtree(copies, ignore_errors=True)
@@ -61,6 +65,12 @@ def made(_: Any) -> None:
     )
     text = (HERE.parent / "CHANGELOG.md").read_text(encoding="utf-8")
     (HERE / "changelog.md").write_text(text, encoding="utf-8")
+
+
+def add_pictures(_: Any, page: str, source: list[str]) -> None:
+    """Pictures of behaviour on the pages of models; the files in the repository have none, nor links to any."""
+    if page.startswith("models/"):
+        source[0] = make_behaviour.insert(source[0], "../_static")
 
 
 def mathml(visitor: Any, node: Any, display: str) -> None:
@@ -79,6 +89,7 @@ def mathml(visitor: Any, node: Any, display: str) -> None:
 def setup(app: Any) -> None:
     """What this site adds to Sphinx."""
     app.connect("builder-inited", made)
+    app.connect("source-read", add_pictures)
     app.add_html_math_renderer(
         "mathml",
         inline_renderers=(lambda visitor, node: mathml(visitor, node, "inline"), None),

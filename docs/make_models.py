@@ -18,6 +18,21 @@ from ephysfit.neuron.symbols import latex
 FOLDER = Path(__file__).parent / "models"
 #: more lines than this would repeat a bank's equation for every element
 MOST_LINES = 16
+#: what neurons are for, and which; every neuron of the catalogue stands in one line (`index` refuses one that does not)
+PURPOSES = {
+    "predict spike times as well as can be": ("AIGIF", "BankIGIF", "BankGIF"),
+    "the fewest parameters: a leaky membrane and a threshold": ("LIF", "SoftLIF", "GLIF1"),
+    "adaptation by an after-spike current": ("AdLIF", "SiLIF", "LIFASC", "GLIF3", "RefractoryCurrentLIF"),
+    "adaptation by a moving threshold": ("ALIF", "MultiALIF", "MAT", "GLIF2", "RefractoryLIF"),
+    "adaptation by both": ("GIF", "FreeGIF", "GLIF4"),
+    "accommodation: the threshold follows the potential": ("IGIF", "FreeIGIF", "MATV", "GLIF5"),
+    "delayed spikes: an A-type potassium current": ("AGIF", "FreeAGIF"),
+    "a conductance that a spike opens": ("AutapticLIF", "STCLIF", "SpatialSTC"),
+    "a spike with an upstroke, firing patterns": ("EIF", "AdEx", "Izhikevich", "Izhikevich2003"),
+    "resonance, rebound, subthreshold oscillation": (
+        "ResonantLIF", "ResetPRF", "PRF", "ResonateFire", "BRF", "CSiLIF"),
+    "networks trained in parallel": ("BlockALIF",),
+}  # fmt: skip
 
 
 def family(neuron: type[Neuron]) -> str:
@@ -98,20 +113,42 @@ def section(neuron: type[Neuron]) -> str:
     )
 
 
+def link(neuron: type[Neuron]) -> str:
+    """A link from the index to the neuron's section."""
+    return f"[{neuron.__name__}]({family(neuron)}.md#{neuron.__name__.lower()})"
+
+
+def by_purpose(neurons: list[type[Neuron]]) -> list[str]:
+    """A table of what neurons are for.
+
+    Raises
+    ------
+    ValueError
+        If a neuron has no purpose, or two.
+    """
+    known = {n.__name__: n for n in neurons}
+    listed = [name for names in PURPOSES.values() for name in names]
+    if sorted(listed) != sorted(known):
+        raise ValueError(f"neurons without a purpose, or with two: {sorted(set(known) ^ set(listed)) or listed}")
+    rows = [f"| {purpose} | {', '.join(link(known[name]) for name in names)} |" for purpose, names in PURPOSES.items()]
+    return ["## By purpose\n", "| you want | neurons |", "|---|---|", *rows, ""]
+
+
 def index(neurons: list[type[Neuron]]) -> str:
-    lines = ["# Neurons\n", "Made by `docs/make_models.py` from the declarations.\n"]
+    lines = ["# Neurons\n", "Made by `docs/make_models.py` from the declarations.\n", *by_purpose(neurons)]
+    lines += ["## By name\n"]
     lines += ["| neuron | numbers to fit | what it adds | reference |", "|---|---|---|---|"]
     for n in neurons:
         count = len(list(flat_names({k: p for k, p in n.parameters.items() if not p.measured})))
-        link = f"[{n.__name__}]({family(n)}.md#{n.__name__.lower()})"
-        lines.append(f"| {link} | {count} | {n.biology} | {n.reference} |")
+        lines.append(f"| {link(n)} | {count} | {n.biology} | {n.reference} |")
     lines += ["\n## The nested ladder\n", "Pins that turn the richer neuron into the simpler one.\n"]
     lines += ["| simpler | richer | more numbers | pins |", "|---|---|---|---|"]
     for r in ladder():
         pins = ", ".join(f"{k} = {'tied' if callable(v) else v}" for k, v in r.pins.items())
         lines.append(f"| {r.simple.__name__} | {r.rich.__name__} | {r.freedoms} | {pins} |")
-    families = dict.fromkeys(sorted(map(family, neurons)))
-    lines += ["", "```{toctree}", ":hidden:", "", *families, "```"]
+    families = {name: [n.__name__ for n in neurons if family(n) == name] for name in sorted(set(map(family, neurons)))}
+    entries = [f"{', '.join(names)} <{name}>" for name, names in families.items()]
+    lines += ["", "```{toctree}", ":hidden:", "", *entries, "```"]
     return "\n".join(lines) + "\n"
 
 

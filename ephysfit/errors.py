@@ -5,6 +5,7 @@ EphysfitError
 │   ├── StimulusError   the injected current is missing, ambiguous or cannot be rebuilt
 │   └── SelectionError  a text that names no sweeps to train or test with, or the same for both
 ├── NeuronError         a neuron declaration or a parameter value that breaks the rules
+│   ├── UnknownNameError  a name that the neuron does not declare
 │   ├── UnitsError      a term of an equation has the wrong dimension
 │   └── NotAffineError  an affine-only engine was asked to run a non-affine neuron
 ├── SimulationError     an engine cannot do what was asked
@@ -51,6 +52,10 @@ class SelectionError(RecordingError):
 
 class NeuronError(EphysfitError, ValueError):
     """A neuron declaration or a parameter value that breaks the rules."""
+
+
+class UnknownNameError(NeuronError, AttributeError):
+    """An equation or a caller asks a neuron for a name that it does not declare."""
 
 
 class UnitsError(NeuronError):

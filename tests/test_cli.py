@@ -203,7 +203,7 @@ def test_the_template_is_printed_shown_and_refused_once_broken(
     (tmp_path / "broken.py").write_text(text.replace("self.theta", "self.thet"), encoding="utf-8")
     refused = run("fit", *files, "-m", "broken.py:Mine")
     assert refused.code == 1
-    assert re.search(r"broken.py, line \d+, Mine: AttributeError: .*'thet'", refused.message)
+    assert re.search(r"broken.py, line \d+, Mine: .* no parameter 'thet'; did you mean theta", refused.message)
     assert run("models", "ALIF", "--template").code == 2
 
 

@@ -168,7 +168,7 @@ class TestWrite:
         assert ef.Fit.load(path).neuron.values() == cell.values()
         code, out, _ = run("score", path, path, "--runs", "5")  # the fit and its recording in one file
         assert code == 0
-        assert "Md*, ±4 ms" in out
+        assert "Md* ±4 ms" in out
         code, _, err = run("write", tmp_path / "fit.json", path, "--label", "mine", "--runs", "2")
         assert code == 1
         assert "already holds a fit named" in err

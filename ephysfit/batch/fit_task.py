@@ -95,7 +95,7 @@ def _fit_and_score(task: Task, store: Store | None) -> dict[str, Any]:
         "scores": scores,
         "cards": cards,
         "sizes": sizes,
-        "potentials_in_mv": found.potential_unit.name == "mV",
+        "potentials_in_mv": evidence.shares_units,
         **_try_thumbnail(evidence),
         **({"report_lost": lost} if lost else {}),
     }

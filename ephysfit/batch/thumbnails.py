@@ -116,9 +116,7 @@ def _draw_stimulus(evidence: Evidence) -> dict[str, Any]:
 def _assemble(evidence: Evidence, kind: str, caption: str, shown: Sequence[_Shown]) -> dict[str, Any]:
     """Encode potentials on one scale, and the trains below them."""
     cell = [s for s in shown if s.whose == CELL and s.voltage is not None]
-    model = [
-        s for s in shown if s.whose == MODEL and s.voltage is not None and evidence.fit.potential_unit.name == "mV"
-    ]
+    model = [s for s in shown if s.whose == MODEL and s.voltage is not None and evidence.shares_units]
     # repeats of one noise cover each other: the first stands for all
     drawn = [(s.whose, s.cut_voltage()) for s in (*(cell[:1] if kind == "noise" else cell), *model)]
     known = np.concatenate([np.empty(0), *(v[np.isfinite(v)] for _, v in drawn)])

@@ -83,7 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout = None
         sys.exit(DONE)
     except EphysfitError as error:
-        print_error(str(error))
+        from ephysfit.cli.shell_words import translate_hints  # the readers: --help starts without them
+
+        print_error(translate_hints(str(error)))
         sys.exit(FAILED)
     except OSError as error:
         print_error(f"{error.filename or 'a file'}: {error.strerror or error}")

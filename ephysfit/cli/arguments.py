@@ -36,6 +36,16 @@ def check_file(path: Path) -> Path:
     raise typer.BadParameter(f"{path}: no such file{meant}")
 
 
+def check_fit_file(path: Path) -> Path:
+    """Return the path of a saved fit; of a folder that `ephysfit fit` wrote, the fit.json in it."""
+    if not path.is_dir():
+        return check_file(path)
+    inside = path / "fit.json"
+    if inside.is_file():
+        return inside
+    raise typer.BadParameter(f"{path}: a folder without fit.json; give a fit, or the folder that `ephysfit fit` wrote")
+
+
 def parse_source(text: str) -> Path | str:
     """Return a path, or the address of a remote file as it is."""
     return text if is_remote(text) else Path(text)
@@ -67,7 +77,10 @@ Files = Annotated[
 FitFile = Annotated[
     Path,
     typer.Argument(
-        metavar="FIT", callback=check_file, show_default=False, help="A fit.json that `ephysfit fit` wrote."
+        metavar="FIT",
+        callback=check_fit_file,
+        show_default=False,
+        help="A fit.json that `ephysfit fit` wrote, or its folder.",
     ),
 ]
 
@@ -196,9 +209,22 @@ def _parse_value(text: str) -> Any:
         return text
 
 
+def check_command(text: str) -> Path:
+    """Check the file of ``-O command=FILE``."""
+    try:
+        return check_file(expand_home(text))
+    except typer.BadParameter as error:
+        error.param_hint = "--option"
+        raise
+
+
 def make_load_options(spikes: str, sweeps: str | None, options: Sequence[str] | None) -> dict[str, Any]:
     """Make the keyword arguments of `ephysfit.load`."""
     chosen = parse_options(options)
+    if isinstance(chosen.get("command"), str):
+        from ephysfit.cli.currents import read_command  # numpy: only where such a file is given
+
+        chosen["command"] = read_command(check_command(chosen["command"]))
     if sweeps:
         chosen["sweeps"] = [int(s) if s.isdecimal() else s for s in sweeps.split(",")]
     return {"spikes": spikes, **chosen}

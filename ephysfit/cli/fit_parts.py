@@ -11,6 +11,7 @@ from pathlib import Path
 from ephysfit.batch.collect import saved_fits
 from ephysfit.cli import arguments, scoring
 from ephysfit.cli.output import print_note
+from ephysfit.cli.shell_words import translate_hints
 from ephysfit.data.electrode import compensate_electrode, measure_electrode
 from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording
@@ -21,6 +22,7 @@ from ephysfit.fitting.drift_check import can_model_drift
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.population_prior import population_priors
 from ephysfit.fitting.prior import Prior
+from ephysfit.fitting.saved_fit import parse_fit
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Status
 from ephysfit.fitting.stage_reports import VoltageReport
 from ephysfit.fitting.stages.likelihood import STEADY, Likelihood
@@ -36,7 +38,10 @@ def describe_rejected(recording: Recording, most: int = 4) -> str:
     out = [f"{len(recording.rejected)} of {total} sweeps are not used:"]
     for reason, count in by_reason.most_common(most):
         names = [r.name for r in recording.rejected if r.reason == reason]
-        out.append(f"  {', '.join(names[:most])}{f' and {count - most} more' if count > most else ''}: {reason}")
+        out.append(
+            f"  {', '.join(names[:most])}{f' and {count - most} more' if count > most else ''}: "
+            f"{translate_hints(reason)}"
+        )
     if len(by_reason) > most:
         out.append(f"  and {len(by_reason) - most} further reasons: `ephysfit info` lists them")
     return "\n".join(out)
@@ -50,6 +55,17 @@ def check_fitted(fit: Fit, recording: Recording) -> None:
             f"{fit.cell}: {fit.provenance.spikes} spikes in the training data, {MINIMUM_SPIKES} are needed: nothing "
             f"was fitted{lost}. `ephysfit inspect` shows every sweep with its spikes"
         )
+
+
+def describe_replaced(file: Path) -> str:
+    """Describe the fit that a file holds before it is written anew; empty if there is none."""
+    if not file.is_file():
+        return ""
+    try:
+        found = parse_fit(file.read_text(encoding="utf-8"), str(file))
+    except (FitError, UnicodeDecodeError):
+        return f"replaced: {file}, which was no fit that can be read"
+    return f"replaced: the fit of {found.model} to {found.cell} in {file}"
 
 
 @contextmanager

@@ -82,6 +82,12 @@ def print_paragraph(text: str, first: str = "") -> None:
     )
 
 
+def print_files(paths: Sequence[str]) -> None:
+    """Print which files were written: in one line where the terminal holds it, else one below the other."""
+    line = "written: " + "  ".join(paths)
+    print_line(line if len(line) <= text_width() else "written: " + f"\n{' ' * 9}".join(paths))
+
+
 def print_error(message: str) -> None:
     """Print an error, wrapped in one block."""
     body = textwrap.fill(message, WIDTH, initial_indent="error: ", subsequent_indent="       ", break_long_words=False)

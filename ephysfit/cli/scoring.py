@@ -8,6 +8,7 @@ from math import isnan
 from typing import Any
 
 from ephysfit.cli.output import print_paragraph, print_table
+from ephysfit.cli.shell_words import translate_hints
 from ephysfit.data.recording import Recording
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.metrics.jackknife import Row
@@ -61,7 +62,7 @@ def print_scores(evidence: Evidence, full: bool = False) -> None:
         print_paragraph("--full shows all readouts: " + ", ".join(evidence.scores) + ".")
     print_paragraph(f"± standard error over repeats. Scored {_describe_scored(first.scored)}: {first.skipped}.")
     for warning in _list_warnings(evidence):
-        print_paragraph(warning, "! ")
+        print_paragraph(translate_hints(warning), "! ")
 
 
 def _make_row(line: ScoreLine, readouts: tuple[str, ...], digits: int) -> dict[str, str]:

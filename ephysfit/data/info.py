@@ -11,6 +11,7 @@ import numpy as np
 from ephysfit.data.recording import Recording, Rejected, Sweep
 from ephysfit.data.rules import Removed
 from ephysfit.data.split import explain_split
+from ephysfit.data.sweep_table import describe_current
 from ephysfit.errors import RecordingError
 
 
@@ -30,6 +31,8 @@ class SweepRow:
         Length, usable length, sampling step.
     current_mean_pA, current_sd_pA
         Mean and standard deviation of the injected current.
+    current
+        The current in words: level and length of a step, mean and standard deviation of any other, pA.
     voltage_median_mV
         Median of the voltage; None if there is none.
     spikes, rate_hz, spike_source
@@ -50,6 +53,7 @@ class SweepRow:
     dt_ms: float
     current_mean_pA: float
     current_sd_pA: float
+    current: str
     voltage_median_mV: float | None
     spikes: int
     rate_hz: float
@@ -72,6 +76,7 @@ class SweepRow:
             dt_ms=round(sweep.dt, 9),
             current_mean_pA=float(sweep.current.mean()),
             current_sd_pA=float(sweep.current.std()),
+            current=describe_current(sweep),
             voltage_median_mV=None if sweep.voltage is None else float(np.nanmedian(sweep.voltage)),
             spikes=len(sweep.valid_spikes),
             rate_hz=sweep.rate,
@@ -208,7 +213,7 @@ def _format_row(sweep: SweepRow) -> dict[str, str]:
         "kind": sweep.kind,
         "length (s)": f"{sweep.duration_ms / 1e3:g}",
         "step (ms)": f"{sweep.dt_ms:g}",
-        "current (pA)": f"{sweep.current_mean_pA:.0f} ± {sweep.current_sd_pA:.0f}",
+        "current (pA)": sweep.current,
         "voltage (mV)": voltage,
         "spikes": str(sweep.spikes),
         "rate (Hz)": f"{sweep.rate_hz:.1f}",

@@ -219,8 +219,9 @@ def find_neuron_class(saved: SavedFit, name: str, trust: bool) -> type[Neuron]:
         known = {n.lower(): kind for n, kind in loadable().items()}
         if model.lower() not in known:
             raise FitError(
-                f"{name}: its neuron {shown!r} is not in the catalogue; {near(shown, catalogue())} If "
-                "it is your own, give its class: Fit.load(path, neuron=Mine), on the shell --model FILE.py:NAME"
+                f"{name}: its neuron {shown!r} is not in the catalogue. If it is your own, give its class: "
+                f"Fit.load(path, neuron={shown if shown.isidentifier() else 'Mine'}), on the shell --model "
+                f"FILE.py:NAME. Otherwise: {near(shown, catalogue())}"
             )
         return known[model.lower()]
     file = expand_home(split_spec(source)[0])

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
-from ephysfit.errors import NeuronError, near
+from ephysfit.errors import NeuronError, UnknownNameError, near
 from ephysfit.neuron.class_table import ShownInNotebooks, make_neuron_table
 from ephysfit.neuron.functions import Bank, elements
 from ephysfit.neuron.potential_unit import name_unit
@@ -267,6 +267,11 @@ class Neuron:
     def __setattr__(self, name: str, value: Any) -> None:
         raise NeuronError(f"{type(self).__name__} is frozen; use .replace({name}=...) for a changed copy")
 
+    if not TYPE_CHECKING:  # a type checker would then take every name for a field
+
+        def __getattr__(self, name: str) -> Any:
+            raise _make_name_error(type(self).__name__, "parameter", name, (*self.parameters, *self.pinned))
+
     def __repr__(self) -> str:
         inside = ", ".join(f"{n}={_short(getattr(self, n))}" for n in self.parameters)
         return f"{type(self).__name__}({inside})"
@@ -382,7 +387,19 @@ class Neuron:
 
 
 def _state_type(cls: type[Neuron]) -> Any:
-    return namedtuple(f"{cls.__name__}State", list(cls.states))
+    make = namedtuple  # a type checker wants a literal name
+    fields: Any = make(f"{cls.__name__}State", list(cls.states))
+
+    def refuse(_: Any, name: str) -> Any:
+        raise _make_name_error(cls.__name__, "state", name, cls.states)
+
+    return type(fields.__name__, (fields,), {"__slots__": (), "__getattr__": refuse, "__module__": fields.__module__})
+
+
+def _make_name_error(neuron: str, kind: str, name: str, known: Iterable[str]) -> AttributeError:
+    """The error of a name that a neuron does not declare; Python asks for names with underscores on its own account."""
+    text = f"{neuron} has no {kind} {name!r}"
+    return AttributeError(text) if name.startswith("_") else UnknownNameError(f"{text}; {near(name, known)}")
 
 
 def _check_declaration(cls: type[Neuron]) -> None:

@@ -333,7 +333,7 @@ def layer(
     """
     if compiled is not None:
         engine = "compiled" if compiled else "sequential"
-        deprecated("layer(compiled=...)", f"layer(engine={engine!r})", "0.3.0")
+        deprecated("layer(compiled=...)", f"layer(engine={engine!r})", "0.2.0")
     base = _population(neuron, n)
     free = FreeParameters.of(type(base), learn, smooth_only=True)
     made = NeuronLayer(

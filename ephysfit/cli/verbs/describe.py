@@ -19,11 +19,16 @@ from ephysfit.reports.card_rows import list_card_rows, list_reasons
 #: width of text where stdout is no terminal, columns
 WIDTH = 80
 
+
+def _check_fit(path: Path | None) -> Path | None:
+    return None if path is None else arguments.check_fit_file(path)
+
+
 FitOption = Annotated[
     Path | None,
-    typer.Option("--fit", metavar="FIT", callback=arguments.check_optional_file, show_default=False,
+    typer.Option("--fit", metavar="FIT", callback=_check_fit, show_default=False,
                  rich_help_panel=arguments.MODEL,
-                 help="A fit.json of this cell: its card stands beside the cell's, with the ratio."),
+                 help="A fit.json of this cell, or its folder: its card stands beside the cell's, with the ratio."),
 ]  # fmt: skip
 Brief = Annotated[
     bool, typer.Option("--brief", rich_help_panel=OUTPUT, help="Print the values only, not how they were measured.")

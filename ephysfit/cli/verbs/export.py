@@ -12,7 +12,7 @@ from ephysfit.batch.collect import saved_fits
 from ephysfit.batch.store import Store
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import print_line, print_note
+from ephysfit.cli.output import print_files, print_line, print_note
 from ephysfit.reports.export.population import export_population
 
 #: panel of the help
@@ -73,7 +73,7 @@ def export(
 
     Examples:
 
-    ephysfit export fit_DRN164/fit.json --to brian2
+    ephysfit export fit_DRN164_auto --to brian2
 
     ephysfit export fit.json --to nest --dt 0.1 -o models/cell_42.nestml
 
@@ -94,7 +94,7 @@ def export(
         )
     name = "".join(c if c.isalnum() else "_" for c in f"{fitted.model}_{fitted.cell}")
     path = output or fit.with_name(name + ("_brian2" if to == "brian2" else ""))  # `export` adds the format's ending
-    print_line("written: " + "  ".join(str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)))
+    print_files([str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)])
 
 
 def _export_run(run: Path, to: str, output: Path | None, model: str | None, **options: Any) -> None:

@@ -11,10 +11,10 @@ import typer
 import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
-from ephysfit.cli.output import print_json, print_line, print_note, print_paragraph, show_progress
+from ephysfit.cli.output import print_files, print_json, print_line, print_note, print_paragraph, show_progress
 from ephysfit.cli.sweep_options import split_recording
 from ephysfit.cli.verbs import intervals
-from ephysfit.files import make_safe_name, prepare_folder
+from ephysfit.files import make_safe_name, prepare_folder, split_spec
 
 #: largest number of pieces of a drift
 MOST_PIECES = 20
@@ -27,10 +27,22 @@ def check_drift(text: str) -> str:
     return text
 
 
+def make_default_folder(cell: str, model: str) -> Path:
+    """Make the name of the folder of a fit: one for each cell and model as asked for, so that none replaces another.
+
+    Examples
+    --------
+    >>> str(make_default_folder("DRN164", "neurons/mine.py:Mine"))
+    'fit_DRN164_Mine'
+    """
+    name = split_spec(model)[1] if ".py" in model else model
+    return Path(f"fit_{make_safe_name(cell)}_{make_safe_name(name)}")
+
+
 Folder = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="DIR", file_okay=False, show_default=False, rich_help_panel=OUTPUT,
-                 help="Folder of fit.json, scores.json and report.html. Default: fit_CELL."),
+                 help="Folder of fit.json, scores.json and report.html. Default: fit_CELL_MODEL."),
 ]  # fmt: skip
 IntervalsOption = Annotated[
     str,
@@ -128,7 +140,7 @@ def fit(
 
     chosen = arguments.find_model(model)
     recording = arguments.open_recording(files, spikes, sweeps, option, train, test)
-    with prepare_folder(output or Path(f"fit_{make_safe_name(recording.cell)}")) as folder:
+    with prepare_folder(output or make_default_folder(recording.cell, chosen)) as folder:
         if aec is not None:
             recording = fit_parts.remove_electrode(recording, aec)
         if recording.rejected:
@@ -150,6 +162,8 @@ def fit(
         found = replace(found, provenance=made)
         if intervals_by != "none" and fit_parts.can_have_intervals(found):
             found = intervals.compute_with_progress(found, fitted_on, intervals_by, seed=seed)
+        if replaced := fit_parts.describe_replaced(folder / "fit.json"):
+            print_note(replaced)
         saved = found.save(folder / "fit.json")
     with fit_parts.mention_saved_fit(saved):
         evidence = scoring.run_and_score(found, held, fitted_on, runs=runs)
@@ -169,4 +183,4 @@ def fit(
     if found.ensemble:
         print_paragraph(f"Ensemble in {found.ensemble.seconds:.1f} s: {found.ensemble}.")
     scoring.print_scores(evidence, full)
-    print_line("written: " + "  ".join(written.values()))
+    print_files(list(written.values()))

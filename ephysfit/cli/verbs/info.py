@@ -6,7 +6,7 @@ import shutil
 import sys
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import NARROWEST, WIDTH, print_error, print_json, print_line, print_table
+from ephysfit.cli.shell_words import translate_hints
 from ephysfit.cli.verbs.describe import print_card
 from ephysfit.cli.verbs.inspect import draw_recording
 from ephysfit.data.info import Report
@@ -29,8 +30,8 @@ FIRST, LAST = 40, 10
 #: names of the columns on a narrow terminal
 SHORT = {"sweep": "sweep", "use": "use", "stimulus": "#", "length (s)": "s", "step (ms)": "ms", "current (pA)": "pA",
          "voltage (mV)": "mV", "spikes": "spikes", "rate (Hz)": "Hz"}  # fmt: skip
-#: width of a terminal, columns, from which the table of sweeps shows their stimuli
-WIDE = 110
+#: columns that a narrow terminal goes without, the first one first
+SPARED = ("Hz", "mV", "s")
 
 Together = Annotated[
     bool,
@@ -102,7 +103,7 @@ def info(
                 print_card(one)
     for report in reports:
         if report.problem:
-            print_error(report.problem)
+            print_error(translate_hints(report.problem))
     _draw_recordings([recording for _, recording in found if recording], plot, json)
     if not all(r.usable for r in reports):
         raise typer.Exit(1)
@@ -135,7 +136,7 @@ def _print_report(report: Report, everything: bool) -> None:
             f"Left out while loading: {', '.join(map(str, report.removed))}; docs/reading.md lists the rules", 2
         )
     for warning in report.warnings:
-        _print_wrapped(f"! {warning}", 2)
+        _print_wrapped(f"! {translate_hints(warning)}", 2)
     _print_split(report)
 
 
@@ -175,15 +176,23 @@ def _make_stimulus_row(number: int, row: Any) -> dict[str, Any]:
 
 
 def _make_sweep_rows(report: Report) -> list[dict[str, str]]:
-    """Make the rows of the table of sweeps, to the width of the terminal; notes follow the table."""
-    wide = not sys.stdout.isatty() or _text_width() >= WIDE
+    """Make the rows of the table of sweeps, as many columns as the terminal holds; notes follow the table."""
     steps = {s.dt_ms for s in report.sweeps}
-    rows = []
-    for sweep, row in zip(report.sweeps, report.rows(), strict=False):
-        cells = {k: v for k, v in row.items() if k != "notes" and not (k == "step (ms)" and len(steps) == 1)}
-        cells = cells if wide else {**cells, "stimulus": str(sweep.group)}
-        rows.append(cells if wide else {SHORT[k]: v for k, v in cells.items() if k in SHORT})
+    unshown = {"notes", "step (ms)"} if len(steps) == 1 else {"notes"}
+    full = [{k: v for k, v in row.items() if k not in unshown} for row in report.rows()[: len(report.sweeps)]]
+    if not sys.stdout.isatty() or _find_width(full) <= _text_width():
+        return full
+    numbered = [{**row, "stimulus": str(s.group)} for row, s in zip(full, report.sweeps, strict=True)]
+    rows = [{SHORT[k]: v for k, v in row.items() if k in SHORT} for row in numbered]
+    for name in SPARED:
+        if _find_width(rows) > _text_width():
+            rows = [{k: v for k, v in row.items() if k != name} for row in rows]
     return rows
+
+
+def _find_width(rows: Sequence[Mapping[str, str]]) -> int:
+    """Width of a table, columns."""
+    return sum(max(len(name), *(len(row[name]) for row in rows)) + 3 for name in rows[0])
 
 
 def _print_grouped(title: str, remarks: Iterable[tuple[str, str]], total: int = 0) -> None:
@@ -195,7 +204,7 @@ def _print_grouped(title: str, remarks: Iterable[tuple[str, str]], total: int = 
         print_line(f"{title}:")
     for text, names in by_text.items():
         who = "all sweeps" if total and len(names) == total else _shorten_list(names)
-        _print_wrapped(f"{who}: {text}", 4, "  ")
+        _print_wrapped(f"{who}: {translate_hints(text)}", 4, "  ")
 
 
 def _shorten_list(names: list[str], most: int = 4) -> str:

@@ -75,7 +75,7 @@ def intervals(
 
     Examples:
 
-    ephysfit intervals fit_DRN164/fit.json data/DRN164.nwb
+    ephysfit intervals fit_DRN164_auto data/DRN164.nwb
 
     ephysfit intervals fit.json cell.nwb --how bootstrap --draws 500 --parameters C,g,tau_a
     """

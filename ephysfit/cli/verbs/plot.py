@@ -97,7 +97,7 @@ def plot(
 
     Examples:
 
-    ephysfit plot fit_DRN164/fit.json data/DRN164.nwb -o overview.png
+    ephysfit plot fit_DRN164_auto data/DRN164.nwb -o overview.png
 
     ephysfit plot fit.json cell.nwb --kind raster --from 1000-3000 -o figure_2a.pdf
 

@@ -46,7 +46,7 @@ def report(
 
     Examples:
 
-    ephysfit report fit_DRN164/fit.json data/DRN164.nwb
+    ephysfit report fit_DRN164_auto data/DRN164.nwb
 
     ephysfit report fit.json repeats.abf -o figure_2.html --pdf
 

@@ -29,7 +29,7 @@ def score(
 
     Examples:
 
-    ephysfit score fit_DRN164/fit.json data/DRN164.nwb
+    ephysfit score fit_DRN164_auto data/DRN164.nwb
 
     ephysfit score fit.json cell.nwb --full
 

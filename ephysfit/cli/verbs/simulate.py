@@ -12,10 +12,10 @@ import typer
 
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
+from ephysfit.cli.currents import read_currents
 from ephysfit.cli.output import print_json, print_line, print_table
 from ephysfit.data.assemble import Choice
-from ephysfit.data.recording import Recording, join_recordings
-from ephysfit.data.registry import find_reader, read_file
+from ephysfit.data.recording import Recording
 from ephysfit.files import replacing, write_text
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def simulate(
 
     Examples:
 
-    ephysfit simulate fit_DRN164/fit.json data/DRN164.nwb -o spikes.csv
+    ephysfit simulate fit_DRN164_auto data/DRN164.nwb -o spikes.csv
 
     ephysfit simulate fit.json planned_current.csv -O dt=0.1 --runs 50 --json
     """
@@ -86,12 +86,7 @@ def _read_currents(files: list[Path], sweeps: str | None, option: list[str] | No
     options.pop("spikes")
     wanted = options.pop("sweeps", None)
     choice = Choice(None if wanted is None else tuple(wanted))
-    return join_recordings([read_file(path, choice, {**options, **_planned_option(path)}) for path in files])
-
-
-def _planned_option(path: Path) -> dict[str, bool]:
-    """Return the option with which a reader accepts a planned current without a response, if it has one."""
-    return {"planned": True} if "planned" in find_reader(path).options else {}
+    return read_currents(files, choice, options)
 
 
 def list_readouts(done: Simulation) -> dict[str, Simulation]:

@@ -57,7 +57,7 @@ def write(
 
     Examples:
 
-    ephysfit write fit_DRN164/fit.json DRN164.nwb
+    ephysfit write fit_DRN164_auto DRN164.nwb
 
     ephysfit write fit.json cell.nwb --label alif_march -o cell_with_fit.nwb
     """

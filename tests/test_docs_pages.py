@@ -1,0 +1,70 @@
+"""Pages of the site that are made: of the verbs, of the figures, of the neurons' behaviour."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from ephysfit.cli.commands import VERBS
+from ephysfit.models import catalogue
+from ephysfit.reports.figures.single import KINDS
+
+DOCS = Path(__file__).parents[1] / "docs"
+#: most bytes of a picture of the gallery
+LARGEST = 60_000
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> ModuleType:
+    """A module of docs/."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    return importlib.import_module(request.param)
+
+
+@pytest.mark.parametrize("module", ["make_commands"], indirect=True)
+def test_every_verb_has_its_section_with_all_options_and_examples(module: ModuleType) -> None:
+    page = module.write_page()
+    for verb in VERBS:
+        section = page.split(f"\n### {verb}\n")[1].split("\n### ")[0]
+        assert f"ephysfit {verb} " in section
+        assert "--help" in section
+    assert (
+        "| `--model, -m` | NAME | auto, a name of `ephysfit models`, or my_file.py:MyNeuron. Default: auto. |" in page
+    )
+    assert "<bool>" not in page
+
+
+@pytest.mark.parametrize("module", ["make_gallery"], indirect=True)
+def test_the_gallery_shows_every_kind_of_figure(module: ModuleType) -> None:
+    assert (DOCS / "gallery.md").read_text(encoding="utf-8") == module.write_page()
+    for kind in (*KINDS, "sweeps"):
+        picture = DOCS / "pictures" / "gallery" / f"{kind}.png"
+        assert 1000 < picture.stat().st_size < LARGEST, kind
+
+
+@pytest.mark.parametrize("module", ["make_behaviour"], indirect=True)
+def test_every_neuron_gets_a_picture_of_its_behaviour(module: ModuleType, tmp_path: Path) -> None:
+    text = "\n".join(p.read_text(encoding="utf-8") for p in (DOCS / "models").glob("*.md"))
+    shown = module.insert(text, "../_static")
+    for name in catalogue():
+        assert shown.count(f"(../_static/behaviour/{name}.png)") == 1, name
+    module.draw(catalogue()["LIF"], tmp_path / "LIF.png")
+    assert (tmp_path / "LIF.png").read_bytes().startswith(b"\x89PNG")
+    spikes, _ = module.run(catalogue()["LIF"], 1.5 * module.find_rheobase(catalogue()["LIF"]) * module.STEP[None])
+    assert spikes.sum() > 5
+
+
+def test_numbers_of_texts_are_those_that_were_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS.parent / "benchmarks"))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    release_check = importlib.import_module("release_check")
+    assert release_check.find_stale_texts() == []
+    printed = release_check.read_printed()
+    assert len({numbers["gamma_over_R_4"] for numbers in printed.values()}) == 1, printed
+    monkeypatch.setitem(release_check.accuracy.__dict__, "why", lambda rows: "another sentence")
+    assert any("'why'" in place for place in release_check.find_stale_texts())
