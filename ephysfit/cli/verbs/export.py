@@ -25,7 +25,7 @@ FORMS = ("auto", "equations", "steps")
 FitOrRun = Annotated[
     Path,
     typer.Argument(metavar="FIT", exists=True, show_default=False,
-                   help="A fit.json that `ephysfit fit` wrote, or the folder of a batch run: one model and a table of "
+                   help="A fit.json that `ephysfit fit` wrote, or its folder; or the folder of a batch run: one model and a table of "
                    "parameters for each neuron class (brian2, python)."),
 ]  # fmt: skip
 To = Annotated[
@@ -81,9 +81,12 @@ def export(
 
     ephysfit export run --to brian2 -o population
     """
-    if fit.is_dir():
+    if fit.is_dir() and Store(fit).planned:
         _export_run(fit, to, output, model, spiking=spiking, dt=dt, form=form)
         return
+    if fit.is_dir() and not (fit / "fit.json").exists():
+        raise typer.BadParameter(f"{fit} is a folder without run.json or fit.json; give a fit or a batch run")
+    fit = arguments.check_fit_file(fit)
     if output is not None and output.is_dir():
         raise typer.BadParameter(f"{output} is a folder; name a file", param_hint="--output")
     fitted = arguments.open_fit(fit, model, trust)
@@ -99,8 +102,6 @@ def export(
 
 def _export_run(run: Path, to: str, output: Path | None, model: str | None, **options: Any) -> None:
     """Export the fits of a batch run as populations."""
-    if not Store(run).planned:
-        raise typer.BadParameter(f"{run} is a folder without run.json; give a fit.json or the folder of a batch run")
     own = [arguments.read_user_neuron(model)] if model else []
     made = export_population(saved_fits(run, own), to, output or run / "export" / to, **options)
     for path, count in made.items():
