@@ -25,8 +25,8 @@ FORMS = ("auto", "equations", "steps")
 FitOrRun = Annotated[
     Path,
     typer.Argument(metavar="FIT", exists=True, show_default=False,
-                   help="A fit.json that `ephysfit fit` wrote, or its folder; or the folder of a batch run: one model and a table of "
-                   "parameters for each neuron class (brian2, python)."),
+                   help="A fit.json that `ephysfit fit` wrote, or its folder; or the folder of a batch run: one model "
+                   "and a table of parameters for each neuron class (brian2, python)."),
 ]  # fmt: skip
 To = Annotated[
     str,
