@@ -15,7 +15,7 @@ PAGE = Path(__file__).with_name("commands.md")
 GROUPS = {
     "Look at a recording": ("info", "inspect", "describe"),
     "Fit and judge": ("fit", "intervals", "score", "report", "plot", "explore"),
-    "Use a fit": ("simulate", "export", "write", "models", "warm-up"),
+    "Use a fit": ("simulate", "export", "import-model", "write", "models", "warm-up"),
     "Many cells": ("batch", "status", "collect", "query", "summarize"),
 }
 HEAD = """# Command line

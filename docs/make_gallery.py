@@ -23,7 +23,7 @@ DATA = HERE.parent / "data"
 PICTURES = HERE / "pictures" / "gallery"
 PAGE = HERE / "gallery.md"
 #: kinds that need several stimuli or steps
-OF_STEPS = ("stimuli", "f-i")
+OF_STEPS = ("stimuli", "f-i", "steps", "traces", "spikes")
 #: pixels per inch, and shades of each colour of the figures towards white: a small palette keeps pictures below 60 kB
 DPI, SHADES = 75, 20
 #: paler shades would be taken for the white of the page

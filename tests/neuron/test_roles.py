@@ -101,7 +101,7 @@ def test_intervals_name_what_they_are_of(twins, data):
 def test_page_and_exports_know_the_membrane(twins, data, tmp_path):
     mine, _ = twins
     page = ef.report(mine, data, path=tmp_path / "page.html").read_text()
-    assert "membrane (mV)" in page
+    assert "model (θ above rest)" in page  # it was fitted to spikes alone
     (script,) = ef.export(mine, "python", tmp_path / "cell")
     assert "round(dead / dt)" in script.read_text()
     xml = next(p for p in ef.export(mine, "neuroml", tmp_path / "cell") if p.name == "cell.xml")
