@@ -35,9 +35,12 @@ def agreement(fitted, whole):
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "tolerance"), [(ALIF, 0.08), (AIGIF, 0.05)], ids=["ALIF", "AIGIF"])
 def test_two_seeds_of_a_default_fit_agree(kind, tolerance):
-    """In what they predict, and ALIF in what spikes determine of it: time constant and rheobase."""
+    """In what they predict, and ALIF in what spikes determine of it: time constant and rheobase.
+
+    Every parameter is fitted: with the measured membrane ALIF cannot follow this cell, and its threshold is loose.
+    """
     train, _ = ef.load(SHIPPED / "DRN164.nwb").split()
-    one, two = (fit(train.cut(0.0, FITTED), kind, seed=s) for s in (0, 1))
+    one, two = (fit(train.cut(0.0, FITTED), kind, seed=s, objective="prediction") for s in (0, 1))
     assert agreement(one, train) == pytest.approx(agreement(two, train), abs=tolerance)
     if kind is ALIF:
         a, b = one.neuron, two.neuron

@@ -257,7 +257,7 @@ def test_of_every_neuron_it_is_that_of_the_definition(name, catalogue_errors):
     row = catalogue_errors[name]
     assert row["rates"][0] < row["rates"][1]
     assert row["moved"] >= 3
-    assert row["value"] < 1e-12
+    assert row["value"] < 1e-11  # BlockALIF, in units of its threshold, has the largest: 4e-12
     assert row["gradient"] < 1e-10
     assert row["information"] < 1e-10
 
