@@ -204,8 +204,8 @@ class Traces:
         names = {(len(repeats) - 1) / 2: f"recorded × {len(repeats)}" if len(repeats) > 1 else "recorded", row: "model"}
         found: dict[str, list[tuple[Train, float]]] = {name: [] for name in self.ticks}
         for k, (spikes, matched) in enumerate(zip(repeats, response.hits.predicted, strict=True)):
-            found["hit"].append((spikes[matched], k))
-            found["missed"].append((spikes[~matched], k))
+            found["hit"].append((spikes[matched], float(k)))
+            found["missed"].append((spikes[~matched], float(k)))
         found["model"] = [(response.train[response.hits.shared], row)]
         found["extra"] = [(response.train[~response.hits.shared], row)]
         for label, train in compared.items():
