@@ -166,6 +166,16 @@ def _exact(flow: Tensor, dt: float) -> tuple[Tensor, Tensor]:
     return step[:, :D, :D], drive
 
 
+def exponentiate(a: Tensor) -> Tensor:
+    """The matrix exponential of each matrix, (cell, D, D), to the last digits.
+
+    Of one matrix alone whose norm lies between .003 and .05 torch (2.13) loses digits, 1.5e-10 at .045; of the same
+    matrix in a stack of two it keeps them all. So one is never alone.
+    """
+    found: Tensor = torch.linalg.matrix_exp(torch.cat([a, a]) if len(a) == 1 else a)
+    return found[: len(a)]
+
+
 class _Exponential(torch.autograd.Function):
     """The matrix exponential, with a derivative that keeps its digits whatever the size of the incoming gradient.
 
@@ -178,8 +188,7 @@ class _Exponential(torch.autograd.Function):
 
     @staticmethod
     def forward(a: Tensor) -> Tensor:
-        grown: Tensor = torch.linalg.matrix_exp(a)
-        return grown
+        return exponentiate(a)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -192,5 +201,5 @@ class _Exponential(torch.autograd.Function):
         size = grad.abs().amax((-2, -1), keepdim=True).clamp(min=torch.finfo(grad.dtype).tiny)
         above = torch.cat([transposed, grad / size], -1)
         below = torch.cat([torch.zeros_like(a), transposed], -1)
-        blocks: Tensor = torch.linalg.matrix_exp(torch.cat([above, below], -2))
+        blocks = exponentiate(torch.cat([above, below], -2))
         return size * blocks[..., :d, d:]

@@ -257,11 +257,9 @@ def test_of_every_neuron_it_is_that_of_the_definition(name, catalogue_errors):
     row = catalogue_errors[name]
     assert row["rates"][0] < row["rates"][1]
     assert row["moved"] >= 3
-    # BlockALIF counts in its threshold, a tenth of which is its softness: rounding grows by ten in every exponential
-    digits = 30.0 if name == "BlockALIF" else 1.0
-    assert row["value"] < 1e-12 * digits
-    assert row["gradient"] < 1e-10 * digits
-    assert row["information"] < 1e-10 * digits
+    assert row["value"] < 1e-12
+    assert row["gradient"] < 1e-10
+    assert row["information"] < 1e-10
 
 
 @pytest.mark.skipif(not vectors_work(), reason="this numba takes no vectors")
