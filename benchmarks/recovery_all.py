@@ -38,8 +38,8 @@ from ephysfit.fitting.stages.refractory_period import LengthenRefractory, Refrac
 from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
 from ephysfit.metrics.score import score
 from ephysfit.models import catalogue
-from ephysfit.neuron.declare import Neuron, flatten, scalar_values
-from ephysfit.neuron.free_parameters import FreeParameters, declared
+from ephysfit.neuron.declare import Neuron, declared, flatten, scalar_values
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.simulation.replay import Replay
 from ephysfit.simulation.simulate import simulate
 from ephysfit.synthetic import draw, level_for, recording

@@ -43,8 +43,7 @@ from ephysfit.fitting.uncertainty.intervals import intervals
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface
 from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
 from ephysfit.models import catalogue
-from ephysfit.neuron.declare import Neuron, flatten
-from ephysfit.neuron.free_parameters import declared
+from ephysfit.neuron.declare import Neuron, declared, flatten
 from ephysfit.simulation.replay import Replay, ReplaySweep
 from ephysfit.synthetic import draw, noise_current
 

@@ -41,6 +41,7 @@ from ephysfit.metrics.score import score as score
 from ephysfit.reports.report import report as report
 from ephysfit.reports.plotting import plot as plot
 from ephysfit.reports.export import export as export
+from ephysfit.reports.export.population import export_population as export_population
 from ephysfit.explorer.serve import explore as explore
 from ephysfit.batch.fit_many import fit_many as fit_many
 

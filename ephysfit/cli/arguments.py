@@ -26,6 +26,8 @@ def check_file(path: Path) -> Path:
     """Return the path of an existing file; otherwise raise a usage error that suggests similar file names."""
     if path.is_file():
         return path
+    if (path / "fit.json").is_file():  # a further fit of a comparison
+        return path / "fit.json"
     if path.is_dir():
         raise typer.BadParameter(f"{path} is a folder; give the files of one cell")
     folder = path.parent

@@ -26,19 +26,16 @@ def make_neo_block(cell: str, sweeps: Sequence[Sweep]) -> Any:
     (1, 5.0)
     """
     import neo  # heavy, and only here
-    import quantities as pq
 
     block = neo.Block(name=cell)
     for s in sweeps:
         segment = neo.Segment(name=s.name, description=s.stimulus)
-        traces = [("current", s.current, "pA"), ("voltage", s.voltage, "mV")]
-        for name, values, unit in traces:
+        train = neo.SpikeTrain(s.spike_times, units="ms", t_stop=s.duration, name="spikes")
+        for name, values, unit in (("current", s.current, "pA"), ("voltage", s.voltage, "mV")):
             if values is not None:
-                made = neo.AnalogSignal(
-                    np.asarray(values)[:, None], units=unit, sampling_period=s.dt * pq.ms, name=name
-                )
-                segment.analogsignals.append(made)
-        segment.spiketrains.append(neo.SpikeTrain(s.spike_times, units="ms", t_stop=s.duration, name="spikes"))
+                rows, period = np.asarray(values)[:, None], train.t_stop / s.steps
+                segment.analogsignals.append(neo.AnalogSignal(rows, units=unit, sampling_period=period, name=name))
+        segment.spiketrains.append(train)
         block.segments.append(segment)
     return block
 

@@ -119,6 +119,11 @@ def _fit(
         return select(recording, stages=stages, likelihood=likelihood, priors=priors, dt=dt, seed=seed,
                       objective=objective, effort=effort, progress=progress)  # fmt: skip
     kind = find(model) if isinstance(model, str) else model
+    if not (isinstance(kind, type) and issubclass(kind, Neuron)):
+        raise FitError(
+            f"model = {kind!r:.80} is neither a name nor a neuron class; give 'auto', a name that `ephysfit models` "
+            "lists, or a class: of a cell, type(cell)"
+        )
     if len(kind.inputs) > 1:
         raise FitError(
             f"{kind.__name__} has {len(kind.inputs)} inputs ({', '.join(kind.inputs)}) and a recording holds one, the "

@@ -50,8 +50,8 @@ from ephysfit.fitting.stage_reports import (
 from ephysfit.metrics.consensus import consensus
 from ephysfit.metrics.vote import vote
 from ephysfit.models import loadable
-from ephysfit.neuron.declare import Neuron, scalar_values, unflatten
-from ephysfit.neuron.free_parameters import FreeParameters, declared
+from ephysfit.neuron.declare import Neuron, declared, scalar_values, unflatten
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.potential_unit import RHEOBASE, SOFTNESS, PotentialUnit, find_potential_unit
 from ephysfit.simulation.simulate import Simulation, simulate
 

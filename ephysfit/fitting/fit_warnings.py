@@ -13,8 +13,8 @@ from ephysfit.fitting.drift_check import count_spikes_in_parts, warn_of_drift
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Status
 from ephysfit.fitting.stage_reports import LikelihoodReport
 from ephysfit.fitting.voltage_likelihood import warn_of_unexplained_voltage as voltage_warning
-from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import FreeParameters, declared
+from ephysfit.neuron.declare import Neuron, declared
+from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 
 

@@ -17,8 +17,8 @@ from ephysfit.arrays import Array
 from ephysfit.errors import FitError
 from ephysfit.files import write_text
 from ephysfit.fitting.stage_reports import Quadratic
-from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.free_parameters import FreeParameters, as_floats, declared
+from ephysfit.neuron.declare import Neuron, declared
+from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 
 _FORMAT = "ephysfit priors 1"
 

@@ -489,6 +489,11 @@ def flat_names(declared: Mapping[str, Parameter | State]) -> Iterator[str]:
             yield from (f"{name}_{i + 1}" for i in range(item.size))
 
 
+def declared(neuron: type[Neuron]) -> dict[str, Parameter]:
+    """Declared parameter by flat name."""
+    return {flat: p for name, p in neuron.parameters.items() for flat in flat_names({name: p})}
+
+
 def flatten(declared: Mapping[str, Parameter | State], values: Mapping[str, Any]) -> dict[str, Any]:
     """Scalars by flat name from values by declared name."""
     scalars = [e for name in declared for e in elements(_bank(values[name]))]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ephysfit.errors import NeuronError, near
-from ephysfit.neuron.declare import Neuron, Parameter, flat_names, flatten, unflatten
+from ephysfit.neuron.declare import Neuron, Parameter, declared, flat_names, flatten, unflatten
 
 #: how near to a bound (as a fraction of the distance between them) a value counts as on it
 ON_BOUND = 2e-3
@@ -160,11 +160,6 @@ class FreeParameters:
             if place < ON_BOUND or place > 1 - ON_BOUND:
                 out.append((n, "low" if place < 0.5 else "high"))
         return tuple(out)
-
-
-def declared(neuron: type[Neuron]) -> dict[str, Parameter]:
-    """Declared parameter by flat name."""
-    return {flat: p for name, p in neuron.parameters.items() for flat in flat_names({name: p})}
 
 
 def as_floats(neuron: Neuron) -> Neuron:

@@ -207,3 +207,9 @@ def test_a_membrane_with_which_the_neuron_does_not_fire_as_the_cell_is_given_up_
     freed = ef.fit(steps(), "ALIF")
     assert freed.status is not Status.MISSES
     assert "with the measured membrane ALIF does not fire" in freed.membrane.why_not
+
+
+@pytest.mark.parametrize("model", [TRUTH, 3, list])
+def test_what_is_no_neuron_class_is_refused_by_its_value(model):
+    with pytest.raises(FitError, match=r"is neither a name nor a neuron class; give 'auto'"):
+        ef.fit(steps(), model)

@@ -231,3 +231,12 @@ def test_the_command_writes_a_fit_and_says_what_it_converted(tmp_path: Path) -> 
     assert "GLIF4 of the AllenSDK → GLIF4, step 0.05 ms" in said
     assert "with the 38.9341 pF of the file" in said
     assert ef.Fit.load(tmp_path / "cell.json").cell == "mouse"
+
+
+def test_what_is_no_model_is_named(tmp_path):
+    path = tmp_path / "settings.json"
+    path.write_text('{"a": 1}')
+    with pytest.raises(NeuronError, match=r"settings.json is no model that ephysfit reads: it holds a\. "):
+        ef.import_model(path)
+    with pytest.raises(NeuronError, match=r"int 3 is no model: give "):
+        ef.import_model(3)

@@ -15,8 +15,7 @@ from compiled_cases import noise
 
 from ephysfit.models import catalogue
 from ephysfit.neuron.affine import tensors
-from ephysfit.neuron.declare import flatten, unflatten
-from ephysfit.neuron.free_parameters import declared
+from ephysfit.neuron.declare import declared, flatten, unflatten
 from ephysfit.neuron.stepping import step
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.sequential import sequential

@@ -12,7 +12,7 @@ import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import print_json, print_line, print_table
-from ephysfit.neuron.declare import Neuron, Parameter, scalar_values
+from ephysfit.neuron.declare import Neuron, Parameter, declared, scalar_values
 
 Name = Annotated[
     str | None,
@@ -70,8 +70,6 @@ def _find_class(name: str) -> type[Neuron]:
 
 def list_parameters(neuron: type[Neuron]) -> dict[str, Parameter]:
     """List the parameters by flat name; elements of a bank are numbered."""
-    from ephysfit.neuron.free_parameters import declared  # torch: once the usage is right
-
     return declared(neuron)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import ephysfit as ef
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import print_line
@@ -103,14 +104,11 @@ def plot(
 
     ephysfit plot fit.json cell.nwb --kind f-i -o f_i.svg
     """
-    from ephysfit.cli import scoring  # torch and matplotlib: once the usage is right
-    from ephysfit.reports.figures.single import draw_figure, save_figure
-
     within = parse_stretch(stretch)
     fitted = arguments.open_fit(fit, model, trust)
     sides = arguments.find_fit_sides(fitted, train, test)
     recording = arguments.open_recording(files, spikes, sweeps, option, *sides)
     held = select_unseen_sweeps(recording, fitted, train, test)
     train_sweeps = find_training_sweeps(recording, held, fitted)
-    evidence = scoring.run_and_score(fitted, held, train_sweeps, runs=runs, seed=seed)
-    print_line(f"written: {save_figure(draw_figure(evidence, kind, within), output)}")
+    ef.plot(fitted, kind, held, train=train_sweeps, stretch=within, runs=runs, seed=seed, path=output)
+    print_line(f"written: {output}")

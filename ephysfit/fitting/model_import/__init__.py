@@ -70,7 +70,7 @@ def import_model(
     not given, so the default of iaf_psc_exp of NEST: E_L = -70, V_reset = -70, t_ref = 2, delta = 0
     """
     values, name, digest = _read_source(source)
-    converted = _convert(_find_single(values), model, dt)
+    converted = _convert(_find_single(values), model, dt, name or "the mapping")
     wrong = impossible(converted.neuron)
     if wrong:
         raise NeuronError(f"{converted.origin}: {'; '.join(wrong)}")
@@ -87,7 +87,7 @@ def import_model(
     )  # fmt: skip
 
 
-def _convert(values: Mapping[str, Any], model: str | None, dt: float | None) -> Converted:
+def _convert(values: Mapping[str, Any], model: str | None, dt: float | None, name: str) -> Converted:
     if dt is not None and not dt > 0:
         raise NeuronError(f"dt = {dt} ms must be positive")
     if model is not None or (is_nest(values) and not is_gif_toolbox(values)):
@@ -96,7 +96,7 @@ def _convert(values: Mapping[str, Any], model: str | None, dt: float | None) -> 
         return read_allen(values if dt is None else {**values, "dt": dt / 1e3})
     if is_gif_toolbox(values):
         return read_gif_toolbox(values if dt is None else {**values, "dt": dt})
-    raise NeuronError(f"no model that ephysfit reads: it holds {_list_names(values)}. Read are {_KNOWN}")
+    raise NeuronError(f"{name} is no model that ephysfit reads: it holds {_list_names(values)}. Read are {_KNOWN}")
 
 
 def _list_names(values: Mapping[str, Any]) -> str:
@@ -117,7 +117,9 @@ def _read_source(source: Any) -> tuple[Mapping[str, Any], str, str]:
         return source, "", ""
     if hasattr(source, "__dict__"):
         return vars(source), "", ""
-    raise NeuronError(f"a {type(source).__name__} is no model: give {_KNOWN}, as a JSON file or as a mapping")
+    raise NeuronError(
+        f"{type(source).__name__} {source!r:.60} is no model: give {_KNOWN}, as a JSON file or as a mapping"
+    )
 
 
 def _parse(content: bytes, path: Path) -> Mapping[str, Any]:

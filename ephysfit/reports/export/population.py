@@ -32,7 +32,7 @@ def export_population(
     fits: Iterable[Fit], to: str, folder: str | Path, *, spiking: str | None = None, dt: float | None = None,
     form: str = "auto",
 ) -> dict[Path, int]:  # fmt: skip
-    """Export many fitted cells: for each neuron class a script with its equations and a CSV file, one row a cell.
+    """Export many fitted cells: for each neuron class a script with its equations and a CSV file, one row per cell.
 
     Cells of one class that spike in another way (``spiking``, by default as their fits chose) or were fitted with
     another step get files of their own.
