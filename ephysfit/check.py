@@ -61,10 +61,12 @@ class Report:
 
     @property
     def passed(self) -> bool:
+        """Whether no part of the contract failed."""
         return not self.failures
 
     @property
     def failures(self) -> tuple[Finding, ...]:
+        """The findings that failed; parts that do not apply are not among them."""
         return tuple(f for f in self.findings if f.passed is False)
 
     def _repr_html_(self) -> str:

@@ -85,11 +85,13 @@ class Posterior:
         return 0.5 * float(off @ self._prior_curvature @ off) + 0.5 * float(d @ d) / self.drift_width**2
 
     def value(self, q: torch.Tensor) -> float:
+        """Log-posterior up to a constant; minus infinity where it is not finite, so that no step goes there."""
         z, d = self.split_coordinates(q)
         total = self.replay.value(z, self.sweeps, d) - self._penalty(q)
         return total if np.isfinite(total) else -np.inf
 
     def information(self, q: torch.Tensor) -> Information:
+        """The same with its gradient and Fisher information, the prior in both."""
         z, d = self.split_coordinates(q)
         pull, curvature = self._prior_gradient_and_curvature(q)
         found = self.replay.information(z, self.sweeps, d)

@@ -32,6 +32,7 @@ class FreeRunEvaluation:
 
     @cached_property
     def free_runs(self) -> FreeRuns:
+        """What simulates the candidates on the training sweeps, prepared once."""
         return FreeRuns(self.problem, self.runs)
 
     @property

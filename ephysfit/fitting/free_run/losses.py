@@ -43,6 +43,7 @@ class Coincidence:
 
     @property
     def windows(self) -> tuple[float, ...]:
+        """Half-widths of the coincidence windows that the loss counts in, ms."""
         return (self.window,)
 
     def slopes(self, n_dm: float, n_mm: float, n_m: float, n_d: float) -> tuple[float, float, float]:
