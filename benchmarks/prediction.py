@@ -8,6 +8,8 @@ per spike, nats, the rate kept between 1e-4 and 5 per ms, so that no single bin 
 on the cell's current steps over those the cell fired there, for the fit to all of the noise; steps are another protocol
 that no fit here has seen.
 
+No steps are assumed in any of these fits (`benchmarks/assumed_steps.py` shows what that does).
+
 - unbounded: the rate of version 0.2, exp(u) per ms.
 - AIGIF: the rate is sigma(u) per ms.
 - with network: AIGIF, fitted first, and the network of `ephysfit.fitting.residual` on its log hazard.
@@ -82,25 +84,27 @@ def measure(path: Path, kind: type[Neuron], network: bool) -> dict[str, float]:
     with one_thread():
         for k in range(FOLDS):
             fold = Fold.of(problem, k, FOLDS, BLOCK)
-            cell = Likelihood(held_out=True, starts=2)(fold, Estimate(fold.start())).neuron
+            cell = Likelihood(held_out=True, starts=2, assumed=0)(fold, Estimate(fold.start())).neuron
             losses.append(bounded_loss(cell, fold.validate, DT))
             if network:
                 rich.append(residual_loss(Residual(seed=k).fit(fold, cell, fold.train), fold.validate, DT))
-        whole = Likelihood(starts=2)(problem, Estimate(problem.start()))
+        whole = Likelihood(starts=2, assumed=0)(problem, Estimate(problem.start()))
     out = {"held_out": float(np.mean(losses)), "train": whole.train}
     if network:
         out |= {"network": float(np.mean(rich)), "better": float(np.sum(np.array(rich) < losses))}
     steps = path.parent / "current_steps.abf"
     if steps.exists():
-        protocol = ef.load(steps)
-        given = [protocol.select(indices=[k]) for k in range(len(protocol))]
-        runs = [
-            ef.simulate(whole.neuron, g, dt=DT, runs=RUNS, noise="escape", seed=1, settle=LEAD).spike_times[0]
-            for g in given
-        ]
-        fired = sum(np.mean([len(t) for t in trains]) for trains in runs)
-        out["own_steps"] = float(fired / sum(len(s.spike_times) for s in protocol.sweeps))
+        fired, own = count_own_steps(whole.neuron, ef.load(steps))
+        out["own_steps"] = float(fired.sum() / own.sum())
     return out
+
+
+def count_own_steps(cell: Neuron, protocol: ef.Recording) -> tuple[np.ndarray, np.ndarray]:
+    """Spikes per sweep of a cell's own steps: mean over noisy runs of the model, and recorded, each (sweep,)."""
+    given = [protocol.select(indices=[k]) for k in range(len(protocol))]
+    runs = [ef.simulate(cell, g, dt=DT, runs=RUNS, noise="escape", seed=1, settle=LEAD).spike_times[0] for g in given]
+    fired = np.array([np.mean([len(t) for t in trains]) for trains in runs])
+    return fired, np.array([len(s.spike_times) for s in protocol.sweeps], dtype=float)
 
 
 HEAD = ("cell", "unbounded", "AIGIF", "with network", "folds it wins", "gain below .9", "own steps: unbounded", "AIGIF",

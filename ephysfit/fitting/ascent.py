@@ -38,6 +38,7 @@ class Posterior:
     The prior is normal about `centre` with the declared widths, weighted by ``strength`` per recorded spike: light
     enough to lose against the data, heavy enough to settle what the data leave open. Where a population is known its
     inverse covariance stands in (`precision`, on the parameters' axes), as it is. Drift weights are normal about 0.
+    Sweeps that are assumed, not recorded, count in the likelihood, but not as data.
     """
 
     replay: Replay
@@ -47,6 +48,11 @@ class Posterior:
     drift: int = 0
     drift_width: float = 0.5
     precision: Array | None = None
+    assumed: tuple[ReplaySweep, ...] = ()
+
+    @cached_property
+    def _replayed(self) -> list[ReplaySweep]:
+        return [*self.sweeps, *self.assumed]
 
     @property
     def weight(self) -> float:
@@ -87,23 +93,26 @@ class Posterior:
     def value(self, q: torch.Tensor) -> float:
         """Log-posterior up to a constant; minus infinity where it is not finite, so that no step goes there."""
         z, d = self.split_coordinates(q)
-        total = self.replay.value(z, self.sweeps, d) - self._penalty(q)
+        total = self.replay.value(z, self._replayed, d) - self._penalty(q)
         return total if np.isfinite(total) else -np.inf
 
     def information(self, q: torch.Tensor) -> Information:
         """The same with its gradient and Fisher information, the prior in both."""
         z, d = self.split_coordinates(q)
         pull, curvature = self._prior_gradient_and_curvature(q)
-        found = self.replay.information(z, self.sweeps, d)
+        found = self.replay.information(z, self._replayed, d)
         value = found.value - self._penalty(q)
         return Information(value, found.gradient - pull, found.fisher + curvature)
 
     def expand_data_likelihood(self, q: torch.Tensor, at: Information) -> Quadratic:
         """The log-likelihood of the data alone about the place where a climb ended."""
         pull, curvature = self._prior_gradient_and_curvature(q)
-        z, _ = self.split_coordinates(q)
-        n = len(z)
-        return expand_log_likelihood(self.replay.free, z, (at.gradient + pull)[:n], (at.fisher - curvature)[:n, :n])
+        z, d = self.split_coordinates(q)
+        n, gradient, fisher = len(z), at.gradient + pull, at.fisher - curvature
+        if self.assumed:
+            known = self.replay.information(z, list(self.assumed), d)
+            gradient, fisher = gradient - known.gradient, fisher - known.fisher
+        return expand_log_likelihood(self.replay.free, z, gradient[:n], fisher[:n, :n])
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,13 @@ class Fit:
         return self.report(HeldMembrane)
 
     @property
+    def premises(self) -> list[str]:
+        """What the fit took for given beside its training data, in sentences: a held membrane, assumed steps."""
+        held = [] if self.membrane is None else [str(self.membrane)]
+        assumed = self.likelihood.describe_assumed(self.model) if self.likelihood else ""
+        return [f"{said[0].upper()}{said[1:]}." for said in [*held, assumed] if said]
+
+    @property
     def potential_unit(self) -> PotentialUnit:
         """The unit in which tables show potentials: mV where a voltage fixes the scale, else what spikes determine."""
         held = self.membrane is not None and bool(self.membrane.values)
@@ -216,10 +223,8 @@ class Fit:
     def _repr_html_(self) -> str:
         """Status, parameters and warnings as a table, for notebooks."""
         title = f"{self.model} of {self.cell}: {self.status.value} ({self.seconds:.1f} s)"
-        said = [] if self.membrane is None else [f"{self.membrane}."]
-        return make_fit_table(
-            title, self.parameters(), self.potential_unit, type(self.neuron).places(), [*said, *self.warnings]
-        )
+        notes = [*self.premises, *self.warnings]
+        return make_fit_table(title, self.parameters(), self.potential_unit, type(self.neuron).places(), notes)
 
     def plot(self, kind: str = "overview", test: Recording | None = None, **options: Any) -> Any:
         """Draw one figure of the fit on a recording; see `ephysfit.plot`."""

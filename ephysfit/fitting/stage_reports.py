@@ -311,6 +311,29 @@ class Quadratic:
 
 
 @dataclass(frozen=True)
+class AssumedStep:
+    """A step of current to which the answer of a cell was assumed (`ephysfit.fitting.assumed_steps`).
+
+    Attributes
+    ----------
+    amplitude, holding : float
+        Current during the step and before it, pA.
+    rate : float
+        1/s.
+    share : float
+        The rate over that which the cell had in noise of the same level.
+    weight : float
+        Of each of its samples in the likelihood beside a recorded one.
+    """
+
+    amplitude: Known
+    rate: Known
+    share: Known
+    holding: Known
+    weight: Known
+
+
+@dataclass(frozen=True)
 class LikelihoodReport(Report):
     """What a maximum-likelihood stage reports.
 
@@ -337,6 +360,8 @@ class LikelihoodReport(Report):
         Parameters on a bound, and which.
     steps : int
         Of the last ascent.
+    assumed : tuple of AssumedStep
+        Steps fitted beside the data, which hold noise alone.
     """
 
     kind: ClassVar[str] = "likelihood"
@@ -352,6 +377,18 @@ class LikelihoodReport(Report):
     curves: tuple[Curve, ...] = ()
     at_bound: tuple[tuple[StrictStr, StrictStr], ...] = ()
     steps: Count = 0
+    assumed: tuple[AssumedStep, ...] = ()
+
+    def describe_assumed(self, model: str) -> str:
+        """A sentence on the steps that were assumed; "" for none."""
+        if not self.assumed:
+            return ""
+        first, last = self.assumed[0], self.assumed[-1]
+        return (
+            f"noise alone leaves open how {model} answers a steady current: it was fitted also to {len(self.assumed)} "
+            f"assumed steps of {first.amplitude:.0f} to {last.amplitude:.0f} pA with {first.share:g} of the rate that "
+            "the cell had in noise of that level; recorded steps among the training data take their place"
+        )
 
 
 @dataclass(frozen=True)

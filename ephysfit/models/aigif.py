@@ -44,6 +44,7 @@ class AIGIFBanks(Neuron):
     )
     hold = ()
     drifts = "zero current is far from the operating point I_0, about which the input is standardised"
+    sustained = "its threshold may follow a potential that stands still by more than the potential itself"
     alternatives = (
         {
             "eta": (0.0,) * 7, "theta": 5.6, "g_A": 2.5, "v_m": 0.0, "k_m": 1.0, "v_n": -1.0, "k_n": 1.0, "tau_n": 40.0,

@@ -216,6 +216,8 @@ class Neuron:
     base: ClassVar[type[Neuron] | None] = None
     #: why the likelihood of replayed spikes is no guide to its parameters, for a neuron where it is not: fits search
     searched: ClassVar[str] = ""
+    #: what spikes in noise leave open of its answer to a steady current, for a neuron where they do: fits assume steps
+    sustained: ClassVar[str] = ""
     #: other places, beside the declared starts, where a cold fit may begin: values by parameter name
     alternatives: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     State: ClassVar[Any] = None
@@ -319,7 +321,7 @@ class Neuron:
                 )
         bounds = {k: v for k, v in values.items() if isinstance(v, Parameter)}
         fixed = {k: v for k, v in values.items() if not isinstance(v, Parameter)}
-        inherited = ("reference", "biology", "hold", "alternatives", "searched", "roles")
+        inherited = ("reference", "biology", "hold", "alternatives", "searched", "sustained", "roles")
         body = {
             "base": cls,
             "__doc__": doc or cls.__doc__,

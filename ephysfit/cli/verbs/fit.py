@@ -173,9 +173,8 @@ def fit(
         return
     after = f", chosen in {found.selection.seconds:.1f} s before" if found.selection else ""
     print_line(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
-    if found.membrane:
-        said = str(found.membrane)
-        print_paragraph(f"{said[0].upper()}{said[1:]}.")
+    for premise in found.premises:
+        print_paragraph(premise)
     if found.voltage:
         print_paragraph(fit_parts.describe_voltage_fit(found.voltage))
     if found.selection:

@@ -14,9 +14,10 @@ import torch
 from ephysfit.arrays import Array
 from ephysfit.errors import FitError
 from ephysfit.fitting.ascent import Ascent, Posterior, ascend
+from ephysfit.fitting.assumed_steps import assume_steps, holds_only_noise, make_assumed_sweeps
 from ephysfit.fitting.prior import pack_symmetric
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
-from ephysfit.fitting.stage_reports import LikelihoodReport, PriorReport, Reports, VoltageReport
+from ephysfit.fitting.stage_reports import AssumedStep, LikelihoodReport, PriorReport, Reports, VoltageReport
 from ephysfit.fitting.voltage_likelihood import (
     Voltage,
     estimate_voltage_noise,
@@ -90,6 +91,10 @@ class Likelihood(Stage):
     voltage : Voltage, optional
         Also fit the recorded voltage away from spikes. Spikes alone leave the mV scale open; with the voltage
         capacitance, conductances and potentials have values. Losses remain those of the spikes.
+    assumed : float
+        Weight of steps of current that are assumed where a neuron is fitted to noise that leaves its answer to steady
+        current open (`Neuron.sustained`, `ephysfit.fitting.assumed_steps`). 0 for none. Losses remain those of the
+        recorded spikes.
     """
 
     name: ClassVar[str] = "likelihood"
@@ -107,8 +112,11 @@ class Likelihood(Stage):
     spread: float = 0.7
     held_out: bool = False
     voltage: Voltage | None = None
+    assumed: float = 0.8
 
     def __post_init__(self) -> None:
+        if not self.assumed >= 0:
+            raise FitError(f"Likelihood(assumed={self.assumed:g}): a weight is 0 or more; 0 assumes no steps")
         if self.recent is not None and not self.recent > 0:
             raise FitError(f"Likelihood(recent={self.recent:g}): a half-life is a time above 0 ms")
 
@@ -134,6 +142,7 @@ class Likelihood(Stage):
             curves=tuple(tuple(-v / problem.n_spikes for v in a.values) for a in (*(a for _, a in begun), found)),
             at_bound=tuple(bounds),
             steps=len(found.values) - 1,
+            assumed=climb.assumed,
         )
         return estimate.with_(
             neuron=cell,
@@ -214,12 +223,23 @@ class _LikelihoodClimb:
             self.sweeps = select_voltage_samples(problem, self.sweeps, stage.voltage)
             self.noise = self._estimate_noise(centre)
         self.n_spikes = max(sum(t.n_spikes for t in data), 1)
+        self.assumed = self._assume_steps()
+
+    def _assume_steps(self) -> tuple[AssumedStep, ...]:
+        """Steps to assume beside the data; none where the neuron, the data or the settings leave nothing to assume."""
+        problem = self.problem
+        if not (problem.neuron.sustained and self.stage.assumed and holds_only_noise(problem.recording)):
+            return ()
+        run_up = problem.run_up(0)
+        holding = float(run_up[0]) if len(run_up) else 0.0
+        return assume_steps(self.sweeps, problem.dt, holding, self.stage.assumed)
 
     def on_part(self) -> _LikelihoodClimb:
         """The same ascents on a part of the data, where that holds enough spikes."""
         out = copy(self)
         out.sweeps = take_part(self.sweeps)
         out.n_spikes = max(sum(t.n_spikes for t in out.sweeps), 1)
+        out.assumed = ()
         return out
 
     def value(self, cell: Neuron) -> float:
@@ -233,7 +253,8 @@ class _LikelihoodClimb:
         known = self.problem.prior
         sure = None if known is None else known.precision(names)
         place = free.place(self.centre)
-        return free, Posterior(replay, self.sweeps, self.stage.prior, place, pieces, precision=sure)
+        assumed = make_assumed_sweeps(self.assumed, self.problem.dt, pieces)
+        return free, Posterior(replay, self.sweeps, self.stage.prior, place, pieces, precision=sure, assumed=assumed)
 
     def _estimate_noise(self, cell: Neuron) -> Noise:
         assert self.stage.voltage is not None

@@ -15,11 +15,12 @@ from ephysfit.data.holding_current import SKIP
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError
 from ephysfit.fitting.ascent import Ascent, Posterior, ascend
+from ephysfit.fitting.assumed_steps import make_assumed_sweeps
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.prior import unpack_symmetric
 from ephysfit.fitting.recording_identity import matches_recording
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Problem
-from ephysfit.fitting.stage_reports import LikelihoodReport
+from ephysfit.fitting.stage_reports import AssumedStep, LikelihoodReport
 from ephysfit.fitting.stages.likelihood import Likelihood, drift_ramps, weight_by_recency
 from ephysfit.fitting.stages.refractory_period import find_longest_period
 from ephysfit.fitting.voltage_likelihood import Voltage, select_voltage_samples
@@ -116,6 +117,8 @@ class Surface:
         Inverse covariance of a population's prior, if the fit had one.
     recent : float, optional
         Half-life of the data's weight, ms.
+    assumed : tuple of AssumedStep
+        Steps that the fit assumed beside the data.
     """
 
     problem: Problem
@@ -128,6 +131,7 @@ class Surface:
     noise: Noise | None = None
     precision: Array | None = None
     recent: float | None = None
+    assumed: tuple[AssumedStep, ...] = ()
 
     @classmethod
     def of(cls, fit: Fit, recording: Recording) -> Surface:
@@ -172,6 +176,7 @@ class Surface:
             Noise(voltage.keep, voltage.spread, voltage.weight) if voltage else None,
             unpack_symmetric(prior.precision, len(moved)) if prior and prior.precision else None,
             found.recent,
+            found.assumed,
         )
 
     @cached_property
@@ -192,7 +197,8 @@ class Surface:
         count, whole = (max(sum(s.n_spikes for s in some), 1) for some in (chosen, self.sweeps))
         strength = self.strength * whole / count
         place = self.free.place(self.centre)
-        return Posterior(replay, chosen, strength, place, len(self.drift), precision=self.precision)
+        assumed = make_assumed_sweeps(self.assumed, self.problem.dt, len(self.drift))
+        return Posterior(replay, chosen, strength, place, len(self.drift), precision=self.precision, assumed=assumed)
 
     @cached_property
     def data_information(self) -> Information:
