@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ephysfit.neuron.functions import _tensor_phi1
+from ephysfit.neuron.functions import _tensor_phi1, array_phi1, array_sigmoid, array_softplus
 
 if TYPE_CHECKING:
     import sympy
@@ -31,6 +32,13 @@ _TENSOR: Mapping[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+#: the same for arrays of numbers, complex ones too
+_ARRAY: Mapping[str, Callable[..., Any]] = {
+    "exp": np.exp, "log": np.log, "tanh": np.tanh, "sqrt": np.sqrt, "cos": np.cos, "sin": np.sin,
+    "sigmoid": array_sigmoid, "softplus": array_softplus, "phi1": array_phi1,
+}  # fmt: skip
+
+
 def formula(arguments: list[sympy.Symbol], expressions: Any) -> str:
     """Python text of a function of the arguments that returns an expression, or a list of them."""
     # only a formula that is not on disk yet needs sympy, whose import takes half a second
@@ -43,6 +51,12 @@ def formula(arguments: list[sympy.Symbol], expressions: Any) -> str:
 def of_tensors(text: str) -> Callable[..., Any]:
     """A formula as a function of tensors, with gradients."""
     return _function(text, _TENSOR)
+
+
+@cache
+def of_arrays(text: str) -> Callable[..., Any]:
+    """A formula as a function of arrays of numbers, real or complex."""
+    return _function(text, _ARRAY)
 
 
 @cache

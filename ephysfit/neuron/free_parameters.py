@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ephysfit.arrays import Array
 from ephysfit.errors import NeuronError, near
 from ephysfit.neuron.declare import Neuron, Parameter, declared, flat_names, flatten, unflatten
+from ephysfit.neuron.functions import array_sigmoid
 
 #: how near to a bound (as a fraction of the distance between them) a value counts as on it
 ON_BOUND = 2e-3
@@ -128,6 +131,20 @@ class FreeParameters:
         ratio = self._log.to(z.device)
         x = torch.where(ratio, torch.exp(torch.where(ratio, y, 0.0)), y)
         return {n: x[..., i] for i, n in enumerate(self.names)}
+
+    @cached_property
+    def _numbers(self) -> tuple[Array, Array, Array]:
+        """Bounds on the (log) axis, and which axes are logarithmic, as arrays."""
+        low, high = self._range
+        return low.numpy(), high.numpy(), self._log.numpy()
+
+    def numbers(self, z: Array) -> tuple[Array, Array]:
+        """Parameter values and their derivatives by their own free coordinates, (parameter,) each."""
+        low, high, ratio = self._numbers
+        part = array_sigmoid(z)
+        y, steepness = low + (high - low) * part, (high - low) * part * (1 - part)
+        x = np.where(ratio, np.exp(np.where(ratio, y, 0.0)), y)
+        return x, np.where(ratio, x, 1.0) * steepness
 
     def slopes(self, z: Tensor) -> Tensor:
         """Derivative of each parameter's value by its own free coordinate, (parameter,)."""

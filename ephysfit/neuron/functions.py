@@ -138,6 +138,26 @@ def _number_phi1(z: float) -> float:
     return 1 + z / 2 + z * z / 6 if abs(z) < 1e-5 else math.expm1(z) / z
 
 
+def array_sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)) of real numbers, or of complex ones whose imaginary part is a slope."""
+    value = _number_sigmoid(np.real(x))
+    return value + 1j * np.imag(x) * value * (1 - value) if np.iscomplexobj(x) else value
+
+
+def array_softplus(x: Any) -> Any:
+    """ln(1 + exp(x)) of real numbers, or of complex ones whose imaginary part is a slope."""
+    value = _number_softplus(np.real(x))
+    return value + 1j * np.imag(x) * _number_sigmoid(np.real(x)) if np.iscomplexobj(x) else value
+
+
+def array_phi1(z: Any) -> Any:
+    """(exp(z) - 1) / z of real numbers, or of complex ones whose imaginary part is a slope."""
+    z = np.asarray(z)
+    small = np.abs(z) < 1e-5
+    safe = np.where(small, 1.0, z)
+    return np.where(small, 1 + z / 2 + z * z / 6, np.expm1(safe) / safe)
+
+
 _NUMBER: dict[str, Callable[[Any], Any]] = {
     "exp": np.exp, "log": np.log, "tanh": np.tanh, "sqrt": np.sqrt, "cos": np.cos, "sin": np.sin,
     "softplus": _number_softplus, "sigmoid": _number_sigmoid, "phi1": _number_phi1,

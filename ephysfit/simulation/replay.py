@@ -18,7 +18,6 @@ from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -28,9 +27,9 @@ from ephysfit.kernels.background_build import Order
 from ephysfit.kernels.generate import kernel, order, sizes
 from ephysfit.kernels.signature import arrange_arguments, scratch
 from ephysfit.kernels.variant import Variant
-from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron, has_potential
 from ephysfit.neuron.free_parameters import FreeParameters
+from ephysfit.neuron.numeric_coefficients import NumericCoefficients, as_numbers
 from ephysfit.neuron.plan import plan
 
 #: weights of the drift in a fit without one
@@ -189,24 +188,16 @@ class Replay:
                 "fit its spikes alone, or take a neuron with a membrane potential, such as GIF or ALIF"
             )
 
-    def _coefficients(self, z: Float64[Tensor, " parameter"]) -> Float64[Tensor, " coefficient"]:
-        return coefficients(self.free.to_neuron(z, self.base), self.dt)[0]
+    @cached_property
+    def _step(self) -> NumericCoefficients:
+        return NumericCoefficients(self.free, self.base, self.dt)
+
+    def _coefficients(self, z: Float64[Tensor, " parameter"]) -> Float64[Array, " coefficient"]:
+        return self._step.values(as_numbers(z))
 
     def _slopes(self, z: Float64[Tensor, " parameter"], rows: list[int]) -> Float64[Array, "coefficient parameter"]:
-        """Derivatives of some coefficients with respect to the free coordinates, from one backward pass.
-
-        Each coefficient is that of its own copy of the cell. `torch.func.jacrev` would give the same, but importing it
-        takes a second.
-        """
-        if not rows:
-            return np.zeros((0, len(z)))
-        values = torch.stack(list(self.free.values(z.detach()).values()))
-        copies = values.expand(len(rows), -1).clone().requires_grad_()
-        with torch.enable_grad():
-            cell = self.free.put(dict(zip(self.free.names, copies.unbind(-1), strict=True)), self.base)
-            asked = coefficients(cell, self.dt)[range(len(rows)), rows]
-            (slopes,) = torch.autograd.grad(asked.sum(), copies)
-        return (slopes * self.free.slopes(z)).numpy()
+        """Derivatives of some coefficients with respect to the free coordinates."""
+        return self._step.slopes(as_numbers(z))[rows] if rows else np.zeros((0, len(z)))
 
     def _steps(self) -> int:
         return round(float(self.base.refractory_ms) / self.dt)
@@ -228,7 +219,7 @@ class Replay:
         with_noise = replace(self, noise=self.noise or Noise(0.0, 1.0))
         return [misses for _, _, misses in with_noise._replayed(z, sweeps, NO_DRIFT)]
 
-    def _replayed(self, z: torch.Tensor, sweeps: Sweeps, drift: Array) -> list[tuple[float, Array, Array]]:
+    def _replayed(self, z: Tensor, sweeps: Sweeps, drift: Array) -> list[tuple[float, Array, Array]]:
         """For each sweep the log-likelihood, the log hazards, and the errors of the voltage where it is compared."""
         neuron = self.free.neuron
         variant = _variant(neuron, voltage=self.noise is not None)
@@ -243,8 +234,7 @@ class Replay:
 
     def _cell_arguments(self, z: Float64[Tensor, " parameter"]) -> dict[str, Any]:
         """Arguments of the kernels that describe the cell and the noise of its voltage."""
-        with torch.no_grad():
-            coefs = self._coefficients(z).numpy()
+        coefs = self._coefficients(z)
         noise = self.noise or Noise(0.0, 1.0)
         numbers = np.array([self.dt, noise.keep, noise.precision])
         return {"numbers": numbers, "coefs": coefs, "refractory": self._steps()}

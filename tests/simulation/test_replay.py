@@ -222,15 +222,6 @@ def test_a_neuron_without_hazard_has_no_likelihood():
         Replay(FreeParameters.of(SoftALIF), SoftALIF.start(), DT)
 
 
-@pytest.mark.parametrize("kind", [LIF, ALIF, AIGIF])
-def test_slopes_of_coefficients_are_their_jacobian(kind):
-    cell, free = cell_of(kind), FreeParameters.of(kind, smooth_only=True)
-    replay, z = Replay(free, cell, DT), free.to_vector(cell)
-    whole = torch.autograd.functional.jacobian(replay._coefficients, z).numpy()
-    rows = list(range(len(whole)))
-    np.testing.assert_allclose(replay._slopes(z, rows), whole, rtol=1e-12, atol=1e-14)
-
-
 def test_slopes_of_values_are_their_derivatives():
     free = FreeParameters.of(AIGIF, smooth_only=True)
     z = free.to_vector(cell_of(AIGIF))
@@ -271,7 +262,7 @@ def test_a_tile_of_cells_gives_what_each_gives_alone(kind):
     cells = [z + 0.02 * k for k in range(lanes)]
     alone = [replay.information(q, [sweep]) for q in cells]
     variant = replace(_variant(kind, moving_coefficients(replay.free)), lanes=lanes)
-    coefs = np.stack([replay._coefficients(q).detach().numpy() for q in cells], -1)
+    coefs = np.stack([replay._coefficients(q) for q in cells], -1)
     n, (width, work) = len(variant.moving), sizes(kind, variant)
     total, gradient, information = np.zeros(lanes), np.zeros((n, lanes)), np.zeros((lanes, n, n))
     given = {**replay._cell_arguments(z), **replay._sweep_arguments(sweep, np.zeros(0)), "coefs": coefs.reshape(-1)}
