@@ -30,7 +30,8 @@ class Search(Stage):
     Candidates are the rows of one batch of the compiled engine. A stochastic neuron is judged on noisy runs: the
     candidates of one generation share their draws, the next has fresh ones, so that no candidate wins by the noise it
     was dealt; what the search ends with is the mean of its last distribution. It begins where, of the places that the
-    stages before it reached, free runs are best: the most likely place need not be that. It is kept only if it beats
+    stages before it reached, free runs are best: the most likely place need not be that. What is near a bound there is
+    first moved in, for on a bound steps of a free coordinate lead nowhere. A result is kept only if it beats
     the estimate the stage was given over many further runs, on the training blocks and where the validation blocks
     count as much.
 
@@ -55,19 +56,23 @@ class Search(Stage):
     whiten : bool
         Search noisy runs along the standard errors of the likelihood (`compute_likelihood_axes`); otherwise along the
         parameters, in fifths of their free coordinates.
+    farthest : float
+        How far from the middle between its bounds a free coordinate may begin where runs are noisy; 3 is a twentieth
+        of the way from a bound.
     """
 
     name: ClassVar[str] = "search"
     needs: ClassVar[tuple[Need, ...]] = (Need.SPIKES,)
-    evaluations: int = 1200
-    population: int = 10
+    evaluations: int = 4000
+    population: int = 32
     sigma: float = 2.0
-    runs: int = 8
+    runs: int = 4
     loss: Loss | None = None
     names: tuple[str, ...] = ()
     noisy: bool = True
     judged: int = 64
     whiten: bool = True
+    farthest: float = 3.0
 
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         free = problem.free(self.names or self._default_names(problem.neuron))
@@ -77,10 +82,11 @@ class Search(Stage):
         known = np.stack([free.to_vector(c).numpy() for c in (estimate.neuron, *estimate.others)])
         judge = replace(evaluation, runs=self.judged if noisy else 0)
         start = known[int(np.argmin(np.nan_to_num(judge.training_losses(known), nan=np.inf)))] if noisy else known[0]
-        begun = as_floats(free.to_neuron(torch.from_numpy(start), estimate.neuron))
+        inside = np.clip(start, -self.farthest, self.farthest) if noisy else start
+        begun = as_floats(free.to_neuron(torch.from_numpy(inside), estimate.neuron))
         axes = compute_likelihood_axes(problem, free, begun) if noisy and self.whiten else parameter_axes(free)
         moved, curve = evolve_by_cma(
-            lambda w, draw: evaluation.training_losses(start + w @ axes, draw),
+            lambda w, draw: evaluation.training_losses(inside + w @ axes, draw),
             np.zeros_like(start),
             self.sigma,
             self.population,
@@ -90,7 +96,7 @@ class Search(Stage):
             noisy,
         )
         begun_elsewhere = [] if start is known[0] or np.array_equal(start, known[0]) else [start]
-        further = [*begun_elsewhere, start + moved @ axes]
+        further = [*begun_elsewhere, inside + moved @ axes]
         kept, train, held_out = judge.choose_best(np.stack([known[0], *further]))
         report = SearchReport(type(loss).__name__, (tuple(curve),), train, held_out)
         runs = () if self.noisy else (CausalRun(None),)
