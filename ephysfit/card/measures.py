@@ -332,4 +332,4 @@ def summarise(
 
 def student(freedom: int) -> float:
     """Factor of a standard error that gives the half width of an interval."""
-    return float(scipy.stats.t.ppf(0.5 + CONFIDENCE / 2, freedom))
+    return float(scipy.special.stdtrit(freedom, 0.5 + CONFIDENCE / 2))

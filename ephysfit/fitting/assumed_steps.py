@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import isotonic_regression
+import scipy  # loads its parts when they are first used
 
 from ephysfit.arrays import Array
 from ephysfit.data.recording import Recording
@@ -80,7 +80,7 @@ def assume_steps(sweeps: Sequence[ReplaySweep], dt: float, holding: float, weigh
     fifth = len(levels) // 5
     if rates[-fifth:].mean() <= RISE * rates[:fifth].mean():
         return ()
-    curve = isotonic_regression(rates).x
+    curve = scipy.optimize.isotonic_regression(rates).x
     top = float(np.quantile(levels, HIGHEST))
     highest = float(np.interp(top, levels, curve))
     low = float(levels[np.searchsorted(curve, LOWEST * highest)])

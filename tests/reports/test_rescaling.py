@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import scipy.stats
 
 from ephysfit.data.recording import Recording
-from ephysfit.reports.rescaling import rescale_time
+from ephysfit.reports.rescaling import measure_distance_from_uniform, rescale_time
 from tests.reports.conftest import BareQuadratic, by_hand, cell, recorded
 
 
@@ -42,3 +44,10 @@ def test_intervals_across_gaps_are_left_out(train_recording: Recording) -> None:
     inside = np.sum((sweep.spike_times > 8000.0) & (sweep.spike_times < 12000.0))
     assert len(whole.quantiles) - len(part.quantiles) >= inside
     assert len(part.quantiles) > 20
+
+
+@pytest.mark.parametrize("n", [10, 11, 500])
+def test_the_distance_is_that_of_kolmogorov_and_smirnov(n: int) -> None:
+    sample = np.sort(np.random.default_rng(n).beta(2.0, 1.0, n))
+    expected = scipy.stats.kstest(sample, "uniform").statistic
+    assert measure_distance_from_uniform(sample) == pytest.approx(expected, rel=1e-12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+import scipy.special
 
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit
@@ -89,4 +89,4 @@ def likelihood_ratio(simple: Fit, rich: Fit) -> tuple[float, int, float]:
             f"{rich.dt:g} ms); their likelihoods do not compare"
         )
     statistic = 2 * (both[1].log_likelihood - both[0].log_likelihood)
-    return statistic, known.freedoms, float(scipy.stats.chi2.sf(max(statistic, 0.0), known.freedoms))
+    return statistic, known.freedoms, float(scipy.special.chdtrc(known.freedoms, max(statistic, 0.0)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.stats
+import scipy.special
 import torch
 
 from ephysfit.data.recording import Recording
@@ -255,7 +255,7 @@ def _select_peaks(peaks: tuple[Peak, ...]) -> tuple[Peak, ...]:
 
 def _log_likelihood_drop(level: float) -> float:
     """Drop of the log-likelihood at the end of an interval, nats."""
-    return float(scipy.stats.chi2.ppf(level, 1)) / 2
+    return float(scipy.special.chdtri(1, 1 - level)) / 2
 
 
 def _value_at_coordinate(surface: Surface, name: str, z: float) -> float:

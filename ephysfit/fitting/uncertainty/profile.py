@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-import scipy.stats
+import scipy.special
 import torch
 
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, invert_information
@@ -39,7 +39,7 @@ def compute_profile(
     workers: int,
 ) -> dict[str, tuple[Side, Side]]:
     """Ends of the profile interval of each name, over all refractory periods."""
-    limit = sqrt(float(scipy.stats.chi2.ppf(level, 1)))
+    limit = sqrt(float(scipy.special.chdtri(1, 1 - level)))
     index = {n: k for k, n in enumerate(surface.free.names)}
     done = [0]
 
