@@ -53,7 +53,7 @@ def make_prf(log_dt: Any, theta_log: Any, tau: float = 2.0, v_th: float = 1.0, *
     0.3
     """
     step, theta = _tensor(log_dt).exp(), _tensor(theta_log).exp()
-    return _rotating(PublishedPRF, -step / tau, step * theta, step, dt, theta=torch.full_like(step, v_th))
+    return _rotating(PublishedPRF, -step / tau, step * theta, step, dt, theta=_tensor(v_th).expand_as(step))
 
 
 def make_c_silif(log_log_alpha: Any, alpha_img: Any, log_dt: Any, b: Any, *, dt: float = 4.0) -> LinearStep:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ephysfit.deprecation import deprecated
-from ephysfit.errors import SimulationError
+from ephysfit.errors import SimulationError, near
 from ephysfit.neuron.affine import refractory_steps, tensors
 from ephysfit.neuron.declare import Neuron, cellwise, flatten, unflatten
 from ephysfit.neuron.free_parameters import FreeParameters
@@ -22,24 +22,22 @@ from ephysfit.simulation.surrogate import Surrogate
 
 #: what spikes of one refractory period and a step (batch, cell, time) send to the next one, pA
 Lateral = nn.Module | Tensor | bool
+#: a function of named parameters and a step `dt` (ms) that makes cells, as those of `ephysfit.models.published`
+Make = Callable[..., Neuron]
 
 
 class NeuronLayer(nn.Module):
-    """Cells side by side: currents in, spikes out, physical parameters learnable within their bounds.
+    """Cells side by side: currents in, spikes out, parameters learnable.
 
-    Made by `layer`. The learnable numbers are free coordinates (cell, parameter), which map into the declared bounds,
-    so no optimiser step leaves them; `cells` reads the physical values. Everything runs in float64 (the kernels in
-    `dtype`), whatever the precision of input and output; parameters cast to half precision are kept in float32.
+    Made by `layer`. `cells` reads the values as they stand. Everything runs in float64 (the kernels in `dtype`),
+    whatever the precision of input and output; parameters cast to half precision are kept in float32.
     """
 
-    free_values: nn.Parameter
-    constant: Tensor
     recurrent: nn.Module | None
 
     def __init__(
         self,
         base: Neuron,
-        free: FreeParameters,
         dt: float,
         surrogate: Surrogate,
         *,
@@ -48,35 +46,23 @@ class NeuronLayer(nn.Module):
         recurrent: Lateral = False,
         returns: tuple[str, ...] = ("spikes",),
         dtype: torch.dtype = torch.float64,
-        fitted: bool = True,
     ) -> None:
         super().__init__()
         refuse_engine(type(base), engine, detach, surrogate)
         refuse_returns(type(base), returns)
         self.dt, self.surrogate, self.detach, self.engine = float(dt), surrogate, detach, engine
         self.returns, self.dtype = returns, dtype
-        self.neuron_class, self.free, self.n = type(base), free, cellwise(base)
-        flat = flatten(base.parameters, tensors(base).values())
-        for name, value in flat.items():
-            self.register_buffer(f"fixed_{name}", value.detach().clone())
-        one = [base.replace(**unflatten(base.parameters, {k: v[i] for k, v in flat.items()})) for i in range(self.n)]
-        self.free_values = nn.Parameter(torch.stack([free.to_vector(cell) for cell in one]))
-        moved = torch.stack([free.is_moved(cell) for cell in one]) if fitted else torch.zeros(self.n, len(free.names))
-        self.register_buffer("constant", moved.bool())
-        self._warn_of_constants(flat)
+        self.neuron_class, self.n = type(base), cellwise(base)
         self.leap = int(refractory_steps(base, dt).min()) + 1
         self.recurrent = _lateral(recurrent, self.n)
 
     def cells(self) -> Neuron:
         """The cells as they stand, parameters over the axis `cell`, with gradients."""
-        fixed = {k.removeprefix("fixed_"): v for k, v in self.named_buffers() if k.startswith("fixed_")}
-        base = self.neuron_class(**unflatten(self.neuron_class.parameters, fixed))
-        values = self.free.values(self.free_values.to(torch.float64))
-        learnt = {
-            name: torch.where(self.constant[:, k], fixed[name].to(torch.float64), values[name])
-            for k, name in enumerate(self.free.names)
-        }
-        return self.free.put(learnt, base)
+        raise NotImplementedError
+
+    def learnt(self) -> tuple[str, ...]:
+        """Names of what learns in the cells."""
+        raise NotImplementedError
 
     def forward(self, current: Tensor, start: Start | None = None) -> Any:
         """Run the cells.
@@ -178,6 +164,56 @@ class NeuronLayer(nn.Module):
             )
         return {name: start if name == "end" else empty for name in self.returns}
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NeuronLayer:
+        """Casts and moves; half precision would move every spike, so numbers stay in float32 there."""
+
+        def careful(value: Tensor) -> Tensor:
+            cast = fn(value)
+            return value.to(cast.device, torch.float32) if cast.dtype in (torch.float16, torch.bfloat16) else cast
+
+        super()._apply(careful, recurse)
+        return self
+
+    def extra_repr(self) -> str:
+        learns = ", ".join(self.learnt()) or "nothing"
+        return f"{self.neuron_class.__name__}, n={self.n}, dt={self.dt} ms, engine={self.engine!r}, learns {learns}"
+
+
+class PhysicalLayer(NeuronLayer):
+    """Cells whose physical parameters learn within their bounds.
+
+    The learnable numbers are free coordinates (cell, parameter), which map into the declared bounds, so no optimiser
+    step leaves them.
+    """
+
+    free_values: nn.Parameter
+    constant: Tensor
+
+    def __init__(self, base: Neuron, free: FreeParameters, *given: Any, fitted: bool = True, **options: Any) -> None:
+        super().__init__(base, *given, **options)
+        self.free = free
+        flat = flatten(base.parameters, tensors(base).values())
+        for name, value in flat.items():
+            self.register_buffer(f"fixed_{name}", value.detach().clone())
+        one = [base.replace(**unflatten(base.parameters, {k: v[i] for k, v in flat.items()})) for i in range(self.n)]
+        self.free_values = nn.Parameter(torch.stack([free.to_vector(cell) for cell in one]))
+        moved = torch.stack([free.is_moved(cell) for cell in one]) if fitted else torch.zeros(self.n, len(free.names))
+        self.register_buffer("constant", moved.bool())
+        self._warn_of_constants(flat)
+
+    def cells(self) -> Neuron:
+        fixed = {k.removeprefix("fixed_"): v for k, v in self.named_buffers() if k.startswith("fixed_")}
+        base = self.neuron_class(**unflatten(self.neuron_class.parameters, fixed))
+        values = self.free.values(self.free_values.to(torch.float64))
+        learnt = {
+            name: torch.where(self.constant[:, k], fixed[name].to(torch.float64), values[name])
+            for k, name in enumerate(self.free.names)
+        }
+        return self.free.put(learnt, base)
+
+    def learnt(self) -> tuple[str, ...]:
+        return tuple(self.free.names)
+
     def _warn_of_constants(self, flat: dict[str, Tensor]) -> None:
         held = []
         for k, (name, p) in enumerate(zip(self.free.names, self.free.parameters, strict=True)):
@@ -193,23 +229,37 @@ class NeuronLayer(nn.Module):
                 stacklevel=4,
             )
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NeuronLayer:
-        """Casts and moves; half precision would move every spike, so numbers stay in float32 there."""
-
-        def careful(value: Tensor) -> Tensor:
-            cast = fn(value)
-            return value.to(cast.device, torch.float32) if cast.dtype in (torch.float16, torch.bfloat16) else cast
-
-        super()._apply(careful, recurse)
-        return self
-
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         state_dict.setdefault(f"{prefix}constant", torch.zeros_like(self.constant))  # files from before 0.2 have none
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def extra_repr(self) -> str:
-        learns = ", ".join(self.free.names) or "nothing"
-        return f"{self.neuron_class.__name__}, n={self.n}, dt={self.dt} ms, engine={self.engine!r}, learns {learns}"
+
+class PublishedLayer(NeuronLayer):
+    """Cells that a function makes anew at every call from its own parameters, which learn as they are.
+
+    Nothing bounds them but the function: decays of `make_block_alif` are clamped as released, log rates need no bound.
+    """
+
+    def __init__(
+        self, make: Make, values: Mapping[str, Any], learn: Sequence[str] | None, dt: float, *given: Any, **options: Any
+    ) -> None:
+        tensors_by_name = {k: torch.as_tensor(v).detach().to(torch.float64).clone() for k, v in values.items()}
+        unknown = [name for name in learn or () if name not in values]
+        if unknown:
+            raise SimulationError(
+                f"learn names {unknown[0]!r}, which is none of the parameters given; {near(unknown[0], values)}"
+            )
+        super().__init__(make(**tensors_by_name, dt=dt), dt, *given, **options)
+        self.make = make
+        self.published = nn.ParameterDict(
+            {k: nn.Parameter(v, requires_grad=learn is None or k in learn) for k, v in tensors_by_name.items()}
+        )
+
+    def cells(self) -> Neuron:
+        return self.make(**{k: v.to(torch.float64) for k, v in self.published.items()}, dt=self.dt)
+
+    def learnt(self) -> tuple[str, ...]:
+        return tuple(k for k, v in self.published.items() if v.requires_grad)
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,9 +309,10 @@ def _transformed(value: Tensor) -> bool:
 
 
 def layer(
-    neuron: type[Neuron] | Neuron,
+    neuron: type[Neuron] | Neuron | Make,
     n: int | None = None,
     *,
+    parameters: Mapping[str, Any] | None = None,
     dt: float = 1.0,
     learn: Sequence[str] | None = None,
     spread: float = 0.0,
@@ -278,15 +329,20 @@ def layer(
 
     Parameters
     ----------
-    neuron : type[Neuron] or Neuron
+    neuron : type[Neuron], Neuron or function
         A class (cells begin at its declared starts, just inside the bounds) or an instance: fitted cells, one or as
         many as it holds. Fitted values on a bound or beyond it are kept as they are, with a warning.
+        A function that makes cells from `parameters` and `dt`, as ``models.published.make_silif``: then these
+        parameters learn, in the papers' own units and without bounds of ours.
     n : int, optional
         How many cells; the number an instance holds unless given.
+    parameters : mapping of str to Tensor (cell,) or float
+        What a function as `neuron` makes the cells from; a single number is shared by all cells.
     dt : float
         Step, ms.
     learn : sequence of str, optional
-        Parameters to learn (declared or flat names); all that a spike train depends on smoothly unless given.
+        Parameters to learn (declared or flat names, or names of `parameters`); unless given, all that a spike train
+        depends on smoothly, and all of `parameters`.
     spread : float
         Standard deviation of a random shift of the learnable numbers, on their bounded (logit) axis, so that cells
         of a class begin apart.
@@ -313,7 +369,8 @@ def layer(
     Raises
     ------
     SimulationError
-        If a class comes without `n`, `n` does not fit the cells of an instance, or a name is unknown.
+        If a class comes without `n`, `n` does not fit the cells of an instance, a function comes without `parameters`
+        or with `spread`, or a name is unknown.
 
     Examples
     --------
@@ -334,12 +391,30 @@ def layer(
     if compiled is not None:
         engine = "compiled" if compiled else "sequential"
         deprecated("layer(compiled=...)", f"layer(engine={engine!r})", "0.2.0")
+    options: dict[str, Any] = {
+        "detach": detach, "engine": engine, "recurrent": recurrent, "returns": tuple(returns), "dtype": dtype,
+    }  # fmt: skip
+    if not isinstance(neuron, type | Neuron):
+        if not callable(neuron):
+            raise SimulationError(
+                f"neuron = {neuron!r}: a layer takes a class of the catalogue, cells, or a function that makes cells"
+            )
+        if parameters is None or spread:
+            raise SimulationError(
+                "a layer of cells that a function makes takes parameters={name: values of the cells}, and no spread: "
+                "draw the values apart, as models.published.draw_silif does"
+            )
+        own = PublishedLayer(neuron, parameters, learn, dt, surrogate or Surrogate(1.0), **options)
+        if n not in (None, own.n):
+            raise SimulationError(f"the parameters are of {own.n} cells, so the layer cannot have {n}; leave n out")
+        return own
+    if parameters is not None:
+        raise SimulationError(
+            "parameters= belong to a function as neuron; set those of a neuron by .replace(name=value)"
+        )
     base = _population(neuron, n)
     free = FreeParameters.of(type(base), learn, smooth_only=True)
-    made = NeuronLayer(
-        base, free, dt, surrogate or Surrogate(), detach=detach, engine=engine, recurrent=recurrent,
-        returns=tuple(returns), dtype=dtype, fitted=isinstance(neuron, Neuron),
-    )  # fmt: skip
+    made = PhysicalLayer(base, free, dt, surrogate or Surrogate(), fitted=isinstance(neuron, Neuron), **options)
     if spread:
         draw = torch.Generator().manual_seed(seed)
         with torch.no_grad():
