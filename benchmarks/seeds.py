@@ -26,6 +26,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import seed_networks
+import seed_tasks
 
 from ephysfit.models import ALIF, PRF, RefractoryLIF, SoftLIF
 from ephysfit.neuron.declare import Neuron
@@ -267,7 +268,8 @@ def _circular(cell: Neuron, current: Tensor, right: Tensor) -> str:
 TABLES: dict[str, Callable[[bool], object]] = {
     "step": seed_networks.step_table, "blocks": block_table, "etv": seed_networks.etv_table, "pmbc": pmbc_table,
     "decoupled": decoupled_table, "silif": seed_networks.silif_table, "stc": seed_networks.stc_table,
-    "cost": seed_networks.cost_table, "digits": seed_networks.digits_table, "claims": seed_networks.claims_table,
+    "cost": seed_networks.cost_table, "digits": seed_tasks.digits_table,
+    "recall": seed_tasks.recall_table, "claims": seed_networks.claims_table,
 }  # fmt: skip
 
 
@@ -296,11 +298,15 @@ def main() -> None:
 
 
 def replace_sections(page: str, parts: list[str]) -> str:
-    """The page with these sections in the place of those of the same titles; new ones at the end."""
+    """The page with these sections in the place of those of the same titles; new ones after the part before them."""
     head, *sections = page.split("\n## ")
-    by_title = {s.partition("\n")[0]: s.strip() for s in sections}
-    by_title |= {p.removeprefix("## ").partition("\n")[0]: p.removeprefix("## ").strip() for p in parts}
-    return "\n\n## ".join([head.strip(), *by_title.values()]) + "\n"
+    titled = [(s.partition("\n")[0], s.strip()) for s in sections]
+    at = len(titled) - 1
+    for part in (p.removeprefix("## ").strip() for p in parts):
+        title, titles = part.partition("\n")[0], [t for t, _ in titled]
+        at = titles.index(title) if title in titles else at + 1
+        titled[at : at + (title in titles)] = [(title, part)]
+    return "\n\n## ".join([head.strip(), *(s for _, s in titled)]) + "\n"
 
 
 if __name__ == "__main__":
