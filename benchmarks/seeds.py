@@ -1,6 +1,6 @@
 """What survives of each seed's headline claim on a CPU: one command, a table for each.
 
-    python benchmarks/seeds.py            # about ten minutes on one core
+    python benchmarks/seeds.py            # ten minutes on one core; ten more without docs/seeds.json
     python benchmarks/seeds.py --quick    # about one minute, shorter records
     python benchmarks/seeds.py --write    # also docs/seeds.md; with --only, that section of it
 

@@ -349,7 +349,7 @@ def layer(
     seed : int
         Of that shift.
     surrogate : Surrogate, optional
-        Stand-in derivative of the spike.
+        Stand-in derivative of the spike; half width 10 mV unless given, 1 with `parameters`, whose thresholds are 1.
     detach : bool
         Keep resets and recurrent spikes out of the graph, as "blocks", "pmbc" and "decoupled" must.
     engine : {"compiled", "sequential", "blocks", "pmbc", "decoupled"}
@@ -387,6 +387,9 @@ def layer(
     >>> potential, end = halves(torch.full((3, 100), 250.0), end)
     >>> tuple(potential.shape)
     (3, 100)
+    >>> from ephysfit.models.published import draw_silif, make_silif
+    >>> layer(make_silif, parameters=draw_silif(3, seed=0), dt=4.0).learnt()
+    ('a', 'alpha', 'b', 'beta', 'log_dt')
     """
     if compiled is not None:
         engine = "compiled" if compiled else "sequential"
