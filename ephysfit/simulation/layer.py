@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -243,7 +244,7 @@ class PublishedLayer(NeuronLayer):
     def __init__(
         self, make: Make, values: Mapping[str, Any], learn: Sequence[str] | None, dt: float, *given: Any, **options: Any
     ) -> None:
-        tensors_by_name = {k: torch.as_tensor(v).detach().to(torch.float64).clone() for k, v in values.items()}
+        tensors_by_name = _published_values(make, values)
         unknown = [name for name in learn or () if name not in values]
         if unknown:
             raise SimulationError(
@@ -260,6 +261,31 @@ class PublishedLayer(NeuronLayer):
 
     def learnt(self) -> tuple[str, ...]:
         return tuple(k for k, v in self.published.items() if v.requires_grad)
+
+
+def _published_values(make: Make, values: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The parameters as tensors of their own; what the function does not take, or lacks, is named."""
+    takes = {k: p for k, p in inspect.signature(make).parameters.items() if k != "dt"}
+    if not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        unknown = [name for name in values if name not in takes]
+        lacking = [k for k, p in takes.items() if p.default is p.empty and k not in values]
+        if unknown:
+            raise SimulationError(
+                f"parameters hold {unknown[0]!r}, which {_name(make)} does not take; it takes {', '.join(takes)}"
+            )
+        if lacking:
+            raise SimulationError(
+                f"parameters hold no {', '.join(lacking)}, which {_name(make)} needs; give them, one value per cell"
+            )
+    found = {k: torch.as_tensor(v).detach().to(torch.float64).clone() for k, v in values.items()}
+    sizes = {k: tuple(v.shape) for k, v in found.items() if v.dim()}
+    if len(set(sizes.values())) > 1 or any(len(size) > 1 for size in sizes.values()):
+        raise SimulationError(f"parameters of shapes {sizes}: give a number or one value per cell, (cell,), for each")
+    return found
+
+
+def _name(make: Make) -> str:
+    return getattr(getattr(make, "func", make), "__name__", repr(make))
 
 
 @dataclass(frozen=True, eq=False)

@@ -150,6 +150,30 @@ def test_published_parameters_learn_and_only_those_that_are_named():
     assert torch.equal(again(x), made(x))
 
 
+@pytest.mark.parametrize("engine", ["compiled", "blocks"])
+def test_a_recurrent_published_network_is_the_definition_and_goes_on_where_it_ended(engine):
+    values = {"beta": spread(0.7, 0.9), "p": spread(0.8, 0.9), "b": spread(0.2, 0.4)}
+    weights = 0.3 * torch.randn(CELLS, CELLS, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = torch.randn(3, CELLS, STEPS, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def run(engine):
+        made = layer(
+            partial(make_block_alif, n_ref=3), parameters=values, dt=1.0, engine=engine, detach=True,
+            recurrent=weights, returns=("spikes", "end"),
+        )  # fmt: skip
+        first, end = made(x[..., :17])
+        spikes = torch.cat([first, made(x[..., 17:], end)[0]], -1)
+        assert torch.equal(spikes, made(x)[0])
+        spikes.sum().backward()
+        return spikes, made.published["beta"].grad
+
+    spikes, grad = run(engine)
+    want, right = run("sequential")
+    assert spikes.sum() > 20
+    assert torch.equal(spikes, want)
+    torch.testing.assert_close(grad, right, rtol=1e-9, atol=1e-12)
+
+
 def test_one_number_is_shared_by_all_cells():
     made = layer(make_prf, parameters={**draw_prf(CELLS, 1), "tau": 2.0}, dt=1.0)
     made(10 * torch.randn(2, CELLS, 50, dtype=torch.float64)).mean().backward()
@@ -165,6 +189,12 @@ def test_what_a_published_layer_cannot_be_is_refused():
         layer(make_silif, parameters=draw_silif(4, 0), learn=["alfa"])
     with pytest.raises(SimulationError, match="are of 4 cells"):
         layer(make_silif, 5, parameters=draw_silif(4, 0))
+    with pytest.raises(SimulationError, match="no beta, a, b, log_dt, which make_silif needs"):
+        layer(make_silif, parameters={"alpha": 0.0})
+    with pytest.raises(SimulationError, match="'theta', which make_block_alif does not take"):
+        layer(partial(make_block_alif, n_ref=3), parameters={"theta": 0.0})
+    with pytest.raises(SimulationError, match="one value per cell"):
+        layer(make_silif, parameters={**draw_silif(4, 0), "b": torch.ones(3)})
     with pytest.raises(SimulationError, match="neuron = 'LIF'"):
         layer("LIF", 4)
     with pytest.raises(SimulationError, match="belong to a function"):
