@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -18,12 +19,25 @@ DOCS = Path(__file__).parents[1] / "docs"
 LARGEST = 60_000
 
 
+def borrow(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str) -> Iterator[ModuleType]:
+    """A script of a folder as a module, forgotten afterwards with the scripts beside it that it imports."""
+    monkeypatch.syspath_prepend(str(folder))
+    known = set(sys.modules)
+    yield importlib.import_module(name)
+    for new in set(sys.modules) - known:
+        if Path(getattr(sys.modules[new], "__file__", None) or "/").parent == folder:
+            del sys.modules[new]
+
+
 @pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> ModuleType:
+def module(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     """A module of docs/."""
-    monkeypatch.syspath_prepend(str(DOCS))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    return importlib.import_module(request.param)
+    yield from borrow(monkeypatch, DOCS, request.param)
+
+
+@pytest.fixture
+def release_check(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    yield from borrow(monkeypatch, DOCS.parent / "benchmarks", "release_check")
 
 
 @pytest.mark.parametrize("module", ["make_commands"], indirect=True)
@@ -59,10 +73,9 @@ def test_every_neuron_gets_a_picture_of_its_behaviour(module: ModuleType, tmp_pa
     assert spikes.sum() > 5
 
 
-def test_numbers_of_texts_are_those_that_were_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(DOCS.parent / "benchmarks"))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    release_check = importlib.import_module("release_check")
+def test_numbers_of_texts_are_those_that_were_measured(
+    monkeypatch: pytest.MonkeyPatch, release_check: ModuleType
+) -> None:
     assert release_check.find_stale_texts() == []
     printed = release_check.read_printed()
     assert len({numbers["gamma_over_R_4"] for numbers in printed.values()}) == 1, printed

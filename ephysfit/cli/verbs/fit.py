@@ -72,6 +72,12 @@ RecentOption = Annotated[
     typer.Option("--recent", min=0.01, metavar="S", show_default=False, rich_help_panel=arguments.FIT,
                  help="Half-life of the weight of training data, s: data this long before the end count half."),
 ]  # fmt: skip
+NoAssumedSteps = Annotated[
+    bool,
+    typer.Option("--no-assumed-steps", rich_help_panel=arguments.FIT,
+                 help="Fit noise alone as it is. By default AIGIF and its kin also assume steps of current where the "
+                      "training data hold none, since noise leaves their answer to a steady current open."),
+]  # fmt: skip
 PriorOption = Annotated[
     list[Path] | None,
     typer.Option("--prior", metavar="RUN|FIT.json", exists=True, show_default=False, rich_help_panel=arguments.FIT,
@@ -100,6 +106,7 @@ def fit(
     prior: PriorOption = None,
     drift: DriftOption = "0",
     recent: RecentOption = None,
+    no_assumed_steps: NoAssumedSteps = False,
     undriven: Undriven = False,
     effort: arguments.EffortOption = "fast",
     objective: arguments.ObjectiveOption = None,
@@ -152,7 +159,7 @@ def fit(
         priors = fit_parts.make_priors(prior, recording.cell, chosen) if prior else ()
         if left_out := fit_parts.describe_unmodelled_drift(fitted_on, drift):
             print_note(left_out)
-        stage = fit_parts.make_likelihood(voltage, drift, recent)
+        stage = fit_parts.make_likelihood(voltage, drift, recent, assume=not no_assumed_steps)
         with show_progress() as listener:
             found = ef.fit(fitted_on, chosen, dt=dt, seed=seed, progress=listener, likelihood=stage, prior=priors,
                            objective=objective, effort=effort, undriven=undriven)  # fmt: skip
