@@ -25,6 +25,8 @@ FLAT: tuple[type[Report], ...] = (PassiveReport, LikelihoodReport, RefractoryRep
 DETAILS: tuple[type[Report], ...] = (LikelihoodReport, CausalRun, SpikeCounts, SelectionReport, IntervalsReport)
 #: fields of a likelihood that the details of a fit left to its history
 _IN_HISTORY = ("curves", "at_bound", "steps")
+#: what came later
+_LATER = ("assumed",)
 
 
 def upgrade_fit(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +86,7 @@ def as_details(reports: Iterable[Report | None]) -> dict[str, Any]:
             case None:
                 continue
             case LikelihoodReport():
-                out |= {k: v for k, v in report.to_dict().items() if k not in _IN_HISTORY}
+                out |= {k: v for k, v in report.to_dict().items() if k not in (*_IN_HISTORY, *_LATER)}
                 out |= {"recent": report.recent, "voltage": out.get("voltage")}
             case SelectionReport():
                 found = report.to_dict()

@@ -41,7 +41,9 @@ def test_settings_are_read_set_and_cloned():
         one.set_params(modle="LIF")
 
 
-def test_a_constant_rate_scores_nothing_and_the_truth_scores_more(sweeps):
+def test_a_constant_rate_scores_nothing_and_the_truth_scores_more():
+    adapting = CELL.replace(d_theta=8.0, tau_a=150.0)
+    sweeps = list(ef.synthetic.recording(adapting, duration=1500.0, repeats=3, dt=0.5, seed=1))
     seen, unseen = sweeps[1:3], sweeps[3:]
     fitted = NeuronEstimator("ALIF").fit(seen)
     assert fitted.score(unseen) > NeuronEstimator("LIF").fit(seen).score(unseen) > 0
