@@ -7,7 +7,7 @@
 - verbs: each command in a process of its own, user and system time of it and of the processes it starts; the median of
   `--runs`, with kernels and readings on disk (warm), and once with an empty cache (cold).
 - stages: seconds that each stage of a default fit to a minute of noise took, from the history of the fit.
-- lengths: default fits to 30, 60, 300 and 1,200 s of synthetic noise.
+- lengths: default fits to 30, 60 and 300 s of synthetic noise.
 
 `benchmarks/loading.py --hour` has the loading of an hour. Results lie in build/pipeline.json; --write reads them.
 """
@@ -36,7 +36,7 @@ RESULTS = ROOT / "build" / "pipeline.json"
 PAGE = ROOT / "docs" / "howto" / "speed.md"
 CELL = ROOT / "data" / "DRN164.nwb"
 MODELS = ("AIGIF", "auto", "GIF", "ALIF", "LIF")
-LENGTHS = (30, 60, 300, 1200)
+LENGTHS = (30, 60, 300)
 #: what is asked of the shell; FIT stands for a folder with a fit, OUT for a folder to write into
 VERBS = {
     "--help": "--help",

@@ -49,6 +49,8 @@ class NeuronLayer(nn.Module):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
+        if dtype not in (torch.float32, torch.float64):
+            raise SimulationError(f"dtype = {dtype!r}: kernels run in torch.float32 or torch.float64")
         refuse_engine(type(base), engine, detach, surrogate)
         refuse_returns(type(base), returns)
         self.dt, self.surrogate, self.detach, self.engine = float(dt), surrogate, detach, engine
@@ -83,9 +85,11 @@ class NeuronLayer(nn.Module):
         Raises
         ------
         SimulationError
-            If the axes do not fit the layer, or a transform of torch.func is at work.
+            If the axes do not fit the layer, the current is not finite, `start` is of another run's size, or a
+            transform of torch.func is at work.
         """
         by_cell = self._arrange(current)
+        self._refuse_start(start, by_cell.shape[1])
         batch, steps = current.shape[: -3 if len(self.neuron_class.inputs) > 1 else -2], by_cell.shape[2]
         if by_cell.shape[1] == 0 or steps == 0:
             found = self._nothing(by_cell, start)
@@ -98,6 +102,11 @@ class NeuronLayer(nn.Module):
 
     def _arrange(self, current: Tensor) -> Tensor:
         """The current as (cell, trial, time, input)."""
+        if not isinstance(current, Tensor) or current.is_complex():
+            given = current.dtype if isinstance(current, Tensor) else type(current).__name__
+            raise SimulationError(
+                f"current is {given}; a layer takes a tensor of real numbers: torch.as_tensor(current)"
+            )
         if _transformed(current):
             raise SimulationError(
                 "layers run no transforms of torch.func (vmap, grad, jacrev): their kernels are opaque to them; use "
@@ -112,10 +121,31 @@ class NeuronLayer(nn.Module):
             )
         if not full.is_floating_point():
             full = full.to(torch.get_default_dtype())
+        # a sum is finite where all are, and costs less than to ask each
+        if not full.is_meta and not bool(torch.isfinite(full.detach().sum())):
+            bad = int((~torch.isfinite(full)).sum())
+            if bad:
+                raise SimulationError(
+                    f"current: {bad} of {full.numel()} samples are not finite; cut the sweep to where the stimulus is "
+                    "known"
+                )
         trials = full.shape[:-3].numel()
         rows = full.reshape(trials, *full.shape[-3:]).transpose(0, 1)
         wide = self.dtype if self.dtype == full.dtype else torch.float64
         return rows.expand(self.n, *rows.shape[1:]).to(wide)
+
+    def _refuse_start(self, start: Start | None, trials: int) -> None:
+        """Refuse a start that is not one of these cells in as many trials."""
+        if start is None:
+            return
+        if not isinstance(start, Start):
+            raise SimulationError(f"start = {start!r:.60}: give the 'end' that a run before returned")
+        expected, found = (self.n, trials, len(plan(self.neuron_class).states)), tuple(start.states.shape)
+        if found != expected:
+            raise SimulationError(
+                f"start is of (cells, trials, states) = {found}, and this run of {self.neuron_class.__name__} of "
+                f"{expected}; give the end of a run of the same layer and batch"
+            )
 
     def _shape(self, value: Tensor, batch: torch.Size, like: Tensor) -> Tensor:
         """(cell, trial, time) as the caller gave it."""
@@ -324,6 +354,8 @@ def _lateral(given: Lateral, n: int) -> nn.Module | None:
                 f"recurrent weights of shape {tuple(given.shape)}: {n} cells take ({n}, {n}), from column to row, in pA"
             )
         return _Weights(given.detach().clone().to(torch.float64))
+    if not isinstance(given, bool):
+        raise SimulationError(f"recurrent = {given!r:.60}: give True, weights ({n}, {n}) in pA, or a module")
     return _Weights(torch.zeros(n, n, dtype=torch.float64)) if given else None
 
 
@@ -396,7 +428,7 @@ def layer(
     ------
     SimulationError
         If a class comes without `n`, `n` does not fit the cells of an instance, a function comes without `parameters`
-        or with `spread`, or a name is unknown.
+        or with `spread`, a number is out of range, or a name is unknown.
 
     Examples
     --------
@@ -420,6 +452,12 @@ def layer(
     if compiled is not None:
         engine = "compiled" if compiled else "sequential"
         deprecated("layer(compiled=...)", f"layer(engine={engine!r})", "0.2.0")
+    if isinstance(dt, bool) or not isinstance(dt, int | float) or not 0 < dt < float("inf"):
+        raise SimulationError(f"dt = {dt!r}: a step is a number of ms above 0")
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+        raise SimulationError(f"n = {n!r}: a layer has a whole number of cells, 1 or more")
+    if not spread >= 0:
+        raise SimulationError(f"spread = {spread!r}: a standard deviation is 0 or more")
     options: dict[str, Any] = {
         "detach": detach, "engine": engine, "recurrent": recurrent, "returns": tuple(returns), "dtype": dtype,
     }  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -240,3 +242,57 @@ def test_refusals_say_the_way_out():
 
 def test_the_layer_is_public():
     assert ef.layer is layer
+
+
+@pytest.mark.parametrize("engine", ["compiled", "sequential", "blocks"])
+def test_a_start_of_another_batch_or_neuron_is_refused(engine):
+    made = ef.layer(LIF, 2, engine=engine, detach=True, returns=("spikes", "end"))
+    _, end = made(torch.full((3, 2, 40), 300.0))
+    made(torch.full((3, 2, 40), 300.0), end)
+    for batch in (1, 2, 6):
+        with pytest.raises(SimulationError, match=r"\(2, 3, 1\), and this run of LIF of \(2, \d, 1\)"):
+            made(torch.full((batch, 2, 40), 300.0), end)
+    _, other = ef.layer(ALIF, 2, returns=("spikes", "end"))(torch.full((3, 2, 40), 300.0))
+    with pytest.raises(SimulationError, match=r"states\) = \(2, 3, 2\)"):
+        made(torch.full((3, 2, 40), 300.0), other)
+    with pytest.raises(SimulationError, match="start = 3: give the 'end'"):
+        made(torch.full((3, 2, 40), 300.0), 3)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("engine", ["compiled", "sequential", "blocks"])
+def test_a_current_that_is_not_finite_is_refused(engine, bad):
+    current = torch.full((3, 2, 40), 300.0)
+    current[1, 0, 7] = bad
+    with pytest.raises(SimulationError, match="1 of 240 samples are not finite"):
+        ef.layer(LIF, 2, engine=engine, detach=True)(current)
+
+
+def test_a_large_finite_current_is_no_fault():
+    assert ef.layer(LIF, 1)(torch.full((1, 40), 3e38, dtype=torch.float32)).shape == (1, 40)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"dt": 0.0}, "dt = 0.0: a step is a number of ms above 0"),
+        ({"dt": -0.1}, "dt = -0.1"),
+        ({"dt": float("nan")}, "dt = nan"),
+        ({"dt": "a"}, "dt = 'a'"),
+        ({"n": 0}, "n = 0: a layer has a whole number of cells"),
+        ({"n": -1}, "n = -1"),
+        ({"n": 2.5}, "n = 2.5"),
+        ({"spread": -1.0}, "spread = -1.0: a standard deviation is 0 or more"),
+        ({"recurrent": "yes"}, "recurrent = 'yes': give True, weights"),
+        ({"dtype": "float32"}, "dtype = 'float32': kernels run in torch.float32 or torch.float64"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, said):
+    with pytest.raises(SimulationError, match=re.escape(said)):
+        ef.layer(LIF, **{"n": 2, **settings})
+
+
+@pytest.mark.parametrize("current", [np.ones((2, 40)), [[1.0, 2.0]], torch.ones(2, 40, dtype=torch.complex64)])
+def test_a_current_that_is_no_tensor_of_real_numbers_is_refused(current):
+    with pytest.raises(SimulationError, match=r"a layer takes a tensor of real numbers: torch\.as_tensor"):
+        ef.layer(LIF, 2)(current)
