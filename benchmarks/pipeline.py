@@ -42,7 +42,7 @@ VERBS = {
     "--help": "--help",
     "models": "models",
     "info": f"info {CELL}",
-    "inspect": f"inspect {CELL} -o OUT/inspect.html",
+    "inspect": f"inspect {CELL} -o OUT/inspect.png",
     **{f"fit {m}": f"fit {CELL} --model {m} -o OUT/{m}" for m in MODELS},
     "score": f"score FIT {CELL}",
     "report": f"report FIT {CELL} -o OUT/report.html",

@@ -106,10 +106,10 @@ def _entries(p: Plan, values: Array, dt: float) -> Array:
         if what == "flow":
             square[:, i, j] = value
     square *= dt
-    stepped = {"free": expm(square)}
+    stepped = {"free": _exponentiate(square)}
     if p.held:
         square[:, [n in p.held for n in p.states] + [False] * (width - d)] = 0
-        stepped["held"] = expm(square)
+        stepped["held"] = _exponentiate(square)
     else:
         stepped["held"] = stepped["free"]
     out = np.empty((rows, len(p.entries)), dtype=values.dtype)
@@ -121,6 +121,20 @@ def _entries(p: Plan, values: Array, dt: float) -> Array:
         if i == column:
             out[:, k] -= 1.0
     return out
+
+
+def _exponentiate(a: Array) -> Array:
+    """The matrix exponential of each matrix, (row, D, D), scaled and squared here.
+
+    scipy does both by itself, but of a triangular matrix it divides differences of the exponentials by differences of
+    the rates: where two rates meet nothing of an imaginary step is left, and few digits of the value.
+    """
+    size = float(np.abs(a).sum(-1).max(initial=0.0))
+    squarings = max(int(np.ceil(np.log2(size))), 0) if size > 0 else 0
+    found: Array = expm(a / 2.0**squarings)
+    for _ in range(squarings):
+        found = found @ found
+    return found
 
 
 def as_numbers(z: Any) -> Array:

@@ -99,3 +99,17 @@ def test_a_cell_of_numbers_is_read_in_the_order_of_the_formulas():
         z = FreeParameters.of(kind, ("I_s",)).to_vector(base).numpy()
         assert (changed.values(z) != same.values(z)).any()
     assert step.slopes(free.to_vector(base).numpy()).shape[1] == 1
+
+
+@pytest.mark.parametrize("dt", [4.0, 20.0, 80.0])
+def test_steps_far_longer_than_rates_that_meet_keep_their_slopes(dt):
+    """Membrane and afterspike currents of one time constant, 10 ms: a difference of their rates is no divisor."""
+    kind = catalogue()["GLIF3"]
+    base = kind.start().replace(C=100.0, g=10.0, k=(0.1, 0.1))
+    free = FreeParameters.of(kind, smooth_only=True)
+    z, step = free.to_vector(base), NumericCoefficients(free, base, dt)
+    by_torch = lambda q: coefficients(free.to_neuron(q, base), dt)[0]  # noqa: E731
+    np.testing.assert_allclose(step.values(z.numpy()), by_torch(z).detach(), rtol=1e-11, atol=1e-12)
+    slopes = torch.autograd.functional.jacobian(by_torch, z).numpy()
+    each = np.abs(slopes).max(0, initial=1e-3)
+    np.testing.assert_allclose(step.slopes(z.numpy()) / each, slopes / each, rtol=1e-9, atol=1e-11)
