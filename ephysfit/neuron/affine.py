@@ -17,6 +17,9 @@ from ephysfit.neuron.declare import Neuron, cellwise, flatten
 from ephysfit.neuron.formula import of_tensors
 from ephysfit.neuron.plan import plan
 
+#: rates below this, 1/ms, set no unit for what drives the states
+TINY = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class Operators:
@@ -159,11 +162,18 @@ def operators(neuron: Neuron, dt: float) -> Operators:
 def _exact(flow: Tensor, dt: float) -> tuple[Tensor, Tensor]:
     """Transition (cell, D, D) and drive (cell, D, K) of one step, by one matrix exponential."""
     cells, d, width = flow.shape
-    square = torch.cat([flow, flow.new_zeros(cells, width - d, width)], 1)
+    # what drives the states enters the step linearly: in units in which it is no larger than the rates, the exponential
+    # need not be squared for its sake, which costs digits
+    rates, driven = flow[..., :d], flow[..., d:]
+    largest = [part.detach().abs().amax((-2, -1), keepdim=True) for part in (rates, driven)]
+    unit = torch.exp2(torch.ceil(torch.log2((largest[1] / largest[0].clamp(min=TINY)).clamp(min=1.0))))
+    square = torch.cat([torch.cat([rates, driven / unit], -1), flow.new_zeros(cells, width - d, width)], 1)
     step = _Exponential.apply(dt * square)
-    D = d + 1
-    drive = torch.cat([step[:, :d, D:], step.new_zeros(cells, 1, width - D)], 1)
-    return step[:, :D, :D], drive
+    by_drive = unit * step[:, :d, d:]
+    one = step.new_zeros(cells, 1, d + 1)
+    one[..., -1] = 1
+    transition = torch.cat([torch.cat([step[:, :d, :d], by_drive[..., :1]], -1), one], 1)
+    return transition, torch.cat([by_drive[..., 1:], step.new_zeros(cells, 1, width - d - 1)], 1)
 
 
 def exponentiate(a: Tensor) -> Tensor:

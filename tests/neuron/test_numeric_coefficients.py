@@ -34,7 +34,7 @@ def test_values_and_slopes_are_those_of_torch(name, dt):
     np.testing.assert_allclose(step.values(z.numpy()), expected, rtol=1e-12, atol=1e-13 * size)
     slopes = torch.autograd.functional.jacobian(by_torch, z).numpy()
     each = np.abs(slopes).max(0, initial=1e-3)  # a coefficient is near blind to a parameter where others are not
-    np.testing.assert_allclose(step.slopes(z.numpy()) / each, slopes / each, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(step.slopes(z.numpy()) / each, slopes / each, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["GIF", "ALIF", "AIGIF"])
