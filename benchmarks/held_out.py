@@ -10,7 +10,9 @@ import numpy as np
 
 import ephysfit as ef
 from ephysfit.fitting.chain import one_thread, run_stages
-from ephysfit.fitting.stage import Problem, Stage
+from ephysfit.fitting.folds import Fold
+from ephysfit.fitting.stage import Estimate, Problem, Stage
+from ephysfit.fitting.stages.likelihood import Likelihood
 from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
 from ephysfit.metrics.coincidence import gamma
 from ephysfit.neuron.declare import Neuron
@@ -21,6 +23,8 @@ RAPHE = Path(__file__).resolve().parents[2] / "shared" / "data" / "raphe"
 #: the end that is judged begins here, ms
 UNTIL = 40_000.0
 DT = 0.5
+#: folds of the whole noise and their blocks, ms
+FOLDS, BLOCK = 5, 2000.0
 
 
 def cells() -> Iterator[tuple[str, Path]]:
@@ -54,6 +58,13 @@ def agreement(recording: ef.Recording, fit: ef.Fit, start: float = UNTIL, runs: 
     found = ef.simulate(fit.neuron, recording, dt=DT, runs=runs, noise="escape", seed=1)
     trains = [t[t >= start] - start for t in found.spike_times[0]]
     return gamma([train], trains, length, window=window)
+
+
+def fit_folds(problem: Problem, stage: Likelihood) -> Iterator[tuple[Fold, Neuron]]:
+    """Folds of interleaved blocks, each with the neuron that was fitted to the other blocks."""
+    for k in range(FOLDS):
+        fold = Fold.of(problem, k, FOLDS, BLOCK)
+        yield fold, stage(fold, Estimate(fold.start())).neuron
 
 
 def fitted(

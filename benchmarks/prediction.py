@@ -27,14 +27,13 @@ from typing import Any
 
 import numpy as np
 from accuracy import ROOT, _between, markdown, plain
-from held_out import DT, cells
+from held_out import DT, cells, fit_folds
 
 import ephysfit as ef
 from ephysfit.data.holding_current import LEAD
 from ephysfit.files import write_text
 from ephysfit.fitting.chain import one_thread
 from ephysfit.fitting.ensemble import bounded_loss, residual_loss
-from ephysfit.fitting.folds import Fold
 from ephysfit.fitting.residual import Residual
 from ephysfit.fitting.stage import Estimate, Problem
 from ephysfit.fitting.stages.likelihood import Likelihood
@@ -42,7 +41,6 @@ from ephysfit.models.aigif import AIGIF, AIGIFBanks, UnboundedAIGIF
 from ephysfit.neuron.declare import Neuron, Parameter
 
 RESULTS = ROOT / "docs" / "prediction.json"
-FOLDS, BLOCK = 5, 2000.0
 #: noisy runs of a sweep of the steps
 RUNS = 20
 
@@ -79,16 +77,14 @@ KINDS: dict[str, Callable[[], type[Neuron]]] = {
 def measure(path: Path, kind: type[Neuron], network: bool) -> dict[str, float]:
     """Losses on folds, and spikes on the cell's own steps."""
     recording = ef.load(path)
-    problem = Problem(recording, kind, DT)
+    problem = Problem(recording, kind, DT, assume_steps=False)
     losses, rich = [], []
     with one_thread():
-        for k in range(FOLDS):
-            fold = Fold.of(problem, k, FOLDS, BLOCK)
-            cell = Likelihood(held_out=True, starts=2, assumed=0)(fold, Estimate(fold.start())).neuron
+        for k, (fold, cell) in enumerate(fit_folds(problem, Likelihood(held_out=True, starts=2))):
             losses.append(bounded_loss(cell, fold.validate, DT))
             if network:
                 rich.append(residual_loss(Residual(seed=k).fit(fold, cell, fold.train), fold.validate, DT))
-        whole = Likelihood(starts=2, assumed=0)(problem, Estimate(problem.start()))
+        whole = Likelihood(starts=2)(problem, Estimate(problem.start()))
     out = {"held_out": float(np.mean(losses)), "train": whole.train}
     if network:
         out |= {"network": float(np.mean(rich)), "better": float(np.sum(np.array(rich) < losses))}

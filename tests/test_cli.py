@@ -473,13 +473,12 @@ def test_settings_of_the_likelihood_that_cannot_be_kept_are_refused(run: Run, fi
 
 def test_settings_of_the_likelihood_reach_it(run: Run, files, tmp_path):
     out = tmp_path / "out"
-    settings = ("--drift", "1", "--recent", "5", "--no-assumed-steps")
-    options = ("-m", "LIF", *settings, "--runs", "10", "--intervals", "none", "--no-report")
+    options = ("-m", "LIF", "--drift", "1", "--recent", "5", "--runs", "10", "--intervals", "none", "--no-report")
     assert run("fit", *files, "--test", files[1].name, "-o", out, *options).code == 0
     stage = next(
         s for s in json.loads((out / "fit.json").read_text())["provenance"]["stages"] if s["stage"] == "Likelihood"
     )
-    assert (stage["drift"], stage["recent"], stage["assumed"]) == (1, 5000.0, 0.0)
+    assert (stage["drift"], stage["recent"]) == (1, 5000.0)
 
 
 def test_scores_fit_into_80_columns_without_breaking_a_line(run: Run, files: tuple[Path, Path], fitted: Fitted) -> None:

@@ -112,14 +112,13 @@ def find_common_step(train: Recording, test: Recording) -> float:
     return step
 
 
-def make_likelihood(voltage: bool, drift: str, recent: float | None, assume: bool = True) -> Likelihood | None:
+def make_likelihood(voltage: bool, drift: str, recent: float | None) -> Likelihood | None:
     """Make the likelihood stage of the options; None where they leave it at its defaults."""
-    if not voltage and drift == "0" and recent is None and assume:
+    if not voltage and drift == "0" and recent is None:
         return None
     return Likelihood(
         drift=None if drift == "auto" else int(drift),
         recent=None if recent is None else 1e3 * recent,
-        assumed=Likelihood.assumed if assume else 0.0,
         voltage=Voltage() if voltage else None,
     )
 

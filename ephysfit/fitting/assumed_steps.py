@@ -21,12 +21,17 @@ from ephysfit.data.stimulus_kinds import is_of_kind
 from ephysfit.fitting.stage_reports import AssumedStep
 from ephysfit.simulation.replay import ReplaySweep
 
-#: rate on a steady current over that in noise of the same slow level: .58, .64 and .76 in three raphe cells with both
+#: rate on a steady current over that in noise of the same slow level, two thirds as in the three raphe cells with both
+#: (`benchmarks/assumed_steps.py` measures each)
 SHARE = 0.66
+#: of each sample of an assumed step beside a recorded one
+WEIGHT = 0.8
 #: what counts as slow: the current and the spikes are averaged over this, ms
 WINDOW = 500.0
 #: windows of the data, overlapping by half, below which nothing is assumed: fewer show no curve
 FEWEST = 40
+#: spikes in those windows below which nothing is assumed: each counts in two windows, and the curve has five levels
+FEWEST_SPIKES = 60
 #: part of a window that must count in the likelihood
 COUNTED = 0.9
 #: how much more the cell must fire in the highest fifth of windows than in the lowest: else the noise is fast alone
@@ -37,6 +42,8 @@ LEVELS = 5
 #: run-up at the holding current and length of a step, ms, and how much of its beginning is not counted: when a first
 #: spike comes is not assumed
 RUN_UP, LENGTH, ONSET = 500.0, 1000.0, 100.0
+#: rate, 1/s, below which a level is left out: its step would last longer than two of `LENGTH` to hold one spike
+SLOWEST = 0.5
 
 
 def holds_only_noise(recording: Recording) -> bool:
@@ -44,7 +51,7 @@ def holds_only_noise(recording: Recording) -> bool:
     return all(is_of_kind(s.kind, "noise") for s in recording.sweeps)
 
 
-def assume_steps(sweeps: Sequence[ReplaySweep], dt: float, holding: float, weight: float) -> tuple[AssumedStep, ...]:
+def assume_steps(sweeps: Sequence[ReplaySweep], dt: float, holding: float) -> tuple[AssumedStep, ...]:
     """Steps to which a cell's answer can be assumed from its answer to noise.
 
     Parameters
@@ -55,8 +62,6 @@ def assume_steps(sweeps: Sequence[ReplaySweep], dt: float, holding: float, weigh
         Step, ms.
     holding : float
         Current before a step, pA.
-    weight : float
-        Of each sample of an assumed step beside a recorded one.
 
     Returns
     -------
@@ -69,25 +74,48 @@ def assume_steps(sweeps: Sequence[ReplaySweep], dt: float, holding: float, weigh
     >>> slow = np.repeat(rng.uniform(0.0, 100.0, 60), 1000)           # 60 levels of 500 ms, pA
     >>> fired = (rng.random(60_000) < slow * 1e-4).astype(np.uint8)   # 20 spikes per second at 100 pA
     >>> noise = ReplaySweep((slow + rng.normal(0.0, 50.0, 60_000))[:, None], fired, np.ones(60_000))
-    >>> [(round(s.amplitude), round(s.rate)) for s in assume_steps([noise], 0.5, 0.0, 1.0)]
+    >>> [(round(s.amplitude), round(s.rate)) for s in assume_steps([noise], 0.5, 0.0)]
     [(40, 5), (54, 7), (68, 8), (81, 12), (95, 15)]
     """
-    levels, rates = _average_windows(sweeps, round(WINDOW / dt), dt)
-    if len(levels) < FEWEST:
+    seen = read_rate_curve(sweeps, dt)
+    if seen is None:
         return ()
-    order = np.argsort(levels)
-    levels, rates = levels[order], rates[order]
-    fifth = len(levels) // 5
-    if rates[-fifth:].mean() <= RISE * rates[:fifth].mean():
-        return ()
-    curve = scipy.optimize.isotonic_regression(rates).x
+    levels, curve = seen
     top = float(np.quantile(levels, HIGHEST))
     highest = float(np.interp(top, levels, curve))
     low = float(levels[np.searchsorted(curve, LOWEST * highest)])
     chosen = np.linspace(low, top, LEVELS)
     assumed = SHARE * np.interp(chosen, levels, curve)
     pairs = zip(chosen.tolist(), assumed.tolist(), strict=True)
-    return tuple(AssumedStep(level, rate, SHARE, holding, weight) for level, rate in pairs if rate > 0)
+    return tuple(AssumedStep(level, rate, SHARE, holding, WEIGHT) for level, rate in pairs if rate >= SLOWEST)
+
+
+def read_rate_curve(sweeps: Sequence[ReplaySweep], dt: float) -> tuple[Array, Array] | None:
+    """Rate of a cell at each level of the slow part of the current; None where the data show no such curve.
+
+    Parameters
+    ----------
+    sweeps : sequence of ReplaySweep
+        What is fitted; only windows that count are read.
+    dt : float
+        Step, ms.
+
+    Returns
+    -------
+    levels : array (window,)
+        Mean current of windows of 500 ms, pA, ascending.
+    rates : array (window,)
+        Rising curve nearest to their rates, 1/s.
+    """
+    levels, rates = _average_windows(sweeps, round(WINDOW / dt), dt)
+    if len(levels) < FEWEST or rates.sum() * WINDOW / 1000.0 < FEWEST_SPIKES:
+        return None
+    order = np.argsort(levels)
+    levels, rates = levels[order], rates[order]
+    fifth = len(levels) // 5
+    if rates[-fifth:].mean() <= RISE * rates[:fifth].mean():
+        return None
+    return levels, scipy.optimize.isotonic_regression(rates).x
 
 
 def _average_windows(sweeps: Sequence[ReplaySweep], n: int, dt: float) -> tuple[Array, Array]:

@@ -37,6 +37,7 @@ def fit(
     seed: int = 0,
     objective: str | None = None,
     effort: str | Ensemble = "fast",
+    assume_steps: bool = True,
     undriven: bool = False,
     progress: Progress | bool | None = None,
 ) -> Fit:
@@ -73,6 +74,10 @@ def fit(
         of AIGIF and of neurons nested in it carry a small network on their log hazard, if that predicts data that its
         member was not fitted to (`ephysfit.fitting.ensemble`). It predicts better and takes three times as long.
         `Fit.neuron` is the same as with "fast", and what is exported. An `Ensemble` gives settings of one's own.
+    assume_steps : bool
+        Where noise leaves a neuron's answer to a steady current open (`Neuron.sustained`: AIGIF and its kin) and the
+        recording holds noise alone, count a few steps with two thirds of the rate that the cell has in noise of that
+        level (`ephysfit.fitting.assumed_steps`); `Fit.premises` says so. False fits the noise as it is.
     undriven : bool
         Fit also where the current cannot explain the spikes: it never changes, or the voltage does not follow it.
     progress : callable or bool, optional
@@ -90,7 +95,8 @@ def fit(
         all the same: see `Fit.status` and `Fit.warnings`.
     """
     with show_progress_by_default(progress) as listener:
-        return _fit(recording, model, stages, likelihood, prior, dt, seed, objective, effort, undriven, listener)
+        return _fit(recording, model, stages, likelihood, prior, dt, seed, objective, effort, assume_steps, undriven,
+                    listener)  # fmt: skip
 
 
 def _fit(
@@ -103,6 +109,7 @@ def _fit(
     seed: int,
     objective: str | None,
     effort: str | Ensemble,
+    assume_steps: bool,
     undriven: bool,
     progress: Progress,
 ) -> Fit:
@@ -117,7 +124,7 @@ def _fit(
     priors = (prior,) if isinstance(prior, Prior) else tuple(prior)
     if isinstance(model, str) and model == "auto":
         return select(recording, stages=stages, likelihood=likelihood, priors=priors, dt=dt, seed=seed,
-                      objective=objective, effort=effort, progress=progress)  # fmt: skip
+                      objective=objective, effort=effort, assume_steps=assume_steps, progress=progress)  # fmt: skip
     kind = find(model) if isinstance(model, str) else model
     if not (isinstance(kind, type) and issubclass(kind, Neuron)):
         raise FitError(
@@ -133,7 +140,14 @@ def _fit(
     check_priors(priors, kind)
     membrane = find_held_membrane(recording, kind, objective, stages, likelihood)
     problem = Problem(
-        recording, kind, dt or default_step(recording), seed=seed, progress=progress, priors=priors, membrane=membrane
+        recording,
+        kind,
+        dt or default_step(recording),
+        seed=seed,
+        progress=progress,
+        priors=priors,
+        membrane=membrane,
+        assume_steps=assume_steps,
     )
     if stages is None:
         with one_thread():
@@ -168,6 +182,7 @@ def select(
     seed: int = 0,
     objective: str | None = None,
     effort: str | Ensemble = "fast",
+    assume_steps: bool = True,
     progress: Progress = ignore_progress,
 ) -> Fit:
     """Fit the neuron that predicts held-out blocks of the training data best, on all of the training data.
@@ -186,6 +201,8 @@ def select(
         As in `fit`, for each candidate.
     effort : {"fast", "best"} or Ensemble
         As in `fit`, for the winner.
+    assume_steps : bool
+        As in `fit`, for each candidate.
 
     Returns
     -------
@@ -199,7 +216,16 @@ def select(
     check_priors(priors, *kinds)
     membranes = [find_held_membrane(recording, k, objective, stages, likelihood) for k in kinds]
     problems = [
-        Problem(recording, k, step, seed=seed, progress=progress, priors=tuple(priors), membrane=held)
+        Problem(
+            recording,
+            k,
+            step,
+            seed=seed,
+            progress=progress,
+            priors=tuple(priors),
+            membrane=held,
+            assume_steps=assume_steps,
+        )
         for k, held in zip(kinds, membranes, strict=True)
     ]
     if problems[0].n_spikes < MINIMUM_SPIKES:

@@ -107,6 +107,9 @@ class Problem:
         Of populations, by neuron; the one of this neuron takes the place of the declared starts and widths.
     membrane : HeldMembrane, optional
         What no stage moves.
+    assume_steps : bool
+        Whether likelihoods assume steps of current beside noise that leaves the answer to a steady current open
+        (`ephysfit.fitting.assumed_steps`).
     """
 
     recording: Recording
@@ -120,6 +123,7 @@ class Problem:
     extra_starts: tuple[Neuron, ...] = ()
     priors: tuple[Prior, ...] = ()
     membrane: HeldMembrane | None = None
+    assume_steps: bool = True
 
     @property
     def held(self) -> dict[str, float]:

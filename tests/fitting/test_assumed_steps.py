@@ -8,10 +8,12 @@ import pytest
 import torch
 
 import ephysfit as ef
+from ephysfit.cli import main
 from ephysfit.data.recording import Recording, Sweep
-from ephysfit.errors import FitError
 from ephysfit.fitting.ascent import Posterior
-from ephysfit.fitting.assumed_steps import SHARE, assume_steps, make_assumed_sweeps
+from ephysfit.fitting.assumed_steps import SHARE, WEIGHT, assume_steps, make_assumed_sweeps
+from ephysfit.fitting.ensemble import Ensemble
+from ephysfit.fitting.folds import Fold
 from ephysfit.fitting.stage import Estimate, Problem
 from ephysfit.fitting.stage_reports import AssumedStep, LikelihoodReport
 from ephysfit.fitting.stages.likelihood import Likelihood
@@ -39,10 +41,10 @@ def recorded(sweep, name="noise"):
 
 
 def test_the_rate_of_a_level_is_that_share_of_the_rate_in_noise():
-    found = assume_steps([noise((0.0, 200.0), minutes=20.0)], DT, -30.0, 0.8)
+    found = assume_steps([noise((0.0, 200.0), minutes=20.0)], DT, -30.0)
     assert len(found) == 5
     assert [s.holding for s in found] == [-30.0] * 5
-    assert [s.weight for s in found] == [0.8] * 5
+    assert [s.weight for s in found] == [WEIGHT] * 5
     for s in found:
         assert s.rate == pytest.approx(SHARE * 0.1 * s.amplitude, rel=0.15)
     assert found[0].amplitude < 80
@@ -64,7 +66,7 @@ def test_a_sweep_of_a_step_holds_its_rate_exactly_and_leaves_the_onset_open():
 
 @pytest.mark.parametrize(("slow", "minutes"), [((95.0, 105.0), 3.0), ((40.0, 100.0), 3.0), ((0.0, 200.0), 0.15)])
 def test_nothing_is_assumed_where_the_slow_part_moves_the_rate_little_or_data_are_few(slow, minutes):
-    assert assume_steps([noise(slow, minutes=minutes)], DT, 0.0, 0.8) == ()
+    assert assume_steps([noise(slow, minutes=minutes)], DT, 0.0) == ()
 
 
 def test_windows_that_are_held_out_are_not_read():
@@ -73,9 +75,9 @@ def test_windows_that_are_held_out_are_not_read():
     half = len(fired) // 2
     hidden = sweep.use.copy()
     hidden[half:] = 0
-    one = assume_steps([replace(sweep, use=hidden)], DT, 0.0, 0.8)
+    one = assume_steps([replace(sweep, use=hidden)], DT, 0.0)
     fired[half:] = 0
-    other = assume_steps([replace(sweep, use=hidden, spikes=fired)], DT, 0.0, 0.8)
+    other = assume_steps([replace(sweep, use=hidden, spikes=fired)], DT, 0.0)
     assert one == other != ()
 
 
@@ -87,7 +89,7 @@ def real():
 
 @pytest.fixture(scope="module")
 def fitted(real):
-    return {w: ef.fit(real, "AIGIF", likelihood=Likelihood(assumed=w)) for w in (0.0, Likelihood().assumed)}
+    return {ask: ef.fit(real, "AIGIF", assume_steps=ask) for ask in (False, True)}
 
 
 def test_a_fit_to_noise_alone_meets_the_assumed_rates_and_says_so(fitted, tmp_path):
@@ -151,9 +153,44 @@ def test_recorded_steps_take_their_place_and_neurons_that_need_none_get_none():
         assert len(stage(problem, Estimate(problem.start())).reports.of(LikelihoodReport).assumed) == expected
 
 
-def test_a_weight_below_zero_is_refused():
-    with pytest.raises(FitError, match=r"Likelihood\(assumed=-1\): a weight is 0 or more"):
-        Likelihood(assumed=-1.0)
+def test_levels_of_less_than_a_spike_in_two_seconds_are_left_out():
+    rarely = noise((0.0, 15.0), minutes=12.0)
+    found = assume_steps([rarely], DT, 0.0)
+    assert 0 < len(found) < 5
+    assert all(s.rate >= 0.5 for s in found)
+
+
+def test_nothing_is_assumed_of_few_spikes():
+    sweep = noise((0.0, 200.0), minutes=1.0)
+    where = np.flatnonzero(sweep.spikes)
+    few = np.zeros_like(sweep.spikes)
+    few[where[:: len(where) // 25]] = 1
+    assert assume_steps([sweep], DT, 0.0) != ()
+    assert assume_steps([replace(sweep, spikes=few)], DT, 0.0) == ()
+
+
+def test_whoever_asks_for_none_gets_none_in_any_fit(real):
+    stage = Likelihood(starts=1, first=1, steps=2)
+    for model, effort in (("auto", "fast"), ("BankGIF", Ensemble(folds=2))):
+        off, on = (ef.fit(real, model, likelihood=stage, effort=effort, assume_steps=a) for a in (False, True))
+        assert off.premises == []
+        assert len(on.premises) == 1
+    problem = Problem(real, BankGIF, DT, assume_steps=False)
+    for data in (problem, Fold.of(problem, 0, 5, 2000.0)):
+        assert stage(data, Estimate(data.start())).reports.of(LikelihoodReport).assumed == ()
+
+
+def test_the_shell_leaves_them_out_where_asked(tmp_path):
+    quick = ("-m", "BankGIF", "--runs", "10", "--intervals", "none", "--no-report", "-o", str(tmp_path))
+    with pytest.raises(SystemExit, match="0"):
+        main(["fit", str(CELL), "--no-assumed-steps", *quick])
+    assert ef.Fit.load(tmp_path / "fit.json").premises == []
+
+
+def test_neurons_that_need_none_are_fitted_as_without(real):
+    stage = Likelihood(starts=1, first=1, steps=2)
+    off, on = (ef.fit(real, "LIF", likelihood=stage, objective="prediction", assume_steps=a) for a in (False, True))
+    assert off.neuron.values() == on.neuron.values()
 
 
 def test_it_is_passed_on_to_pinned_neurons():

@@ -159,10 +159,11 @@ def fit(
         priors = fit_parts.make_priors(prior, recording.cell, chosen) if prior else ()
         if left_out := fit_parts.describe_unmodelled_drift(fitted_on, drift):
             print_note(left_out)
-        stage = fit_parts.make_likelihood(voltage, drift, recent, assume=not no_assumed_steps)
+        stage = fit_parts.make_likelihood(voltage, drift, recent)
         with show_progress() as listener:
             found = ef.fit(fitted_on, chosen, dt=dt, seed=seed, progress=listener, likelihood=stage, prior=priors,
-                           objective=objective, effort=effort, undriven=undriven)  # fmt: skip
+                           objective=objective, effort=effort, undriven=undriven,
+                           assume_steps=not no_assumed_steps)  # fmt: skip
         fit_parts.check_fitted(found, recording)
         electrode = recording.facts.get("electrode_compensation", "")
         made = replace(found.provenance, split={"train": train, "test": test}, electrode=electrode)

@@ -91,10 +91,6 @@ class Likelihood(Stage):
     voltage : Voltage, optional
         Also fit the recorded voltage away from spikes. Spikes alone leave the mV scale open; with the voltage
         capacitance, conductances and potentials have values. Losses remain those of the spikes.
-    assumed : float
-        Weight of steps of current that are assumed where a neuron is fitted to noise that leaves its answer to steady
-        current open (`Neuron.sustained`, `ephysfit.fitting.assumed_steps`). 0 for none. Losses remain those of the
-        recorded spikes.
     """
 
     name: ClassVar[str] = "likelihood"
@@ -112,11 +108,8 @@ class Likelihood(Stage):
     spread: float = 0.7
     held_out: bool = False
     voltage: Voltage | None = None
-    assumed: float = 0.8
 
     def __post_init__(self) -> None:
-        if not self.assumed >= 0:
-            raise FitError(f"Likelihood(assumed={self.assumed:g}): a weight is 0 or more; 0 assumes no steps")
         if self.recent is not None and not self.recent > 0:
             raise FitError(f"Likelihood(recent={self.recent:g}): a half-life is a time above 0 ms")
 
@@ -226,13 +219,13 @@ class _LikelihoodClimb:
         self.assumed = self._assume_steps()
 
     def _assume_steps(self) -> tuple[AssumedStep, ...]:
-        """Steps to assume beside the data; none where the neuron, the data or the settings leave nothing to assume."""
+        """Steps to assume beside the data; none where nothing is left open, or none are asked for."""
         problem = self.problem
-        if not (problem.neuron.sustained and self.stage.assumed and holds_only_noise(problem.recording)):
+        if not (problem.assume_steps and problem.neuron.sustained and holds_only_noise(problem.recording)):
             return ()
         run_up = problem.run_up(0)
         holding = float(run_up[0]) if len(run_up) else 0.0
-        return assume_steps(self.sweeps, problem.dt, holding, self.stage.assumed)
+        return assume_steps(self.sweeps, problem.dt, holding)
 
     def on_part(self) -> _LikelihoodClimb:
         """The same ascents on a part of the data, where that holds enough spikes."""
