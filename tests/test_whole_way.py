@@ -18,7 +18,7 @@ from ephysfit.models import LIF, catalogue
 from ephysfit.neuron.declare import scalar_values
 from ephysfit.reports.evidence import gather_evidence
 from ephysfit.reports.export import TARGETS
-from ephysfit.reports.figures import PLOTS
+from ephysfit.reports.figures.plots import PLOTS
 from ephysfit.reports.report import write_report
 
 mpl.use("Agg")

@@ -22,7 +22,6 @@ from itertools import groupby, pairwise
 
 import numpy as np
 import scipy  # loads its parts when they are first used
-from scipy.special import stdtrit
 
 from ephysfit.arrays import Array, Bool, Float64, Int64, Integers, Mask, Trace
 from ephysfit.data.repeats import Stimulus, group_repeats
@@ -281,7 +280,7 @@ def _find_strongest(pool: list[_Projected], tests: int) -> Leak | None:
     spread = float(np.sqrt(np.mean([np.var(own.part.sweep.current) for own in pool])))
     score = size / np.maximum(error, 1e-6 * spread)
     sizes = size * pool[0].by.peaks
-    limit = stdtrit(len(along) - 1, 1 - FALSE / (2 * tests * len(size)))
+    limit = scipy.special.stdtrit(len(along) - 1, 1 - FALSE / (2 * tests * len(size)))
     large = (np.abs(sizes) >= SIZE * spread) & (np.abs(score) >= limit)
     if not large.any():
         return None

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+import scipy  # loads its parts when they are first used
 
 from ephysfit.arrays import Array, Float64, Int64, Integers
 from ephysfit.fitting.stage import Problem
@@ -195,7 +195,7 @@ def warn_of_drift(parts: tuple[Part, ...], modelled: bool = False, sweeps: int =
         Length of the training data, ms; both decide what is advised.
     """
     found = fit_slope(parts)
-    if found is None or abs(found.value) < stdtrit(found.freedom, 1 - RARE / 2) * found.error:
+    if found is None or abs(found.value) < scipy.special.stdtrit(found.freedom, 1 - RARE / 2) * found.error:
         return ""
     factor = float(np.exp(0.75 * found.value))  # between the middles of the first and the last quarter
     if abs(factor - 1) < LARGE:

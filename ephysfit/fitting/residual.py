@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.special
+import scipy  # loads its parts when they are first used
 import torch
 
 from ephysfit.arrays import Array, Mask

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from math import factorial, prod
 
 import numpy as np
-from scipy.special import bdtrc
+import scipy  # loads its parts when they are first used
 
 from ephysfit.arrays import Array, Float64, Trains
 from ephysfit.metrics.coincidence import gamma_table
@@ -69,7 +69,7 @@ def find_dead_repeats(trains: Trains) -> list[int]:
         return []  # silence is then the end of a spread of counts, not apart from it
     fano = max(BURSTY, float(rest.var(ddof=1) / rest.mean()))
     silent = fano ** (-rest.mean() / (fano - 1.0))  # of negative binomial counts with this mean and Fano factor
-    return found.tolist() if bdtrc(found.size - 1, len(sizes), silent) < RARE else []
+    return found.tolist() if scipy.special.bdtrc(found.size - 1, len(sizes), silent) < RARE else []
 
 
 def find_weak_repeats(trains: Trains, dead: list[int]) -> list[int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
-from scipy.signal import lfilter
 
 from ephysfit.arrays import Array, Float64, Int64, Integers, Trace, Train
+from ephysfit.data.resampling import average_over_steps
 from ephysfit.reports.evidence import Evidence
 
 #: window of the current around a spike, ms before and after
@@ -113,12 +114,9 @@ def compute_rate_calibration(evidence: Evidence) -> RateCalibration | None:
         None for less than one second of current, or for a current of fewer than `LEVELS` levels.
     """
     stimulus, (start, stop) = evidence.stimulus, evidence.scored
-    keep = np.exp(-stimulus.dt / FILTER)
-    smooth = lfilter([1 - keep], [1, -keep], stimulus.current - stimulus.current[0]) + stimulus.current[0]
-    whole = np.arange(int(start), int(stop))  # bins of 1 ms
-    level = smooth[np.minimum((whole / stimulus.dt).astype(int), len(smooth) - 1)]
+    level = _smooth(average_over_steps(stimulus.current, stimulus.dt, 1.0))[int(start) : int(stop)]  # bins of 1 ms
     edges = np.quantile(level, np.linspace(0, 1, LEVELS + 1))
-    if len(whole) < 1000 or np.ptp(np.unique(np.round(edges, 6))) == 0 or len(np.unique(edges)) <= LEVELS:
+    if len(level) < 1000 or np.ptp(np.unique(np.round(edges, 6))) == 0 or len(np.unique(edges)) <= LEVELS:
         return None
     bins = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, LEVELS - 1)
     each = np.array([_rate_by_level(t, bins, start, stop) for t in evidence.repeats])
@@ -126,6 +124,13 @@ def compute_rate_calibration(evidence: Evidence) -> RateCalibration | None:
     centre = np.array([level[bins == k].mean() for k in range(LEVELS)])
     error = each.std(0, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.full(LEVELS, np.nan)
     return RateCalibration(centre, each.mean(0), error, own)
+
+
+def _smooth(current: Trace) -> Trace:
+    """A current in steps of 1 ms as a membrane of time constant `FILTER` averages it."""
+    keep = float(np.exp(-1.0 / FILTER))
+    # SciPy's filter would be the library's answer; importing scipy.signal takes longer than a minute of this loop
+    return np.fromiter(accumulate(current.tolist(), lambda old, new: keep * old + (1 - keep) * new), float)
 
 
 def _rate_by_level(train: Train, bins: Int64[Integers, " bin"], start: float, stop: float) -> Float64[Array, " level"]:

@@ -16,7 +16,7 @@ from ephysfit.fitting.uncertainty.criteria import compute_criteria
 from ephysfit.reports.card_rows import list_card_rows, list_reasons
 from ephysfit.reports.equations import find_live_states, margin_symbol, write_equations
 from ephysfit.reports.evidence import READOUTS, Evidence
-from ephysfit.reports.figures import PLOTS
+from ephysfit.reports.figures.plots import PLOTS
 from ephysfit.reports.headline import write_headline
 from ephysfit.reports.rescaling import describe_rescaling
 from ephysfit.reports.step_table import make_step_lines

@@ -10,8 +10,8 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.models.lif import LIF
 from ephysfit.reports.evidence import gather_evidence
 from ephysfit.reports.f_i_curve import Protocol, compute_f_i_curve, compute_model_rates
-from ephysfit.reports.figures import PLOTS
 from ephysfit.reports.figures.f_i import draw_rates
+from ephysfit.reports.figures.plots import PLOTS
 from ephysfit.reports.figures.single import draw_figure
 from ephysfit.reports.figures.style import make_axes, make_figure
 from tests.reports.conftest import DT, by_hand, cell, recorded

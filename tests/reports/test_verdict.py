@@ -12,7 +12,7 @@ from ephysfit.fitting.stage_reports import CausalRun, HeldMembrane, Reports
 from ephysfit.metrics.short_pulses import compare_pulses, find_short_pulses
 from ephysfit.models.lif import LIF
 from ephysfit.reports.evidence import Evidence, gather_evidence
-from ephysfit.reports.figures import PLOTS
+from ephysfit.reports.figures.plots import PLOTS
 from ephysfit.reports.headline import write_headline
 from ephysfit.reports.page import render_page
 from ephysfit.reports.rescaling import RescaledIntervals, describe_rescaling

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.optimize
+import scipy  # loads its parts when they are first used
 import torch
 
 from ephysfit.arrays import Array

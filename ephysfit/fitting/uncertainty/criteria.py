@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.special
+import scipy  # loads its parts when they are first used
 
 from ephysfit.errors import FitError
 from ephysfit.fitting.fit_result import Fit

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.special
+import scipy  # loads its parts when they are first used
 import torch
 
 from ephysfit.data.recording import Recording

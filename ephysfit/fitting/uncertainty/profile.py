@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-import scipy.special
+import scipy  # loads its parts when they are first used
 import torch
 
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, invert_information

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.collections import LineCollection
 
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import RecordingError
@@ -19,6 +20,7 @@ from ephysfit.reports.figures.style import (
     MODEL,
     MUTED,
     draw_curve,
+    fix_layout,
     label_seconds,
     make_figure,
     style_axes,
@@ -62,6 +64,7 @@ def save_pages(figures: list[Figure], path: Path) -> list[Path]:
     several = len(figures) > 1
     names = [path.with_stem(f"{path.stem}_{k + 1:02d}") if several else path for k in range(len(figures))]
     for fig, name in zip(figures, names, strict=True):
+        fix_layout(fig)
         with replacing(name) as beside:
             fig.savefig(beside, dpi=130)
     return names
@@ -70,6 +73,7 @@ def save_pages(figures: list[Figure], path: Path) -> list[Path]:
 def _save_pdf(figures: list[Figure], path: Path) -> Path:
     with replacing(path) as beside, PdfPages(beside) as book:
         for fig in figures:
+            fix_layout(fig)
             book.savefig(fig)
     return path
 
@@ -160,10 +164,13 @@ def draw_spike_shapes(ax: Axes, sweep: Sweep) -> None:
     chosen = sweep.spike_times[:: max(len(sweep.spike_times) // DRAWN, 1)]
     t, before, after = sweep.times, round(BEFORE / sweep.dt), round(AFTER / sweep.dt)
     alpha = float(np.clip(4.0 / len(chosen) ** 0.7, 0.06, 0.8))
+    shapes = []
     for onset in chosen:
         k = round(onset / sweep.dt)
         part = slice(max(k - before, 0), min(k + after, sweep.steps))
-        ax.plot(t[part] - onset, sweep.voltage[part], color=INK, lw=0.6, alpha=alpha)
+        shapes.append(np.stack([t[part] - onset, sweep.voltage[part]], axis=-1))
+    ax.add_collection(LineCollection(shapes, colors=INK, linewidths=0.6, alpha=alpha))
+    ax.autoscale_view(scalex=False)
     ax.axvline(0.0, color=MODEL, lw=0.8)
 
 

@@ -12,8 +12,8 @@ from matplotlib import rc_context
 from ephysfit.errors import ScoreError, near
 from ephysfit.files import replacing
 from ephysfit.reports.evidence import Evidence
-from ephysfit.reports.figures import PLOTS, Drawer
 from ephysfit.reports.figures.goodness import draw_history, draw_time_rescaling
+from ephysfit.reports.figures.plots import PLOTS, Drawer
 from ephysfit.reports.figures.prediction import (
     draw_membrane,
     draw_overview,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -15,7 +16,6 @@ from ephysfit.data.readout import Readout
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 #: samples of any float type
 Sampled: TypeAlias = npt.NDArray[np.floating[Any]]
@@ -45,7 +45,8 @@ def fix_layout(fig: Figure) -> None:
     engine = fig.get_layout_engine()
     if engine is not None:
         engine.execute(fig)
-        fig.set_layout_engine("none")
+        with rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+            fig.set_layout_engine(None)  # not "none": its placeholder counts as an engine, and all would be drawn again
 
 
 def make_axes(fig: Figure, *shape: Any, **options: Any) -> Any:
