@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,9 @@ from ephysfit.errors import EphysfitError
 #: variables that say how many threads numerical libraries start, and are 1 here unless set: their matrices are tiny in
 #: this program, and threads that waited for each other doubled the CPU time of a report. Kernels share cores themselves
 LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+#: objects that a command makes before Python looks for cycles among them: every look passes through what torch,
+#: matplotlib and Bokeh hold for good, and took a twentieth of a report
+RARELY = 100_000
 #: exit codes
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -75,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     for variable in LIBRARY_THREADS:
         os.environ.setdefault(variable, "1")
+    gc.set_threshold(RARELY)
     replace_unprintable()
     shorten_warnings()
     try:
