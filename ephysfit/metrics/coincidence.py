@@ -12,6 +12,7 @@ from ephysfit.compiling import compiled
 from ephysfit.errors import ScoreError, near
 from ephysfit.metrics.trains import (
     EDGE,
+    PackedTrains,
     check_duration,
     check_positive,
     check_train,
@@ -100,6 +101,24 @@ def _self_weight(times: Train, starts: Integers, window: float, triangle: bool) 
     return total
 
 
+@compiled()
+def _group_weights(
+    recorded: Train, first: Integers, times: Train, starts: Integers, each: int, windows: Array, triangle: bool
+) -> tuple[Float64[Array, "window group"], Float64[Array, "window group"]]:
+    sweeps, groups = first.size - 1, (starts.size - 1) // each
+    n_dm, n_mm = np.empty((windows.size, groups)), np.empty((windows.size, groups))
+    for g in range(groups):
+        data = recorded[first[g % sweeps] : first[g % sweeps + 1]]
+        mine = starts[g * each : (g + 1) * each + 1]
+        pool = np.sort(times[mine[0] : mine[-1]])
+        for k in range(windows.size):
+            n_dm[k, g] = _pair_weight(data, pool, windows[k], triangle) / each
+            everything = _pair_weight(pool, pool, windows[k], triangle)
+            own = _self_weight(times, mine, windows[k], triangle) if each > 1 else 0.0
+            n_mm[k, g] = (everything - own) / (each * (each - 1) if each > 1 else 1)
+    return n_dm, n_mm
+
+
 def gamma_table(data: Trains, model: Trains, duration_ms: float, window: float) -> Float64[Array, "repeat run"]:
     """Γ of every repeat against every run; the trains must have passed `check_trains`."""
     table: Array = _gamma_table(*pack_trains(data), *pack_trains(model), duration_ms, window)
@@ -137,18 +156,24 @@ def self_weight(trains: Trains, window: float, kernel: str = "kistler", unbiased
 
 
 def pair_weights(
-    recorded: Train, runs: Trains, windows: Sequence[float], kernel: str = "kistler"
-) -> tuple[Float64[Array, " window"], Float64[Array, " window"]]:
-    """`mean_weight` of a train with the runs and `self_weight` of the runs, at each window."""
-    times, starts = pack_trains(runs)
-    pool, n, triangle = np.sort(times, kind="stable"), len(runs), _is_triangle(kernel)
-    whole, one = np.array([0, pool.size]), np.array([0, recorded.size])
-    n_dm, n_mm = np.empty(len(windows)), np.empty(len(windows))
-    for k, window in enumerate(windows):
-        n_dm[k] = _weight_table(recorded, one, pool, whole, window, triangle)[0, 0] / n
-        everything = _weight_table(pool, whole, pool, whole, window, triangle)[0, 0]
-        own = _self_weight(times, starts, window, triangle) if n > 1 else 0.0
-        n_mm[k] = (everything - own) / (n * (n - 1) if n > 1 else 1)
+    recorded: PackedTrains, runs: PackedTrains, each: int, windows: Sequence[float], kernel: str = "kistler"
+) -> tuple[Float64[Array, "window group"], Float64[Array, "window group"]]:
+    """`mean_weight` of recorded trains with groups of runs and `self_weight` of the groups, at each window.
+
+    Parameters
+    ----------
+    recorded
+        One train per sweep.
+    runs
+        `each` runs of every sweep in turn, and again from the first sweep on for every further cell.
+    each
+        Runs of a group.
+    windows
+        Half widths, ms.
+    kernel
+        As in `md_star`.
+    """
+    n_dm, n_mm = _group_weights(*recorded, *runs, each, np.array(windows, dtype=np.float64), _is_triangle(kernel))
     return n_dm, n_mm
 
 

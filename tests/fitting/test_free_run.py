@@ -11,7 +11,7 @@ from fitting_cells import KNOWN, Plain, altered, begun, known, problem, spikes_o
 import ephysfit as ef
 from ephysfit.data.recording import Recording
 from ephysfit.errors import SimulationError
-from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation
+from ephysfit.fitting.free_run.evaluation import SILENT, FreeRunEvaluation
 from ephysfit.fitting.free_run.losses import Coincidence, Gamma, KernelScore, VanRossum, select_spikes_in
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
@@ -19,11 +19,16 @@ from ephysfit.fitting.stages import search as searching
 from ephysfit.fitting.stages.causal_readout import CausalReadout, cut_stretches
 from ephysfit.fitting.stages.gradient import Gradient, _Descent
 from ephysfit.fitting.stages.search import Search
+from ephysfit.metrics.coincidence import mean_weight, self_weight
 from ephysfit.models import ALIF, LIF
 from ephysfit.neuron.declare import scalar_values
 from ephysfit.neuron.free_parameters import FreeParameters
+from ephysfit.synthetic import noise_current, respond
 
 RATES = (0.15, 0.3, 0.45, 0.6)
+LOSSES = pytest.mark.parametrize(
+    "loss", [Coincidence(), Gamma(), KernelScore(), VanRossum()], ids=lambda x: type(x).__name__
+)
 FEW = Search(evaluations=64, population=8, runs=2)
 
 
@@ -95,7 +100,40 @@ def test_within_keeps_the_spikes_of_masked_steps():
     assert select_spikes_in(np.array([2.0]), mask, 0.5).tolist() == []  # the end of the record belongs to its last step
 
 
-@pytest.mark.parametrize("loss", [Coincidence(), Gamma(), KernelScore(), VanRossum()], ids=lambda x: type(x).__name__)
+@LOSSES
+def test_losses_of_a_batch_are_those_of_its_rows_to_the_bit(loss):
+    """What is packed, masked, compared and averaged at once, against one train at a time."""
+    alike = [respond(KNOWN, noise_current(1500.0, 0.5, 130.0, 90.0, seed=k), 0.5, seed=k) for k in range(3)]
+    p = problem(Recording((*steps(2).sweeps, *alike)), ALIF)
+    z = np.stack([FreeParameters.of(ALIF).to_vector(c).numpy() for c in (KNOWN, KNOWN.replace(theta=-50.0))])
+    evaluation = FreeRunEvaluation(p, FreeParameters.of(ALIF), KNOWN, loss, 3)
+    totals, weights = np.zeros(2), 0.0
+    for k, trains in evaluation.free_runs.simulate_sweeps(evaluation.candidates(z), 7):
+        mask = evaluation.training_masks[k]
+        recorded = select_spikes_in(p.recording.sweeps[k].spike_times, mask, p.dt)
+        weights += len(recorded) + SILENT
+        for c, runs in enumerate(trains):
+            kept = [select_spikes_in(t, mask, p.dt) for t in runs]
+            totals[c] += (len(recorded) + SILENT) * loss(recorded, kept, float(mask.sum()) * p.dt)
+    assert evaluation.training_losses(z, 7).tolist() == (totals / weights).tolist()
+    assert totals[0] != totals[1]
+    assert max(len(found.sweeps) for found in evaluation.free_runs.simulate_batches(KNOWN)) == len(alike)
+
+
+def test_pair_losses_are_their_formulas_to_the_bit():
+    rng = np.random.default_rng(0)
+    for n in (1, 4):
+        recorded, *runs = (np.sort(rng.uniform(0, 500, size)) for size in rng.integers(0, 40, n + 1))
+        wrong = log((sum(map(len, runs)) / n + 0.5) / (len(recorded) + 0.5)) ** 2
+        n_dm, n_mm = float(mean_weight([recorded], runs, 4.0)[0]), self_weight(runs, 4.0)
+        by_ratio = 1.0 - 2.0 * n_dm / (0.75 * len(recorded) + n_mm) + 0.6 * wrong
+        assert Coincidence()(recorded, runs, 500.0) == by_ratio
+        pairs = [self_weight(runs, w, "rectangular") - 2.0 * mean_weight([recorded], runs, w, "rectangular")[0]
+                 for w in (4.0, 16.0)]  # fmt: skip
+        assert KernelScore()(recorded, runs, 500.0) == 1.0 + sum(pairs) / 2 / len(recorded) + 0.3 * wrong
+
+
+@LOSSES
 def test_search_never_trains_on_validation_blocks(loss):
     p = problem()
     q = problem(altered(spikes_only(), p.held_out[0]))

@@ -9,6 +9,7 @@ from metric_trains import DURATION, jittered, poisson, train, trains, unhurried
 from ephysfit.errors import ScoreError
 from ephysfit.metrics import coincidence_factor, gamma, gamma_over_reliability, md_star
 from ephysfit.metrics.coincidence import mean_weight, pair_weights, self_weight, weight_table
+from ephysfit.metrics.trains import pack_trains
 
 
 def plain_gamma(d, m, T, D):
@@ -165,9 +166,15 @@ def test_the_independent_scorer_agrees(scorer, synthetic, D):
 
 def test_pair_weights_are_mean_weight_and_self_weight_to_the_bit():
     rng = np.random.default_rng(0)
+    draw = lambda: np.sort(rng.uniform(0, 500, rng.integers(0, 40)))  # noqa: E731
+    cells, sweeps, windows = 2, 3, (4.0, 16.0)
     for n in (1, 2, 8):
-        recorded, *runs = (np.sort(rng.uniform(0, 500, size)) for size in rng.integers(0, 40, n + 1))
+        recorded = [draw() for _ in range(sweeps)]
+        groups = [[draw() for _ in range(n)] for _ in range(cells * sweeps)]
+        packed = pack_trains(recorded), pack_trains([run for group in groups for run in group])
         for kernel in ("kistler", "rectangular"):
-            n_dm, n_mm = pair_weights(recorded, runs, (4.0, 16.0), kernel)
-            assert n_dm.tolist() == [mean_weight([recorded], runs, w, kernel)[0] for w in (4.0, 16.0)]
-            assert n_mm.tolist() == [self_weight(runs, w, kernel) for w in (4.0, 16.0)]
+            n_dm, n_mm = pair_weights(*packed, n, windows, kernel)
+            for g, runs in enumerate(groups):
+                data = recorded[g % sweeps]
+                assert n_dm[:, g].tolist() == [mean_weight([data], runs, w, kernel)[0] for w in windows]
+                assert n_mm[:, g].tolist() == [self_weight(runs, w, kernel) for w in windows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,8 +12,10 @@ import torch
 from ephysfit.arrays import Array, Mask
 from ephysfit.fitting.free_run.free_runs import FreeRuns
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss, select_spikes_in
+from ephysfit.fitting.free_run.sweep_runs import SweepRuns
 from ephysfit.fitting.stage import Estimate, Problem, Status
 from ephysfit.fitting.stage_reports import Report, Reports, SearchReport
+from ephysfit.metrics.trains import pack_trains
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 
@@ -44,14 +47,11 @@ class FreeRunEvaluation:
     def training_losses(self, z: Array, draw: int = 0) -> Array:
         """Loss of each candidate on the training blocks, under draw `draw` of the noise; `z` is (candidate,
         parameter)."""
-        return self._blocks_losses(z, draw, [self.training_masks])[0]
+        return self._blocks_losses(z, draw, [self._training])[0]
 
     def training_and_validation_losses(self, z: Array) -> tuple[Array, Array]:
-        """Training and validation loss of each candidate, in noise that no `training_losses` used.
-
-        The rate costs nothing on validation blocks: of a dozen seconds it says little, and a drift decides it.
-        """
-        both = self._blocks_losses(z, -1, [self.training_masks, list(self.problem.held_out)])
+        """Training and validation loss of each candidate, in noise that no `training_losses` used."""
+        both = self._blocks_losses(z, -1, [self._training, self._validation])
         return both[0], both[1]
 
     def choose_best(self, z: Array) -> tuple[int, tuple[float, float], tuple[float, float]]:
@@ -65,25 +65,45 @@ class FreeRunEvaluation:
         kept = best if gain > 0 and gain + later > 0 else 0
         return kept, (float(train[0]), float(train[best])), (float(held[0]), float(held[best]))
 
-    def _blocks_losses(self, z: Array, draw: int, sides: list[list[Mask]]) -> Array:
-        """Means over sweeps, weighted by their spikes and by `SILENT`, (side, candidate)."""
-        p = self.problem
+    @cached_property
+    def _training(self) -> _Blocks:
+        return _Blocks(self.problem, self.training_masks, self.loss)
+
+    @cached_property
+    def _validation(self) -> _Blocks:
+        """The rate costs nothing on validation blocks: of a dozen seconds it says little, and a drift decides it."""
         free = replace(self.loss, rate=0.0) if isinstance(self.loss, Coincidence | KernelScore) else self.loss
-        losses = [self.loss, free]
-        totals, weights = np.zeros((len(sides), len(z))), np.zeros((len(sides), 1))
-        for k, trains in self.free_runs.simulate_sweeps(self.candidates(z), draw):
-            for side, masks in enumerate(sides):
-                recorded = select_spikes_in(p.recording.sweeps[k].spike_times, masks[k], p.dt)
-                duration, weight = float(masks[k].sum()) * p.dt, len(recorded) + SILENT
-                weights[side] += weight
-                for c, runs in enumerate(trains):
-                    kept = [select_spikes_in(t, masks[k], p.dt) for t in runs]
-                    totals[side, c] += weight * losses[side](recorded, kept, duration)
-        return totals / weights
+        return _Blocks(self.problem, self.problem.held_out, free)
+
+    def _blocks_losses(self, z: Array, draw: int, sides: list[_Blocks]) -> Array:
+        """Means over sweeps, weighted by their spikes and by `SILENT`, (side, candidate)."""
+        totals = np.zeros((len(sides), len(z)))
+        for found in self.free_runs.simulate_batches(self.candidates(z), draw):
+            for total, side in zip(totals, sides, strict=True):
+                losses = side.compare(found)
+                for j, k in enumerate(found.sweeps):
+                    total += side.weights[k] * losses[:, j]
+        return totals / np.array([[side.weights.sum()] for side in sides])
 
     def candidates(self, z: Array) -> Neuron:
         """Coordinates as cells of one neuron."""
         return self.free.to_neuron(torch.from_numpy(np.ascontiguousarray(z)), self.base)
+
+
+class _Blocks:
+    """Samples of every sweep that a loss is computed on, with the recorded spikes among them."""
+
+    def __init__(self, problem: Problem, masks: Sequence[Mask], loss: Loss) -> None:
+        self._dt, self._masks, self._loss = problem.dt, np.stack(masks), loss
+        trains = [s.spike_times for s in problem.recording.sweeps]
+        self._recorded = [select_spikes_in(t, m, problem.dt) for t, m in zip(trains, masks, strict=True)]
+        self.weights = np.array([len(t) + SILENT for t in self._recorded])
+
+    def compare(self, found: SweepRuns) -> Array:
+        """Losses of runs, (cell, sweep)."""
+        masks = self._masks[list(found.sweeps)]
+        recorded = pack_trains([self._recorded[k] for k in found.sweeps])
+        return self._loss.compare(recorded, found.select(masks, self._dt), masks.sum(1) * self._dt)
 
 
 def conclude_estimate(

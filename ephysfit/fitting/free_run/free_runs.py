@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from ephysfit.arrays import Array, Train
-from ephysfit.fitting.free_run.losses import select_spikes_in
+from ephysfit.fitting.free_run.sweep_runs import SweepRuns
 from ephysfit.fitting.stage import Problem
 from ephysfit.neuron.coefficients import coefficients
-from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.declare import Neuron, cellwise
 from ephysfit.simulation.engines.compiled import Run, run
 
 #: samples of current that one call of the kernel is given, at most
@@ -41,34 +41,35 @@ class FreeRuns:
     element: type = np.float32
 
     def simulate_sweeps(self, cell: Neuron, draw: int = 0) -> Iterator[tuple[int, list[list[Train]]]]:
-        """Spike trains of these cells on every sweep, (sweep, cell, run), ms from the beginning of the sweep.
+        """Spike trains of these cells on every sweep, (sweep, cell, run), ms from the beginning of the sweep."""
+        for found in self.simulate_batches(cell, draw):
+            trains = found.trains()
+            for j, k in enumerate(found.sweeps):
+                yield k, [of_cell[j] for of_cell in trains]
 
-        Coefficients are computed once for all sweeps, and sweeps of one length are run in one call: a protocol of a
-        thousand short sweeps costs what its samples cost.
+    def simulate_batches(self, cell: Neuron, draw: int = 0) -> Iterator[SweepRuns]:
+        """The same, packed, of as many sweeps of one length at once as one call of the kernel is given.
+
+        Coefficients are computed once for all sweeps: a protocol of a thousand short sweeps costs what its samples
+        cost.
         """
         p = self.problem
         coefs = coefficients(cell, p.dt).detach().numpy()
-        for ks in self._sweep_batches:
-            whole = slice(0, p.lengths[ks[0]])
-            done = self._run(cell, coefs, np.stack([self.current_with_run_up(k, whole) for k in ks]), ks, draw)
-            before = len(p.run_up(ks[0])) * p.dt
-            trains, runs = done.spike_times(p.dt), done.shape[1] // len(ks)
-            for j, k in enumerate(ks):
-                at = [(c * len(ks) + j) * runs for c in range(done.shape[0])]
-                yield k, [[t[t >= before] - before for t in trains[a : a + runs]] for a in at]
+        for sweeps, current, run_up in self._batches:
+            yield SweepRuns.of(self._run(cell, coefs, current, sweeps, draw), sweeps, p.dt, run_up)
 
     def count_spikes(self, cell: Neuron) -> Array:
         """Spikes over the samples that count, the mean over runs, (cell, sweep)."""
         p = self.problem
-        found = {
-            k: [np.mean([len(select_spikes_in(t, p.counted[k], p.dt)) for t in runs]) for runs in trains]
-            for k, trains in self.simulate_sweeps(cell)
-        }
-        return np.array([found[k] for k in range(len(p.counted))]).T
+        out = np.empty((cellwise(cell), len(p.counted)))
+        for found in self.simulate_batches(cell):
+            counted = found.select(np.stack([p.counted[k] for k in found.sweeps]), p.dt)
+            out[:, list(found.sweeps)] = counted.counts.mean(-1)
+        return out
 
     def simulate_part(self, cell: Neuron, k: int, part: slice, draw: int) -> Run:
         """Runs on what is `current_with_run_up` of a part of sweep k."""
-        return self._run(cell, None, self.current_with_run_up(k, part)[None], [k], draw)
+        return self._run(cell, None, self.current_with_run_up(k, part)[None], (k,), draw)
 
     def current_with_run_up(self, k: int, part: slice) -> Array:
         """The current of a part of a sweep, pA, after the run-up where the part begins the sweep."""
@@ -76,18 +77,21 @@ class FreeRuns:
         return np.concatenate([before, self.problem.trials.current[0, k, part].numpy()])
 
     @cached_property
-    def _sweep_batches(self) -> list[list[int]]:
-        """Sweeps of one length and one length of run-up, as many as fit into one call."""
+    def _batches(self) -> list[tuple[tuple[int, ...], Array, int]]:
+        """Sweeps of one length and one length of run-up, as many as fit into one call; their currents; the run-up."""
         p = self.problem
         lengths = [(n, len(p.run_up(k))) for k, n in enumerate(p.lengths)]
-        out: list[list[int]] = []
+        out = []
         for length in dict.fromkeys(lengths):
             alike = [k for k, n in enumerate(lengths) if n == length]
             most = max(MOST // (sum(length) * max(self.runs, 1)), 1)
-            out += [alike[a : a + most] for a in range(0, len(alike), most)]
+            for a in range(0, len(alike), most):
+                ks = tuple(alike[a : a + most])
+                current = np.stack([self.current_with_run_up(k, slice(0, length[0])) for k in ks])
+                out.append((ks, current, length[1]))
         return out
 
-    def _run(self, cell: Neuron, coefs: Array | None, current: Array, ks: list[int], draw: int) -> Run:
+    def _run(self, cell: Neuron, coefs: Array | None, current: Array, ks: tuple[int, ...], draw: int) -> Run:
         """Runs on the currents of these sweeps, (sweep, time)."""
         p, steps = self.problem, current.shape[1]
         if not p.neuron.stochastic() or not (self.runs or self.sharpen):
