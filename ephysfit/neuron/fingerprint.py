@@ -34,8 +34,8 @@ PACKAGE = Path(__file__).parents[1]
 #: modules, and folders with all that lies below, which read declarations and write kernels, or are imported by those
 #: that do: one that is missing here could change and what it made before would still be loaded (a test looks)
 SOURCES = (
-    "disk_cache.py", "errors.py", "files.py", "html_tables.py", "kernels", "neuron", "simulation", "system.py",
-    "units.py",
+    "arrays.py", "compiling.py", "disk_cache.py", "errors.py", "files.py", "html_tables.py", "kernels", "neuron",
+    "simulation", "system.py", "units.py",
 )  # fmt: skip
 
 

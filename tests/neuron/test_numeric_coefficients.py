@@ -10,7 +10,7 @@ from ephysfit.neuron.declare import flatten
 from ephysfit.neuron.formula import of_arrays, of_tensors
 from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.neuron.functions import array_phi1, array_sigmoid, array_softplus, phi1, sigmoid, softplus
-from ephysfit.neuron.numeric_coefficients import STEP, NumericCoefficients
+from ephysfit.neuron.numeric_coefficients import STEP, NumericCoefficients, compute_coefficients
 
 
 def drawn(kind, seed):
@@ -35,6 +35,22 @@ def test_values_and_slopes_are_those_of_torch(name, dt):
     slopes = torch.autograd.functional.jacobian(by_torch, z).numpy()
     each = np.abs(slopes).max(0, initial=1e-3)  # a coefficient is near blind to a parameter where others are not
     np.testing.assert_allclose(step.slopes(z.numpy()) / each, slopes / each, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", list(catalogue()))
+def test_coefficients_of_many_cells_are_those_of_torch(name):
+    kind = catalogue()[name]
+    free = FreeParameters.of(kind)
+    if not free.names:
+        pytest.skip(f"{name} has no free parameter")
+    z = torch.stack([free.drawn(kind.start(), 0.5, np.random.default_rng(k)) for k in range(70)])
+    cells = free.to_neuron(z, kind.start())
+    expected = coefficients(cells, 0.5).detach().numpy()
+    size = np.abs(expected).max(0, initial=1.0)
+    found = compute_coefficients(cells, 0.5)
+    np.testing.assert_allclose(found / size, expected / size, rtol=1e-12, atol=1e-13)
+    one = compute_coefficients(as_floats(free.to_neuron(z[3], kind.start())), 0.5)
+    np.testing.assert_allclose(one[0], found[3], rtol=1e-13, atol=1e-14 * size.max())
 
 
 @pytest.mark.parametrize("name", ["GIF", "ALIF", "AIGIF"])

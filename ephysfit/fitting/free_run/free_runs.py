@@ -11,8 +11,8 @@ import numpy as np
 from ephysfit.arrays import Array, Train
 from ephysfit.fitting.free_run.sweep_runs import SweepRuns
 from ephysfit.fitting.stage import Problem
-from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron, cellwise
+from ephysfit.neuron.numeric_coefficients import compute_coefficients
 from ephysfit.simulation.engines.compiled import Run, run
 
 #: samples of current that one call of the kernel is given, at most
@@ -54,7 +54,7 @@ class FreeRuns:
         cost.
         """
         p = self.problem
-        coefs = coefficients(cell, p.dt).detach().numpy()
+        coefs = compute_coefficients(cell, p.dt)
         for sweeps, current, run_up in self._batches:
             yield SweepRuns.of(self._run(cell, coefs, current, sweeps, draw), sweeps, p.dt, run_up)
 

@@ -16,8 +16,8 @@ from ephysfit.kernels.threads import share
 from ephysfit.kernels.tiles import Layout, Lists, arrange, lanes_for
 from ephysfit.kernels.variant import Variant
 from ephysfit.neuron.affine import refractory_steps
-from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron, cellwise
+from ephysfit.neuron.numeric_coefficients import compute_coefficients
 from ephysfit.neuron.plan import plan
 from ephysfit.simulation.surrogate import Surrogate
 
@@ -95,7 +95,7 @@ class KernelCall:
             lanes = lanes or lanes_for(element, 1000)  # noisy runs are many; a causal one shares their kernel
         layout = arrange(cellwise(neuron), shapes, 2, element, lanes)
         if coefs is None:
-            coefs = coefficients(neuron, dt).detach().numpy()
+            coefs = compute_coefficients(neuron, dt)
         cell = layout.cell * (coefs.shape[0] > 1)
         held = refractory_steps(neuron, dt).numpy()
         return cls(
