@@ -135,7 +135,9 @@ def test_aeif_neurons_spike_within_two_steps_of_nest(values: dict[str, float]) -
 def test_what_neuron_get_returns_is_read_and_synapses_are_said_to_be_left_out() -> None:
     kept = {"frozen": False, "global_id": 1, "thread": 0, "recordables": ["V_m"], "t_spike": -1.0, "V_m": -70.0}
     more = {**MODELS["iaf_psc_exp"].defaults, "model": "iaf_psc_exp", "tau_syn_ex": np.float64(2.0), "I_syn_ex": 0.0}
-    fit = ef.import_model({**kept, **more})
+    clock = {"ignore_and_spike": False, "ignore_and_spike_interval": 100.0, "ignore_and_spike_offset": 1.0}
+    assert ef.import_model({"model": "aeif_psc_alpha", "dI_syn_ex": 0.0, "dI_syn_in": 0.0, **clock}).model == "AdEx"
+    fit = ef.import_model({**kept, **more, **clock})
     assert "synapses are left out: our neurons get an injected current" in fit.warnings
 
 
@@ -145,6 +147,7 @@ def test_what_neuron_get_returns_is_read_and_synapses_are_said_to_be_left_out() 
         ({"model": "iaf_psc_exp", "I_e": 100.0}, "I_e = 100 must be 0: .*add it to the injected current"),
         ({"model": "iaf_psc_exp", "V_m": -60.0}, "V_m = -60 must be -70: .*begins at rest"),
         ({"model": "iaf_psc_exp", "tau_M": 10.0}, "'tau_M' is no value .*did you mean tau_m"),
+        ({"model": "iaf_psc_exp", "ignore_and_spike": True}, "ignore_and_spike = True makes NEST's neuron spike by a"),
         ({"model": "iaf_psc_exp", "C_m": "big"}, "C_m = 'big' must be a finite number"),
         ({"model": "iaf_psc_exp", "C_m": -1.0}, "LIF.C = -1 pF must be positive"),
         ({"model": "iaf_psc_exp", "delta": 1.0, "rho": 0.0}, "rho = 0 must be positive"),

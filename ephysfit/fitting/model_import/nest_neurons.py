@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ephysfit.errors import NeuronError, near
-from ephysfit.fitting.model_import.converted import Converted, add_softness, scale_held_current
+from ephysfit.fitting.model_import import nest_rules as rules
+from ephysfit.fitting.model_import.converted import Converted, add_softness
 from ephysfit.fitting.model_import.gif_toolbox import fill_bank
 from ephysfit.fitting.model_import.given import Given
 from ephysfit.models.adex import AdEx
@@ -22,23 +23,20 @@ from ephysfit.neuron.declare import Neuron
 
 #: resolution of NEST's kernel unless a script sets another, ms
 RESOLUTION = 0.1
-#: step of neurons with an upstroke, which NEST integrates adaptively within its own, ms
-FINE = 0.01
-#: largest rate of rise of an upstroke that has none in NEST, mV/ms
-STEEP = 1e4
 #: how NEST keeps its nodes: no spike of a neuron that gets no spikes depends on it
 _BOOKKEEPING = (
     "Ca", "archiver_length", "beta_Ca", "capacity", "element_type", "elementsize", "frozen", "global_id", "growth_rate",
     "instantiations", "has_connections", "local", "local_id", "model", "model_id", "model_type", "n_receptors",
     "n_synapses", "needs_prelim_update", "node_uses_wfr", "post_trace", "recordables", "supports_precise_spikes",
     "synaptic_elements", "t_spike", "tau_Ca", "tau_minus", "tau_minus_triplet", "thread", "thread_local_id", "type_id",
-    "vp", "gsl_error_tol",
+    "vp", "gsl_error_tol", "ignore_and_spike_interval", "ignore_and_spike_offset",
 )  # fmt: skip
 #: synapses: our neurons get one injected current
 _SYNAPSES = ("tau_syn_ex", "tau_syn_in", "tau_syn", "E_ex", "E_in", "E_rev")
 #: states that are 0 before a run
 _STATES = (
-    "I_syn", "I_syn_ex", "I_syn_in", "g_ex", "g_in", "dg_ex", "dg_in", "ASCurrents", "ASCurrents_sum", "I_stc", "E_sfa",
+    "I_syn", "I_syn_ex", "I_syn_in", "dI_syn_ex", "dI_syn_in",
+    "g_ex", "g_in", "dg_ex", "dg_in", "ASCurrents", "ASCurrents_sum", "I_stc", "E_sfa",
     "V_th_alpha_1", "V_th_alpha_2", "threshold_spike", "threshold_voltage", "asc_init", "w",
 )  # fmt: skip
 
@@ -89,7 +87,7 @@ def read_nest(values: Mapping[str, Any], model: str | None, dt: float | None) ->
             raise NeuronError(f'the dictionary does not name its model of NEST: add "model", or say model=...; {known}')
         raise NeuronError(f"model {name!r} of NEST is none that one of our neurons is; {near(name, MODELS)} {known}")
     given = Given(values, f"{name} of NEST", MODELS[name].defaults)
-    dt = dt or (FINE if name.startswith("aeif") and given.values.get("Delta_T") != 0 else RESOLUTION)
+    dt = dt or (rules.FINE if name.startswith("aeif") and given.values.get("Delta_T") != 0 else RESOLUTION)
     neuron = MODELS[name].convert(given, dt)
     given.require(
         "I_e", 0.0, "our neurons have no current of their own; set it to 0 and add it to the injected current"
@@ -97,6 +95,9 @@ def read_nest(values: Mapping[str, Any], model: str | None, dt: float | None) ->
     if "V_m" in given.values:
         rest = float(given.values.get("E_L", MODELS[name].defaults["E_L"]))
         given.require("V_m", rest, "a run here begins at rest (E_L); take the parameters before a run, or remove V_m")
+    if given.values.get("ignore_and_spike"):
+        raise given.refuse("ignore_and_spike", True, "makes NEST's neuron spike by a clock, whatever its current")
+    given.skip("ignore_and_spike")
     for state in _STATES:
         given.require(state, 0.0, "a run here begins at rest; take the parameters before a run, or remove it")
     if given.skip(*_SYNAPSES):
@@ -113,10 +114,15 @@ def _escapes(given: Given) -> bool:
     return given.values.get("delta", 0.0) > 0 and given.model.startswith("iaf")
 
 
+def _take_names(given: Given, names: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters by our names."""
+    return {ours: given.take(theirs) for ours, theirs in names.items()}
+
+
 def _take_leak(given: Given) -> dict[str, float]:
-    """Membrane of a neuron whose leak NEST gives as a time constant."""
+    """Capacitance and leak of a neuron whose leak NEST gives as a time constant."""
     C = given.take("C_m")
-    return {"C": C, "g": C / given.take("tau_m"), "E_L": given.take("E_L")}
+    return {"C": C, "g": C / given.take("tau_m")}
 
 
 def _take_refractory(given: Given, dt: float) -> float:
@@ -131,7 +137,7 @@ def _take_refractory(given: Given, dt: float) -> float:
 
 
 def _convert_iaf(given: Given, dt: float) -> Neuron:
-    values = {**_take_leak(given), "V_reset": given.take("V_reset"), "t_ref": _take_refractory(given, dt)}
+    values = {**_take_leak(given), **_take_names(given, rules.IAF), "t_ref": _take_refractory(given, dt)}
     softness, threshold = given.take("delta"), given.take("V_th")
     given.skip("refractory_input", "rho")
     if softness <= 0:
@@ -140,30 +146,25 @@ def _convert_iaf(given: Given, dt: float) -> Neuron:
     if rate <= 0:
         raise given.refuse("rho", rate, "must be positive where delta is: the neuron would never spike")
     given.notes.append("theta holds the rate constant: V_th - delta ln(rho / 1 kHz)")
-    return LIF(**values, theta=threshold - softness * math.log(rate / 1e3), delta=softness)
+    return LIF(**values, theta=threshold - rules.shift_threshold(softness, rate), delta=softness)
 
 
 def _convert_glif(given: Given, dt: float) -> Neuron:
     resets, currents, follows = (
         bool(given.find(n)) for n in ("spike_dependent_threshold", "after_spike_currents", "adapting_threshold")
     )
-    rest, held = given.take("E_L"), _take_refractory(given, dt)
-    values: dict[str, Any] = {
-        "C": given.take("C_m"), "g": given.take("g"), "E_L": rest, "theta": given.take("V_th"), "t_ref": held,
-    }  # fmt: skip
+    held = _take_refractory(given, dt)
+    values: dict[str, Any] = {**_take_names(given, rules.GLIF), "t_ref": held}
+    rest = values["E_L"]
     reset = given.take("V_reset")
     if currents:
         values |= _take_glif_currents(given, held)
     if resets:
-        rate = given.take("th_spike_decay")
-        rise = given.take("th_spike_add") * math.exp(rate * held)
-        kept, added = given.take("voltage_reset_fraction"), given.take("voltage_reset_add")
-        values |= {"b_s": rate, "d_theta": rise, "f_v": kept, "dV": -added}
-        given.notes.append(
-            "the reset takes its share of the potential at the spike; glif_psc takes it of the potential a step before"
-        )
+        values |= {**_take_names(given, rules.GLIF_RESET), "dV": -given.take("voltage_reset_add")}
+        values["d_theta"] = given.take("th_spike_add") / rules.decay_while_held(values["b_s"], held)
+        given.notes.append(rules.RESET_DIFFERS)
     if follows:
-        values |= {"a_v": given.take("th_voltage_index"), "b_v": given.take("th_voltage_decay")}
+        values |= _take_names(given, rules.GLIF_VOLTAGE)
     given.skip("asc_decay", "asc_amps", "asc_r", "th_spike_add", "th_spike_decay", "voltage_reset_fraction",
                "voltage_reset_add", "th_voltage_index", "th_voltage_decay")  # fmt: skip
     if follows and not (resets and currents):
@@ -182,7 +183,7 @@ def _take_glif_currents(given: Given, held: float) -> dict[str, Any]:
     given.require("asc_r", 1.0, "after-spike currents add up here; for another rule write a neuron of your own")
     if len(rates) != len(jumps) or not 1 <= len(rates) <= 2 or min(rates) <= 0:
         raise given.refuse("asc_decay", rates, "must hold one or two positive rates, as many as asc_amps")
-    jumps = tuple(j * math.exp(k * held) for j, k in zip(jumps, rates, strict=True))
+    jumps = tuple(j / rules.decay_while_held(k, held) for j, k in zip(jumps, rates, strict=True))
     given.notes.append("dI is the rise at the spike; asc_amps are those at the end of the refractory period")
     return {"k": rates * 2, "dI": (*jumps, 0.0)} if len(rates) == 1 else {"k": rates, "dI": jumps}
 
@@ -199,45 +200,41 @@ def _convert_gif(given: Given, dt: float) -> Neuron:
         weights, taus = given.take_list(f"q_{kind}"), given.take_list(f"tau_{kind}")
         banks.append(fill_bank(given, f"tau_{kind}", weights, taus))
     (eta, tau_eta), (gamma, tau_gamma) = banks
-    C, g = given.take("C_m"), given.take("g_L")
-    eta = tuple(w * scale_held_current(C / g, tau, dt) for w, tau in zip(eta, tau_eta, strict=True))
-    gamma = tuple(w * math.exp(dt / tau) for w, tau in zip(gamma, tau_gamma, strict=True))
+    values = _take_names(given, rules.GIF)
+    tau_m = values["C"] / values["g"]
+    eta = tuple(w / rules.act_as_held(tau_m, tau, dt) for w, tau in zip(eta, tau_eta, strict=True))
+    gamma = tuple(w / rules.act_a_step_before(tau, dt) for w, tau in zip(gamma, tau_gamma, strict=True))
     given.notes += [
         "theta holds the rate constant: V_T_star - Delta_V ln(lambda_0 / 1 kHz)",
         f"eta and gamma act here as those of NEST, which it takes at the beginning of a step of {dt:g} ms",
     ]
     return FreeGIF(
-        C=C, g=g, E_L=given.take("E_L"), V_reset=given.take("V_reset"), t_ref=held,
-        theta=given.take("V_T_star") - softness * math.log(rate / 1e3), delta=softness,
+        **values, t_ref=held, theta=given.take("V_T_star") - rules.shift_threshold(softness, rate), delta=softness,
         eta=eta, gamma=gamma, tau_eta=tau_eta, tau_gamma=tau_gamma,
     )  # fmt: skip
 
 
 def _convert_aeif(given: Given, dt: float) -> Neuron:
-    values = {
-        "C": given.take("C_m"), "g": given.take("g_L"), "E_L": given.take("E_L"), "V_reset": given.take("V_reset"),
-        "t_ref": _take_refractory(given, dt), "a": given.take("a"), "b": given.take("b"), "tau_w": given.take("tau_w"),
-    }  # fmt: skip
-    threshold, slope, peak = given.take("V_th"), given.take("Delta_T"), given.take("V_peak")
+    values = {**_take_names(given, rules.AEIF), "t_ref": _take_refractory(given, dt)}
+    upstroke = _take_names(given, rules.AEIF_UPSTROKE)
+    slope = upstroke["Delta_T"]
     if slope < 0:
         raise given.refuse("Delta_T", slope, "must not be negative")
     if slope == 0:
         given.notes.append("Delta_T is 0: the neuron spikes at V_th, and V_peak is not used")
-        return add_softness(AdLIF, {**values, "theta": threshold}, given.notes)
+        return add_softness(AdLIF, {**values, **_take_names(given, rules.AEIF_SHARP)}, given.notes)
     given.notes.append(
-        f"the upstroke rises at most at {STEEP:g} mV/ms, NEST's without limit; before a fit: "
+        f"the upstroke rises at most at {rules.STEEP:g} mV/ms, NEST's without limit; before a fit: "
         f".replace(rise={AdEx.parameters['rise'].high:g})"
     )
-    return add_softness(
-        AdEx, {**values, "V_T": threshold, "Delta_T": slope, "V_peak": peak, "rise": STEEP}, given.notes
-    )
+    return add_softness(AdEx, {**values, **upstroke, "rise": rules.STEEP}, given.notes)
 
 
 def _convert_mat(given: Given, dt: float) -> Neuron:
     taus = given.take("tau_1"), given.take("tau_2")
     values: dict[str, Any] = {
-        **_take_leak(given), "theta": given.take("omega"), "alpha": (given.take("alpha_1"), given.take("alpha_2")),
-        "t_ref": _take_refractory(given, dt),
+        **_take_leak(given), **_take_names(given, rules.MAT), "t_ref": _take_refractory(given, dt),
+        "alpha": (given.take("alpha_1"), given.take("alpha_2")),
     }  # fmt: skip
     given.skip("V_th")  # a state that NEST shows: omega and the parts of the threshold
     if taus == tuple(MAT.pinned["tau_H"]):  # type: ignore[arg-type]
