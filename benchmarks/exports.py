@@ -44,6 +44,16 @@ IMPORTED: tuple[tuple[str, dict], ...] = (
 #: mean current (pA) to which NEST's defaults spike
 MEMBRANES = {"iaf_psc_exp": 500.0, "mat2_psc_exp": 700.0, "glif_psc": 500.0, "aeif_psc_exp": 700.0,
              "aeif_cond_exp": 700.0, "aeif_cond_alpha": 700.0}  # fmt: skip
+#: cells that are neurons of NEST's own: class, what differs from its start, how it spikes. Those that draw at random
+#: have so little softness that no draw is open
+SHARP = {"delta": 1e-6}
+OWN: tuple[tuple[str, dict, str], ...] = (
+    ("LIF", {}, "threshold"), ("LIFASC", {}, "threshold"), ("GLIF1", {}, "threshold"), ("GLIF3", {}, "threshold"),
+    ("GLIF2", {"f_v": 0.0}, "threshold"), ("GLIF4", {"f_v": 0.0}, "threshold"),
+    ("GLIF5", {"f_v": 0.0, "b_v": 0.03}, "threshold"),
+    ("MAT", {}, "threshold"), ("MATV", {"beta": 0.0, "tau_H": (15.0, 90.0)}, "threshold"), ("AdLIF", {}, "threshold"),
+    ("LIF", SHARP, "noisy"), ("LIFASC", SHARP, "noisy"), ("GIF", SHARP, "noisy"), ("FreeGIF", SHARP, "noisy"),
+)  # fmt: skip
 #: step of the test (ms); jLEMS integrates by Euler's rule, so both sides take a finer one there
 DT, FINE = 0.1, 0.002
 #: how far spikes may part (ms): one step of the test; with Euler's rule one step of a usual fit
@@ -103,7 +113,18 @@ def write(folder: Path, names: list[str]) -> None:
         print(f"{name:18s}" + "  ".join(p["to"] for p in plan if p["name"] == name and "main" in p), flush=True)
     plan += [item for name in CROWDS for item in write_crowd(folder, name)]
     plan += [item for k in range(len(IMPORTED)) if (item := write_imported(folder, k))]
+    plan += [write_own(folder, *own) for own in OWN]
     (folder / "plan.json").write_text(json.dumps(plan, indent=1))
+
+
+def write_own(folder: Path, name: str, given: dict, spiking: str) -> dict:
+    """A cell as a neuron of NEST's own, whose spikes must be the very same."""
+    fit, key = Fit(catalogue()[name].start().replace(**given), "cell", DT), f"own_{name}_{spiking}"
+    main, *_ = export(fit, "nest", folder / key, spiking=spiking, form="own")
+    pieces, current = drive_of(fit, "threshold")
+    np.savez(folder / f"{key}.npz", pieces=pieces, current=current, own=spikes(fit, current, "threshold", DT))
+    row = f"{name} written as {json.loads(main.read_text())['model']}"
+    return {"name": row, "to": "nest", "main": main.name, "key": key, "dt": DT, "allowed": 0.0}
 
 
 def write_imported(folder: Path, k: int) -> dict:

@@ -80,6 +80,8 @@ def run_nest(folder: Path, item: dict, given: dict) -> list[float]:
 
 def build_nest(folder: Path, items: list[dict]) -> None:
     """All models as one module."""
+    if not items:
+        return
     from pynestml.frontend.pynestml_frontend import generate_nest_target
 
     generate_nest_target(
@@ -163,7 +165,7 @@ def main() -> None:
             os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
             os.execv(sys.executable, [sys.executable, *sys.argv])
         mend_nest_config()
-        build_nest(folder, [p for p in plan if p["to"] == "nest" and "native" not in p])
+        build_nest(folder, [p for p in plan if p["main"].endswith(".nestml")])
     runners = {"python": run_python, "brian2": run_brian2, "neuroml": run_neuroml, "nir": run_nir, "nest": run_nest}
     for item in plan:
         if item["to"] not in wanted:

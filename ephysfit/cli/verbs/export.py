@@ -19,7 +19,9 @@ from ephysfit.reports.export.population import export_population
 SIMULATOR = "Simulator"
 NAMES = ("nest", "brian2", "neuroml", "nir", "python", "json")
 WAYS = ("causal", "noisy", "threshold")
-FORMS = ("auto", "equations", "steps")
+NEST = ("iaf_psc_exp", "glif_psc", "gif_psc_exp", "mat2_psc_exp", "aeif_psc_exp", "aeif_psc_alpha", "aeif_cond_exp",
+        "aeif_cond_alpha")  # fmt: skip
+FORMS = ("auto", "equations", "steps", "own", *NEST)
 
 
 FitOrRun = Annotated[
@@ -51,9 +53,10 @@ Spiking = Annotated[
 ]  # fmt: skip
 Form = Annotated[
     str,
-    typer.Option("--form", metavar="|".join(FORMS), callback=arguments.make_choice_check(*FORMS),
+    typer.Option("--form", metavar="NAME", callback=arguments.make_choice_check(*FORMS),
                  rich_help_panel=SIMULATOR,
-                 help="Form of a Brian2 script: differential equations, or the discrete step of the fit."),
+                 help="Of a Brian2 script: equations (differential) or steps (of the fit). Of NEST: own, a neuron of "
+                 "NEST's own where the cell is one; or its name, such as glif_psc, where it is nearly that."),
 ]  # fmt: skip
 
 
@@ -77,6 +80,8 @@ def export(
 
     ephysfit export fit.json --to nest --dt 0.1 -o models/cell_42.nestml
 
+    ephysfit export fit.json --to nest --form own --spiking threshold
+
     ephysfit export fit.json --to nir --spiking threshold
 
     ephysfit export run --to brian2 -o population
@@ -96,8 +101,13 @@ def export(
             f"of {len(fitted.members)} fits, whose scores the report shows; fit.single.simulate() runs what is exported"
         )
     name = "".join(c if c.isalnum() else "_" for c in f"{fitted.model}_{fitted.cell}")
-    path = output or fit.with_name(name + ("_brian2" if to == "brian2" else ""))  # `export` adds the format's ending
+    path = output or fit.with_name(name + _kind(to, form))  # `export` adds the format's ending
     print_files([str(p) for p in ef.export(fitted, to, path, spiking=spiking, dt=dt, form=form)])
+
+
+def _kind(to: str, form: str) -> str:
+    """What keeps files of one ending apart."""
+    return "_brian2" if to == "brian2" else "_nest_own" if to == "nest" and form != "auto" else ""
 
 
 def _export_run(run: Path, to: str, output: Path | None, model: str | None, **options: Any) -> None:

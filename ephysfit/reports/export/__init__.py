@@ -15,6 +15,7 @@ from ephysfit.reports.export.brian2 import write_brian2
 from ephysfit.reports.export.exported import SPIKING, ExportedCell, read_fit
 from ephysfit.reports.export.json import write_json
 from ephysfit.reports.export.nest import write_nest
+from ephysfit.reports.export.nest_own import write_own_neuron
 from ephysfit.reports.export.neuroml import write_neuroml
 from ephysfit.reports.export.nir import write_nir
 from ephysfit.reports.export.python import write_python
@@ -31,7 +32,7 @@ class Target:
 
 
 _ALL = (
-    Target("nest", ".nestml", "NESTML model and a script that builds and runs it; any neuron of one input"),
+    Target("nest", ".nestml", "NESTML and a script, any neuron of one input; or parameters of a neuron of NEST's own"),
     Target("brian2", ".py", "Brian2 script: equations with units, or the very step of the fit; any neuron"),
     Target("neuroml", ".xml", "LEMS component on NeuroML 2 and a file that runs it; any neuron of one input"),
     Target("nir", ".nir", "node of the neuromorphic intermediate representation; plain LIF only"),
@@ -71,8 +72,10 @@ def _write_texts(cell: ExportedCell, to: str, form: str) -> dict[str, str]:
         raise ExportError("a NIR graph is a binary file; write it with export(fit, 'nir', path)")
     if to == "brian2":
         return {".py": write_brian2(cell, form)}
+    if to == "nest" and form != "auto":
+        return write_own_neuron(cell, form)
     if form != "auto":
-        raise ExportError(f"form {form!r} is for brian2 only; {to} has one form")
+        raise ExportError(f"form {form!r} is for brian2 and nest only; {to} has one form")
     if to in ("python", "json"):
         return {".py": write_python(cell)} if to == "python" else {".json": write_json(cell)}
     return write_nest(cell) if to == "nest" else write_neuroml(cell)
@@ -99,8 +102,10 @@ def export(
     dt : float, optional
         Step of the export, ms; that of the fit unless given. Another step is exact for an affine neuron; for any other
         neuron it is another discretisation.
-    form : {"auto", "equations", "steps"}
-        Form of a Brian2 script: differential equations, or the discrete step of the fit (see `brian2.write_brian2`).
+    form : str
+        Of a Brian2 script "equations" (differential) or "steps" (the discrete step of the fit; see
+        `brian2.write_brian2`). For NEST "own": one of NEST's own neurons where the cell is one, in place of NESTML; or
+        the name of one, such as "glif_psc", which may then be nearly the cell (see `nest_own.find_own_neuron`).
 
     Returns
     -------
@@ -121,27 +126,29 @@ def export(
     ['cell.nestml', 'cell_nest.py']
     """
     cell = _read_for_target(fit, to, spiking, dt)
-    main = _main_path(fit, to, path)
     if to == "nir":
+        main = _main_path(fit, TARGETS[to].ending, path)
         with replacing(main) as beside:
             write_nir(cell, beside)
         return (main,)
     made = _write_texts(cell, to, form)
+    first = next(iter(made))
+    main = _main_path(fit, first, path, "_nest_own" if to == "nest" and form != "auto" else "")
     written = []
     for ending, text in made.items():
-        at = main if ending == TARGETS[to].ending else main.with_name(main.stem + ending)
+        at = main if ending == first else main.with_name(main.stem + ending)
         own = f'file="{escape(make_printable(main.name), quote=True)}"'
         write_text(at, text.replace('file="{cell}"', own) if to == "neuroml" else text)
         written.append(at)
     return tuple(written)
 
 
-def _main_path(fit: Fit, to: str, path: str | Path | None) -> Path:
-    """Return the path of the main file, with the suffix of the format appended where it is missing."""
+def _main_path(fit: Fit, ending: str, path: str | Path | None, kind: str = "") -> Path:
+    """Return the path of the main file, with its suffix appended where it is missing."""
     if path is None:
-        return Path(make_identifier(f"{fit.model}_{fit.cell}") + TARGETS[to].ending)
+        return Path(make_identifier(f"{fit.model}_{fit.cell}{kind}") + ending)
     path = Path(path)
-    return path if path.suffix == TARGETS[to].ending else path.with_name(path.name + TARGETS[to].ending)
+    return path if path.suffix == ending else path.with_name(path.name + ending)
 
 
 __all__ = ["SPIKING", "TARGETS", "Target", "export", "export_texts"]

@@ -16,7 +16,7 @@ def write_nest(cell: ExportedCell) -> dict[str, str]:
 
     Notes
     -----
-    The neurons built into NEST are not used: none of them spikes where the integrated hazard reaches 1.
+    The neurons built into NEST are not used (`nest_own` writes those): none spikes where the integrated hazard is 1.
 
     Raises
     ------
