@@ -25,13 +25,13 @@ from ephysfit.fitting.model_import.nest_neurons import MODELS
 from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.models import catalogue
 from ephysfit.reports.export import export
-from ephysfit.reports.export.population import REFUSED, export_population
+from ephysfit.reports.export.population import export_population
 from ephysfit.simulation.simulate import simulate
 
 ROOT = Path(__file__).parents[1]
 #: one of every build: linear, banks, products of states, functions, two inputs, upstroke; a hard LIF for NIR
 SOME = ("LIF", "ALIF", "GLIF5", "BRF", "STCLIF", "SpatialSTC", "AdEx", "AIGIF")
-#: neurons of which a population of so many cells is exported: by equations, by equations with banks, by steps
+#: neurons of which a population of so many cells is exported: linear, with banks, with an upstroke
 CROWDS, CROWD = ("LIF", "GLIF5", "AdEx"), 50
 #: neurons of NEST that are imported (model, values), and run by NEST itself: those that draw no random numbers
 CURRENTS = {"t_ref": 3.7, "after_spike_currents": True, "asc_r": [1.0, 1.0]}
@@ -54,8 +54,13 @@ OWN: tuple[tuple[str, dict, str], ...] = (
     ("MAT", {}, "threshold"), ("MATV", {"beta": 0.0, "tau_H": (15.0, 90.0)}, "threshold"), ("AdLIF", {}, "threshold"),
     ("LIF", SHARP, "noisy"), ("LIFASC", SHARP, "noisy"), ("GIF", SHARP, "noisy"), ("FreeGIF", SHARP, "noisy"),
 )  # fmt: skip
+#: populations that are one neuron of NEST's own: class, what differs from its start
+OWN_CROWDS: tuple[tuple[str, dict], ...] = tuple((n, given) for n, given, _ in OWN if n in ("AdLIF", "GLIF5", "MAT"))
 #: step of the test (ms); jLEMS integrates by Euler's rule, so both sides take a finer one there
 DT, FINE = 0.1, 0.002
+#: still finer steps of jLEMS, for populations that at FINE part by more than is allowed: Euler's rule meets cells there
+#: that linger at the upstroke
+FINER = {"AdEx": 0.0005}
 #: how far spikes may part (ms): one step of the test; with Euler's rule one step of a usual fit
 ALLOWED = {"neuroml": 0.5}
 #: length of the current and of its pieces (ms)
@@ -111,7 +116,12 @@ def write(folder: Path, names: list[str]) -> None:
             np.savez(folder / f"{key}.npz", pieces=pieces, current=current, own=own)
             plan.append({"name": name, "to": to, "main": files[0].name, "key": key, "dt": dt, "piece": PIECE})
         print(f"{name:18s}" + "  ".join(p["to"] for p in plan if p["name"] == name and "main" in p), flush=True)
-    plan += [item for name in CROWDS for item in write_crowd(folder, name)]
+    for name in CROWDS:
+        plan += [write_crowd(folder, name, to, {"t_ref": 0.0} if to == "nir" else {}) for to in TARGETS]
+        print(
+            f"{CROWD} cells of {name:6s}" + "  ".join(p["to"] for p in plan[-len(TARGETS) :] if "main" in p), flush=True
+        )
+    plan += [write_crowd(folder, name, "nest", given, "own") for name, given in OWN_CROWDS]
     plan += [item for k in range(len(IMPORTED)) if (item := write_imported(folder, k))]
     plan += [write_own(folder, *own) for own in OWN]
     (folder / "plan.json").write_text(json.dumps(plan, indent=1))
@@ -143,30 +153,38 @@ def write_imported(folder: Path, k: int) -> dict:
             "allowed": allowed}  # fmt: skip
 
 
-def write_crowd(folder: Path, name: str) -> list[dict]:
-    """A population of cells of their own membrane, refractory period and sharpened hazard, in one script and table."""
+def draw_crowd(name: str, given: dict, dt: float, shortest: int) -> list[Fit]:
+    """Cells of their own membrane, refractory period and sharpened hazard."""
     rng, fits = np.random.default_rng(1), []
     for k in range(CROWD):
-        start = catalogue()[name].start()
+        start = catalogue()[name].start().replace(**given)
         C, g = start.C * rng.uniform(0.7, 1.4), start.g * rng.uniform(0.7, 1.4)
         readout = CausalRun((rng.uniform(0.8, 2.0), rng.uniform(-1.0, 1.0)))
-        cell = start.replace(C=C, g=g, t_ref=float(rng.integers(0, 6)))
-        fits.append(Fit(cell, f"cell {k}", DT, reports=Reports(readout)))
-    pieces, current = drive_of(fits[0], "causal")
-    runs = [simulate(f.neuron, current, dt=DT, **f.noise_free).spike_times[0][0] for f in fits]
-    own = np.concatenate([k * LENGTH + train for k, train in enumerate(runs)])  # one cell after the other
-    row, items = f"{CROWD} cells of {name}", []
-    for to in TARGETS:
-        if to in REFUSED:
-            items.append({"name": row, "to": to, "refused": REFUSED[to]})
-            continue
-        key = f"{name}_crowd_{to}"
-        (main,) = export_population(fits, to, folder / key)
-        np.savez(folder / f"{key}.npz", pieces=pieces, current=current, own=own)
-        main, cells = str(main.relative_to(folder)), [f.cell for f in fits]
-        items.append({"name": row, "to": to, "main": main, "key": key, "dt": DT, "piece": PIECE, "cells": cells})
-    print(f"{row:18s}" + "  ".join(i["to"] for i in items if "main" in i), flush=True)
-    return items
+        cell = start.replace(C=C, g=g, t_ref=given.get("t_ref", float(rng.integers(shortest, 6))))
+        fits.append(Fit(cell, f"cell {k}", dt, reports=Reports(readout)))
+    return fits
+
+
+def write_crowd(folder: Path, name: str, to: str, given: dict, form: str = "auto") -> dict:
+    """A population in one model, loader and table, and the spikes of all its cells."""
+    spiking = "threshold" if to == "nir" or form == "own" else "causal"
+    fits = draw_crowd(name, given, FINE if to == "neuroml" else DT, shortest=form == "own")
+    row, key, dt = f"{CROWD} cells of {name}", f"{name}_crowd_{to}_{form}", fits[0].dt
+    try:
+        (script,) = export_population(fits, to, folder / key, spiking=spiking, form=form)
+    except ExportError as error:
+        return {"name": row, "to": to, "refused": str(error)}
+    if form == "own":
+        row += " written as " + re.findall(r'^MODEL, DT = "(\w+)"', script.read_text(), flags=re.M)[0]
+    pieces, _ = drive_of(Fit(fits[0].neuron, "cell", DT), spiking)
+    current = stepped(pieces, dt)
+    how = [f.noise_free if spiking == "causal" else {"noise": NOISE[spiking]} for f in fits]
+    runs = [simulate(f.neuron, current, dt=dt, **options) for f, options in zip(fits, how, strict=True)]
+    own = np.concatenate([k * LENGTH + run.spike_times[0][0] for k, run in enumerate(runs)])  # one after the other
+    np.savez(folder / f"{key}.npz", pieces=pieces, current=current, own=own)
+    finer = {"step": FINER[name]} if to == "neuroml" and name in FINER else {}
+    return {"name": row, "to": to, "main": str(script.relative_to(folder)), "key": key, "dt": dt, **finer,
+            "cells": [f.cell for f in fits], **({"allowed": 0.0} if form == "own" else {})}  # fmt: skip
 
 
 def verdict(folder: Path, item: dict) -> tuple[str, bool]:

@@ -22,14 +22,20 @@ import numpy as np
 def run_python(folder: Path, item: dict, given: dict) -> list[float]:
     simulate = runpy.run_path(str(folder / item["main"]))["simulate"]
     if "cells" in item:
-        return join([simulate(given["current"], name) for name in item["cells"]], item, given)
+        return join({name: simulate(given["current"], name) for name in item["cells"]}, item, given)
     return simulate(given["current"]).tolist()
 
 
-def join(trains: list[np.ndarray], item: dict, given: dict) -> list[float]:
+def run_loader(folder: Path, item: dict, given: dict) -> list[float]:
+    """A population by the script that loads it, which gives the spike times of each cell by name."""
+    simulate = runpy.run_path(str(folder / item["main"]))["simulate"]
+    return join(simulate(given["current"], **{n: item[n] for n in ("step",) if n in item}), item, given)
+
+
+def join(trains: dict[str, np.ndarray], item: dict, given: dict) -> list[float]:
     """Trains of the cells of a population as one, one cell after the other."""
     length = len(given["current"]) * item["dt"]
-    return np.concatenate([k * length + np.asarray(train) for k, train in enumerate(trains)]).tolist()
+    return np.concatenate([k * length + np.asarray(trains[name]) for k, name in enumerate(item["cells"])]).tolist()
 
 
 def run_brian2(folder: Path, item: dict, given: dict) -> list[float]:
@@ -37,8 +43,9 @@ def run_brian2(folder: Path, item: dict, given: dict) -> list[float]:
 
     brian2.prefs.codegen.target = "numpy"
     brian2.BrianLogger.log_level_error()
-    found = runpy.run_path(str(folder / item["main"]))["simulate"](given["current"])
-    return join([found[name] for name in item["cells"]], item, given) if "cells" in item else found[0].tolist()
+    if "cells" in item:
+        return run_loader(folder, item, given)
+    return runpy.run_path(str(folder / item["main"]))["simulate"](given["current"])[0].tolist()
 
 
 def run_native(item: dict, given: dict) -> list[float]:
@@ -63,29 +70,33 @@ def run_nest(folder: Path, item: dict, given: dict) -> list[float]:
     """In a process of its own: NEST does not forget models; built before, all in one go."""
     if "native" in item:
         return run_native(item, given)
-    script = folder / (Path(item["main"]).stem + "_nest.py")
+    alone = "cells" not in item
+    script = folder / (Path(item["main"]).stem + "_nest.py" if alone else item["main"])
     code = (
         "import runpy, sys, json, numpy as np\n"
         f"found = runpy.run_path({str(script)!r})\n"
         f"current = np.load({str(folder / (item['key'] + '.npz'))!r})['current']\n"
         "found['simulate'].__globals__['MODULE'] = 'exported_module'\n"
-        "print('SPIKES', json.dumps(found['simulate'](current).tolist()))\n"
+        f"trains = found['simulate'](current) if {not alone} else {{'': found['simulate'](current)}}\n"
+        "print('SPIKES', json.dumps({name: train.tolist() for name, train in trains.items()}))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     found = re.search(r"^SPIKES (.*)$", done.stdout, flags=re.M)
     if not found:
         raise RuntimeError((done.stderr or done.stdout)[-300:])
-    return json.loads(found[1])
+    trains = json.loads(found[1])
+    return trains[""] if alone else join(trains, item, given)
 
 
 def build_nest(folder: Path, items: list[dict]) -> None:
-    """All models as one module."""
-    if not items:
+    """All models as one module; that of a population lies beside its script."""
+    sources = [at for i in items if i["main"] and (at := (folder / i["main"]).with_suffix(".nestml")).exists()]
+    if not sources:
         return
     from pynestml.frontend.pynestml_frontend import generate_nest_target
 
     generate_nest_target(
-        input_path=[str(folder / i["main"]) for i in items], target_path=str(folder / "nest_build"),
+        input_path=[str(at) for at in sources], target_path=str(folder / "nest_build"),
         module_name="exported_module", logging_level="ERROR", codegen_opts={"nest_path": sys.prefix},
     )  # fmt: skip
 
@@ -94,6 +105,8 @@ def run_neuroml(folder: Path, item: dict, given: dict) -> list[float]:
     """jNeuroML on the same pieces of current, each a pulse generator."""
     import pyneuroml
 
+    if "cells" in item:
+        return run_loader(folder, item, given)
     (jar,) = (Path(pyneuroml.__file__).parent / "lib").glob("jNeuroML-*-jar-with-dependencies.jar")
     run = (folder / (Path(item["main"]).stem + "_run.xml")).read_text()
     levels, piece = given["pieces"][:, 0], item["piece"]
@@ -117,21 +130,22 @@ def run_neuroml(folder: Path, item: dict, given: dict) -> list[float]:
 
 
 def run_nir(folder: Path, item: dict, given: dict) -> list[float]:
-    """The equation that NIR gives nir.LIF, tau v' = v_leak - v + r I, solved piece by piece."""
+    """The equation that NIR gives nir.LIF, tau v' = v_leak - v + r I, solved piece by piece for all cells."""
     import nir
 
-    node = nir.read(folder / item["main"]).nodes["neuron"]
+    node = nir.read((folder / item["main"]).with_suffix(".nir")).nodes["neuron"]
     tau, r, leak, threshold, reset = (
-        float(np.ravel(getattr(node, n))[0]) for n in ("tau", "r", "v_leak", "v_threshold", "v_reset")
+        np.ravel(getattr(node, n)).astype(float) for n in ("tau", "r", "v_leak", "v_threshold", "v_reset")
     )
-    v, dt, out = leak, item["dt"], []
+    names = json.loads(node.metadata["cells"]) if "cells" in item else [""]
+    v, dt, out = leak, item["dt"], {name: [] for name in names}
     for n, current in enumerate(given["current"]):
         goal = leak + r * current
         v = goal + (v - goal) * np.exp(-dt / tau)
-        if v >= threshold:
-            out.append((n + 0.5) * dt)
-            v = reset
-    return out
+        for k in np.flatnonzero(v >= threshold):
+            out[names[k]].append((n + 0.5) * dt)
+        v = np.where(v >= threshold, reset, v)
+    return join(out, item, given) if "cells" in item else out[""]
 
 
 def mend_nest_config() -> None:
@@ -165,7 +179,7 @@ def main() -> None:
             os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
             os.execv(sys.executable, [sys.executable, *sys.argv])
         mend_nest_config()
-        build_nest(folder, [p for p in plan if p["main"].endswith(".nestml")])
+        build_nest(folder, [p for p in plan if p["to"] == "nest"])
     runners = {"python": run_python, "brian2": run_brian2, "neuroml": run_neuroml, "nir": run_nir, "nest": run_nest}
     for item in plan:
         if item["to"] not in wanted:

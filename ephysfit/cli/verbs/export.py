@@ -13,7 +13,7 @@ from ephysfit.batch.store import Store
 from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import print_files, print_line, print_note
-from ephysfit.reports.export.population import export_population
+from ephysfit.reports.export.population import MODEL_ENDINGS, export_population
 
 #: panel of the help
 SIMULATOR = "Simulator"
@@ -27,8 +27,8 @@ FORMS = ("auto", "equations", "steps", "own", *NEST)
 FitOrRun = Annotated[
     Path,
     typer.Argument(metavar="FIT", exists=True, show_default=False,
-                   help="A fit.json that `ephysfit fit` wrote, or its folder; or the folder of a batch run: one model "
-                   "and a table of parameters for each neuron class (brian2, python)."),
+                   help="A fit.json that `ephysfit fit` wrote, or its folder; or the folder of a batch run: one model, "
+                   "a script that loads it and a table of parameters for each neuron class (all but json)."),
 ]  # fmt: skip
 To = Annotated[
     str,
@@ -85,6 +85,8 @@ def export(
     ephysfit export fit.json --to nir --spiking threshold
 
     ephysfit export run --to brian2 -o population
+
+    ephysfit export run --to nest --form own --spiking threshold
     """
     if fit.is_dir() and Store(fit).planned:
         _export_run(fit, to, output, model, spiking=spiking, dt=dt, form=form)
@@ -115,4 +117,6 @@ def _export_run(run: Path, to: str, output: Path | None, model: str | None, **op
     own = [arguments.read_user_neuron(model)] if model else []
     made = export_population(saved_fits(run, own), to, output or run / "export" / to, **options)
     for path, count in made.items():
-        print_line(f"written: {path}  ({count} {'cell' if count == 1 else 'cells'}), {path.with_suffix('.csv').name}")
+        beside = [path.with_suffix(ending) for ending in (".csv", MODEL_ENDINGS.get(to, ".csv"))]
+        names = ", ".join(dict.fromkeys(file.name for file in beside if file.exists()))
+        print_line(f"written: {path}  ({count} {'cell' if count == 1 else 'cells'}), {names}")

@@ -11,14 +11,14 @@ from ephysfit.errors import ExportError, near
 from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.symbols import MARGIN, Equations, symbol
 from ephysfit.reports.export.discrete import (
-    OFFSET,
-    SLOPE,
     DiscreteStep,
+    list_columns,
+    list_sharpening,
     make_discrete_step,
     order_assignments,
     sharpened_margin,
 )
-from ephysfit.reports.export.exported import Constant, ExportedCell, describe_population
+from ephysfit.reports.export.exported import ExportedCell, describe_population
 from ephysfit.reports.export.mathtext import BRIAN2
 from ephysfit.reports.export.templates import fill_template
 
@@ -91,15 +91,6 @@ def _read_equations(cell: ExportedCell, named: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def list_sharpening(cell: ExportedCell) -> list[Constant]:
-    """Slope and offset of the sharpened hazard as constants."""
-    slope, offset = cell.sharpen
-    return [
-        Constant(SLOPE.name, slope, "1", "slope of the hazard in the causal run", None),
-        Constant(OFFSET.name, offset, "mV", "its offset", None),
-    ]
-
-
 def _has_uncoupled_states(eq: Equations) -> bool:
     """Whether all states are linear and uncoupled: only then is Brian2's exact method fast (else it takes minutes)."""
     states = {symbol(n) for n in eq.states}
@@ -134,7 +125,7 @@ def _read_steps(cell: ExportedCell, d: DiscreteStep) -> dict[str, Any]:
     }
 
 
-def write_brian2_population(cells: Sequence[ExportedCell], form: str = "auto") -> tuple[str, dict[str, list[float]]]:
+def write_brian2_population(cells: Sequence[ExportedCell], form: str = "auto") -> tuple[str, dict[str, list[Any]]]:
     """Write a Brian2 script for cells of one neuron, spiking and step, and the columns of the CSV file that it reads.
 
     Returns
@@ -146,13 +137,11 @@ def write_brian2_population(cells: Sequence[ExportedCell], form: str = "auto") -
     """
     first = cells[0]
     steps = choose_form(first, form) == "steps"
-    columns = {BRIAN2.name_of(c.name): [cell.values[c.name] for cell in cells] for c in first.constants}
+    each = [make_discrete_step(cell, named=True) for cell in cells] if steps else []
+    columns = list_columns(cells, BRIAN2, each)
     if steps:
-        each = [make_discrete_step(cell, named=True) for cell in cells]
         values = _read_steps(first, each[0])
-        coefs = {BRIAN2.name_of(n): [d.coefs[n] for d in each] for n in each[0].coefs}
-        columns |= coefs
-        listed = [(n, "", "1", "") for n in coefs]
+        listed = [(BRIAN2.name_of(n), "", "1", "") for n in each[0].coefs]
         if values["rate"]:
             listed += [(c.name, "", "1", c.meaning) for c in list_sharpening(first)]
     else:
@@ -161,8 +150,6 @@ def write_brian2_population(cells: Sequence[ExportedCell], form: str = "auto") -
             (BRIAN2.name_of(c.name), _unit_factor(c.unit), _dimension_name(c.unit), c.meaning)
             for c in values.pop("constants")
         ]
-    for k, constant in enumerate(list_sharpening(first)):
-        columns[constant.name] = [cell.sharpen[k] for cell in cells]
     columns["refractory_ms"] = [cell.refractory_steps * cell.dt for cell in cells]
     parameters = [("refractory_ms", "*ms", "second", ""), ("held", "", "second", "refractory, as Brian2 counts it")]
     listed = [*listed, parameters[0]]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sympy
 
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.stepping import Step, newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
-from ephysfit.reports.export.exported import ExportedCell
+from ephysfit.reports.export.exported import Constant, ExportedCell
+from ephysfit.reports.export.mathtext import Language
 
 #: symbol of the margin in exported programs
 U = symbol("margin_mV")
@@ -86,6 +89,33 @@ def sharpened_margin(cell: ExportedCell, named: bool = False) -> sympy.Expr:
         return SLOPE * (U - OFFSET)
     beta, offset = cell.sharpen
     return U if (beta, offset) == (1.0, 0.0) else sympy.Float(beta) * (U - sympy.Float(offset))
+
+
+def list_sharpening(cell: ExportedCell) -> list[Constant]:
+    """Slope and offset of the sharpened hazard as constants."""
+    slope, offset = cell.sharpen
+    return [
+        Constant(SLOPE.name, slope, "1", "slope of the hazard in the causal run", None),
+        Constant(OFFSET.name, offset, "mV", "its offset", None),
+    ]
+
+
+def list_columns(
+    cells: Sequence[ExportedCell], language: Language, steps: Sequence[DiscreteStep] = ()
+) -> dict[str, list[Any]]:
+    """Columns of the table of a population: its constants, the coefficients of `steps` (one for each cell), sharpening.
+
+    Returns
+    -------
+    dict of str to list
+        Values by their name in the language, one for each cell, in ms, mV, pA, pF, nS.
+    """
+    columns = {language.name_of(c.name): [cell.values[c.name] for cell in cells] for c in cells[0].constants}
+    for n in steps[0].coefs if steps else ():
+        columns[language.name_of(n)] = [d.coefs[n] for d in steps]
+    for k, constant in enumerate(list_sharpening(cells[0])):
+        columns[constant.name] = [cell.sharpen[k] for cell in cells]
+    return columns
 
 
 def order_assignments(changes: list[Assignment]) -> list[Assignment]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -24,7 +24,7 @@ from ephysfit.models.lif import LIF
 from ephysfit.models.mat import MATV
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.functions import elements
-from ephysfit.reports.export.exported import ExportedCell, refuse
+from ephysfit.reports.export.exported import ExportedCell, describe_population, refuse
 from ephysfit.reports.export.quoting import UnquotedText
 from ephysfit.reports.export.templates import fill_template
 
@@ -121,8 +121,25 @@ def write_own_neuron(cell: ExportedCell, form: str = OWN) -> dict[str, str]:
     shared = {"about": cell.about, "model": own.model, "dt": cell.dt, "differs": UnquotedText(own.differs)}
     return {
         ".json": json.dumps({"model": own.model, **own.values}, indent=1, allow_nan=False) + "\n",
-        "_nest.py": fill_template("nest_own.py.j2", **shared),
+        "_nest.py": fill_template("nest_own.py.j2", **shared, states=[]),
     }
+
+
+def write_own_population(
+    cells: Sequence[ExportedCell], found: Sequence[OwnNeuron]
+) -> tuple[dict[str, str], dict[str, list[Any]]]:
+    """Write the loader (``.py``) of cells that are all found to be one neuron of NEST, and columns of its CSV file."""
+    models = list(dict.fromkeys(own.model for own in found))
+    if len(models) > 1:
+        raise ExportError(
+            f"cells of {cells[0].fit.model} are several neurons of NEST, {' and '.join(models)}: name the one that all "
+            "may be by form, or export them cell by cell"
+        )
+    loader = fill_template(
+        "nest_population.py.j2", about=describe_population(cells), model=models[0], dt=cells[0].dt, count=len(cells),
+        states=[], columns=[], own=True, differs=UnquotedText(next((own.differs for own in found if own.differs), "")),
+    )  # fmt: skip
+    return {".py": loader}, {n: [own.values[n] for own in found] for n in found[0].values}
 
 
 def _write(cell: ExportedCell, name: str, write: _Writer) -> OwnNeuron:

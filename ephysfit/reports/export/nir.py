@@ -1,7 +1,9 @@
-"""A fitted cell as a node of the neuromorphic intermediate representation (NIR), where it is one of NIR's neurons."""
+"""Fitted cells as a node of the neuromorphic intermediate representation (NIR), where they are one of NIR's neurons."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import numpy as np
 
 from ephysfit.errors import ExportError, needed
 from ephysfit.neuron.affine import is_affine, matrices
-from ephysfit.reports.export.exported import ExportedCell, refuse
+from ephysfit.reports.export.exported import ExportedCell, describe_population, refuse
+from ephysfit.reports.export.templates import fill_template
 
 _WAY_OUT = "take brian2, nest, neuroml or python"
 
@@ -23,13 +26,34 @@ def write_nir(cell: ExportedCell, path: Path) -> None:
         For any other neuron: NIR has no adaptation, no moving threshold, no refractory period, no
         escape noise.
     """
-    numbers = compute_lif_fields(cell)
+    _write_graph({k: [v] for k, v in compute_lif_fields(cell).items()}, cell.about, path)
+
+
+def write_nir_population(
+    cells: Sequence[ExportedCell], fields: Sequence[Mapping[str, float]]
+) -> tuple[dict[str, str], dict[str, list[Any]]]:
+    """Write the loader (``.py``) of plain LIF cells, which makes a graph, and the columns of its CSV file."""
+    loader = fill_template("nir_population.py.j2", about=describe_population(cells), count=len(cells))
+    return {".py": loader}, {n: [of[n] for of in fields] for n in fields[0]}
+
+
+def write_nir_graph(
+    cells: Sequence[ExportedCell], names: Sequence[str], columns: Mapping[str, Sequence[float]], path: Path
+) -> None:
+    """Write the graph of a population, whose one node holds a value for each cell; `names` go to its metadata."""
+    _write_graph(columns, {**describe_population(cells), "cells": json.dumps(names)}, path)
+
+
+def _write_graph(fields: Mapping[str, Sequence[float]], about: Mapping[str, Any], path: Path) -> None:
     needed("nir", "export", "a graph of NIR", ExportError)
     import nir as library
 
-    one = {k: np.array([v]) for k, v in numbers.items()}
-    node = library.LIF(**one, metadata={k: str(v) for k, v in cell.about.items() if k != "equations"})
-    ends = {"input": library.Input(np.array([1])), "output": library.Output(np.array([1]))}
+    node = library.LIF(
+        **{k: np.array(v) for k, v in fields.items()},
+        metadata={k: str(v) for k, v in about.items() if k != "equations"},
+    )
+    size = np.array([len(node.tau)])
+    ends = {"input": library.Input(size), "output": library.Output(size)}
     library.write(path, library.NIRGraph({**ends, "neuron": node}, [("input", "neuron"), ("neuron", "output")]))
 
 

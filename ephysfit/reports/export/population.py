@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ephysfit.errors import ExportError
-from ephysfit.files import make_printable, write_text
+from ephysfit.files import make_printable, replacing, write_text
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.reports.export.brian2 import write_brian2_population
+from ephysfit.reports.export.discrete import list_columns
 from ephysfit.reports.export.exported import ExportedCell, read_fit
 from ephysfit.reports.export.mathtext import PYTHON
+from ephysfit.reports.export.nest import write_nest_population
+from ephysfit.reports.export.nest_own import find_own_neuron, write_own_population
+from ephysfit.reports.export.neuroml import write_neuroml_population
+from ephysfit.reports.export.nir import compute_lif_fields, write_nir_graph, write_nir_population
 from ephysfit.reports.export.python import write_python
 from ephysfit.reports.export.quoting import make_identifier
 
 #: targets of whole runs, and why the others are not
-TARGETS = ("brian2", "python")
+TARGETS = ("brian2", "python", "nest", "neuroml", "nir")
+#: ending of the model where it is a file of its own, not part of the script
+MODEL_ENDINGS: Mapping[str, str] = {"nest": ".nestml", "neuroml": ".xml", "nir": ".nir"}
 REFUSED: Mapping[str, str] = {
-    "nest": "a NESTML model holds the numbers of one cell; export cell by cell, or take brian2",
-    "neuroml": "a LEMS file holds one cell; export cell by cell, or take brian2",
-    "nir": "its graph holds one plain LIF; export cell by cell, or take brian2",
     "json": "the results of a run are JSON already, and `ephysfit collect` makes tables of them",
 }
+_Found = TypeVar("_Found")
+#: texts of a group by their endings, and the columns of its table
+_Files = tuple[dict[str, str], dict[str, list[Any]]]
 
 
 def export_population(
@@ -41,7 +51,8 @@ def export_population(
     ----------
     fits : iterable of Fit
         Of single neurons; of an ensemble its one neuron is exported.
-    to : {"brian2", "python"}
+    to : str
+        One of `TARGETS`.
     folder : path
         Is made.
     spiking, dt, form : optional
@@ -50,12 +61,14 @@ def export_population(
     Returns
     -------
     dict of Path to int
-        The scripts, with how many cells each holds; the CSV file of each has its name.
+        The scripts, which load the cells, with how many each holds. The CSV file of each has its name, and so has the
+        model where it is a file of its own (`MODEL_ENDINGS`).
 
     Raises
     ------
     ExportError
-        If the target takes no populations, there is no fit, or a neuron has several inputs.
+        If the target takes no populations, there is no fit, or the target cannot express a neuron; then no file is
+        written.
 
     Examples
     --------
@@ -68,16 +81,24 @@ def export_population(
     if to in REFUSED:
         raise ExportError(f"a whole run is not exported to {to}: {REFUSED[to]}")
     if to not in TARGETS:
-        raise ExportError(f"there is no export of a whole run to {to!r}; take {' or '.join(TARGETS)}")
+        raise ExportError(f"there is no export of a whole run to {to!r}; take {', '.join(TARGETS)}")
     cells = [read_fit(fit if dt is None else replace(fit, dt=dt), spiking) for fit in fits]
     if not cells:
         raise ExportError("no fit to export: every task of the run failed or is unfinished; see ephysfit status")
+    kind = "_own" if to == "nest" and form != "auto" else ""
+    groups = {name + kind: group for name, group in group_cells(cells).items()}
+    made = {name: write_population(group, to, name, form) for name, group in groups.items()}
     written = {}
-    for name, group in group_cells(cells).items():
-        script, columns = write_population(group, to, form)
-        path = Path(folder) / f"{name}.py"
+    for name, (texts, columns) in made.items():
+        path, group = Path(folder) / f"{name}.py", groups[name]
+        if to == "nir":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path.with_suffix(MODEL_ENDINGS[to])) as beside:
+                write_nir_graph(group, name_cells(group), columns, beside)
         write_text(path.with_suffix(".csv"), write_table(group, columns))
-        written[write_text(path, script)] = len(group)
+        for ending, text in texts.items():
+            write_text(path.with_suffix(ending), text)
+        written[path] = len(group)
     return written
 
 
@@ -93,8 +114,8 @@ def group_cells(cells: Sequence[ExportedCell]) -> dict[str, list[ExportedCell]]:
     return groups
 
 
-def write_population(cells: Sequence[ExportedCell], to: str, form: str) -> tuple[str, dict[str, list[float]]]:
-    """Write the script of a group and the columns of its table."""
+def write_population(cells: Sequence[ExportedCell], to: str, name: str, form: str = "auto") -> _Files:
+    """Write the files of a group as text, by their endings, and the columns of its table."""
     first = cells[0]
     if len(first.equations.inputs) > 1:
         raise ExportError(
@@ -102,22 +123,37 @@ def write_population(cells: Sequence[ExportedCell], to: str, form: str) -> tuple
             "current; export cell by cell"
         )
     if to == "brian2":
-        return write_brian2_population(cells, form)
+        script, columns = write_brian2_population(cells, form)
+        return {".py": script}, columns
+    if to == "nest" and form != "auto":
+        return write_own_population(cells, _ask_each(cells, partial(find_own_neuron, form=form)))
     if form != "auto":
-        raise ExportError(f"form {form!r} is for brian2 only; {to} has one form")
-    columns = {PYTHON.name_of(c.name): [cell.values[c.name] for cell in cells] for c in first.constants}
-    for k, name in enumerate(("sharpen_slope", "sharpen_offset")):
-        columns[name] = [cell.sharpen[k] for cell in cells]
-    return write_python(first, population=len(cells)), columns
+        raise ExportError(f"form {form!r} is for brian2 and nest only; {to} has one form")
+    if to == "nir":
+        return write_nir_population(cells, _ask_each(cells, compute_lif_fields))
+    if to == "python":
+        return {".py": write_python(first, population=len(cells))}, list_columns(cells, PYTHON)
+    return (write_nest_population if to == "nest" else write_neuroml_population)(cells, name)
 
 
-def write_table(cells: Sequence[ExportedCell], columns: Mapping[str, Sequence[float]]) -> str:
-    """Write the CSV file of a group: the name of each cell, and its numbers to the last digit."""
+def _ask_each(cells: Sequence[ExportedCell], ask: Callable[[ExportedCell], _Found]) -> list[_Found]:
+    """Ask for what each cell is in the target; a refusal names the cell."""
+    found = []
+    for cell, name in zip(cells, name_cells(cells), strict=True):
+        try:
+            found.append(ask(cell))
+        except ExportError as error:
+            raise ExportError(f"{name}: {error}") from None
+    return found
+
+
+def write_table(cells: Sequence[ExportedCell], columns: Mapping[str, Sequence[Any]]) -> str:
+    """Write the CSV file of a group: the name of each cell, and its numbers to the last digit (lists as JSON)."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["cell", *columns])
     for name, *values in zip(name_cells(cells), *columns.values(), strict=True):
-        table.writerow([name, *(repr(float(v)) for v in values)])
+        table.writerow([name, *map(json.dumps, values)])
     return text.getvalue()
 
 

@@ -1,0 +1,178 @@
+"""Populations for NEST, NeuroML and NIR: models and tables from which each cell spikes as it does here."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import runpy
+import sys
+import textwrap
+import types
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ephysfit as ef
+from ephysfit.errors import ExportError
+from ephysfit.models import LIF, MAT, AdEx, catalogue
+from ephysfit.reports.export import export_texts
+from ephysfit.reports.export.exported import read_fit
+from ephysfit.reports.export.nest_own import find_own_neuron, write_own_population
+from ephysfit.reports.export.population import export_population
+from tests.reports.export.cells import assert_same, reference
+from tests.reports.export.test_population import KINDS, draw_current, draw_fits
+
+
+@pytest.fixture
+def no_nest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module of that name: scripts can be read where NEST is missing."""
+    monkeypatch.setitem(sys.modules, "nest", types.ModuleType("nest"))
+
+
+def run_nestml(text: str, values: dict[str, Any], current: np.ndarray, dt: float) -> np.ndarray:
+    """Run a model of NESTML, whose lines are nearly Python, with these values of its parameters and states."""
+    head, _, update = text.partition("    update:\n")
+    lines = re.sub(r"(\w+) real = ", r"\1 = ", textwrap.dedent(update)).replace("(1 pA)", "1.0")
+    spikes: list[float] = []
+    functions = {"exp": math.exp, "ln": math.log, "expm1": math.expm1, "true": True, "false": False}
+    given = {n: float(v) for n, v in re.findall(r"^        (\w+) (?:real|integer) = (\S+)", head, flags=re.M)}
+    assert set(values) <= set(given)
+    scope = {**functions, **given, "begun": False, **values}
+    code = compile(lines, "update", "exec")
+    for step, value in enumerate(current.tolist()):
+        scope |= {"I_stim": value, "emit_spike": lambda at=step: spikes.append((at + 0.5) * dt)}
+        exec(code, scope)
+    return np.array(spikes)
+
+
+@pytest.mark.usefixtures("no_nest")
+@pytest.mark.parametrize("spiking", ["causal", "threshold"])
+def test_one_model_of_nestml_runs_every_cell(spiking: str, tmp_path: Path) -> None:
+    fits, current = draw_fits(2), draw_current()
+    assert set(export_population(fits, "nest", tmp_path, spiking=spiking).values()) == {2}
+    for kind in KINDS:
+        text = (tmp_path / f"{kind.__name__}.nestml").read_text()
+        rows = runpy.run_path(str(tmp_path / f"{kind.__name__}.py"))["load"]()
+        for fit in (f for f in fits if type(f.neuron) is kind):
+            found = run_nestml(text, rows[fit.cell], current, fit.dt)
+            assert_same(found, reference(fit, current, spiking), within=1e-9)
+
+
+@pytest.mark.usefixtures("no_nest")
+def test_a_loader_takes_some_cells_in_the_order_given(tmp_path: Path) -> None:
+    (script,) = export_population(draw_fits(3)[:3], "nest", tmp_path)
+    load = runpy.run_path(str(script))["load"]
+    assert list(load(["LIF 2", "LIF 0"])) == ["LIF 2", "LIF 0"]
+    assert load(["LIF 2"])["LIF 2"] == load()["LIF 2"] != load()["LIF 0"]
+
+
+@pytest.mark.usefixtures("no_nest")
+def test_cells_as_a_neuron_of_nests_own_have_the_dictionaries_of_single_exports(tmp_path: Path) -> None:
+    start = catalogue()["GLIF5"].start().replace(f_v=0.0, b_v=0.03)
+    fits = [ef.Fit(start.replace(C=C, t_ref=2.0), f"cell {C:g}", 0.1) for C in (90.0, 110.0)]
+    fits.append(ef.Fit(start.replace(a_v=0.0, dI=(0.0, 0.0), d_theta=0.0, dV=0.0), "plain", 0.1))
+    (script,) = export_population(fits, "nest", tmp_path, form="own", spiking="threshold")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["GLIF5_own.csv", "GLIF5_own.py"]
+    found = runpy.run_path(str(script))
+    for fit in fits:
+        single = json.loads(export_texts(fit, "nest", form="own", spiking="threshold")[".json"])
+        assert {"model": found["MODEL"], **found["load"]()[fit.cell]} == single
+
+
+def test_a_cell_that_is_no_neuron_of_nests_own_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    fits = [ef.Fit(LIF.start(), "good", 0.1), ef.Fit(LIF.start().replace(V_reset=-45.0, theta=-50.0), "high", 0.1)]
+    with pytest.raises(ExportError, match=r"^high: LIF cannot be exported to a neuron of NEST's own.*a reset \(-45 mV"):
+        export_population([ef.Fit(MAT.start(), "other", 0.1), *fits], "nest", tmp_path, form="own", spiking="threshold")
+    assert not list(tmp_path.iterdir())
+
+
+def test_cells_of_several_neurons_of_nest_are_refused() -> None:
+    cells = [read_fit(ef.Fit(LIF.start(), name, 0.1), "threshold") for name in "ab"]
+    with pytest.raises(ExportError, match="LIF are several neurons of NEST, iaf_psc_exp and glif_psc: name the one"):
+        write_own_population(cells, [find_own_neuron(c, f) for c, f in zip(cells, ("own", "glif_psc"), strict=True)])
+
+
+def test_a_form_of_nest_is_none_of_neuroml(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="is for brian2 and nest only; neuroml has one form"):
+        export_population(draw_fits(1)[:1], "neuroml", tmp_path, form="own")
+
+
+def look_up(expression: str, k: int) -> float:
+    """A formula of a current at its k-th value."""
+    return eval(expression, {"H": lambda x: float(x > 0), "k": k, "one_pA": 1.0, "one_ms": 1.0})
+
+
+def test_a_current_of_neuroml_is_the_one_given(tmp_path: Path) -> None:
+    fits = [replace(f, dt=0.5) for f in draw_fits(2)[:2]]
+    (script,) = export_population(fits, "neuroml", tmp_path)
+    current = np.repeat([0.0, -120.5, 300.25, 300.25, 1e-6], 7)
+    names = runpy.run_path(str(script))
+    path, spikes = names["write"](np.stack([current, current[::-1]], -1))
+    assert (path.name, spikes.name) == ("LIF_run.xml", "LIF_run.spikes")
+    root = ElementTree.parse(path).getroot()
+    for k, wanted in enumerate((current, current[::-1])):
+        (kind,) = (c for c in root.iter("ComponentType") if c.get("name") == f"current_{k}_type")
+        value, following, _ = (a.get("value", "") for a in next(kind.iter("OnCondition")))
+        found, at, event = [], 0.0, -1
+        for t in np.arange(len(current)) * 0.5:
+            if t >= at:
+                event += 1
+                held, at = look_up(value, event), look_up(following, event)
+            found.append(held)
+        np.testing.assert_array_equal(found, wanted)
+    assert root.find("Simulation").get("length") == "17.5ms"  # type: ignore[union-attr]
+
+
+def test_components_of_neuroml_hold_every_parameter_of_the_type(tmp_path: Path) -> None:
+    fits = draw_fits(2)
+    for script in export_population(fits, "neuroml", tmp_path):
+        (kind,) = ElementTree.parse(script.with_suffix(".xml")).getroot()
+        declared = {p.get("name") for p in kind.iter("Parameter")}
+        for fit in (f for f in fits if f.model == script.stem):
+            component = ElementTree.fromstring(runpy.run_path(str(script))["load"]([fit.cell])[fit.cell])
+            assert set(component.keys()) - {"id"} == declared
+            assert component.tag == kind.get("name")
+            assert float(component.get("C", "")) == fit.neuron.C
+            assert float(component.get("sharpen_offset", "")) == fit.sharpen[1]
+            assert float(component.get("refract", "").removesuffix("ms")) == pytest.approx(fit.neuron.t_ref, abs=1e-5)
+
+
+def test_one_graph_of_nir_runs_every_cell(tmp_path: Path) -> None:
+    nir = pytest.importorskip("nir")
+    fits = [replace(f, neuron=f.neuron.replace(t_ref=0.0)) for f in draw_fits(3)[:3]]
+    (script,) = export_population(fits, "nir", tmp_path, spiking="threshold")
+    node = nir.read(script.with_suffix(".nir")).nodes["neuron"]
+    assert json.loads(node.metadata["cells"]) == [f.cell for f in fits]
+    current = draw_current()
+    trains, v = [[] for _ in fits], node.v_leak
+    for n, value in enumerate(current):
+        goal = node.v_leak + node.r * value
+        v = goal + (v - goal) * np.exp(-0.1 / node.tau)
+        for k in np.flatnonzero(v >= node.v_threshold):
+            trains[k].append((n + 0.5) * 0.1)
+        v = np.where(v >= node.v_threshold, node.v_reset, v)
+    for fit, train in zip(fits, trains, strict=True):
+        assert_same(np.array(train), reference(fit, current, "threshold"), within=1e-9)
+    some = runpy.run_path(str(script))["graph"](["LIF 2"]).nodes["neuron"]
+    assert (some.tau, some.r) == (node.tau[2:], node.r[2:])
+
+
+@pytest.mark.parametrize(
+    ("neuron", "spiking", "message"),
+    [
+        (LIF.start().replace(t_ref=0.0), "causal", r"^cell: LIF cannot be exported to NIR: it spikes 'causal'"),
+        (LIF.start(), "threshold", r"^cell: .*its refractory period is 2 ms"),
+        (AdEx.start(), "threshold", r"^cell: AdEx cannot be exported to NIR: it has the states"),
+    ],
+)
+def test_nir_says_which_cell_it_cannot_hold_and_why(
+    neuron: ef.Neuron, spiking: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportError, match=message):
+        export_population([ef.Fit(neuron, "cell", 0.1)], "nir", tmp_path, spiking=spiking)
+    assert not list(tmp_path.iterdir())
