@@ -4,15 +4,23 @@ builds and runs it."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sympy
 
-from ephysfit.reports.export.discrete import OFFSET, SLOPE, DiscreteStep, list_columns, make_discrete_step
+from ephysfit.errors import ExportError
+from ephysfit.neuron.roles import Role
+from ephysfit.neuron.stepping import DT
+from ephysfit.neuron.symbols import equations, symbol
+from ephysfit.reports.export.discrete import DiscreteStep, list_columns, list_sharpening, make_discrete_step
 from ephysfit.reports.export.exported import ExportedCell, describe_population, refuse
 from ephysfit.reports.export.mathtext import NESTML
-from ephysfit.reports.export.quoting import make_identifier
+from ephysfit.reports.export.quoting import UnquotedText, make_identifier
 from ephysfit.reports.export.templates import fill_template
+
+#: what stands before the name of a parameter that cannot be set alone
+_FIXED = "fixed_"
 
 
 def write_nest(cell: ExportedCell) -> dict[str, str]:
@@ -35,9 +43,8 @@ def write_nest(cell: ExportedCell) -> dict[str, str]:
     d = make_discrete_step(cell)
     model = make_identifier(f"{cell.fit.model}_{cell.fit.cell}").lower() + "_neuron"
     shared = {"about": cell.about, "model": model, "dt": cell.dt}
-    coefs = {NESTML.name_of(n): v for n, v in d.coefs.items()}
     return {
-        ".nestml": fill_template("neuron.nestml.j2", **shared, **_read_model(cell, d), coefs=coefs, population=False),
+        ".nestml": fill_template("neuron.nestml.j2", **shared, **_read_model(cell, d), population=False),
         "_nest.py": fill_template("nest.py.j2", **shared, states=_list_states(cell, d)),
     }
 
@@ -59,38 +66,110 @@ def write_nest_population(cells: Sequence[ExportedCell], name: str) -> tuple[dic
         Values by column, one for each cell, in ms, mV, pA, pF, nS; refractory steps as whole numbers.
     """
     first, each = cells[0], [make_discrete_step(cell, named=True) for cell in cells]
-    read, model = _read_model(first, each[0]), f"{name.lower()}_neuron"
-    columns = list_columns(cells, NESTML, each)
+    models = [_read_model(cell, d) for cell, d in zip(cells, each, strict=True)]
+    shared = {"about": describe_population(cells), "model": f"{name.lower()}_neuron", "dt": first.dt}
+    columns = list_columns(cells, NESTML)
+    columns |= {p.name: [m["parameters"][k].value for m in models] for k, p in enumerate(models[0]["parameters"])}
     columns["n_ref"] = [cell.refractory_steps for cell in cells]
-    rest = [[_rest_number(e, d.coefs) for d in each] for e in each[0].rest.values()]
-    columns |= dict(zip([state for state, _, _ in read["states"]], rest, strict=True))
-    set_for_each = [*map(NESTML.name_of, each[0].coefs), *([SLOPE.name, OFFSET.name] if read["rate"] else [])]
-    coefs = {n: columns[n][0] for n in set_for_each}
-    shared = {"about": describe_population(cells), "model": model, "dt": first.dt}
+    columns |= {state: [m["states"][k][1] for m in models] for k, (state, _, _) in enumerate(models[0]["states"])}
     loader = fill_template(
-        "nest_population.py.j2", **shared, count=len(cells), states=_list_states(first, each[0]),
-        columns=[*coefs, "n_ref", *(state for state, _, _ in read["states"])], own=False,
+        "nest_population.py.j2", **shared, count=len(cells), states=_list_states(first, each[0]), own=False,
+        columns=[*(p.name for p in models[0]["parameters"]), "n_ref", *(n for n, _, _ in models[0]["states"])],
     )  # fmt: skip
-    return {".py": loader, ".nestml": fill_template("neuron.nestml.j2", **shared, **read, coefs=coefs, population=True)
-            }, columns  # fmt: skip
+    return {
+        ".py": loader,
+        ".nestml": fill_template("neuron.nestml.j2", **shared, **models[0], population=True),
+    }, columns
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    """One parameter of a model in NESTML, and what it is."""
+
+    name: str
+    value: float
+    comment: str
 
 
 def _read_model(cell: ExportedCell, d: DiscreteStep) -> dict[str, Any]:
     """The parts of a model in NESTML, with the numbers of this cell."""
-    name, text = NESTML.name_of, NESTML.text
-    (driven,) = d.step.inputs
+    name, (driven,) = NESTML.name_of, d.step.inputs
+    soft = d.rate is not None and cell.spiking != "threshold"
+    told = _tell_coefficients(cell, d, [d.rate] if soft else [])
+    fixed = {symbol(n): symbol(_FIXED + n) for n in told.fixed}
+
+    def text(e: sympy.Expr) -> str:
+        return NESTML.text(sympy.sympify(e).xreplace(fixed))
+
     return {
         "states": [(name(n), _rest_number(e, d.coefs), cell.meanings[n]) for n, e in d.rest.items()],
+        "parameters": told.parameters,
+        "internals": [(n, text(e)) for n, e in told.internals],
         "n_ref": cell.refractory_steps,
         "input": name(driven),
         "free": [(name(n), text(e)) for n, e in d.free],
         "held": [(name(n), text(e)) for n, e in d.held],
         "names": [name(n) for n in d.step.states],
         "margin": text(d.margin),
-        "rate": None if d.rate is None or cell.spiking == "threshold" else text(d.rate),
+        "rate": text(d.rate) if soft else None,
         "jump": [(name(n), text(e), n in d.step.states) for n, e in d.jump],
         "noisy": cell.spiking == "noisy",
     }
+
+
+@dataclass(frozen=True, eq=False)
+class _Coefficients:
+    """Coefficients of a step as NEST gets them.
+
+    Attributes
+    ----------
+    parameters : list of _Parameter
+        Those of the neuron by their own names, where setting one in NEST does all that it should; numbers of the step.
+    internals : list of (name, expression)
+        Coefficients that NEST computes from parameters.
+    fixed : set of str
+        Parameters of the neuron that are in numbers of the step too: they have another name, so that they cannot be
+        set alone.
+    """
+
+    parameters: list[_Parameter]
+    internals: list[tuple[str, sympy.Expr]]
+    fixed: set[str]
+
+
+def _tell_coefficients(cell: ExportedCell, d: DiscreteStep, rates: list[Any]) -> _Coefficients:
+    """Tell which coefficients NEST can compute from parameters of the neuron, and which are numbers of the step."""
+    eq, dt = equations(cell.neuron), sympy.Float(cell.dt)
+    program = [d.margin, *rates, *(e for _, e in (*d.free, *d.held, *d.jump))]
+    read = {s.name for e in program for s in sympy.sympify(e).free_symbols}
+    formulas = {n: sympy.sympify(e).xreplace({DT: dt}) for n, e in d.step.gathered if n in read}
+    solved = eq.flow.values() if d.step.entries else ()
+    stuck = [*solved, *(e for e in formulas.values() if not _can_write(e))]
+    in_step = {s.name for e in stuck for s in e.free_symbols} | {cell.neuron.name_of(Role.REFRACTORY)}
+    computed = {
+        n: e for n, e in formulas.items() if n not in eq.parameters and not {s.name for s in e.free_symbols} <= in_step
+    }
+    needed = {s.name for e in computed.values() for s in e.free_symbols} | {n for n in formulas if n in eq.parameters}
+    numbers = [n for n in d.coefs if n in read and n not in computed and n not in eq.parameters]
+    parameters = [
+        _Parameter(_FIXED + c.name, c.value, "of the step too: cannot be set alone")
+        if c.name in in_step
+        else _Parameter(NESTML.name_of(c.name), c.value, UnquotedText(f"{c.unit}: {c.meaning}"))
+        for c in cell.constants
+        if c.name in needed
+    ]
+    parameters += [_Parameter(c.name, c.value, c.meaning) for c in list_sharpening(cell) if c.name in read]
+    parameters += [_Parameter(NESTML.name_of(n), d.coefs[n], "of the step") for n in numbers]
+    return _Coefficients(parameters, list(computed.items()), needed & in_step)
+
+
+def _can_write(e: sympy.Expr) -> bool:
+    """Whether NESTML has the functions of a formula."""
+    try:
+        NESTML.text(e)
+    except ExportError:
+        return False
+    return True
 
 
 def _list_states(cell: ExportedCell, d: DiscreteStep) -> list[str]:

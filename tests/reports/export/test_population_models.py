@@ -19,7 +19,8 @@ import pytest
 
 import ephysfit as ef
 from ephysfit.errors import ExportError
-from ephysfit.models import LIF, MAT, AdEx, catalogue
+from ephysfit.models import GLIF5, LIF, MAT, AdEx, catalogue
+from ephysfit.neuron.functions import sqrt
 from ephysfit.reports.export import export_texts
 from ephysfit.reports.export.exported import read_fit
 from ephysfit.reports.export.nest_own import find_own_neuron, write_own_population
@@ -37,12 +38,15 @@ def no_nest(monkeypatch: pytest.MonkeyPatch) -> None:
 def run_nestml(text: str, values: dict[str, Any], current: np.ndarray, dt: float) -> np.ndarray:
     """Run a model of NESTML, whose lines are nearly Python, with these values of its parameters and states."""
     head, _, update = text.partition("    update:\n")
+    head, _, internals = head.partition("    internals:\n")
     lines = re.sub(r"(\w+) real = ", r"\1 = ", textwrap.dedent(update)).replace("(1 pA)", "1.0")
     spikes: list[float] = []
     functions = {"exp": math.exp, "ln": math.log, "expm1": math.expm1, "true": True, "false": False}
     given = {n: float(v) for n, v in re.findall(r"^        (\w+) (?:real|integer) = (\S+)", head, flags=re.M)}
     assert set(values) <= set(given)
     scope = {**functions, **given, "begun": False, **values}
+    for name, formula in re.findall(r"^        (\w+) real = (.+)", internals, flags=re.M):
+        scope[name] = eval(formula, scope)
     code = compile(lines, "update", "exec")
     for step, value in enumerate(current.tolist()):
         scope |= {"I_stim": value, "emit_spike": lambda at=step: spikes.append((at + 0.5) * dt)}
@@ -61,6 +65,65 @@ def test_one_model_of_nestml_runs_every_cell(spiking: str, tmp_path: Path) -> No
         for fit in (f for f in fits if type(f.neuron) is kind):
             found = run_nestml(text, rows[fit.cell], current, fit.dt)
             assert_same(found, reference(fit, current, spiking), within=1e-9)
+
+
+SETTABLE = [
+    (LIF, {"theta": -43.0, "V_reset": -62.0, "delta": 1.5}, {}),
+    (AdEx, {"C": 120.0, "g": 6.0, "E_L": -67.0, "tau_w": 80.0, "V_T": -47.0}, {"C": "C_", "g": "g_"}),
+    (GLIF5, {"theta": -44.0, "dV": 11.0, "d_theta": 1.5}, {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "changed", "names"), SETTABLE)
+def test_what_has_its_name_in_nestml_can_be_set_there(
+    kind: type[ef.Neuron], changed: dict[str, float], names: dict[str, str]
+) -> None:
+    """A coefficient that NEST computes follows its parameters; initial states are set beside."""
+    neuron, current = kind.start(), draw_current()
+    text = export_texts(ef.Fit(neuron, "cell", 0.1), "nest")[".nestml"]
+    values = {names.get(n, n): v for n, v in changed.items()}
+    if "E_L" in changed:
+        values["V_"] = changed["E_L"]
+    wanted = reference(ef.Fit(neuron.replace(**changed), "cell", 0.1), current, "causal")
+    assert not np.array_equal(wanted, reference(ef.Fit(neuron, "cell", 0.1), current, "causal"))
+    assert_same(run_nestml(text, values, current, 0.1), wanted, within=1e-9)
+
+
+def test_what_the_step_holds_too_has_no_name_by_which_it_could_be_set_alone() -> None:
+    declared = {
+        kind: set(re.findall(r"^        (\w+) real", export_texts(ef.Fit(kind.start(), "cell", 0.1), "nest")[".nestml"],
+                             flags=re.M))
+        for kind in (LIF, GLIF5)
+    }  # fmt: skip
+    assert not declared[LIF] & {"C_", "g_", "E_L"}
+    assert not declared[GLIF5] & {"C_", "g_", "E_L", "k_1", "b_s"}
+    assert "fixed_E_L" in declared[GLIF5]  # which a spike reads as well
+
+
+class RootLIF(ef.Neuron):
+    """A LIF whose threshold holds a square root, which NESTML does not have, and its refractory period."""
+
+    C, g, E_L, V_reset, t_ref, delta = LIF.C, LIF.g, LIF.E_L, LIF.V_reset, LIF.t_ref, LIF.delta
+    theta, kappa = LIF.theta, ef.Parameter("1", 0.1, 10.0, "its share, squared")
+    V = ef.State("mV", rest="E_L", doc="membrane potential")
+
+    def flow(self, x: Any, I: Any) -> dict[str, Any]:
+        return {"V": (-self.g * (x.V - self.E_L) + I) / self.C}
+
+    def margin(self, x: Any) -> Any:
+        return x.V - self.theta * sqrt(self.kappa)
+
+    def jump(self, x: Any) -> dict[str, Any]:
+        return {"V": self.V_reset + self.delta * self.t_ref / (1.0 + self.t_ref)}
+
+
+def test_a_coefficient_that_nestml_cannot_compute_is_a_number_of_the_step() -> None:
+    fit = ef.Fit(RootLIF.start(), "cell", 0.1)
+    text, current = export_texts(fit, "nest")[".nestml"], draw_current()
+    declared = set(re.findall(r"^        (\w+) real", text, flags=re.M))
+    assert "delta" in declared
+    assert not declared & {"theta", "kappa", "t_ref"}
+    assert_same(run_nestml(text, {}, current, 0.1), reference(fit, current, "threshold"), within=1e-9)
 
 
 @pytest.mark.usefixtures("no_nest")
