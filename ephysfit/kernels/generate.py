@@ -18,7 +18,7 @@ from ephysfit.neuron.fingerprint import digest
 EXPORTED = (
     "F", "LANES", "SQUARE", "load", "store", "loadi", "storei", "splat", "splati", "where", "bits", "lowest", "mask",
     "both", "no", "turn", "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1",
-    "tanh",
+    "tanh", "STRIDE", "load_columns", "store_columns", "spread", "add_products",
 )  # fmt: skip
 #: what a kernel's text imports and numba compiles into it
 INLINED = ("kernels/tile_memory.py", "kernels/scalar_math.py", "kernels/simd_math.py", "kernels/simd.py")

@@ -7,13 +7,16 @@ import sympy
 from ephysfit.kernels.expressions import Definition
 from ephysfit.kernels.slot_writer import HIGHEST, TINY, SlotWriter, indent
 from ephysfit.kernels.step_algebra import RATE, Row
+from ephysfit.kernels.tile_memory import fill_columns
 from ephysfit.neuron.symbols import symbol
 
 #: bins that weigh less in the information are left out: most bins of a silent neuron do, and each costs a row of the
 #: matrix product
 FAINT = 1e-9
-#: the columns of a row of derivatives are filled up to whole vectors, so that loops over them end without a remainder
-LINE = 4
+#: what begins a loop over the columns of coefficients
+EACH = "for k in range(0, WIDTH, STRIDE):"
+#: the end of a line that adds a row of slopes to the gradient
+PULLED = "fma(spread(pull), {}, load_columns(pulled, k * LANES)))"
 
 
 def write_likelihood(w: SlotWriter) -> str:
@@ -132,8 +135,7 @@ class InformationSlots(LikelihoodSlots):
 
     def __init__(self, w: SlotWriter, moving: tuple[int, ...]) -> None:
         super().__init__(w, moving)
-        self.moving = len(moving)
-        self.width = -(-max(len(moving), 1) // LINE) * LINE
+        self.width = fill_columns(max(len(moving), 1))
         self.place = {self.p.x[k]: n for n, k in enumerate(self.rows.active)}
         for row in self.rows.flow:
             if row.direct:
@@ -141,8 +143,8 @@ class InformationSlots(LikelihoodSlots):
         self.before = len(self.place)
 
     def sizes(self) -> str:
-        """Columns, their number filled up, and all numbers of ``work``, as a line of the module."""
-        return f"MOVING, WIDTH, WORK = {self.moving}, {self.width}, {(self.before + 1) * self.width}"
+        """Columns, filled up to whole vectors, and all numbers of ``work``, as a line of the module."""
+        return f"WIDTH, WORK = {self.width}, {(self.before + 1) * self.width}"
 
     def address(self, row: int, column: str | int) -> str:
         """Where a column of a row of derivatives begins in ``work``."""
@@ -151,7 +153,8 @@ class InformationSlots(LikelihoodSlots):
 
     def begin(self) -> list[str]:
         """Zero the memory and store the derivatives that no step changes."""
-        zeros = [x for a in ("work", "slope", "pulled") for x in (f"for k in range({a}.size):", f"    {a}[k] = F(0)")]
+        zeros = ["nil = spread(zero)", "columns = slope.size // LANES", "room = block.size // slope.size"]
+        zeros += [x for a in ("work", "slope", "pulled") for x in (f"for k in range({a}.size):", f"    {a}[k] = F(0)")]
         steady = [d for d in self.direct(self.rows.flow) if _is_constant(d[1])]
         return [*zeros, "gathered = 0", *self.store_derivatives([*self.direct(self.rows.rest), *steady])]
 
@@ -174,11 +177,19 @@ class InformationSlots(LikelihoodSlots):
         made = {row.target for row in self.rows.flow}
         for x, y in zip(self.p.x, self.p.y, strict=True):
             if x in self.place:
-                loop.append(f"store(work, {self.address(self.place[x], 'k')}, {f'd{y}' if y in made else 'zero'})")
-        loop.append(f"store(slope, k * LANES, {f'd{RATE}' if RATE in made else 'zero'})")
-        loads = [f"d{self.p.x[k]} = load(work, {self.address(n, 'k')})" for n, k in enumerate(self.rows.active)]
+                loop.append(self.store_row(self.place[x], f"d{y}" if y in made else "nil"))
+        loop.append(f"store_columns(slope, k * LANES, {f'd{RATE}' if RATE in made else 'nil'})")
+        loads = [f"d{self.p.x[k]} = {self.load_row(n)}" for n, k in enumerate(self.rows.active)]
         stores = [f"store(work, {place}, {s.name})" for s, place, _ in slots]
-        return [*program, *stores, "for k in range(WIDTH):", *indent([*loads, *loop])]
+        return [*program, *stores, EACH, *indent([*loads, *loop])]
+
+    def load_row(self, row: int) -> str:
+        """Some columns of a row of ``work``, in a loop over them."""
+        return f"load_columns(work, {self.address(row, 'k')})"
+
+    def store_row(self, row: int, value: str) -> str:
+        """Put them there."""
+        return f"store_columns(work, {self.address(row, 'k')}, {value})"
 
     def apply_chain_rule(self, rows: tuple[Row, ...]) -> tuple[list[Definition], list[str]]:
         """Factors of the chain rule, and the lines of a loop that puts rows together with them."""
@@ -186,7 +197,7 @@ class InformationSlots(LikelihoodSlots):
         factors, loop = [], []
         for m, row in enumerate(rows):
             place = self.place.get(row.target)
-            total = "" if place is None or not row.direct else f"load(work, {self.address(place, 'k')})"
+            total = "" if place is None or not row.direct else self.load_row(place)
             for n, (read, e) in enumerate(row.chain):
                 factor = symbol(f"p{m}_{n}")
                 if e == 1:
@@ -195,8 +206,8 @@ class InformationSlots(LikelihoodSlots):
                     total = f"({total} - d{read})" if total else f"(-d{read})"
                 else:
                     factors.append((factor, e))
-                    total = f"fma({factor}, d{read}, {total})" if total else f"{factor} * d{read}"
-            loop.append(f"d{row.target} = {total or 'zero'}")
+                    total = f"fma(spread({factor}), d{read}, {total})" if total else f"spread({factor}) * d{read}"
+            loop.append(f"d{row.target} = {total or 'nil'}")
         return factors, loop
 
     def spike(self) -> list[str]:
@@ -206,13 +217,13 @@ class InformationSlots(LikelihoodSlots):
         factors, loop = self.apply_chain_rule(self.rows.jump)
         row_of = lambda s: self.place[symbol(f"x{s.name[1:]}")]  # noqa: E731
         reads = sorted({read for row in self.rows.jump for read, _ in row.chain}, key=str)
-        loads = [f"d{y} = load(work, {self.address(row_of(y), 'k')})" for y in reads]
-        stores = [f"store(work, {self.address(row_of(row.target), 'k')}, d{row.target})" for row in self.rows.jump]
+        loads = [f"d{y} = {self.load_row(row_of(y))}" for y in reads]
+        stores = [self.store_row(row_of(row.target), f"d{row.target}") for row in self.rows.jump]
         direct = [(self.address(row_of(row.target), column), e) for row in self.rows.jump for column, e in row.direct]
         slots = [(symbol(f"b{n}"), place, e) for n, (place, e) in enumerate(direct)]
         return [
             *self.w.printer.program([*factors, *((s, e) for s, _, e in slots)]),
-            "for k in range(WIDTH):",
+            EACH,
             *indent([*loads, *loop, *stores]),
             *(f"store(work, {place}, load(work, {place}) + {s.name})" for s, place, _ in slots),
             *super().spike(),
@@ -229,32 +240,35 @@ class InformationSlots(LikelihoodSlots):
             "portion = phi1(expected)",
             "pull = where(high, zero, count / portion if spikes[t] != 0 else -count * expected)",
             "weight = where(high, zero, count * expected / portion)",
-            "for k in range(WIDTH):",
-            "    store(pulled, k * LANES, fma(pull, load(slope, k * LANES), load(pulled, k * LANES)))",
             "for j in range(drifts):",
-            "    k = (WIDTH + j) * LANES",
-            "    store(pulled, k, fma(pull, splat(F(slow[t, j])), load(pulled, k)))",
+            "    store(slope, (WIDTH + j) * LANES, splat(F(slow[t, j])))",
+            *self.over_all_columns(
+                ["store_columns(pulled, k * LANES, " + PULLED.format("load_columns(slope, k * LANES)")]
+            ),
             f"if bits(weight > {faint}) != 0:",
-            *indent(["scale = sqrt(weight)", *self.gather_row("scale * splat(F(slow[t, j]))")]),
+            *indent(["scale = sqrt(weight)", *self.gather_row()]),
         ]
 
-    def gather_row(self, drift: str) -> list[str]:
+    def over_all_columns(self, lines: list[str]) -> list[str]:
+        """A loop over the columns of coefficients, whose number is known, then one over those of drift."""
+        return [EACH, *indent(lines), "for k in range(WIDTH, columns, STRIDE):", *indent(lines)]
+
+    def gather_row(self) -> list[str]:
         """Add the row of slopes to the block."""
-        return [
-            "for k in range(MOVING):",
-            *indent(self.w.scatter_lanes("scale * load(slope, k * LANES)", "block[{l}, gathered, k]")),
-            "for j in range(drifts):",
-            *indent(self.w.scatter_lanes(drift, "block[{l}, gathered, MOVING + j]")),
-            "gathered += 1",
-        ]
+        row = "spread(scale) * load_columns(slope, k * LANES)"
+        if self.v.lanes == 1:
+            lines = [f"store_columns(block, gathered * columns + k, {row})"]
+        else:
+            lines = self.w.scatter_lanes(row, "block[({l} * room + gathered) * columns + k]")
+        return [*self.over_all_columns(lines), "gathered += 1"]
 
     def multiply(self) -> list[str]:
         """Multiply where another step may not fit or there is none: one place, so that it is compiled once."""
         # a step adds two rows at most: that of its spikes and that of its voltage
         return [
-            "if gathered + 2 > block.shape[1] or t == current.shape[0] - 1:",
+            "if gathered + 2 > room or t == current.shape[0] - 1:",
             "    for l in range(LANES):",
-            "        add_products(block[l], gathered, product, information[row + l])",
+            "        add_products(block, l * room * columns, gathered, columns, information, row + l)",
             "    gathered = 0",
         ]
 
@@ -263,26 +277,25 @@ class InformationSlots(LikelihoodSlots):
         row = self.place.get(symbol(f"x{self.p.potential}"))
         if row is None:
             return []
-        now, past = self.address(row, "k"), self.address(self.before, "k")
         return [
             "scale = sqrt(splat(sure))",
             "pull = splat(sure) * error",
-            "for k in range(WIDTH):",
-            f"    now = load(work, {now})",
-            f"    moved = fma(splat(-share), load(work, {past}), now)",
-            f"    store(work, {past}, now)",
-            "    store(slope, k * LANES, moved)",
-            "    store(pulled, k * LANES, fma(pull, moved, load(pulled, k * LANES)))",
-            *self.gather_row("zero"),
+            EACH,
+            f"    now = {self.load_row(row)}",
+            f"    moved = fma(spread(splat(-share)), {self.load_row(self.before)}, now)",
+            f"    {self.store_row(self.before, 'now')}",
+            "    store_columns(slope, k * LANES, moved)",
+            "    store_columns(pulled, k * LANES, " + PULLED.format("moved"),
+            "for j in range(drifts):",
+            "    store(slope, (WIDTH + j) * LANES, zero)",
+            *self.gather_row(),
         ]
 
     def flush(self) -> list[str]:
         """Add the gradient of the tile to its rows."""
         return [
-            "for k in range(MOVING):",
+            "for k in range(columns):",
             *indent(self.w.add_lanes("load(pulled, k * LANES)", "gradient[k, row + l]")),
-            "for j in range(drifts):",
-            *indent(self.w.add_lanes("load(pulled, (WIDTH + j) * LANES)", "gradient[MOVING + j, row + l]")),
         ]
 
 

@@ -64,6 +64,17 @@ def turn(source: np.ndarray, starts: np.ndarray, scratch: np.ndarray, target: in
 
 
 @njit
+def add_products(block: np.ndarray, first: int, count: int, columns: int, total: np.ndarray, row: int) -> None:
+    """As `simd.add_products`, in plain loops."""
+    for a in range(columns):
+        for b in range(a, columns):
+            product = 0.0
+            for n in range(count):
+                product += block[first + n * columns + a] * block[first + n * columns + b]
+            total[(row * columns + a) * columns + b] += product
+
+
+@njit
 def fma(x: float, y: float, z: float) -> float:
     """x y + z."""
     return x * y + z
@@ -92,6 +103,7 @@ def numbers(element: str, plain: bool = False) -> SimpleNamespace:
         F=F, LANES=1, SQUARE=1, load=load, store=store, loadi=loadi, storei=storei, splat=F, splati=np.int64,
         where=where, bits=np.int64, lowest=lowest, mask=mask, turn=turn, fma=fma, both=operator.and_, no=operator.not_,
         fabs=math.fabs, sqrt=math.sqrt, log=math.log, sin=math.sin, cos=math.cos, exp=exp, tanh=math.tanh,
+        STRIDE=1, load_columns=load, store_columns=store, spread=F, add_products=add_products,
     )  # fmt: skip
     if not plain:
         # where numba refuses vector types this import fails, and plain numbers are the way out (`tiles.vectors_work`)
@@ -99,7 +111,8 @@ def numbers(element: str, plain: bool = False) -> SimpleNamespace:
 
         # a function of two lines takes a twentieth of a second to compile on its own, an intrinsic nothing
         space.load, space.store = simd.single(element)
-        space.where, space.fma, space.exp = simd.where, simd.fused, math.exp
+        space.where, space.fma, space.exp = simd.where, simd.fma, math.exp
+        space.__dict__.update(simd.columns(element))
     space.__dict__.update(_functions(F, space.exp, space.fma))
     return space
 

@@ -114,11 +114,10 @@ KERNELS: dict[str, tuple[Argument, ...]] = {
     ),
     "information": (
         *_TILES, *_SWEEP, Argument("gradient", "d", ("columns", "rows")),
-        Argument("information", "d", ("rows", "columns", "columns")),
-        _memory("work", "F", "work*lanes"), _memory("slope", "F", "slopes*lanes"),
-        _memory("pulled", "F", "slopes*lanes"),
-        _memory("block", "F", "lanes", "gathered", "columns"), _memory("product", "F", "columns", "columns"),
-        _memory("line", "F", "lanes"),
+        Argument("information", "d", ("rows*columns*columns",)),
+        _memory("work", "F", "work*lanes"), _memory("slope", "F", "columns*lanes"),
+        _memory("pulled", "F", "columns*lanes"),
+        _memory("block", "F", "lanes*gathered*columns"), _memory("line", "F", "lanes"),
     ),
 }  # fmt: skip
 

@@ -14,6 +14,20 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+#: columns of derivatives that are worked on together: in float64 one register of AVX-512, two of AVX2
+COLUMNS = 8
+
+
+def fill_columns(count: int) -> int:
+    """This many columns filled up to whole vectors, so that loops over them end without a remainder.
+
+    Examples
+    --------
+    >>> fill_columns(9)
+    16
+    """
+    return -(-count // COLUMNS) * COLUMNS
+
 
 @njit
 def begins(starts: np.ndarray, lanes: int, rows: np.ndarray, row: int, array: np.ndarray, slot: int) -> None:
@@ -60,13 +74,3 @@ def mark(
         while low < end and at[low] < t0 + n:
             scratch[(at[low] - t0) * lanes + l] += 1
             low += 1
-
-
-@njit
-def add_products(block: np.ndarray, count: int, product: np.ndarray, total: np.ndarray) -> None:
-    """Add the products of all pairs of columns, summed over the first rows of a block, to ``total[column, column]``."""
-    part = block[:count]
-    np.dot(part.T, part, product)  # into memory that is there: allocating it would take longer to compile than all this
-    for a in range(product.shape[0]):
-        for b in range(product.shape[1]):
-            total[a, b] += product[a, b]

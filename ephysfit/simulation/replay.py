@@ -12,6 +12,7 @@ added: its difference from the replayed potential is modelled as Gaussian noise 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -26,6 +27,7 @@ from ephysfit.errors import SimulationError
 from ephysfit.kernels.background_build import Order
 from ephysfit.kernels.generate import kernel, order, sizes
 from ephysfit.kernels.signature import arrange_arguments, scratch
+from ephysfit.kernels.tile_memory import fill_columns
 from ephysfit.kernels.variant import Variant
 from ephysfit.neuron.declare import Neuron, has_potential
 from ephysfit.neuron.free_parameters import FreeParameters
@@ -127,7 +129,7 @@ class Information:
 
 
 #: number of bins whose information is accumulated by one matrix product
-BLOCK = 128
+BLOCK = 96
 
 
 @cache
@@ -270,16 +272,26 @@ class Replay:
         variant = _variant(neuron, moving, self.noise is not None)
         slopes = self._slopes(z, list(variant.moving))
         n, extra = len(moving), len(drift)
-        total, grad, gram = np.zeros(1), np.zeros((n + extra, 1)), np.zeros((1, n + extra, n + extra))
         go, (width, work) = kernel(neuron, "information", variant), sizes(neuron, variant)
+        # the columns of coefficients, and behind them those of drift, are filled up to whole vectors
+        kept = np.r_[:n, width : width + extra]
+        columns = width + fill_columns(extra)
+        total, grad, gram = np.zeros(1), np.zeros((columns, 1)), np.zeros(columns**2)
         memory = scratch(
-            "information", variant.element,
-            lanes=variant.lanes, work=work, slopes=width + extra, gathered=BLOCK, columns=n + extra,
-        )  # fmt: skip
+            "information", variant.element, lanes=variant.lanes, work=work, gathered=BLOCK, columns=columns
+        )
         cell = {**self._cell_arguments(z), "total": total, "gradient": grad, "information": gram}
         for s in sweeps:
             go(0, 1, *arrange_arguments("information", **cell, **self._sweep_arguments(s, drift)), *memory)
         full = np.zeros((n + extra, slopes.shape[1] + extra))
         full[:n, : slopes.shape[1]] = slopes
         full[n:, slopes.shape[1] :] = np.eye(extra)
-        return Information(float(total[0]), full.T @ grad[:, 0], full.T @ gram[0] @ full)
+        return Information(
+            float(total[0]), full.T @ grad[kept, 0], full.T @ whole_matrix(gram)[np.ix_(kept, kept)] @ full
+        )
+
+
+def whole_matrix(upper: Float64[Array, " entry"]) -> Float64[Array, "column column"]:
+    """The symmetric matrix whose upper half a kernel wrote, row after row."""
+    half = np.triu(upper.reshape(math.isqrt(upper.size), -1))
+    return half + np.triu(half, 1).T
