@@ -124,6 +124,9 @@ def test_the_command_exports_a_run(tmp_path: Path) -> None:
     found = runpy.run_path(str(script))["simulate"](current, fit.cell)
     spiking = "causal" if fit.noise_free else "threshold"
     assert_same(found, reference(fit, current, spiking), within=1e-9)
+    done = subprocess.run([*call, "export", run, "--to", "nest"], check=True, capture_output=True, text=True)
+    assert "LIF.py (2 cells), LIF.csv, LIF.nestml" in " ".join(done.stdout.split())
+    assert sorted(p.name for p in (run / "export" / "nest").iterdir()) == ["LIF.csv", "LIF.nestml", "LIF.py"]
     refused = subprocess.run([*call, "export", data, "--to", "python"], check=False, capture_output=True, text=True)
     assert refused.returncode == 2
     assert "without run.json" in " ".join(refused.stderr.split())
