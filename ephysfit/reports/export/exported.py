@@ -64,6 +64,11 @@ class ExportedCell:
         return type(self.fit.neuron)
 
     @property
+    def shared_name(self) -> str:
+        """What cells of one model have in common, as a name: class, condition for a spike, step."""
+        return f"{self.neuron.__name__}_{self.spiking}_{self.dt:g}ms".replace(".", "p")
+
+    @property
     def dt(self) -> float:
         """Step of the fit, ms."""
         return self.fit.dt

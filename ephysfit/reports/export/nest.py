@@ -49,14 +49,8 @@ def write_nest(cell: ExportedCell) -> dict[str, str]:
     }
 
 
-def write_nest_population(cells: Sequence[ExportedCell], name: str) -> tuple[dict[str, str], dict[str, list[Any]]]:
+def write_nest_population(cells: Sequence[ExportedCell]) -> tuple[dict[str, str], dict[str, list[Any]]]:
     """Write the model of cells of one neuron, spiking and step, its loader, and the columns of the CSV file it reads.
-
-    Parameters
-    ----------
-    cells : sequence of ExportedCell
-    name : str
-        Of the files, and of the model.
 
     Returns
     -------
@@ -67,7 +61,9 @@ def write_nest_population(cells: Sequence[ExportedCell], name: str) -> tuple[dic
     """
     first, each = cells[0], [make_discrete_step(cell, named=True) for cell in cells]
     models = [_read_model(cell, d) for cell, d in zip(cells, each, strict=True)]
-    shared = {"about": describe_population(cells), "model": f"{name.lower()}_neuron", "dt": first.dt}
+    # NEST keeps models of all folders in one place: the name says what differs between two of one class
+    model = make_identifier(first.shared_name).lower() + "_neuron"
+    shared = {"about": describe_population(cells), "model": model, "dt": first.dt}
     columns = list_columns(cells, NESTML)
     columns |= {p.name: [m["parameters"][k].value for m in models] for k, p in enumerate(models[0]["parameters"])}
     columns["n_ref"] = [cell.refractory_steps for cell in cells]

@@ -104,12 +104,10 @@ def export_population(
 
 def group_cells(cells: Sequence[ExportedCell]) -> dict[str, list[ExportedCell]]:
     """Group cells that one model can run: of one neuron class, one way of spiking and one step; by the file's name."""
-    keys = [(cell.neuron, cell.spiking, cell.dt) for cell in cells]
-    kinds = Counter(neuron.__name__ for neuron, _, _ in set(keys))
+    kinds = Counter(neuron.__name__ for neuron, _, _ in {(cell.neuron, cell.spiking, cell.dt) for cell in cells})
     groups: dict[str, list[ExportedCell]] = {}
-    for cell, (neuron, spiking, dt) in zip(cells, keys, strict=True):
-        alone = kinds[neuron.__name__] == 1
-        name = neuron.__name__ if alone else f"{neuron.__name__}_{spiking}_{dt:g}ms".replace(".", "p")
+    for cell in cells:
+        name = cell.neuron.__name__ if kinds[cell.neuron.__name__] == 1 else cell.shared_name
         groups.setdefault(make_identifier(name), []).append(cell)
     return groups
 
@@ -133,7 +131,7 @@ def write_population(cells: Sequence[ExportedCell], to: str, name: str, form: st
         return write_nir_population(cells, _ask_each(cells, compute_lif_fields))
     if to == "python":
         return {".py": write_python(first, population=len(cells))}, list_columns(cells, PYTHON)
-    return (write_nest_population if to == "nest" else write_neuroml_population)(cells, name)
+    return write_nest_population(cells) if to == "nest" else write_neuroml_population(cells, name)
 
 
 def _ask_each(cells: Sequence[ExportedCell], ask: Callable[[ExportedCell], _Found]) -> list[_Found]:

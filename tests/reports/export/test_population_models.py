@@ -61,6 +61,9 @@ def test_one_model_of_nestml_runs_every_cell(spiking: str, tmp_path: Path) -> No
     assert set(export_population(fits, "nest", tmp_path, spiking=spiking).values()) == {2}
     for kind in KINDS:
         text = (tmp_path / f"{kind.__name__}.nestml").read_text()
+        assert (
+            f"model {kind.__name__.lower()}_{spiking}_0p1ms_neuron:" in text
+        )  # NEST keeps models of all runs together
         rows = runpy.run_path(str(tmp_path / f"{kind.__name__}.py"))["load"]()
         for fit in (f for f in fits if type(f.neuron) is kind):
             found = run_nestml(text, rows[fit.cell], current, fit.dt)
