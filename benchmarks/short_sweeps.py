@@ -66,9 +66,8 @@ def main() -> None:
             print(neuron, found[neuron], flush=True)
         write_text(RESULTS, json.dumps(found, indent=1) + "\n")
     found = json.loads(RESULTS.read_text(encoding="utf-8"))
-    head = ("neuron", "sweeps of 100 ms", "CPU s", "of which search, s")
-    body = [(neuron, f"{int(n):,}", f"{row['CPU']:.1f}", f"{row['search']:.1f}")
-            for neuron, by in found.items() for n, row in by.items()]  # fmt: skip
+    head = ("neuron", "sweeps of 100 ms", "CPU s")
+    body = [(neuron, f"{int(n):,}", f"{row['CPU']:.1f}") for neuron, by in found.items() for n, row in by.items()]
     print(plain(head, body))
     if given.write:
         write_text(PAGE, _between(PAGE.read_text(encoding="utf-8"), "sweeps", markdown(head, body)))
