@@ -42,6 +42,33 @@ except SystemExit as end:
     assert python(code).endswith("exit 0 []")
 
 
+#: what no verb loads that reads a recording and neither draws nor writes NWB
+UNUSED = {"elephant", "pynwb", "neo", "pandas", "sklearn", "matplotlib", "bokeh"}
+
+
+@pytest.mark.parametrize(
+    ("words", "unused"),
+    [
+        ("models", {*HEAVY, "sklearn"}),
+        ("info data/DRN164.nwb", {*UNUSED, "torch", "numba", "sympy"}),
+        ("describe data/DRN164.nwb", {*UNUSED, "torch", "sympy"}),
+        ("simulate FIT data/DRN164.nwb -o OUT", UNUSED),
+    ],
+)
+def test_verbs_load_what_they_use(words: str, unused: set[str], tmp_path: Path) -> None:
+    ef.Fit(ef.models.LIF.start(), "cell", 0.5).save(tmp_path / "fit.json")
+    given = words.replace("FIT", str(tmp_path / "fit.json")).replace("OUT", str(tmp_path / "out.csv")).split()
+    code = f"""
+import sys
+from ephysfit.cli import main
+try:
+    main({given!r})
+except SystemExit as end:
+    print("exit", end.code, sorted(m for m in {sorted(unused)!r} if m in sys.modules))
+"""
+    assert python(code).endswith("exit 0 []")
+
+
 def test_import_takes_less_than_a_third_of_a_second() -> None:
     seconds = [
         float(python("import time; t = time.perf_counter(); import ephysfit; print(time.perf_counter() - t)"))

@@ -7,7 +7,7 @@ from typing import Any
 from ephysfit.deprecation import deprecated
 from ephysfit.metrics.coincidence import chance_md_star, coincidence_factor, gamma, gamma_over_reliability, md_star
 from ephysfit.metrics.consensus import consensus
-from ephysfit.metrics.isi import cv, cv2, isi_distance, lv, rate_error, rate_hz
+from ephysfit.metrics.isi import cv, cv2, isi_distance, lv, lvr, rate_error, rate_hz
 from ephysfit.metrics.jackknife import Row
 from ephysfit.metrics.metric import METRICS, Metric, metric
 from ephysfit.metrics.reliability import gamma_ceiling, leave_one_out, md_ceiling, md_reliability, reliability
@@ -52,6 +52,7 @@ __all__ = [
     "latency_error",
     "leave_one_out",
     "lv",
+    "lvr",
     "md_ceiling",
     "md_reliability",
     "md_star",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Array, Float64, Trains, TrainsLike
+from ephysfit.errors import ScoreError
 from ephysfit.metrics.trains import check_duration, check_train, check_trains
 
 UNDEFINED = float("nan")
@@ -43,46 +46,85 @@ def interspike_intervals(train: npt.ArrayLike) -> Float64[Array, " interval"]:
 
 
 def cv(train: npt.ArrayLike) -> float:
-    """Coefficient of variation of the intervals, sd / mean (sd with n); NaN with fewer than two intervals.
+    """Coefficient of variation of the intervals, sd / mean (sd with n), by elephant.
+
+    NaN with fewer than two intervals.
 
     Examples
     --------
     >>> cv([0.0, 10.0, 20.0, 30.0])
     0.0
     """
-    gaps = interspike_intervals(train)
-    return float(gaps.std() / gaps.mean()) if gaps.size > 1 and gaps.mean() > 0 else UNDEFINED
-
-
-def _interval_contrast(train: npt.ArrayLike) -> Float64[Array, " pair"]:
-    """(I_k+1 - I_k) / (I_k+1 + I_k) of neighbouring intervals; pairs of zero intervals have none."""
-    gaps = interspike_intervals(train)
-    both = gaps[1:] + gaps[:-1]
-    return np.diff(gaps)[both > 0] / both[both > 0]
+    return _by_elephant("cv", train)
 
 
 def cv2(train: npt.ArrayLike) -> float:
-    """Local variability 2 abs(I' - I) / (I' + I), averaged (Holt et al. 1996, J Neurophysiol 75:1806).
+    """Local variability 2 abs(I' - I) / (I' + I), averaged, by elephant (Holt et al. 1996, J Neurophysiol 75:1806).
+
+    NaN with fewer than two intervals, or where three spikes share a time.
 
     Examples
     --------
     >>> round(cv2([0.0, 10.0, 40.0]), 9)
     1.0
     """
-    contrast = _interval_contrast(train)
-    return float(2.0 * np.abs(contrast).mean()) if contrast.size else UNDEFINED
+    return _by_elephant("cv2", train)
 
 
 def lv(train: npt.ArrayLike) -> float:
-    """Local variation 3 ((I - I') / (I + I'))^2, 1 for Poisson (Shinomoto et al. 2003, Neural Comput 15:2823).
+    """Local variation 3 ((I - I') / (I + I'))^2, averaged, by elephant; 1 for Poisson.
+
+    NaN with fewer than two intervals, or where three spikes share a time.
+
+    References
+    ----------
+    Shinomoto et al. 2003, Neural Comput 15:2823.
 
     Examples
     --------
     >>> round(lv([0.0, 10.0, 40.0]), 9)
     0.75
     """
-    contrast = _interval_contrast(train)
-    return float(3.0 * (contrast**2).mean()) if contrast.size else UNDEFINED
+    return _by_elephant("lv", train)
+
+
+def lvr(train: npt.ArrayLike, refractory_ms: float = 5.0) -> float:
+    """Local variation with the refractory period taken out, by elephant; 1 for Poisson with such a period.
+
+    NaN with fewer than two intervals, or where three spikes share a time.
+
+    Parameters
+    ----------
+    train : array_like, (spike,), sorted, ms
+    refractory_ms : float
+
+    References
+    ----------
+    Shinomoto et al. 2009, PLoS Comput Biol 5:e1000433.
+
+    Examples
+    --------
+    >>> lvr([0.0, 10.0, 40.0], 0.0) == lv([0.0, 10.0, 40.0])
+    True
+    >>> round(lvr([0.0, 10.0, 40.0], 5.0), 9)
+    1.125
+    """
+    if not (np.isfinite(refractory_ms) and refractory_ms >= 0):
+        raise ScoreError(f"refractory_ms is {refractory_ms} ms; it must be finite and not negative")
+    return _by_elephant("lvr", train, R=float(refractory_ms))
+
+
+def _by_elephant(statistic: str, train: npt.ArrayLike, **settings: float) -> float:
+    """A statistic of elephant of the intervals of one train, ms."""
+    gaps = interspike_intervals(train)
+    if gaps.size < 2 or not gaps.any():
+        return UNDEFINED
+    # two seconds, because it brings scikit-learn and pandas, and only for these
+    from elephant import statistics
+
+    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No units specified")  # they are the milliseconds that it assumes
+        return float(getattr(statistics, statistic)(gaps, **settings))
 
 
 def _pool_intervals(trains: Trains) -> Float64[Array, " interval"]:

@@ -1,4 +1,4 @@
-"""Rates and intervals: elephant and SciPy as oracles."""
+"""Rates and intervals: the papers' formulas and SciPy as oracles."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from metric_trains import poisson
 from scipy.stats import ks_2samp
 
 from ephysfit.errors import ScoreError
-from ephysfit.metrics import cv, cv2, isi_distance, lv, rate_error, rate_hz
+from ephysfit.metrics import cv, cv2, isi_distance, lv, lvr, rate_error, rate_hz
 
 
 @pytest.fixture(scope="module")
@@ -14,31 +14,39 @@ def trains():
     return poisson(np.random.default_rng(6), 12, 10_000, 6)
 
 
-def test_elephant_agrees(trains):
-    import warnings
+def test_interval_statistics_are_their_formulas(trains):
+    """Elephant's, in milliseconds, against what the papers write."""
+    for t in trains:
+        gaps = np.diff(t)
+        both, contrast = gaps[1:] + gaps[:-1], np.diff(gaps) / (gaps[1:] + gaps[:-1])
+        assert cv(t) == pytest.approx(gaps.std() / gaps.mean(), rel=1e-12)
+        assert cv2(t) == pytest.approx(2 * np.abs(contrast).mean(), rel=1e-12)
+        assert lv(t) == pytest.approx(3 * (contrast**2).mean(), rel=1e-12)
+        assert lvr(t, 4.0) == pytest.approx(3 * (contrast**2 * (1 + 16.0 / both)).mean(), rel=1e-9)
+        assert lvr(t, 0.0) == pytest.approx(lv(t), rel=1e-9)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from elephant import statistics
 
-        for t in trains:
-            gaps = np.diff(t)
-            assert cv(t) == pytest.approx(statistics.cv(gaps))
-            assert cv2(t) == pytest.approx(statistics.cv2(gaps))
-            assert lv(t) == pytest.approx(statistics.lv(gaps))
+def test_a_refractory_period_below_zero_is_refused(trains):
+    with pytest.raises(ScoreError, match="refractory_ms is -1"):
+        lvr(trains[0], -1.0)
+
+
+@pytest.mark.parametrize("same", [[5.0, 5.0, 5.0], [5.0, 5.0, 5.0, 9.0]])
+def test_spikes_that_share_a_time_leave_local_variation_undefined(same):
+    assert all(np.isnan(f(same)) for f in (cv2, lv, lvr))
 
 
 def test_poisson_and_clockwork():
     rng = np.random.default_rng(7)
     (long,) = poisson(rng, 20, 500_000, 1)
-    assert [cv(long), cv2(long), lv(long)] == pytest.approx([1.0, 1.0, 1.0], abs=0.04)
+    assert [cv(long), cv2(long), lv(long), lvr(long, 0.0)] == pytest.approx([1.0, 1.0, 1.0, 1.0], abs=0.04)
     clock = np.arange(10) * 20.0
     assert [cv(clock), cv2(clock), lv(clock)] == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("short", [[], [1.0], [1.0, 2.0]])
 def test_too_few_intervals_are_undefined(short):
-    assert all(np.isnan(f(short)) for f in (cv, cv2, lv))
+    assert all(np.isnan(f(short)) for f in (cv, cv2, lv, lvr))
 
 
 def test_ks_distance_is_that_of_scipy(trains):

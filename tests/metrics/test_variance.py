@@ -1,4 +1,6 @@
-"""Explained variance: closed forms, SciPy's smoothing, and the scorer."""
+"""Explained variance: closed forms, SciPy's and elephant's smoothing, and the scorer."""
+
+import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from ephysfit.metrics import (
     psth_explained_variance,
     smooth_trains,
 )
-from ephysfit.metrics.variance import Variances
+from ephysfit.metrics.variance import REACH, Variances
 
 
 def test_smoothing_is_that_of_scipy(synthetic):
@@ -20,6 +22,25 @@ def test_smoothing_is_that_of_scipy(synthetic):
     counts = np.stack([np.bincount(t.astype(int), minlength=int(T)) for t in data]).astype(float)
     expected = gaussian_filter1d(counts, 10.0, axis=-1, mode="constant", truncate=5.0) * 1e3
     assert smooth_trains(data, T, 10.0) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("sigma", [3.0, 15.0])
+def test_elephant_agrees(synthetic, sigma):
+    """Its rate by a Gaussian that is cut at the same width, of which it takes the area of the whole one."""
+    data, _, T = synthetic
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import neo
+        import quantities as pq
+        from elephant.kernels import GaussianKernel
+        from elephant.statistics import instantaneous_rate
+
+        trains = [neo.SpikeTrain(t, units="ms", t_stop=T) for t in data]
+        theirs = instantaneous_rate(
+            trains, sampling_period=1.0 * pq.ms, kernel=GaussianKernel(sigma * pq.ms), cutoff=REACH
+        ).magnitude.T
+    ours = smooth_trains(data, T, sigma)
+    np.testing.assert_allclose(ours, theirs, atol=2e-3 * ours.max())
 
 
 def test_the_area_of_a_spike_is_one_whatever_the_bin():
