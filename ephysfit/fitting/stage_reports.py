@@ -701,6 +701,11 @@ LARGE = 3.0
 SOME = 3.0
 #: part of the sweeps that may be missed by a fit that still counts as found
 FEW_MISSED = 0.2
+#: a sweep is miscounted where fit and cell differ by this part of the larger count and by this many standard deviations
+#: of a Poisson count of it: an irregular cell comes as far in a twentieth of its sweeps
+MISCOUNT, UNLIKELY = 0.25, 2.0
+#: part of the sweeps with spikes that may be miscounted without a word
+UNSAID = 0.1
 #: sweeps that a sentence names
 NAMED = 3
 
@@ -749,7 +754,13 @@ class SpikeCounts(Report):
         """Whether the runs a fit is used by do not fire as the cell did: too fast, too slow, or in other sweeps."""
         model = self.noise_free if self.noisy is None else self.noisy
         silent, dead = _find_mismatched_sweeps(self.recorded, model)
-        return _rate_is_off(self.recorded, model) or len(silent) + len(dead) > FEW_MISSED * len(self.sweeps)
+        off = _find_miscounted_sweeps(self.recorded, model)
+        missed = len(silent) + len(dead)
+        return (
+            _rate_is_off(self.recorded, model)
+            or missed > FEW_MISSED * len(self.sweeps)
+            or (bool(off) and missed + len(off) > FEW_MISSED * _count_active(self.recorded, model))
+        )
 
 
 def _rate_is_off(recorded: Sequence[float], model: Sequence[float]) -> bool:
@@ -767,6 +778,20 @@ def _find_mismatched_sweeps(recorded: Sequence[float], model: Sequence[float]) -
     )
 
 
+def _count_active(recorded: Sequence[float], model: Sequence[float]) -> int:
+    """Sweeps in which the cell fires, or the fit."""
+    return sum(cell > 0 or fit >= 0.5 for cell, fit in zip(recorded, model, strict=True))
+
+
+def _find_miscounted_sweeps(recorded: Sequence[float], model: Sequence[float]) -> list[int]:
+    """Sweeps in which both fire, and the fit far too often or too seldom."""
+    cell, fit = np.array(recorded), np.array(model)
+    larger = np.maximum(cell, fit)
+    off = np.abs(fit - cell) > np.maximum(MISCOUNT * larger, UNLIKELY * np.sqrt(larger))
+    found: list[int] = np.flatnonzero(off & (cell > 0) & (fit >= 0.5)).tolist()
+    return found
+
+
 def _describe_mismatches(
     runs: str, names: Sequence[str], recorded: Sequence[float], model: Sequence[float]
 ) -> list[str]:
@@ -777,7 +802,12 @@ def _describe_mismatches(
             "it does not describe the cell's rate"
         )
     silent, dead = _find_mismatched_sweeps(recorded, model)
-    for sweeps, what in ((silent, "fires where the cell was silent"), (dead, "is silent where the cell fired")):
+    off = _find_miscounted_sweeps(recorded, model)
+    if out or len(off) <= UNSAID * _count_active(recorded, model):
+        off = []
+    wrong = ((silent, "fires where the cell was silent"), (dead, "is silent where the cell fired"),
+             (off, "counts wrong by more than a quarter"))  # fmt: skip
+    for sweeps, what in wrong:
         if sweeps:
             listed = ", ".join(f"{names[k]!r}: {model[k]:.0f} for {recorded[k]:.0f}" for k in sweeps[:NAMED])
             more = f" and {len(sweeps) - NAMED} more" if len(sweeps) > NAMED else ""

@@ -109,6 +109,11 @@ def test_counts_are_those_of_the_fits_own_simulation(stepped):
             "the fit (its noisy runs) fires where the cell was silent ('a': 4 for 0)",
         ),
         (
+            [0, 0, 5, 21],
+            True,
+            "in 1 of 4 training sweeps the fit (its noisy runs) counts wrong by more than a quarter ('d': 21 for 10)",
+        ),
+        (
             [0, 0, 0, 15],
             True,
             "the fit (its noisy runs) is silent where the cell fired ('c': 0 for 5)",
