@@ -701,9 +701,9 @@ LARGE = 3.0
 SOME = 3.0
 #: part of the sweeps that may be missed by a fit that still counts as found
 FEW_MISSED = 0.2
-#: a sweep is miscounted where fit and cell differ by this part of the larger count and by this many standard deviations
-#: of a Poisson count of it: an irregular cell comes as far in a twentieth of its sweeps
-MISCOUNT, UNLIKELY = 0.25, 2.0
+#: parts of the cell's count by which that of a sweep may be off without a word, and in a fit that still counts as
+#: found; beyond so many standard deviations of a Poisson count, which irregular cells pass in a twentieth of sweeps
+SAID, MISCOUNT, UNLIKELY = 1 / 5, 1 / 3, 2.0
 #: part of the sweeps with spikes that may be miscounted without a word
 UNSAID = 0.1
 #: sweeps that a sentence names
@@ -754,7 +754,7 @@ class SpikeCounts(Report):
         """Whether the runs a fit is used by do not fire as the cell did: too fast, too slow, or in other sweeps."""
         model = self.noise_free if self.noisy is None else self.noisy
         silent, dead = _find_mismatched_sweeps(self.recorded, model)
-        off = _find_miscounted_sweeps(self.recorded, model)
+        off = _find_miscounted_sweeps(self.recorded, model, MISCOUNT)
         missed = len(silent) + len(dead)
         return (
             _rate_is_off(self.recorded, model)
@@ -783,11 +783,10 @@ def _count_active(recorded: Sequence[float], model: Sequence[float]) -> int:
     return sum(cell > 0 or fit >= 0.5 for cell, fit in zip(recorded, model, strict=True))
 
 
-def _find_miscounted_sweeps(recorded: Sequence[float], model: Sequence[float]) -> list[int]:
-    """Sweeps in which both fire, and the fit far too often or too seldom."""
+def _find_miscounted_sweeps(recorded: Sequence[float], model: Sequence[float], part: float) -> list[int]:
+    """Sweeps in which both fire, and the fit too often or too seldom by more than this part of the cell's count."""
     cell, fit = np.array(recorded), np.array(model)
-    larger = np.maximum(cell, fit)
-    off = np.abs(fit - cell) > np.maximum(MISCOUNT * larger, UNLIKELY * np.sqrt(larger))
+    off = np.abs(fit - cell) > np.maximum(part * cell, UNLIKELY * np.sqrt(np.maximum(cell, fit)))
     found: list[int] = np.flatnonzero(off & (cell > 0) & (fit >= 0.5)).tolist()
     return found
 
@@ -802,11 +801,11 @@ def _describe_mismatches(
             "it does not describe the cell's rate"
         )
     silent, dead = _find_mismatched_sweeps(recorded, model)
-    off = _find_miscounted_sweeps(recorded, model)
+    off = _find_miscounted_sweeps(recorded, model, SAID)
     if out or len(off) <= UNSAID * _count_active(recorded, model):
         off = []
     wrong = ((silent, "fires where the cell was silent"), (dead, "is silent where the cell fired"),
-             (off, "counts wrong by more than a quarter"))  # fmt: skip
+             (off, "counts wrong by more than a fifth"))  # fmt: skip
     for sweeps, what in wrong:
         if sweeps:
             listed = ", ".join(f"{names[k]!r}: {model[k]:.0f} for {recorded[k]:.0f}" for k in sweeps[:NAMED])

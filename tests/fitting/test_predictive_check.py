@@ -111,7 +111,7 @@ def test_counts_are_those_of_the_fits_own_simulation(stepped):
         (
             [0, 0, 5, 21],
             True,
-            "in 1 of 4 training sweeps the fit (its noisy runs) counts wrong by more than a quarter ('d': 21 for 10)",
+            "in 1 of 4 training sweeps the fit (its noisy runs) counts wrong by more than a fifth ('d': 21 for 10)",
         ),
         (
             [0, 0, 0, 15],
