@@ -1,7 +1,7 @@
 """What a step of the likelihood costs: value, and value with gradient and Fisher information, by neuron.
 
     python benchmarks/likelihood.py                      # ns per step, one thread, float64
-    python benchmarks/likelihood.py --compile            # also CPU seconds that compiling each kernel takes, cache empty
+    python benchmarks/likelihood.py --compile            # also CPU seconds of compiling each kernel
     python benchmarks/likelihood.py --against ../before  # the same in another checkout, in turn with this one
 
 The recorded spikes of the training noise of a shipped cell are replayed at the step of a default fit, with all smooth
@@ -56,7 +56,7 @@ def prepare_calls(name: str) -> tuple[Calls, int]:
 
 
 def start_of(problem: Problem) -> Neuron:
-    """The neuron where a fit of the problem begins: its first declared alternative, if it has any, on measured values."""
+    """The neuron where a fit of the problem begins: its first declared alternative, if any, on measured values."""
     cell = start_from_measurements(problem)
     for known in problem.neuron.alternatives[:1]:
         cell = cell.replace(**{k: v for k, v in known.items() if k in problem.neuron.parameters})
@@ -110,7 +110,7 @@ def keep_least(a: dict[str, dict[str, float]], b: dict[str, dict[str, float]]) -
 
 
 def compare(checkouts: list[Path], given: argparse.Namespace) -> None:
-    """Print a table, with columns for each checkout; they take turns, so that a busy stretch of the machine hits all."""
+    """Print a table, with columns for each checkout; they take turns, so that a busy machine hits all."""
     found = {where: run_elsewhere(where, "--repeats", str(given.repeats)) for where in checkouts}
     for _ in range(ROUNDS - 1):
         for where in checkouts:

@@ -117,10 +117,17 @@ class Printer:
 
     def program(self, definitions: list[Definition]) -> list[str]:
         """Assignments in an order that works; an expression may hold symbols defined elsewhere in the list."""
+        return self.lines(ordered(self.share(definitions)))
+
+    def lines(self, definitions: list[Definition]) -> list[str]:
+        """Assignments in this order."""
+        return [f"{s.name} = {self.text(e)}" for s, e in definitions]
+
+    def share(self, definitions: list[Definition]) -> list[Definition]:
+        """The same with definitions of what several of them compute."""
         fresh = (sympy.Symbol(f"q{i}", real=True) for i in self.temporaries)
         shared, reduced = sympy.cse([e for _, e in definitions], symbols=fresh, order="none")
-        everything = [*shared, *zip([s for s, _ in definitions], reduced, strict=True)]
-        return [f"{s.name} = {self.text(e)}" for s, e in ordered(everything)]
+        return [*shared, *zip([s for s, _ in definitions], reduced, strict=True)]
 
 
 def _lateness(e: sympy.Expr) -> int:

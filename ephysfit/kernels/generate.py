@@ -8,6 +8,7 @@ from typing import Any
 from ephysfit.kernels import signature, templates
 from ephysfit.kernels.background_build import Order
 from ephysfit.kernels.kernel_files import module, store_source
+from ephysfit.kernels.tile_memory import OF_COLUMNS
 from ephysfit.kernels.tiles import vectors_work
 from ephysfit.kernels.variant import Variant
 from ephysfit.neuron.declaration_cache import remembered_on_disk
@@ -18,10 +19,18 @@ from ephysfit.neuron.fingerprint import digest
 EXPORTED = (
     "F", "LANES", "SQUARE", "load", "store", "loadi", "storei", "splat", "splati", "where", "bits", "lowest", "mask",
     "both", "no", "turn", "fma", "fabs", "sqrt", "log", "sin", "cos", "exp", "sigmoid", "softplus", "phi1", "dphi1",
-    "tanh", "STRIDE", "load_columns", "store_columns", "spread", "add_products",
+    "tanh", "expm1", "STRIDE", "load_columns", "store_columns", "load_step", "store_step", "scatter_columns",
+    "spread", "add_products",
+    *(f"{name}_columns" for name in OF_COLUMNS),
 )  # fmt: skip
 #: what a kernel's text imports and numba compiles into it
-INLINED = ("kernels/tile_memory.py", "kernels/scalar_math.py", "kernels/simd_math.py", "kernels/simd.py")
+INLINED = (
+    "kernels/tile_memory.py",
+    "kernels/scalar_math.py",
+    "kernels/simd_math.py",
+    "kernels/simd.py",
+    "kernels/simd_types.py",
+)
 
 
 @cache
@@ -61,6 +70,13 @@ def sizes(neuron: type[Neuron], variant: Variant) -> tuple[int, int]:
     """Sizes of an information kernel's memory: numbers in a row of derivatives, and in all rows it keeps."""
     made = module("information", source(neuron, "information", variant))
     return made.WIDTH, made.WORK
+
+
+@cache
+def ahead(neuron: type[Neuron], kernel: str, variant: Variant) -> int:
+    """Numbers that a likelihood's kernel keeps of a segment whose steps it computes side by side."""
+    size: int = module(kernel, source(neuron, kernel, variant)).AHEAD
+    return size
 
 
 def order(neuron: type[Neuron], name: str, variant: Variant, current: str = "float64") -> Order:

@@ -16,12 +16,12 @@ FAINT = 1e-9
 #: what begins a loop over the columns of coefficients
 EACH = "for k in range(0, WIDTH, STRIDE):"
 #: the end of a line that adds a row of slopes to the gradient
-PULLED = "fma(spread(pull), {}, load_columns(pulled, k * LANES)))"
+PULLED = "fma(spread(pull), {}, load_columns(pulled, 0, k)))"
 
 
 def write_likelihood(w: SlotWriter) -> str:
     """The text of the likelihood's kernel: value and log hazards."""
-    return w.fill_template("likelihood", LikelihoodSlots(w).slots())
+    return "AHEAD = 0\n" + w.fill_template("likelihood", LikelihoodSlots(w).slots())
 
 
 def write_information(w: SlotWriter) -> str:
@@ -144,12 +144,11 @@ class InformationSlots(LikelihoodSlots):
 
     def sizes(self) -> str:
         """Columns, filled up to whole vectors, and all numbers of ``work``, as a line of the module."""
-        return f"WIDTH, WORK = {self.width}, {(self.before + 1) * self.width}"
+        return f"WIDTH, WORK, AHEAD = {self.width}, {(self.before + 1) * self.width}, 0"
 
-    def address(self, row: int, column: str | int) -> str:
+    def address(self, row: int, column: int) -> str:
         """Where a column of a row of derivatives begins in ``work``."""
-        first = row * self.width
-        return f"{first + column} * LANES" if isinstance(column, int) else f"({first} + {column}) * LANES"
+        return f"{row * self.width + column} * LANES"
 
     def begin(self) -> list[str]:
         """Zero the memory and store the derivatives that no step changes."""
@@ -178,18 +177,18 @@ class InformationSlots(LikelihoodSlots):
         for x, y in zip(self.p.x, self.p.y, strict=True):
             if x in self.place:
                 loop.append(self.store_row(self.place[x], f"d{y}" if y in made else "nil"))
-        loop.append(f"store_columns(slope, k * LANES, {f'd{RATE}' if RATE in made else 'nil'})")
+        loop.append(f"store_columns(slope, 0, k, {f'd{RATE}' if RATE in made else 'nil'})")
         loads = [f"d{self.p.x[k]} = {self.load_row(n)}" for n, k in enumerate(self.rows.active)]
         stores = [f"store(work, {place}, {s.name})" for s, place, _ in slots]
         return [*program, *stores, EACH, *indent([*loads, *loop])]
 
     def load_row(self, row: int) -> str:
         """Some columns of a row of ``work``, in a loop over them."""
-        return f"load_columns(work, {self.address(row, 'k')})"
+        return f"load_columns(work, {row * self.width}, k)"
 
     def store_row(self, row: int, value: str) -> str:
         """Put them there."""
-        return f"store_columns(work, {self.address(row, 'k')}, {value})"
+        return f"store_columns(work, {row * self.width}, k, {value})"
 
     def apply_chain_rule(self, rows: tuple[Row, ...]) -> tuple[list[Definition], list[str]]:
         """Factors of the chain rule, and the lines of a loop that puts rows together with them."""
@@ -212,8 +211,12 @@ class InformationSlots(LikelihoodSlots):
 
     def spike(self) -> list[str]:
         """Rows first, for they read the states before the jump."""
+        return [*self.jump_rows(), *super().spike()]
+
+    def jump_rows(self) -> list[str]:
+        """What a spike does to rows of derivatives."""
         if not self.rows.jump:
-            return super().spike()
+            return []
         factors, loop = self.apply_chain_rule(self.rows.jump)
         row_of = lambda s: self.place[symbol(f"x{s.name[1:]}")]  # noqa: E731
         reads = sorted({read for row in self.rows.jump for read, _ in row.chain}, key=str)
@@ -226,7 +229,6 @@ class InformationSlots(LikelihoodSlots):
             EACH,
             *indent([*loads, *loop, *stores]),
             *(f"store(work, {place}, load(work, {place}) + {s.name})" for s, place, _ in slots),
-            *super().spike(),
         ]
 
     def save(self) -> list[str]:
@@ -235,16 +237,20 @@ class InformationSlots(LikelihoodSlots):
 
     def add_information(self) -> list[str]:
         """A spike pulls by ``expected exp(-expected) / (1 - exp(-expected))``, which is ``1 / phi1(expected)``."""
-        faint = self.w.printer.constant(FAINT)
         return [
             "portion = phi1(expected)",
             "pull = where(high, zero, count / portion if spikes[t] != 0 else -count * expected)",
             "weight = where(high, zero, count * expected / portion)",
+            *self.add_row(),
+        ]
+
+    def add_row(self) -> list[str]:
+        """Add the row of slopes to the gradient by its pull, and to the block by its weight."""
+        faint = self.w.printer.constant(FAINT)
+        return [
             "for j in range(drifts):",
             "    store(slope, (WIDTH + j) * LANES, splat(F(slow[t, j])))",
-            *self.over_all_columns(
-                ["store_columns(pulled, k * LANES, " + PULLED.format("load_columns(slope, k * LANES)")]
-            ),
+            *self.over_all_columns(["store_columns(pulled, 0, k, " + PULLED.format("load_columns(slope, 0, k)")]),
             f"if bits(weight > {faint}) != 0:",
             *indent(["scale = sqrt(weight)", *self.gather_row()]),
         ]
@@ -255,9 +261,9 @@ class InformationSlots(LikelihoodSlots):
 
     def gather_row(self) -> list[str]:
         """Add the row of slopes to the block."""
-        row = "spread(scale) * load_columns(slope, k * LANES)"
+        row = "spread(scale) * load_columns(slope, 0, k)"
         if self.v.lanes == 1:
-            lines = [f"store_columns(block, gathered * columns + k, {row})"]
+            lines = [f"store_columns(block, gathered * columns, k, {row})"]
         else:
             lines = self.w.scatter_lanes(row, "block[({l} * room + gathered) * columns + k]")
         return [*self.over_all_columns(lines), "gathered += 1"]
@@ -284,8 +290,8 @@ class InformationSlots(LikelihoodSlots):
             f"    now = {self.load_row(row)}",
             f"    moved = fma(spread(splat(-share)), {self.load_row(self.before)}, now)",
             f"    {self.store_row(self.before, 'now')}",
-            "    store_columns(slope, k * LANES, moved)",
-            "    store_columns(pulled, k * LANES, " + PULLED.format("moved"),
+            "    store_columns(slope, 0, k, moved)",
+            "    store_columns(pulled, 0, k, " + PULLED.format("moved"),
             "for j in range(drifts):",
             "    store(slope, (WIDTH + j) * LANES, zero)",
             *self.gather_row(),

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from ephysfit.kernels.simd_math import Value, horner, taylor
+from ephysfit.kernels.tile_memory import OF_COLUMNS
 
 
 @njit
@@ -64,6 +65,24 @@ def turn(source: np.ndarray, starts: np.ndarray, scratch: np.ndarray, target: in
 
 
 @njit
+def load_step(array: np.ndarray, first: int, index: int) -> Any:
+    """The value at a place counted from another."""
+    return array[first + index]
+
+
+@njit
+def store_step(array: np.ndarray, first: int, index: int, value: float) -> None:
+    """Write a value there."""
+    array[first + index] = value
+
+
+@njit
+def scatter_columns(array: np.ndarray, first: int, apart: int, value: float) -> None:
+    """Write the only step's value."""
+    array[first] = value
+
+
+@njit
 def add_products(block: np.ndarray, first: int, count: int, columns: int, total: np.ndarray, row: int) -> None:
     """As `simd.add_products`, in plain loops."""
     for a in range(columns):
@@ -103,8 +122,12 @@ def numbers(element: str, plain: bool = False) -> SimpleNamespace:
         F=F, LANES=1, SQUARE=1, load=load, store=store, loadi=loadi, storei=storei, splat=F, splati=np.int64,
         where=where, bits=np.int64, lowest=lowest, mask=mask, turn=turn, fma=fma, both=operator.and_, no=operator.not_,
         fabs=math.fabs, sqrt=math.sqrt, log=math.log, sin=math.sin, cos=math.cos, exp=exp, tanh=math.tanh,
-        STRIDE=1, load_columns=load, store_columns=store, spread=F, add_products=add_products,
+        expm1=math.expm1,
+        STRIDE=1, load_columns=load_step, store_columns=store_step, load_step=load_step, store_step=store_step,
+        scatter_columns=scatter_columns, spread=F, add_products=add_products,
     )  # fmt: skip
+    space.__dict__.update(_functions(F, space.exp, space.fma))
+    space.__dict__.update({f"{name}_columns": getattr(space, name) for name in OF_COLUMNS})
     if not plain:
         # where numba refuses vector types this import fails, and plain numbers are the way out (`tiles.vectors_work`)
         from ephysfit.kernels import simd
@@ -113,7 +136,7 @@ def numbers(element: str, plain: bool = False) -> SimpleNamespace:
         space.load, space.store = simd.single(element)
         space.where, space.fma, space.exp = simd.where, simd.fma, math.exp
         space.__dict__.update(simd.columns(element))
-    space.__dict__.update(_functions(F, space.exp, space.fma))
+        space.__dict__.update(_functions(F, space.exp, space.fma))
     return space
 
 

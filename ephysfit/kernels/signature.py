@@ -110,14 +110,14 @@ KERNELS: dict[str, tuple[Argument, ...]] = {
     ),
     "likelihood": (
         *_TILES, *_SWEEP, Argument("rates", "F", ("steps*rows",)), Argument("misses", "F", ("steps*rows",)),
-        _memory("line", "F", "lanes"),
+        _memory("line", "F", "lanes"), _memory("ahead", "F", "ahead"),
     ),
     "information": (
         *_TILES, *_SWEEP, Argument("gradient", "d", ("columns", "rows")),
         Argument("information", "d", ("rows*columns*columns",)),
         _memory("work", "F", "work*lanes"), _memory("slope", "F", "columns*lanes"),
         _memory("pulled", "F", "columns*lanes"),
-        _memory("block", "F", "lanes*gathered*columns"), _memory("line", "F", "lanes"),
+        _memory("block", "F", "lanes*gathered*columns"), _memory("line", "F", "lanes"), _memory("ahead", "F", "ahead"),
     ),
 }  # fmt: skip
 

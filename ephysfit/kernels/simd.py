@@ -7,9 +7,8 @@ a tile of rows. A vector may be wider than the machine's registers: LLVM splits 
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
 from functools import cache
+from math import expm1
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,129 +16,18 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+from numba.extending import intrinsic
 
 from ephysfit.kernels import simd_math
-from ephysfit.kernels.tile_memory import COLUMNS
-
-_INDEX = ir.IntType(32)
-
-
-class Floats(types.Type):
-    """A vector of `lanes` floats of type `element`."""
-
-    def __init__(self, element: types.Float, lanes: int) -> None:
-        self.element, self.lanes = element, lanes
-        super().__init__(name=f"Floats({element}, {lanes})")
-
-
-class Ints(types.Type):
-    """A vector of int32 counters."""
-
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
-        super().__init__(name=f"Ints({lanes})")
-
-
-class Flags(types.Type):
-    """A vector of truth values."""
-
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
-        super().__init__(name=f"Flags({lanes})")
-
-
-def _llvm(t: Any) -> ir.Type:
-    if isinstance(t, Flags):
-        return ir.VectorType(ir.IntType(1), t.lanes)
-    if isinstance(t, Ints):
-        return ir.VectorType(ir.IntType(32), t.lanes)
-    element = ir.FloatType() if getattr(t, "element", t) == types.float32 else ir.DoubleType()
-    return ir.VectorType(element, t.lanes) if isinstance(t, Floats) else element
-
-
-def _register(kind: type[types.Type]) -> None:
-    @register_model(kind)
-    class _Model(models.PrimitiveModel):
-        def __init__(self, manager: Any, t: types.Type) -> None:
-            super().__init__(manager, t, _llvm(t))
-
-
-for _kind in (Floats, Ints, Flags):
-    _register(_kind)
-
-
-def _binary(op: Callable[..., Any], kind: type[types.Type], emit: Callable[..., Any]) -> None:
-    @type_callable(op)
-    def type_binary(context: Any) -> Callable[..., Any]:
-        return lambda a, b: a if isinstance(a, kind) and a == b else None
-
-    @lower_builtin(op, kind, kind)
-    def lower_binary(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        return emit(b, *args)
-
-
-def _compare(op: Callable[..., Any], symbol: str) -> None:
-    @type_callable(op)
-    def type_compare(context: Any) -> Callable[..., Any]:
-        fits = lambda a, b: isinstance(a, (Floats, Ints)) and a == b  # noqa: E731
-        return lambda a, b: Flags(a.lanes) if fits(a, b) else None
-
-    @lower_builtin(op, Floats, Floats)
-    def lower_floats(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        return b.fcmp_ordered(symbol, *args)
-
-    @lower_builtin(op, Ints, Ints)
-    def lower_ints(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        return b.icmp_signed(symbol, *args)
-
-
-def _unary(op: Callable[..., Any], kind: type[types.Type], emit: Callable[..., Any]) -> None:
-    @type_callable(op)
-    def type_unary(context: Any) -> Callable[..., Any]:
-        return lambda a: a if isinstance(a, kind) else None
-
-    @lower_builtin(op, kind)
-    def lower_unary(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        return emit(b, *args)
-
-
-def _operators() -> None:
-    floats = {
-        operator.add: "fadd",
-        operator.sub: "fsub",
-        operator.mul: "fmul",
-        operator.truediv: "fdiv",
-    }
-    for op, name in floats.items():
-        _binary(op, Floats, lambda b, x, y, name=name: getattr(b, name)(x, y))
-    _binary(operator.add, Ints, lambda b, x, y: b.add(x, y))
-    _unary(operator.neg, Floats, lambda b, x: b.fneg(x))
-    for op, symbol in {operator.ge: ">=", operator.gt: ">", operator.lt: "<", operator.le: "<="}.items():
-        _compare(op, symbol)
-
-
-_operators()
-
-
-def _splat(builder: Any, vector: ir.VectorType, value: Any) -> Any:
-    one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(_INDEX, 0))
-    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_INDEX, vector.count), [0] * vector.count))
-
-
-def _call(b: Any, name: str, of: ir.Type, args: Any) -> Any:
-    vector = isinstance(of, ir.VectorType)
-    single = isinstance(of.element if vector else of, ir.FloatType)
-    kind = f"{f'v{of.count}' if vector else ''}f{32 if single else 64}"
-    signature = ir.FunctionType(of, [of] * len(args))
-    return b.call(cgutils.get_or_insert_function(b.module, signature, f"llvm.{name}.{kind}"), args)
+from ephysfit.kernels.simd_types import INDEX, Flags, Floats, Ints, emit_call, emit_splat, llvm_type
+from ephysfit.kernels.tile_memory import COLUMNS, OF_COLUMNS
 
 
 def _llvm_function(name: str) -> Any:
     """A function LLVM knows on vectors (`fabs`, `sqrt`; `log`, `sin`, `cos` become one library call per lane)."""
 
     def one(context: Any, x: Any) -> Any:
-        return x(x), lambda c, b, s, a: _call(b, name, _llvm(x), a)
+        return x(x), lambda c, b, s, a: emit_call(b, name, llvm_type(x), a)
 
     return intrinsic(one)
 
@@ -147,7 +35,7 @@ def _llvm_function(name: str) -> Any:
 @intrinsic
 def fma(context: Any, x: Any, y: Any, z: Any) -> Any:
     """x y + z of vectors, or of plain numbers, in one instruction where the machine has it."""
-    return x(x, x, x), lambda c, b, s, a: _call(b, "fmuladd", _llvm(x), a)
+    return x(x, x, x), lambda c, b, s, a: emit_call(b, "fmuladd", llvm_type(x), a)
 
 
 @intrinsic
@@ -198,7 +86,7 @@ def pow2(context: Any, x: Any) -> Any:
         constant = lambda k: ir.Constant(integer, [k] * x.lanes)  # noqa: E731
         # the exponent's bits hold n plus a bias, and stand above the 23 or 52 bits of the mantissa, which is 0 here
         n = b.add(b.fptosi(a[0], integer), constant(127 if single else 1023))
-        return b.bitcast(b.shl(n, constant(23 if single else 52)), _llvm(x))
+        return b.bitcast(b.shl(n, constant(23 if single else 52)), llvm_type(x))
 
     return x(x), emit
 
@@ -215,7 +103,7 @@ def _transposed(b: Any, rows: list[Any]) -> list[Any]:
     n = len(rows)
     half = n // 2
     while half:
-        shuffle = lambda order: ir.Constant(ir.VectorType(_INDEX, n), order)  # noqa: E731
+        shuffle = lambda order: ir.Constant(ir.VectorType(INDEX, n), order)  # noqa: E731
         upper = shuffle([l if not l & half else n + l - half for l in range(n)])
         lower = shuffle([l + half if not l & half else n + l for l in range(n)])
         swapped = list(rows)
@@ -228,7 +116,7 @@ def _transposed(b: Any, rows: list[Any]) -> list[Any]:
 
 def _memory(t: types.Type, bytes_: int) -> tuple[Any, Any]:
     """Load and store of a type from and to an array of its elements, at any place."""
-    kind = _llvm(t)
+    kind = llvm_type(t)
 
     def address(context: Any, b: Any, array: Any, args: Any) -> Any:
         data = context.make_array(array)(context, b, args[0]).data
@@ -252,11 +140,55 @@ def _memory(t: types.Type, bytes_: int) -> tuple[Any, Any]:
     return intrinsic(load), intrinsic(store)
 
 
+def _offset_memory(t: types.Type, bytes_: int, apart: int = 1) -> tuple[Any, Any]:
+    """Load and store at a place counted from another, both in units of `apart` elements.
+
+    One call where a sum and a call would be two for numba's front end, which takes a millisecond for either.
+    """
+    kind = llvm_type(t)
+
+    def address(context: Any, b: Any, array: Any, args: Any) -> Any:
+        place = b.add(args[1], args[2])
+        place = place if apart == 1 else b.mul(place, ir.Constant(place.type, apart))
+        return b.bitcast(b.gep(context.make_array(array)(context, b, args[0]).data, [place]), kind.as_pointer())
+
+    def load(context: Any, array: Any, first: Any, index: Any) -> Any:
+        def emit(c: Any, b: Any, s: Any, a: Any) -> Any:
+            value = b.load(address(c, b, array, a))
+            value.align = bytes_
+            return value
+
+        return t(array, types.intp, types.intp), emit
+
+    def store(context: Any, array: Any, first: Any, index: Any, value: Any) -> Any:
+        def emit(c: Any, b: Any, s: Any, a: Any) -> Any:
+            b.store(a[3], address(c, b, array, a)).align = bytes_
+            return c.get_dummy_value()
+
+        return types.void(array, types.intp, types.intp, t), emit
+
+    return intrinsic(load), intrinsic(store)
+
+
 @cache
 def single(element: str) -> tuple[Any, Any]:
     """Load and store of plain numbers: compiled in place, where a function would be compiled on its own first."""
     number = getattr(types, element)
     return _memory(number, number.bitwidth // 8)
+
+
+@intrinsic
+def scatter_columns(context: Any, array: Any, first: Any, apart: Any, value: Any) -> Any:
+    """Write the elements of a vector to places `apart` from one another."""
+
+    def emit(c: Any, b: Any, s: Any, a: Any) -> Any:
+        data = b.gep(c.make_array(array)(c, b, a[0]).data, [a[1]])
+        for l in range(value.lanes):
+            place = b.gep(data, [b.mul(a[2], ir.Constant(ir.IntType(64), l))])
+            b.store(b.extract_element(a[3], ir.Constant(INDEX, l)), place)
+        return c.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, value), emit
 
 
 @intrinsic
@@ -287,8 +219,8 @@ def add_products(context: Any, block: Any, first: Any, count: Any, columns: Any,
         def vector_at(array: Any, place: Any) -> Any:
             return b.bitcast(b.gep(array, [place]), vector.as_pointer())
 
-        def range_of(*limits: Any) -> Any:
-            return cgutils.for_range_slice(b, *limits, index)
+        def range_of(start: Any, stop: Any, step: Any) -> Any:
+            return cgutils.for_range_slice(b, start, stop, step, index)
 
         with (
             range_of(number_of(0), width, number_of(len(sums))) as (i, _),
@@ -300,8 +232,8 @@ def add_products(context: Any, block: Any, first: Any, count: Any, columns: Any,
                 right = b.load(vector_at(data, b.add(n, j)))
                 right.align = bytes_
                 for k, x in enumerate(sums):
-                    left = _splat(b, vector, b.load(b.gep(data, [b.add(b.add(n, i), number_of(k))])))
-                    b.store(_call(b, "fmuladd", vector, [left, right, b.load(x)]), x)
+                    left = emit_splat(b, vector, b.load(b.gep(data, [b.add(b.add(n, i), number_of(k))])))
+                    b.store(emit_call(b, "fmuladd", vector, [left, right, b.load(x)]), x)
             for k, x in enumerate(sums):
                 place = vector_at(out, b.add(b.mul(b.add(i, number_of(k)), width), j))
                 before = b.load(place)
@@ -315,10 +247,14 @@ def add_products(context: Any, block: Any, first: Any, count: Any, columns: Any,
 @cache
 def columns(element: str) -> dict[str, Any]:
     """What a kernel of one row calls to work on `COLUMNS` columns of its derivatives together."""
-    v = floats(element, COLUMNS)
+    v, number = floats(element, COLUMNS), getattr(types, element)
+    bytes_ = number.bitwidth // 8
+    load_columns, store_columns = _offset_memory(Floats(number, COLUMNS), bytes_)
+    load_step, store_step = _offset_memory(number, bytes_)
     return {
-        "STRIDE": COLUMNS, "load_columns": v.load, "store_columns": v.store, "spread": v.splat,
-        "add_products": add_products,
+        "STRIDE": COLUMNS, "load_columns": load_columns, "store_columns": store_columns, "load_step": load_step,
+        "store_step": store_step, "scatter_columns": scatter_columns,
+        "spread": v.splat, "add_products": add_products, **{f"{name}_columns": getattr(v, name) for name in OF_COLUMNS},
     }  # fmt: skip
 
 
@@ -339,21 +275,21 @@ def floats(element: str, lanes: int) -> SimpleNamespace:
 
     def broadcast(t: types.Type, scalar: types.Type) -> Any:
         def splat(context: Any, x: Any) -> Any:
-            return t(scalar), lambda c, b, s, a: _splat(b, _llvm(t), a[0])
+            return t(scalar), lambda c, b, s, a: emit_splat(b, llvm_type(t), a[0])
 
         return intrinsic(splat)
 
     @intrinsic
     def mask(context: Any, word: Any) -> Any:
         def emit(c: Any, b: Any, s: Any, a: Any) -> Any:
-            return b.bitcast(b.trunc(a[0], ir.IntType(lanes)), _llvm(flags))
+            return b.bitcast(b.trunc(a[0], ir.IntType(lanes)), llvm_type(flags))
 
         return flags(types.int64), emit
 
     @intrinsic
     def turn(context: Any, source: Any, starts: Any, scratch: Any, target: Any, stride: Any) -> Any:
         """Read `square` values from each of `lanes` places of `source`, transpose, write rows `stride` apart."""
-        part = ir.VectorType(_llvm(vector).element, square)
+        part = ir.VectorType(llvm_type(vector).element, square)
 
         def emit(c: Any, b: Any, s: Any, a: Any) -> Any:
             data, starting, out = (c.make_array(s.args[k])(c, b, a[k]).data for k in (0, 1, 2))
@@ -374,14 +310,18 @@ def floats(element: str, lanes: int) -> SimpleNamespace:
         return types.void(source, starts, scratch, types.int64, types.int64), emit
 
     load, store = _memory(vector, number.bitwidth // 8)
+    load_columns, store_columns = _offset_memory(vector, number.bitwidth // 8, lanes)
     loadi, storei = _memory(counter, 4)
     splat, splati = broadcast(vector, number), broadcast(counter, types.int32)
     space = SimpleNamespace(
         F=getattr(np, element), LANES=lanes, SQUARE=square, load=load, store=store, loadi=loadi, storei=storei,
         splat=splat, splati=splati, where=where, bits=bits, lowest=lowest, mask=mask, pow2=pow2,
         turn=turn, fma=fma, fabs=_llvm_function("fabs"), sqrt=_llvm_function("sqrt"), log=_llvm_function("log"),
-        sin=_llvm_function("sin"), cos=_llvm_function("cos"), both=both, no=no,
-        STRIDE=1, load_columns=load, store_columns=store, spread=keep, add_products=add_products,
+        sin=_llvm_function("sin"), cos=_llvm_function("cos"), both=both, no=no, expm1=expm1,
+        STRIDE=1, load_columns=load_columns, store_columns=store_columns,
+        load_step=load_columns, store_step=store_columns, scatter_columns=scatter_columns,
+        spread=keep, add_products=add_products,
     )  # fmt: skip
     space.__dict__.update(simd_math.functions(space))
+    space.__dict__.update({f"{name}_columns": getattr(space, name) for name in OF_COLUMNS})
     return space

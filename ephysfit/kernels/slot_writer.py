@@ -180,10 +180,10 @@ class SlotWriter:
             return [f"{place.format(l=0)} = {vector}"]
         return [f"store(line, 0, {vector})", "for l in range(LANES):", f"    {place.format(l='l')} = line[l]"]
 
-    def fill_template(self, kernel: str, filled: dict[str, list[str]]) -> str:
-        """The text of a kernel whose slots are filled."""
+    def fill_template(self, kernel: str, filled: dict[str, list[str]], template: str = "") -> str:
+        """The text of a kernel whose slots are filled; `template` where it is not the kernel's own."""
         slots = {**filled, "head": signature.head(kernel), "constants": self.printer.preamble()}
-        return templates.fill_slots(templates.TEXTS[kernel], slots)
+        return templates.fill_slots(templates.TEXTS[template or kernel], slots)
 
     def state_slots(self) -> list[str]:
         """Names of all that a checkpoint holds: the states, and the trace where there is one."""

@@ -17,7 +17,9 @@ branch that all lanes take together. Scratch memory comes from the caller (`sign
 costs a third of its compile time.
 
 A likelihood's tile is different in one thing: its rows are cells that replay the *same* recorded sweep. So spikes,
-counted bins and the refractory period are plain numbers, and branch as such.
+counted bins and the refractory period are plain numbers, and branch as such. Of a single cell (`SEGMENTED`) the lanes
+of a vector are instead steps, or columns of derivatives: ``at0``, ``at1`` ... are steps within a segment, one name a
+phase, ``side`` is where the direct derivatives of a step lie side by side in ``ahead``.
 """
 
 from __future__ import annotations
@@ -194,8 +196,51 @@ $head
         $flush
 """
 
+#: of one row, whose steps are computed side by side as far as they can (`phases`)
+SEGMENTED = """
+@compiled(nogil=True, error_model="numpy")
+$head
+    rows, row, steps = 1, 0, current.shape[0]
+    drifts = slow.shape[1]
+    dt = F(numbers[0])
+    zero, half, one = F(0), F(0.5), F(1)
+    $constants
+    $coefs
+    $rest
+    $begin
+    nil = spread(zero)
+    sum_columns = nil
+    summed = zero
+    for t0 in range(0, steps, SEGMENT):
+        n = min(SEGMENT, steps - t0)
+        for q in range(n, SEGMENT):
+            # the last vector may reach beyond the record
+            store_step(ahead, FIRED, q, zero)
+            store_step(ahead, SILENT, q, zero)
+        $phases
+        if drifts > 0:
+            for q in range(n):
+                store_step(ahead, RATE, q, load_step(ahead, RATE, q) + F(shift[t0 + q]))
+        for p in range(0, n, STRIDE):
+            rates_here = load_columns(ahead, RATE, p)
+            # e^12 spikes per ms are as certain as any, and their exponential still fits a float32
+            $cap
+            expected = exp_columns(bounded) * spread(dt)
+            store_columns(ahead, RATE, p, bounded)
+            store_columns(ahead, EXPECTED, p, expected)
+            silent = load_columns(ahead, SILENT, p)
+            # where nothing counts the rate may be no number
+            sum_columns = sum_columns + where(silent > nil, silent * expected, nil)
+            $weigh
+        $show
+        for q in range(n):
+            $finish
+    $flush
+"""
+
 #: by kernel
 TEXTS = {
+    "segmented": SEGMENTED,
     "forward": FORWARD,
     "reverse": REVERSE,
     "tangent": TANGENT,

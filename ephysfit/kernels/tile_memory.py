@@ -16,6 +16,10 @@ from numba import njit
 
 #: columns of derivatives that are worked on together: in float64 one register of AVX-512, two of AVX2
 COLUMNS = 8
+#: functions that are worth computing for several steps at once
+COSTLY = ("exp", "log", "tanh", "cos", "sin", "sigmoid", "softplus", "phi1", "dphi1")
+#: functions whose names differ for one step and for several (`exp_columns`)
+OF_COLUMNS = (*COSTLY, "fabs", "sqrt")
 
 
 def fill_columns(count: int) -> int:

@@ -25,7 +25,7 @@ from torch import Tensor
 from ephysfit.arrays import Array, Float64
 from ephysfit.errors import SimulationError
 from ephysfit.kernels.background_build import Order
-from ephysfit.kernels.generate import kernel, order, sizes
+from ephysfit.kernels.generate import ahead, kernel, order, sizes
 from ephysfit.kernels.signature import arrange_arguments, scratch
 from ephysfit.kernels.tile_memory import fill_columns
 from ephysfit.kernels.variant import Variant
@@ -208,7 +208,7 @@ class Replay:
         self, z: Float64[Tensor, " parameter"], sweeps: Sweeps, drift: Float64[Array, " component"] = NO_DRIFT
     ) -> float:
         """Log-likelihood in nats at free coordinates `z` (parameter,) and drift weights (component,)."""
-        return sum(total for total, *_ in self._replayed(z, sweeps, drift))
+        return sum(total for total, *_ in self._replayed(z, sweeps, drift, shown=False))
 
     def rates(
         self, z: Float64[Tensor, " parameter"], sweeps: Sweeps, drift: Float64[Array, " component"] = NO_DRIFT
@@ -221,14 +221,22 @@ class Replay:
         with_noise = replace(self, noise=self.noise or Noise(0.0, 1.0))
         return [misses for _, _, misses in with_noise._replayed(z, sweeps, NO_DRIFT)]
 
-    def _replayed(self, z: Tensor, sweeps: Sweeps, drift: Array) -> list[tuple[float, Array, Array]]:
-        """For each sweep the log-likelihood, the log hazards, and the errors of the voltage where it is compared."""
+    def _replayed(
+        self, z: Tensor, sweeps: Sweeps, drift: Array, shown: bool = True
+    ) -> list[tuple[float, Array, Array]]:
+        """For each sweep the log-likelihood, the log hazards, and the errors of the voltage where it is compared.
+
+        Where the hazards need not be `shown` the array of them may be empty.
+        """
         neuron = self.free.neuron
         variant = _variant(neuron, voltage=self.noise is not None)
-        go, memory = kernel(neuron, "likelihood", variant), scratch("likelihood", variant.element, lanes=variant.lanes)
+        go, size = kernel(neuron, "likelihood", variant), ahead(neuron, "likelihood", variant)
+        memory = scratch("likelihood", variant.element, lanes=variant.lanes, ahead=size)
         cell, out = self._cell_arguments(z), []
         for s in sweeps:
-            total, rates, misses = np.zeros(1), np.empty(len(s.spikes)), np.full(len(s.spikes), np.nan)
+            total, steps = np.zeros(1), len(s.spikes)
+            rates = np.empty(steps) if shown or self.noise else UNUSED
+            misses = np.full(steps, np.nan) if self.noise else UNUSED
             given = {**cell, **self._sweep_arguments(s, drift), "total": total, "rates": rates, "misses": misses}
             go(0, 1, *arrange_arguments("likelihood", **given), *memory)
             out.append((float(total[0]), rates, misses))
@@ -278,8 +286,10 @@ class Replay:
         columns = width + fill_columns(extra)
         total, grad, gram = np.zeros(1), np.zeros((columns, 1)), np.zeros(columns**2)
         memory = scratch(
-            "information", variant.element, lanes=variant.lanes, work=work, gathered=BLOCK, columns=columns
-        )
+            "information", variant.element,
+            lanes=variant.lanes, work=work, gathered=BLOCK, columns=columns,
+            ahead=ahead(neuron, "information", variant),
+        )  # fmt: skip
         cell = {**self._cell_arguments(z), "total": total, "gradient": grad, "information": gram}
         for s in sweeps:
             go(0, 1, *arrange_arguments("information", **cell, **self._sweep_arguments(s, drift)), *memory)

@@ -14,7 +14,7 @@ from ephysfit.models.lif import LIF
 
 SIZES = {
     "segment": 8, "inputs": 1, "states": 1, "coefs": 5, "lanes": 4,
-    "work": 24, "slopes": 8, "gathered": 16, "columns": 5,
+    "work": 24, "gathered": 16, "columns": 8, "ahead": 64,
 }  # fmt: skip
 
 

@@ -208,6 +208,19 @@ def test_sweeps_add_up():
     np.testing.assert_allclose(both.gradient, one.gradient + other.gradient, rtol=1e-9, atol=1e-12)
 
 
+def test_what_one_sweep_leaves_in_memory_is_not_counted_in_the_next():
+    """Steps are computed eight at a time and kept a segment at a time: neither may be felt where a sweep ends."""
+    _, _, z, replay = setting(AIGIF)
+    for steps in (255, 256, 257, 511, 520):
+        sweeps = [taught(520, seed=1), taught(steps, seed=2)]
+        alone = [replay.information(z, [s]) for s in sweeps]
+        both = replay.information(z, sweeps)
+        assert replay.value(z, sweeps) == pytest.approx(sum(replay.value(z, [s]) for s in sweeps), rel=1e-13)
+        assert both.value == pytest.approx(sum(a.value for a in alone), rel=1e-13)
+        np.testing.assert_allclose(both.fisher, sum(a.fisher for a in alone), rtol=1e-11, atol=1e-12)
+        np.testing.assert_allclose(both.gradient, sum(a.gradient for a in alone), rtol=1e-11, atol=1e-12)
+
+
 def test_only_named_parameters_move():
     base, full = cell_of(ALIF), FreeParameters.of(ALIF, smooth_only=True)
     few = FreeParameters.of(ALIF, ["theta", "tau_a"])
@@ -278,7 +291,7 @@ def test_a_tile_of_cells_gives_what_each_gives_alone(kind):
     total, gradient, information = np.zeros(lanes), np.zeros((width, lanes)), np.zeros(lanes * width**2)
     given = {**replay._cell_arguments(z), **replay._sweep_arguments(sweep, np.zeros(0)), "coefs": coefs.reshape(-1)}
     made = {"total": total, "gradient": gradient, "information": information}
-    memory = scratch("information", "float64", lanes=lanes, work=work, gathered=128, columns=width)
+    memory = scratch("information", "float64", lanes=lanes, work=work, gathered=128, columns=width, ahead=0)
     kernel(kind, "information", variant)(0, 1, *arrange_arguments("information", **given, **made), *memory)
     for k, one in enumerate(alone):
         slopes = replay._slopes(cells[k], list(variant.moving))
