@@ -703,7 +703,7 @@ SOME = 3.0
 FEW_MISSED = 0.2
 #: parts of the cell's count by which that of a sweep may be off without a word, and in a fit that still counts as
 #: found; beyond so many standard deviations of a Poisson count, which irregular cells pass in a twentieth of sweeps
-SAID, MISCOUNT, UNLIKELY = 1 / 5, 1 / 3, 2.0
+NOTABLE, MISCOUNT, UNLIKELY = 1 / 5, 1 / 3, 2.0
 #: part of the sweeps with spikes that may be miscounted without a word
 UNSAID = 0.1
 #: sweeps that a sentence names
@@ -801,7 +801,7 @@ def _describe_mismatches(
             "it does not describe the cell's rate"
         )
     silent, dead = _find_mismatched_sweeps(recorded, model)
-    off = _find_miscounted_sweeps(recorded, model, SAID)
+    off = _find_miscounted_sweeps(recorded, model, NOTABLE)
     if out or len(off) <= UNSAID * _count_active(recorded, model):
         off = []
     wrong = ((silent, "fires where the cell was silent"), (dead, "is silent where the cell fired"),

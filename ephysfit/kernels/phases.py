@@ -41,7 +41,7 @@ class Phase:
         States that this phase carries from step to step.
     read : tuple of symbol
         What it needs of earlier phases.
-    kept : tuple of symbol
+    outputs : tuple of symbol
         What later ones need of it.
     """
 
@@ -49,7 +49,7 @@ class Phase:
     definitions: list[Definition]
     states: tuple[int, ...]
     read: tuple[sympy.Symbol, ...]
-    kept: tuple[sympy.Symbol, ...]
+    outputs: tuple[sympy.Symbol, ...]
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ class SegmentInformation(SegmentSlots):
                 out.append(f"d{self.p_x(k)}@ = load_columns(work, {n * self.width}, k@)")
         for m, row in enumerate(self.rows.flow):
             if g in self.support[row.target]:
-                out.append(f"d{row.target}@ = {self._row(m, row, g)}")
+                out.append(f"d{row.target}@ = {self._write_derivatives(m, row, g)}")
         made = {row.target for row in self.rows.flow}
         for n, k in enumerate(self.rows.active):
             x, y = self.p_x(k), symbol(f"y{k}")
@@ -173,7 +173,7 @@ class SegmentInformation(SegmentSlots):
         """State k as it enters a step."""
         return symbol(f"x{k}")
 
-    def _row(self, m: int, row: Row, g: int) -> str:
+    def _write_derivatives(self, m: int, row: Row, g: int) -> str:
         """A row of derivatives of one group of columns, as text."""
         total = ""
         if (row.target, g) in self.groups:

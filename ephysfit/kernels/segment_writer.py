@@ -57,7 +57,7 @@ class SegmentSlots:
         w.hazard()
         self.w, self.p = w, w.p
         self.divided = divide_into_phases(self.definitions(), w.p, [RATE, *self.wanted()])
-        made = {s for phase in self.divided.phases for s in phase.kept}
+        made = {s for phase in self.divided.phases for s in phase.outputs}
         read = {s for phase in self.divided.phases for s in phase.read} | set(self.read_at_end())
         self.place = {s: k for k, s in enumerate(sorted(made & read - {RATE}, key=str))}
 
@@ -145,7 +145,7 @@ class SegmentSlots:
         return [
             *(f"{names[s]} = load_columns(ahead, {self.address(s)})" for s in phase.read),
             *(f"{names[s]} = {printer.text(e)}" for s, e in phase.definitions),
-            *(line for s in phase.kept for line in self.store_columns(s, names[s])),
+            *(line for s in phase.outputs for line in self.store_columns(s, names[s])),
         ]
 
     def steps_phase(self, phase: Phase, printer: PhasePrinter, number: int) -> list[str]:
@@ -158,10 +158,10 @@ class SegmentSlots:
             lines.append(f"held = wake{number} > now@")
         lines += [f"{printer.names[s]} = load_step(ahead, {self.address(s)})" for s in phase.read]
         states = [f"x{k}" for k in phase.states]
-        entered = [s for s in phase.kept if s.name in states]
+        entered = [s for s in phase.outputs if s.name in states]
         lines += [line for s in entered for line in self.store_step(s)]
         lines += printer.lines(phase.definitions)
-        lines += [line for s in phase.kept if s not in entered for line in self.store_step(s)]
+        lines += [line for s in phase.outputs if s not in entered for line in self.store_step(s)]
         jumps = [(j, e) for j, e in self.p.jumps() if int(j.name[1:]) in phase.states]
         spike += [*printer.program(jumps), *(f"x{j.name[1:]} = {j}" for j, _ in jumps)]
         lines += [f"x{k} = y{k}" for k in phase.states]

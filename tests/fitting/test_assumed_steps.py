@@ -169,15 +169,22 @@ def test_nothing_is_assumed_of_few_spikes():
     assert assume_steps([replace(sweep, spikes=few)], DT, 0.0) == ()
 
 
-def test_whoever_asks_for_none_gets_none_in_any_fit(real):
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "effort"), [("auto", "fast"), ("BankGIF", Ensemble(folds=2))])
+def test_whoever_asks_for_none_gets_none_in_any_fit(real, model, effort):
     stage = Likelihood(starts=1, first=1, steps=2)
-    for model, effort in (("auto", "fast"), ("BankGIF", Ensemble(folds=2))):
-        off, on = (ef.fit(real, model, likelihood=stage, effort=effort, assume_steps=a) for a in (False, True))
-        assert off.premises == []
-        assert len(on.premises) == 1
-    problem = Problem(real, BankGIF, DT, assume_steps=False)
-    for data in (problem, Fold.of(problem, 0, 5, 2000.0)):
-        assert stage(data, Estimate(data.start())).reports.of(LikelihoodReport).assumed == ()
+    off, on = (ef.fit(real, model, likelihood=stage, effort=effort, assume_steps=a) for a in (False, True))
+    assert off.premises == []
+    assert len(on.premises) == 1
+
+
+def test_folds_assume_what_their_problem_does(real):
+    stage = Likelihood(starts=1, first=1, steps=2)
+    for ask in (False, True):
+        problem = Problem(real, BankGIF, DT, assume_steps=ask)
+        for data in (problem, Fold.of(problem, 0, 5, 2000.0)):
+            assumed = stage(data, Estimate(data.start())).reports.of(LikelihoodReport).assumed
+            assert bool(assumed) is ask
 
 
 def test_the_shell_leaves_them_out_where_asked(tmp_path):
@@ -189,8 +196,9 @@ def test_the_shell_leaves_them_out_where_asked(tmp_path):
 
 def test_neurons_that_need_none_are_fitted_as_without(real):
     stage = Likelihood(starts=1, first=1, steps=2)
-    off, on = (ef.fit(real, "LIF", likelihood=stage, objective="prediction", assume_steps=a) for a in (False, True))
-    assert off.neuron.values() == on.neuron.values()
+    problems = [Problem(real, LIF, DT, assume_steps=ask) for ask in (False, True)]
+    off, on = (stage(p, Estimate(p.start())).neuron for p in problems)
+    assert off.values() == on.values()
 
 
 def test_it_is_passed_on_to_pinned_neurons():

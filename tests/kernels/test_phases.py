@@ -44,7 +44,7 @@ def test_a_phase_reads_only_what_earlier_ones_kept_and_every_state_is_carried_on
     known = set()
     for phase in taken.phases:
         assert set(phase.read) <= known
-        known |= set(phase.kept)
+        known |= set(phase.outputs)
     assert RATE in known
     assert sorted(k for phase in taken.phases for k in phase.states) == list(range(len(p.x)))
 

@@ -26,7 +26,7 @@ def fitted(model: str) -> ef.Fit:
 
 def read_nest(text: str) -> dict[str, float]:
     """Membrane of the discrete step of a NESTML model: V keeps a share of itself and of the current's steady state."""
-    number = {n: float(v) for n, v in re.findall(r"^ +(\w+) real = (-?\d\S*)", text, flags=re.M)}
+    number = {n: float(v) for n, v in re.findall(r"^ +(\w+) real = (-?\d[\w.+-]*)(?=\s|$)", text, flags=re.M)}
     dt = float(re.search(r"resolution of (\S+) ms", text)[1])  # type: ignore[index]
     (kept, drive) = (number[n] for n in ("free_0_0", "drive_0_0"))
     g = -kept / drive
