@@ -142,6 +142,8 @@ def main() -> None:
             "lengths": measure_lengths(),
         }
         write_text(RESULTS, json.dumps(found, indent=1) + "\n")
+    if not RESULTS.exists():
+        raise SystemExit(f"nothing to write: {RESULTS.relative_to(ROOT)} is not there; run this without --write first")
     shown = tables(json.loads(RESULTS.read_text(encoding="utf-8")))
     for head, body in shown.values():
         print(plain(head, body), end="\n\n")
