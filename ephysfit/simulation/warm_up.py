@@ -15,6 +15,7 @@ from ephysfit.kernels.tiles import lanes_for
 from ephysfit.kernels.variant import Variant
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import FreeParameters
+from ephysfit.neuron.numeric_coefficients import NumericCoefficients
 from ephysfit.neuron.plan import plan
 from ephysfit.simulation import replay
 
@@ -108,11 +109,22 @@ def warm_up(
     True
     """
     began = time.perf_counter()
-    under_way = start(*neurons, purposes=purposes)
+    asked = tuple(purposes)
+    under_way = start(*neurons, purposes=asked)
+    for neuron in neurons if "fit" in asked else ():
+        _compile_coefficients(neuron)
     while not under_way.wait(0.2):
         progress(under_way.done, len(under_way.orders))
     progress(under_way.done, len(under_way.orders))
     return time.perf_counter() - began
+
+
+def _compile_coefficients(neuron: type[Neuron]) -> None:
+    """Compute coefficients and slopes once: the exponentials of matrices are compiled for all neurons together."""
+    free, cell = FreeParameters.of(neuron, smooth_only=True), neuron.start()
+    step, z = NumericCoefficients(free, cell, 0.1), free.to_vector(cell).numpy()
+    step.values(z)
+    step.slopes(z)
 
 
 def _forward(neuron: type[Neuron], spikes: str, element: str = "float64", rows: int = 1000, **options: Any) -> Order:

@@ -10,15 +10,15 @@ from fitting_cells import KNOWN, Plain, altered, begun, known, problem, spikes_o
 
 import ephysfit as ef
 from ephysfit.data.recording import Recording
-from ephysfit.errors import SimulationError
+from ephysfit.errors import FitError, SimulationError
 from ephysfit.fitting.free_run.evaluation import SILENT, FreeRunEvaluation
 from ephysfit.fitting.free_run.losses import Coincidence, Gamma, KernelScore, VanRossum, select_spikes_in
-from ephysfit.fitting.stage import Estimate, Status
+from ephysfit.fitting.stage import Estimate, Problem, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
 from ephysfit.fitting.stages import search as searching
 from ephysfit.fitting.stages.causal_readout import CausalReadout, cut_stretches
 from ephysfit.fitting.stages.gradient import Gradient, _Descent
-from ephysfit.fitting.stages.search import Search
+from ephysfit.fitting.stages.search import Search, make_threshold_loss
 from ephysfit.metrics.coincidence import mean_weight, self_weight
 from ephysfit.models import ALIF, LIF
 from ephysfit.neuron.declare import scalar_values
@@ -316,3 +316,22 @@ def test_gradient_of_the_loss_is_finite_where_nothing_spikes():
     z = descent.free.to_vector(KNOWN.replace(theta=15.0))[None].requires_grad_()
     descent.compute_loss(z, 0.0).sum().backward()
     assert torch.isfinite(z.grad).all()
+
+
+def test_a_bare_function_is_no_loss():
+    cell = LIF.start()
+    data = Recording.of(np.zeros(2000), 0.5, spike_times=np.arange(20.0, 900.0, 40.0))
+    with pytest.raises(FitError, match=r"is no loss .* give Coincidence\(\)"):
+        FreeRunEvaluation(Problem(data, LIF, 0.5), FreeParameters.of(LIF), cell, len, 4)
+
+
+@pytest.mark.parametrize(("every", "window"), [(100.0, 4.0), (24.0, 4.0), (12.0, 2.0), (3.0, 1.0)])
+def test_threshold_runs_of_fast_cells_are_judged_in_narrow_windows(every, window):
+    data = Recording.of(np.zeros(2000), 0.5, spike_times=np.arange(every, 990.0, every))
+    loss = make_threshold_loss(Problem(data, LIF, 0.5))
+    assert loss.window == pytest.approx(window)
+    assert loss.rate * loss.window == pytest.approx(Coincidence().rate * Coincidence().window)
+
+
+def test_threshold_runs_of_a_silent_cell_are_judged_as_usual():
+    assert make_threshold_loss(Problem(Recording.of(np.zeros(2000), 0.5, spike_times=[]), LIF, 0.5)) == Coincidence()

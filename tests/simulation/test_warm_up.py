@@ -115,3 +115,14 @@ def test_a_forked_child_does_not_wait_for_its_parents_workers(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "7"
+
+
+def test_a_warmed_up_fit_does_not_wait_for_exponentials_of_matrices():
+    """Real ones are for values, complex ones for slopes."""
+    code = (
+        "from ephysfit.models import LIF; from ephysfit.simulation.warm_up import warm_up; "
+        "warm_up(LIF, purposes=['fit']); "
+        "from ephysfit.neuron.matrix_exponential import _exponentiate; print(len(_exponentiate.signatures))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2"]

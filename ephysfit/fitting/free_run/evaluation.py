@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ephysfit.arrays import Array, Mask
+from ephysfit.errors import FitError
 from ephysfit.fitting.free_run.free_runs import FreeRuns
 from ephysfit.fitting.free_run.losses import Coincidence, KernelScore, Loss, select_spikes_in
 from ephysfit.fitting.free_run.sweep_runs import SweepRuns
@@ -32,6 +33,13 @@ class FreeRunEvaluation:
     base: Neuron
     loss: Loss
     runs: int  #: noisy runs per candidate; 0 for the threshold run
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.loss, Loss):
+            raise FitError(
+                f"loss={self.loss!r} is no loss of ephysfit.fitting.free_run.losses; give Coincidence(), Gamma(), "
+                "KernelScore(), VanRossum(), or a subclass of Loss of your own with __call__(self, recorded, runs, duration)"
+            )
 
     @cached_property
     def free_runs(self) -> FreeRuns:
