@@ -38,7 +38,7 @@ class FreeRunEvaluation:
         if not isinstance(self.loss, Loss):
             raise FitError(
                 f"loss={self.loss!r} is no loss of ephysfit.fitting.free_run.losses; give Coincidence(), Gamma(), "
-                "KernelScore(), VanRossum(), or a subclass of Loss of your own with __call__(self, recorded, runs, duration)"
+                "KernelScore(), VanRossum(), or a subclass of Loss with __call__(self, recorded, runs, duration)"
             )
 
     @cached_property
