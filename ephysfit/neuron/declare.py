@@ -308,7 +308,8 @@ class Neuron:
         Raises
         ------
         NeuronError
-            If a name is not a free parameter, or is declared again with another unit or size.
+            If a name is not a free parameter, is declared again with another unit or size, or is fixed at another
+            number of values than it has, or at one that is not finite.
         """
         for key, value in values.items():
             if key not in cls.parameters:
@@ -319,6 +320,8 @@ class Neuron:
                     f"{name}.{key} is {value.size} in {value.unit}, but {cls.__name__}'s is {was.size} in {was.unit}; "
                     "a pin changes bounds and start only"
                 )
+            if not isinstance(value, Parameter) and not callable(value):
+                _check_pinned_value(f"{name}.{key}", value, was)
         bounds = {k: v for k, v in values.items() if isinstance(v, Parameter)}
         fixed = {k: v for k, v in values.items() if not isinstance(v, Parameter)}
         inherited = ("reference", "biology", "hold", "alternatives", "searched", "sustained", "roles")
@@ -494,6 +497,27 @@ def flat_names(declared: Mapping[str, Parameter | State]) -> Iterator[str]:
 def declared(neuron: type[Neuron]) -> dict[str, Parameter]:
     """Declared parameter by flat name."""
     return {flat: p for name, p in neuron.parameters.items() for flat in flat_names({name: p})}
+
+
+def _check_pinned_value(label: str, value: Any, was: Parameter) -> None:
+    """Refuse a fixed value that is no finite number, or not one for each element of a bank."""
+    numbers = list(elements(_bank(value)))
+    if len(numbers) != was.size:
+        raise NeuronError(
+            f"{label} has {was.size} value{'s' if was.size > 1 else ''} and was given {value!r:.60}; a number (a tuple for a bank) fixes it, "
+            f"Parameter({was.unit!r}, low, high) leaves it free within other bounds"
+        )
+    for number in numbers:
+        if isinstance(number, (bool, str)) or not isfinite(_as_number(number)):
+            raise NeuronError(f"{label} = {value!r:.60} is not a finite number of {was.unit or 'no unit'} to fix it at")
+
+
+def _as_number(value: Any) -> float:
+    """NaN where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def flatten(declared: Mapping[str, Parameter | State], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ephysfit.errors import NeuronError
-from ephysfit.models import ALIF, LIF, AdLIF
+from ephysfit.models import AIGIF, ALIF, LIF, AdLIF
 from ephysfit.neuron.symbols import equations
 from ephysfit.simulation.engines.sequential import sequential
 
@@ -69,6 +69,27 @@ def test_pins_of_what_does_not_exist_are_refused() -> None:
         AdLIF.pin("Wrong", tauw=10.0)
     with pytest.raises(NeuronError, match="no free parameter 'a'"):
         AdLIF.pin("Once2", a=0.0).pin("Again", a=0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"g": (2.0, 4.0)}, r"Wrong.g has 1 value and was given \(2.0, 4.0\).*Parameter\('nS', low, high\)"),
+        ({"g": float("nan")}, "Wrong.g = nan is not a finite number of nS"),
+        ({"g": "2"}, "Wrong.g = '2' is not a finite number"),
+        ({"g": True}, "Wrong.g = True is not a finite number"),
+    ],
+)
+def test_a_value_that_cannot_be_pinned_is_refused(values: dict[str, object], said: str) -> None:
+    with pytest.raises(NeuronError, match=said):
+        ALIF.pin("Wrong", **values)
+
+
+def test_a_bank_is_pinned_as_a_whole() -> None:
+    name, size = next((n, p.size) for n, p in AIGIF.parameters.items() if p.size > 1)
+    assert AIGIF.pin("Held", **{name: (0.5,) * size}).pinned[name] == (0.5,) * size
+    with pytest.raises(NeuronError, match=f"has {size} values and was given 0.5"):
+        AIGIF.pin("Half", **{name: 0.5})
 
 
 def test_rest_at_a_pinned_parameter() -> None:
