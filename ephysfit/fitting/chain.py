@@ -15,6 +15,7 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.fit_warnings import list_warnings
 from ephysfit.fitting.predictive_check import count_spikes
 from ephysfit.fitting.provenance import record_provenance
+from ephysfit.fitting.spike_counts import SpikeCounts
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.fitting.stages.causal_readout import CausalReadout
@@ -169,9 +170,7 @@ def run_stages(problem: Problem, stages: Sequence[Stage], start: Neuron | None =
         with one_thread():
             counts = count_spikes(problem, neuron, causal.sharpen)
         reports, missed = reports | Reports(counts), counts.warnings()
-        last = max((k for k, e in enumerate(history) if e.status is not Status.NOT_NEEDED), default=-1)
-        if counts.failed and history[last].status in (Status.CONVERGED, Status.AT_BOUND):
-            history[last] = history[last].with_(status=Status.MISSES)
+        history = mark_missed(history, counts)
     return Fit(
         neuron=neuron,
         cell=problem.recording.cell,
@@ -181,6 +180,15 @@ def run_stages(problem: Problem, stages: Sequence[Stage], start: Neuron | None =
         provenance=record_provenance(problem, stages, source),
         reports=reports,
     )
+
+
+def mark_missed(history: Sequence[Estimate], counts: SpikeCounts) -> list[Estimate]:
+    """The history of a fit, the last stage of which did not find the cell if free runs do not fire as it did."""
+    out = list(history)
+    last = max((k for k, e in enumerate(out) if e.status is not Status.NOT_NEEDED), default=-1)
+    if counts.failed and out[last].status in (Status.CONVERGED, Status.AT_BOUND):
+        out[last] = out[last].with_(status=Status.MISSES)
+    return out
 
 
 @contextmanager

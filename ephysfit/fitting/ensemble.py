@@ -59,7 +59,9 @@ class Ensemble:
         if not self.block_ms > 0:
             raise FitError(f"Ensemble(block_ms={self.block_ms:g}): a block lasts longer than 0 ms")
 
-    def fit(self, problem: Problem, plain: Neuron) -> tuple[tuple[Neuron, ...], Reports]:
+    def fit(
+        self, problem: Problem, plain: Neuron, prior: float = Likelihood.prior
+    ) -> tuple[tuple[Neuron, ...], Reports]:
         """Fit the members, each from the fit to all of the data.
 
         Parameters
@@ -67,6 +69,8 @@ class Ensemble:
         problem : Problem
         plain : Neuron
             The fit to all of the training data.
+        prior : float
+            Weight of the prior that it was made with, per spike.
 
         Returns
         -------
@@ -83,7 +87,7 @@ class Ensemble:
             fold = Fold.of(problem, k, self.folds, self.block_ms)
             if not sum(s.n_spikes for s in fold.train):
                 continue
-            cell = Likelihood(starts=1, held_out=True)(fold, Estimate(plain)).neuron
+            cell = Likelihood(starts=1, held_out=True, prior=prior)(fold, Estimate(plain)).neuron
             bare.append(cell)
             if self.residual is not None and can_have_residual(type(cell)):
                 rich.append(replace(self.residual, seed=problem.seed + k).fit(fold, cell, fold.train))

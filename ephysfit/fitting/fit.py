@@ -8,18 +8,20 @@ from dataclasses import replace
 from ephysfit.data import drive
 from ephysfit.data.recording import Recording, check_recording
 from ephysfit.errors import FitError, near
-from ephysfit.fitting.chain import default_stages, default_step, one_thread, run_stages
+from ephysfit.fitting.chain import default_stages, default_step, mark_missed, one_thread, run_stages
 from ephysfit.fitting.effort import EFFORTS
 from ephysfit.fitting.ensemble import Ensemble
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.held_membrane import has_membrane, measure_held_membrane
-from ephysfit.fitting.model_selection import choose_neuron, name_progress
+from ephysfit.fitting.model_selection import Selection, choose_neuron, name_progress
+from ephysfit.fitting.predictive_check import count_spikes
 from ephysfit.fitting.prior import Prior, check_priors
 from ephysfit.fitting.progress_bar import show_progress_by_default
 from ephysfit.fitting.residual import can_have_residual, compile_residual
 from ephysfit.fitting.stage import MINIMUM_SPIKES, Estimate, Problem, Progress, Stage, Status, ignore_progress
-from ephysfit.fitting.stage_reports import HeldMembrane, Reports
+from ephysfit.fitting.stage_reports import HeldMembrane, Reports, SelectionReport
 from ephysfit.fitting.stages.likelihood import Likelihood
+from ephysfit.fitting.stronger_prior import find_prior_strength, strengthen_prior
 from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
 from ephysfit.models import candidates, find
 from ephysfit.neuron.declare import Neuron
@@ -157,6 +159,8 @@ def _fit(
     fitted = run_stages(problem, chain, source=source)
     if objective is None and problem.held and fitted.status is Status.MISSES:
         problem, fitted = _give_up_membrane(problem, fitted, chain, source)
+    if stages is None:
+        fitted = strengthen_prior(problem, fitted, likelihood, source)
     return add_members(problem, fitted, ensemble)
 
 
@@ -236,10 +240,24 @@ def select(
         find_ensemble(effort, kind)
     with one_thread():
         choice = choose_neuron(problems)
-    winner = name_progress(problems[choice.which], " (kept)")
-    fitted = _refit_winner(winner, choice.estimate, stages, likelihood)
-    fitted = replace(fitted, reports=fitted.reports | Reports(choice.report))
+    winner, fitted, report = _refit_best_that_fires(problems, choice, stages, likelihood)
+    fitted = replace(fitted, reports=fitted.reports | Reports(report))
     return add_members(winner, fitted, find_ensemble(effort, winner.neuron))
+
+
+def _refit_best_that_fires(
+    problems: Sequence[Problem], choice: Selection, stages: Sequence[Stage] | None, likelihood: Likelihood | None
+) -> tuple[Problem, Fit, SelectionReport]:
+    """The winner on all training data; where it does not fire as they do, the next best candidate that does."""
+    tried: list[tuple[Problem, Fit]] = []
+    for which in choice.ranking:
+        problem = name_progress(problems[which], " (kept)")
+        fitted = _refit_winner(problem, choice.estimates[which], stages, likelihood)
+        fitted = strengthen_prior(problem, fitted, likelihood) if stages is None else fitted
+        if fitted.status is not Status.MISSES:
+            return problem, fitted, choice.report.explain_missed([f.model for _, f in tried], fitted.model)
+        tried.append((problem, fitted))
+    return *tried[0], choice.report
 
 
 def find_held_membrane(
@@ -295,8 +313,16 @@ def add_members(problem: Problem, fitted: Fit, ensemble: Ensemble | None) -> Fit
     if ensemble is None or problem.n_spikes < MINIMUM_SPIKES:
         return fitted
     with one_thread():
-        members, reports = ensemble.fit(problem, fitted.neuron)
-    return replace(fitted, members=members, reports=fitted.reports | reports)
+        members, reports = ensemble.fit(problem, fitted.neuron, find_prior_strength(fitted))
+        counts = count_spikes(problem, fitted.neuron, fitted.sharpen, members)
+    before = fitted.counts.warnings() if fitted.counts else ()
+    return replace(
+        fitted,
+        members=members,
+        history=tuple(mark_missed(fitted.history, counts)),
+        warnings=(*counts.warnings(), *(w for w in fitted.warnings if w not in before)),
+        reports=fitted.reports | reports | Reports(counts),
+    )
 
 
 def _refit_winner(

@@ -32,6 +32,7 @@ from ephysfit.fitting.saved_fit import (
     parse_fit,
     read_stored_fit,
 )
+from ephysfit.fitting.spike_counts import SpikeCounts
 from ephysfit.fitting.stage import Estimate, Status
 from ephysfit.fitting.stage_reports import (
     CausalRun,
@@ -42,7 +43,6 @@ from ephysfit.fitting.stage_reports import (
     R,
     Reports,
     SelectionReport,
-    SpikeCounts,
     VoltageReport,
     VoteRule,
     to_plain,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from ephysfit.fitting.spike_counts import SpikeCounts
 from ephysfit.fitting.stage_reports import (
     CausalRun,
     IntervalsReport,
@@ -16,7 +17,6 @@ from ephysfit.fitting.stage_reports import (
     SearchReport,
     SelectionReport,
     SoftnessReport,
-    SpikeCounts,
 )
 
 #: reports whose fields stood in the details by their own names

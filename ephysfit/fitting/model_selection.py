@@ -41,16 +41,16 @@ class Selection:
 
     Attributes
     ----------
-    which : int
-        Its place among the candidates.
-    estimate : Estimate
-        Of the kept neuron, from the blocks it was fitted to.
+    ranking : tuple of int
+        Places of the candidates: the neuron to keep, then the others from the best on held-out data down.
+    estimates : tuple of Estimate
+        Of each candidate, from the blocks it was fitted to.
     report : SelectionReport
         For the fit of the winner.
     """
 
-    which: int
-    estimate: Estimate
+    ranking: tuple[int, ...]
+    estimates: tuple[Estimate, ...]
     report: SelectionReport
 
 
@@ -71,17 +71,18 @@ def choose_neuron(problems: Sequence[Problem]) -> Selection:
     found = [_fit_with_held_out(name_progress(problem), by_steps) for problem in problems]
     spent = time.perf_counter() - begin
     kinds = [problem.neuron for problem in problems]
-    best, kept, best_blocks = 0, *found[0]
+    best, best_blocks = 0, found[0][1]
     for k, (estimate, blocks) in enumerate(found):
         row = Candidate(kinds[k].__name__, len(FreeParameters.of(kinds[k]).names), estimate.validation, estimate.train)
         if k > 0:
             gains = blocks - best_blocks
             row = replace(row, gain=float(gains.sum()), error=float(gains.std(ddof=1) * np.sqrt(len(gains))))
             if row.gain > CONVINCED * row.error:
-                best, kept, best_blocks = k, estimate, blocks
+                best, best_blocks = k, blocks
         table.append(row)
     report = SelectionReport(tuple(table), spent, _explain_choice(table, kinds[best].__name__, by_steps))
-    return Selection(best, kept, report)
+    others = sorted((k for k in range(len(found)) if k != best), key=lambda k: -float(found[k][1].sum()))
+    return Selection((best, *others), tuple(estimate for estimate, _ in found), report)
 
 
 class _NamedProgress:

@@ -503,8 +503,9 @@ def _check_pinned_value(label: str, value: Any, was: Parameter) -> None:
     """Refuse a fixed value that is no finite number, or not one for each element of a bank."""
     numbers = list(elements(_bank(value)))
     if len(numbers) != was.size:
+        has = f"{was.size} values" if was.size > 1 else "1 value"
         raise NeuronError(
-            f"{label} has {was.size} value{'s' if was.size > 1 else ''} and was given {value!r:.60}; a number (a tuple for a bank) fixes it, "
+            f"{label} has {has} and was given {value!r:.60}; a number (a tuple for a bank) fixes it, "
             f"Parameter({was.unit!r}, low, high) leaves it free within other bounds"
         )
     for number in numbers:

@@ -54,4 +54,4 @@ def test_log_density_is_that_of_a_normal_in_units_of_the_error():
 def test_the_choice_says_what_it_was_judged_by():
     chosen = choose_neuron([Problem(record_steps(), kind, 0.5) for kind in (LIF, ALIF)])
     assert "and spike counts and first spikes of its steps" in chosen.report.why
-    assert chosen.report.candidates[chosen.which].model == "LIF"
+    assert chosen.report.candidates[chosen.ranking[0]].model == "LIF"

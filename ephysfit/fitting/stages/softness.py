@@ -23,8 +23,8 @@ class Softness(Stage):
 
     A noise-free search does not determine it, and at an arbitrary softness the noisy runs may fire several times as
     fast as the noise-free one. Of a grid from bound to bound the value is kept whose noisy runs score best on the
-    training data, among those that fire as the cell did there (`SpikeCounts.failed`); where none does, the one with the
-    best counts.
+    training data, among those whose counts are right there (`SpikeCounts.warnings`), else among those that fire as the
+    cell did (`SpikeCounts.failed`); where none does, the one with the best counts.
 
     Parameters
     ----------
@@ -56,7 +56,9 @@ class Softness(Stage):
             compare_with_recorded(problem, row, row)
             for row in evaluation.free_runs.count_spikes(evaluation.candidates(z))
         ]
-        fires = np.array([not c.failed for c in counts])
+        right, fires = (np.array([not wrong for wrong in kind]) for kind in
+                        ([c.warnings() for c in counts], [c.failed for c in counts]))  # fmt: skip
+        fires = right if right.any() else fires
         order = np.where(fires, losses, np.inf) if fires.any() else [c.error for c in counts]
         best = int(np.argmin(order))
         report = SoftnessReport(tuple(grid.tolist()), tuple(losses.tolist()), tuple(fires.tolist()))
