@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ephysfit.arrays import Array, Bool, Float64, Mask, Trace, Train
+from ephysfit.data.charging import Events, find_charging
 from ephysfit.data.rules import Removed
 from ephysfit.errors import RecordingError
 
@@ -45,9 +46,6 @@ ONE, RESOLVED = 1.5, 3.0
 COARSE = 2.0
 #: an overcompensated bridge responds with at least this, GOhm; a smaller response is noise of the fit
 OVER = -0.002
-#: a pulse of so many ms and samples that only charges the membrane: it rises and falls as one exponential, within this
-#: part of the rise
-CHARGING, FEWEST, PASSIVE = 1.0, 8, 0.1
 #: largest response of an electrode, GOhm (mV/pA)
 LARGEST = 0.2
 #: samples read at a time, so that an hour's recording needs no copies of itself
@@ -216,8 +214,17 @@ def search_spikes(
     noise = _estimate_noise(rate)
     steep = slope if slope is not None else max(min_slope, NOISE * noise)
     spikes = _measure_shapes(membrane, rate, dt, _find_rises(rate, steep, dt), noise)
-    floor = height if height is not None else max(min_height, SHRUNK * _find_large_size(spikes.sizes, min_height))
-    charging = _find_charging(spikes, membrane, current, dt)
+    charging = np.zeros(len(spikes), dtype=bool)
+    if current is not None:
+        # what is taken off for the electrode may be a part of the membrane's own response
+        shown = ((v, 0), (membrane, 0), (v, TAPS + 1))
+        events = Events(spikes.times, spikes.peak_times, SLOPE_WINDOW)
+        charging = find_charging(events, shown, np.asarray(current, dtype=np.float64), dt)
+    floor = (
+        height
+        if height is not None
+        else max(min_height, SHRUNK * _find_large_size(spikes.sizes[~charging], min_height))
+    )
     falls = (spikes.falls >= FALL * spikes.heights) & ~charging
     narrow = _find_narrow(spikes, dt, falls & (spikes.sizes >= floor))
     small = falls & ~narrow & (spikes.sizes < floor)
@@ -245,50 +252,6 @@ def _find_narrow(spikes: Spikes, dt: float, large: Bool[Mask, " spike"]) -> Bool
     few = wide.sum() < (large & ~wide).sum()
     least = ONE * dt if resolved and not few else 0.0
     return spikes.widths < max(NARROW, least)
-
-
-def _find_charging(spikes: Spikes, v: Trace, current: npt.ArrayLike | None, dt: float) -> Bool[Mask, " spike"]:
-    """Find the events that are the response of a passive membrane to a pulse.
-
-    They rise from its beginning and fall from its end, both as one exponential. A spike is delayed, accelerates before
-    its peak, and falls as fast as it rose.
-    """
-    out = np.zeros(len(spikes), dtype=bool)
-    if current is None or not len(spikes):
-        return out
-    injected = np.asarray(current, dtype=np.float64)
-    jumps = np.diff(injected)
-    large = np.flatnonzero(np.abs(jumps) > np.nan_to_num(np.ptp(injected[np.isfinite(injected)])) / 4)
-    if not large.size:
-        return out
-    peaks = np.rint(spikes.peak_times / dt).astype(np.int64)
-    slack = max(TAPS + 3, round(0.5 / dt))  # noise, and what was taken off for the electrode moves a peak by so much
-    after = np.searchsorted(large, peaks - slack)  # the edge at the peak, and the one before it
-    for k in np.flatnonzero((after > 0) & (after < large.size)):
-        begin, end = int(large[after[k] - 1]), int(large[after[k]])
-        if (
-            jumps[begin] <= 0
-            or jumps[end] >= 0
-            or abs(end - peaks[k]) > slack
-            or end - begin < max(CHARGING / dt, FEWEST)
-        ):
-            continue
-        out[k] = _is_exponential(v[begin : 2 * end - begin + 1] - v[begin], end - begin)
-    return out
-
-
-def _is_exponential(answer: Trace, n: int) -> bool:
-    """Whether the response to a pulse of n samples rises and falls as one exponential.
-
-    The remainder one pulse length after its end gives the time constant, with which the rise must agree.
-    """
-    whole = float(answer[n])
-    if len(answer) <= 2 * n or not 0 < answer[2 * n] < whole:
-        return False
-    left = float(answer[2 * n]) / whole
-    quarters = np.array([n // 4, n // 2, 3 * n // 4])
-    wanted = (1 - left ** (quarters / n)) / (1 - left)
-    return bool(np.all(np.abs(answer[quarters] / whole - wanted) <= PASSIVE))
 
 
 def _warn_of_coarse_sampling(spikes: Spikes, dt: float) -> tuple[str, ...]:
