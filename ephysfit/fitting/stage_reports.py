@@ -611,13 +611,12 @@ class SelectionReport(Report):
     seconds: Known
     why: StrictStr
 
-    def explain_missed(self, missed: Sequence[str], kept: str) -> SelectionReport:
-        """The same, where neurons that were preferred do not fire as the training data do and another one is kept."""
+    def explain_missed(self, missed: Sequence[str], winner: str) -> SelectionReport:
+        """The same, where neurons that were preferred do not fire as the training data do and another one won."""
         if not missed:
             return self
         names = " and ".join(missed)
-        do = "do" if len(missed) > 1 else "does"
-        return replace(self, why=f"{self.why}; {names} {do} not fire as the training data in free runs: {kept} is kept")
+        return replace(self, why=f"{self.why}; {names} did not fire as the training data in free runs, {winner} did")
 
 
 @dataclass(frozen=True)
