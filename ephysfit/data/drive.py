@@ -133,7 +133,8 @@ def explain_undriven(recording: Recording) -> str:
     """
     levels = np.concatenate([[float(s.current.min()), float(s.current.max())] for s in recording.sweeps])
     if not np.ptp(levels):
-        cause = "whatever made the cell fire is not in the recording"
+        fired = "whatever made the cell fire is not in the recording"
+        cause = fired if recording.n_spikes else "there is no answer to fit, nor a spike"
         if levels[0]:
             return f"the current is {levels[0]:g} pA throughout: it never changes, so that {cause}"
         return f"the current is 0 pA throughout: nothing was injected, so that {cause}"
