@@ -54,8 +54,17 @@ OWN: tuple[tuple[str, dict, str], ...] = (
     ("MAT", {}, "threshold"), ("MATV", {"beta": 0.0, "tau_H": (15.0, 90.0)}, "threshold"), ("AdLIF", {}, "threshold"),
     ("LIF", SHARP, "noisy"), ("LIFASC", SHARP, "noisy"), ("GIF", SHARP, "noisy"), ("FreeGIF", SHARP, "noisy"),
 )  # fmt: skip
-#: populations that are one neuron of NEST's own: class, what differs from its start
-OWN_CROWDS: tuple[tuple[str, dict], ...] = tuple((n, given) for n, given, _ in OWN if n in ("AdLIF", "GLIF5", "MAT"))
+#: cells that are cells of NeuroML's own: class, what differs from its start, form
+OWN_NEUROML: tuple[tuple[str, dict, str], ...] = (
+    ("LIF", {}, "own"), ("LIF", {"t_ref": 0.0}, "own"), ("GLIF1", {}, "own"), ("AdLIF", {}, "own"),
+    ("Izhikevich", {"t_ref": 0.0}, "own"), ("Izhikevich2003", {}, "own"),
+    ("AdEx", {"rise": 1e4}, "adExIaFCell"), ("EIF", {"rise": 1e4}, "adExIaFCell"),
+)  # fmt: skip
+#: populations that are one neuron of a simulator's own: class, what differs from its start, target
+OWN_CROWDS: tuple[tuple[str, dict, str], ...] = (
+    *((n, given, "nest") for n, given, _ in OWN if n in ("AdLIF", "GLIF5", "MAT")),
+    ("LIF", {}, "neuroml"), ("AdLIF", {}, "neuroml"), ("Izhikevich", {"t_ref": 0.0}, "neuroml"),
+)  # fmt: skip
 #: step of the test (ms); jLEMS integrates by Euler's rule, so both sides take a finer one there
 DT, FINE = 0.1, 0.002
 #: still finer steps of jLEMS, for populations that at FINE part by more than is allowed: Euler's rule meets cells there
@@ -121,9 +130,10 @@ def write(folder: Path, names: list[str]) -> None:
         print(
             f"{CROWD} cells of {name:6s}" + "  ".join(p["to"] for p in plan[-len(TARGETS) :] if "main" in p), flush=True
         )
-    plan += [write_crowd(folder, name, "nest", given, "own") for name, given in OWN_CROWDS]
+    plan += [write_crowd(folder, name, to, given, "own") for name, given, to in OWN_CROWDS]
     plan += [item for k in range(len(IMPORTED)) if (item := write_imported(folder, k))]
     plan += [write_own(folder, *own) for own in OWN]
+    plan += [write_own_neuroml(folder, *own) for own in OWN_NEUROML]
     (folder / "plan.json").write_text(json.dumps(plan, indent=1))
 
 
@@ -135,6 +145,19 @@ def write_own(folder: Path, name: str, given: dict, spiking: str) -> dict:
     np.savez(folder / f"{key}.npz", pieces=pieces, current=current, own=spikes(fit, current, "threshold", DT))
     row = f"{name} written as {json.loads(main.read_text())['model']}"
     return {"name": row, "to": "nest", "main": main.name, "key": key, "dt": DT, "allowed": 0.0}
+
+
+def write_own_neuroml(folder: Path, name: str, given: dict, form: str) -> dict:
+    """A cell as a cell of NeuroML's own."""
+    fit, key = Fit(catalogue()[name].start().replace(**given), "cell", FINE), f"own_{name}_{'_'.join(given)}_neuroml"
+    main, *_ = export(fit, "neuroml", folder / key, spiking="threshold", form=form)
+    pieces, current = drive_of(fit, "threshold")
+    np.savez(
+        folder / f"{key}.npz", pieces=pieces, current=current, own=spikes(fit, stepped(pieces, FINE), "threshold", FINE)
+    )
+    model, changed = re.findall(r'<(\w+) id="', main.read_text())[-1], ", ".join(f"{n} {v:g}" for n, v in given.items())
+    row = f"{name}{' (' if given else ''}{changed}{')' if given else ''} written as {model}"
+    return {"name": row, "to": "neuroml", "main": main.name, "key": key, "dt": FINE, "piece": PIECE}
 
 
 def write_imported(folder: Path, k: int) -> dict:
@@ -158,9 +181,10 @@ def draw_crowd(name: str, given: dict, dt: float, shortest: int) -> list[Fit]:
     rng, fits = np.random.default_rng(1), []
     for k in range(CROWD):
         start = catalogue()[name].start().replace(**given)
-        C, g = start.C * rng.uniform(0.7, 1.4), start.g * rng.uniform(0.7, 1.4)
+        C, g = start.C * rng.uniform(0.7, 1.4), getattr(start, "g", 1.0) * rng.uniform(0.7, 1.4)
         readout = CausalRun((rng.uniform(0.8, 2.0), rng.uniform(-1.0, 1.0)))
-        cell = start.replace(C=C, g=g, t_ref=given.get("t_ref", float(rng.integers(shortest, 6))))
+        own = {"C": C, "g": g} if "g" in type(start).parameters else {"C": C}
+        cell = start.replace(**own, t_ref=given.get("t_ref", float(rng.integers(shortest, 6))))
         fits.append(Fit(cell, f"cell {k}", dt, reports=Reports(readout)))
     return fits
 
@@ -175,16 +199,17 @@ def write_crowd(folder: Path, name: str, to: str, given: dict, form: str = "auto
     except ExportError as error:
         return {"name": row, "to": to, "refused": str(error)}
     if form == "own":
-        row += " written as " + re.findall(r'^MODEL, DT = "(\w+)"', script.read_text(), flags=re.M)[0]
+        row += " written as " + re.findall(r'^(?:MODEL|TYPE), DT = "(\w+)"', script.read_text(), flags=re.M)[0]
     pieces, _ = drive_of(Fit(fits[0].neuron, "cell", DT), spiking)
     current = stepped(pieces, dt)
     how = [f.noise_free if spiking == "causal" else {"noise": NOISE[spiking]} for f in fits]
     runs = [simulate(f.neuron, current, dt=dt, **options) for f, options in zip(fits, how, strict=True)]
     own = np.concatenate([k * LENGTH + run.spike_times[0][0] for k, run in enumerate(runs)])  # one after the other
     np.savez(folder / f"{key}.npz", pieces=pieces, current=current, own=own)
-    finer = {"step": FINER[name]} if to == "neuroml" and name in FINER else {}
-    return {"name": row, "to": to, "main": str(script.relative_to(folder)), "key": key, "dt": dt, **finer,
-            "cells": [f.cell for f in fits], **({"allowed": 0.0} if form == "own" else {})}  # fmt: skip
+    more = {"step": FINER[name]} if to == "neuroml" and name in FINER else {}
+    more |= {"allowed": 0.0} if to == "nest" and form == "own" else {}
+    return {"name": row, "to": to, "main": str(script.relative_to(folder)), "key": key, "dt": dt, **more,
+            "cells": [f.cell for f in fits]}  # fmt: skip
 
 
 def verdict(folder: Path, item: dict) -> tuple[str, bool]:

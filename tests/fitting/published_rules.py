@@ -190,3 +190,32 @@ def run_nest_mat(p: dict[str, Any], current: np.ndarray, h: float) -> np.ndarray
             spikes.append(n)
             barred, fast, slow = round(p["t_ref"] / h), fast + p["alpha_1"], slow + p["alpha_2"]
     return np.array(spikes)
+
+
+def run_neuroml_cell(kind: str, p: dict[str, float], current: np.ndarray, dt: float) -> np.ndarray:
+    """Spike times (ms) of a cell of ``Cells.xml`` of the NeuroML 2.3 core types, by Euler's rule as jNeuroML takes it.
+
+    Derivatives are those at the beginning of a step, conditions are tested at its end; values in ms, mV, pF, nS, pA.
+    """
+    parabola, adapts, held = kind == "izhikevich2007Cell", kind == "adExIaFCell", "refract" in p
+    v, w, last, spikes = p["v0"] if parabola else p["EL"] if adapts else p["leakReversal"], 0.0, -math.inf, []
+    refractory = False
+    for n, I in enumerate(current.tolist()):
+        t = (n + 1) * dt
+        if parabola:
+            slope, drift = p["k"] * (v - p["vr"]) * (v - p["vt"]) - w, p["a"] * (p["b"] * (v - p["vr"]) - w)
+        elif adapts:
+            upstroke = p["gL"] * p["delT"] * math.exp((v - p["VT"]) / p["delT"])
+            slope, drift = upstroke - p["gL"] * (v - p["EL"]) - w, (p["a"] * (v - p["EL"]) - w) / p["tauw"]
+        else:
+            slope, drift = p["leakConductance"] * (p["leakReversal"] - v), 0.0
+        w += dt * drift
+        if refractory:
+            refractory = not t > last + p["refract"]
+            continue
+        v += dt * (slope + I) / p["C"]
+        if v > (p["vpeak"] if parabola else p["thresh"]):
+            spikes.append(t)
+            v, last, refractory = p["c"] if parabola else p["reset"], t, held
+            w += p["d"] if parabola else p["b"] if adapts else 0.0
+    return np.array(spikes)

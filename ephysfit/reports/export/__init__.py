@@ -13,9 +13,9 @@ from ephysfit.files import make_printable, replacing, write_text
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.reports.export.brian2 import write_brian2
 from ephysfit.reports.export.exported import SPIKING, ExportedCell, read_fit
+from ephysfit.reports.export.forms import AUTO, OWN_MARK, OWN_TARGETS, check_form, is_own
 from ephysfit.reports.export.json import write_json
 from ephysfit.reports.export.nest import write_nest
-from ephysfit.reports.export.nest_own import write_own_neuron
 from ephysfit.reports.export.neuroml import write_neuroml
 from ephysfit.reports.export.nir import write_nir
 from ephysfit.reports.export.python import write_python
@@ -34,7 +34,11 @@ class Target:
 _ALL = (
     Target("nest", ".nestml", "NESTML and a script, any neuron of one input; or parameters of a neuron of NEST's own"),
     Target("brian2", ".py", "Brian2 script: equations with units, or the very step of the fit; any neuron"),
-    Target("neuroml", ".xml", "LEMS component on NeuroML 2 and a file that runs it; any neuron of one input"),
+    Target(
+        "neuroml",
+        ".xml",
+        "LEMS component on NeuroML 2 and a file that runs it, any neuron of one input; or a cell of NeuroML's own",
+    ),
     Target("nir", ".nir", "node of the neuromorphic intermediate representation; plain LIF only"),
     Target("python", ".py", "one file that needs numpy and nothing else; any neuron"),
     Target("json", ".json", "numbers with units and bounds, equations as text; any neuron"),
@@ -44,7 +48,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType({t.name: t for t in _ALL})
 
 
 def export_texts(
-    fit: Fit, to: str, *, spiking: str | None = None, dt: float | None = None, form: str = "auto"
+    fit: Fit, to: str, *, spiking: str | None = None, dt: float | None = None, form: str = AUTO
 ) -> dict[str, str]:
     """Return the files of an export as text, by suffix, the main file first; arguments as of `export`.
 
@@ -56,12 +60,13 @@ def export_texts(
     >>> "dV/dt = (I - g*(-E_L + V))/C : volt (unless refractory)" in script
     True
     """
-    return _write_texts(_read_for_target(fit, to, spiking, dt), to, form)
+    return _write_texts(_read_for_target(fit, to, spiking, dt, form), to, form)
 
 
-def _read_for_target(fit: Fit, to: str, spiking: str | None, dt: float | None) -> ExportedCell:
+def _read_for_target(fit: Fit, to: str, spiking: str | None, dt: float | None, form: str) -> ExportedCell:
     if to not in TARGETS:
         raise ExportError(f"there is no export to {to!r}; {near(to, TARGETS)}")
+    check_form(to, form)
     if dt is not None and not dt > 0:
         raise ExportError(f"dt = {dt} ms must be positive")
     return read_fit(fit if dt is None else replace(fit, dt=dt), spiking)
@@ -72,10 +77,8 @@ def _write_texts(cell: ExportedCell, to: str, form: str) -> dict[str, str]:
         raise ExportError("a NIR graph is a binary file; write it with export(fit, 'nir', path)")
     if to == "brian2":
         return {".py": write_brian2(cell, form)}
-    if to == "nest" and form != "auto":
-        return write_own_neuron(cell, form)
-    if form != "auto":
-        raise ExportError(f"form {form!r} is for brian2 and nest only; {to} has one form")
+    if is_own(to, form):
+        return OWN_TARGETS[to].write(cell, form)
     if to in ("python", "json"):
         return {".py": write_python(cell)} if to == "python" else {".json": write_json(cell)}
     return write_nest(cell) if to == "nest" else write_neuroml(cell)
@@ -83,7 +86,7 @@ def _write_texts(cell: ExportedCell, to: str, form: str) -> dict[str, str]:
 
 def export(
     fit: Fit, to: str, path: str | Path | None = None, *, spiking: str | None = None, dt: float | None = None,
-    form: str = "auto",
+    form: str = AUTO,
 ) -> tuple[Path, ...]:  # fmt: skip
     """Export a fitted cell to another simulator.
 
@@ -94,8 +97,8 @@ def export(
     to : str
         One of `TARGETS`.
     path : str or Path, optional
-        The main file; companion files are written beside it. By default ``MODEL_CELL`` with the suffix of the format,
-        in the working directory. Missing folders are created.
+        The main file; companion files are written beside it. By default `make_stem` with the suffix of the format, in
+        the working directory. Missing folders are created.
     spiking : {"causal", "noisy", "threshold"}, optional
         Condition for a spike: the integrated hazard reaches 1 (noise-free, the default for a stochastic neuron), the
         hazard with escape noise, or the margin reaches 0 (the only choice for a neuron without hazard).
@@ -104,8 +107,8 @@ def export(
         neuron it is another discretisation.
     form : str
         Of a Brian2 script "equations" (differential) or "steps" (the discrete step of the fit; see
-        `brian2.write_brian2`). For NEST "own": one of NEST's own neurons where the cell is one, in place of NESTML; or
-        the name of one, such as "glif_psc", which may then be nearly the cell (see `nest_own.find_own_neuron`).
+        `brian2.write_brian2`). For NEST and NeuroML "own": one of the simulator's own neurons where the cell is one;
+        or the name of one, such as "glif_psc", which may then be nearly the cell (see `own.OwnForms.find`).
 
     Returns
     -------
@@ -125,15 +128,16 @@ def export(
     >>> [p.name for p in export(Fit(cell, "demo", 0.1), "nest", tempfile.mkdtemp() + "/cell.nestml")]
     ['cell.nestml', 'cell_nest.py']
     """
-    cell = _read_for_target(fit, to, spiking, dt)
+    cell = _read_for_target(fit, to, spiking, dt, form)
+    path = Path(make_stem(fit, to, form) if path is None else path)
     if to == "nir":
-        main = _main_path(fit, TARGETS[to].ending, path)
+        main = _end_with(path, TARGETS[to].ending)
         with replacing(main) as beside:
             write_nir(cell, beside)
         return (main,)
     made = _write_texts(cell, to, form)
     first = next(iter(made))
-    main = _main_path(fit, first, path, "_nest_own" if to == "nest" and form != "auto" else "")
+    main = _end_with(path, first)
     written = []
     for ending, text in made.items():
         at = main if ending == first else main.with_name(main.stem + ending)
@@ -143,12 +147,22 @@ def export(
     return tuple(written)
 
 
-def _main_path(fit: Fit, ending: str, path: str | Path | None, kind: str = "") -> Path:
-    """Return the path of the main file, with its suffix appended where it is missing."""
-    if path is None:
-        return Path(make_identifier(f"{fit.model}_{fit.cell}{kind}") + ending)
-    path = Path(path)
+def make_stem(fit: Fit, to: str, form: str = AUTO) -> str:
+    """Make the name of an export's main file without its suffix: two exports of a cell never have one name.
+
+    Examples
+    --------
+    >>> from ephysfit.models.lif import LIF
+    >>> make_stem(Fit(LIF.start(), "cell 2", 0.1), "nest", "own")
+    'LIF_cell_2_nest_own'
+    """
+    mark = f"_{to}{OWN_MARK}" if is_own(to, form) else "_brian2" if to == "brian2" else ""  # python ends in .py too
+    return make_identifier(f"{fit.model}_{fit.cell}{mark}")
+
+
+def _end_with(path: Path, ending: str) -> Path:
+    """Return a path with the suffix appended where it is missing."""
     return path if path.suffix == ending else path.with_name(path.name + ending)
 
 
-__all__ = ["SPIKING", "TARGETS", "Target", "export", "export_texts"]
+__all__ = ["SPIKING", "TARGETS", "Target", "export", "export_texts", "make_stem"]

@@ -22,7 +22,7 @@ from ephysfit.reports.export.exported import ExportedCell, describe_population
 from ephysfit.reports.export.mathtext import BRIAN2
 from ephysfit.reports.export.templates import fill_template
 
-FORMS = ("auto", "equations", "steps")
+FORMS: tuple[str, ...] = ("auto", "equations", "steps")
 #: Brian2's names of the dimensions
 _DIMENSIONS = {"ms": "second", "mV": "volt", "pA": "amp", "pF": "farad", "nS": "siemens", "GOhm": "ohm"}
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from ephysfit.errors import ExportError, near
 from ephysfit.fitting.model_import import nest_rules as rules
 from ephysfit.fitting.model_import.nest_neurons import MODELS
 from ephysfit.models.adex import AdEx
@@ -24,100 +22,42 @@ from ephysfit.models.lif import LIF
 from ephysfit.models.mat import MATV
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.functions import elements
-from ephysfit.reports.export.exported import ExportedCell, describe_population, refuse
+from ephysfit.reports.export.exported import ExportedCell, describe_population
+from ephysfit.reports.export.own import (
+    OWN,
+    NotOneError,
+    OwnForm,
+    OwnForms,
+    OwnNeuron,
+    Written,
+    describe_difference,
+    require_fine_step,
+    require_reset_below,
+    require_steep,
+)
 from ephysfit.reports.export.quoting import UnquotedText
 from ephysfit.reports.export.templates import fill_template
 
-#: name of the form: the first of NEST's own neurons that the cell is
-OWN = "own"
 #: rate constants that are written, Hz: 1 kHz, of which our thresholds are, and that of the GIF's publications
 _RATE_IAF, _RATE_GIF = 1e3, 1.0
 #: how near b_v may be to g/C, as a share: glif_psc divides by their difference and keeps that many digits less
 _APART = 1e-6
-_WAY_OUT = "take --to nest without a form, which writes any neuron of one input"
 
 
-@dataclass(frozen=True)
-class OwnNeuron:
-    """A cell in terms of a neuron of NEST.
-
-    Attributes
-    ----------
-    model : str
-        Name in NEST.
-    values : mapping
-        Its parameters, all of those that a spike depends on.
-    differs : str
-        In what its spikes may part from the cell's; empty where they are the same.
-    """
-
-    model: str
-    values: Mapping[str, Any]
-    differs: str
-
-
-class _NotOneError(Exception):
-    """Why a cell is not the neuron of NEST in question."""
-
-
-def find_own_neuron(cell: ExportedCell, form: str = OWN) -> OwnNeuron:
-    """Find the neuron of NEST that a cell is.
-
-    Parameters
-    ----------
-    cell : ExportedCell
-    form : str
-        `OWN` for the first that spikes exactly as the cell; or the name of one, of `MODELS`, which may then be one that
-        is nearly the cell (`OwnNeuron.differs`).
-
-    Raises
-    ------
-    ExportError
-        If there is none; the message says why.
+def write_own_neuron(cell: ExportedCell, form: str = OWN) -> dict[str, str]:
+    """Write the parameters (``.json``), which `ephysfit.import_model` reads too, and a script (``_nest.py``) that runs
+    the neuron on a current.
 
     Examples
     --------
     >>> from ephysfit.fitting.fit_result import Fit
     >>> from ephysfit.reports.export.exported import read_fit
     >>> neuron = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
-    >>> own = find_own_neuron(read_fit(Fit(neuron, "demo", 0.1), "threshold"))
+    >>> own = NEST_OWN.find(read_fit(Fit(neuron, "demo", 0.1), "threshold"))
     >>> own.model, own.values["tau_m"], own.values["V_th"]
     ('iaf_psc_exp', 20.0, -50.0)
     """
-    if form not in (OWN, *MODELS):
-        raise ExportError(f"form {form!r} is unknown; {near(form, [OWN, *MODELS])}")
-    target = "a neuron of NEST's own" + (f" ({form})" if form != OWN else "")
-    if cell.spiking == "causal":
-        raise refuse(
-            cell, target, "none of them spikes where the integrated hazard reaches 1 (causal)",
-            f"with spiking='noisy' or 'threshold', which are other readouts, some are; {_WAY_OUT}",
-        )  # fmt: skip
-    said = []
-    for name in _FIRST if form == OWN else (form,):
-        kinds, spiking, write = _WRITERS[name]
-        if not isinstance(cell.fit.neuron, kinds):
-            continue
-        if cell.spiking not in spiking:
-            said.append(f"{name} spikes by {' or '.join(spiking)} alone, not {cell.spiking}")
-            continue
-        try:
-            own = _write(cell, name, write)
-        except _NotOneError as reason:
-            said.append(f"{name} is not quite one: {reason}")
-            continue
-        if form == name or not own.differs:
-            return own
-        said.append(f"it is nearly {name}, which form={name!r} writes: {own.differs}")
-    if not said:
-        known = sorted({kind.__name__ for name in (_FIRST if form == OWN else (form,)) for kind in _WRITERS[name][0]})
-        said.append(f"those have the equations of {', '.join(known)} or of one of their pins")
-    raise refuse(cell, target, "; ".join(said), _WAY_OUT)
-
-
-def write_own_neuron(cell: ExportedCell, form: str = OWN) -> dict[str, str]:
-    """Write the parameters (``.json``), which `ephysfit.import_model` reads too, and a script (``_nest.py``) that runs
-    the neuron on a current."""
-    own = find_own_neuron(cell, form)
+    own = NEST_OWN.find(cell, form)
     shared = {"about": cell.about, "model": own.model, "dt": cell.dt, "differs": UnquotedText(own.differs)}
     return {
         ".json": json.dumps({"model": own.model, **own.values}, indent=1, allow_nan=False) + "\n",
@@ -129,23 +69,12 @@ def write_own_population(
     cells: Sequence[ExportedCell], found: Sequence[OwnNeuron]
 ) -> tuple[dict[str, str], dict[str, list[Any]]]:
     """Write the loader (``.py``) of cells that are all found to be one neuron of NEST, and columns of its CSV file."""
-    models = list(dict.fromkeys(own.model for own in found))
-    if len(models) > 1:
-        raise ExportError(
-            f"cells of {cells[0].fit.model} are several neurons of NEST, {' and '.join(models)}: name the one that all "
-            "may be by form, or export them cell by cell"
-        )
+    model = NEST_OWN.require_one(cells, found).model
     loader = fill_template(
-        "nest_population.py.j2", about=describe_population(cells), model=models[0], dt=cells[0].dt, count=len(cells),
-        states=[], columns=[], own=True, differs=UnquotedText(next((own.differs for own in found if own.differs), "")),
+        "nest_population.py.j2", about=describe_population(cells), model=model, dt=cells[0].dt, count=len(cells),
+        states=[], columns=[], own=True, differs=UnquotedText(describe_difference(found)),
     )  # fmt: skip
     return {".py": loader}, {n: [own.values[n] for own in found] for n in found[0].values}
-
-
-def _write(cell: ExportedCell, name: str, write: _Writer) -> OwnNeuron:
-    held = round(cell.refractory_steps * cell.dt, 9)
-    values, differs = write(cell.fit.neuron, cell, held)
-    return OwnNeuron(name, {**_list_defaults(name), **values, "t_ref": held}, differs)
 
 
 def _list_defaults(name: str) -> dict[str, Any]:
@@ -157,28 +86,23 @@ def _write_leak(neuron: Any) -> dict[str, Any]:
     return {"C_m": float(neuron.C), "tau_m": float(neuron.C / neuron.g)}
 
 
-def _require_reset_below(threshold: float, reset: float) -> None:
-    if reset >= threshold:
-        raise _NotOneError(f"NEST refuses a reset ({reset:g} mV) that is not below the threshold ({threshold:g} mV)")
-
-
 def _require_refractory(held: float) -> None:
     if held <= 0:
-        raise _NotOneError("NEST needs a refractory period of a step at least, and the cell has none")
+        raise NotOneError("NEST needs a refractory period of a step at least, and the cell has none")
 
 
-def _write_iaf(neuron: Any, cell: ExportedCell, held: float) -> _Written:
+def _write_iaf(neuron: Any, cell: ExportedCell, held: float) -> Written:
     values = {**_write_leak(neuron), **rules.write_names(neuron, rules.IAF), "V_th": float(neuron.theta)}
     noisy = cell.spiking == "noisy"
     if noisy:
         softness = float(neuron.delta)
         shifted = values["V_th"] + rules.shift_threshold(softness, _RATE_IAF)
         values |= {"rho": _RATE_IAF, "delta": softness, "V_th": shifted}
-    _require_reset_below(values["V_th"], values["V_reset"])
+    require_reset_below("NEST", values["V_th"], values["V_reset"])
     return values, rules.DRAWS if noisy else ""
 
 
-def _write_glif(neuron: Any, cell: ExportedCell, held: float) -> _Written:
+def _write_glif(neuron: Any, cell: ExportedCell, held: float) -> Written:
     _require_refractory(held)
     values: dict[str, Any] = rules.write_names(neuron, rules.GLIF)
     kept, follows = 0.0, False
@@ -195,7 +119,7 @@ def _write_glif(neuron: Any, cell: ExportedCell, held: float) -> _Written:
         if follows:
             leak = float(neuron.g / neuron.C)
             if math.isclose(float(neuron.b_v), leak, rel_tol=_APART):
-                raise _NotOneError(
+                raise NotOneError(
                     f"NEST divides by the difference of b_v ({float(neuron.b_v):g} /ms) and g/C ({leak:g} /ms), and "
                     "never spikes where they are equal"
                 )
@@ -211,11 +135,11 @@ def _write_glif(neuron: Any, cell: ExportedCell, held: float) -> _Written:
         values |= {"after_spike_currents": True, "asc_decay": [k for k, _ in acting],
                    "asc_amps": [j * rules.decay_while_held(k, held) for k, j in acting]}  # fmt: skip
     values["asc_r"] = [1.0] * len(values.get("asc_decay", MODELS["glif_psc"].defaults["asc_decay"]))
-    _require_reset_below(values["V_th"], values["V_reset"])
+    require_reset_below("NEST", values["V_th"], values["V_reset"])
     return values, rules.RESET_DIFFERS if kept else ""
 
 
-def _write_gif(neuron: Any, cell: ExportedCell, held: float) -> _Written:
+def _write_gif(neuron: Any, cell: ExportedCell, held: float) -> Written:
     _require_refractory(held)
     softness, tau_m = float(neuron.delta), float(neuron.C / neuron.g)
     eta, gamma = [], []
@@ -232,9 +156,9 @@ def _write_gif(neuron: Any, cell: ExportedCell, held: float) -> _Written:
     return values, ""
 
 
-def _write_mat(neuron: Any, cell: ExportedCell, held: float) -> _Written:
+def _write_mat(neuron: Any, cell: ExportedCell, held: float) -> Written:
     if float(neuron.beta) != 0.0:
-        raise _NotOneError(
+        raise NotOneError(
             f"its threshold follows the voltage (beta = {float(neuron.beta):g} /ms), which NEST's does not"
         )
     _require_refractory(held)
@@ -243,25 +167,17 @@ def _write_mat(neuron: Any, cell: ExportedCell, held: float) -> _Written:
     return {**_write_leak(neuron), **rules.write_names(neuron, rules.MAT), **fast_and_slow}, ""
 
 
-def _write_aeif(neuron: Any, cell: ExportedCell, held: float) -> _Written:
+def _write_aeif(neuron: Any, cell: ExportedCell, held: float) -> Written:
     values: dict[str, Any] = rules.write_names(neuron, rules.AEIF)
     if isinstance(neuron, AdLIF):
         values |= {"Delta_T": 0.0, **rules.write_names(neuron, rules.AEIF_SHARP)}
         values["V_peak"] = max(values["V_th"], MODELS["aeif_psc_exp"].defaults["V_peak"])  # not used without upstroke
-        _require_reset_below(values["V_th"], values["V_reset"])
+        require_reset_below("NEST", values["V_th"], values["V_reset"])
         return values, ""
-    if neuron.rise < rules.STEEP:
-        raise _NotOneError(
-            f"its upstroke rises at most at {float(neuron.rise):g} mV/ms, NEST's without limit; "
-            f".replace(rise={rules.STEEP:g}) makes it one, which is another neuron: score it first"
-        )
-    if cell.dt > rules.FINE * (1 + 1e-9):
-        raise _NotOneError(
-            f"its step of {cell.dt:g} ms is part of the neuron, and NEST integrates the upstroke finely; score it at "
-            f"{rules.FINE:g} ms, then export it with dt={rules.FINE:g}"
-        )
+    require_steep(float(neuron.rise), "NEST", rules.STEEP)
+    require_fine_step(cell.dt, "NEST", rules.FINE)
     values |= rules.write_names(neuron, rules.AEIF_UPSTROKE)
-    _require_reset_below(values["V_peak"], values["V_reset"])
+    require_reset_below("NEST", values["V_peak"], values["V_reset"])
     limit = f"the cell's rises at most at {rules.STEEP:g} mV/ms"
     return values, f"NEST's upstroke has no limit and ends within a step; {limit}"
 
@@ -275,17 +191,27 @@ def _pair(weights: Any, taus: Any) -> list[tuple[float, float]]:
     return [(w, tau) for w, tau in zip(_list_numbers(weights), _list_numbers(taus), strict=True) if w != 0.0]
 
 
-_Written = tuple[dict[str, Any], str]
-_Writer = Callable[[Neuron, ExportedCell, float], _Written]
-_Kinds = tuple[type[Neuron], ...]
-_AEIF: tuple[_Kinds, tuple[str, ...], _Writer] = ((AdEx, AdLIF), ("threshold",), _write_aeif)
-#: by the name of NEST's neuron: which of ours may be one, with which condition for a spike, and how it is written
-_WRITERS: Mapping[str, tuple[_Kinds, tuple[str, ...], _Writer]] = MappingProxyType({
+def _form(name: str, kinds: tuple[type[Neuron], ...], spiking: tuple[str, ...], write: _Writer) -> OwnForm:
+    """A neuron of NEST: all its parameters are written, those that the cell does not have with NEST's own values."""
+
+    def write_all(neuron: Any, cell: ExportedCell, held: float) -> Written:
+        values, differs = write(neuron, cell, held)
+        return {**_list_defaults(name), **values, "t_ref": held}, differs
+
+    # the other aeif neurons differ in their synapses alone
+    return OwnForm(kinds, spiking, write_all, tried=not name.startswith("aeif") or name == "aeif_psc_exp")
+
+
+_Writer = Callable[[Any, ExportedCell, float], Written]
+_WRITERS: Mapping[str, tuple[tuple[type[Neuron], ...], tuple[str, ...], _Writer]] = {
     "iaf_psc_exp": ((LIF,), ("threshold", "noisy"), _write_iaf),
     "glif_psc": ((GLIF5, LIFASC, LIF), ("threshold",), _write_glif),
     "gif_psc_exp": ((FreeGIF, LIFASC, LIF), ("noisy",), _write_gif),
     "mat2_psc_exp": ((MATV,), ("threshold",), _write_mat),
-    **{name: _AEIF for name in MODELS if name.startswith("aeif")},
-})  # fmt: skip
-#: those that are tried: the other aeif neurons differ in their synapses alone
-_FIRST = ("iaf_psc_exp", "glif_psc", "gif_psc_exp", "mat2_psc_exp", "aeif_psc_exp")
+    **{name: ((AdEx, AdLIF), ("threshold",), _write_aeif) for name in MODELS if name.startswith("aeif")},
+}  # fmt: skip
+#: neurons of NEST that a cell may be
+NEST_OWN = OwnForms(
+    "NEST", MappingProxyType({name: _form(name, *how) for name, how in _WRITERS.items()}),
+    "take --to nest without a form, which writes any neuron of one input",
+)  # fmt: skip

@@ -60,7 +60,7 @@ def write_neuroml_population(cells: Sequence[ExportedCell], name: str) -> tuple[
     read = _read_component(first, named=True)
     shared = {"about": describe_population(cells), "kind": name}
     loader = fill_template(
-        "neuroml_population.py.j2", **shared, count=len(cells), dt=first.dt, step=min(first.dt, STEP),
+        "neuroml_population.py.j2", **shared, count=len(cells), dt=first.dt, step=min(first.dt, STEP), own=False,
         columns=[n for n, _ in read["constants"]],
     )  # fmt: skip
     columns = list_columns(cells, LEMS) | {"refractory_ms": [cell.t_ref for cell in cells]}

@@ -18,9 +18,9 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.reports.export.brian2 import write_brian2_population
 from ephysfit.reports.export.discrete import list_columns
 from ephysfit.reports.export.exported import ExportedCell, read_fit
+from ephysfit.reports.export.forms import OWN_MARK, OWN_TARGETS, check_form, is_own
 from ephysfit.reports.export.mathtext import PYTHON
 from ephysfit.reports.export.nest import write_nest_population
-from ephysfit.reports.export.nest_own import find_own_neuron, write_own_population
 from ephysfit.reports.export.neuroml import write_neuroml_population
 from ephysfit.reports.export.nir import compute_lif_fields, write_nir_graph, write_nir_population
 from ephysfit.reports.export.python import write_python
@@ -85,7 +85,7 @@ def export_population(
     cells = [read_fit(fit if dt is None else replace(fit, dt=dt), spiking) for fit in fits]
     if not cells:
         raise ExportError("no fit to export: every task of the run failed or is unfinished; see ephysfit status")
-    kind = "_own" if to == "nest" and form != "auto" else ""
+    kind = OWN_MARK if is_own(to, form) else ""
     groups = {name + kind: group for name, group in group_cells(cells).items()}
     made = {name: write_population(group, to, name, form) for name, group in groups.items()}
     written = {}
@@ -120,13 +120,13 @@ def write_population(cells: Sequence[ExportedCell], to: str, name: str, form: st
             f"{first.fit.model} has {len(first.equations.inputs)} inputs, and the cells of a population get one "
             "current; export cell by cell"
         )
+    check_form(to, form)
     if to == "brian2":
         script, columns = write_brian2_population(cells, form)
         return {".py": script}, columns
-    if to == "nest" and form != "auto":
-        return write_own_population(cells, _ask_each(cells, partial(find_own_neuron, form=form)))
-    if form != "auto":
-        raise ExportError(f"form {form!r} is for brian2 and nest only; {to} has one form")
+    if is_own(to, form):
+        own = OWN_TARGETS[to]
+        return own.write_many(cells, _ask_each(cells, partial(own.forms.find, form=form)))
     if to == "nir":
         return write_nir_population(cells, _ask_each(cells, compute_lif_fields))
     if to == "python":

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import ephysfit as ef
-from ephysfit.cli.verbs.export import NEST
 from ephysfit.errors import ExportError
 from ephysfit.fitting.model_import.nest_neurons import MODELS
 from ephysfit.models import catalogue
 from ephysfit.reports.export import export_texts
+from ephysfit.reports.export.nest_own import NEST_OWN
 from tests.reports.export.cells import current, fitted, reference
 
 sys.path.append(str(Path(__file__).parents[2] / "fitting"))
@@ -106,9 +106,9 @@ def test_a_neuron_without_its_currents_and_thresholds_is_written_as_the_level_it
         ("AdEx", {}, "own", "threshold", r"at most at 200 mV/ms, NEST's without limit"),
         ("AdEx", {"rise": 1e4}, "aeif_psc_exp", "threshold", r"its step of 0.1 ms is part of the neuron"),
         ("GLIF1", {"t_ref": 0.0}, "own", "threshold", "a refractory period of a step at least"),
-        ("LIF", {"V_reset": -45.0, "theta": -50.0}, "iaf_psc_exp", "threshold", r"a reset \(-45 mV\) that is not"),
-        ("LIF", {}, "glif", "threshold", "form 'glif' is unknown; did you mean glif_psc"),
-        ("LIF", {}, "steps", None, "form 'steps' is unknown"),
+        ("LIF", {"V_reset": -45.0, "theta": -50.0}, "iaf_psc_exp", "threshold", "-45 mV is not below -50 mV"),
+        ("LIF", {}, "glif", "threshold", "form 'glif' is unknown to nest; did you mean glif_psc"),
+        ("LIF", {}, "steps", None, "form 'steps' is unknown to nest"),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:.*no fit would return it")
@@ -133,8 +133,8 @@ def test_what_is_nearly_one_is_written_by_its_name_and_the_script_says_so(name: 
     assert "may part" not in own
 
 
-def test_the_command_knows_every_neuron_of_nest_that_is_read() -> None:
-    assert set(NEST) == set(MODELS)
+def test_every_neuron_of_nest_that_is_read_can_be_written() -> None:
+    assert set(NEST_OWN.by_name) == set(MODELS)
 
 
 def test_files_have_names_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

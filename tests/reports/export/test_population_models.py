@@ -23,7 +23,7 @@ from ephysfit.models import GLIF5, LIF, MAT, AdEx, catalogue
 from ephysfit.neuron.functions import sqrt
 from ephysfit.reports.export import export_texts
 from ephysfit.reports.export.exported import read_fit
-from ephysfit.reports.export.nest_own import find_own_neuron, write_own_population
+from ephysfit.reports.export.nest_own import NEST_OWN, write_own_population
 from ephysfit.reports.export.population import export_population
 from tests.reports.export.cells import assert_same, reference
 from tests.reports.export.test_population import KINDS, draw_current, draw_fits
@@ -152,7 +152,9 @@ def test_cells_as_a_neuron_of_nests_own_have_the_dictionaries_of_single_exports(
 
 def test_a_cell_that_is_no_neuron_of_nests_own_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     fits = [ef.Fit(LIF.start(), "good", 0.1), ef.Fit(LIF.start().replace(V_reset=-45.0, theta=-50.0), "high", 0.1)]
-    with pytest.raises(ExportError, match=r"^high: LIF cannot be exported to a neuron of NEST's own.*a reset \(-45 mV"):
+    with pytest.raises(
+        ExportError, match=r"^high: LIF cannot be exported to a neuron of NEST's own.*-45 mV is not below"
+    ):
         export_population([ef.Fit(MAT.start(), "other", 0.1), *fits], "nest", tmp_path, form="own", spiking="threshold")
     assert not list(tmp_path.iterdir())
 
@@ -160,12 +162,16 @@ def test_a_cell_that_is_no_neuron_of_nests_own_is_named_and_nothing_is_written(t
 def test_cells_of_several_neurons_of_nest_are_refused() -> None:
     cells = [read_fit(ef.Fit(LIF.start(), name, 0.1), "threshold") for name in "ab"]
     with pytest.raises(ExportError, match="LIF are several neurons of NEST, iaf_psc_exp and glif_psc: name the one"):
-        write_own_population(cells, [find_own_neuron(c, f) for c, f in zip(cells, ("own", "glif_psc"), strict=True)])
+        write_own_population(cells, [NEST_OWN.find(c, f) for c, f in zip(cells, ("own", "glif_psc"), strict=True)])
 
 
-def test_a_form_of_nest_is_none_of_neuroml(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="is for brian2 and nest only; neuroml has one form"):
-        export_population(draw_fits(1)[:1], "neuroml", tmp_path, form="own")
+def test_a_form_of_nest_is_none_of_other_targets(tmp_path: Path) -> None:
+    for to, message in (
+        ("neuroml", "'glif_psc' is unknown to neuroml"),
+        ("python", "for brian2, nest and neuroml only"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            export_population(draw_fits(1)[:1], to, tmp_path, form="glif_psc")
 
 
 def look_up(expression: str, k: int) -> float:

@@ -86,7 +86,8 @@ def test_names_and_values_that_do_not_exist_are_refused(tmp_path):
     for call, message in (
         (lambda: fit.export("neuron", tmp_path / "x"), "did you mean neuroml"),
         (lambda: fit.export("nest", tmp_path / "x", spiking="loud"), "'loud' is unknown"),
-        (lambda: fit.export("python", tmp_path / "x", form="steps"), "for brian2 and nest only"),
+        (lambda: fit.export("python", tmp_path / "x", form="steps"), "for brian2, nest and neuroml only"),
+        (lambda: fit.export("nir", tmp_path / "x", form="own", spiking="threshold"), "nir has one form"),
         (lambda: fit.export("brian2", tmp_path / "x", form="step"), "did you mean steps"),
         (lambda: fit.export("json", tmp_path / "x", dt=-1.0), "must be positive"),
     ):
