@@ -25,6 +25,7 @@ from ephysfit.fitting.model_import.nest_neurons import MODELS
 from ephysfit.fitting.stage_reports import CausalRun, Reports
 from ephysfit.models import catalogue
 from ephysfit.reports.export import export
+from ephysfit.reports.export.mathtext import NESTML
 from ephysfit.reports.export.population import export_population
 from ephysfit.simulation.simulate import simulate
 
@@ -65,6 +66,20 @@ OWN_CROWDS: tuple[tuple[str, dict, str], ...] = (
     *((n, given, "nest") for n, given, _ in OWN if n in ("AdLIF", "GLIF5", "MAT")),
     ("LIF", {}, "neuroml"), ("AdLIF", {}, "neuroml"), ("Izhikevich", {"t_ref": 0.0}, "neuroml"),
 )  # fmt: skip
+#: parameters of the flow that are set in NEST after a model was built: class, new values, rest among them
+SET: tuple[tuple[str, dict], ...] = (
+    ("LIF", {"C": 130.0, "g": 6.0, "E_L": -67.0, "theta": -44.0}),
+    ("AdLIF", {"C": 130.0, "g": 6.0, "E_L": -67.0, "a": 2.0, "tau_w": 60.0}),
+    ("GLIF5", {"C": 120.0, "g": 6.5, "E_L": -66.0, "b_s": 0.03, "b_v": 0.04}),
+)  # fmt: skip
+#: noisy runs of a cell, which are compared by their counts of spikes: class, target, form
+NOISY_RUNS, NOISY_STEP = 400, {"neuroml": 0.02}
+NOISY: tuple[tuple[str, str, str], ...] = (
+    *((name, to, "auto") for name in ("LIF", "ALIF", "GLIF5") for to in ("brian2", "nest", "neuroml")),
+    *((name, "nest", "gif_psc_exp") for name in ("LIF", "LIFASC", "GIF")),
+)  # fmt: skip
+#: largest difference of mean counts, in its standard errors
+MOST_ERRORS = 3.5
 #: step of the test (ms); jLEMS integrates by Euler's rule, so both sides take a finer one there
 DT, FINE = 0.1, 0.002
 #: still finer steps of jLEMS, for populations that at FINE part by more than is allowed: Euler's rule meets cells there
@@ -134,6 +149,8 @@ def write(folder: Path, names: list[str]) -> None:
     plan += [item for k in range(len(IMPORTED)) if (item := write_imported(folder, k))]
     plan += [write_own(folder, *own) for own in OWN]
     plan += [write_own_neuroml(folder, *own) for own in OWN_NEUROML]
+    plan += [write_set(folder, *given) for given in SET]
+    plan += [write_noisy(folder, *given) for given in NOISY]
     (folder / "plan.json").write_text(json.dumps(plan, indent=1))
 
 
@@ -158,6 +175,32 @@ def write_own_neuroml(folder: Path, name: str, given: dict, form: str) -> dict:
     model, changed = re.findall(r'<(\w+) id="', main.read_text())[-1], ", ".join(f"{n} {v:g}" for n, v in given.items())
     row = f"{name}{' (' if given else ''}{changed}{')' if given else ''} written as {model}"
     return {"name": row, "to": "neuroml", "main": main.name, "key": key, "dt": FINE, "piece": PIECE}
+
+
+def write_set(folder: Path, name: str, changed: dict) -> dict:
+    """A model of NESTML in which NEST sets other parameters than those it was written with."""
+    start, key = catalogue()[name].start(), f"set_{name}"
+    main, *_ = export(Fit(start, key, DT), "nest", folder / key, spiking="causal")
+    pieces, current = drive_of(Fit(start, key, DT), "causal")
+    own = spikes(Fit(start.replace(**changed), key, DT), current, "causal", DT)
+    np.savez(folder / f"{key}.npz", pieces=pieces, current=current, own=own)
+    values = {NESTML.name_of(n): v for n, v in changed.items()} | {"V_": changed["E_L"]}
+    row = f"{name} with {', '.join(changed)} set in NEST"
+    return {"name": row, "to": "nest", "main": main.name, "key": key, "dt": DT, "set": values}
+
+
+def write_noisy(folder: Path, name: str, to: str, form: str) -> dict:
+    """Many noisy runs of a cell: a population of cells that are all the same."""
+    neuron, dt, key = catalogue()[name].start(), NOISY_STEP.get(to, DT), f"{name}_noisy_{to}_{form}"
+    fits = [Fit(neuron, f"run {k}", dt) for k in range(NOISY_RUNS)]
+    (script,) = export_population(fits, to, folder / key, spiking="noisy", form=form)
+    pieces, _ = drive_of(Fit(neuron, "cell", DT), "causal")
+    current = stepped(pieces, dt)
+    runs = simulate(neuron, current, dt=dt, noise="escape", runs=NOISY_RUNS, seed=1)
+    np.savez(folder / f"{key}.npz", pieces=pieces, current=current, own=[len(t) for t in runs.spike_times[0]])
+    row = f"{NOISY_RUNS} noisy runs of {name}" + (f" written as {form}" if form != "auto" else "")
+    return {"name": row, "to": to, "main": str(script.relative_to(folder)), "key": key, "dt": dt,
+            "cells": [f.cell for f in fits], "count": True}  # fmt: skip
 
 
 def write_imported(folder: Path, k: int) -> dict:
@@ -223,6 +266,12 @@ def verdict(folder: Path, item: dict) -> tuple[str, bool]:
     if "error" in found:
         return f"failed: {found['error'][:60]}", False
     own, other = np.load(folder / f"{item['key']}.npz")["own"], np.array(found["spikes"])
+    if "count" in item:
+        error = float(np.hypot(*(np.std(counts, ddof=1) / np.sqrt(len(counts)) for counts in (own, other))))
+        apart = float(other.mean() - own.mean())
+        return f"{other.mean():.2f}, here {own.mean():.2f} ({apart:+.2f} ± {error:.2f})", abs(
+            apart
+        ) <= MOST_ERRORS * error
     if len(own) != len(other):
         return f"{len(other)} spikes, not {len(own)}", False
     if not len(own):

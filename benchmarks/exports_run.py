@@ -33,7 +33,9 @@ def run_loader(folder: Path, item: dict, given: dict) -> list[float]:
 
 
 def join(trains: dict[str, np.ndarray], item: dict, given: dict) -> list[float]:
-    """Trains of the cells of a population as one, one cell after the other."""
+    """Trains of the cells of a population as one, one cell after the other; of noisy runs their counts."""
+    if "count" in item:
+        return [float(len(trains[name])) for name in item["cells"]]
     length = len(given["current"]) * item["dt"]
     return np.concatenate([k * length + np.asarray(trains[name]) for k, name in enumerate(item["cells"])]).tolist()
 
@@ -72,12 +74,24 @@ def run_nest(folder: Path, item: dict, given: dict) -> list[float]:
         return run_native(item, given)
     alone = "cells" not in item
     script = folder / (Path(item["main"]).stem + "_nest.py" if alone else item["main"])
+    if "set" in item:  # parameters of the model after it was built
+        run = (
+            "nest = found['nest']\n"
+            "nest.ResetKernel()\n"
+            "nest.resolution = found['DT']\n"
+            "nest.Install('exported_module')\n"
+            "group = nest.Create(found['MODEL'])\n"
+            f"group.set({item['set']!r})\n"
+            "trains = {'': (found['run'](group, current)[0] + 0.5) * found['DT']}\n"
+        )
+    else:
+        run = f"trains = {{'': found['simulate'](current)}} if {alone} else found['simulate'](current)\n"
     code = (
         "import runpy, sys, json, numpy as np\n"
         f"found = runpy.run_path({str(script)!r})\n"
         f"current = np.load({str(folder / (item['key'] + '.npz'))!r})['current']\n"
         "found['simulate'].__globals__['MODULE'] = 'exported_module'\n"
-        f"trains = found['simulate'](current) if {not alone} else {{'': found['simulate'](current)}}\n"
+        f"{run}"
         "print('SPIKES', json.dumps({name: train.tolist() for name, train in trains.items()}))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -92,6 +92,7 @@ def _read_model(cell: ExportedCell, d: DiscreteStep) -> dict[str, Any]:
     name, (driven,) = NESTML.name_of, d.step.inputs
     soft = d.rate is not None and cell.spiking != "threshold"
     told = _tell_coefficients(cell, d, [d.rate] if soft else [])
+    flow = _write_flow(cell, told.fixed) if told.solved else None
     fixed = {symbol(n): symbol(_FIXED + n) for n in told.fixed}
 
     def text(e: sympy.Expr) -> str:
@@ -100,7 +101,11 @@ def _read_model(cell: ExportedCell, d: DiscreteStep) -> dict[str, Any]:
     return {
         "states": [(name(n), _rest_number(e, d.coefs), cell.meanings[n]) for n, e in d.rest.items()],
         "parameters": told.parameters,
-        "internals": [(n, text(e)) for n, e in told.internals],
+        "flow": flow,
+        "internals": [
+            *([(n, flow.call(where, i, j)) for n, where, i, j in told.solved] if flow else []),
+            *((n, text(e)) for n, e in told.internals),
+        ],
         "n_ref": cell.refractory_steps,
         "input": name(driven),
         "free": [(name(n), text(e)) for n, e in d.free],
@@ -123,6 +128,8 @@ class _Coefficients:
         Those of the neuron by their own names, where setting one in NEST does all that it should; numbers of the step.
     internals : list of (name, expression)
         Coefficients that NEST computes from parameters.
+    solved : list of (name, operator, row, column)
+        Coefficients of an exact step that NEST computes from the flow (`Step.entries`).
     fixed : set of str
         Parameters of the neuron that are in numbers of the step too: they have another name, so that they cannot be
         set alone.
@@ -130,6 +137,7 @@ class _Coefficients:
 
     parameters: list[_Parameter]
     internals: list[tuple[str, sympy.Expr]]
+    solved: list[tuple[str, str, int, int]]
     fixed: set[str]
 
 
@@ -139,14 +147,18 @@ def _tell_coefficients(cell: ExportedCell, d: DiscreteStep, rates: list[Any]) ->
     program = [d.margin, *rates, *(e for _, e in (*d.free, *d.held, *d.jump))]
     read = {s.name for e in program for s in sympy.sympify(e).free_symbols}
     formulas = {n: sympy.sympify(e).xreplace({DT: dt}) for n, e in d.step.gathered if n in read}
-    solved = eq.flow.values() if d.step.entries else ()
-    stuck = [*solved, *(e for e in formulas.values() if not _can_write(e))]
+    entries = [e for e in d.step.entries if e[0] in read]
+    solved = entries if all(map(_can_write, eq.flow.values())) else []
+    flow = eq.flow.values() if entries else ()
+    stuck = [*(() if solved else flow), *(e for e in formulas.values() if not _can_write(e))]
     in_step = {s.name for e in stuck for s in e.free_symbols} | {cell.neuron.name_of(Role.REFRACTORY)}
     computed = {
         n: e for n, e in formulas.items() if n not in eq.parameters and not {s.name for s in e.free_symbols} <= in_step
     }
-    needed = {s.name for e in computed.values() for s in e.free_symbols} | {n for n in formulas if n in eq.parameters}
-    numbers = [n for n in d.coefs if n in read and n not in computed and n not in eq.parameters]
+    used = [*computed.values(), *(flow if solved else ())]
+    needed = {s.name for e in used for s in e.free_symbols} | {n for n in formulas if n in eq.parameters}
+    found = {*computed, *(name for name, *_ in solved), *eq.parameters}
+    numbers = [n for n in d.coefs if n in read and n not in found]
     parameters = [
         _Parameter(_FIXED + c.name, c.value, "of the step too: cannot be set alone")
         if c.name in in_step
@@ -156,7 +168,56 @@ def _tell_coefficients(cell: ExportedCell, d: DiscreteStep, rates: list[Any]) ->
     ]
     parameters += [_Parameter(c.name, c.value, c.meaning) for c in list_sharpening(cell) if c.name in read]
     parameters += [_Parameter(NESTML.name_of(n), d.coefs[n], "of the step") for n in numbers]
-    return _Coefficients(parameters, list(computed.items()), needed & in_step)
+    return _Coefficients(parameters, list(computed.items()), solved, needed & in_step)
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """A linear flow as a function of NESTML, which gives the change of a state over a step.
+
+    Attributes
+    ----------
+    states : list of str
+    input : str
+    terms : list of str
+        For each state its rate of change, of ``X_term`` of states, of the input, and of the number 1 (``one_term``).
+    parameters : list of str
+        Those that the rates read; the function gets them as ``of_X``.
+    given : list of str
+        Their names in the model.
+    dt : float
+        The step, ms.
+    """
+
+    states: list[str]
+    input: str
+    terms: list[str]
+    parameters: list[str]
+    given: list[str]
+    dt: float
+
+    def call(self, operator: str, row: int, column: int) -> str:
+        """Write the call for an entry of `Step.entries`: the change of a state from 1 of another, or of a constant."""
+        starts = [0.0] * (len(self.states) + 2)
+        starts[-1 if "drive" in operator else column] = 1.0  # states, the constant, the input
+        moves = 0.0 if operator.startswith("held") else 1.0
+        return f"change({', '.join(map(str, [row, moves, *starts, *self.given]))})"
+
+
+def _write_flow(cell: ExportedCell, fixed: set[str]) -> _Flow:
+    eq = equations(cell.neuron)
+    (driven,) = eq.inputs
+    moving = [symbol(n) for n in (*eq.states, driven)]
+    read = sorted({s.name for e in eq.flow.values() for s in e.free_symbols} - {v.name for v in moving})
+    arguments = {symbol(n): symbol(f"of_{n}") for n in read}
+    terms = []
+    for n, e in eq.flow.items():
+        constant = e.subs(dict.fromkeys(moving, 0))
+        parts = [*((sympy.diff(e, v), symbol(f"{v.name}_term")) for v in moving), (constant, symbol("one_term"))]
+        rate = sympy.Add(*(share.xreplace(arguments) * term for share, term in parts))
+        terms.append(NESTML.text(rate * symbol("moves") if n in eq.held else rate))
+    names = [_FIXED + n if n in fixed else NESTML.name_of(n) for n in read]
+    return _Flow(list(eq.states), driven, terms, read, names, cell.dt)
 
 
 def _can_write(e: sympy.Expr) -> bool:

@@ -19,9 +19,11 @@ import pytest
 
 import ephysfit as ef
 from ephysfit.errors import ExportError
-from ephysfit.models import GLIF5, LIF, MAT, AdEx, catalogue
+from ephysfit.models import GLIF5, LIF, MAT, AdEx, AdLIF, catalogue
+from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.functions import sqrt
 from ephysfit.reports.export import export_texts
+from ephysfit.reports.export.discrete import make_discrete_step
 from ephysfit.reports.export.exported import read_fit
 from ephysfit.reports.export.nest_own import NEST_OWN, write_own_population
 from ephysfit.reports.export.population import export_population
@@ -35,19 +37,31 @@ def no_nest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nest", types.ModuleType("nest"))
 
 
-def run_nestml(text: str, values: dict[str, Any], current: np.ndarray, dt: float) -> np.ndarray:
-    """Run a model of NESTML, whose lines are nearly Python, with these values of its parameters and states."""
-    head, _, update = text.partition("    update:\n")
+def run_head(text: str, values: dict[str, Any]) -> dict[str, Any]:
+    """All values of a model of NESTML before its first step, with these of its parameters and states."""
+    head, _, _ = text.partition("    update:\n")
     head, _, internals = head.partition("    internals:\n")
-    lines = re.sub(r"(\w+) real = ", r"\1 = ", textwrap.dedent(update)).replace("(1 pA)", "1.0")
-    spikes: list[float] = []
-    functions = {"exp": math.exp, "ln": math.log, "expm1": math.expm1, "true": True, "false": False}
+    internals, _, function = internals.partition("    function ")
     given = {n: float(v) for n, v in re.findall(r"^        (\w+) (?:real|integer) = (\S+)", head, flags=re.M)}
     assert set(values) <= set(given)
+    functions = {n: getattr(math, n) for n in ("exp", "expm1", "sin", "cos")}
+    functions |= {"ln": math.log, "true": True, "false": False}
     scope = {**functions, **given, "begun": False, **values}
+    if function:  # nearly Python, too
+        body, _, _ = function.partition("\n\n")
+        python = textwrap.dedent("    def " + re.sub(r"(?<=\w) (real|integer)\b|(?<=\)) real(?=:)", "", body))
+        exec(python, scope)
     for name, formula in re.findall(r"^        (\w+) real = (.+)", internals, flags=re.M):
         scope[name] = eval(formula, scope)
-    code = compile(lines, "update", "exec")
+    return scope
+
+
+def run_nestml(text: str, values: dict[str, Any], current: np.ndarray, dt: float) -> np.ndarray:
+    """Run a model of NESTML, whose lines are nearly Python, with these values of its parameters and states."""
+    _, _, update = text.partition("    update:\n")
+    lines = re.sub(r"(\w+) real = ", r"\1 = ", textwrap.dedent(update)).replace("(1 pA)", "1.0")
+    spikes: list[float] = []
+    scope, code = run_head(text, values), compile(lines, "update", "exec")
     for step, value in enumerate(current.tolist()):
         scope |= {"I_stim": value, "emit_spike": lambda at=step: spikes.append((at + 0.5) * dt)}
         exec(code, scope)
@@ -72,6 +86,13 @@ def test_one_model_of_nestml_runs_every_cell(spiking: str, tmp_path: Path) -> No
 
 SETTABLE = [
     (LIF, {"theta": -43.0, "V_reset": -62.0, "delta": 1.5}, {}),
+    (LIF, {"C": 120.0, "g": 6.0, "E_L": -67.0}, {"C": "C_", "g": "g_"}),
+    (AdLIF, {"C": 120.0, "g": 4.0, "E_L": -67.0, "a": 2.0, "tau_w": 60.0}, {"C": "C_", "g": "g_"}),
+    (
+        GLIF5,
+        {"C": 120.0, "g": 6.0, "E_L": -66.0, "b_s": 0.03, "a_v": 0.02, "b_v": 0.06, "dV": 4.0},
+        {"C": "C_", "g": "g_"},
+    ),
     (AdEx, {"C": 120.0, "g": 6.0, "E_L": -67.0, "tau_w": 80.0, "V_T": -47.0}, {"C": "C_", "g": "g_"}),
     (GLIF5, {"theta": -44.0, "dV": 11.0, "d_theta": 1.5}, {}),
 ]
@@ -92,15 +113,43 @@ def test_what_has_its_name_in_nestml_can_be_set_there(
     assert_same(run_nestml(text, values, current, 0.1), wanted, within=1e-9)
 
 
+@pytest.mark.parametrize("name", [n for n, k in catalogue().items() if is_affine(k) and len(k.inputs) == 1])
+@pytest.mark.parametrize("dt", [0.1, 0.5])
+def test_the_step_that_nest_computes_is_that_of_the_fit(name: str, dt: float) -> None:
+    """Coefficients from the parameters in the file, to the last digits."""
+    fit = ef.Fit(catalogue()[name].start(), "cell", dt)
+    values = run_head(export_texts(fit, "nest")[".nestml"], {})
+    wanted = make_discrete_step(read_fit(fit)).coefs
+    entries = [n for n in wanted if re.match("free|drive|held", n)]
+    assert len(entries) >= 3
+    for n in entries:
+        assert values[n] == pytest.approx(wanted[n], rel=1e-12, abs=1e-15), n
+
+
+class RootLeak(ef.Neuron):
+    """A LIF whose leak holds a square root, which NESTML does not have, and whose reset reads rest."""
+
+    C, g, E_L, theta, t_ref, delta = LIF.C, LIF.g, LIF.E_L, LIF.theta, LIF.t_ref, LIF.delta
+    kappa = ef.Parameter("1", 0.1, 10.0, "its share, squared")
+    V = ef.State("mV", rest="E_L", doc="membrane potential")
+
+    def flow(self, x: Any, I: Any) -> dict[str, Any]:
+        return {"V": (-self.g * (x.V - self.E_L) * sqrt(self.kappa) + I) / self.C}
+
+    def margin(self, x: Any) -> Any:
+        return x.V - self.theta
+
+    def jump(self, x: Any) -> dict[str, Any]:
+        return {"V": self.E_L - self.delta}
+
+
 def test_what_the_step_holds_too_has_no_name_by_which_it_could_be_set_alone() -> None:
-    declared = {
-        kind: set(re.findall(r"^        (\w+) real", export_texts(ef.Fit(kind.start(), "cell", 0.1), "nest")[".nestml"],
-                             flags=re.M))
-        for kind in (LIF, GLIF5)
-    }  # fmt: skip
-    assert not declared[LIF] & {"C_", "g_", "E_L"}
-    assert not declared[GLIF5] & {"C_", "g_", "E_L", "k_1", "b_s"}
-    assert "fixed_E_L" in declared[GLIF5]  # which a spike reads as well
+    fit, current = ef.Fit(RootLeak.start(), "cell", 0.1), draw_current()
+    text = export_texts(fit, "nest")[".nestml"]
+    declared = set(re.findall(r"^        (\w+) real", text, flags=re.M))
+    assert not declared & {"C_", "g_", "E_L"}
+    assert "fixed_E_L" in declared  # which a spike reads as well
+    assert_same(run_nestml(text, {}, current, 0.1), reference(fit, current, "threshold"), within=1e-9)
 
 
 class RootLIF(ef.Neuron):
