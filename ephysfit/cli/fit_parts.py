@@ -1,4 +1,4 @@
-"""Steps of `ephysfit fit` before and after the fit itself: priors, time step, messages on the data, files."""
+"""Steps of `ephysfit fit`: the fit itself, and before and after it priors, time step, messages on the data, files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ephysfit.batch.collect import saved_fits
 from ephysfit.cli import arguments, scoring
-from ephysfit.cli.output import print_note
+from ephysfit.cli.fit_options import FitOptions
+from ephysfit.cli.output import print_line, print_note, print_paragraph, show_progress
 from ephysfit.cli.shell_words import translate_hints
 from ephysfit.data.electrode import compensate_electrode, measure_electrode
 from ephysfit.data.loading import load
@@ -19,6 +20,7 @@ from ephysfit.errors import FitError
 from ephysfit.files import to_json, write_text
 from ephysfit.fitting.chain import choose_shared_step
 from ephysfit.fitting.drift_check import can_model_drift
+from ephysfit.fitting.fit import fit
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.population_prior import population_priors
 from ephysfit.fitting.prior import Prior
@@ -158,3 +160,31 @@ def write_results(folder: Path, evidence: Evidence, page: bool) -> dict[str, str
     if page:
         written["report"] = write_report(evidence, folder / "report.html")
     return {name: str(path) for name, path in written.items()}
+
+
+def fit_cell(recording: Recording, fitted_on: Recording, model: str, how: FitOptions, dt: float, seed: int) -> Fit:
+    """Fit a cell as the options say."""
+    priors = make_priors(how.prior, recording.cell, model) if how.prior else ()
+    if left_out := describe_unmodelled_drift(fitted_on, how.drift):
+        print_note(left_out)
+    stage = make_likelihood(how.voltage, how.drift, how.recent)
+    with show_progress() as listener:
+        found = fit(fitted_on, model, dt=dt, seed=seed, progress=listener, likelihood=stage, prior=priors,
+                       objective=how.objective, effort=how.effort, undriven=how.undriven,
+                       assume_steps=not how.no_assumed_steps)  # fmt: skip
+    check_fitted(found, recording)
+    return found
+
+
+def print_fit(found: Fit) -> None:
+    """Print what was fitted in how long, and what a reader of the scores must know."""
+    after = f", chosen in {found.selection.seconds:.1f} s before" if found.selection else ""
+    print_line(f"{found.cell}: {found.model} fitted in {found.seconds:.1f} s{after}; {found.status.value}.")
+    for premise in found.premises:
+        print_paragraph(premise)
+    if found.voltage:
+        print_paragraph(describe_voltage_fit(found.voltage))
+    if found.selection:
+        print_paragraph(f"{found.selection.why}.")
+    if found.ensemble:
+        print_paragraph(f"Ensemble in {found.ensemble.seconds:.1f} s: {found.ensemble}.")
