@@ -156,6 +156,17 @@ def near(name: str, names: Iterable[str]) -> str:
     return f"{hint}Known: {some(known, MOST_KNOWN)}"
 
 
+def say_count(count: int, what: str) -> str:
+    """Say how many there are of something, in the singular for one.
+
+    Examples
+    --------
+    >>> say_count(1, "sweep"), say_count(2, "sweep")
+    ('1 sweep', '2 sweeps')
+    """
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 def some(names: Iterable[object], most: int = 10, longest: int = 40) -> str:
     """List the first few of many names, none of them long, so that a message fits on a screen.
 

@@ -16,6 +16,7 @@ import pytest
 
 import ephysfit as ef
 from ephysfit.cli import main
+from ephysfit.cli.verbs import info
 
 ROOT = Path(__file__).parents[1]
 CELL = ROOT / "data" / "DRN158.nwb"
@@ -62,6 +63,16 @@ class TestInfo:
         assert "Not used:" in out
         assert "69 sweeps, 1 not used" in out
         assert "… 19 more" not in run("info", steps, "--all")[1]
+
+    def test_reasons_that_differ_in_numbers_alone_are_given_once(self, capsys):
+        reasons = [(f"sweep_{k}", f"depolarisation block: {k} spikes, then silence for {k}.5 ms") for k in range(6)]
+        info._print_grouped("Not used", [*reasons, ("other", "no current")])
+        assert capsys.readouterr().out == (
+            "Not used:\n  other: no current\n  sweep_0, sweep_1, sweep_2, sweep_3 and 2 more: depolarisation block: 0 "
+            "spikes, then silence for\n    0.5 ms (so the first; the others alike: --all)\n"
+        )
+        info._print_grouped("Not used", reasons, most=6)
+        assert capsys.readouterr().out.count("depolarisation block") == 6
 
     def test_json_holds_all_of_it(self, run, steps):
         found = json.loads(run("info", steps, "--json")[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,22 @@ def test_every_verb_has_its_section_with_all_options_and_examples(module: Module
         "| `--model, -m` | NAME | auto, a name of `ephysfit models`, or my_file.py:MyNeuron. Default: auto. |" in page
     )
     assert "<bool>" not in page
+
+
+#: files that pages tell a reader to write, or that stand elsewhere
+NOT_OURS = {"tests/test_reader.py", "ephysfit/stimulus_kinds.toml", "ephysfit/ephysfit/blob/main/SECURITY.md"}
+
+
+def test_every_file_that_pages_name_is_there() -> None:
+    """By its path from the root, or within the package."""
+    named = re.compile(
+        r"(?:tests|benchmarks|ephysfit|notebooks|data|docs)/[\w/.-]+\.(?:py|ipynb|nwb|abf|md|json|toml)\b"
+    )
+    pages = [*DOCS.glob("*.md"), *DOCS.glob("*/*.md"), *(DOCS.parent / n for n in ("README.md", "CONTRIBUTING.md"))]
+    found = {(page.name, name) for page in pages for name in named.findall(page.read_text(encoding="utf-8"))}
+    assert len(found) > 50
+    homes = (DOCS.parent, DOCS.parent / "ephysfit")
+    assert {f for f in found if f[1] not in NOT_OURS and not any((home / f[1]).exists() for home in homes)} == set()
 
 
 @pytest.mark.parametrize("module", ["make_gallery"], indirect=True)

@@ -31,7 +31,8 @@ Folder = Annotated[
 IntervalsOption = Annotated[
     str,
     typer.Option("--intervals", metavar="HOW", callback=intervals.check_method, rich_help_panel=arguments.FIT,
-                 help="Intervals of parameters: fisher (immediate), profile (a minute), bootstrap (minutes), none."),
+                 help="Intervals of parameters: fisher (immediate), profile (a minute; minutes for "
+                      "AIGIF and other large neurons), bootstrap (minutes), none."),
 ]  # fmt: skip
 AecOption = Annotated[
     Path | None,

@@ -16,7 +16,7 @@ from ephysfit.cli.shell_words import translate_hints
 from ephysfit.data.electrode import compensate_electrode, measure_electrode
 from ephysfit.data.loading import load
 from ephysfit.data.recording import Recording
-from ephysfit.errors import FitError
+from ephysfit.errors import FitError, say_count
 from ephysfit.files import to_json, write_text
 from ephysfit.fitting.chain import choose_shared_step
 from ephysfit.fitting.drift_check import can_model_drift
@@ -102,8 +102,8 @@ def remove_electrode(recording: Recording, aec: Path) -> Recording:
 
 def describe(recording: Recording) -> str:
     """Describe a recording: sweeps, duration, spikes."""
-    n = len(recording)
-    return f"{n} sweep{'s' * (n != 1)}, {recording.duration / 1e3:g} s, {recording.n_spikes} spikes"
+    sweeps, spikes = say_count(len(recording), "sweep"), say_count(recording.n_spikes, "spike")
+    return f"{sweeps}, {recording.duration / 1e3:g} s, {spikes}"
 
 
 def find_common_step(train: Recording, test: Recording) -> float:

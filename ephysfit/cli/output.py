@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -57,9 +57,11 @@ def print_note(text: str) -> None:
     sys.stderr.write(strip_controls(text) + "\n")
 
 
-def text_width() -> int:
-    """Width of text, columns: that of the terminal within limits."""
-    return max(min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns), NARROWEST) if sys.stdout.isatty() else WIDTH
+def text_width(stream: TextIO | None = None) -> int:
+    """Width of text, columns: that of the terminal within limits; of stdout unless another stream is given."""
+    if not (stream or sys.stdout).isatty():
+        return WIDTH
+    return max(min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns), NARROWEST)
 
 
 def replace_unprintable() -> None:
@@ -90,8 +92,10 @@ def print_files(paths: Sequence[str]) -> None:
 
 def print_error(message: str) -> None:
     """Print an error, wrapped in one block."""
-    body = textwrap.fill(message, WIDTH, initial_indent="error: ", subsequent_indent="       ", break_long_words=False)
-    print_note(body)
+    width = text_width(sys.stderr)
+    print_note(
+        textwrap.fill(message, width, initial_indent="error: ", subsequent_indent="       ", break_long_words=False)
+    )
 
 
 def print_json(value: Any) -> None:

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from ephysfit.errors import say_count
+
 
 @dataclass(frozen=True)
 class Removed:
@@ -38,7 +40,7 @@ class Removed:
             raise KeyError(f"no rule {self.rule!r} in ephysfit.data.rules; declare it there: {', '.join(RULES)}")
 
     def __str__(self) -> str:
-        return f"{self.count} {self.of} ({self.rule})"
+        return f"{say_count(self.count, self.of.removesuffix('s'))} ({self.rule})"
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,7 @@ RULES = MappingProxyType(
             "a fit that is scored on a recording of another name",
             "neither names nor files may be of one cell: words such as train, test, noise and numbers of files apart",
             "none is needed: the score stands",
-            "none of 16 pairs of names of one cell (tests/data/test_cells.py)",
+            "none of 16 pairs of names of one cell (tests/data/test_cell_names.py)",
         ),
         "transposed": Rule(
             "refuses",
@@ -250,7 +252,8 @@ RULES = MappingProxyType(
             "first; or sweeps would be shorter than 5 ms",
             "time_axis=1 for (trial, time), time_axis=0 for (time, trial)",
             "of 15 sets of 60 to 1000 sweeps of 6 to 25 ms the 5 refused are staircases in order of 60 steps and more; "
-            "noise and windows of one long sweep are read (tests/data/test_shapes.py); transposed, all 12 sets refused",
+            "noise and windows of one long sweep are read (tests/data/test_time_axis.py); transposed, all 12 sets "
+            "refused",
         ),
         "words among the numbers": Rule(
             "drops",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -22,11 +23,15 @@ from ephysfit.cli.verbs.inspect import draw_recording
 from ephysfit.data.info import Report
 from ephysfit.data.loading import survey
 from ephysfit.data.recording import Recording
+from ephysfit.errors import say_count
 
 NUMBERS = ("length (s)", "step (ms)", "current (pA)", "voltage (mV)", "spikes", "rate (Hz)", "repeats", "#",
            "s", "ms", "pA", "mV", "Hz")  # fmt: skip
 #: rows of a long table shown at its beginning and at its end
 FIRST, LAST = 40, 10
+#: remarks that differ in their numbers alone: more of them are shown by the first
+ALIKE = 3
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 #: names of the columns on a narrow terminal
 SHORT = {"sweep": "sweep", "use": "use", "stimulus": "#", "length (s)": "s", "step (ms)": "ms", "current (pA)": "pA",
          "voltage (mV)": "mV", "spikes": "spikes", "rate (Hz)": "Hz"}  # fmt: skip
@@ -128,7 +133,9 @@ def _print_report(report: Report, everything: bool) -> None:
         left = len(rows) - FIRST - LAST
         shown = rows if everything or left <= 0 else [*rows[:FIRST], {"sweep": f"… {left} more: --all"}, *rows[-LAST:]]
         print_table(shown, "Sweeps", NUMBERS)
-    _print_grouped("Not used", ((r.name, r.reason) for r in report.rejected))
+    _print_grouped(
+        "Not used", ((r.name, r.reason) for r in report.rejected), most=len(report.rejected) if everything else ALIKE
+    )
     _print_grouped("Notes", ((s.name, note) for s in report.sweeps for note in s.notes))
     _print_grouped("Careful", ((s.name, w) for s in report.sweeps for w in s.warnings), len(report.sweeps))
     if report.removed:
@@ -147,8 +154,8 @@ def _make_title(report: Report) -> str:
         return " · ".join([*filter(None, words), "nothing usable"])
     seconds = sum(s.duration_ms for s in report.sweeps) / 1e3
     refused = f", {len(report.rejected)} not used" if report.rejected else ""
-    words += [f"cell {report.cell}", f"{len(report.sweeps)} sweeps{refused}", f"{seconds:g} s"]
-    return " · ".join(filter(None, [*words, f"{sum(s.spikes for s in report.sweeps)} spikes"]))
+    words += [f"cell {report.cell}", f"{say_count(len(report.sweeps), 'sweep')}{refused}", f"{seconds:g} s"]
+    return " · ".join(filter(None, [*words, say_count(sum(s.spikes for s in report.sweeps), "spike")]))
 
 
 def _text_width() -> int:
@@ -195,13 +202,21 @@ def _find_width(rows: Sequence[Mapping[str, str]]) -> int:
     return sum(max(len(name), *(len(row[name]) for row in rows)) + 3 for name in rows[0])
 
 
-def _print_grouped(title: str, remarks: Iterable[tuple[str, str]], total: int = 0) -> None:
-    """Print remarks on sweeps, each once with the names of its sweeps."""
+def _print_grouped(title: str, remarks: Iterable[tuple[str, str]], total: int = 0, most: int = ALIKE) -> None:
+    """Print remarks on sweeps, each once with the names of its sweeps; of more than `most` that differ in numbers alone
+    the first."""
     by_text: dict[str, list[str]] = defaultdict(list)
     for name, text in remarks:
         by_text[text].append(name)
     if by_text:
         print_line(f"{title}:")
+    alike: dict[str, list[str]] = defaultdict(list)
+    for text in by_text:
+        alike[_NUMBER.sub("#", text)].append(text)
+    for texts in alike.values():
+        if len(texts) > most:
+            names = [name for text in texts for name in by_text.pop(text)]
+            by_text[f"{texts[0]} (so the first; the others alike: --all)"] = names
     for text, names in by_text.items():
         who = "all sweeps" if total and len(names) == total else _shorten_list(names)
         _print_wrapped(f"{who}: {translate_hints(text)}", 4, "  ")

@@ -11,6 +11,7 @@ from ephysfit.cli import arguments
 from ephysfit.cli.commands import OUTPUT
 from ephysfit.cli.output import print_line
 from ephysfit.data.recording import Recording
+from ephysfit.errors import say_count
 
 KINDS = (".png", ".svg", ".pdf")
 Picture = Annotated[
@@ -50,8 +51,8 @@ def inspect(
     if zoom is not None:
         recording = recording.cut(*_parse_stretch(zoom))
     written = draw_recording(recording, output)
-    print_line(f"{recording.cell}: {len(recording)} sweeps, {recording.n_spikes} spikes; drawn: "
-        + "  ".join(str(path) for path in written))  # fmt: skip
+    counts = f"{say_count(len(recording), 'sweep')}, {say_count(recording.n_spikes, 'spike')}"
+    print_line(f"{recording.cell}: {counts}; drawn: " + "  ".join(map(str, written)))
 
 
 def _parse_stretch(text: str) -> tuple[float, float]:
