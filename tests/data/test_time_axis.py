@@ -70,7 +70,8 @@ class TestFiles:
             assert "3000 sweeps of 5 samples; transposed it would be 5 sweeps of 300 ms" in str(caught.value)
         path = saved(tmp_path, current_pA=I.T, voltage_mV=V.T, dt_ms=0.1)
         assert holds(load(path, time_axis=0))
-        assert len(load(path, time_axis=1)) == N
+        few = saved(tmp_path, current_pA=I.T[:100], voltage_mV=V.T[:100], dt_ms=0.1)  # thousands of sweeps take seconds
+        assert len(load(few, time_axis=1)) == 100
 
     def test_matlab_too(self, tmp_path):
         from scipy.io import savemat
