@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -103,20 +104,23 @@ def _self_weight(times: Train, starts: Integers, window: float, triangle: bool) 
 
 @compiled()
 def _group_weights(
-    recorded: Train, first: Integers, times: Train, starts: Integers, each: int, windows: Array, triangle: bool
-) -> tuple[Float64[Array, "window group"], Float64[Array, "window group"]]:
-    sweeps, groups = first.size - 1, (starts.size - 1) // each
-    n_dm, n_mm = np.empty((windows.size, groups)), np.empty((windows.size, groups))
-    for g in range(groups):
+    recorded: Train, first: Integers, times: Train, starts: Integers, pooled: Train, each: int, windows: Array,
+    triangle: bool, n_dm: Array, n_mm: Array,
+) -> None:  # fmt: skip
+    """Write what `pair_weights` returns; `pooled` are the times, sorted within every group.
+
+    Sorted by the caller, whose memory also takes what is found: either takes a second to compile.
+    """
+    sweeps = first.size - 1
+    for g in range(n_dm.shape[1]):
         data = recorded[first[g % sweeps] : first[g % sweeps + 1]]
         mine = starts[g * each : (g + 1) * each + 1]
-        pool = np.sort(times[mine[0] : mine[-1]])
+        pool = pooled[mine[0] : mine[-1]]
         for k in range(windows.size):
             n_dm[k, g] = _pair_weight(data, pool, windows[k], triangle) / each
             everything = _pair_weight(pool, pool, windows[k], triangle)
             own = _self_weight(times, mine, windows[k], triangle) if each > 1 else 0.0
             n_mm[k, g] = (everything - own) / (each * (each - 1) if each > 1 else 1)
-    return n_dm, n_mm
 
 
 def gamma_table(data: Trains, model: Trains, duration_ms: float, window: float) -> Float64[Array, "repeat run"]:
@@ -173,7 +177,14 @@ def pair_weights(
     kernel
         As in `md_star`.
     """
-    n_dm, n_mm = _group_weights(*recorded, *runs, each, np.array(windows, dtype=np.float64), _is_triangle(kernel))
+    times, starts = runs
+    pooled = times.copy()
+    for begin, end in pairwise(starts[::each]):
+        pooled[begin:end].sort(kind="stable")  # timsort merges what is sorted already
+    sizes = len(windows), (starts.size - 1) // each
+    n_dm, n_mm = np.empty(sizes), np.empty(sizes)
+    widths = np.array(windows, dtype=np.float64)
+    _group_weights(*recorded, times, starts, pooled, each, widths, _is_triangle(kernel), n_dm, n_mm)
     return n_dm, n_mm
 
 

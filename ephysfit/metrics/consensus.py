@@ -21,14 +21,11 @@ BLOCK = 512
 FEW = 20
 
 
-@compiled()
 def _soft_window(half: int, window: float, smooth: float, step: float) -> Array:
     """A box of ±window blurred by a Gaussian, at distances 0, step, 2 step, ... (half + 1,)."""
-    out = np.empty(half + 1)
     scale = 1.0 / (smooth * np.sqrt(2.0))
-    for k in range(half + 1):
-        out[k] = 0.5 * (erf((window - k * step) * scale) + erf((window + k * step) * scale))
-    return out
+    near, far = window - step * np.arange(half + 1), window + step * np.arange(half + 1)
+    return np.array([0.5 * (erf(a * scale) + erf(b * scale)) for a, b in zip(near, far, strict=True)])
 
 
 @compiled()
@@ -43,7 +40,35 @@ def _add_spike(field: Array, time: float, amount: float, window: Array, step: fl
 def _update_block_tops(field: Array, tops: Integers, first: int, last: int) -> None:
     """Bring the best candidate of every block that overlaps [first, last] up to date."""
     for k in range(max(first, 0) // BLOCK, min(last, field.size - 1) // BLOCK + 1):
-        tops[k] = k * BLOCK + np.argmax(field[k * BLOCK : (k + 1) * BLOCK])
+        top = k * BLOCK
+        highest = field[top]
+        for c in range(top + 1, min(top + BLOCK, field.size)):
+            if field[c] > highest:
+                top, highest = c, field[c]
+        tops[k] = top
+
+
+@compiled()
+def _find_top(field: Array, tops: Integers) -> int:
+    """The best of all candidates, the first of equals."""
+    top = tops[0]
+    for other in tops:
+        if field[other] > field[top]:
+            top = other
+    return top
+
+
+@compiled()
+def _find_first(times: Train, after: float) -> int:
+    """The first of sorted times that is not before this one."""
+    low, high = 0, times.size
+    while low < high:
+        middle = (low + high) // 2
+        if times[middle] < after:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @compiled()
@@ -59,34 +84,29 @@ def _expected_gamma(hits: Integers, counts: Integers, n_chosen: int, duration: f
 
 
 @compiled()
-def _place_spikes(
-    times: Train, owner: Integers, counts: Integers, duration: float, window: float, smooth: float, step: float
-) -> tuple[Train, int]:
-    """Spikes in the order in which they are chosen, and how many of them to keep.
+def _choose_spikes(
+    times: Train, owner: Integers, counts: Integers, duration: float, window: float, step: float,
+    soft: Array, share: Array, field: Array, tops: Integers, left: Integers, hits: Integers, chosen: Train,
+) -> int:  # fmt: skip
+    """Write spikes to `chosen` in the order in which they are chosen; how many are worth keeping.
 
-    `times` are those of all runs, sorted; owner[k] is the run of spike k.
+    `soft` is the blurred window, `share` what a spike of each run adds to the candidates of `field`; `left` is 1 for
+    spikes that nothing has hit. Memory comes from the caller: to allocate it here takes seconds to compile.
     """
-    soft = _soft_window(int(np.ceil((window + 4.0 * smooth) / step)), window, smooth, step)
-    field = np.zeros(int(duration / step) + 1)
-    share = 1.0 / (counts + max(counts.mean(), 1.0))
-    alive, left = np.ones(times.size, dtype=np.bool_), times.size
-    hits = np.zeros(counts.size, dtype=np.int64)
-    chosen = np.empty(times.size)
     for k in range(times.size):
         _add_spike(field, times[k], share[owner[k]], soft, step)
-    tops = np.zeros((field.size - 1) // BLOCK + 1, dtype=np.int64)
     _update_block_tops(field, tops, 0, field.size - 1)
     touched = soft.size + int(window / step) + 2
-    n, keep, best = 0, 0, 0.0
-    while left > 0:
-        top = tops[np.argmax(field[tops])]
+    n, keep, best, remaining = 0, 0, 0.0, times.size
+    while remaining > 0:
+        top = _find_top(field, tops)
         if field[top] == -np.inf:  # a grid so coarse that no candidate is within a window of what is left
             break
         t = top * step
         gained = 0
-        for k in range(np.searchsorted(times, t - window - EDGE), np.searchsorted(times, t + window + EDGE)):
-            if alive[k]:
-                alive[k] = False
+        for k in range(_find_first(times, t - window - EDGE), _find_first(times, t + window + EDGE)):
+            if left[k] != 0:
+                left[k] = 0
                 gained += 1
                 hits[owner[k]] += 1
                 _add_spike(field, times[k], -share[owner[k]], soft, step)
@@ -94,7 +114,7 @@ def _place_spikes(
             field[top] = -np.inf
             _update_block_tops(field, tops, top, top)
             continue
-        left -= gained
+        remaining -= gained
         _update_block_tops(field, tops, top - touched, top + touched)
         chosen[n] = t
         n += 1
@@ -103,7 +123,23 @@ def _place_spikes(
             break
         if value > best:
             best, keep = value, n
-    return chosen[:n], keep
+    return keep
+
+
+def _place_spikes(
+    times: Train, owner: Integers, counts: Integers, duration: float, window: float, smooth: float, step: float
+) -> Train:
+    """Spikes in the order in which they are chosen, as far as they are worth keeping.
+
+    `times` are those of all runs, sorted; owner[k] is the run of spike k.
+    """
+    soft = _soft_window(int(np.ceil((window + 4.0 * smooth) / step)), window, smooth, step)
+    field, chosen = np.zeros(int(duration / step) + 1), np.empty(times.size)
+    share = 1.0 / (counts + max(counts.mean(), 1.0))
+    tops, hits = np.zeros((field.size - 1) // BLOCK + 1, dtype=np.int64), np.zeros(counts.size, dtype=np.int64)
+    left = np.ones(times.size, dtype=np.int64)
+    keep = _choose_spikes(times, owner, counts, duration, window, step, soft, share, field, tops, left, hits, chosen)
+    return chosen[:keep]
 
 
 def consensus(
@@ -148,10 +184,8 @@ def consensus(
     owner = np.repeat(np.arange(counts.size), counts)[order]
     wide = check_positive(window, "window")
     blur = min(2.0, wide / 2) if smooth is None else check_positive(smooth, "smooth")
-    chosen, keep = _place_spikes(
-        times[order], owner, counts, duration, wide, blur, min(check_positive(step, "step"), wide / 2)
-    )
-    found = np.sort(chosen[:keep])
+    grid = min(check_positive(step, "step"), wide / 2)
+    found = np.sort(_place_spikes(times[order], owner, counts, duration, wide, blur, grid))
     return found if len(trains) > FEW else _choose_most_agreeing([found, *trains], trains, duration, wide)
 
 
