@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -53,9 +55,19 @@ def van_rossum(spikes, targets, tau):
     return (total * 0.5 * (1 - decay**2)).sum(-1)
 
 
-@pytest.mark.parametrize("detach", [False, True])
-@pytest.mark.parametrize("neuron", [LIF, ALIF, AdLIF, Exponential])
-@pytest.mark.parametrize("shared", [True, False])
+def ways(neuron):
+    """With and without the reset in the graph, of one current and of many: ALIF in all four ways, others in two.
+
+    Each way is four kernels, five seconds to compile; the other two are slow tests.
+    """
+    for detach, shared in product((False, True), repeat=2):
+        quick = neuron is ALIF or detach != shared
+        yield pytest.param(neuron, detach, shared, marks=() if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "detach", "shared"), [way for neuron in (LIF, ALIF, AdLIF, Exponential) for way in ways(neuron)]
+)
 def test_equals_autograd_through_the_definition(neuron, detach, shared):
     cell, surrogate = cells_with_gradient(neuron), Surrogate(12.0)
     current = torch.tensor(noise((1 if shared else CELLS, TRIALS, STEPS)), requires_grad=True)
