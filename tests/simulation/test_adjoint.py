@@ -108,7 +108,7 @@ def test_one_cell_sums_over_rows():
     assert_same([ours], [theirs])
 
 
-@pytest.mark.parametrize("neuron", [ALIF, AdLIF])
+@pytest.mark.parametrize("neuron", [ALIF, pytest.param(AdLIF, marks=pytest.mark.slow)])
 def test_margins_of_a_replay_carry_the_gradient(neuron):
     cell = cells_with_gradient(neuron)
     current = torch.tensor(noise((CELLS, TRIALS, STEPS)), requires_grad=True)
@@ -120,7 +120,7 @@ def test_margins_of_a_replay_carry_the_gradient(neuron):
     assert_same(gradients((weights * ours).sum(), cell, current), gradients((weights * theirs).sum(), cell, current))
 
 
-@pytest.mark.parametrize("neuron", [ALIF, AdLIF])
+@pytest.mark.parametrize("neuron", [ALIF, pytest.param(AdLIF, marks=pytest.mark.slow)])
 def test_the_escape_likelihood_is_that_of_replay(neuron):
     rng = np.random.default_rng(8)
     free = FreeParameters.of(neuron, smooth_only=True)
