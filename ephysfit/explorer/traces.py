@@ -29,6 +29,7 @@ from ephysfit.reports.figures.style import (
     Sampled,
     thin_trace,
 )
+from ephysfit.reports.view_outline import make_tick_segments
 
 #: most points of a trace on the screen; zooming in adds detail
 POINTS = 2000
@@ -320,6 +321,6 @@ def draw_line(p: Any, source: Any, color: str, **options: Any) -> None:
 
 def _make_visible_segments(trains: Sequence[tuple[Train, float]], start: float, end: float) -> dict[str, Any]:
     """Convert the spikes between two times (s) to tick segments."""
-    return bokeh_panels.make_tick_segments(
+    return make_tick_segments(
         [(t[np.searchsorted(t, 1e3 * start) : np.searchsorted(t, 1e3 * end)], row) for t, row in trains]
     )

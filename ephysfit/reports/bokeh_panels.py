@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from bokeh.layouts import gridplot
 from bokeh.models import CustomJS, WheelZoomTool
 from bokeh.plotting import figure
 
-from ephysfit.arrays import Train
 from ephysfit.reports.figures.style import NAMES
 
 
@@ -56,13 +54,6 @@ def tag_colour(renderer: Any, color: str) -> Any:
 def draw_line(p: Any, x: Any, y: Any, color: str, **options: Any) -> None:
     """Draw a line in one of the colours of `style`; `x` and `y` are arrays, or columns of a `source`."""
     tag_colour(p.line(x, y, line_color=color, **{"line_width": 1.2, **options}), color)
-
-
-def make_tick_segments(trains: Sequence[tuple[Train, float]]) -> dict[str, Any]:
-    """Convert spike trains (ms) with their rows to tick segments: ``x`` in s, ``low`` and ``high`` about the row."""
-    x = np.concatenate([np.empty(0), *(t for t, _ in trains)]) / 1e3
-    y = np.concatenate([np.empty(0), *(np.full(len(t), row) for t, row in trains)])
-    return {"x": x.astype(np.float32), "low": (y - 0.4).astype(np.float32), "high": (y + 0.4).astype(np.float32)}
 
 
 def draw_ticks(p: Any, x: Any, low: Any, high: Any, color: str, width: float, legend: str = "", **options: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ from markupsafe import Markup
 from ephysfit.files import replace_nan
 from ephysfit.fitting.uncertainty.criteria import compute_criteria
 from ephysfit.reports.card_rows import list_card_rows, list_reasons
-from ephysfit.reports.equations import find_live_states, margin_symbol, write_equations
 from ephysfit.reports.evidence import READOUTS, Evidence
 from ephysfit.reports.figures.plots import PLOTS
 from ephysfit.reports.headline import write_headline
+from ephysfit.reports.interactive import make_zoomable_view
 from ephysfit.reports.rescaling import describe_rescaling
+from ephysfit.reports.shown_equations import show_equations
 from ephysfit.reports.step_table import make_step_lines
 from ephysfit.reports.svg import render_inline_svg
 from ephysfit.reports.tables import (
@@ -100,19 +102,13 @@ def _collect_markup(evidence: Evidence) -> dict[str, str]:
 
 def _make_viewer(evidence: Evidence) -> tuple[str, str]:
     """Make the zoomable view as (script, div); empty without bokeh (``pip install 'ephysfit[report]'``)."""
-    try:
-        import bokeh  # noqa: F401
-    except ImportError:
-        return "", ""
-    from ephysfit.reports.interactive import make_zoomable_view  # needs bokeh
-
-    return make_zoomable_view(evidence)
+    return make_zoomable_view(evidence) if find_spec("bokeh") else ("", "")
 
 
 def _collect_content(evidence: Evidence, drawn: Mapping[str, Figure | str]) -> dict[str, Any]:
     fit = evidence.fit
     kind = type(fit.neuron)
-    lines = write_equations(kind)
+    shown = show_equations(kind)
     return {
         "fit": fit,
         "head": write_headline(evidence),
@@ -131,12 +127,12 @@ def _collect_content(evidence: Evidence, drawn: Mapping[str, Figure | str]) -> d
         "stages": make_stage_lines(fit),
         "provenance": make_provenance_lines(fit),
         "facts": {k: v for k, v in evidence.test.facts.items() if v},
-        "equations": [(what, Markup(math)) for what, math in lines],
-        "states": {name: kind.states[name] for name in find_live_states(kind)},
-        "distance": margin_symbol(kind),
+        "equations": [(what, Markup(math)) for what, math in shown.lines],
+        "states": {name: kind.states[name] for name in shown.states},
+        "distance": shown.distance,
         "biology": kind.biology,
         "functions": [
-            Markup(text) for name, text in _FUNCTIONS.items() if any(f"<mi>{name}</mi>" in m for _, m in lines)
+            Markup(text) for name, text in _FUNCTIONS.items() if any(f"<mi>{name}</mi>" in m for _, m in shown.lines)
         ],
         "figures": {
             n: (PLOTS[n].caption_of(f), Markup(render_inline_svg(f, n)))
