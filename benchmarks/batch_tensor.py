@@ -50,8 +50,8 @@ def database(n: int, seconds: float, spread: float) -> list[Recording]:
 def together(trials: Trials, z: torch.Tensor, base: Neuron) -> tuple[np.ndarray, np.ndarray]:
     """Loss (cell,) and gradient (cell, parameter) of all cells in one call, padding included."""
     z = z.clone().requires_grad_()
-    events = [[np.flatnonzero(s.numpy()) for s in cell] for cell in trials.spikes]
-    loss = van_rossum_loss(FREE.to_neuron(z, base), trials.current, events, DT, TAU, SURROGATE)
+    events = [[np.flatnonzero(s) for s in cell] for cell in trials.spikes]
+    loss = van_rossum_loss(FREE.to_neuron(z, base), torch.from_numpy(trials.current), events, DT, TAU, SURROGATE)
     (slope,) = torch.autograd.grad(loss.sum(), z)
     return loss.detach().numpy(), slope.numpy()
 
@@ -62,9 +62,9 @@ def alone(trials: Trials, z: torch.Tensor, base: Neuron, padded: bool) -> tuple[
     for k in range(len(z)):
         stop = trials.shape[2] if padded else int(trials.valid[k].sum())
         one = z[k : k + 1].clone().requires_grad_()
-        events = [[np.flatnonzero(trials.spikes[k, 0].numpy())]]
+        events = [[np.flatnonzero(trials.spikes[k, 0])]]
         loss = van_rossum_loss(
-            FREE.to_neuron(one, base), trials.current[k : k + 1, :, :stop], events, DT, TAU, SURROGATE
+            FREE.to_neuron(one, base), torch.from_numpy(trials.current[k : k + 1, :, :stop]), events, DT, TAU, SURROGATE
         )
         (slope,) = torch.autograd.grad(loss.sum(), one)
         losses.append(loss.detach().numpy()[0])
@@ -87,7 +87,8 @@ def compare(n: int, seconds: float, spread: float) -> float:
     """One line of the table; CPU seconds a cell of a step in a call a cell."""
     trials = Trials.of(database(n, seconds, spread), DT)
     base = ALIF.start()
-    z = FREE.to_vector(base)[None] + 0.05 * torch.randn(n, len(FREE.names), generator=torch.Generator().manual_seed(1))
+    drawn = torch.randn(n, len(FREE.names), generator=torch.Generator().manual_seed(1))
+    z = torch.from_numpy(FREE.to_vector(base)) + 0.05 * drawn
     z = z.to(torch.float64)
     a, b = together(trials, z, base), alone(trials, z, base, padded=True)
     worst = max(float(np.max(np.abs(x - y) / np.maximum(np.abs(y), 1e-9))) for x, y in zip(a, b, strict=True))

@@ -47,9 +47,9 @@ def main() -> None:
     for name in given.neurons.split(","):
         kind = find(name)
         free, one = FreeParameters.of(kind, smooth_only=True), kind.start()
-        z, step = free.to_vector(one).numpy(), NumericCoefficients(free, one, DT)
+        z, step = free.to_vector(one), NumericCoefficients(free, one, DT)
         drawn = [free.drawn(one, 0.3, np.random.default_rng(k)) for k in range(given.cells)]
-        many = free.to_neuron(torch.stack(drawn), one)
+        many = free.to_neuron(torch.from_numpy(np.stack(drawn)), one)
         few = [lambda s=step, z=z: s.values(z), lambda s=step, z=z: s.slopes(z), lambda c=one: coefficients(c, DT)]
         body.append((
             name, *(least(f, given.repeats, 20) for f in few), str(given.cells),

@@ -208,7 +208,7 @@ def compared(cell: Neuron, found: Neuron, problem: Problem) -> dict[str, dict[st
     start = readings(kind.start().replace(**told(cell)))
     back, out = readings(found), {}
     for name, value in readings(cell).items():
-        leaf = z.clone().requires_grad_()
+        leaf = torch.tensor(z, requires_grad=True)
         (slope,) = torch.autograd.grad(torch.as_tensor(readings(free.to_neuron(leaf, cell))[name]), leaf)
         s = slope.numpy()
         error = np.inf if np.abs(s[still]).max(initial=0.0) > 1e-12 else float(np.sqrt(max(s @ covariance @ s, 0.0)))

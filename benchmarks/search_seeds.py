@@ -57,7 +57,7 @@ def measure_loss(problem: Problem, cell: Neuron) -> float:
     """The loss of the search on its training blocks, in draws that no search saw."""
     free = problem.free(None)
     evaluation = FreeRunEvaluation(replace(problem, seed=DRAWS), free, cell, KernelScore(), RUNS)
-    return float(evaluation.training_losses(free.to_vector(cell).numpy()[None])[0])
+    return float(evaluation.training_losses(free.to_vector(cell)[None])[0])
 
 
 def run(results: Path, cells: Sequence[str], neurons: Sequence[str], seeds: Sequence[int]) -> None:

@@ -260,7 +260,7 @@ def value(problem: Fold, cell: Neuron) -> dict[str, Any]:
     everything = FreeParameters.of(problem.neuron)
     for window in (4.0, 8.0):
         evaluation = FreeRunEvaluation(problem, everything, cell, Coincidence(window, rate=0.0), RUNS)
-        train, held = evaluation.training_and_validation_losses(everything.to_vector(cell).numpy()[None])
+        train, held = evaluation.training_and_validation_losses(everything.to_vector(cell)[None])
         out[f"md_{window:.0f}"], out[f"md_{window:.0f}_train"] = 1 - float(held[0]), 1 - float(train[0])
     return out
 

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from ephysfit.errors import NeuronError, NotAffineError, SimulationError, near
 from ephysfit.html_tables import make_table
-from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.bounds import impossible, outside
 from ephysfit.neuron.declaration_errors import BREAKS, explain_error, refuse_undeclared
 from ephysfit.neuron.declare import Neuron, flat_names, flatten, pack_state
 from ephysfit.neuron.dimensions import check_units
 from ephysfit.neuron.free_parameters import FreeParameters, as_floats
 from ephysfit.neuron.roles import Role
+from ephysfit.neuron.step_kinds import is_affine
 from ephysfit.neuron.stepping import step
 from ephysfit.neuron.symbols import equations
 from ephysfit.simulation import adjoint
@@ -385,7 +385,7 @@ def _check_adjoint(neuron: type[Neuron]) -> str:
 
 def _compute_gradient(neuron: type[Neuron], run: Callable[..., Any], weights: Tensor) -> Tensor:
     free = FreeParameters.of(neuron, smooth_only=True)
-    z = free.to_vector(neuron.start()).requires_grad_()
+    z = torch.from_numpy(free.to_vector(neuron.start())).requires_grad_()
     return torch.autograd.grad((run(free.to_neuron(z, neuron.start())) * weights).sum(), z)[0]
 
 

@@ -12,9 +12,10 @@ from scipy.signal import lfilter
 from ephysfit.arrays import Trace
 from ephysfit.data.recording import Recording, Sweep
 from ephysfit.errors import NeuronError, SimulationError
-from ephysfit.neuron.affine import is_affine, operators
+from ephysfit.neuron.affine import operators
 from ephysfit.neuron.declare import Neuron, Parameter, flatten, pack_state
 from ephysfit.neuron.roles import Role
+from ephysfit.neuron.step_kinds import is_affine
 from ephysfit.simulation.simulate import simulate
 
 #: draws that may be refused in a row before giving up

@@ -66,7 +66,7 @@ def saved_fits(folder: Folder, own: Sequence[type[Neuron]] = ()) -> Iterator[Fit
     BatchError
         If the folder is not that of a run.
     """
-    from ephysfit.fitting.fit_result import Fit  # torch: tables do without it
+    from ephysfit.fitting.fit_result import Fit  # numba: tables do without it
 
     store, known = Store(Path(folder)), {kind.__name__: kind for kind in own}
     for task in store.tasks():

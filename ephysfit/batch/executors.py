@@ -90,7 +90,7 @@ class Local:
         """Run numbered jobs in one pool of workers; BrokenProcessPool if the pool ends before they do."""
         from pebble import ProcessPool
 
-        from ephysfit.batch.fit_task import do_task  # torch: only where tasks are done
+        from ephysfit.batch.fit_task import do_task  # numba: only where tasks are done
 
         jobs = dict(jobs)  # the caller takes out what has ended
         waiting, later, running = deque(jobs), deque[int](), dict[Future[Outcome], int]()
@@ -179,9 +179,8 @@ def prepare_worker(memory: float | None) -> None:
         os.environ.setdefault(name, "1")
     if memory is not None:
         bound_memory(memory)
-    import torch  # after the variables that it reads when it is loaded
-
-    torch.set_num_threads(1)
+    if "torch" in sys.modules:  # of the runner; else it reads the variables when a task loads it
+        sys.modules["torch"].set_num_threads(1)
 
 
 def _exit_with_runner(runner: Any) -> None:

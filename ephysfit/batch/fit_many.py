@@ -142,7 +142,7 @@ def save_prior_of_run(run: str | PathLike[str], folder: Path, models: Sequence[s
     FitError
         If it holds too few fits of any one neuron.
     """
-    from ephysfit.fitting import population_prior, prior  # torch: only where there is a prior
+    from ephysfit.fitting import population_prior, prior  # numba: only where there is a prior
 
     own = [find(name) for name in models if ".py" in name]
     return str(

@@ -186,7 +186,7 @@ def compile_kernels(jobs: Sequence[Job]) -> None:
 
     A neuron declared in a user's file is left to the workers: importing the file runs it, which may crash.
     """
-    from ephysfit.simulation.warm_up import warm_up  # torch: only where something is left to do
+    from ephysfit.simulation.warm_up import warm_up  # numba: only where something is left to do
 
     for kind in {k for model in {j.task.model for j in jobs} for k in _neurons_of_model(model)}:
         warm_up(kind, purposes=("fit",) if kind.stochastic() else ("simulation",))

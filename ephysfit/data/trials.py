@@ -1,17 +1,15 @@
-"""Trials: recordings on one grid as tensors, with axes always `cell trial time`; here NumPy arrays become tensors."""
+"""Trials: recordings on one grid, as arrays whose axes are always `cell trial time`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Shaped
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ephysfit.arrays import Bool, Float64, Mask, Trace, Train
+from ephysfit.arrays import Array, Bool, Float64, Mask, Trace, Train
 from ephysfit.data.recording import Recording, Sweep, check_step
 from ephysfit.errors import RecordingError
 
@@ -51,14 +49,14 @@ class Trials:
     >>> from ephysfit.data.recording import Recording
     >>> recording = Recording.of(np.arange(6.0), dt=0.1, spike_times=[0.25])
     >>> trials = Trials.of(recording, dt=0.2)
-    >>> trials.current.tolist(), trials.spikes.int().tolist()
+    >>> trials.current.tolist(), trials.spikes.astype(int).tolist()
     ([[[0.5, 2.5, 4.5]]], [[[1, 0, 0]]])
     """
 
-    current: Float64[Tensor, "cell trial time"]
-    spikes: Bool[Tensor, "cell trial time"]
-    valid: Bool[Tensor, "cell trial time"]
-    voltage: Float64[Tensor, "cell trial time"] | None
+    current: Float64[Array, "cell trial time"]
+    spikes: Bool[Mask, "cell trial time"]
+    valid: Bool[Mask, "cell trial time"]
+    voltage: Float64[Array, "cell trial time"] | None
     dt: float
     spike_times: tuple[tuple[Train, ...], ...]
     names: tuple[str, ...] = ()
@@ -101,11 +99,6 @@ class Trials:
         """Number of cells, trials and time steps."""
         cells, trials, steps = self.current.shape
         return cells, trials, steps
-
-    def to(self, device: torch.device | str) -> Trials:
-        """Move the tensors to another device."""
-        moved = {name: getattr(self, name).to(device) for name in ("current", "spikes", "valid")}
-        return replace(self, voltage=None if self.voltage is None else self.voltage.to(device), **moved)
 
 
 def _find_common_step(cells: Sequence[Recording]) -> float:
@@ -196,11 +189,11 @@ def _make_raster(train: Train, n: int, dt: float, sampled: float) -> Bool[Mask, 
 Rows = Sequence[Sequence[Trace | Bool[Mask, " _"] | None]]
 
 
-def _stack_padded(shape: tuple[int, int, int], rows: Rows, fill: float | bool) -> Shaped[Tensor, "cell trial time"]:
-    """Stack the arrays of all cells and trials in one tensor, padded with `fill`."""
+def _stack_padded(shape: tuple[int, int, int], rows: Rows, fill: float | bool) -> Shaped[np.ndarray, "cell trial time"]:
+    """Stack the arrays of all cells and trials, padded with `fill`."""
     array = np.full(shape, fill)
     for cell, row in enumerate(rows):
         for trial, samples in enumerate(row):
             if samples is not None:
                 array[cell, trial, : len(samples)] = samples
-    return torch.from_numpy(array)
+    return array

@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
 from ephysfit.arrays import Array, Mask
 from ephysfit.fitting.prior import expand_log_likelihood
@@ -44,7 +43,7 @@ class Posterior:
     replay: Replay
     sweeps: list[ReplaySweep]
     strength: float
-    centre: torch.Tensor
+    centre: Array
     drift: int = 0
     drift_width: float = 0.5
     precision: Array | None = None
@@ -59,44 +58,45 @@ class Posterior:
         """Weight of the declared prior: its strength times the number of recorded spikes."""
         return self.strength * max(sum(s.n_spikes for s in self.sweeps), 1)
 
-    def append_zero_drift(self, z: torch.Tensor) -> torch.Tensor:
+    def append_zero_drift(self, z: Array) -> Array:
         """`z` with drift weights of zero behind it."""
-        return torch.cat([z, z.new_zeros(self.drift)])
+        return np.append(z, np.zeros(self.drift))
 
-    def split_coordinates(self, q: torch.Tensor) -> tuple[torch.Tensor, Array]:
+    def split_coordinates(self, q: Array) -> tuple[Array, Array]:
         """Free coordinates and drift weights."""
         n = len(self.replay.free.names)
-        return q[:n], q[n:].numpy()
+        return q[:n], q[n:]
 
-    def _distance_from_centre(self, z: torch.Tensor) -> torch.Tensor:
-        return self.replay.free.axis(z) - self.centre
+    def _distance_from_centre(self, z: Array) -> Array:
+        off: Array = self.replay.free.axis(z) - self.centre
+        return off
 
     @cached_property
     def _prior_curvature(self) -> Array:
         """Curvature of the prior on the axes."""
-        return np.diag(self.weight / self.replay.free.widths.numpy() ** 2) if self.precision is None else self.precision
+        return np.diag(self.weight / self.replay.free.widths**2) if self.precision is None else self.precision
 
-    def _prior_gradient_and_curvature(self, q: torch.Tensor) -> tuple[Array, Array]:
+    def _prior_gradient_and_curvature(self, q: Array) -> tuple[Array, Array]:
         """Gradient of the log-prior (negative) and its curvature."""
         z, d = self.split_coordinates(q)
-        off, slopes, n = self._distance_from_centre(z).numpy(), self.replay.free.axis_slopes(z).numpy(), len(z)
+        off, slopes, n = self._distance_from_centre(z), self.replay.free.axis_slopes(z), len(z)
         pull = np.r_[(self._prior_curvature @ off) * slopes, d / self.drift_width**2]
         curvature = np.diag(np.r_[np.zeros(n), np.full(len(d), self.drift_width**-2)])
         curvature[:n, :n] = self._prior_curvature * np.outer(slopes, slopes)
         return pull, curvature
 
-    def _penalty(self, q: torch.Tensor) -> float:
+    def _penalty(self, q: Array) -> float:
         z, d = self.split_coordinates(q)
-        off = self._distance_from_centre(z).numpy()
+        off = self._distance_from_centre(z)
         return 0.5 * float(off @ self._prior_curvature @ off) + 0.5 * float(d @ d) / self.drift_width**2
 
-    def value(self, q: torch.Tensor) -> float:
+    def value(self, q: Array) -> float:
         """Log-posterior up to a constant; minus infinity where it is not finite, so that no step goes there."""
         z, d = self.split_coordinates(q)
         total = self.replay.value(z, self._replayed, d) - self._penalty(q)
         return total if np.isfinite(total) else -np.inf
 
-    def information(self, q: torch.Tensor) -> Information:
+    def information(self, q: Array) -> Information:
         """The same with its gradient and Fisher information, the prior in both."""
         z, d = self.split_coordinates(q)
         pull, curvature = self._prior_gradient_and_curvature(q)
@@ -104,7 +104,7 @@ class Posterior:
         value = found.value - self._penalty(q)
         return Information(value, found.gradient - pull, found.fisher + curvature)
 
-    def expand_data_likelihood(self, q: torch.Tensor, at: Information) -> Quadratic:
+    def expand_data_likelihood(self, q: Array, at: Information) -> Quadratic:
         """The log-likelihood of the data alone about the place where a climb ended."""
         pull, curvature = self._prior_gradient_and_curvature(q)
         z, d = self.split_coordinates(q)
@@ -119,7 +119,7 @@ class Posterior:
 class Ascent:
     """Where an ascent ended, and the posterior it climbed."""
 
-    z: torch.Tensor
+    z: Array
     value: float
     status: Status
     values: tuple[float, ...]
@@ -128,7 +128,7 @@ class Ascent:
 
 
 def ascend(
-    target: Posterior, z: torch.Tensor, *, steps: int, tolerance: float, bounded: int = 0, report: Any = None
+    target: Posterior, z: Array, *, steps: int, tolerance: float, bounded: int = 0, report: Any = None
 ) -> Ascent:
     """Damped Fisher scoring from `z`; `tolerance` is the gain in nats under which it stops.
 
@@ -172,21 +172,21 @@ def _zero_information(at: Information) -> Information:
 
 
 def _find_gaining_step(
-    target: Posterior, z: torch.Tensor, here: Information, damping: float, bounded: int
-) -> tuple[torch.Tensor | None, float]:
+    target: Posterior, z: Array, here: Information, damping: float, bounded: int
+) -> tuple[Array | None, float]:
     """The first damped step that gains, and the damping for the next one; None where none does."""
-    held = _find_held(z.numpy(), here.gradient, bounded)
+    held = _find_held(z, here.gradient, bounded)
     for _ in range(14):
         whole = _solve_scoring_step(here, damping, held)
-        trial = _keep_inside(z + torch.from_numpy(whole / max(1.0, float(np.abs(whole).max()) / LONGEST)), bounded)
+        trial = _keep_inside(z + whole / max(1.0, float(np.abs(whole).max()) / LONGEST), bounded)
         gain = target.value(trial) - here.value
         if gain < max(SLIGHT, 0.02 * abs(here.value)) and np.abs(whole).max() > LONGEST:
             # one parameter that hardly matters may hold up all others: let each go as far as it may by itself
-            apart = _keep_inside(z + torch.from_numpy(np.clip(whole, -LONGEST, LONGEST)), bounded)
+            apart = _keep_inside(z + np.clip(whole, -LONGEST, LONGEST), bounded)
             further = target.value(apart) - here.value
             trial, gain = (apart, further) if further > gain else (trial, gain)
         if gain > 0:
-            return trial, _adapt_damping(damping, gain, (trial - z).numpy(), here)
+            return trial, _adapt_damping(damping, gain, trial - z, here)
         damping *= 5
     return None, damping
 
@@ -206,8 +206,8 @@ def _find_held(z: Array, gradient: Array, bounded: int) -> Mask:
     return out
 
 
-def _keep_inside(z: torch.Tensor, bounded: int) -> torch.Tensor:
-    return torch.cat([z[:bounded].clamp(-OUTMOST, OUTMOST), z[bounded:]])
+def _keep_inside(z: Array, bounded: int) -> Array:
+    return np.append(z[:bounded].clip(-OUTMOST, OUTMOST), z[bounded:])
 
 
 def _solve_scoring_step(at: Information, damping: float, held: Mask) -> Array:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-
-import torch
 
 from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import divides, find_common_step
@@ -193,7 +192,11 @@ def mark_missed(history: Sequence[Estimate], counts: SpikeCounts) -> list[Estima
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One torch thread: tensors of a fit are tiny, and threads that wait for each other cost more than they bring."""
+    """One torch thread, if it is loaded: tensors of a fit are tiny, and threads that wait for each other cost more."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

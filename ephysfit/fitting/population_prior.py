@@ -119,7 +119,7 @@ class _CellLikelihood:
         if kept is None:
             return None
         names, place = kept.names, np.array(kept.place)
-        widths = FreeParameters.of(type(fit.neuron), names).widths.numpy()
+        widths = FreeParameters.of(type(fit.neuron), names).widths
         values, vectors = np.linalg.eigh(unpack_symmetric(kept.information, len(names)) * np.outer(widths, widths))
         vectors = vectors / widths[:, None]
         H = (vectors * np.where(values < BLIND, HELD, values)) @ vectors.T
@@ -132,9 +132,9 @@ def _estimate_population(kind: type[Neuron], views: Sequence[_CellLikelihood]) -
     if any(v.names != names for v in views):
         raise FitError(f"fits of {kind.__name__} that moved different parameters; select those fitted alike")
     free = FreeParameters.of(kind, names)
-    low, high = (b.numpy() for b in free.ends)
+    low, high = free.ends
     places = np.array([v.place for v in views])
-    n, p, widths = len(views), len(names), free.widths.numpy()
+    n, p, widths = len(views), len(names), free.widths
     mean, spread = np.median(places, 0), np.maximum(places.std(0), LEAST * widths)
     covariance = np.diag(spread**2)
     for _ in range(ROUNDS):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ephysfit.arrays import Array
 from ephysfit.errors import FitError
@@ -69,7 +68,7 @@ class Prior:
     def cell(self, base: Neuron) -> Neuron:
         """The typical cell, inside the bounds; what the prior does not cover is as in `base`."""
         free = FreeParameters.of(type(base), self.names)
-        return as_floats(free.to_neuron(free.inside(torch.from_numpy(self.centre)), base))
+        return as_floats(free.to_neuron(free.inside(self.centre), base))
 
     @cached_property
     def spreads(self) -> dict[str, float]:
@@ -141,17 +140,17 @@ def load_priors(path: Path) -> tuple[Prior, ...]:
         raise FitError(f"{path} holds no priors ({type(e).__name__}: {e}); make them of a run or of fits") from e
 
 
-def expand_log_likelihood(free: FreeParameters, z: torch.Tensor, gradient: Array, information: Array) -> Quadratic:
+def expand_log_likelihood(free: FreeParameters, z: Array, gradient: Array, information: Array) -> Quadratic:
     """The log-likelihood to second order on the parameters' axes: what a fit keeps for the prior of a population.
 
     Parameters
     ----------
-    z : Tensor, (parameter,)
+    z : ndarray, (parameter,)
         Free coordinates.
     gradient, information : ndarray
         Of the log-likelihood without any prior, by free coordinates.
     """
-    slopes = np.maximum(free.axis_slopes(z).numpy(), 1e-12)
+    slopes = np.maximum(free.axis_slopes(z), 1e-12)
     return Quadratic(
         free.names,
         tuple(free.axis(z).tolist()),

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import scipy  # loads its parts when they are first used
-import torch
 
 from ephysfit.arrays import Array, Mask
 from ephysfit.fitting.chain import one_thread
@@ -25,6 +24,7 @@ from ephysfit.neuron.plan import plan
 from ephysfit.simulation.engines.compiled import run
 from ephysfit.simulation.replay import ReplaySweep
 from ephysfit.simulation.warm_up import start_noisy_runs, start_replay
+from ephysfit.torch_on_use import torch
 
 #: how far below `SILENT` a bin still takes part in the training, mV
 BELOW = 2.0

@@ -154,9 +154,7 @@ class Problem:
     def counted(self) -> tuple[Mask, ...]:
         """Per sweep the samples that count at all: valid, and past what is unsettled of a sweep's start."""
         out = []
-        for row, current, n in zip(
-            self.trials.valid[0].numpy(), self.trials.current[0].numpy(), self.lengths, strict=True
-        ):
+        for row, current, n in zip(self.trials.valid[0], self.trials.current[0], self.lengths, strict=True):
             mask = row.copy()
             held = find_holding_current(current[:n], self.dt) is not None
             mask[: round(find_unsettled_time(float(mask.sum()) * self.dt, held, self.skip) / self.dt)] = False
@@ -165,7 +163,7 @@ class Problem:
 
     def run_up(self, k: int) -> Array:
         """Current to run up on before sweep k, pA: what `Fit.simulate` and the likelihood run up on too."""
-        return make_run_up(self.trials.current[0, k].numpy()[: self.lengths[k]], self.dt)
+        return make_run_up(self.trials.current[0, k][: self.lengths[k]], self.dt)
 
     @cached_property
     def held_out(self) -> tuple[Mask, ...]:
@@ -198,14 +196,14 @@ class Problem:
         return self._make_sweeps(list(self.counted))
 
     def _make_sweeps(self, masks: list[Mask]) -> list[ReplaySweep]:
-        current, spikes = self.trials.current[0].numpy(), self.trials.spikes[0].numpy()
+        current, spikes = self.trials.current[0], self.trials.spikes[0]
         rows = zip(current, spikes, masks, self.lengths, strict=True)
         return [self._add_run_up(i[:n], s[:n], m[:n]) for i, s, m, n in rows]
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:
         """Per sweep the steps up to its last usable sample; what follows pads it to the longest sweep."""
-        return tuple(int(np.flatnonzero(v)[-1]) + 1 if v.any() else 1 for v in self.trials.valid[0].numpy())
+        return tuple(int(np.flatnonzero(v)[-1]) + 1 if v.any() else 1 for v in self.trials.valid[0])
 
     def _add_run_up(self, current: npt.NDArray, spikes: npt.NDArray, mask: npt.NDArray) -> ReplaySweep:
         """A sweep with its holding level before it, replayed but not counted: the neuron begins where the cell did."""
@@ -333,7 +331,7 @@ def measure_operating_point(problem: Problem) -> dict[str, float]:
     FitError
         If no sample counts, or the current never changes.
     """
-    current = np.concatenate([c[m] for c, m in zip(problem.trials.current[0].numpy(), problem.counted, strict=True)])
+    current = np.concatenate([c[m] for c, m in zip(problem.trials.current[0], problem.counted, strict=True)])
     if current.size == 0:
         raise FitError(
             f"{problem.recording.cell}: no sample of the training data counts; "

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ephysfit.errors import NotAffineError
 from ephysfit.neuron.declare import Neuron, cellwise, flatten
 from ephysfit.neuron.formula import of_tensors
 from ephysfit.neuron.plan import plan
+from ephysfit.neuron.step_kinds import refractory_steps, refuse_unless_affine
 
 #: rates below this, 1/ms, set no unit for what drives the states
 TINY = 1e-6
@@ -52,27 +52,6 @@ class Operators:
     rest: Tensor
     n_ref: Tensor
     states: tuple[str, ...]
-
-
-def is_affine(neuron: type[Neuron]) -> bool:
-    """Whether flow, margin and jump are affine in the states and the input."""
-    return plan(neuron).affine
-
-
-def refuse_unless_affine(neuron: type[Neuron], engine: str) -> None:
-    """Raise NotAffineError with the way out."""
-    if not is_affine(neuron):
-        raise NotAffineError(
-            f"{neuron.__name__} is not affine in its states and input, which engine {engine!r} needs; "
-            f"use engine='sequential' or 'compiled', which step any neuron"
-        )
-
-
-def refractory_steps(neuron: Neuron, dt: float) -> Tensor:
-    """Refractory period in whole steps, one per cell; 0 for a neuron without one."""
-    cells = cellwise(neuron)
-    steps = torch.round(torch.as_tensor(neuron.refractory_ms, dtype=torch.float64).detach() / dt)
-    return steps.to(torch.int64).reshape(-1).expand(cells).contiguous()
 
 
 def device_of(neuron: Neuron) -> torch.device:
@@ -154,7 +133,7 @@ def operators(neuron: Neuron, dt: float) -> Operators:
         jump=torch.cat([m["jump"], one], 1),
         margin=m["margin"],
         rest=torch.cat([m["rest"], m["rest"].new_ones(cells, 1)], -1),
-        n_ref=refractory_steps(neuron, dt),
+        n_ref=torch.from_numpy(refractory_steps(neuron, dt)),
         states=p.states,
     )
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
+import numpy as np
+
 from ephysfit.errors import NeuronError, UnknownNameError, near
 from ephysfit.neuron.class_table import ShownInNotebooks, make_neuron_table
 from ephysfit.neuron.functions import Bank, elements
@@ -544,8 +546,9 @@ def pack_state(neuron: type[Neuron], flat: Mapping[str, Any]) -> Any:
 
 def cellwise(neuron: Neuron) -> int:
     """How many cells an instance holds (1 for floats)."""
-    sizes = {int(e.numel()) for v in neuron.values().values() for e in elements(v) if hasattr(e, "numel")}
-    return max(sizes, default=1)
+    values = [e for v in neuron.values().values() for e in elements(v)]
+    sizes = [int(e.numel()) for e in values if hasattr(e, "numel")]
+    return max([*sizes, *(e.size for e in values if isinstance(e, np.ndarray))], default=1)
 
 
 def scalar_values(neuron: Neuron) -> dict[str, float]:

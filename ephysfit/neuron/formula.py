@@ -9,27 +9,29 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ephysfit.neuron.functions import _tensor_phi1, array_phi1, array_sigmoid, array_softplus
+from ephysfit.torch_on_use import torch
 
 if TYPE_CHECKING:
     import sympy
+    from torch import Tensor
 
 
 def _tensor(x: Any) -> Tensor:
     """A tensor as it is; a number, as pinned parameters leave behind, in full precision."""
-    return x if isinstance(x, Tensor) else torch.tensor(float(x), dtype=torch.float64)
+    return x if hasattr(x, "detach") else torch.tensor(float(x), dtype=torch.float64)
 
 
-#: what a formula may call, for tensors
-_TENSOR: Mapping[str, Callable[..., Any]] = {
-    "exp": torch.exp, "log": torch.log, "tanh": torch.tanh, "sqrt": torch.sqrt, "cos": torch.cos, "sin": torch.sin,
-    "sigmoid": lambda x: torch.sigmoid(_tensor(x)),
-    "softplus": lambda x: torch.nn.functional.softplus(_tensor(x), threshold=36.0),
-    "phi1": lambda z: _tensor_phi1(_tensor(z)), "dphi1": lambda z: _tensor_dphi1(_tensor(z)),
-}  # fmt: skip
+@cache
+def _tensor_functions() -> Mapping[str, Callable[..., Any]]:
+    """What a formula may call, for tensors."""
+    return {
+        "exp": torch.exp, "log": torch.log, "tanh": torch.tanh, "sqrt": torch.sqrt, "cos": torch.cos, "sin": torch.sin,
+        "sigmoid": lambda x: torch.sigmoid(_tensor(x)),
+        "softplus": lambda x: torch.nn.functional.softplus(_tensor(x), threshold=36.0),
+        "phi1": lambda z: _tensor_phi1(_tensor(z)), "dphi1": lambda z: _tensor_dphi1(_tensor(z)),
+    }  # fmt: skip
 
 
 #: the same for arrays of numbers, complex ones too
@@ -44,13 +46,15 @@ def formula(arguments: list[sympy.Symbol], expressions: Any) -> str:
     # only a formula that is not on disk yet needs sympy, whose import takes half a second
     import sympy
 
-    return inspect.getsource(sympy.lambdify(arguments, expressions, modules=[dict(_TENSOR), "math"], cse=True))
+    return inspect.getsource(
+        sympy.lambdify(arguments, expressions, modules=[dict(_tensor_functions()), "math"], cse=True)
+    )
 
 
 @cache
 def of_tensors(text: str) -> Callable[..., Any]:
     """A formula as a function of tensors, with gradients."""
-    return _function(text, _TENSOR)
+    return _function(text, _tensor_functions())
 
 
 @cache

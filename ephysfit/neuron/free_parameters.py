@@ -12,13 +12,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ephysfit.arrays import Array
+from ephysfit.arrays import Array, Mask
 from ephysfit.errors import NeuronError, near
 from ephysfit.neuron.declare import Neuron, Parameter, declared, flat_names, flatten, unflatten
-from ephysfit.neuron.functions import array_sigmoid
+from ephysfit.neuron.functions import array_sigmoid, sigmoid
+from ephysfit.torch_on_use import torch
 
 #: how near to a bound (as a fraction of the distance between them) a value counts as on it
 ON_BOUND = 2e-3
@@ -71,90 +70,78 @@ class FreeParameters:
         return tuple(by_flat[n] for n in self.names)
 
     @cached_property
-    def _range(self) -> tuple[Tensor, Tensor]:
-        ends = [p.ends for p in self.parameters]
-        return torch.tensor([a for a, _ in ends], dtype=torch.float64), torch.tensor(
-            [b for _, b in ends], dtype=torch.float64
-        )
+    def ends(self) -> tuple[Array, Array]:
+        """Bounds on the (log) axis, (parameter,) each."""
+        ends = np.array([p.ends for p in self.parameters], dtype=np.float64).reshape(-1, 2)
+        return ends[:, 0], ends[:, 1]
 
     @cached_property
-    def _log(self) -> Tensor:
-        return torch.tensor([p.logarithmic for p in self.parameters], dtype=torch.bool)
+    def _log(self) -> Mask:
+        """Which axes are logarithmic."""
+        return np.array([p.logarithmic for p in self.parameters], dtype=bool)
 
     @cached_property
-    def widths(self) -> Tensor:
+    def widths(self) -> Array:
         """Scale of the prior of each parameter on its (log) axis."""
-        return torch.tensor([p.prior_width for p in self.parameters], dtype=torch.float64)
+        return np.array([p.prior_width for p in self.parameters], dtype=np.float64)
 
-    def axis(self, z: Tensor) -> Tensor:
-        """Parameters on their (log) axis, from free coordinates (..., parameter)."""
-        low, high = (end.to(z.device) for end in self._range)
-        return low + (high - low) * torch.sigmoid(z)
+    def axis(self, z: Any) -> Any:
+        """Parameters on their (log) axis, from free coordinates (..., parameter), an array or a tensor."""
+        low, high = (_as_kind_of(z, end) for end in self.ends)
+        return low + (high - low) * sigmoid(z)
 
-    def axis_slopes(self, z: Tensor) -> Tensor:
+    def axis_slopes(self, z: Any) -> Any:
         """Derivative of `axis` by each coordinate, (..., parameter)."""
-        low, high = self._range
-        part = torch.sigmoid(z)
+        low, high = (_as_kind_of(z, end) for end in self.ends)
+        part = sigmoid(z)
         return (high - low) * part * (1 - part)
 
-    def place(self, neuron: Neuron) -> Tensor:
+    def place(self, neuron: Neuron) -> Array:
         """A one-cell instance on the (log) axis, (parameter,)."""
         flat = flatten(neuron.parameters, neuron.values())
         pairs = zip(self.names, self.parameters, strict=True)
-        return torch.tensor([p.to_axis(max(float(flat[n]), p.low)) for n, p in pairs], dtype=torch.float64)
+        return np.array([p.to_axis(max(float(flat[n]), p.low)) for n, p in pairs], dtype=np.float64)
 
-    def to_vector(self, neuron: Neuron) -> Tensor:
+    def to_vector(self, neuron: Neuron) -> Array:
         """Free coordinates (parameter,) of a one-cell instance; values on a bound are moved just inside."""
         return self.inside(self.place(neuron))
 
-    def is_moved(self, neuron: Neuron) -> Tensor:
+    def is_moved(self, neuron: Neuron) -> Mask:
         """Which values of a one-cell instance `to_vector` moves off a bound or in from beyond it, (parameter,)."""
-        low, high = self._range
+        low, high = self.ends
         flat = flatten(neuron.parameters, neuron.values())
-        below = torch.tensor([float(flat[n]) < p.low for n, p in zip(self.names, self.parameters, strict=True)])
+        below = np.array([float(flat[n]) < p.low for n, p in zip(self.names, self.parameters, strict=True)], dtype=bool)
         part = (self.place(neuron) - low) / (high - low)
         return below | (part < _INSIDE) | (part > 1 - _INSIDE)
 
-    def inside(self, place: Tensor) -> Tensor:
+    def inside(self, place: Array) -> Array:
         """Free coordinates of places on the (log) axis; what is on a bound or beyond it is moved just inside."""
-        low, high = self._range
-        return torch.logit(((place - low) / (high - low)).clamp(_INSIDE, 1 - _INSIDE))
+        low, high = self.ends
+        return _logit(((place - low) / (high - low)).clip(_INSIDE, 1 - _INSIDE))
 
-    @property
-    def ends(self) -> tuple[Tensor, Tensor]:
-        """Bounds on the (log) axis, (parameter,) each."""
-        return self._range
-
-    def values(self, z: Tensor) -> dict[str, Tensor]:
-        """Parameter values by flat name from free coordinates (..., parameter)."""
-        y = self.axis(z)
-        ratio = self._log.to(z.device)
-        x = torch.where(ratio, torch.exp(torch.where(ratio, y, 0.0)), y)
-        return {n: x[..., i] for i, n in enumerate(self.names)}
-
-    @cached_property
-    def _numbers(self) -> tuple[Array, Array, Array]:
-        """Bounds on the (log) axis, and which axes are logarithmic, as arrays."""
-        low, high = self._range
-        return low.numpy(), high.numpy(), self._log.numpy()
+    def values(self, z: Any) -> dict[str, Any]:
+        """Parameter values by flat name from free coordinates (..., parameter), an array or a tensor."""
+        if not hasattr(z, "detach"):
+            x, _ = self.numbers(z)
+            return {n: x[..., i] for i, n in enumerate(self.names)}
+        y, ratio = self.axis(z), _as_kind_of(z, self._log)
+        moved = torch.where(ratio, torch.exp(torch.where(ratio, y, 0.0)), y)
+        return {n: moved[..., i] for i, n in enumerate(self.names)}
 
     def numbers(self, z: Array) -> tuple[Array, Array]:
-        """Parameter values and their derivatives by their own free coordinates, (parameter,) each."""
-        low, high, ratio = self._numbers
+        """Parameter values and their derivatives by their own free coordinates, (..., parameter) each."""
+        low, high = self.ends
         part = array_sigmoid(z)
         y, steepness = low + (high - low) * part, (high - low) * part * (1 - part)
-        x = np.where(ratio, np.exp(np.where(ratio, y, 0.0)), y)
-        return x, np.where(ratio, x, 1.0) * steepness
+        x = np.where(self._log, np.exp(np.where(self._log, y, 0.0)), y)
+        return x, np.where(self._log, x, 1.0) * steepness
 
-    def slopes(self, z: Tensor) -> Tensor:
+    def slopes(self, z: Array) -> Array:
         """Derivative of each parameter's value by its own free coordinate, (parameter,)."""
-        z = z.detach().clone().requires_grad_()
-        with torch.enable_grad():
-            (slopes,) = torch.autograd.grad(torch.stack(list(self.values(z).values())).sum(), z)
-        return slopes
+        return self.numbers(z)[1]
 
-    def to_neuron(self, z: Tensor, base: Neuron) -> Neuron:
-        """An instance with the moved parameters put into `base`: tensors, with gradients to `z`."""
+    def to_neuron(self, z: Any, base: Neuron) -> Neuron:
+        """An instance with the moved parameters put into `base`; of a tensor, with gradients to it."""
         return self.put(self.values(z), base)
 
     def put(self, values: Mapping[str, Any], base: Neuron) -> Neuron:
@@ -162,11 +149,11 @@ class FreeParameters:
         flat = {**flatten(base.parameters, base.values()), **values}
         return base.replace(**unflatten(base.parameters, flat))
 
-    def drawn(self, neuron: Neuron, spread: float, rng: Any) -> Tensor:
+    def drawn(self, neuron: Neuron, spread: float, rng: Any) -> Array:
         """Free coordinates drawn about an instance, `spread` prior widths wide, kept well inside the bounds."""
-        low, high = self._range
-        scatter = torch.from_numpy(rng.normal(size=len(self.names))) * spread * self.widths
-        return torch.logit(((self.place(neuron) + scatter - low) / (high - low)).clamp(0.01, 0.99))
+        low, high = self.ends
+        scatter = rng.normal(size=len(self.names)) * spread * self.widths
+        return _logit(((self.place(neuron) + scatter - low) / (high - low)).clip(0.01, 0.99))
 
     def on_bound(self, neuron: Neuron) -> tuple[tuple[str, str], ...]:
         """Names and sides of the parameters that sit on a bound."""
@@ -182,5 +169,14 @@ class FreeParameters:
 def as_floats(neuron: Neuron) -> Neuron:
     """The same one cell with plain floats."""
     flat = flatten(neuron.parameters, neuron.values())
-    numbers = {k: float(v.detach()) if isinstance(v, Tensor) else float(v) for k, v in flat.items()}
+    numbers = {k: float(v.detach() if hasattr(v, "detach") else v) for k, v in flat.items()}
     return neuron.replace(**unflatten(neuron.parameters, numbers))
+
+
+def _logit(part: Array) -> Array:
+    return np.log(part) - np.log1p(-part)
+
+
+def _as_kind_of(z: Any, values: Any) -> Any:
+    """Values as a tensor where the coordinates are one, on their device."""
+    return torch.from_numpy(values).to(z.device) if hasattr(z, "detach") else values

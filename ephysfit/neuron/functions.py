@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ephysfit.torch_on_use import torch
+
 
 class Bank(tuple[Any, ...]):
     """Several values under one name (an axis of time constants, say); arithmetic is elementwise.
@@ -105,9 +107,6 @@ def symbolic(name: str) -> Any:
 
 
 def _tensor_function(name: str) -> Callable[[Any], Any]:
-    # equations of numbers do without torch
-    import torch
-
     if name == "softplus":
         return lambda x: torch.nn.functional.softplus(x, threshold=36.0)
     if name == "phi1":
@@ -117,9 +116,6 @@ def _tensor_function(name: str) -> Callable[[Any], Any]:
 
 
 def _tensor_phi1(z: Any) -> Any:
-    # equations of numbers do without torch
-    import torch
-
     small = z.abs() < 1e-5
     safe = torch.where(small, torch.ones_like(z), z)
     return torch.where(small, 1 + z / 2 + z * z / 6, torch.expm1(safe) / safe)
@@ -134,7 +130,9 @@ def _number_sigmoid(x: Any) -> Any:
     return np.where(np.asarray(x) >= 0, 1.0, small) / (1.0 + small)
 
 
-def _number_phi1(z: float) -> float:
+def _number_phi1(z: Any) -> Any:
+    if np.ndim(z):
+        return array_phi1(z)
     return 1 + z / 2 + z * z / 6 if abs(z) < 1e-5 else math.expm1(z) / z
 
 

@@ -45,7 +45,7 @@ class NumericCoefficients:
     >>> cell = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
     >>> free = FreeParameters.of(LIF, ("theta",))
     >>> step = NumericCoefficients(free, cell, 0.1)
-    >>> z = free.to_vector(cell).numpy()
+    >>> z = free.to_vector(cell)
     >>> names = list(plan(LIF).coefs)
     >>> float(step.values(z)[names.index("free_0_0")])   # exp(-dt g / C) - 1
     -0.004987520807317687

@@ -138,7 +138,7 @@ def measure_distance_from_uniform(quantiles: Float64[Array, " interval"]) -> flo
 
 
 def _make_replay_sweep(trials: Trials, k: int) -> ReplaySweep:
-    current, spikes, valid = (t[0, k].numpy() for t in (trials.current, trials.spikes, trials.valid))
+    current, spikes, valid = (t[0, k] for t in (trials.current, trials.spikes, trials.valid))
     return ReplaySweep(np.ascontiguousarray(current[:, None]), spikes.astype(np.uint8), valid.astype(np.uint8))
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.plan import plan
 
-#: blocks that `blocks` runs in half the time a process takes to load the first compiled kernel (0.2 ms against 0.6 s)
+#: blocks that `blocks` runs in half the time a process takes to load the first compiled kernel (0.2 ms against 0.6 s),
+#: where torch, whose loading takes longer still, is there already
 FEW = 1_500
 #: this module is loaded with the first kernel
 _KERNELS = "ephysfit.kernels.simd"
@@ -52,7 +53,7 @@ def choose(
     if device != "cpu":
         return _off_the_cpu(neuron, plain)
     blocks = rows * -(-steps // leap)
-    if plain and not _loaded() and blocks <= FEW - _Lent.blocks and plan(neuron).affine:
+    if plain and "torch" in sys.modules and not _loaded() and blocks <= FEW - _Lent.blocks and plan(neuron).affine:
         _Lent.blocks += blocks
         return "blocks"
     return "compiled"

@@ -8,15 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ephysfit.deprecation import deprecated
 from ephysfit.errors import SimulationError, near
-from ephysfit.neuron.affine import refractory_steps, tensors
+from ephysfit.neuron.affine import tensors
 from ephysfit.neuron.declare import Neuron, cellwise, flatten, unflatten
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.plan import plan
+from ephysfit.neuron.step_kinds import refractory_steps
 from ephysfit.simulation.engines.affine_blocks import Start
 from ephysfit.simulation.layer_engines import refuse_engine, refuse_returns, run_steps
 from ephysfit.simulation.surrogate import Surrogate
@@ -227,9 +229,10 @@ class PhysicalLayer(NeuronLayer):
         for name, value in flat.items():
             self.register_buffer(f"fixed_{name}", value.detach().clone())
         one = [base.replace(**unflatten(base.parameters, {k: v[i] for k, v in flat.items()})) for i in range(self.n)]
-        self.free_values = nn.Parameter(torch.stack([free.to_vector(cell) for cell in one]))
-        moved = torch.stack([free.is_moved(cell) for cell in one]) if fitted else torch.zeros(self.n, len(free.names))
-        self.register_buffer("constant", moved.bool())
+        self.free_values = nn.Parameter(torch.from_numpy(np.stack([free.to_vector(cell) for cell in one])))
+        shape = self.n, len(free.names)
+        moved = np.stack([free.is_moved(cell) for cell in one]) if fitted else np.zeros(shape, bool)
+        self.register_buffer("constant", torch.from_numpy(moved))
         self._warn_of_constants(flat)
 
     def cells(self) -> Neuron:

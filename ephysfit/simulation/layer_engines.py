@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ephysfit.errors import SimulationError, near
-from ephysfit.neuron.affine import refuse_unless_affine
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.plan import plan
+from ephysfit.neuron.step_kinds import refuse_unless_affine
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.affine_blocks import Start, compute_run_end, refuse_in_graph
 from ephysfit.simulation.engines.blocks import blocks

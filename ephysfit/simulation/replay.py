@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from torch import Tensor
 
 from ephysfit.arrays import Array, Float64
 from ephysfit.errors import SimulationError
@@ -31,7 +30,7 @@ from ephysfit.kernels.tile_memory import fill_columns
 from ephysfit.kernels.variant import Variant
 from ephysfit.neuron.declare import Neuron, has_potential
 from ephysfit.neuron.free_parameters import FreeParameters
-from ephysfit.neuron.numeric_coefficients import NumericCoefficients, as_numbers
+from ephysfit.neuron.numeric_coefficients import NumericCoefficients
 from ephysfit.neuron.plan import plan
 
 #: weights of the drift in a fit without one
@@ -194,36 +193,34 @@ class Replay:
     def _step(self) -> NumericCoefficients:
         return NumericCoefficients(self.free, self.base, self.dt)
 
-    def _coefficients(self, z: Float64[Tensor, " parameter"]) -> Float64[Array, " coefficient"]:
-        return self._step.values(as_numbers(z))
+    def _coefficients(self, z: Float64[Array, " parameter"]) -> Float64[Array, " coefficient"]:
+        return self._step.values(np.asarray(z))
 
-    def _slopes(self, z: Float64[Tensor, " parameter"], rows: list[int]) -> Float64[Array, "coefficient parameter"]:
+    def _slopes(self, z: Float64[Array, " parameter"], rows: list[int]) -> Float64[Array, "coefficient parameter"]:
         """Derivatives of some coefficients with respect to the free coordinates."""
-        return self._step.slopes(as_numbers(z))[rows] if rows else np.zeros((0, len(z)))
+        return self._step.slopes(np.asarray(z))[rows] if rows else np.zeros((0, len(z)))
 
     def _steps(self) -> int:
         return round(float(self.base.refractory_ms) / self.dt)
 
     def value(
-        self, z: Float64[Tensor, " parameter"], sweeps: Sweeps, drift: Float64[Array, " component"] = NO_DRIFT
+        self, z: Float64[Array, " parameter"], sweeps: Sweeps, drift: Float64[Array, " component"] = NO_DRIFT
     ) -> float:
         """Log-likelihood in nats at free coordinates `z` (parameter,) and drift weights (component,)."""
         return sum(total for total, *_ in self._replayed(z, sweeps, drift, shown=False))
 
     def rates(
-        self, z: Float64[Tensor, " parameter"], sweeps: Sweeps, drift: Float64[Array, " component"] = NO_DRIFT
+        self, z: Float64[Array, " parameter"], sweeps: Sweeps, drift: Float64[Array, " component"] = NO_DRIFT
     ) -> list[tuple[float, Array]]:
         """For each sweep the log-likelihood, and the log hazard (per ms, capped at 12) in every step, (time,)."""
         return [(total, rates) for total, rates, _ in self._replayed(z, sweeps, drift)]
 
-    def misses(self, z: Float64[Tensor, " parameter"], sweeps: Sweeps) -> list[Array]:
+    def misses(self, z: Float64[Array, " parameter"], sweeps: Sweeps) -> list[Array]:
         """For each sweep, recorded minus replayed voltage, mV, (time,); NaN where the two are not compared."""
         with_noise = replace(self, noise=self.noise or Noise(0.0, 1.0))
         return [misses for _, _, misses in with_noise._replayed(z, sweeps, NO_DRIFT)]
 
-    def _replayed(
-        self, z: Tensor, sweeps: Sweeps, drift: Array, shown: bool = True
-    ) -> list[tuple[float, Array, Array]]:
+    def _replayed(self, z: Array, sweeps: Sweeps, drift: Array, shown: bool = True) -> list[tuple[float, Array, Array]]:
         """For each sweep the log-likelihood, the log hazards, and the errors of the voltage where it is compared.
 
         Where the hazards need not be `shown` the array of them may be empty.
@@ -242,7 +239,7 @@ class Replay:
             out.append((float(total[0]), rates, misses))
         return out
 
-    def _cell_arguments(self, z: Float64[Tensor, " parameter"]) -> dict[str, Any]:
+    def _cell_arguments(self, z: Float64[Array, " parameter"]) -> dict[str, Any]:
         """Arguments of the kernels that describe the cell and the noise of its voltage."""
         coefs = self._coefficients(z)
         noise = self.noise or Noise(0.0, 1.0)
@@ -259,13 +256,13 @@ class Replay:
         }  # fmt: skip
 
     def information(
-        self, z: Float64[Tensor, " parameter"], sweeps: Sweeps, drift: Float64[Array, " component"] = NO_DRIFT
+        self, z: Float64[Array, " parameter"], sweeps: Sweeps, drift: Float64[Array, " component"] = NO_DRIFT
     ) -> Information:
         """Log-likelihood, gradient and Fisher information.
 
         Parameters
         ----------
-        z : Tensor, (parameter,)
+        z : ndarray, (parameter,)
             Free coordinates.
         sweeps : sequence of ReplaySweep
         drift : ndarray, (component,)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ephysfit.arrays import Trace, Train
 from ephysfit.data.exchange import make_pynapple_trains
@@ -18,12 +17,13 @@ from ephysfit.data.recording import Recording
 from ephysfit.data.resampling import average_over_steps, divides
 from ephysfit.errors import SimulationError, near
 from ephysfit.html_tables import make_sparkline, make_table
-from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.bounds import admit
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.free_parameters import as_floats
 from ephysfit.neuron.plan import plan
+from ephysfit.neuron.step_kinds import refractory_steps
 from ephysfit.simulation.engine_choice import choose, device_of
+from ephysfit.torch_on_use import torch
 
 #: (beta, offset) of each noise-free readout
 Settings = npt.NDArray[np.float64]
@@ -122,7 +122,7 @@ def drives(stimulus: Any, dt: float, recorded_dt: float | None = None) -> tuple[
     arrays = list(stimulus) if isinstance(stimulus, (list, tuple)) else [stimulus]
     out = []
     for k, a in enumerate(arrays):
-        current = np.asarray(a.detach().cpu() if isinstance(a, torch.Tensor) else a, dtype=np.float64)
+        current = np.asarray(a.detach().cpu() if hasattr(a, "detach") else a, dtype=np.float64)
         if current.ndim not in (1, 2) or current.size == 0:
             raise SimulationError(f"stimulus {k} has shape {current.shape}; give (time,) in pA, or (time, input)")
         if not np.isfinite(current).all():

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ephysfit.errors import SimulationError, near
 from ephysfit.simulation.surrogate import Surrogate
+from ephysfit.simulation.surrogate_spike import spike
 
 KINDS = ("STC-LIF", "STC-PLIF")
 
@@ -110,7 +111,7 @@ class STCLayer(nn.Module):
         for now in x.unbind(1):
             keep, take = self.gates(s)
             h = keep * h + take * now
-            s = self.surrogate.spike(h - self.v_th)
+            s = spike(h - self.v_th, self.surrogate)
             h = h - s
             spikes.append(s)
         out = torch.stack(spikes, 1) if spikes else x

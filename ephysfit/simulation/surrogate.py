@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ephysfit.errors import SimulationError, near
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: window shapes of unit area over z = margin / width
 WINDOWS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -24,19 +24,6 @@ WINDOWS: dict[str, Callable[[Tensor], Tensor]] = {
     # hazard exp(z) times the probability of having survived it while the margin rose: the density of the crossing
     "survival": lambda z: (z - z.clamp(max=80).exp()).exp(),
 }
-
-
-class _Spike(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, u: Tensor, window: Callable[[Tensor], Tensor], width: float) -> Tensor:
-        ctx.save_for_backward(u)
-        ctx.window, ctx.width = window, width
-        return (u >= 0).to(u.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
-        (u,) = ctx.saved_tensors
-        return grad * ctx.window(u / ctx.width) / ctx.width, None, None
 
 
 @dataclass(frozen=True)
@@ -59,10 +46,6 @@ class Surrogate:
             raise SimulationError(f"surrogate shape {self.shape!r} is unknown; {near(self.shape, WINDOWS)}")
         if not self.width > 0:
             raise SimulationError(f"surrogate width {self.width} mV must be positive")
-
-    def spike(self, u: Tensor) -> Tensor:
-        """1 where the margin is reached, with the window as its derivative."""
-        return _Spike.apply(u, WINDOWS[self.shape], self.width)
 
     def slope(self, u: Tensor) -> Tensor:
         """The window itself, per mV."""

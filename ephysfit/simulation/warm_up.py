@@ -122,7 +122,7 @@ def warm_up(
 def _compile_coefficients(neuron: type[Neuron]) -> None:
     """Compute coefficients and slopes once: the exponentials of matrices are compiled for all neurons together."""
     free, cell = FreeParameters.of(neuron, smooth_only=True), neuron.start()
-    step, z = NumericCoefficients(free, cell, 0.1), free.to_vector(cell).numpy()
+    step, z = NumericCoefficients(free, cell, 0.1), free.to_vector(cell)
     step.values(z)
     step.slopes(z)
 

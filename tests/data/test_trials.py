@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import shipped
@@ -18,12 +17,12 @@ def test_axes_padding_and_validity():
     trials = Trials.of([a, b])
     assert trials.shape == (2, 2, 5)
     assert trials.names == ("a", "b")
-    assert trials.current.dtype == torch.float64
+    assert trials.current.dtype == np.float64
     assert trials.current[0, 1].tolist() == [3, 4, 5, 0, 0]
     assert trials.spikes[0, 0].tolist() == [True, False, True, False, False]
     assert trials.spikes[1, 0].tolist() == [False, False, False, False, True]
-    assert trials.valid.int().tolist() == [[[1, 1, 1, 0, 0]] * 2, [[0, 1, 1, 1, 0], [0] * 5]]
-    assert torch.isnan(trials.voltage[0]).all()
+    assert trials.valid.astype(int).tolist() == [[[1, 1, 1, 0, 0]] * 2, [[0, 1, 1, 1, 0], [0] * 5]]
+    assert np.isnan(trials.voltage[0]).all()
     assert trials.voltage[1, 0].tolist() == [-60, -59, -58, -57, -56]
     assert [len(t) for t in trials.spike_times[0]] == [2, 0]
 
@@ -31,9 +30,9 @@ def test_axes_padding_and_validity():
 def test_real_recording_averages_into_longer_steps():
     train, _ = shipped("DRN164").split()
     trials = Trials.of(train, dt=0.5)
-    np.testing.assert_allclose(trials.current[0, 0].numpy(), train[0].current.reshape(-1, 5).mean(1))
+    np.testing.assert_allclose(trials.current[0, 0], train[0].current.reshape(-1, 5).mean(1))
     assert trials.spikes.sum() == train.n_spikes
-    steps = np.flatnonzero(trials.spikes[0, 0].numpy())
+    steps = np.flatnonzero(trials.spikes[0, 0])
     late = train.spike_times[0] - (steps + 1) * 0.5  # the state after step n is that at (n + 1) dt
     assert np.all(np.abs(late) <= 0.25 + 1e-9)
     assert abs(late.mean()) < 0.03  # rounded down, spikes would lie 0.25 ms before the state they end
@@ -61,7 +60,7 @@ def test_refuses_mixed_steps_without_dt():
 def test_a_spike_given_as_a_sample_belongs_to_the_step_that_ends_nearest_to_its_middle(samples, dt, k):
     """Times computed as sample x dt round either way; the raster must not."""
     recording = Recording.of(np.zeros(1000), dt, spike_times=np.array(samples) * dt)
-    found = np.flatnonzero(Trials.of(recording, k * dt).spikes[0, 0].numpy())
+    found = np.flatnonzero(Trials.of(recording, k * dt).spikes[0, 0])
     steps = {max((2 * n + 1 - k) // (2 * k), 0) for n in samples}  # in halves of samples, exact
     assert found.tolist() == sorted(m for m in steps if m < 1000 // k)
 
@@ -70,9 +69,9 @@ def test_spikes_of_a_simulation_come_back_in_the_steps_they_happened_in():
     """A simulation gives a spike of step n as (n + 1/2) dt, a detector of samples as n dt: both mean step n."""
     for offset in (0.0, 0.5):
         recording = Recording.of(np.zeros(100), 0.5, spike_times=(np.array([0, 7, 99]) + offset) * 0.5)
-        assert np.flatnonzero(Trials.of(recording).spikes[0, 0].numpy()).tolist() == [0, 7, 99]
+        assert np.flatnonzero(Trials.of(recording).spikes[0, 0]).tolist() == [0, 7, 99]
 
 
 def test_a_spike_finer_than_the_samples_belongs_to_the_step_that_ends_nearest():
     recording = Recording.of(np.zeros(20), 0.5, spike_times=[0.1, 1.26, 4.74, 7.76, 9.9])
-    assert np.flatnonzero(Trials.of(recording).spikes[0, 0].numpy()).tolist() == [0, 2, 8, 15, 19]
+    assert np.flatnonzero(Trials.of(recording).spikes[0, 0]).tolist() == [0, 2, 8, 15, 19]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import ephysfit as ef
 from ephysfit.cli import main
@@ -136,7 +135,7 @@ def test_the_posterior_with_assumed_steps_has_the_gradient_of_its_value():
     steps = (AssumedStep(120.0, 8.0, SHARE, 0.0, 0.8),)
     target = Posterior(Replay(free, cell, DT), [sweep], 0.05, free.place(cell), assumed=make_assumed_sweeps(steps, DT))
     z = free.to_vector(cell) + 0.05
-    h, eye = 1e-5, torch.eye(len(z), dtype=torch.float64)
+    h, eye = 1e-5, np.eye(len(z))
     slopes = [(target.value(z + h * e) - target.value(z - h * e)) / (2 * h) for e in eye]
     np.testing.assert_allclose(target.information(z).gradient, slopes, rtol=1e-4, atol=1e-3)
 

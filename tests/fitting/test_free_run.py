@@ -105,7 +105,7 @@ def test_losses_of_a_batch_are_those_of_its_rows_to_the_bit(loss):
     """What is packed, masked, compared and averaged at once, against one train at a time."""
     alike = [respond(KNOWN, noise_current(1500.0, 0.5, 130.0, 90.0, seed=k), 0.5, seed=k) for k in range(3)]
     p = problem(Recording((*steps(2).sweeps, *alike)), ALIF)
-    z = np.stack([FreeParameters.of(ALIF).to_vector(c).numpy() for c in (KNOWN, KNOWN.replace(theta=-50.0))])
+    z = np.stack([FreeParameters.of(ALIF).to_vector(c) for c in (KNOWN, KNOWN.replace(theta=-50.0))])
     evaluation = FreeRunEvaluation(p, FreeParameters.of(ALIF), KNOWN, loss, 3)
     totals, weights = np.zeros(2), 0.0
     for k, trains in evaluation.free_runs.simulate_sweeps(evaluation.candidates(z), 7):
@@ -139,7 +139,7 @@ def test_search_never_trains_on_validation_blocks(loss):
     q = problem(altered(spikes_only(), p.held_out[0]))
     start = begun(p).neuron
     free = FreeParameters.of(LIF)
-    z = free.to_vector(start).numpy()[None]
+    z = free.to_vector(start)[None]
     (train, held), (train_q, held_q) = (
         FreeRunEvaluation(x, free, start, loss, 3).training_and_validation_losses(z) for x in (p, q)
     )
@@ -189,7 +189,7 @@ def test_candidates_of_a_generation_share_their_noise_and_the_next_has_its_own()
     p = problem(spikes_only(6_000.0))
     start = begun(p).neuron
     free = FreeParameters.of(LIF)
-    z = np.stack([free.to_vector(start).numpy()] * 2)
+    z = np.stack([free.to_vector(start)] * 2)
     evaluation = FreeRunEvaluation(p, free, start, KernelScore(), 3)
     one, two, judged = (
         evaluation.training_losses(z, 0),
@@ -229,7 +229,7 @@ def test_gradient_trains_on_what_comes_before_its_validation_part():
     q = problem(altered(spikes_only(), late))
     start = begun(p).neuron
     one, two = (_Descent(Gradient(starts=1, width=8.0), x, start) for x in (p, q))
-    z = one.free.to_vector(start)[None]
+    z = torch.from_numpy(one.free.to_vector(start)[None])
     assert one.compute_loss(z, 0.5).tolist() == two.compute_loss(z, 0.5).tolist()
     assert one.validate(z) != two.validate(z)
 
@@ -281,7 +281,7 @@ def test_padding_of_short_sweeps_costs_nothing():
     q = problem(Recording((short, long)), ALIF)
     alone = [problem(Recording((s,)), ALIF) for s in (short, long)]
     start = KNOWN.replace(E_L=-40.0, V_reset=-62.0)  # fires without input
-    z = FreeParameters.of(ALIF, smooth_only=True).to_vector(start)[None]
+    z = torch.from_numpy(FreeParameters.of(ALIF, smooth_only=True).to_vector(start)[None])
     both = _Descent(Gradient(starts=1, width=8.0), q, start)
     each = [_Descent(Gradient(starts=1, width=8.0), x, start) for x in alone]
     spikes = [sum(len(e[0][0]) for _, e, _ in d.parts) for d in each]
@@ -313,7 +313,7 @@ def test_readout_of_a_silent_model_is_no_crash():
 def test_gradient_of_the_loss_is_finite_where_nothing_spikes():
     p = problem(kind=ALIF)
     descent = _Descent(Gradient(starts=1), p, KNOWN.replace(theta=15.0))
-    z = descent.free.to_vector(KNOWN.replace(theta=15.0))[None].requires_grad_()
+    z = torch.tensor(descent.free.to_vector(KNOWN.replace(theta=15.0))[None], requires_grad=True)
     descent.compute_loss(z, 0.0).sum().backward()
     assert torch.isfinite(z.grad).all()
 

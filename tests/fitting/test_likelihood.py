@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from fitting_cells import DT, KNOWN, begun, known, problem, spikes_only, steps
 
 from ephysfit.data.recording import Recording, Sweep
@@ -67,8 +66,8 @@ def test_the_posterior_has_the_gradient_of_its_value(climbed):
     z = free.to_vector(KNOWN)
     slow = [replace(s, slow=drift_ramps(len(s.spikes), 2)) for s in p.everything]
     target = Posterior(Replay(free, KNOWN, DT), slow, 0.05, free.place(found.neuron), drift=2)
-    q = torch.cat([z, torch.tensor([0.3, -0.2], dtype=torch.float64)])
-    h, eye = 1e-5, torch.eye(len(q), dtype=torch.float64)
+    q = np.append(z, [0.3, -0.2])
+    h, eye = 1e-5, np.eye(len(q))
     slopes = [(target.value(q + h * e) - target.value(q - h * e)) / (2 * h) for e in eye]
     np.testing.assert_allclose(target.information(q).gradient, slopes, rtol=1e-4, atol=1e-3)
 
@@ -181,7 +180,7 @@ def test_an_information_that_overflows_ends_the_ascent_and_not_the_fit():
 
     for bad, status in ((1, Status.DIVERGED), (2, Status.STEPS_USED)):
         calls.clear()
-        found = ascend(Overflowing(), torch.zeros(1, dtype=torch.float64), steps=5, tolerance=0.01)
+        found = ascend(Overflowing(), np.zeros(1), steps=5, tolerance=0.01)
         assert found.status is status
         assert np.isfinite(found.information.fisher).all()
         assert (found.value == -np.inf) == (bad == 1)
@@ -227,11 +226,11 @@ def test_a_half_life_is_a_time():
 class Hill:
     """A quadratic whose top lies outside the bounds of its first coordinate."""
 
-    top = torch.tensor([30.0, 1.5, -20.0], dtype=torch.float64)
+    top = np.array([30.0, 1.5, -20.0])
     fisher = np.array([[2.0, 0.1, 0.3], [0.1, 1.0, 0.2], [0.3, 0.2, 1.0]])
 
     def information(self, z):
-        off = (self.top - z).numpy()
+        off = self.top - z
         return Information(-0.5 * float(off @ self.fisher @ off), self.fisher @ off, self.fisher)
 
     def value(self, z):
@@ -239,13 +238,13 @@ class Hill:
 
 
 def test_a_coordinate_that_is_drawn_out_stays_at_its_bound_and_the_others_reach_their_top():
-    found = ascend(Hill(), torch.zeros(3, dtype=torch.float64), steps=200, tolerance=1e-6, bounded=2)
-    z = found.z.numpy()
+    found = ascend(Hill(), np.zeros(3), steps=200, tolerance=1e-6, bounded=2)
+    z = found.z
     assert z[0] == OUTMOST
     assert z[2] < -OUTMOST
     # with the first one held, the best place of the others: a linear system of their own
     rest = Hill.fisher[1:, 1:]
-    best = Hill.top.numpy()[1:] + np.linalg.solve(rest, Hill.fisher[1:, 0] * (30.0 - OUTMOST))
+    best = Hill.top[1:] + np.linalg.solve(rest, Hill.fisher[1:, 0] * (30.0 - OUTMOST))
     np.testing.assert_allclose(z[1:], best, atol=1e-2)  # the last has no bounds
     assert found.status is Status.CONVERGED
 

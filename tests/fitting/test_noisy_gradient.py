@@ -80,7 +80,7 @@ def test_the_likelihood_ratio_is_the_slope_of_the_expected_loss():
     p = problem(spikes_only(6_000.0), ALIF)
     start = KNOWN.replace(theta=-47.0, g=5.6)
     descent = _Descent(NoisyGradient(runs=400, memory=150.0, names=("g", "E_L", "theta", "d_theta")), p, start)
-    z = descent.free.to_vector(start)[None].requires_grad_()
+    z = torch.tensor(descent.free.to_vector(start)[None], requires_grad=True)
     descent.backward(z, 0, 1.0)
     h, n = 0.01, z.shape[1]
     sides = z.detach().numpy() + h * np.concatenate([np.eye(n), -np.eye(n)])

@@ -30,7 +30,7 @@ SPREAD = np.array([0.2, 0.3, 1.5, 2.0, 2.5, 0.25])
 def pretended(place, information, model=LIF) -> Fit:
     """A fit whose likelihood is a known quadratic with its top at `place`."""
     free = FreeParameters.of(model, smooth_only=True)
-    cell = free.to_neuron(free.inside(torch.from_numpy(place)), model.start())
+    cell = free.to_neuron(free.inside(place), model.start())
     seen = Quadratic(free.names, tuple(place.tolist()), (0.0,) * len(place), pack_symmetric(information))
     return Fit(cell, "pretended", DT, reports=Reports(LikelihoodReport(seen=seen)))
 
@@ -105,7 +105,7 @@ def test_a_fit_keeps_the_gradient_and_information_of_its_likelihood_alone(few):
     problem = Problem(data, LIF, DT)
     z = FREE.to_vector(fit.neuron)
     at = Replay(FREE, fit.neuron, DT).information(z, problem.everything)
-    slopes = FREE.axis_slopes(z).numpy()
+    slopes = FREE.axis_slopes(z)
     np.testing.assert_allclose(kept.gradient, at.gradient / slopes, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(unpack_symmetric(kept.information, 6), at.fisher / np.outer(slopes, slopes), rtol=1e-3)
 
@@ -114,6 +114,7 @@ def test_slopes_of_the_axes_are_those_of_the_axes():
     z = torch.linspace(-3.0, 3.0, len(FREE.names), dtype=torch.float64)
     by_torch = torch.autograd.functional.jacobian(FREE.axis, z).diagonal()
     torch.testing.assert_close(FREE.axis_slopes(z), by_torch)
+    np.testing.assert_allclose(FREE.axis_slopes(z.numpy()), by_torch, rtol=1e-12)
 
 
 def test_the_posterior_with_a_population_has_the_slopes_of_its_value(few):
@@ -125,7 +126,7 @@ def test_the_posterior_with_a_population_has_the_slopes_of_its_value(few):
         precision=prior.precision(FREE.names),
     )  # fmt: skip
     z, h = FREE.to_vector(base), 1e-5
-    eye = torch.eye(len(z), dtype=torch.float64)
+    eye = np.eye(len(z))
     slopes = [(target.value(z + h * e) - target.value(z - h * e)) / (2 * h) for e in eye]
     np.testing.assert_allclose(target.information(z).gradient, slopes, rtol=1e-4, atol=1e-3)
 
@@ -136,7 +137,7 @@ def test_a_prior_draws_as_much_as_it_is_narrow(few):
     data = known(6_000.0, 9)
     chain = (Passive(), Likelihood(starts=1))
     tight = run_stages(Problem(data, LIF, DT, priors=(narrow,)), chain)
-    np.testing.assert_allclose(FREE.place(tight.neuron).numpy(), prior.centre, rtol=0.02, atol=0.1)
+    np.testing.assert_allclose(FREE.place(tight.neuron), prior.centre, rtol=0.02, atol=0.1)
     whole = Prior(prior.model, prior.names, prior.centre, 1e6 * prior.covariance, prior.cells)
     free, alone = (run_stages(Problem(data, LIF, DT, priors=p), chain) for p in ((whole,), ()))
     assert free.loss == pytest.approx(alone.loss, abs=5e-3)
@@ -157,7 +158,7 @@ def test_the_typical_cell_is_one_of_the_starts(few):
     starts = Likelihood()._list_starts(problem, problem.start())
     typical = prior.cell(problem.start())
     assert any(s.values() == typical.values() for s in starts)
-    assert FREE.place(typical).numpy() == pytest.approx(prior.centre, abs=1e-6)
+    assert FREE.place(typical) == pytest.approx(prior.centre, abs=1e-6)
 
 
 def test_intervals_of_a_fit_with_a_prior_are_those_of_its_posterior(few, tmp_path):
@@ -169,7 +170,7 @@ def test_intervals_of_a_fit_with_a_prior_are_those_of_its_posterior(few, tmp_pat
     surface = Surface.of(loaded, data)
     np.testing.assert_allclose(surface.precision, prior.precision(FREE.names), rtol=1e-5)
     top = surface.top()
-    assert np.abs((top.q - FREE.to_vector(fit.neuron)).numpy()).max() < 0.05
+    assert np.abs(top.q - FREE.to_vector(fit.neuron)).max() < 0.05
     low, high = ef.intervals(loaded, data, "fisher").intervals.parameters["delta"]
     assert low < fit.neuron.delta < high
 

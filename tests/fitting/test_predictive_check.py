@@ -79,7 +79,7 @@ def test_silent_sweeps_weigh_in_a_search(adex, stepped):
     """A cell that fires at every level is worse on the training data than one that fires where it should."""
     problem, free = Problem(stepped, type(adex), DT), FreeParameters.of(type(adex))
     always = adex.replace(E_L=-40.0)
-    z = np.stack([free.to_vector(cell).numpy() for cell in (adex, always)])
+    z = np.stack([free.to_vector(cell) for cell in (adex, always)])
     silent = [k for k, s in enumerate(stepped.sweeps) if not len(s.spike_times)]
     fired = dict(FreeRuns(problem, 0).simulate_sweeps(always))
     assert all(len(fired[k][0][0]) for k in silent)

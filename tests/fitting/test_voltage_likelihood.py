@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from fitting_cells import DT, KNOWN, begun, known, problem, spikes_only
 
 import ephysfit as ef
@@ -96,7 +95,7 @@ def test_slopes_of_the_joint_likelihood_are_those_of_its_value(kind):
     p, sweeps = seen(kind)
     free, cell = FreeParameters.of(kind, smooth_only=True), begun(p).neuron
     replay = Replay(free, cell, DT, Noise(0.8, 2.0, 0.3))
-    z, eye = free.to_vector(cell), torch.eye(len(free.names), dtype=torch.float64)
+    z, eye = free.to_vector(cell), np.eye(len(free.names))
     h = 1e-5
     slopes = [(replay.value(z + h * e, sweeps) - replay.value(z - h * e, sweeps)) / (2 * h) for e in eye]
     at = replay.information(z, sweeps)
@@ -109,7 +108,7 @@ def test_its_information_is_that_of_spikes_and_of_the_errors_slopes():
     _, sweeps = seen()
     free, cell = FreeParameters.of(ALIF, smooth_only=True), KNOWN
     noise = Noise(0.7, 1.5)
-    z, eye, h = free.to_vector(cell), torch.eye(len(free.names), dtype=torch.float64), 1e-5
+    z, eye, h = free.to_vector(cell), np.eye(len(free.names)), 1e-5
     spikes = Replay(free, cell, DT)
     miss = lambda q: spikes.misses(q, sweeps)[0]  # noqa: E731
     slopes = np.array([(miss(z + h * e) - miss(z - h * e)) / (2 * h) for e in eye])

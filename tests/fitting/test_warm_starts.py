@@ -36,7 +36,7 @@ def test_what_is_measured_is_that_of_the_richer_neurons_problem():
     p = problem(spikes_only(6_000.0), AIGIF)
     (cell, _) = lift_cell(BankIGIF, replace(p, neuron=BankIGIF).start(), AIGIF, p.start())
     assert (cell.I_0, cell.I_s) == (p.start().I_0, p.start().I_s)
-    assert cell.I_s == pytest.approx(np.std(p.trials.current[0, 0].numpy()[p.counted[0]]), rel=1e-6)
+    assert cell.I_s == pytest.approx(np.std(p.trials.current[0, 0][p.counted[0]]), rel=1e-6)
 
 
 def test_the_best_of_more_starts_is_kept():

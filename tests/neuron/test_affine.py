@@ -11,8 +11,9 @@ from scipy.integrate import solve_ivp
 
 from ephysfit.errors import NotAffineError
 from ephysfit.models import ALIF, LIF, AdLIF, BlockALIF
-from ephysfit.neuron.affine import exponentiate, is_affine, operators, refractory_steps
+from ephysfit.neuron.affine import exponentiate, operators
 from ephysfit.neuron.declare import Neuron, Parameter, State
+from ephysfit.neuron.step_kinds import is_affine, refractory_steps
 
 LIF_CELL = LIF(C=100.0, g=5.0, E_L=-70.0, theta=-50.0, V_reset=-65.0, t_ref=2.0, delta=2.0)
 

@@ -37,7 +37,7 @@ def log_rates(free, base, z, taught):
 
     Of a copy of the cell for every step, so that one pass back gives all rows.
     """
-    values = torch.stack(list(free.values(z).values()))
+    values = torch.from_numpy(np.stack(list(free.values(z).values())))
     copies = values.expand(STEPS, -1).clone().requires_grad_()
     cells = free.put(dict(zip(free.names, copies.unbind(-1), strict=True)), base)
     current, steps = torch.from_numpy(taught.current), torch.arange(STEPS)
@@ -46,7 +46,7 @@ def log_rates(free, base, z, taught):
     _, _, margins = sequential(cells, drive.expand(STEPS, *drive.shape[1:]), DT, forced=forced)
     rates = torch.log(cells.hazard(margins[steps, 0, steps]))
     (slopes,) = torch.autograd.grad(rates.sum(), copies)
-    return rates.detach(), slopes * free.slopes(z)
+    return rates.detach(), slopes * torch.from_numpy(free.slopes(z))
 
 
 def capped(rates, slopes):

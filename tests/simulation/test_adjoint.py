@@ -124,7 +124,8 @@ def test_margins_of_a_replay_carry_the_gradient(neuron):
 def test_the_escape_likelihood_is_that_of_replay(neuron):
     rng = np.random.default_rng(8)
     free = FreeParameters.of(neuron, smooth_only=True)
-    z = (free.to_vector(neuron.start()) + 0.1 * torch.tensor(rng.normal(size=(3, len(free.names))))).requires_grad_()
+    start = free.to_vector(neuron.start())
+    z = torch.tensor(start + 0.1 * rng.normal(size=(3, len(free.names))), requires_grad=True)
     current = noise((1, TRIALS, 900), 9, mean=60.0, std=150.0)
     spikes = (rng.random((TRIALS, 900)) < 0.01).astype(np.uint8)
     cell = neuron(**{k: torch.stack([getattr(free.to_neuron(q, neuron.start()), k) for q in z])

@@ -58,7 +58,7 @@ def counted(sweep, refractory):
 
 def log_rates(free, base, z, sweep, drift=None):
     """Log hazard (per ms) of every step, by the definition."""
-    cell = free.to_neuron(z, base)
+    cell = free.to_neuron(torch.as_tensor(z), base)
     forced = torch.from_numpy(sweep.spikes.astype(bool))[None, None]
     _, _, margins = sequential(cell, torch.from_numpy(sweep.current)[None, None], DT, forced=forced)
     rate = torch.log(cell.hazard(margins[0, 0]))
@@ -100,7 +100,7 @@ def test_log_rates_are_those_of_the_definition(kind):
 def test_gradient_is_that_of_autograd(kind):
     free, base, z, replay = setting(kind)
     sweep = taught()
-    leaf = z.clone().requires_grad_()
+    leaf = torch.tensor(z, requires_grad=True)
     by_hand(free, base, leaf, sweep).backward()
     np.testing.assert_allclose(replay.information(z, [sweep]).gradient, leaf.grad.numpy(), rtol=1e-9, atol=1e-9)
 
@@ -109,7 +109,7 @@ def test_gradient_is_that_of_autograd(kind):
 def test_gradient_is_the_slope_of_the_value(kind):
     _, _, z, replay = setting(kind)
     sweep, h = taught(), 1e-5
-    steps = h * torch.eye(len(z), dtype=torch.float64)
+    steps = h * np.eye(len(z))
     slopes = [(replay.value(z + e, [sweep]) - replay.value(z - e, [sweep])) / (2 * h) for e in steps]
     np.testing.assert_allclose(replay.information(z, [sweep]).gradient, slopes, rtol=1e-5, atol=1e-5)
 
@@ -119,7 +119,7 @@ def test_fisher_information_is_the_weighted_gram_matrix_of_the_slopes(kind):
     """Of a Bernoulli bin with p = 1 - exp(-r): (dp)^2 / (p (1 - p)) = r^2 / (exp(r) - 1) (dlog r)^2."""
     free, base, z, replay = setting(kind)
     sweep = taught(steps=90)
-    slopes = torch.autograd.functional.jacobian(lambda q: log_rates(free, base, q, sweep), z)
+    slopes = torch.autograd.functional.jacobian(lambda q: log_rates(free, base, q, sweep), torch.from_numpy(z))
     r = torch.exp(log_rates(free, base, z, sweep)) * DT
     weight = torch.where(counted(sweep, round(float(base.t_ref) / DT)), r**2 / torch.expm1(r), 0.0)
     expected = (slopes.T @ (weight[:, None] * slopes)).numpy()
@@ -181,7 +181,7 @@ def test_drift_covariates_shift_the_log_rate_and_have_a_gradient():
         float(by_hand(free, base, z, sweep, torch.from_numpy(drift))), rel=1e-11
     )
     assert replay.value(z, [sweep], np.zeros(2)) == pytest.approx(replay.value(z, [sweep]), rel=1e-13)
-    leaf, weights = z.clone().requires_grad_(), torch.from_numpy(drift).clone().requires_grad_()
+    leaf, weights = torch.tensor(z, requires_grad=True), torch.from_numpy(drift).clone().requires_grad_()
     by_hand(free, base, leaf, sweep, weights).backward()
     found = replay.information(z, [sweep], drift)
     expected = np.r_[leaf.grad.numpy(), weights.grad.numpy()]
@@ -241,7 +241,7 @@ def test_slopes_of_coefficients_are_their_jacobian(kind):
     cell, free = cell_of(kind), FreeParameters.of(kind, smooth_only=True)
     replay, z = Replay(free, cell, DT), free.to_vector(cell)
     by_torch = lambda q: coefficients(free.to_neuron(q, cell), DT)[0]  # noqa: E731
-    whole = torch.autograd.functional.jacobian(by_torch, z).numpy()
+    whole = torch.autograd.functional.jacobian(by_torch, torch.from_numpy(z)).numpy()
     rows = list(range(len(whole)))
     np.testing.assert_allclose(replay._slopes(z, rows), whole, rtol=1e-12, atol=1e-14)
 
@@ -250,7 +250,8 @@ def test_slopes_of_values_are_their_derivatives():
     free = FreeParameters.of(AIGIF, smooth_only=True)
     z = free.to_vector(cell_of(AIGIF))
     call = lambda q: torch.stack(list(free.values(q).values()))  # noqa: E731
-    np.testing.assert_allclose(free.slopes(z), torch.autograd.functional.jacobian(call, z).diagonal(), rtol=1e-12)
+    expected = torch.autograd.functional.jacobian(call, torch.from_numpy(z)).diagonal()
+    np.testing.assert_allclose(free.slopes(z), expected, rtol=1e-12)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
 """One command per file, imported when it is used.
 
-Imports are at the top of a file, except slow ones (torch), so that help and usage errors are immediate.
+Imports are at the top of a file, except slow ones (numba, matplotlib), so that help and usage errors are immediate.
 """

@@ -54,7 +54,7 @@ def fit(
 
     ephysfit fit cell.nwb --model AIGIF --drift auto --recent 30
     """
-    from ephysfit.cli import fit_parts, scoring  # torch: once the usage is right
+    from ephysfit.cli import fit_parts, scoring  # numba: once the usage is right
 
     chosen = arguments.find_model(how.model)
     recording = arguments.open_recording(files, data.spikes, data.sweeps, data.option, data.train, data.test)

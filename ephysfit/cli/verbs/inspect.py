@@ -65,7 +65,7 @@ def _parse_stretch(text: str) -> tuple[float, float]:
 
 def draw_recording(recording: Recording, output: Path | None) -> list[Path]:
     """Draw a recording to files: several pages go into one PDF, or into numbered images."""
-    from ephysfit.reports.figures.recorded_sweeps import (  # matplotlib and torch: where something is drawn
+    from ephysfit.reports.figures.recorded_sweeps import (  # matplotlib: where something is drawn
         draw_pages,
         save_pages,
     )

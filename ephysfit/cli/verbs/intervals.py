@@ -101,7 +101,7 @@ def compute_with_progress(fit: ef.Fit, recording: ef.Recording, how: str, **opti
 
 def print_intervals(fit: ef.Fit) -> None:
     """Print parameters with intervals, quantities independent of the mV scale, and undetermined directions."""
-    from ephysfit.reports.tables import (  # torch: once there is something to show
+    from ephysfit.reports.tables import (  # numba: once there is something to show
         describe_open_directions,
         make_derived_lines,
         make_interval_rows,

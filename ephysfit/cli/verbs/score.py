@@ -35,7 +35,7 @@ def score(
 
     ephysfit score fit.json another_day.abf --json
     """
-    from ephysfit.cli import scoring  # torch: once the usage is right
+    from ephysfit.cli import scoring  # numba: once the usage is right
 
     fitted = arguments.open_fit(fit, model, trust)
     recording = arguments.open_recording(files, spikes, sweeps, option, *arguments.find_fit_sides(fitted, train, test))

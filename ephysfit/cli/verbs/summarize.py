@@ -27,7 +27,7 @@ def summarize(run: arguments.RunFolder, output: PagePath = None) -> None:
 
     ephysfit summarize run -o supplement.html
     """
-    from ephysfit.batch.summary_page import write_page  # torch and matplotlib: once the usage is right
+    from ephysfit.batch.summary_page import write_page  # matplotlib: once the usage is right
 
     print_line(f"written: {write_page(run, output)}")
 

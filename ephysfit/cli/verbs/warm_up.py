@@ -39,7 +39,7 @@ def warm_up(names: Names = None, gradient: Gradient = False, everything: Everyth
 
     EPHYSFIT_CACHE=/scratch/kernels ephysfit warm-up --all
     """
-    from ephysfit.simulation.warm_up import warm_up as compile_all  # torch: once the usage is right
+    from ephysfit.simulation.warm_up import warm_up as compile_all  # numba: once the usage is right
 
     chosen = [find(arguments.find_model(n)) for n in names or ()]
     neurons = chosen or (catalogue().values() if everything else candidates())

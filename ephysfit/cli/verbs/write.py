@@ -61,7 +61,7 @@ def write(
 
     ephysfit write fit.json cell.nwb --label alif_march -o cell_with_fit.nwb
     """
-    from ephysfit.reports.export.nwb import write_nwb  # torch: once the usage is right
+    from ephysfit.reports.export.nwb import write_nwb  # numba: once the usage is right
 
     fitted = arguments.open_fit(fit, model, trust)
     sides = arguments.find_fit_sides(fitted, train, test)

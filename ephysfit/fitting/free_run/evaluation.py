@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from ephysfit.arrays import Array, Mask
 from ephysfit.errors import FitError
@@ -95,7 +94,7 @@ class FreeRunEvaluation:
 
     def candidates(self, z: Array) -> Neuron:
         """Coordinates as cells of one neuron."""
-        return self.free.to_neuron(torch.from_numpy(np.ascontiguousarray(z)), self.base)
+        return self.free.to_neuron(z, self.base)
 
 
 class _Blocks:
@@ -121,6 +120,6 @@ def conclude_estimate(
     if z is None:
         kept = replace(report, kept="the estimate before")
         return estimate.with_(status=Status.CONVERGED, reports=Reports(kept, *others))
-    cell = as_floats(free.to_neuron(torch.as_tensor(z), estimate.neuron))
+    cell = as_floats(free.to_neuron(z, estimate.neuron))
     status = Status.AT_BOUND if free.on_bound(cell) else ended
     return estimate.with_(neuron=cell, status=status, train=np.nan, validation=np.nan, reports=Reports(report, *others))

@@ -74,7 +74,7 @@ class FreeRuns:
     def current_with_run_up(self, k: int, part: slice) -> Array:
         """The current of a part of a sweep, pA, after the run-up where the part begins the sweep."""
         before = np.empty(0) if part.start else self.problem.run_up(k)
-        return np.concatenate([before, self.problem.trials.current[0, k, part].numpy()])
+        return np.concatenate([before, self.problem.trials.current[0, k, part]])
 
     @cached_property
     def _batches(self) -> list[tuple[tuple[int, ...], Array, int]]:

@@ -12,7 +12,7 @@ from ephysfit.simulation.engines.compiled import run
 
 def measure_drop_at_spike(problem: Problem, cell: Neuron) -> float:
     """How far a spike lowers the margin (mV), over the spikes of a replay; at least the softness of the threshold."""
-    current, spikes = problem.trials.current[0, 0], problem.trials.spikes[0, 0].numpy()
+    current, spikes = problem.trials.current[0, 0], problem.trials.spikes[0, 0]
     done = run(cell, current[None, None], problem.dt, forced=spikes[None, None].astype(np.uint8), save=("margin",))
     margin = np.asarray(done.traces["margin"])[0, 0]
     after = round(float(cell.refractory_ms) / problem.dt) + 1

@@ -76,7 +76,7 @@ class CausalReadout(Stage):
             cell, current, dt=problem.dt, runs=self.runs, noise="escape", seed=problem.seed + k, settle=LEAD
         )
         duration = len(current) * problem.dt
-        end = float(_end_of_valid(problem.trials.valid[0, k].numpy())) * problem.dt
+        end = float(_end_of_valid(problem.trials.valid[0, k])) * problem.dt
         (recorded,) = cut([problem.recording.sweeps[k].spike_times], end - duration, end)
         return list(runs.spike_times[0]), recorded, duration
 
@@ -105,7 +105,7 @@ def cut_stretches(problem: Problem, longest: float) -> list[Array]:
     n = round(longest / problem.dt)
     return [
         row[: _end_of_valid(valid)][-n:]
-        for row, valid in zip(problem.trials.current[0].numpy(), problem.trials.valid[0].numpy(), strict=True)
+        for row, valid in zip(problem.trials.current[0], problem.trials.valid[0], strict=True)
     ]
 
 

@@ -16,8 +16,8 @@ from ephysfit.fitting.free_run.losses import VanRossum, select_spikes_in
 from ephysfit.fitting.free_run.surrogates import measure_drop_at_spike
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import CausalRun, SearchReport
-from ephysfit.neuron.affine import refuse_unless_affine
 from ephysfit.neuron.declare import Neuron, cellwise
+from ephysfit.neuron.step_kinds import refuse_unless_affine
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.affine_blocks import refuse_in_graph
 from ephysfit.simulation.engines.blocks import blocks
@@ -128,12 +128,14 @@ class _Descent:
         p = self.problem
         before = p.run_up(k)
         current, counted = p.trials.current[0, k], p.counted[k]
-        length = int(p.trials.valid[0, k].nonzero().max()) + 1  # what follows is padding, where nothing was recorded
+        length = (
+            int(np.flatnonzero(p.trials.valid[0, k])[-1]) + 1
+        )  # what follows is padding, where nothing was recorded
         cut = round(length * (1 - p.validation))
-        events = len(before) + np.flatnonzero(p.trials.spikes[0, k, :cut].numpy())
+        events = len(before) + np.flatnonzero(p.trials.spikes[0, k, :cut])
         later = counted.copy()
         later[:cut] = False
-        played = torch.cat([torch.from_numpy(before).to(current), current[:cut]])
+        played = torch.from_numpy(np.concatenate([before, current[:cut]]))
         return played[None, None], [[events]], later
 
     def descend(self) -> tuple[torch.Tensor | None, list[float], list[float]]:
@@ -163,7 +165,7 @@ class _Descent:
         rng = self.problem.rng(2)
         rows = [self.free.to_vector(self.cell)]
         rows += [self.free.drawn(self.cell, self.stage.spread, rng) for _ in range(self.stage.starts - 1)]
-        return torch.stack(rows)
+        return torch.from_numpy(np.stack(rows))
 
     def compute_loss(self, z: torch.Tensor, done: float) -> torch.Tensor:
         """Distance per recorded spike of each start, (start,)."""
@@ -195,7 +197,7 @@ class _Descent:
         for k, (_, _, later) in enumerate(self.parts):
             recorded = select_spikes_in(p.recording.sweeps[k].spike_times, later, p.dt)
             before = p.run_up(k)
-            played = np.concatenate([before, p.trials.current[0, k].numpy()])
+            played = np.concatenate([before, p.trials.current[0, k]])
             trains = [t - len(before) * p.dt for t in run(neuron, played[None, None], p.dt).spike_times(p.dt)]
             trains = [t[t >= 0] for t in trains]
             weights += len(recorded) + SILENT

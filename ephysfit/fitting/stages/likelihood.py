@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from ephysfit.arrays import Array
 from ephysfit.errors import FitError
@@ -287,7 +286,7 @@ class _LikelihoodClimb:
         there, found = self(cell, self.everything, self.stage.steps, self.pieces)
         if not self.pieces or self.stage.drift is not None:
             return there, found
-        weights = found.z[-self.pieces :].numpy()
+        weights = found.z[-self.pieces :]
         spread = np.sqrt(np.clip(np.diag(np.linalg.pinv(found.information.fisher, hermitian=True)), 0, None))
         if np.isfinite(found.value) and (np.abs(weights) > EVIDENT * spread[-self.pieces :]).any():
             return there, found
@@ -296,7 +295,7 @@ class _LikelihoodClimb:
     def __call__(self, cell: Neuron, names: tuple[str, ...], steps: int, pieces: int = 0) -> tuple[Neuron, Ascent]:
         free, target = self._target(cell, names, pieces)
 
-        def report(fraction: float, z: torch.Tensor, value: float) -> None:
+        def report(fraction: float, z: Array, value: float) -> None:
             here = lambda: as_floats(free.to_neuron(target.split_coordinates(z)[0], cell))  # noqa: E731
             self.problem.report_progress(self.stage.name, fraction, -value / self.n_spikes, here)
 
@@ -308,7 +307,7 @@ class _LikelihoodClimb:
         """Negative log-likelihood per spike, on all that was fitted and on its validation blocks."""
         free = FreeParameters.of(self.problem.neuron, self.everything)
         replay, z = Replay(free, cell, self.problem.dt), found.z[: len(free.names)]
-        drift = found.z[len(free.names) :].numpy()
+        drift = found.z[len(free.names) :]
         validate = [replace(v, slow=s.slow) for v, s in zip(self.problem.validate, self.sweeps, strict=True)]
         count = max(sum(v.n_spikes for v in validate), 1)
         return {
@@ -363,8 +362,7 @@ def standard_errors_of(
         covariance = np.linalg.pinv(found.information.fisher, hermitian=True)[:n, :n]
         spread = np.sqrt(np.clip(np.diag(covariance), 0, None))
         correlation = covariance / np.maximum(np.outer(spread, spread), 1e-300)
-    z = found.z[:n].detach()
-    slopes = free.slopes(z).numpy()
+    slopes = free.slopes(found.z[:n])
     pairs = np.argwhere(np.triu(np.abs(correlation) > ALIKE, 1))
     return (
         {name: float(s) for name, s in zip(free.names, np.abs(slopes) * spread, strict=True)},

@@ -18,9 +18,9 @@ from ephysfit.fitting.free_run.surrogates import measure_drop_at_spike
 from ephysfit.fitting.stage import Estimate, Need, Problem, Stage, Status
 from ephysfit.fitting.stage_reports import SearchReport
 from ephysfit.kernels.tiles import Lists
-from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role
+from ephysfit.neuron.step_kinds import refractory_steps
 from ephysfit.simulation import adjoint
 from ephysfit.simulation.engines.compiled import Run
 from ephysfit.simulation.surrogate import Surrogate
@@ -89,7 +89,7 @@ class NoisyGradient(Stage):
     def improve(self, problem: Problem, estimate: Estimate) -> Estimate:
         descent = _Descent(self, problem, estimate.neuron)
         ends, curve = descent.descend()
-        z = np.concatenate([descent.free.to_vector(estimate.neuron).numpy()[None], ends])
+        z = np.concatenate([descent.free.to_vector(estimate.neuron)[None], ends])
         best, train, held_out = replace(descent.evaluation, runs=self.judged).choose_best(z)
         report = SearchReport(type(self.loss).__name__, (tuple(curve),), train, held_out, slope=self.slope)
         return conclude_estimate(estimate, descent.free, z[best] if best else None, report, Status.STEPS_USED)
@@ -102,7 +102,7 @@ class _Descent:
         self.stage, self.problem, self.cell = stage, problem, cell
         self.free = problem.free(stage.names or None, smooth_only=True)
         self.evaluation = FreeRunEvaluation(problem, self.free, cell, stage.loss, stage.runs)
-        self.spikes = [s.numpy() for s in problem.trials.spikes[0]]
+        self.spikes = list(problem.trials.spikes[0])
         if stage.slope == "survival":
             self.surrogate = Surrogate(float(cell.value_of(Role.SOFTNESS, 1.0)), "survival")
         elif stage.slope != "likelihood ratio":
@@ -132,7 +132,7 @@ class _Descent:
         rng = self.problem.rng(2)
         rows = [self.free.to_vector(self.cell)]
         rows += [self.free.drawn(self.cell, self.stage.spread, rng) for _ in range(self.stage.starts - 1)]
-        return torch.stack(rows)
+        return torch.from_numpy(np.stack(rows))
 
     def backward(self, z: torch.Tensor, draw: int, wide: float) -> None:
         """Take the gradient of the expected loss of every start back to what `z` came from."""

@@ -68,9 +68,7 @@ class Passive(Stage):
         return max(round(min(0.8 * shortest, 4.0) / problem.dt), 1) * problem.dt
 
     def _assume_membrane(self, problem: Problem) -> dict[Role, float]:
-        current = np.concatenate(
-            [c[m] for c, m in zip(problem.trials.current[0].numpy(), problem.counted, strict=True)]
-        )
+        current = np.concatenate([c[m] for c, m in zip(problem.trials.current[0], problem.counted, strict=True)])
         rheobase = max(abs(float(current.mean())) + 0.5 * float(current.std()), 5.0)
         g = rheobase / 20.0
         return {

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import scipy  # loads its parts when they are first used
-import torch
 
 from ephysfit.arrays import Array
 from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation, conclude_estimate
@@ -81,11 +80,11 @@ class Search(Stage):
         noisy = self.noisy and problem.neuron.stochastic()
         loss = self.loss or (KernelScore() if noisy else make_threshold_loss(problem))
         evaluation = FreeRunEvaluation(problem, free, estimate.neuron, loss, self.runs if noisy else 0)
-        known = np.stack([free.to_vector(c).numpy() for c in (estimate.neuron, *estimate.others)])
+        known = np.stack([free.to_vector(c) for c in (estimate.neuron, *estimate.others)])
         judge = replace(evaluation, runs=self.judged if noisy else 0)
         start = known[int(np.argmin(np.nan_to_num(judge.training_losses(known), nan=np.inf)))] if noisy else known[0]
         inside = np.clip(start, -self.farthest, self.farthest) if noisy else start
-        begun = as_floats(free.to_neuron(torch.from_numpy(inside), estimate.neuron))
+        begun = as_floats(free.to_neuron(inside, estimate.neuron))
         axes = compute_likelihood_axes(problem, free, begun) if noisy and self.whiten else parameter_axes(free)
         moved, curve = evolve_by_cma(
             lambda w, draw: evaluation.training_losses(inside + w @ axes, draw),

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from ephysfit.fitting.free_run.evaluation import FreeRunEvaluation
 from ephysfit.fitting.free_run.losses import KernelScore
@@ -49,7 +48,7 @@ class Softness(Stage):
         grid = np.geomspace(declared.low, declared.high, self.values)
         free = FreeParameters.of(neuron, (name,))
         cells = [estimate.neuron.replace(**{name: float(v)}) for v in grid]
-        z = torch.stack([free.to_vector(cell) for cell in cells]).numpy()
+        z = np.stack([free.to_vector(cell) for cell in cells])
         evaluation = FreeRunEvaluation(problem, free, estimate.neuron, self.loss, self.runs)
         losses = np.nan_to_num(evaluation.training_losses(z), nan=np.inf)
         counts = [

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from ephysfit.arrays import Array
 from ephysfit.fitting.stage_reports import OpenDirection
 from ephysfit.fitting.uncertainty.likelihood_surface import BLIND, Surface
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.roles import Role
+from ephysfit.torch_on_use import torch
 
 #: parts of a direction smaller than this share of its largest are not named
 NAMED = 0.3
@@ -54,7 +54,7 @@ def _reading_of_roles(read: Callable[..., Any], roles: tuple[Role, ...]) -> Call
 
 def compute_reading_gradient(surface: Surface, neuron: Neuron, read: Callable[[Any], Any]) -> tuple[float, Array]:
     """A reading and its gradient with respect to the free coordinates."""
-    z = surface.free.to_vector(neuron).requires_grad_()
+    z = torch.from_numpy(surface.free.to_vector(neuron)).requires_grad_()
     value = read(surface.free.to_neuron(z, neuron))
     (slope,) = torch.autograd.grad(torch.as_tensor(value), z, allow_unused=True)
     return float(torch.as_tensor(value).detach()), np.zeros(len(z)) if slope is None else slope.numpy()

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import scipy  # loads its parts when they are first used
-import torch
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError, near
@@ -237,7 +236,7 @@ def compute_standard_errors(surface: Surface, peaks: tuple[Peak, ...]) -> dict[s
     values, spreads = [], []
     for p in peaks:
         at = find_values_at(surface, p, p.q)
-        slopes = surface.free.slopes(p.q[:n]).numpy()
+        slopes = surface.free.slopes(p.q[:n])
         values.append([at[k] for k in surface.free.names])
         spreads.append(slopes**2 * np.clip(np.diag(p.covariance), 0, None))
     centre = weights @ np.array(values)
@@ -259,7 +258,7 @@ def _log_likelihood_drop(level: float) -> float:
 
 
 def _value_at_coordinate(surface: Surface, name: str, z: float) -> float:
-    q = torch.zeros(len(surface.free.names), dtype=torch.float64)
+    q = np.zeros(len(surface.free.names))
     q[surface.free.names.index(name)] = z
     return float(surface.free.values(q)[name])
 

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
 from ephysfit.arrays import Array, Mask
 from ephysfit.data.holding_current import SKIP
@@ -57,10 +56,10 @@ class HeldPosterior:
     target: Posterior
     where: Mask
 
-    def value(self, q: torch.Tensor) -> float:
+    def value(self, q: Array) -> float:
         return self.target.value(q)
 
-    def information(self, q: torch.Tensor) -> Information:
+    def information(self, q: Array) -> Information:
         found = self.target.information(q)
         fisher = np.where(self.where[:, None] | self.where[None, :], 0.0, found.fisher) + np.diag(self.where * 1.0)
         return Information(found.value, np.where(self.where, 0.0, found.gradient), fisher)
@@ -75,7 +74,7 @@ class Peak:
     t_ref : float
         ms; NaN for a neuron that has none to choose.
     neuron : Neuron
-    q : Tensor, (coordinate,)
+    q : ndarray, (coordinate,)
         Free coordinates, and drift weights behind them.
     value : float
         Log-posterior, nats.
@@ -86,7 +85,7 @@ class Peak:
 
     t_ref: float
     neuron: Neuron
-    q: torch.Tensor
+    q: Array
     value: float
     target: Posterior
     covariance: Array
@@ -215,8 +214,8 @@ class Surface:
         """
         n = len(self.free.names)
         z = self.free.to_vector(self.start)
-        (slopes,) = (torch.autograd.functional.jacobian(self.free.axis, z).diagonal().numpy(),)
-        scale = self.free.widths.numpy() / np.maximum(np.abs(slopes), 1e-12)
+        slopes = self.free.axis_slopes(z)
+        scale = self.free.widths / np.maximum(np.abs(slopes), 1e-12)
         found = np.linalg.eigh(self.data_information.fisher[:n, :n] * np.outer(scale, scale))
         return found.eigenvalues, found.eigenvectors
 
@@ -258,7 +257,7 @@ class Surface:
     def _is_blind_to(self, moves: dict[str, float]) -> bool:
         """Whether the information along a direction is nothing but rounding."""
         values, vectors = self.information_directions
-        v = np.array([moves.get(n, 0.0) for n in self.free.names]) / self.free.widths.numpy()
+        v = np.array([moves.get(n, 0.0) for n in self.free.names]) / self.free.widths
         along = float(values @ (vectors.T @ v) ** 2) / max(float(v @ v), 1e-300)
         return along < max(BLIND, ROUNDING * float(values[-1]))
 
@@ -267,13 +266,13 @@ class Surface:
         """Which coordinates, drift weights included, are held."""
         return np.array([n in self.held for n in self.free.names] + [False] * len(self.drift))
 
-    def climb(self, target: Posterior, q: torch.Tensor, steps: int = 60, fixed: Mask | None = None) -> Ascent:
+    def climb(self, target: Posterior, q: Array, steps: int = 60, fixed: Mask | None = None) -> Ascent:
         """Climb to the top from `q`, with the blind directions held and, if given, further coordinates."""
         where = self.fixed if fixed is None else self.fixed | fixed
         held = HeldPosterior(target, where)
         return ascend(held, q, steps=steps, tolerance=CLOSE, bounded=len(self.free.names))  # type: ignore[arg-type]
 
-    def peak(self, base: Neuron, q: torch.Tensor) -> Peak:
+    def peak(self, base: Neuron, q: Array) -> Peak:
         """The top with the refractory period of `base`."""
         target = self.target(base)
         found = self.climb(target, q)
@@ -297,7 +296,7 @@ class Surface:
     def top(self) -> Peak:
         """The top at the refractory period of the fit."""
         z = self.free.to_vector(self.start)
-        return self.peak(self.start, torch.cat([z, torch.tensor(self.drift, dtype=z.dtype)]))
+        return self.peak(self.start, np.append(z, self.drift))
 
     def peaks(self, report: Any = None) -> tuple[Peak, ...]:
         """The tops at every refractory period about that of the fit that is likely, the highest first.
@@ -340,7 +339,7 @@ def invert_information(fisher: Array, held: Mask) -> Array:
     return out
 
 
-def find_values_at(surface: Surface, peak: Peak, q: torch.Tensor) -> dict[str, float]:
+def find_values_at(surface: Surface, peak: Peak, q: Array) -> dict[str, float]:
     """All scalar parameters at coordinates `q` of a peak."""
     n = len(surface.free.names)
     return scalar_values(as_floats(surface.free.to_neuron(q[:n], peak.neuron)))

@@ -9,8 +9,8 @@ from math import sqrt
 
 import numpy as np
 import scipy  # loads its parts when they are first used
-import torch
 
+from ephysfit.arrays import Array
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, invert_information
 
 #: free coordinates beyond which a value counts as on its bound (a share of 2e-3 of the range)
@@ -64,7 +64,7 @@ def _find_ends(surface: Surface, peak: Peak, k: int, limit: float, behind: float
 
 def _find_end(surface: Surface, peak: Peak, k: int, target: float, way: int) -> Side:
     """Walk out along one coordinate, the others following, until the root of twice the drop meets its target."""
-    q = peak.q.clone()
+    q = peak.q.copy()
     q[k] = float(np.clip(float(q[k]), -EDGE, EDGE))  # on a bound all coordinates beyond are one value
     edge = way * EDGE
     spread = sqrt(max(float(peak.covariance[k, k]), 0.0))
@@ -85,7 +85,7 @@ def _find_end(surface: Surface, peak: Peak, k: int, target: float, way: int) -> 
 
 
 def _interpolate_end(
-    surface: Surface, peak: Peak, k: int, target: float, inner: tuple[float, float, torch.Tensor],
+    surface: Surface, peak: Peak, k: int, target: float, inner: tuple[float, float, Array],
     outer: tuple[float, float],
 ) -> float:  # fmt: skip
     """The coordinate between one too near and one too far where the root meets its target."""
@@ -105,11 +105,11 @@ def _interpolate_end(
     return z + float(np.clip((target - root) / max(far_root - root, 1e-9), 0.0, 1.0)) * (far - z)
 
 
-def _signed_root(surface: Surface, peak: Peak, k: int, z: float, q: torch.Tensor) -> tuple[torch.Tensor, float]:
+def _signed_root(surface: Surface, peak: Peak, k: int, z: float, q: Array) -> tuple[Array, float]:
     """Root of twice the drop with one coordinate held at `z`, the others on top; they begin where they would follow."""
     held = np.zeros(len(q), dtype=bool)
     held[k] = True
-    begin = q.clone()
+    begin = q.copy()
     begin[k] = z
     following = begin + (z - float(q[k])) * _following_direction(surface, peak, k, q)
     values = [peak.target.value(b) for b in (begin, following)]
@@ -117,11 +117,11 @@ def _signed_root(surface: Surface, peak: Peak, k: int, z: float, q: torch.Tensor
     return found.z, sqrt(max(2 * (peak.value - found.value), 0.0))
 
 
-def _following_direction(surface: Surface, peak: Peak, k: int, q: torch.Tensor) -> torch.Tensor:
+def _following_direction(surface: Surface, peak: Peak, k: int, q: Array) -> Array:
     """How the other coordinates follow one that is moved: by the information where they are."""
     fisher = peak.target.information(q).fisher
     fixed = surface.fixed.copy()
     fixed[k] = True
     moves = -invert_information(fisher, fixed) @ fisher[:, k]
     moves[fixed] = 0.0
-    return torch.from_numpy(moves)
+    return moves

@@ -8,7 +8,7 @@ from typing import Any
 import sympy
 
 from ephysfit.errors import ExportError, near
-from ephysfit.neuron.affine import is_affine
+from ephysfit.neuron.step_kinds import is_affine
 from ephysfit.neuron.symbols import MARGIN, Equations, symbol
 from ephysfit.reports.export.discrete import (
     DiscreteStep,

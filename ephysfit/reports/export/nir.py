@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ephysfit.errors import ExportError, needed
-from ephysfit.neuron.affine import is_affine, matrices
+from ephysfit.neuron.affine import matrices
+from ephysfit.neuron.step_kinds import is_affine
 from ephysfit.reports.export.exported import ExportedCell, describe_population, refuse
 from ephysfit.reports.export.templates import fill_template
 

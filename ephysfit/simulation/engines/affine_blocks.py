@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from ephysfit.errors import SimulationError
-from ephysfit.neuron.affine import Operators, operators, refractory_steps, refuse_unless_affine
+from ephysfit.neuron.affine import Operators, operators
 from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.step_kinds import refractory_steps, refuse_unless_affine
 from ephysfit.simulation.surrogate import Surrogate
+from ephysfit.simulation.surrogate_spike import spike
 
 #: by how much a state may grow in one look-ahead: as many digits are lost when the driven part is taken off again
 MOST_GROWTH = 1e4
@@ -134,7 +136,7 @@ def compute_run_end(neuron: Neuron, dt: float, spikes: Tensor, states: Tensor, s
     start : Start, optional
         Where that run began.
     """
-    n_ref = refractory_steps(neuron, dt).to(spikes.device)[:, None]
+    n_ref = torch.from_numpy(refractory_steps(neuron, dt)).to(spikes.device)[:, None]
     steps = spikes.shape[-1]
     fired = spikes.detach() > 0
     last = torch.where(fired.any(-1), steps - 1 - fired.flip(-1).to(torch.uint8).argmax(-1), -1)
@@ -266,7 +268,7 @@ def straight_through(fired: Tensor, margins: Tensor, responsive: Tensor, surroga
     spikes = fired.to(torch.float64)
     if surrogate is None:
         return spikes
-    soft = surrogate.spike(margins) * responsive
+    soft = spike(margins, surrogate) * responsive
     return spikes + (soft - soft.detach())
 
 

@@ -15,10 +15,10 @@ from ephysfit.kernels.generate import kernel
 from ephysfit.kernels.threads import share
 from ephysfit.kernels.tiles import Layout, Lists, arrange, lanes_for
 from ephysfit.kernels.variant import Variant
-from ephysfit.neuron.affine import refractory_steps
 from ephysfit.neuron.declare import Neuron, cellwise
 from ephysfit.neuron.numeric_coefficients import compute_coefficients
 from ephysfit.neuron.plan import plan
+from ephysfit.neuron.step_kinds import refractory_steps
 from ephysfit.simulation.surrogate import Surrogate
 
 #: sharpness and offset (mV) of a noise-free readout, one for all rows or one per trial
@@ -97,7 +97,7 @@ class KernelCall:
         if coefs is None:
             coefs = compute_coefficients(neuron, dt)
         cell = layout.cell * (coefs.shape[0] > 1)
-        held = refractory_steps(neuron, dt).numpy()
+        held = refractory_steps(neuron, dt)
         return cls(
             neuron=type(neuron),
             layout=layout,
