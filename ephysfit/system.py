@@ -41,6 +41,20 @@ def count_cores() -> int:
     return max(min(allowed, _read_core_share()), 1)
 
 
+def can_fork() -> bool:
+    """Tell whether this process may be forked: on Linux, and of one thread, so that nobody else can hold a lock.
+
+    Examples
+    --------
+    >>> can_fork() in (True, False)
+    True
+    """
+    try:
+        return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
 def _read_core_share(path: str = "/sys/fs/cgroup/cpu.max") -> int:
     """Read the share of a container in whole cores: it may see every core of its machine, but use only a few."""
     try:

@@ -1,7 +1,8 @@
 """A helper process that goes through the headers of an HDF5 file first: libhdf5 hangs or crashes on some damaged files.
 It also lists what the file takes from other files, before any of it is read.
 
-The helper starts with the first HDF5 file (about half a second) and serves the whole session; where none can be started
+The helper starts with the first HDF5 file (about half a second; at once where this process can be forked) and serves
+the whole session; where none can be started
 files are opened without it. Where it dies or makes no progress, the file is refused with one clear error and the next
 file gets a new helper. A file found sound is not checked again until it changes. Where every load runs in its own
 process anyway, set ``EPHYSFIT_PROBE=0``.
@@ -20,10 +21,12 @@ import sys
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 from ephysfit.data import external_links
+from ephysfit.data.forked import Forked
 from ephysfit.errors import RecordingError
+from ephysfit.system import can_fork
 
 if TYPE_CHECKING:
     from ephysfit.data.external_links import Found
@@ -84,13 +87,12 @@ for line in sys.stdin:
 
 
 class Helper:
-    """The helper process and the lines it writes."""
+    """The helper process and the lines it writes: another interpreter."""
 
     def __init__(self) -> None:
-        program = inspect.getsource(external_links) + HELPER
         self.process = subprocess.Popen(
-            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, encoding="utf-8",
+            [sys.executable, "-c", write_program()], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
         )  # fmt: skip
         self.lines: queue.Queue[str] = queue.Queue()
         self.owner = os.getpid()
@@ -109,17 +111,24 @@ class Helper:
             self.lines.put(line.strip())
         self.lines.put("gone")
 
+    def _say(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line)
+        self.process.stdin.flush()
+
     def ask(self, path: Path, patience: float) -> str:
         """Ask about a file: "ok" and its links, "endless", "gone" if the helper died, "silent" without progress."""
-        assert self.process.stdin is not None
         try:
-            self.process.stdin.write(json.dumps(str(path)) + "\n")
-            self.process.stdin.flush()
+            self._say(json.dumps(str(path)) + "\n")
         except OSError:
             return "gone"
         while (line := self._next(patience)) == ".":
             pass
         return line
+
+    def has_ended(self) -> bool:
+        """Whether the process is there no more."""
+        return self.process.poll() is not None
 
     def end(self) -> None:
         """Stop the helper process."""
@@ -129,6 +138,47 @@ class Helper:
             for pipe in (self.process.stdin, self.process.stdout):
                 with contextlib.suppress(OSError, ValueError):
                     pipe.close()  # type: ignore[union-attr]
+
+
+class ForkedHelper(Helper):
+    """A copy of this process as helper, which needs no thread to be listened to."""
+
+    def __init__(self) -> None:
+        program, self._read, self.owner = write_program(), "", os.getpid()
+
+        def work(reader: IO[bytes], writer: IO[bytes]) -> None:
+            sys.stdin = open(reader.fileno(), encoding="utf-8", closefd=False)  # noqa: SIM115
+            sys.stdout = open(writer.fileno(), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            exec(program, {"__name__": "helper"})
+
+        self.copy = Forked(work)
+        self.ready = self._next(START) == "ready"
+
+    def _next(self, patience: float) -> str:
+        while "\n" not in self._read:
+            said = self.copy.read(patience)
+            if not said:
+                return "silent" if said is None else "gone"
+            self._read += said.decode("utf-8")
+        line, _, self._read = self._read.partition("\n")
+        return line.strip()
+
+    def _say(self, line: str) -> None:
+        self.copy.write(line.encode("utf-8"))
+
+    def has_ended(self) -> bool:
+        """Whether the process is there no more."""
+        return self.copy.has_ended()
+
+    def end(self) -> None:
+        """Stop the helper process."""
+        if self.owner == os.getpid():
+            self.copy.end()
+
+
+def write_program() -> str:
+    """Write the program of the helper."""
+    return inspect.getsource(external_links) + HELPER
 
 
 _LOCK = threading.Lock()
@@ -190,11 +240,11 @@ _WORDS = {
 
 def _start_helper() -> Helper | None:
     """Start the helper of this process; None if no process can be started, as in an embedded interpreter."""
-    if _HELPER and (_HELPER[0].owner != os.getpid() or _HELPER[0].process.poll() is not None):
+    if _HELPER and (_HELPER[0].owner != os.getpid() or _HELPER[0].has_ended()):
         _end_helper()
     if not _HELPER and sys.executable:
         with contextlib.suppress(OSError):
-            _HELPER.append(Helper())
+            _HELPER.append(ForkedHelper() if can_fork() else Helper())
     return _HELPER[0] if _HELPER and _HELPER[0].ready else None
 
 

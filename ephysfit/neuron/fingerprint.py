@@ -35,7 +35,8 @@ PACKAGE = Path(__file__).parents[1]
 #: that do: one that is missing here could change and what it made before would still be loaded (a test looks)
 SOURCES = (
     "arrays.py", "compiling.py", "disk_cache.py", "errors.py", "files.py", "html_tables.py", "kernels", "neuron",
-    "reports/equations.py", "reports/mathml.py", "reports/shown_equations.py", "simulation", "system.py", "units.py",
+    "reports/equations.py", "reports/mathml.py", "reports/shown_equations.py", "simulation", "system.py",
+    "torch_on_use.py", "units.py",
 )  # fmt: skip
 
 

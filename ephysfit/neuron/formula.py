@@ -46,9 +46,8 @@ def formula(arguments: list[sympy.Symbol], expressions: Any) -> str:
     # only a formula that is not on disk yet needs sympy, whose import takes half a second
     import sympy
 
-    return inspect.getsource(
-        sympy.lambdify(arguments, expressions, modules=[dict(_tensor_functions()), "math"], cse=True)
-    )
+    names = {**_ARRAY, "dphi1": None}  # what they stand for is up to who makes the text a function
+    return inspect.getsource(sympy.lambdify(arguments, expressions, modules=[names, "math"], cse=True))
 
 
 @cache

@@ -7,13 +7,14 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from fitting_cells import DT, KNOWN, known, silent_cell, spikes_only
 
 from ephysfit.errors import FitError, NeuronError
 from ephysfit.fitting.fit import fit
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stages import Likelihood, Passive
-from ephysfit.fitting.uncertainty.identifiability import describe_scale
+from ephysfit.fitting.uncertainty.identifiability import compute_reading_gradient, describe_scale, find_readings
 from ephysfit.fitting.uncertainty.intervals import intervals
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface, invert_information
 from ephysfit.fitting.uncertainty.profile import _find_end
@@ -214,3 +215,16 @@ def test_held_coordinates_do_not_move():
     found = surface.climb(surface.target(surface.start), start, steps=3)
     moved = np.abs(found.z - start) > 1e-9
     assert [n for n, m in zip(surface.free.names, moved, strict=True) if not m] == ["E_L", "theta"]
+
+
+def test_gradients_of_readings_are_those_of_torch():
+    surface = Surface.of(fitted(), spikes_only(20_000.0))
+    cell, readings = surface.start, find_readings(surface)
+    assert len(readings) >= 4
+    for _, _, read in readings.values():
+        z = torch.tensor(surface.free.to_vector(cell), requires_grad=True)
+        expected = read(surface.free.to_neuron(z, cell))
+        (slopes,) = torch.autograd.grad(expected, z)
+        value, found = compute_reading_gradient(surface, cell, read)
+        assert value == pytest.approx(float(expected.detach()), rel=1e-12)
+        np.testing.assert_allclose(found, slopes, rtol=1e-11, atol=1e-14 * float(slopes.abs().max()))

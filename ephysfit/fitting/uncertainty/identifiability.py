@@ -11,8 +11,8 @@ from ephysfit.arrays import Array
 from ephysfit.fitting.stage_reports import OpenDirection
 from ephysfit.fitting.uncertainty.likelihood_surface import BLIND, Surface
 from ephysfit.neuron.declare import Neuron
+from ephysfit.neuron.numeric_coefficients import STEP
 from ephysfit.neuron.roles import Role
-from ephysfit.torch_on_use import torch
 
 #: parts of a direction smaller than this share of its largest are not named
 NAMED = 0.3
@@ -53,11 +53,14 @@ def _reading_of_roles(read: Callable[..., Any], roles: tuple[Role, ...]) -> Call
 
 
 def compute_reading_gradient(surface: Surface, neuron: Neuron, read: Callable[[Any], Any]) -> tuple[float, Array]:
-    """A reading and its gradient with respect to the free coordinates."""
-    z = torch.from_numpy(surface.free.to_vector(neuron)).requires_grad_()
-    value = read(surface.free.to_neuron(z, neuron))
-    (slope,) = torch.autograd.grad(torch.as_tensor(value), z, allow_unused=True)
-    return float(torch.as_tensor(value).detach()), np.zeros(len(z)) if slope is None else slope.numpy()
+    """A reading and its gradient with respect to the free coordinates, by complex steps (`numeric_coefficients`)."""
+    free = surface.free
+    x, slopes = free.numbers(free.to_vector(neuron))
+    moved = x + 1j * STEP * np.eye(len(x))  # a row for each parameter
+    with np.errstate(all="ignore"):  # where rest and threshold meet, a part of the way between them is not finite
+        found = read(free.put({n: moved[:, k] for k, n in enumerate(free.names)}, neuron))
+    each = np.broadcast_to(np.asarray(found, dtype=complex), len(x))
+    return float(each[0].real), each.imag / STEP * slopes
 
 
 def describe_scale(surface: Surface) -> str:
