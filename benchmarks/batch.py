@@ -20,7 +20,7 @@ import tempfile
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,10 +127,10 @@ class Watched:
     memory: dict[int, list[float]]
 
 
-def fitted(source: Path, run: Path, model: str, workers: int, timeout: float) -> Watched:
+def fitted(source: Path, run: Path, model: str, workers: int, timeout: float, options: Sequence[str] = ()) -> Watched:
     """Run `ephysfit batch` and watch it."""
     command = [sys.executable, "-m", "ephysfit", "batch", str(source), "--model", model, "--output", str(run),
-               "--workers", str(workers), "--timeout", f"{timeout:g}"]  # fmt: skip
+               "--workers", str(workers), "--timeout", f"{timeout:g}", *options]  # fmt: skip
     began, seen, before = time.perf_counter(), defaultdict[int, list[float]](list), _spent()
     machine = psutil.cpu_times()
     with subprocess.Popen(command) as process:

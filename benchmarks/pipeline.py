@@ -53,6 +53,7 @@ def run_verb(words: list[str], cache: Path | None = None) -> float:
     """CPU seconds of one command and of all processes it starts."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     env = {**os.environ, **({"EPHYSFIT_CACHE": str(cache)} if cache else {})}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation has its bytecode
     done = subprocess.run(
         [sys.executable, "-m", "ephysfit", *words], env=env, capture_output=True, text=True, check=False
     )

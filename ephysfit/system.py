@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 import time
@@ -23,6 +24,8 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
+#: objects that are made before Python looks for cycles among them, where it looks rarely
+RARELY = 100_000
 #: errors that show that someone else holds a lock
 _HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 #: bytes in a unit of `ru_maxrss`
@@ -39,6 +42,14 @@ def count_cores() -> int:
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(min(allowed, _read_core_share()), 1)
+
+
+def collect_rarely() -> None:
+    """Have Python look for cycles among objects rarely.
+
+    Every look passes through what numba, matplotlib and torch hold for good, and took a twentieth of a report.
+    """
+    gc.set_threshold(RARELY)
 
 
 def can_fork() -> bool:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from ephysfit.batch.job import BUSY, Job, Outcome
 from ephysfit.batch.store import CRASHED, DONE, TIMEOUT, Store
 from ephysfit.errors import BatchError, near, needed
-from ephysfit.system import bound_memory, check_memory_bound, count_cores
+from ephysfit.system import bound_memory, check_memory_bound, collect_rarely, count_cores
 
 #: tasks of one worker before a fresh process replaces it, so that leaked memory is freed
 LIFETIME = 200
@@ -177,6 +177,7 @@ def prepare_worker(memory: float | None) -> None:
     os.environ.setdefault("EPHYSFIT_THREADS", "1")
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    collect_rarely()
     if memory is not None:
         bound_memory(memory)
     if "torch" in sys.modules:  # of the runner; else it reads the variables when a task loads it

@@ -27,7 +27,6 @@ from ephysfit.fitting.fit import fit
 from ephysfit.fitting.prior import load_priors
 from ephysfit.fitting.stage import Status
 from ephysfit.reports.evidence import Evidence, gather_evidence
-from ephysfit.reports.report import write_report
 from ephysfit.system import measure_peak_memory
 
 
@@ -118,6 +117,9 @@ def _remove_electrode(recording: Recording, task: Task) -> Recording:
 
 def _try_report(evidence: Evidence, path: Path) -> str:
     """Write the report of a task; return the reason if that fails, because fit and scores are valid without it."""
+    # matplotlib, 60 MB that a worker without reports does not need
+    from ephysfit.reports.report import write_report
+
     try:
         write_report(evidence, path)
     except Exception as e:  # any error of the page must not lose the fit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -14,13 +13,11 @@ from ephysfit import __version__
 from ephysfit.cli.commands import OLD_VERBS, VERBS, LazyGroup
 from ephysfit.cli.output import print_error, replace_unprintable, shorten_warnings
 from ephysfit.errors import EphysfitError
+from ephysfit.system import collect_rarely
 
 #: variables that say how many threads numerical libraries start, and are 1 here unless set: their matrices are tiny in
 #: this program, and threads that waited for each other doubled the CPU time of a report. Kernels share cores themselves
 LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-#: objects that a command makes before Python looks for cycles among them: every look passes through what torch,
-#: matplotlib and Bokeh hold for good, and took a twentieth of a report
-RARELY = 100_000
 #: exit codes
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -79,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     for variable in LIBRARY_THREADS:
         os.environ.setdefault(variable, "1")
-    gc.set_threshold(RARELY)
+    collect_rarely()
     replace_unprintable()
     shorten_warnings()
     try:
