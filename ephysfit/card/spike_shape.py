@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -82,17 +83,25 @@ def measure_spikes(sweeps: Sequence[Sweep], pulses: Sequence[Pulse]) -> list[Mea
     chosen, how = choose_spikes(sweeps, pulses)
     if not chosen:
         return [Measure.missing(name, "no spikes") for name in NAMES]
-    voltages = {id(c.sweep): c.sweep for c in chosen}
-    shapes = {
-        key: find_spikes(s.voltage, s.dt, current=s.current) for key, s in voltages.items() if s.voltage is not None
-    }
-    columns = np.array([_measure_one(c, shapes[id(c.sweep)]) for c in chosen], dtype=np.float64).T
+    columns = np.array([_measure_one(c, find_shapes(c.sweep)) for c in chosen], dtype=np.float64).T
     why = "the spikes given are not found in the voltage"
     unfinished = "no spike is followed by a trough before the next one or the end of the pulse"
     return [
         summarise(name, column, how, unfinished if name.startswith("ahp") and np.isfinite(columns[0]).any() else why)
         for name, column in zip(NAMES, columns, strict=True)
     ]
+
+
+def find_shapes(sweep: Sweep) -> Spikes:
+    """Find the spikes of a sweep with their shapes, once: cards and figures of one report ask for the same."""
+    assert sweep.voltage is not None
+    if sweep not in _FOUND:
+        _FOUND[sweep] = find_spikes(sweep.voltage, sweep.dt, current=sweep.current)
+    return _FOUND[sweep]
+
+
+#: what `find_shapes` found, as long as the sweep is there
+_FOUND: WeakKeyDictionary[Sweep, Spikes] = WeakKeyDictionary()
 
 
 def measure_model_spikes(sweeps: Sequence[Sweep], pulses: Sequence[Pulse]) -> list[Measure]:

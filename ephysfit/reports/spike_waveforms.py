@@ -8,9 +8,8 @@ import numpy as np
 
 from ephysfit.arrays import Array, Float64, Trace, Train
 from ephysfit.card.pulses import find_pulses
-from ephysfit.card.spike_shape import choose_spikes
+from ephysfit.card.spike_shape import choose_spikes, find_shapes
 from ephysfit.data.recording import Sweep
-from ephysfit.data.spikes import find_spikes
 from ephysfit.reports.evidence import Evidence
 
 #: window of the average about a spike, ms before and after
@@ -140,10 +139,8 @@ def _cut_spike(sweep: Sweep, time: float) -> tuple[Trace, Trace] | None:
 
 def _measure_threshold(spikes: list[tuple[Sweep, float]]) -> float:
     found = []
-    by_sweep = {id(s): s for s, _ in spikes}
-    shapes = {k: find_spikes(s.voltage, s.dt, current=s.current) for k, s in by_sweep.items() if s.voltage is not None}
     for sweep, time in spikes:
-        at = shapes[id(sweep)]
+        at = find_shapes(sweep)
         if len(at.times) and np.abs(at.times - time).min() < 1.0:
             found.append(float(at.threshold[int(np.argmin(np.abs(at.times - time)))]))
     return float(np.mean(found)) if found else float("nan")
