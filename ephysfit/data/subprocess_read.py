@@ -79,10 +79,10 @@ def _ask_copy(function: Callable[..., Any], arguments: tuple[Any, ...], patience
 
     with tempfile.TemporaryFile() as errors:
         copy = Forked(work, errors)
-        said = copy.read_all(patience)
+        answer = copy.read_all(patience)
         code = copy.end()
         errors.seek(0)
-        return _check_answer(said, code, errors.read(), arguments, patience)
+        return _check_answer(answer, code, errors.read(), arguments, patience)
 
 
 def _ask_interpreter(function: Callable[..., Any], arguments: tuple[Any, ...], patience: float) -> bytes:
@@ -98,13 +98,13 @@ def _ask_interpreter(function: Callable[..., Any], arguments: tuple[Any, ...], p
     return _check_answer(done.stdout, done.returncode, done.stderr, arguments, patience)
 
 
-def _check_answer(said: bytes | None, code: int, errors: bytes, arguments: tuple[Any, ...], patience: float) -> bytes:
-    if said is None:
+def _check_answer(answer: bytes | None, code: int, errors: bytes, arguments: tuple[Any, ...], patience: float) -> bytes:
+    if answer is None:
         raise RecordingError(f"{_format_arguments(arguments)}: the parser did not end within {patience:g} s")
     if code:
         crash = _describe_crash(code, errors)
         raise RecordingError(f"{_format_arguments(arguments)}: damaged: the parser crashed ({crash})")
-    return said
+    return answer
 
 
 def _format_arguments(arguments: tuple[Any, ...]) -> str:
