@@ -29,13 +29,13 @@ class Forked:
     """
 
     def __init__(self, work: Callable[[IO[bytes], IO[bytes]], None], errors: IO[bytes] | None = None) -> None:
-        asked, told = os.pipe(), os.pipe()
+        asked, reply = os.pipe(), os.pipe()
         pid = os.fork()
         if pid == 0:
-            _do_and_end(work, asked[0], told[1], errors)
+            _do_and_end(work, asked[0], reply[1], errors)
         os.close(asked[0])
-        os.close(told[1])
-        self.pid, self._asked, self._told = pid, asked[1], told[0]
+        os.close(reply[1])
+        self.pid, self._asked, self._reply = pid, asked[1], reply[0]
         self.code: int | None = None
 
     def write(self, content: bytes) -> None:
@@ -45,8 +45,8 @@ class Forked:
 
     def read(self, patience: float) -> bytes | None:
         """Read what it wrote next; empty if it has closed its end, None if it says nothing for so many seconds."""
-        ready, _, _ = select.select([self._told], [], [], max(patience, 0.0))
-        return os.read(self._told, CHUNK) if ready else None
+        ready, _, _ = select.select([self._reply], [], [], max(patience, 0.0))
+        return os.read(self._reply, CHUNK) if ready else None
 
     def read_all(self, patience: float) -> bytes | None:
         """Read all that it writes until it ends; None if that takes more seconds."""
@@ -66,7 +66,7 @@ class Forked:
                 with suppress(ProcessLookupError):
                     os.kill(self.pid, signal.SIGKILL)
             self._wait(0)
-        for end in (self._asked, self._told):
+        for end in (self._asked, self._reply):
             with suppress(OSError):
                 os.close(end)
         return self.code or 0
@@ -82,7 +82,7 @@ class Forked:
         return self.code is not None
 
 
-def _do_and_end(work: Callable[[IO[bytes], IO[bytes]], None], asked: int, told: int, errors: IO[bytes] | None) -> None:
+def _do_and_end(work: Callable[[IO[bytes], IO[bytes]], None], asked: int, reply: int, errors: IO[bytes] | None) -> None:
     """Work in the copy, which keeps nothing open but its pipes, and never returns into what it is a copy of."""
     code = 1
     try:
@@ -91,11 +91,11 @@ def _do_and_end(work: Callable[[IO[bytes], IO[bytes]], None], asked: int, told: 
         for target, fd in ((0, quiet), (1, shown), (2, shown)):
             os.dup2(fd, target)
         for fd in map(int, os.listdir("/proc/self/fd")):  # locks and sockets stay with the original
-            if fd not in (0, 1, 2, asked, told):
+            if fd not in (0, 1, 2, asked, reply):
                 with suppress(OSError):
                     os.close(fd)
         sys.stdout = sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-        with open(asked, "rb", buffering=0) as reader, open(told, "wb", buffering=0) as writer:
+        with open(asked, "rb", buffering=0) as reader, open(reply, "wb", buffering=0) as writer:
             work(reader, writer)
         code = 0
     except BaseException:
