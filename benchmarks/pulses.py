@@ -1,4 +1,4 @@
-"""Are responses to short pulses of current told from spikes?
+"""Are responses to short pulses of current, and to currents of a synapse's shape, told from spikes?
 
     python benchmarks/pulses.py            # a minute
 
@@ -8,6 +8,7 @@ bridge that is balanced, or off to either side.
 - passive: membranes of one and of two time constants that pulses of 0.2 to 20 ms charge by 12 to 40 mV; no spikes.
 - spiking: three Hodgkin-Huxley cells (equations of Pospischil et al. 2008, Biol Cybern 99:427; integrated here in steps
   of 0.01 ms) that pulses of 0.2 to 10 ms charge by 14 to 45 mV; spikes are crossings of -5 mV.
+- synaptic: the same cells and currents that rise in 0.2 to 1 ms and decay in 1 to 8 ms; the first column is the decay.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from scipy.signal import fftconvolve
 
 from ephysfit.data.spikes import search_spikes
 
@@ -31,6 +33,8 @@ from accuracy import plain
 PULSES, APART, BEFORE = 12, 60.0, 40.0
 #: step of the integration, ms
 FINE = 0.01
+#: C pF, leak nS, rest mV, V_T mV, M current nS/pF: regular-spiking, fast-spiking, large
+KINDS = ((100.0, 5.0, -70.0, -58.0, 0.07), (50.0, 8.0, -70.0, -55.0, 0.0), (250.0, 10.0, -65.0, -50.0, 0.05))
 
 
 @dataclass(frozen=True)
@@ -109,13 +113,29 @@ def make_spiking(
     charges: tuple[float, ...] = (14.0, 18.0, 20.0, 23.0, 30.0, 45.0),
 ) -> Iterator[Trace]:
     """Cells at rest that spike in answer to some pulses, and to others do not."""
-    kinds = ((100.0, 5.0, -70.0, -58.0, 0.07), (50.0, 8.0, -70.0, -55.0, 0.0), (250.0, 10.0, -65.0, -50.0, 0.05))
-    rows = list(product(kinds, widths, charges))
-    cells = np.array([kind for kind, _, _ in rows])
+    rows = list(product(KINDS, widths, charges))
     current = np.stack([q * kind[0] / w * make_current(w, FINE) for kind, w, q in rows])
-    voltage = integrate(current, cells, seed=3)
-    rng = np.random.default_rng(1)
-    for (_, width, _), v, i in zip(rows, voltage, current, strict=True):
+    yield from record([w for _, w, _ in rows], np.array([kind for kind, _, _ in rows]), current)
+
+
+def make_synaptic(
+    shapes: tuple[tuple[float, float], ...] = ((0.2, 1.0), (0.5, 3.0), (1.0, 8.0)),
+    charges: tuple[float, ...] = (12.0, 16.0, 20.0, 25.0, 35.0, 45.0),
+) -> Iterator[Trace]:
+    """The same cells, driven by differences of two exponentials, (rise, decay) in ms."""
+    rows = list(product(KINDS, shapes, charges))
+    t, at, currents = np.arange(0, APART, FINE), np.zeros(round((BEFORE + PULSES * APART) / FINE)), []
+    at[np.round((BEFORE + APART * np.arange(PULSES)) / FINE).astype(int)] = 1.0
+    for kind, (rise, decay), q in rows:
+        one = np.exp(-t / decay) - np.exp(-t / rise)
+        currents.append(fftconvolve(at, q * kind[0] * one / (one.sum() * FINE))[: len(at)])
+    yield from record([s[1] for _, s, _ in rows], np.array([kind for kind, _, _ in rows]), np.stack(currents))
+
+
+def record(widths: list[float], cells: np.ndarray, current: np.ndarray) -> Iterator[Trace]:
+    """Sweeps of these cells, (row, parameter), and currents, pA, (row, time), through an amplifier."""
+    voltage, rng = integrate(current, cells, seed=3), np.random.default_rng(1)
+    for width, v, i in zip(widths, voltage, current, strict=True):
         for dt, (noise, bridge) in product((0.02, 0.05, 0.1), ((0.05, 0.0), (0.2, 8.0), (0.2, -6.0))):
             every = round(dt / FINE)
             seen, sent = v[every - 1 :: every], i.reshape(-1, every).mean(1)
@@ -126,7 +146,7 @@ def make_spiking(
 
 def main() -> None:
     print(__doc__.splitlines()[0], end="\n\n")
-    for name, traces in (("passive", make_passive()), ("spiking", make_spiking())):
+    for name, traces in (("passive", make_passive()), ("spiking", make_spiking()), ("synaptic", make_synaptic())):
         by: dict[float, np.ndarray] = defaultdict(lambda: np.zeros(4, int))
         for trace in traces:
             found = len(search_spikes(trace.voltage, trace.dt, current=trace.current).spikes)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ephysfit.arrays import Array, Bool, Float64, Mask, Trace, Train
 from ephysfit.data.charging import Events, find_charging
+from ephysfit.data.linear_membrane import find_accounted
 from ephysfit.data.rules import Removed
 from ephysfit.errors import RecordingError
 
@@ -219,7 +220,10 @@ def search_spikes(
         # what is taken off for the electrode may be a part of the membrane's own response
         shown = ((v, 0), (membrane, 0), (v, TAPS + 1))
         events = Events(spikes.times, spikes.peak_times, SLOPE_WINDOW)
-        charging = find_charging(events, shown, np.asarray(current, dtype=np.float64), dt)
+        injected = np.asarray(current, dtype=np.float64)
+        charging = find_charging(events, shown, injected, dt)
+        falls = (spikes.falls >= FALL * spikes.heights) & (spikes.sizes >= min_height)
+        charging |= find_accounted(events, falls & ~charging, v, injected, dt)
     floor = (
         height
         if height is not None
