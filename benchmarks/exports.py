@@ -84,7 +84,7 @@ MOST_ERRORS = 3.5
 DT, FINE = 0.1, 0.002
 #: still finer steps of jLEMS, for populations that at FINE part by more than is allowed: Euler's rule meets cells there
 #: that linger at the upstroke
-FINER = {"AdEx": 0.0005}
+FINER = {"AdEx": 0.0005, "Izhikevich": 0.0005}
 #: how far spikes may part (ms): one step of the test; with Euler's rule one step of a usual fit
 ALLOWED = {"neuroml": 0.5}
 #: length of the current and of its pieces (ms)
