@@ -75,7 +75,7 @@ class Recipe:
 def segments(recording: Recording) -> tuple[Tensor, Tensor, float]:
     """Currents and spikes (segment, time) of their three seconds, and the largest current of the recording, pA."""
     trials = Trials.of(recording, DT)
-    current, spikes = (t[0, 0].to(torch.float64) for t in (trials.current, trials.spikes))
+    current, spikes = (torch.tensor(t[0, 0], dtype=torch.float64) for t in (trials.current, trials.spikes))
     n = round(SEGMENT / DT)
     starts = [round(s / DT) for s in STARTS]
     return (

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ephysfit.errors import SimulationError, near
 from ephysfit.simulation.surrogate import Surrogate
-from ephysfit.simulation.surrogate_spike import spike
 
 KINDS = ("STC-LIF", "STC-PLIF")
 
@@ -111,7 +110,7 @@ class STCLayer(nn.Module):
         for now in x.unbind(1):
             keep, take = self.gates(s)
             h = keep * h + take * now
-            s = spike(h - self.v_th, self.surrogate)
+            s = self.surrogate.spike(h - self.v_th)
             h = h - s
             spikes.append(s)
         out = torch.stack(spikes, 1) if spikes else x

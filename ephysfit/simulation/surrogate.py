@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from ephysfit.errors import SimulationError, near
+from ephysfit.torch_on_use import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +49,30 @@ class Surrogate:
         if not self.width > 0:
             raise SimulationError(f"surrogate width {self.width} mV must be positive")
 
+    def spike(self, u: Tensor) -> Tensor:
+        """1 where the margin is reached, with the window as its derivative."""
+        spikes: Tensor = _make_spike_function().apply(u, self)
+        return spikes
+
     def slope(self, u: Tensor) -> Tensor:
         """The window itself, per mV."""
         return WINDOWS[self.shape](u / self.width) / self.width
+
+
+@cache
+def _make_spike_function() -> Any:
+    """Make the class of the spike among torch's functions, which kernels do without."""
+
+    class Spike(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, u: Tensor, surrogate: Surrogate) -> Tensor:
+            ctx.save_for_backward(u)
+            ctx.surrogate = surrogate
+            return (u >= 0).to(u.dtype)
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> tuple:  # type: ignore[override]
+            (u,) = ctx.saved_tensors
+            return grad * ctx.surrogate.slope(u), None
+
+    return Spike

@@ -72,7 +72,7 @@ def test_profile_ends_lie_where_the_drop_is_that_of_the_quantile():
         end = _find_end(surface, top, k, 1.96, way)
         held = np.zeros(len(top.q), dtype=bool)
         held[k] = True
-        q = top.q.clone()
+        q = top.q.copy()
         q[k] = end.z
         value = surface.climb(top.target, q, steps=80, fixed=held).value
         assert not end.at_bound

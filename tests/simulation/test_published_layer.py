@@ -21,10 +21,9 @@ from ephysfit.models.published import (
 )
 from ephysfit.simulation.layer import layer
 from ephysfit.simulation.surrogate import Surrogate
-from ephysfit.simulation.surrogate_spike import spike
 
 CELLS, STEPS = 6, 40
-SPIKE = partial(spike, surrogate=Surrogate(1.0))
+SPIKE = Surrogate(1.0).spike
 
 
 def scan(step, x, *states):

@@ -19,7 +19,6 @@ from ephysfit.neuron.affine import Operators, operators
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.step_kinds import refractory_steps, refuse_unless_affine
 from ephysfit.simulation.surrogate import Surrogate
-from ephysfit.simulation.surrogate_spike import spike
 
 #: by how much a state may grow in one look-ahead: as many digits are lost when the driven part is taken off again
 MOST_GROWTH = 1e4
@@ -268,7 +267,7 @@ def straight_through(fired: Tensor, margins: Tensor, responsive: Tensor, surroga
     spikes = fired.to(torch.float64)
     if surrogate is None:
         return spikes
-    soft = spike(margins, surrogate) * responsive
+    soft = surrogate.spike(margins) * responsive
     return spikes + (soft - soft.detach())
 
 

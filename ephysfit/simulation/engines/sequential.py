@@ -18,7 +18,6 @@ from ephysfit.neuron.stepping import newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
 from ephysfit.simulation.engines.affine_blocks import Start
 from ephysfit.simulation.surrogate import Surrogate
-from ephysfit.simulation.surrogate_spike import spike
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def sequential(
         elif thresholds is not None:
             s = drawn.spikes(full(m.hazard(u, *coefs)) * dt, held)  # type: ignore[misc]
         else:
-            s = (u >= 0).to(u.dtype) if surrogate is None else spike(u, surrogate)
+            s = (u >= 0).to(u.dtype) if surrogate is None else surrogate.spike(u)
             s = s * ~held
         kept = s.detach() if detach else s
         x = [kept * full(j) + (1 - kept) * a for j, a in zip(m.jump(*x, *coefs), x, strict=True)]
