@@ -100,12 +100,12 @@ RULES = MappingProxyType(
             "drops",
             "the rise of a membrane that the current charges, and its fall as the current ends",
             "it rises from the beginning of a pulse, slower and slower, by 60 mV at most, and falls from its end no "
-            "faster than charge leaves a linear membrane that rose as it did, within a tenth of the rise; or it stays within "
-            "5 mV or a seventh of what a linear membrane fitted to the sweep does with the current",
+            "faster than charge leaves a linear membrane that rose as it did, within a tenth of the rise; or it stays "
+            "within 5 mV or a seventh of what a linear membrane fitted to the sweep does with the current",
             "spikes= of your own, load(..., spikes='given')",
             "0 of 6737 spikes of the recordings at hand; of the spikes that pulses of 0.5 to 10 ms evoke in "
-            "Hodgkin-Huxley cells 21 of 5283 are missed, of shorter ones 106 of 774, of those that currents of a synapse's "
-            "shape evoke 0 of 1503 (benchmarks/pulses.py)",
+            "Hodgkin-Huxley cells 21 of 5283 are missed, of shorter ones 106 of 774, of those that currents of a "
+            "synapse's shape evoke 0 of 1503 (benchmarks/pulses.py)",
         ),
         "refractory": Rule(
             "drops",

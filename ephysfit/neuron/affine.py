@@ -15,7 +15,7 @@ from torch import Tensor
 from ephysfit.neuron.declare import Neuron, cellwise, flatten
 from ephysfit.neuron.formula import of_tensors
 from ephysfit.neuron.plan import plan
-from ephysfit.neuron.step_kinds import refractory_steps, refuse_unless_affine
+from ephysfit.neuron.step_kinds import refuse_unless_affine
 
 #: rates below this, 1/ms, set no unit for what drives the states
 TINY = 1e-6
@@ -52,6 +52,12 @@ class Operators:
     rest: Tensor
     n_ref: Tensor
     states: tuple[str, ...]
+
+
+def count_refractory_steps(neuron: Neuron, dt: float) -> Tensor:
+    """`step_kinds.refractory_steps` as a tensor on the device that holds the cells."""
+    steps = torch.round(torch.as_tensor(neuron.refractory_ms, dtype=torch.float64).detach() / dt)
+    return steps.to(torch.int64).reshape(-1).expand(cellwise(neuron)).contiguous()
 
 
 def device_of(neuron: Neuron) -> torch.device:
@@ -133,7 +139,7 @@ def operators(neuron: Neuron, dt: float) -> Operators:
         jump=torch.cat([m["jump"], one], 1),
         margin=m["margin"],
         rest=torch.cat([m["rest"], m["rest"].new_ones(cells, 1)], -1),
-        n_ref=torch.from_numpy(refractory_steps(neuron, dt)),
+        n_ref=count_refractory_steps(neuron, dt),
         states=p.states,
     )
 

@@ -113,7 +113,7 @@ def implementations():
         yield name, "scalar_math", lambda name=name: compiled(numbers("float64"), name)
         yield name, "scalar_math, plain", lambda name=name: compiled(numbers("float64", plain=True), name)
         yield name, "simd_math", lambda name=name: compiled(floats("float64", 8), name)
-        yield name, "formula", lambda name=name: tensors(formula._TENSOR[name])
+        yield name, "formula", lambda name=name: tensors(formula._tensor_functions()[name])
         yield name, "symbolic_functions", lambda name=name: of_symbols(name)
         if name != "dphi1":
             yield name, "functions, numbers", lambda name=name: one_by_one(getattr(functions, name))

@@ -65,9 +65,10 @@ def test_the_choice_changes_no_spike(fresh, save):
         np.testing.assert_allclose(found[0].traces[name][0], found[1].traces[name][0], atol=1e-9)
 
 
-def test_a_first_short_run_loads_no_kernels():
+def test_a_first_short_run_loads_no_kernels_where_torch_is_there():
     code = (
-        "import sys, numpy as np; from ephysfit.models import LIF; from ephysfit.simulation.simulate import simulate\n"
+        "import sys, torch, numpy as np; from ephysfit.models import LIF\n"
+        "from ephysfit.simulation.simulate import simulate\n"
         "simulate(LIF.start(), np.full(500, 200.0), dt=0.1); print('numba' in sys.modules)"
     )
     done = subprocess.run(

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from ephysfit.errors import SimulationError
-from ephysfit.neuron.affine import Operators, operators
+from ephysfit.neuron.affine import Operators, count_refractory_steps, operators
 from ephysfit.neuron.declare import Neuron
-from ephysfit.neuron.step_kinds import refractory_steps, refuse_unless_affine
+from ephysfit.neuron.step_kinds import refuse_unless_affine
 from ephysfit.simulation.surrogate import Surrogate
 
 #: by how much a state may grow in one look-ahead: as many digits are lost when the driven part is taken off again
@@ -135,7 +135,7 @@ def compute_run_end(neuron: Neuron, dt: float, spikes: Tensor, states: Tensor, s
     start : Start, optional
         Where that run began.
     """
-    n_ref = torch.from_numpy(refractory_steps(neuron, dt)).to(spikes.device)[:, None]
+    n_ref = count_refractory_steps(neuron, dt).to(spikes.device)[:, None]
     steps = spikes.shape[-1]
     fired = spikes.detach() > 0
     last = torch.where(fired.any(-1), steps - 1 - fired.flip(-1).to(torch.uint8).argmax(-1), -1)

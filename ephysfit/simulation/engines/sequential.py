@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ephysfit.errors import SimulationError
+from ephysfit.neuron.affine import count_refractory_steps
 from ephysfit.neuron.coefficients import coefficients
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.formula import torch_function
-from ephysfit.neuron.step_kinds import refractory_steps
 from ephysfit.neuron.stepping import newest, step
 from ephysfit.neuron.symbols import MARGIN, symbol
 from ephysfit.simulation.engines.affine_blocks import Start
@@ -114,7 +114,7 @@ def sequential(
     shape = (cells, trials)
     full = lambda v: torch.as_tensor(v, dtype=torch.float64, device=where).expand(shape)  # noqa: E731
     x = [full(r) for r in (m.rest(*coefs) if start is None else start.states.unbind(-1))]
-    n_ref = torch.from_numpy(refractory_steps(neuron, dt)).to(where)[:, None].expand(shape)
+    n_ref = count_refractory_steps(neuron, dt).to(where)[:, None].expand(shape)
     hold = torch.zeros(shape, dtype=torch.int64, device=where) if start is None else start.hold
     drawn = _Drawn(None if thresholds is None else thresholds.to(where), shape, where)
     spikes, states, margins = [], [], []

@@ -20,8 +20,8 @@ import pytest
 import ephysfit as ef
 from ephysfit.errors import ExportError
 from ephysfit.models import GLIF5, LIF, MAT, AdEx, AdLIF, catalogue
-from ephysfit.neuron.affine import is_affine
 from ephysfit.neuron.functions import sqrt
+from ephysfit.neuron.step_kinds import is_affine
 from ephysfit.reports.export import export_texts
 from ephysfit.reports.export.discrete import make_discrete_step
 from ephysfit.reports.export.exported import read_fit
