@@ -102,7 +102,11 @@ def _collect_markup(evidence: Evidence) -> dict[str, str]:
 
 def _make_viewer(evidence: Evidence) -> tuple[str, str]:
     """Make the zoomable view as (script, div); empty without bokeh (``pip install 'ephysfit[report]'``)."""
-    return make_zoomable_view(evidence) if find_spec("bokeh") else ("", "")
+    try:
+        there = find_spec("bokeh") is not None
+    except ModuleNotFoundError:  # something on the way forbids it
+        there = False
+    return make_zoomable_view(evidence) if there else ("", "")
 
 
 def _collect_content(evidence: Evidence, drawn: Mapping[str, Figure | str]) -> dict[str, Any]:
