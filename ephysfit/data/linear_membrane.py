@@ -72,14 +72,7 @@ def fit_linear_membrane(v: Trace, current: Trace, dt: float) -> LinearMembrane |
     >>> round(-1 / found.leak), round(1 / found.charge)
     (20, 100)
     """
-    long = max(round(STRETCH / dt), 1)
-    begin = np.arange(0, len(v) - long, max(long // 2, 1))
-    end = begin + long
-    sums = [np.concatenate([[0.0], np.cumsum(0.5 * dt * (x[1:] + x[:-1]))]) for x in (v, current)]
-    columns = np.stack([
-        np.full(len(begin), long * dt), *(total[end] - total[begin] for total in sums), current[end] - current[begin],
-    ])  # fmt: skip
-    change = v[end] - v[begin]
+    columns, change = _sum_stretches(v, current, dt)
     known = np.isfinite(change) & np.isfinite(columns).all(axis=0)
     columns, change = columns[:, known], change[known]
     used = np.ones(len(change), dtype=bool)
@@ -91,8 +84,31 @@ def fit_linear_membrane(v: Trace, current: Trace, dt: float) -> LinearMembrane |
         off = np.abs(change - np.einsum("k,kt->t", weights, columns))
         used = off <= max(OUTLIERS * float(np.median(off)), UNLIKE)
     assert weights is not None
-    found = LinearMembrane(*map(float, weights))
+    drift, leak, total, series = map(float, weights)
+    found = LinearMembrane(drift, leak, total + leak * series, series)  # the drop over the series resistance leaks not
     return found if found.charge > 0 and -1 / dt < found.leak < 0 else None
+
+
+def _sum_stretches(
+    v: Trace, current: Trace, dt: float
+) -> tuple[Float64[Array, "column stretch"], Float64[Array, " stretch"]]:
+    """The columns of the regression and the change of the voltage, mV, of stretches that overlap by half.
+
+    Halves are summed apart, not as differences of one running sum: a sample that is missing spoils the stretches that
+    hold it, not all that follow, and a long recording needs no copy of itself.
+    """
+    half = max(round(STRETCH / dt / 2), 1)
+    count = (len(v) - 1) // half
+    if count < 2:
+        return np.empty((4, 0)), np.empty(0)
+    ends = []
+    integrals = []
+    for x in (v, current):
+        at = x[: count * half + 1 : half]
+        sums = x[: count * half].reshape(count, half).sum(axis=1) + 0.5 * (at[1:] - at[:-1])  # trapezia
+        ends.append(at[2:] - at[:-2])
+        integrals.append(dt * (sums[1:] + sums[:-1]))
+    return np.stack([np.full(count - 1, 2 * half * dt), *integrals, ends[1]]), ends[0]
 
 
 def _solve(columns: Float64[Array, "column stretch"], change: Float64[Array, " stretch"]) -> Array | None:

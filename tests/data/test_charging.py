@@ -74,17 +74,38 @@ def test_events_are_found_in_noise_as_before() -> None:
 
 def test_a_current_of_a_synapse_leaves_no_spike_where_it_accounts_for_the_voltage() -> None:
     """It charges Hodgkin-Huxley cells by 16 and 20 mV, which some answer with a spike, and by 45, which all do."""
-    spikes = missed = extra = quiet = 0
+    spikes = missed = extra = quiet = shrunk = 0
     for trace in benchmark().make_synaptic(((0.5, 3.0),), (16.0, 20.0, 45.0)):
         found = len(search_spikes(trace.voltage, trace.dt, current=trace.current).spikes)
         spikes, quiet = spikes + trace.spikes, quiet + (trace.spikes == 0)
         missed, extra = missed + max(trace.spikes - found, 0), extra + max(found - trace.spikes, 0)
+        small = search_spikes(-70 + 0.4 * (trace.voltage + 70), trace.dt, current=trace.current)
+        shrunk += max(trace.spikes - len(small.spikes), 0)
     assert spikes > 100
     assert quiet > 20
     assert missed == 0
+    assert shrunk == 0  # spikes of 40 mV, which a linear membrane might reach
     assert extra <= 2  # a failed spike is a matter of definition
 
 
 def test_a_linear_membrane_is_not_found_where_there_is_none() -> None:
     constant = np.full(5000, 20.0)
     assert fit_linear_membrane(np.random.default_rng(0).normal(-65, 1, 5000), constant, 0.1) is None
+
+
+@pytest.mark.parametrize("lost", ["voltage", "current"])
+def test_a_missing_sample_does_not_hide_what_the_current_accounts_for(lost: str) -> None:
+    dt, rng = 0.05, np.random.default_rng(0)
+    t = np.arange(0, 1000, dt)
+    synapse = np.exp(-(t % 50) / 2) - np.exp(-(t % 50) / 0.3)
+    current = np.where(t % 50 < 40, 2500.0 * synapse, 0.0)
+    decay = np.exp(-t[:4000] / 15)
+    v = -70 + np.convolve(current, dt * decay / 100)[: len(t)] + rng.normal(0, 0.1, len(t))
+    traces = {"voltage": v, "current": current}
+    whole = search_spikes(v, dt, current=current)
+    traces[lost] = traces[lost].copy()
+    traces[lost][[500, 9600]] = np.nan  # between events
+    gapped = search_spikes(traces["voltage"], dt, current=traces["current"])
+    assert len(whole.spikes) == len(gapped.spikes) == 0
+    assert [(r.rule, r.count) for r in gapped.removed] == [(r.rule, r.count) for r in whole.removed]
+    assert whole.removed[0].rule == "charging"
