@@ -2,6 +2,7 @@
 
     python benchmarks/steps.py                              # all recordings, all models: about an hour
     python benchmarks/steps.py --models ALIF,GLIF4 --cells 171116sh_0018
+    python benchmarks/steps.py --third 1                    # the same with other amplitudes held out
     python benchmarks/steps.py --write                      # run nothing, put the tables into docs/steps.md
 
 Of every recording of current steps in ../shared/data and data/, every third inner amplitude at which the cell fires is
@@ -68,14 +69,14 @@ def recordings(names: set[str]) -> Iterator[tuple[str, Recording]]:
             yield name, found.select(indices=chosen)
 
 
-def held_out(recording: Recording) -> tuple[list[int], list[int]]:
-    """Positions that train and that test: every third inner amplitude at which the cell fires is held out."""
+def held_out(recording: Recording, third: int = 0) -> tuple[list[int], list[int]]:
+    """Positions that train and that test: every third inner amplitude that evokes spikes is held out, from one on."""
     steps = find_steps(recording.sweeps)
     levels = np.array(sorted({round(s.amplitude / SAME) * SAME for s in steps}))
     level = np.array([int(np.argmin(np.abs(levels - s.amplitude))) for s in steps])
     counts = np.array([len(s.spike_times) for s in recording.sweeps])
     fires = [k for k in range(len(levels)) if counts[level == k].mean() > 0]
-    away = set(fires[1:-1][::3])
+    away = set(fires[1:-1][third::3])
     test = [k for k in range(len(steps)) if level[k] in away]
     return [k for k in range(len(steps)) if level[k] not in away], test
 
@@ -87,9 +88,9 @@ def interpolated(recording: Recording, train: list[int], at: int) -> Answer:
     return interpolate_answer([steps[k] for k in train], answers, steps[at].amplitude)
 
 
-def measure(recording: Recording, model: str) -> dict[str, object]:
+def measure(recording: Recording, model: str, third: int = 0) -> dict[str, object]:
     """One row: a default fit and its errors on the held-out amplitudes."""
-    train, test = held_out(recording)
+    train, test = held_out(recording, third)
     steps = find_steps(recording.sweeps)
     cpu = time.process_time()
     with warnings.catch_warnings():
@@ -175,19 +176,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--cells", default="", help="names of recordings, all unless given")
+    parser.add_argument(
+        "--third", type=int, default=0, choices=(0, 1, 2), help="which third of the amplitudes to hold out"
+    )
     parser.add_argument("--again", action="store_true", help="run also what is done")
     parser.add_argument("--write", action="store_true", help="run nothing, write docs/steps.md")
     given = parser.parse_args()
-    rows: dict[str, dict[str, dict]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results = ROOT / "build" / f"steps_third_{given.third}.json" if given.third else RESULTS
+    rows: dict[str, dict[str, dict]] = json.loads(results.read_text()) if results.exists() else {}
+    if given.third and given.write:
+        parser.error("docs/steps.md has the table of --third 0; leave --third or --write out")
     if not given.write:
         for name, recording in recordings(set(filter(None, given.cells.split(",")))):
+            if not held_out(recording, given.third)[1]:
+                continue
             for model in given.models.split(","):
                 if model in rows.get(name, {}) and not given.again:
                     continue
-                row = measure(recording, model)
+                row = measure(recording, model, given.third)
                 rows.setdefault(name, {})[model] = row
                 print(name, model, {k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
-                write_text(RESULTS, json.dumps(rows, indent=1) + "\n")
+                results.parent.mkdir(exist_ok=True)
+                write_text(results, json.dumps(rows, indent=1) + "\n")
     print(table(rows))
     if given.write:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- steps -->")
