@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ephysfit.card.measures import Measure, summarise
 from ephysfit.card.pulses import Pulse, group_by_amplitude
-from ephysfit.data.spikes import Spikes, find_spikes
+from ephysfit.data.found_spikes import find_shapes
+from ephysfit.data.spikes import Spikes
 from ephysfit.data.sweep import Sweep
 
 #: a spike of noise is used if none came so long before it, ms
@@ -90,18 +90,6 @@ def measure_spikes(sweeps: Sequence[Sweep], pulses: Sequence[Pulse]) -> list[Mea
         summarise(name, column, how, unfinished if name.startswith("ahp") and np.isfinite(columns[0]).any() else why)
         for name, column in zip(NAMES, columns, strict=True)
     ]
-
-
-def find_shapes(sweep: Sweep) -> Spikes:
-    """Find the spikes of a sweep with their shapes, once: cards and figures of one report ask for the same."""
-    assert sweep.voltage is not None
-    if sweep not in _FOUND:
-        _FOUND[sweep] = find_spikes(sweep.voltage, sweep.dt, current=sweep.current)
-    return _FOUND[sweep]
-
-
-#: what `find_shapes` found, as long as the sweep is there
-_FOUND: WeakKeyDictionary[Sweep, Spikes] = WeakKeyDictionary()
 
 
 def measure_model_spikes(sweeps: Sequence[Sweep], pulses: Sequence[Pulse]) -> list[Measure]:

@@ -17,6 +17,7 @@ import ephysfit  # its public names, which load on use: figures lie above record
 from ephysfit.arrays import Array, Float64, Trace, Train
 from ephysfit.data import split, stimulus_kinds
 from ephysfit.data.exchange import make_neo_block, make_pynapple_objects
+from ephysfit.data.found_spikes import keep_spikes
 from ephysfit.data.repeats import Stimulus, group_repeats
 from ephysfit.data.spikes import LEFT_OUT, search_spikes
 from ephysfit.data.sweep import Sweep, check_step
@@ -424,7 +425,10 @@ def _detect_in_sweep(sweep: Sweep, options: Mapping[str, Any]) -> Sweep:
     found = search_spikes(sweep.voltage, sweep.dt, current=sweep.current, **options)
     removed = (*(one for one in sweep.removed if one.rule not in LEFT_OUT), *found.removed)
     warnings = (*sweep.warnings, *(w for w in found.warnings if w not in sweep.warnings))
-    return replace(sweep, spike_times=found.spikes.times, spike_source="detected", removed=removed, warnings=warnings)
+    out = replace(sweep, spike_times=found.spikes.times, spike_source="detected", removed=removed, warnings=warnings)
+    if not options:
+        keep_spikes(out, found.spikes)
+    return out
 
 
 def _split_trials(

@@ -8,7 +8,8 @@ import numpy as np
 
 from ephysfit.arrays import Array, Float64, Trace, Train
 from ephysfit.card.pulses import find_pulses
-from ephysfit.card.spike_shape import choose_spikes, find_shapes
+from ephysfit.card.spike_shape import choose_spikes
+from ephysfit.data.found_spikes import find_shapes
 from ephysfit.data.recording import Sweep
 from ephysfit.reports.evidence import Evidence
 
