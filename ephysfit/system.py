@@ -7,6 +7,8 @@ import gc
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 from ephysfit.errors import EphysfitError
@@ -50,6 +52,29 @@ def collect_rarely() -> None:
     Every look passes through what numba, matplotlib and torch hold for good, and took a twentieth of a report.
     """
     gc.set_threshold(RARELY)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Have BLAS use one thread, as a context or as the decorator of a function.
+
+    Its products here are tall and thin: threads wait for one another longer than they multiply (with two of them a
+    recording took four times as long to read), and the last digits of a sum depend on how many share it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with one_blas_thread():
+    ...     float(np.ones(3) @ np.ones(3))
+    3.0
+    """
+    if os.environ.get("OPENBLAS_NUM_THREADS") == "1":  # as in commands and workers
+        yield
+        return
+    from threadpoolctl import threadpool_limits  # not where commands need none
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def can_fork() -> bool:

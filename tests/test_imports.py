@@ -158,7 +158,7 @@ OPTIONAL = {
     "pwd", "pyabf", "pyarrow", "requests", "sklearn", "submitit", "tornado", "urllib3",
 }  # fmt: skip
 #: most other imports inside functions; each is there because of weight or of a climb, and says so
-MOST_DEFERRED = 40
+MOST_DEFERRED = 41
 #: rooms whose imports inside functions need not say why yet
 UNTOLD: tuple[str, ...] = ()
 

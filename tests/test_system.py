@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.linalg
+import threadpoolctl
 
+import ephysfit as ef
 from ephysfit import system
 from ephysfit.batch.executors import Local
 from ephysfit.errors import EphysfitError
@@ -124,3 +130,27 @@ def test_a_fault_of_the_disk_is_no_lock(tmp_path, monkeypatch):
     monkeypatch.setattr(system.fcntl, "flock", fail)
     with (tmp_path / "x.lock").open("a") as file, pytest.raises(OSError, match="disk"):
         system.lock(file)
+
+
+def find_blas_threads() -> set[int]:
+    return {one["num_threads"] for one in threadpoolctl.threadpool_info() if one["user_api"] == "blas"}
+
+
+def test_blas_has_one_thread_while_a_recording_is_read_and_as_many_as_before_after(monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert scipy.linalg.norm(np.ones(4)) == 2.0  # scipy's own BLAS, which is counted too, is there
+    inside = []
+    plain = np.linalg.lstsq
+    monkeypatch.setattr(np.linalg, "lstsq", lambda *a, **o: inside.append(find_blas_threads()) or plain(*a, **o))
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        before = find_blas_threads()
+        ef.load(Path(__file__).parents[1] / "data" / "DRN158.nwb", sweeps=[1])
+        assert find_blas_threads() == before
+    assert inside
+    assert all(found == {1} for found in inside)
+
+
+def test_what_is_kept_to_one_thread_shows_its_own_signature():
+    for function in (ef.load, ef.fit, ef.score, ef.describe, ef.report, ef.intervals, ef.Recording.of):
+        assert "args" not in inspect.signature(function).parameters
+        assert function.__doc__

@@ -18,6 +18,7 @@ from ephysfit.data.recording import Recording, check_recording
 from ephysfit.data.stimulus_kinds import is_of_kind
 from ephysfit.data.sweep import Sweep
 from ephysfit.metrics.stationarity import means_of_outer_thirds
+from ephysfit.system import one_blas_thread
 
 #: parts of the time that are left out in turn, for the intervals of a regression
 PARTS = 10
@@ -28,6 +29,7 @@ NO_NOISE = "no noise"
 SMALL = 2.0
 
 
+@one_blas_thread()
 def describe(recording: Recording) -> Card:
     """Measure what physiologists report of a cell: passive membrane, threshold, spikes, firing, stability.
 

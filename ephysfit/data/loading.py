@@ -17,10 +17,12 @@ from ephysfit.data.request import Request
 from ephysfit.data.source import Source, as_file
 from ephysfit.data.subprocess_read import run_isolated
 from ephysfit.errors import RecordingError
+from ephysfit.system import one_blas_thread
 
 __all__ = ["Reader", "Request", "info", "list_readers", "load", "read_file"]
 
 
+@one_blas_thread()
 def load(
     path: Source | Sequence[Source] | Any,
     *,
@@ -196,6 +198,7 @@ def info(path: Source | Sequence[Source], **options: Any) -> Report:
     return survey(path, **options)[0]
 
 
+@one_blas_thread()
 def survey(path: Source | Sequence[Source], **options: Any) -> tuple[Report, Recording | None]:
     """Report on a file as `info` does, and load it; the recording is None if nothing is usable."""
     paths = _list_paths(path)

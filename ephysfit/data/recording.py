@@ -24,6 +24,7 @@ from ephysfit.data.sweep import Sweep, check_step
 from ephysfit.data.sweep_table import make_sweep_table
 from ephysfit.data.time_axis import orient_arrays
 from ephysfit.errors import RecordingError, StimulusError, near, some
+from ephysfit.system import one_blas_thread
 
 __all__ = ["NothingUsableError", "Recording", "Rejected", "Sweep", "check_step", "join_recordings"]
 
@@ -118,6 +119,7 @@ class Recording:
             )
 
     @classmethod
+    @one_blas_thread()
     def of(
         cls,
         current: npt.ArrayLike,
@@ -335,6 +337,7 @@ class Recording:
             raise RecordingError(f"cut from {start:g} to {stop:g} ms: the longest sweep lasts {longest:g} ms")
         return self._with_sweeps(kept)
 
+    @one_blas_thread()
     def with_spikes(
         self, trains: Sequence[npt.ArrayLike] | None = None, only: str | None = None, **options: Any
     ) -> Recording:

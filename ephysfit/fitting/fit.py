@@ -26,8 +26,10 @@ from ephysfit.fitting.warm_starts import add_starts_from_simpler_fits
 from ephysfit.models import candidates, find
 from ephysfit.neuron.declare import Neuron
 from ephysfit.simulation.warm_up import start as compile_ahead
+from ephysfit.system import one_blas_thread
 
 
+@one_blas_thread()
 def fit(
     recording: Recording,
     model: str | type[Neuron] = "auto",
@@ -175,6 +177,7 @@ def _give_up_membrane(problem: Problem, held: Fit, chain: Sequence[Stage], sourc
     return (problem, held) if found.status is Status.MISSES else (freed, found)
 
 
+@one_blas_thread()
 def select(
     recording: Recording,
     stages: Sequence[Stage] | None = None,

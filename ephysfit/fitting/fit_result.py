@@ -54,6 +54,7 @@ from ephysfit.neuron.declare import Neuron, declared, scalar_values, unflatten
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.potential_unit import RHEOBASE, SOFTNESS, PotentialUnit, find_potential_unit
 from ephysfit.simulation.simulate import Simulation, simulate
+from ephysfit.system import one_blas_thread
 
 #: fewer runs than this hold no vote
 FEWEST_VOTERS = 20
@@ -230,6 +231,7 @@ class Fit:
         """Draw one figure of the fit on a recording; see `ephysfit.plot`."""
         return ephysfit.plot(self, kind, test, **options)
 
+    @one_blas_thread()
     def simulate(
         self, stimulus: Any, *, runs: int = 200, dt: float | None = None, seed: int = 1, save: Sequence[str] = ()
     ) -> Simulation:

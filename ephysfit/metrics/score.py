@@ -22,6 +22,7 @@ from ephysfit.metrics.score_rows import (
 from ephysfit.metrics.score_warnings import are_identical, warn_of_chance, warn_of_data, warn_of_identity, warn_of_model
 from ephysfit.metrics.step_rows import compute_step_rows
 from ephysfit.metrics.trains import check_positive
+from ephysfit.system import one_blas_thread
 
 
 def _describe_skipped(start: float | None, stimuli: Sequence[Scored]) -> str:
@@ -37,6 +38,7 @@ def _describe_skipped(start: float | None, stimuli: Sequence[Scored]) -> str:
     )
 
 
+@one_blas_thread()
 def score(
     simulated: Any,
     recorded: Any,

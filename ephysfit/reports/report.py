@@ -14,11 +14,13 @@ from ephysfit.reports.evidence import Evidence, gather_evidence
 from ephysfit.reports.fit_comparison import Comparison, compare_fits
 from ephysfit.reports.one_page import save_summary
 from ephysfit.reports.page import draw_figures, render_page
+from ephysfit.system import one_blas_thread
 
 #: ending of the summary on one page
 PDF = ".pdf"
 
 
+@one_blas_thread()
 def report(
     fit: Fit | Sequence[Fit], test: Recording, path: str | Path, *, train: Recording | None = None, pdf: bool = False
 ) -> Path:

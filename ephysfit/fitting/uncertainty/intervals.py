@@ -29,6 +29,7 @@ from ephysfit.fitting.uncertainty.profile import EDGE, compute_profile
 from ephysfit.neuron.declare import Neuron, unflatten
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
+from ephysfit.system import one_blas_thread
 
 #: ways to compute intervals
 METHODS = ("fisher", "profile", "bootstrap")
@@ -38,6 +39,7 @@ FARTHEST = 10.0
 FEWEST = 8
 
 
+@one_blas_thread()
 def intervals(
     fit: Fit,
     recording: Recording,
