@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
+from scipy.optimize import nnls
 
 from ephysfit.arrays import Array, Float64
 from ephysfit.card.measures import Measure, student
-from ephysfit.card.pulses import Pulse
+from ephysfit.card.pulses import BASELINE, Pulse
 
 #: the voltage is fitted from so long after the beginning of a pulse on, ms: by then the electrode has settled
 SKIP = 0.5
+#: what the voltage is when a pulse begins is its mean over so long before, ms
+FOOT = 0.5
+#: lags over which the noise of the baselines is measured, ms, and the time constants it may have
+LAGS, NOISE_TIMES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0), np.geomspace(1.0, 100.0, 25)
 #: bins of the response, spaced evenly in the logarithm of time
 BINS = 90
 #: time constants tried, ms; the slowest is at most this part of the pulse
@@ -123,12 +128,12 @@ def measure_membrane(pulses: Sequence[Pulse]) -> list[Measure]:
     chosen, why = choose_small(pulses)
     if not chosen:
         return [Measure.missing(name, why) for name in NAMES]
-    times, widths = _make_bins(chosen)
+    bins = _make_bins(chosen)
     size = np.array([p.amplitude for p in chosen])
-    rows = np.array([_bin_response(p, times, widths) for p in chosen])
+    rows = np.array([_bin_response(p, bins) for p in chosen])
     length = min(p.duration for p in chosen)
     means = [MEGOHM * (size @ rows) / (size @ size), *_leave_out(size, rows)]
-    found = _fit_means(means, times + widths / 2, widths, length)
+    found = _fit_means(means, bins, length)
     if not found:
         return [Measure.missing(name, "the response to small pulses is not that of a membrane") for name in NAMES]
     values = np.array([r.measures for r in found])
@@ -144,15 +149,20 @@ def measure_membrane(pulses: Sequence[Pulse]) -> list[Measure]:
     return measured
 
 
-def _fit_means(means: Sequence[Array], centre: Array, widths: Array, length: float) -> list[Response]:
+def _fit_means(means: Sequence[Array], bins: Bins, length: float) -> list[Response]:
     """Fit the mean response, first of `means`, and those with a part left out: with two times if they are determined,
-    else with one; none if no form is that of a membrane."""
-    single, *double = (_search(means[0], centre, widths, form, length) for form in Form)
-    if single is not None and single[0] <= EXACT * float(widths @ means[0] ** 2):
+    else with one; none if no form is that of a membrane.
+
+    Which form it is shows in what the fits leave of the whole response; whitened, a slow sag would count as little as
+    slow noise does.
+    """
+    plain = bins.unwhitened()
+    single, *double = (_search(means[0], plain, form, length) for form in Form)
+    if single is not None and single[0] <= EXACT * float(np.sum((plain.whiten @ means[0]) ** 2)):
         double = []  # what one exponential leaves of a simulated membrane is rounding, or the trace of an earlier pulse
     better = [b for b in double if b is not None and (single is None or b[0] <= BETTER * single[0])]
     for best in [*sorted(better), *([] if single is None else [single])]:
-        found = [_fit_response(m, centre, widths, best[1], best[2], length) for m in means]
+        found = [_fit_response(m, bins, best[1], best[2], length) for m in means]
         if best is single or (_is_notable(found[0]) and _is_determined(np.array([r.measures for r in found]))):
             return found
     return []
@@ -227,22 +237,104 @@ def _find_extreme_change(pulse: Pulse, span: float = 10.0) -> float:
     return float(np.abs(part[: n * wide].reshape(n, wide).mean(1)).max())
 
 
-def _make_bins(pulses: Sequence[Pulse]) -> tuple[Float64[Array, " bin"], Float64[Array, " bin"]]:
-    """Begin and width of the bins of a response, ms after the beginning of the pulse."""
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Noise of a voltage: white, and what a membrane has made of synapses and channels, which decays with a time.
+
+    Attributes
+    ----------
+    white : float, mV^2 per sample
+    slow : float, mV^2
+    time : float, ms
+    """
+
+    white: float
+    slow: float
+    time: float
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """Stretches of time over which a response is averaged; the first ends where the pulse begins.
+
+    Attributes
+    ----------
+    begin, end : array, (bin,), ms after the beginning of the pulse
+    whiten : array, (bin, bin)
+        Takes means of the noise to numbers of equal variance that are independent of one another.
+    """
+
+    begin: Float64[Array, " bin"]
+    end: Float64[Array, " bin"]
+    whiten: Float64[Array, "bin bin"]
+
+    @classmethod
+    def of(cls, edges: Float64[Array, " edge"], noise: Noise, lead: float, dt: float) -> Bins:
+        """Between these edges and before them, for responses counted from the mean of `lead` ms."""
+        begin, end = np.r_[-FOOT, edges[:-1]], np.r_[0.0, edges[1:]]
+        a, b = np.r_[min(-lead, -2 * FOOT), begin], np.r_[-FOOT, end]
+        # a response is counted from the baseline, whose noise is the same in all bins
+        less = np.eye(len(a))[1:] - np.eye(len(a))[:1]
+        covariance = less @ _covary_means(a, b, noise, dt) @ less.T
+        return cls(begin, end, np.linalg.inv(np.linalg.cholesky(covariance)))
+
+    def unwhitened(self) -> Bins:
+        """The same bins, each counted by its length, without the one before the pulse."""
+        return replace(self, whiten=np.diag(np.sqrt(np.r_[0.0, self.widths[1:]])))
+
+    @property
+    def widths(self) -> Float64[Array, " bin"]:
+        """Of the bins, ms."""
+        return self.end - self.begin
+
+
+def _covary_means(begin: Array, end: Array, noise: Noise, dt: float) -> Float64[Array, "bin bin"]:
+    """Covariance of the means of a noise over stretches that follow one another, mV^2."""
+    wide, time = end - begin, noise.time
+    apart = np.maximum(begin[None, :] - end[:, None], 0.0)
+    share = time / wide * -np.expm1(-wide / time)
+    upper = np.triu(np.exp(-apart / time) * share[:, None] * share[None, :], 1)
+    own = 2 * time / wide * (1 - share)
+    return noise.slow * (upper + upper.T + np.diag(own)) + np.diag(noise.white * np.minimum(dt / wide, 1.0))
+
+
+def _measure_noise(pulses: Sequence[Pulse]) -> Noise:
+    """Measure the noise before pulses, by how far samples some time apart differ: a slow drift then counts little."""
+    sums: dict[float, list[float]] = {}
+    for p in pulses:
+        dt = p.sweep.dt
+        assert p.sweep.voltage is not None
+        v = p.sweep.voltage[max(round((p.begin - min(p.lead, BASELINE)) / dt), 0) : round(p.begin / dt)]
+        for steps in sorted({max(round(lag / dt), 1) for lag in LAGS}):
+            if 2 * steps <= len(v):
+                sums.setdefault(steps * dt, []).append(float(np.nanmean((v[steps:] - v[:-steps]) ** 2)) / 2)
+    lags = np.array(sorted(sums))
+    seen = np.array([np.mean(sums[lag]) for lag in lags])
+    if not lags.size or not seen.max() > 0:
+        return Noise(1.0, 0.0, 1.0)
+    fits = []
+    for time in NOISE_TIMES:
+        columns = np.column_stack([np.ones(len(lags)), -np.expm1(-lags / time)]) / seen.max()
+        (white, slow), left = nnls(columns, seen / seen.max())
+        fits.append((left, float(time), float(white), float(slow)))
+    _, time, white, slow = min(fits)
+    return Noise(max(white, 1e-6 * seen.max()), slow, time)
+
+
+def _make_bins(pulses: Sequence[Pulse]) -> Bins:
+    """Bins spaced evenly in the logarithm of time, and one before the pulse."""
     length, dt = min(p.duration for p in pulses), max(p.sweep.dt for p in pulses)
     edges = np.unique(np.round(np.geomspace(max(SKIP, dt), length - dt, BINS) / dt)) * dt
-    return edges[:-1], np.diff(edges)
+    return Bins.of(edges, _measure_noise(pulses), float(np.median([min(p.lead, BASELINE) for p in pulses])), dt)
 
 
-def _bin_response(
-    pulse: Pulse, begin: Float64[Array, " bin"], widths: Float64[Array, " bin"]
-) -> Float64[Array, " bin"]:
+def _bin_response(pulse: Pulse, bins: Bins) -> Float64[Array, " bin"]:
     """Mean change of the voltage in each bin, mV."""
     assert pulse.sweep.voltage is not None
     dt = pulse.sweep.dt
     total = np.r_[0.0, np.cumsum(pulse.sweep.voltage - pulse.baseline)]
-    first = np.round((pulse.begin + begin) / dt).astype(int)
-    last = np.minimum(np.maximum(np.round((pulse.begin + begin + widths) / dt).astype(int), first + 1), len(total) - 1)
+    first = np.maximum(np.round((pulse.begin + bins.begin) / dt).astype(int), 0)
+    last = np.minimum(np.maximum(np.round((pulse.begin + bins.end) / dt).astype(int), first + 1), len(total) - 1)
     return (total[last] - total[first]) / (last - first)
 
 
@@ -255,9 +347,9 @@ def _leave_out(size: Float64[Array, " pulse"], rows: Float64[Array, "pulse bin"]
     return [MEGOHM * (size[k] @ rows[k]) / (size[k] @ size[k]) for k in kept]
 
 
-def _design(centre: Array, widths: Array, form: Form, times: Sequence[float]) -> Float64[Array, "bin column"]:
-    """Columns: the jump and what rises with each time, mean over each bin, in rows weighted by its width."""
-    begin, end = centre - widths / 2, centre + widths / 2
+def _design(bins: Bins, form: Form, times: Sequence[float]) -> Float64[Array, "bin column"]:
+    """Columns: the jump and what rises with each time, mean over each bin, whitened."""
+    begin, end, widths = bins.begin[1:], bins.end[1:], bins.widths[1:]
     if form is Form.DAMPED:
         # the mean of exp(-t / s) for complex s, whose real and imaginary parts are the wave
         s = 1.0 / complex(1.0 / times[0], 1.0 / times[1])
@@ -265,22 +357,22 @@ def _design(centre: Array, widths: Array, form: Form, times: Sequence[float]) ->
         rises = [1.0 - mean.real, -mean.imag]
     else:
         rises = [1.0 - tau * (np.exp(-begin / tau) - np.exp(-end / tau)) / widths for tau in times]
-    return np.column_stack([np.ones_like(centre), *rises]) * np.sqrt(widths)[:, None]
+    columns = np.column_stack([np.ones_like(begin), *rises])
+    out: Float64[Array, "bin column"] = bins.whiten @ np.pad(
+        columns, ((1, 0), (0, 0))
+    )  # nothing rises before the pulse
+    return out
 
 
-def _solve(
-    response: Array, centre: Array, widths: Array, form: Form, times: Sequence[float]
-) -> tuple[Float64[Array, " column"], float]:
-    """Weights of the columns and the weighted sum of squares left."""
-    x, y = _design(centre, widths, form, times), response * np.sqrt(widths)
+def _solve(response: Array, bins: Bins, form: Form, times: Sequence[float]) -> tuple[Float64[Array, " column"], float]:
+    """Weights of the columns and the sum of squares left, both whitened."""
+    x, y = _design(bins, form, times), bins.whiten @ response
     found: Float64[Array, " column"] = np.linalg.lstsq(x, y, rcond=None)[0].astype(np.float64)
     rest = y - x @ found
     return found, float(rest @ rest)
 
 
-def _search(
-    row: Array, centre: Array, widths: Array, form: Form, length: float
-) -> tuple[float, Form, tuple[float, ...]] | None:
+def _search(row: Array, bins: Bins, form: Form, length: float) -> tuple[float, Form, tuple[float, ...]] | None:
     """Best times of a form: sum of squares left, form, times; None if none is a membrane's."""
     tried = np.geomspace(FASTEST, SLOWEST * length, TRIED).tolist()
     pairs: list[tuple[float, ...]] = [(a, b) for a in tried[::2] for b in tried[::2]]
@@ -289,26 +381,24 @@ def _search(
     for times in candidates:
         if form is Form.DOUBLE and times[-1] < SAG_APART * times[0]:
             continue
-        weights, left = _solve(row, centre, widths, form, times)
+        weights, left = _solve(row, bins, form, times)
         if _is_membrane(weights, form, times):
             sound.append((left, times))
     if not sound:
         return None
-    left, times = _refine(row, centre, widths, form, min(sound)[1])
+    left, times = _refine(row, bins, form, min(sound)[1])
     return left, form, times
 
 
-def _refine(
-    row: Array, centre: Array, widths: Array, form: Form, times: tuple[float, ...]
-) -> tuple[float, tuple[float, ...]]:
+def _refine(row: Array, bins: Bins, form: Form, times: tuple[float, ...]) -> tuple[float, tuple[float, ...]]:
     """Descend from times by ever smaller factors."""
-    best, factor = _solve(row, centre, widths, form, times)[1], 1.25
+    best, factor = _solve(row, bins, form, times)[1], 1.25
     while factor > 1.0005:
         moved = False
         for k in range(len(times)):
             for f in (factor, 1 / factor):
                 new = (*times[:k], times[k] * f, *times[k + 1 :])
-                weights, left = _solve(row, centre, widths, form, new)
+                weights, left = _solve(row, bins, form, new)
                 if left < best and new[0] >= FASTEST / 2 and _is_membrane(weights, form, new):
                     best, times, moved = left, new, True
         factor = factor if moved else float(np.sqrt(factor))
@@ -326,14 +416,12 @@ def _is_membrane(weights: Float64[Array, " column"], form: Form, times: Sequence
     return bool(weights[1] > 0 and weights[2] > -weights[1] and times[1] >= apart * times[0])
 
 
-def _fit_response(
-    row: Array, centre: Array, widths: Array, form: Form, times: tuple[float, ...], length: float
-) -> Response:
+def _fit_response(row: Array, bins: Bins, form: Form, times: tuple[float, ...], length: float) -> Response:
     """Fit the times of a form to a response, from given ones on."""
-    times = _refine(row, centre, widths, form, times)[1]
-    weights = _solve(row, centre, widths, form, times)[0]
-    late = centre >= STEADY * length
-    steady = float(np.average(row[late], weights=widths[late])) - float(weights[0])
+    times = _refine(row, bins, form, times)[1]
+    weights = _solve(row, bins, form, times)[0]
+    late = bins.begin + bins.end >= 2 * STEADY * length
+    steady = float(np.average(row[late], weights=bins.widths[late])) - float(weights[0])
     return Response(form, times, tuple(map(float, weights)), steady)
 
 
