@@ -621,7 +621,17 @@ class SelectionReport(Report):
 
 @dataclass(frozen=True)
 class Derived:
-    """A quantity that spikes determine whatever the mV scale, with its interval."""
+    """A quantity that spikes determine whatever the mV scale, with its interval.
+
+    Attributes
+    ----------
+    name, unit, meaning : str
+    value, low, high : float
+        At the top of the likelihood, and the ends of the interval.
+    standard_error : float
+    bias : float
+        By how much fits to simulated trains miss such a value in the mean; the interval lies about the value less this.
+    """
 
     name: StrictStr
     unit: StrictStr
@@ -630,6 +640,7 @@ class Derived:
     low: Number
     high: Number
     standard_error: Number
+    bias: Number = 0.0
 
 
 @dataclass(frozen=True)
@@ -672,7 +683,7 @@ class IntervalsReport(Report):
         Parameters that hold the scale, and get no interval.
     open : tuple of OpenDirection
     notes : tuple of str
-        Where the fit is not the top of its likelihood.
+        Where the fit is not the top of its likelihood, and how intervals were corrected.
     estimates : mapping, optional
         By scalar parameter, the top of the likelihood, about which its interval lies; a later stage may have moved
         the fit away from it. None in fits saved by versions that did not keep it.
@@ -680,6 +691,8 @@ class IntervalsReport(Report):
         Of a bootstrap: standard deviation of the draws.
     draws : int, optional
     block_ms : float, optional
+    trains : int, optional
+        Simulated trains that were refitted for the answers of a neuron without a membrane to read.
     """
 
     kind: ClassVar[str] = "intervals"
@@ -697,3 +710,4 @@ class IntervalsReport(Report):
     spread: Mapping[StrictStr, Number] | None = None
     draws: Count | None = None
     block_ms: Known | None = None
+    trains: Count | None = None

@@ -6,10 +6,13 @@ from typing import Any
 
 from ephysfit.neuron.declare import Neuron, Parameter, State
 from ephysfit.neuron.functions import exp, sigmoid, softplus
+from ephysfit.neuron.readings import Reading
 
 #: time constants (ms) of the banks: what a membrane with dendrites filters with, and how long a spike has an effect
 CURRENT_TIMES = (1.0, 2.5, 5.0, 10.0, 20.0, 45.0, 100.0, 250.0)
 SPIKE_TIMES = (4.0, 10.0, 30.0, 80.0, 200.0, 600.0, 1500.0)
+#: when the spike-history filter of the GLM is read, ms after a spike
+HISTORY_LAGS = (10.0, 50.0, 200.0)
 
 
 class AIGIFBanks(Neuron):
@@ -129,6 +132,24 @@ BankGIF = AIGIF.pin(
     **_NO_Y,
     eta=(0.0,) * 7,
 )
+
+
+def _read_history(lag: float) -> Reading:
+    """The spike-history filter of the GLM at one lag."""
+    formula = f"sum(gamma exp(-{lag:g} ms/tau_H))/delta"
+    return Reading(formula, "1", f"log rate that a spike {lag:g} ms ago adds",
+                   lambda cell: (cell.gamma * exp(-lag / cell.tau_H)).sum() / cell.delta)  # fmt: skip
+
+
+# the others have no linear filter that spikes would determine: what a spike leaves in eta their threshold answers
+BankGIF.readings = (
+    Reading("sum(R)/(delta I_s)", "1/pA", "log rate that a steady pA adds", lambda c: c.R.sum() / (c.delta * c.I_s)),
+    Reading(
+        "sum(R tau_K)/sum(R)", "ms", "mean delay of the current's filter",
+        lambda c: (c.R * c.tau_K).sum() / c.R.sum(),
+    ),
+    *(_read_history(lag) for lag in HISTORY_LAGS),
+)  # fmt: skip
 
 
 def _declare_unbounded() -> type[Neuron]:

@@ -20,6 +20,7 @@ from ephysfit.errors import NeuronError, UnknownNameError, near
 from ephysfit.neuron.class_table import ShownInNotebooks, make_neuron_table
 from ephysfit.neuron.functions import Bank, elements
 from ephysfit.neuron.potential_unit import name_unit
+from ephysfit.neuron.readings import Reading
 from ephysfit.neuron.roles import CONVENTIONS, PLACE_NAMES, PLACES, STATE_CONVENTIONS, Role
 from ephysfit.units import find_dimension
 
@@ -222,6 +223,8 @@ class Neuron:
     sustained: ClassVar[str] = ""
     #: other places, beside the declared starts, where a cold fit may begin: values by parameter name
     alternatives: ClassVar[tuple[Mapping[str, Any], ...]] = ()
+    #: what spikes determine of it beside its membrane, where its parameters are exchanged for one another
+    readings: ClassVar[tuple[Reading, ...]] = ()
     State: ClassVar[Any] = None
     if TYPE_CHECKING:
         #: classes are keys of caches; mypy would hold the instances' method against that

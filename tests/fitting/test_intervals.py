@@ -221,7 +221,7 @@ def test_gradients_of_readings_are_those_of_torch():
     surface = Surface.of(fitted(), spikes_only(20_000.0))
     cell, readings = surface.start, find_readings(surface)
     assert len(readings) >= 4
-    for _, _, read in readings.values():
+    for _, _, _, read in readings:
         z = torch.tensor(surface.free.to_vector(cell), requires_grad=True)
         expected = read(surface.free.to_neuron(z, cell))
         (slopes,) = torch.autograd.grad(expected, z)

@@ -48,6 +48,11 @@ Block = Annotated[
         "--block", min=1.0, metavar="MS", rich_help_panel=INTERVALS, help="Length of the bootstrap blocks, ms."
     ),
 ]
+Trains = Annotated[
+    int | None,
+    typer.Option("--trains", min=0, metavar="N", show_default=False, rich_help_panel=INTERVALS,
+                 help="Of filter banks: simulated trains to fit again, whose bias is taken off; 20, with fisher none."),
+]  # fmt: skip
 
 
 def intervals(
@@ -58,6 +63,7 @@ def intervals(
     parameters: Names = None,
     draws: Draws = 200,
     block: Block = 1000.0,
+    trains: Trains = None,
     train: arguments.TrainOption = None,
     test: arguments.TestOption = None,
     spikes: arguments.SpikesOption = "auto",
@@ -84,7 +90,8 @@ def intervals(
     recording = arguments.open_recording(files, spikes, sweeps, option, *sides)
     data = select_training_sweeps(recording, fitted, train, test)
     names = [n.strip() for n in parameters.split(",")] if parameters else None
-    found = compute_with_progress(fitted, data, how, level=level, names=names, draws=draws, block=block, seed=seed)
+    options = {"level": level, "names": names, "draws": draws, "block": block, "trains": trains, "seed": seed}
+    found = compute_with_progress(fitted, data, how, **options)
     found.save(fit)
     if json:
         print_json(found.intervals.to_dict() if found.intervals else {})

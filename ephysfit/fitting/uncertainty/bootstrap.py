@@ -31,7 +31,7 @@ def bootstrap_parameters(
     block : float
         Length of a block, ms.
     """
-    pieces = _cut_blocks(surface, block)
+    pieces = cut_blocks(surface, block)
     done = [0]
 
     def one(k: int) -> dict[str, float]:
@@ -48,7 +48,7 @@ def bootstrap_parameters(
 
 def count_blocks(surface: Surface, block: float) -> int:
     """How many blocks of this length the training data hold."""
-    return len(_cut_blocks(surface, block))
+    return len(cut_blocks(surface, block))
 
 
 def _climb_resampled(surface: Surface, peak: Peak, sweeps: list[ReplaySweep]) -> tuple[float, dict[str, float]]:
@@ -56,7 +56,7 @@ def _climb_resampled(surface: Surface, peak: Peak, sweeps: list[ReplaySweep]) ->
     return found.value, find_values_at(surface, peak, found.z)
 
 
-def _cut_blocks(surface: Surface, block: float) -> list[tuple[int, int, int]]:
+def cut_blocks(surface: Surface, block: float) -> list[tuple[int, int, int]]:
     """Blocks as (sweep, first step, step after the last) of what counts, none shorter than half a block."""
     length = max(round(block / surface.problem.dt), 1)
     out = []

@@ -12,6 +12,7 @@ from ephysfit.fitting.stage_reports import OpenDirection
 from ephysfit.fitting.uncertainty.likelihood_surface import BLIND, Surface
 from ephysfit.neuron.declare import Neuron
 from ephysfit.neuron.numeric_coefficients import STEP
+from ephysfit.neuron.readings import Reading
 from ephysfit.neuron.roles import Role
 
 #: parts of a direction smaller than this share of its largest are not named
@@ -38,14 +39,19 @@ _READINGS: tuple[tuple[str, str, str, Callable[..., Any], tuple[Role, ...]], ...
 )  # fmt: skip
 
 
-def find_readings(surface: Surface) -> dict[str, tuple[str, str, Callable[[Any], Any]]]:
-    """Quantities that keep their value along the blind directions: unit, meaning, and how each is read off a cell."""
-    kind, out = surface.problem.neuron, {}
+def find_readings(surface: Surface) -> tuple[Reading, ...]:
+    """What keeps its value along the blind directions: readings of the membrane, and what the neuron declares."""
+    return (*find_membrane_readings(surface), *surface.problem.neuron.readings)
+
+
+def find_membrane_readings(surface: Surface) -> tuple[Reading, ...]:
+    """Time constant, rheobase and ratios of potentials, as far as the neuron has a membrane that was fitted."""
+    kind, out = surface.problem.neuron, []
     for form, unit, meaning, read, roles in _READINGS:
         names = [kind.name_of(role) for role in roles]
         if None not in names and any(n in surface.free.names for n in names):
-            out[form.format(*names)] = (unit, meaning, _reading_of_roles(read, roles))
-    return out
+            out.append(Reading(form.format(*names), unit, meaning, _reading_of_roles(read, roles)))
+    return tuple(out)
 
 
 def _reading_of_roles(read: Callable[..., Any], roles: tuple[Role, ...]) -> Callable[[Any], Any]:

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import scipy  # loads its parts when they are first used
@@ -18,23 +17,25 @@ from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stage import Progress, ignore_progress
 from ephysfit.fitting.stage_reports import Derived, Ends, IntervalsReport, Reports
 from ephysfit.fitting.uncertainty.bootstrap import bootstrap_parameters, count_blocks
-from ephysfit.fitting.uncertainty.identifiability import (
-    compute_reading_gradient,
-    describe_scale,
-    find_open_directions,
-    find_readings,
+from ephysfit.fitting.uncertainty.derived_intervals import (
+    derive_answers,
+    derive_intervals,
+    find_reach,
+    list_answers,
 )
+from ephysfit.fitting.uncertainty.identifiability import describe_scale, find_open_directions, find_readings
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, find_values_at
 from ephysfit.fitting.uncertainty.profile import EDGE, compute_profile
-from ephysfit.neuron.declare import Neuron, unflatten
+from ephysfit.fitting.uncertainty.simulated_trains import Refit, refit_simulated_trains
+from ephysfit.neuron.declare import unflatten
 from ephysfit.neuron.free_parameters import FreeParameters
 from ephysfit.neuron.roles import Role
 from ephysfit.system import one_blas_thread
 
 #: ways to compute intervals
 METHODS = ("fisher", "profile", "bootstrap")
-#: largest logarithm of an interval's end over its middle
-FARTHEST = 10.0
+#: simulated trains that are refitted unless the caller says how many
+TRAINS = 20
 #: fewest blocks a bootstrap may draw from
 FEWEST = 8
 
@@ -49,6 +50,7 @@ def intervals(
     names: Sequence[str] | None = None,
     draws: int = 200,
     block: float = 1000.0,
+    trains: int | None = None,
     seed: int = 0,
     workers: int | None = None,
     progress: Progress = ignore_progress,
@@ -74,8 +76,12 @@ def intervals(
         Resampled data sets of the bootstrap.
     block : float
         Length of the blocks of the bootstrap, ms: long against the memory of the cell.
+    trains : int, optional
+        For a neuron without a membrane to read, trains that the fit fires on the recorded stimulus and that are fitted
+        again: the bias of these fits is taken off the intervals of the answers, and their spread counts, as does that
+        of a jackknife over parts of the recording. 20 unless given, none with "fisher" or where the voltage was fitted.
     seed : int
-        Seed of the bootstrap.
+        Seed of the bootstrap and of the trains.
     workers : int, optional
         Threads; as many as cores unless given.
     progress : callable
@@ -97,11 +103,14 @@ def intervals(
     contains; a fit that a later stage moved out of one says so. "profile" and "bootstrap" count the refractory period
     in: an interval, and the standard errors then, are over all refractory periods that are likely; "fisher" holds it.
     For spikes alone the place and size of the mV scale are open: E_L and theta are then held, named, and get no
-    interval. What spikes determine all the same (`Fit.intervals.derived`) has one.
+    interval. What spikes determine all the same (`Fit.intervals.derived`) has one: time constants, rheobase and ratios
+    of a membrane. Filter banks (AIGIF and its kin) determine no parameter by itself; theirs are answers, by what factor
+    a spike and a small pulse change the rate some ms later, on the recorded stimulus.
 
     References
     ----------
-    Venzon & Moolgavkar 1988, Appl. Statist. 37:87 (profile); Künsch 1989, Ann. Statist. 17:1217 (blocks).
+    Venzon & Moolgavkar 1988, Appl. Statist. 37:87 (profile); Künsch 1989, Ann. Statist. 17:1217 (blocks); Davison &
+    Hinkley 1997, Bootstrap Methods and their Application (simulated trains).
 
     Examples
     --------
@@ -113,15 +122,26 @@ def intervals(
     >>> low, high = sure.intervals.parameters["g"]
     >>> bool(low < sure.neuron.g < high)
     True
+
+    What is known of filter banks, answers only where ten seconds or more were recorded:
+
+    >>> data = ef.synthetic.recording(cell, duration=12000.0, repeats=0, dt=0.5)
+    >>> glm = ef.fit(data, "BankGIF", [ef.stages.Passive(), ef.stages.Likelihood(starts=1)])
+    >>> names = [d.name for d in intervals(glm, data, "fisher").intervals.derived]
+    >>> names[1], names[-1]
+    ('sum(R tau_K)/sum(R)', 'rate 40 ms after a small pulse began')
     """
     if how not in METHODS:
         raise FitError(f"intervals by {how!r}; {near(how, METHODS)}")
     if not 0.5 <= level < 1:
         raise FitError(f"level = {level:g}: the coverage of an interval lies between 0.5 and 1, such as 0.95")
+    if trains is not None and (trains < 0 or trains == 1):
+        raise FitError(f"trains = {trains}: a bias and a spread take 2 simulated trains or more; 0 does without them")
     begin = time.perf_counter()
-    method = _IntervalMethod(how, level, draws, block, seed, workers or os.cpu_count() or 1, progress)
     with one_thread():
         surface = Surface.of(fit, recording)
+        simulated = _choose_trains(surface, how, trains)
+        method = _IntervalMethod(how, level, draws, block, simulated, seed, workers or os.cpu_count() or 1, progress)
         chosen = _choose_names(surface, names)
         tops = method.find_peaks(surface)
         peaks, better = _separate_preferred_peak(tops)
@@ -134,7 +154,7 @@ def intervals(
         estimates={n: v for n, v in find_values_at(surface, peaks[0], peaks[0].q).items() if n in found.parameters},
         held=tuple(surface.held),
         open=tuple(find_open_directions(surface)),
-        notes=_describe_offsets(fit, found, peaks[0], better),
+        notes=(*_describe_offsets(fit, found, peaks[0], better), *_describe_trains(found)),
     )
     return replace(fit, reports=fit.reports | Reports(found))
 
@@ -143,6 +163,13 @@ def _separate_preferred_peak(tops: tuple[Peak, ...]) -> tuple[tuple[Peak, ...], 
     """The tops to use, and one at a refractory period that would be preferred if there is."""
     better = tops[-1] if len(tops) == 2 and tops[-1].value > tops[0].value else None
     return (tops[:1], better) if better else (tops, None)
+
+
+def _choose_trains(surface: Surface, how: str, trains: int | None) -> int:
+    """How many simulated trains to refit: none where there is nothing to take a bias off, or a voltage to simulate."""
+    if surface.voltage is not None or not list_answers(surface):
+        return 0
+    return (0 if how == "fisher" else TRAINS) if trains is None else trains
 
 
 def _choose_names(surface: Surface, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -159,6 +186,7 @@ class _IntervalMethod:
     level: float
     draws: int
     block: float
+    trains: int
     seed: int
     workers: int
     progress: Progress
@@ -172,24 +200,39 @@ class _IntervalMethod:
         """Intervals of the parameters and of what is derived from them."""
         report: Callable[[float], None] = lambda f: self.progress(self.how, f)  # noqa: E731
         report(0.0)
+        refits = self._refit_trains(surface, peaks[0])
+        found = self._compute_with_refits(surface, peaks, names, report, refits)
+        return replace(found, trains=len(refits) or None)
+
+    def _refit_trains(self, surface: Surface, peak: Peak) -> list[Refit]:
+        if not self.trains:
+            return []
+        report: Callable[[float], None] = lambda f: self.progress("simulated trains", f)  # noqa: E731
+        return refit_simulated_trains(surface, peak, self.trains, self.seed, report, self.workers)
+
+    def _compute_with_refits(
+        self, surface: Surface, peaks: tuple[Peak, ...], names: tuple[str, ...], report: Callable[[float], None],
+        refits: list[Refit],
+    ) -> IntervalsReport:  # fmt: skip
         if self.how == "bootstrap":
-            return self._compute_by_bootstrap(surface, peaks, names, report)
+            return self._compute_by_bootstrap(surface, peaks, names, report, refits)
         if self.how == "fisher":
             by_curvature = {n: _curvature_interval(surface, peaks[0], n, self.level) for n in names}
-            derived = _derive_intervals(surface, peaks, by_curvature, self.level)
+            derived = derive_intervals(surface, peaks, by_curvature, self.level, refits)
             return IntervalsReport(self.how, self.level, parameters=by_curvature, derived=derived)
         best = peaks[0].value
         likely = _select_peaks(tuple(p for p in peaks if p.value > best - _log_likelihood_drop(self.level)))
         ends = compute_profile(surface, likely, best, self.level, names, report, self.workers)
         at = lambda n, side: None if side.at_bound else _value_at_coordinate(surface, n, side.z)  # noqa: E731
         found: dict[str, Ends] = {n: (at(n, low), at(n, high)) for n, (low, high) in ends.items()}
-        derived = _derive_intervals(surface, peaks, found, self.level)
+        derived = derive_intervals(surface, peaks, found, self.level, refits)
         parameters = found | _refractory_interval(surface, peaks, self.level)
         return IntervalsReport(self.how, self.level, parameters=parameters, derived=derived)
 
     def _compute_by_bootstrap(
-        self, surface: Surface, peaks: tuple[Peak, ...], names: tuple[str, ...], report: Callable[[float], None]
-    ) -> IntervalsReport:
+        self, surface: Surface, peaks: tuple[Peak, ...], names: tuple[str, ...], report: Callable[[float], None],
+        refits: list[Refit],
+    ) -> IntervalsReport:  # fmt: skip
         available = count_blocks(surface, self.block)
         if self.draws < 20 or available < FEWEST:
             raise FitError(
@@ -208,11 +251,12 @@ class _IntervalMethod:
             return min(float(low), estimate), max(float(high), estimate)
 
         derived = []
-        for name, (unit, meaning, read) in find_readings(surface).items():
+        for name, unit, meaning, read in find_readings(surface):
             values = [float(read(c)) for c in cells]
             value, error = float(read(peaks[0].neuron)), float(np.std(values, ddof=1))
             low, high = interval(values, value)
             derived.append(Derived(name, unit, meaning, value, low, high, error))
+        derived += derive_answers(surface, peaks, self.level, refits)
         top = find_values_at(surface, peaks[0], peaks[0].q)
         shown = (*names, *_profiled_period(surface, peaks))
         return IntervalsReport(
@@ -268,58 +312,12 @@ def _value_at_coordinate(surface: Surface, name: str, z: float) -> float:
 def _curvature_interval(surface: Surface, peak: Peak, name: str, level: float) -> Ends:
     """Ends that lie the quantile's number of standard errors away on the free axis; None beyond the bounds."""
     k = surface.free.names.index(name)
-    reach = np.sqrt(2 * _log_likelihood_drop(level) * max(float(peak.covariance[k, k]), 0.0))
+    reach = find_reach(level) * np.sqrt(max(float(peak.covariance[k, k]), 0.0))
     if any(n == name for n, _ in surface.free.on_bound(peak.neuron)):
         return None, None
     ends = (float(peak.q[k]) - reach, float(peak.q[k]) + reach)
     low, high = (None if abs(z) > EDGE else _value_at_coordinate(surface, name, z) for z in ends)
     return low, high
-
-
-def _derive_intervals(
-    surface: Surface, peaks: tuple[Peak, ...], known: dict[str, Ends], level: float
-) -> tuple[Derived, ...]:
-    """The readings that do not depend on the mV scale, with intervals; `known` are those of the parameters."""
-    return tuple(_derive_interval(surface, peaks, known, n, *r, level) for n, r in find_readings(surface).items())
-
-
-def _derive_interval(
-    surface: Surface, peaks: tuple[Peak, ...], known: dict[str, Ends], name: str, unit: str, meaning: str, read: Any,
-    level: float,
-) -> Derived:  # fmt: skip
-    """A reading with its interval.
-
-    Where the mV scale is held most readings move with one parameter alone. A likelihood's interval does not depend on
-    what the quantity is called, so theirs is that of the parameter, read off at its ends. Of the others it is the delta
-    method's, on the logarithm only if all that the reading moves with is positive by declaration: a ratio that can
-    cross zero has no place on a logarithmic axis.
-    """
-    weights = np.exp([p.value - peaks[0].value for p in peaks])
-    weights /= weights.sum()
-    pairs = [(*compute_reading_gradient(surface, p.neuron, read), p.covariance) for p in peaks]
-    values = np.array([v for v, _, _ in pairs])
-    variance = np.array([s @ c @ s for _, s, c in pairs])
-    error = float(np.sqrt(weights @ (variance + (values - weights @ values) ** 2)))
-    value, reach = float(values[0]), float(np.sqrt(2 * _log_likelihood_drop(level)))
-    moves = [k for k, n in enumerate(surface.free.names) if n not in surface.held and any(s[k] for _, s, _ in pairs)]
-    names = [surface.free.names[k] for k in moves]
-    if len(names) == 1 and names[0] in known and known[names[0]] != (None, None):
-        low, high = _read_at_ends(surface, peaks[0].neuron, names[0], known[names[0]], read)
-    elif value > 0 and all(surface.free.parameters[k].logarithmic for k in moves):
-        ratio = float(np.exp(min(reach * error / value, FARTHEST)))
-        low, high = value / ratio, value * ratio
-    else:
-        low, high = value - reach * error, value + reach * error
-    return Derived(name, unit, meaning, value, low, high, error)
-
-
-def _read_at_ends(surface: Surface, cell: Neuron, name: str, ends: Ends, read: Any) -> tuple[float, float]:
-    """A reading with one parameter at the ends of its interval, at its bound where an end is open."""
-    p = surface.free.parameters[surface.free.names.index(name)]
-    free = FreeParameters(type(cell), (name,))
-    places = (at if at is not None else bound for at, bound in zip(ends, (p.low, p.high), strict=True))
-    found = [float(read(free.put({name: at}, cell))) for at in places]
-    return min(found), max(found)
 
 
 def _refractory_interval(surface: Surface, peaks: tuple[Peak, ...], level: float) -> dict[str, Ends]:
@@ -348,6 +346,16 @@ def _describe_offsets(fit: Fit, found: IntervalsReport, best: Peak, better: Peak
             f"than the {best.t_ref:g} ms of the fit; the intervals hold it there"
         )
     return tuple(notes)
+
+
+def _describe_trains(found: IntervalsReport) -> tuple[str, ...]:
+    """How the answers' intervals were corrected, in a sentence; none where they were not."""
+    if found.trains is None:
+        return ()
+    return (
+        f"effects on the rate are those on the recorded stimulus; what {found.trains} fits to spikes of the fit miss "
+        f"them by in the mean is taken off their intervals, and how far these fits and a jackknife scatter widens them",
+    )
 
 
 def _lies_outside(fit: Fit, name: str, low: float | None, high: float | None) -> bool:
