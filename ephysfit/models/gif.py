@@ -230,6 +230,10 @@ class FreeIGIF(_Filtered, Neuron):
     def margin(self, x: Any) -> Any:
         return super().margin(x) - x.theta_V
 
+    def threshold_at_rest(self) -> Any:
+        """Threshold of a cell that has long been at rest, mV: where ``V_i`` lies below rest it is not ``theta``."""
+        return self.theta + self.k_a * softplus((self.E_L - self.V_i) / self.k_i)
+
 
 IGIF = FreeIGIF.pin(
     "IGIF",

@@ -358,6 +358,10 @@ class Neuron:
         name = type(self).roles.get(role)
         return default if name is None else getattr(self, name)
 
+    def threshold_at_rest(self) -> Any:
+        """Threshold of a cell long at rest, mV; a neuron whose threshold follows its potential overrides this."""
+        return self.value_of(Role.THRESHOLD)
+
     @property
     def refractory_ms(self) -> Any:
         """Absolute refractory period, ms (one per cell where parameters are tensors); 0 where the neuron has none."""

@@ -158,7 +158,7 @@ def array_phi1(z: Any) -> Any:
 
 _NUMBER: dict[str, Callable[[Any], Any]] = {
     "exp": np.exp, "log": np.log, "tanh": np.tanh, "sqrt": np.sqrt, "cos": np.cos, "sin": np.sin,
-    "softplus": _number_softplus, "sigmoid": _number_sigmoid, "phi1": _number_phi1,
+    "softplus": array_softplus, "sigmoid": array_sigmoid, "phi1": _number_phi1,
 }  # fmt: skip
 
 

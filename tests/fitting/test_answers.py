@@ -16,7 +16,7 @@ from ephysfit.errors import FitError
 from ephysfit.fitting.fit import fit
 from ephysfit.fitting.fit_result import Fit
 from ephysfit.fitting.stages import Likelihood, Passive
-from ephysfit.fitting.uncertainty.answers import FEWEST, PULSE, PUSH, find_answers
+from ephysfit.fitting.uncertainty.answers import FEWEST, LEAST, PULSE, PUSH, find_answers
 from ephysfit.fitting.uncertainty.derived_intervals import (
     bound_factor,
     derive_answers,
@@ -113,6 +113,16 @@ def test_readings_of_the_glm_have_the_gradients_of_torch():
         value, found = compute_reading_gradient(surface(BankGIF), cell, reading.read)
         assert value == pytest.approx(float(expected.detach()), rel=1e-12)
         np.testing.assert_allclose(found, slopes, rtol=1e-11, atol=1e-14 * float(slopes.abs().max()))
+
+
+def test_a_rate_that_rounds_to_nothing_has_an_interval_from_nothing():
+    """After a spike that forbids the next one for good, how much lower the rate is no digit tells."""
+    top = surface().top()
+    silent = replace(top, neuron=top.neuron.replace(gamma=(-60.0,) * 7), q=top.q.copy())
+    silent.q[: len(surface().free.names)] = surface().free.to_vector(silent.neuron)
+    first = derive_answers(surface(), (silent,), 0.95)[0]
+    assert first.value == LEAST
+    assert (first.low, first.high) == pytest.approx((0.0, LEAST * np.exp(10.0)))
 
 
 def test_places_are_apart_and_hold_no_spike():

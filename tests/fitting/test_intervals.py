@@ -18,7 +18,8 @@ from ephysfit.fitting.uncertainty.identifiability import compute_reading_gradien
 from ephysfit.fitting.uncertainty.intervals import intervals
 from ephysfit.fitting.uncertainty.likelihood_surface import Surface, invert_information
 from ephysfit.fitting.uncertainty.profile import _find_end
-from ephysfit.models import AIGIF, ALIF
+from ephysfit.models import AIGIF, ALIF, IGIF, AdEx
+from ephysfit.neuron.functions import Bank
 from ephysfit.reports.tables import format_parameter, make_interval_rows
 from ephysfit.synthetic import recording
 
@@ -217,8 +218,31 @@ def test_held_coordinates_do_not_move():
     assert [n for n, m in zip(surface.free.names, moved, strict=True) if not m] == ["E_L", "theta"]
 
 
-def test_gradients_of_readings_are_those_of_torch():
-    surface = Surface.of(fitted(), spikes_only(20_000.0))
+def test_readings_of_a_threshold_that_follows_are_read_where_it_rests():
+    """With the bend far below rest IGIF's theta may be anything: what follows makes up for it, and no spike moves."""
+    found = fit(spikes_only(12_000.0), IGIF, [Passive(t_ref=False), Likelihood(starts=1, steps=3)], dt=DT)
+    surface = Surface.of(found, spikes_only(12_000.0))
+    cell = surface.start
+    readings = {r.name: r.read for r in find_readings(surface)}
+    follows = cell.k_a * np.log1p(np.exp((cell.E_L - cell.V_i) / cell.k_i))
+    expected = cell.g * (cell.theta + follows - cell.E_L)
+    assert readings["g (theta(E_L) - E_L)"](cell) == pytest.approx(expected, rel=1e-12)
+    assert cell.margin(IGIF.State(V=cell.E_L, theta_V=follows, eta_t=Bank((0.0,) * 5), gamma_t=Bank((0.0,) * 5))) == (
+        pytest.approx(-expected / cell.g, rel=1e-12)
+    )
+
+
+def test_intervals_of_a_neuron_whose_likelihood_is_no_guide_say_so():
+    data = spikes_only(12_000.0)
+    found = fit(data, AdEx, [Passive(t_ref=False), Likelihood(starts=1, steps=2, first=1, trial=1)], dt=DT)
+    notes = intervals(found, data, "fisher").intervals.notes
+    assert any("too narrow to be used" in note for note in notes)
+
+
+@pytest.mark.parametrize("kind", [ALIF, IGIF])
+def test_gradients_of_readings_are_those_of_torch(kind):
+    known = fitted() if kind is ALIF else fit(spikes_only(20_000.0), kind, [Likelihood(starts=1, steps=3)], dt=DT)
+    surface = Surface.of(known, spikes_only(20_000.0))
     cell, readings = surface.start, find_readings(surface)
     assert len(readings) >= 4
     for _, _, _, read in readings:

@@ -21,6 +21,8 @@ SPIKE_LAGS, PULSE_LAGS = (10.0, 20.0, 50.0, 100.0, 200.0), (5.0, 10.0, 20.0, 40.
 PULSE, PUSH = 20.0, 0.1
 #: least time between two pulses, and between two spikes that are left out, ms: most of what one does is then over
 APART = 1000.0
+#: least factor: of a rate a millionth of another no spike tells how much lower it is, and it may round to 0
+LEAST = 1e-6
 #: fewest places at which an answer is read
 FEWEST = 10
 
@@ -42,15 +44,17 @@ class Answer:
     without_it: tuple[ReplaySweep, ...]
 
     def read(self, replay: Replay, z: Array) -> float:
-        """The ratio of the summed rates at free coordinates `z`."""
-        return _sum_rates(replay, z, self.with_it) / _sum_rates(replay, z, self.without_it)
+        """The ratio of the summed rates at free coordinates `z`, `LEAST` or more."""
+        return _divide_rates(_sum_rates(replay, z, self.with_it), _sum_rates(replay, z, self.without_it))
 
     def differentiate(self, replay: Replay, z: Array) -> tuple[float, Array]:
-        """The ratio and its gradient with respect to the free coordinates, (parameter,)."""
+        """The ratio and its gradient with respect to the free coordinates, (parameter,); 0 where it is `LEAST`."""
         (over, over_slopes), (under, under_slopes) = (
             _differentiate_rates(replay, z, sweeps) for sweeps in (self.with_it, self.without_it)
         )
-        ratio = over / under
+        ratio = _divide_rates(over, under)
+        if ratio == LEAST:
+            return LEAST, np.zeros_like(over_slopes)
         return ratio, (over_slopes - ratio * under_slopes) / under
 
 
@@ -153,6 +157,11 @@ def _push(sweep: ReplaySweep, pulses: Integers, height: float, steps: int) -> Re
     for k in pulses:
         current[k : k + steps, 0] += height
     return replace(sweep, current=current)
+
+
+def _divide_rates(over: float, under: float) -> float:
+    """A rate over another one, either of which may round to 0."""
+    return max(over / under, LEAST) if under > 0 else LEAST
 
 
 def _sum_rates(replay: Replay, z: Array, sweeps: tuple[ReplaySweep, ...]) -> float:

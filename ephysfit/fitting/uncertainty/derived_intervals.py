@@ -10,7 +10,7 @@ import scipy  # loads its parts when they are first used
 
 from ephysfit.arrays import Array, Mask
 from ephysfit.fitting.stage_reports import Derived, Ends
-from ephysfit.fitting.uncertainty.answers import Answer, find_answers
+from ephysfit.fitting.uncertainty.answers import LEAST, Answer, find_answers
 from ephysfit.fitting.uncertainty.identifiability import (
     compute_reading_gradient,
     find_membrane_readings,
@@ -68,7 +68,8 @@ def derive_answers(
     out = []
     for k, answer in enumerate(answers):
         value, error = _mix_peaks(peaks, [(*answer.differentiate(replay, z), c) for replay, z, c in replays])
-        bias, spread = _correct(misses[:, k], max(error / value, float(left_out[k])))
+        known = value > LEAST  # else nothing but its size is known: the interval is as wide as one may be
+        bias, spread = _correct(misses[:, k], max(error / value, float(left_out[k])) if known else FARTHEST)
         low, high = bound_factor(value * float(np.exp(-bias)), spread, find_reach(level))
         ends, off = (min(low, value), max(high, value)), -value * float(np.expm1(-bias))
         out.append(Derived(answer.name, "1", answer.meaning, value, *ends, spread * value, off))

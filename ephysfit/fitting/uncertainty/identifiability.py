@@ -50,12 +50,21 @@ def find_membrane_readings(surface: Surface) -> tuple[Reading, ...]:
     for form, unit, meaning, read, roles in _READINGS:
         names = [kind.name_of(role) for role in roles]
         if None not in names and any(n in surface.free.names for n in names):
-            out.append(Reading(form.format(*names), unit, meaning, _reading_of_roles(read, roles)))
+            letters = [_write_role(kind, role) for role in roles]
+            out.append(Reading(form.format(*letters), unit, meaning, _reading_of_roles(read, roles)))
     return tuple(out)
 
 
+def _write_role(kind: type[Neuron], role: Role) -> str | None:
+    """The letter of a role; of a threshold that follows the potential, where it is read."""
+    name = kind.name_of(role)
+    follows = role is Role.THRESHOLD and kind.threshold_at_rest is not Neuron.threshold_at_rest
+    return f"{name}({kind.name_of(Role.REST)})" if follows else name
+
+
 def _reading_of_roles(read: Callable[..., Any], roles: tuple[Role, ...]) -> Callable[[Any], Any]:
-    return lambda cell: read(*(cell.value_of(role) for role in roles))
+    at_rest = lambda cell, role: cell.threshold_at_rest() if role is Role.THRESHOLD else cell.value_of(role)  # noqa: E731
+    return lambda cell: read(*(at_rest(cell, role) for role in roles))
 
 
 def compute_reading_gradient(surface: Surface, neuron: Neuron, read: Callable[[Any], Any]) -> tuple[float, Array]:

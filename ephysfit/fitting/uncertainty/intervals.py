@@ -154,7 +154,7 @@ def intervals(
         estimates={n: v for n, v in find_values_at(surface, peaks[0], peaks[0].q).items() if n in found.parameters},
         held=tuple(surface.held),
         open=tuple(find_open_directions(surface)),
-        notes=(*_describe_offsets(fit, found, peaks[0], better), *_describe_trains(found)),
+        notes=(*_describe_offsets(fit, found, peaks[0], better), *_describe_trains(found), *_describe_searched(fit)),
     )
     return replace(fit, reports=fit.reports | Reports(found))
 
@@ -356,6 +356,12 @@ def _describe_trains(found: IntervalsReport) -> tuple[str, ...]:
         f"effects on the rate are those on the recorded stimulus; what {found.trains} fits to spikes of the fit miss "
         f"them by in the mean is taken off their intervals, and how far these fits and a jackknife scatter widens them",
     )
+
+
+def _describe_searched(fit: Fit) -> tuple[str, ...]:
+    """That intervals are far too narrow where the likelihood is no guide, in a sentence."""
+    reason = type(fit.neuron).searched
+    return (f"these intervals are far too narrow to be used: {reason}",) if reason else ()
 
 
 def _lies_outside(fit: Fit, name: str, low: float | None, high: float | None) -> bool:
