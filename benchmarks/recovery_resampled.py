@@ -36,7 +36,7 @@ from ephysfit.fitting.uncertainty.derived_intervals import (
     list_answers,
 )
 from ephysfit.fitting.uncertainty.intervals import TRAINS
-from ephysfit.fitting.uncertainty.jackknife import compute_jackknife_spread, leave_parts_out
+from ephysfit.fitting.uncertainty.left_out_parts import compute_jackknife_spread, leave_parts_out
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface
 from ephysfit.fitting.uncertainty.simulated_trains import refit_simulated_trains
 from ephysfit.models import AIGIF

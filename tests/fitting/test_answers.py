@@ -27,7 +27,7 @@ from ephysfit.fitting.uncertainty.derived_intervals import (
 )
 from ephysfit.fitting.uncertainty.identifiability import compute_reading_gradient
 from ephysfit.fitting.uncertainty.intervals import intervals
-from ephysfit.fitting.uncertainty.jackknife import compute_jackknife_spread, leave_parts_out
+from ephysfit.fitting.uncertainty.left_out_parts import compute_jackknife_spread, leave_parts_out
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface
 from ephysfit.fitting.uncertainty.simulated_trains import refit_simulated_trains
 from ephysfit.models import AIGIF, ALIF, BankGIF

@@ -16,7 +16,7 @@ from ephysfit.fitting.uncertainty.identifiability import (
     find_membrane_readings,
     find_readings,
 )
-from ephysfit.fitting.uncertainty.jackknife import compute_jackknife_spread, leave_parts_out
+from ephysfit.fitting.uncertainty.left_out_parts import compute_jackknife_spread, leave_parts_out
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, invert_information
 from ephysfit.fitting.uncertainty.profile import EDGE
 from ephysfit.fitting.uncertainty.simulated_trains import Refit

@@ -9,6 +9,7 @@ import numpy as np
 from ephysfit.arrays import Array, Mask
 from ephysfit.fitting.uncertainty.bootstrap import cut_blocks
 from ephysfit.fitting.uncertainty.likelihood_surface import Peak, Surface, invert_information
+from ephysfit.metrics.weights import jackknife_variance
 
 #: parts that are left out, steps of Fisher scoring without each, and longest step of a coordinate
 PARTS, STEPS, LONGEST = 30, 2, 1.0
@@ -34,8 +35,7 @@ def compute_jackknife_spread(values: Array) -> Array:
     >>> compute_jackknife_spread(np.array([[1.5], [2.0], [2.5]])).round(3)   # means of 1, 2, 3 without one of them
     array([0.577])
     """
-    spread: Array = np.sqrt((len(values) - 1) * values.var(axis=0))
-    return spread
+    return np.sqrt([jackknife_variance(column) for column in values.T])
 
 
 def _score_without(surface: Surface, peak: Peak, held: Mask, left: list[tuple[int, int, int]]) -> Array:
