@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import sympy
 
 from ephysfit.kernels.expressions import Definition, ordered
-from ephysfit.kernels.step_algebra import HELD, Pieces
+from ephysfit.kernels.step_algebra import HELD, RATE, Pieces
 from ephysfit.kernels.tile_memory import COSTLY
 from ephysfit.neuron.symbols import symbol
 
@@ -74,6 +74,8 @@ def divide_into_phases(definitions: list[Definition], p: Pieces, wanted: Iterabl
     for group in _find_cycles(reads):
         place = _place(group, rules, {home[r] for s in group for r in reads[s] - group}, set(p.x))
         home |= dict.fromkeys(group, place)
+    if RATE in home and home[RATE][0] < 0:
+        home[RATE] = (0, False)  # each step reads it, even where no state and no current moves it
     return _gather_phases(program, p, jumps, home, frozenset(wanted))
 
 

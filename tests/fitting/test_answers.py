@@ -146,8 +146,8 @@ def test_a_neuron_with_a_membrane_has_readings_and_no_answers():
     assert "C/g" in {d.name for d in report.derived}
 
 
-#: a rate without memory, but for a trace that moves no digit: the Poisson GLM of one parameter, whose bias is known
-Steady = BankGIF.pin("Steady", "", R=(1e-12, *(0.0,) * 7), gamma=(0.0,) * 7, t_ref=0.0)
+#: a rate without memory: the Poisson GLM of one parameter, whose bias is known
+Steady = BankGIF.pin("Steady", "", R=(0.0,) * 8, gamma=(0.0,) * 7, t_ref=0.0)
 
 
 def log_rate(theta: Any) -> Any:
