@@ -92,7 +92,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     for name, train, judge in problems(set(filter(None, given.cells.split(",")))):
         row = rows.setdefault(name, {})
-        if "cell" not in row:
+        if "cell" not in row or given.again:
             card = ef.describe(train)
             row["cell"] = {n: card[n].value for n in MEASURES}
         for model in given.models.split(","):
