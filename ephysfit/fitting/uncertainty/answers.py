@@ -94,16 +94,14 @@ def find_answers(sweeps: Sequence[ReplaySweep], dt: float, refractory: float) ->
     pulses = [np.arange(np.argmax(s.use > 0), len(s.spikes) - longest, far) for s in sweeps]
     without = [_leave_out(s, at) for s, at in zip(sweeps, spikes, strict=True)]
     pushed = [_push(s, at, push, round(PULSE / dt)) for s, at in zip(sweeps, pulses, strict=True)]
-    spike = "effect of a spike on the rate {0:g} ms later, a factor"
-    pulse = f"effect of {push:.3g} pA for {PULSE:g} ms on the rate {{0:g}} ms after it began, a factor"
+    spike = "factor by which a spike changes the rate"
+    pulse = f"factor by which {push:.3g} pA for {PULSE:g} ms change the rate"
     asked = (  # without a current that varies there is no scale for a pulse: spikes alone
         ("rate {0:g} ms after a spike", spike, SPIKE_LAGS, spikes, list(sweeps), without),
         ("rate {0:g} ms after a small pulse began", pulse, PULSE_LAGS, pulses, pushed, list(sweeps)),
     )
     found = [
-        _make_answer(
-            (name.format(lag), meaning.format(lag)), [p + round(lag / dt) for p in places], readable, over, under
-        )
+        _make_answer((name.format(lag), meaning), [p + round(lag / dt) for p in places], readable, over, under)
         for name, meaning, lags, places, over, under in asked[: 1 + (push > 0)]
         for lag in lags
     ]
