@@ -157,8 +157,9 @@ def _fit_means(means: Sequence[Array], bins: Bins, length: float) -> list[Respon
     slow noise does.
     """
     plain = bins.unwhitened()
-    single, *double = (_search(means[0], plain, form, length) for form in Form)
-    if single is not None and single[0] <= EXACT * float(np.sum((plain.whiten @ means[0]) ** 2)):
+    whole = plain.whiten(means[0])
+    single, *double = (_search(whole, plain, form, length) for form in Form)
+    if single is not None and single[0] <= EXACT * float(whole @ whole):
         double = []  # what one exponential leaves of a simulated membrane is rounding, or the trace of an earlier pulse
     better = [b for b in double if b is not None and (single is None or b[0] <= BETTER * single[0])]
     for best in [*sorted(better), *([] if single is None else [single])]:
@@ -260,13 +261,13 @@ class Bins:
     Attributes
     ----------
     begin, end : array, (bin,), ms after the beginning of the pulse
-    whiten : array, (bin, bin)
-        Takes means of the noise to numbers of equal variance that are independent of one another.
+    weights : array, (bin, bin) or (bin,)
+        Takes means of the noise to numbers of equal variance that are independent of one another; a diagonal as a row.
     """
 
     begin: Float64[Array, " bin"]
     end: Float64[Array, " bin"]
-    whiten: Float64[Array, "bin bin"]
+    weights: Float64[Array, "..."]
 
     @classmethod
     def of(cls, edges: Float64[Array, " edge"], noise: Noise, lead: float, dt: float) -> Bins:
@@ -280,7 +281,12 @@ class Bins:
 
     def unwhitened(self) -> Bins:
         """The same bins, each counted by its length, without the one before the pulse."""
-        return replace(self, whiten=np.diag(np.sqrt(np.r_[0.0, self.widths[1:]])))
+        return replace(self, weights=np.sqrt(np.r_[0.0, self.widths[1:]]))
+
+    def whiten(self, values: Array) -> Array:
+        """Weigh values of the bins, (bin, ...), so that what noise does to them is independent and alike."""
+        out: Array = self.weights @ values if self.weights.ndim == 2 else (self.weights * values.T).T
+        return out
 
     @property
     def widths(self) -> Float64[Array, " bin"]:
@@ -358,22 +364,19 @@ def _design(bins: Bins, form: Form, times: Sequence[float]) -> Float64[Array, "b
     else:
         rises = [1.0 - tau * (np.exp(-begin / tau) - np.exp(-end / tau)) / widths for tau in times]
     columns = np.column_stack([np.ones_like(begin), *rises])
-    out: Float64[Array, "bin column"] = bins.whiten @ np.pad(
-        columns, ((1, 0), (0, 0))
-    )  # nothing rises before the pulse
-    return out
+    return bins.whiten(np.pad(columns, ((1, 0), (0, 0))))  # nothing rises before the pulse
 
 
-def _solve(response: Array, bins: Bins, form: Form, times: Sequence[float]) -> tuple[Float64[Array, " column"], float]:
-    """Weights of the columns and the sum of squares left, both whitened."""
-    x, y = _design(bins, form, times), bins.whiten @ response
-    found: Float64[Array, " column"] = np.linalg.lstsq(x, y, rcond=None)[0].astype(np.float64)
-    rest = y - x @ found
+def _solve(white: Array, bins: Bins, form: Form, times: Sequence[float]) -> tuple[Float64[Array, " column"], float]:
+    """Weights of the columns in a whitened response, and the sum of squares left."""
+    x = _design(bins, form, times)
+    found: Float64[Array, " column"] = np.linalg.lstsq(x, white, rcond=None)[0].astype(np.float64)
+    rest = white - x @ found
     return found, float(rest @ rest)
 
 
-def _search(row: Array, bins: Bins, form: Form, length: float) -> tuple[float, Form, tuple[float, ...]] | None:
-    """Best times of a form: sum of squares left, form, times; None if none is a membrane's."""
+def _search(white: Array, bins: Bins, form: Form, length: float) -> tuple[float, Form, tuple[float, ...]] | None:
+    """Best times of a form for a whitened response: sum of squares left, form, times; None if none is a membrane's."""
     tried = np.geomspace(FASTEST, SLOWEST * length, TRIED).tolist()
     pairs: list[tuple[float, ...]] = [(a, b) for a in tried[::2] for b in tried[::2]]
     candidates: list[tuple[float, ...]] = [(t,) for t in tried] if form is Form.SINGLE else pairs
@@ -381,24 +384,24 @@ def _search(row: Array, bins: Bins, form: Form, length: float) -> tuple[float, F
     for times in candidates:
         if form is Form.DOUBLE and times[-1] < SAG_APART * times[0]:
             continue
-        weights, left = _solve(row, bins, form, times)
+        weights, left = _solve(white, bins, form, times)
         if _is_membrane(weights, form, times):
             sound.append((left, times))
     if not sound:
         return None
-    left, times = _refine(row, bins, form, min(sound)[1])
+    left, times = _refine(white, bins, form, min(sound)[1])
     return left, form, times
 
 
-def _refine(row: Array, bins: Bins, form: Form, times: tuple[float, ...]) -> tuple[float, tuple[float, ...]]:
+def _refine(white: Array, bins: Bins, form: Form, times: tuple[float, ...]) -> tuple[float, tuple[float, ...]]:
     """Descend from times by ever smaller factors."""
-    best, factor = _solve(row, bins, form, times)[1], 1.25
+    best, factor = _solve(white, bins, form, times)[1], 1.25
     while factor > 1.0005:
         moved = False
         for k in range(len(times)):
             for f in (factor, 1 / factor):
                 new = (*times[:k], times[k] * f, *times[k + 1 :])
-                weights, left = _solve(row, bins, form, new)
+                weights, left = _solve(white, bins, form, new)
                 if left < best and new[0] >= FASTEST / 2 and _is_membrane(weights, form, new):
                     best, times, moved = left, new, True
         factor = factor if moved else float(np.sqrt(factor))
@@ -418,8 +421,9 @@ def _is_membrane(weights: Float64[Array, " column"], form: Form, times: Sequence
 
 def _fit_response(row: Array, bins: Bins, form: Form, times: tuple[float, ...], length: float) -> Response:
     """Fit the times of a form to a response, from given ones on."""
-    times = _refine(row, bins, form, times)[1]
-    weights = _solve(row, bins, form, times)[0]
+    white = bins.whiten(row)
+    times = _refine(white, bins, form, times)[1]
+    weights = _solve(white, bins, form, times)[0]
     late = bins.begin + bins.end >= 2 * STEADY * length
     steady = float(np.average(row[late], weights=bins.widths[late])) - float(weights[0])
     return Response(form, times, tuple(map(float, weights)), steady)

@@ -49,7 +49,7 @@ def test_whitened_noise_is_white():
             x[zero + round(a / DT) : zero + round(b / DT)].mean() for a, b in zip(bins.begin, bins.end, strict=True)
         ]
         rows.append(np.array(means) - x[: zero - round(0.5 / DT)].mean())
-    seen = np.cov(bins.whiten @ np.array(rows).T)
+    seen = np.cov(bins.whiten(np.array(rows).T))
     np.testing.assert_allclose(seen, np.eye(len(seen)), atol=0.15)
 
 
