@@ -363,8 +363,10 @@ def _design(bins: Bins, form: Form, times: Sequence[float]) -> Float64[Array, "b
         rises = [1.0 - mean.real, -mean.imag]
     else:
         rises = [1.0 - tau * (np.exp(-begin / tau) - np.exp(-end / tau)) / widths for tau in times]
-    columns = np.column_stack([np.ones_like(begin), *rises])
-    return bins.whiten(np.pad(columns, ((1, 0), (0, 0))))  # nothing rises before the pulse
+    columns = np.zeros((len(bins.begin), 1 + len(rises)))  # nothing rises before the pulse
+    for k, column in enumerate((1.0, *rises)):
+        columns[1:, k] = column
+    return bins.whiten(columns)
 
 
 def _solve(white: Array, bins: Bins, form: Form, times: Sequence[float]) -> tuple[Float64[Array, " column"], float]:
