@@ -7,7 +7,8 @@ import pytest
 from scipy.signal import lfilter
 
 from ephysfit.card.pulses import find_pulses
-from ephysfit.card.step_response import NAMES, Bins, Noise, _measure_noise, measure_membrane
+from ephysfit.card.step_response import NAMES, measure_membrane
+from ephysfit.card.whitening import BaselineNoise, Bins, measure_noise
 from ephysfit.data.sweep import Sweep
 
 DT = 0.05
@@ -40,7 +41,7 @@ def measure(seed, count=5, amplitude=-40.0, **options):
 
 def test_whitened_noise_is_white():
     edges = np.round(np.geomspace(0.5, 400.0, 40) / DT) * DT
-    bins = Bins.of(np.unique(edges), Noise(0.04, 1.0, 20.0), 300.0, DT)
+    bins = Bins.of(np.unique(edges), BaselineNoise(0.04, 1.0, 20.0), 300.0, DT)
     rng, rows = np.random.default_rng(0), []
     for _ in range(1500):
         x = draw_noise(rng, round(720 / DT), 1.0, 20.0, 0.2)
@@ -56,7 +57,7 @@ def test_whitened_noise_is_white():
 def test_noise_before_pulses_is_measured():
     rng = np.random.default_rng(1)
     sweeps = [record(-40.0, rng, sd=0.8, noise_tau=15.0, white=0.2) for _ in range(30)]
-    found = _measure_noise(find_pulses(sweeps))
+    found = measure_noise(find_pulses(sweeps))
     assert found.white == pytest.approx(0.04, rel=0.2)
     assert found.slow == pytest.approx(0.64, rel=0.2)
     assert 10.0 < found.time < 25.0
@@ -95,3 +96,16 @@ def test_a_membrane_without_noise_is_exact():
     found = measure(0, sd=0.0, white=0.0)
     for name, value in {"input_resistance": 200.0, "tau": 20.0, "capacitance": 100.0, "access_resistance": 0.0}.items():
         assert found[name].value == pytest.approx(value, rel=0.01, abs=0.3)
+
+
+def test_missing_samples_long_before_a_pulse_do_not_count():
+    rng = np.random.default_rng(0)
+    sweeps = []
+    for _ in range(5):
+        one = record(-40.0, rng)
+        rest = draw_noise(rng, 20_000, 0.6, 20.0, 0.1) - 70.0
+        rest[100:200] = np.nan
+        current = np.concatenate([np.zeros(20_000), one.current])
+        sweeps.append(Sweep(current, DT, voltage=np.concatenate([rest, one.voltage])))
+    found = {m.name: m.value for m in measure_membrane(find_pulses(sweeps))}
+    assert found["input_resistance"] == pytest.approx(200.0, rel=0.1)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy  # loads its parts when they are first used
 
 from ephysfit.data.recording import Recording
 from ephysfit.errors import FitError, near
@@ -135,8 +134,8 @@ def intervals(
         raise FitError(f"intervals by {how!r}; {near(how, METHODS)}")
     if not 0.5 <= level < 1:
         raise FitError(f"level = {level:g}: the coverage of an interval lies between 0.5 and 1, such as 0.95")
-    if trains is not None and (trains < 0 or trains == 1):
-        raise FitError(f"trains = {trains}: a bias and a spread take 2 simulated trains or more; 0 does without them")
+    if trains is not None and (not isinstance(trains, int | np.integer) or trains < 0 or trains == 1):
+        raise FitError(f"trains = {trains!r}: a bias and a spread take 2 simulated trains or more; 0 does without them")
     begin = time.perf_counter()
     with one_thread():
         surface = Surface.of(fit, recording)
@@ -300,7 +299,7 @@ def _select_peaks(peaks: tuple[Peak, ...]) -> tuple[Peak, ...]:
 
 def _log_likelihood_drop(level: float) -> float:
     """Drop of the log-likelihood at the end of an interval, nats."""
-    return float(scipy.special.chdtri(1, 1 - level)) / 2
+    return find_reach(level) ** 2 / 2
 
 
 def _value_at_coordinate(surface: Surface, name: str, z: float) -> float:
