@@ -246,3 +246,5 @@ def test_intervals_report_answers_and_keep_them(tmp_path):
     assert len(intervals(fitted(), data, names=[], trains=0).intervals.derived) == 9
     with pytest.raises(FitError, match="trains = 1"):
         intervals(fitted(), data, trains=1)
+    with pytest.raises(FitError, match=r"trains = 2\.5"):
+        intervals(fitted(), data, trains=2.5)
